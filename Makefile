@@ -1,0 +1,35 @@
+# make demo   set everything up, compute the embedded demo and open the dashboard
+# make app    open the dashboard
+# make test   format, types and tests
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+TYPED  := braindash/core braindash/io braindash/specs.py braindash/plan.py braindash/jobs.py braindash/worker.py braindash/errors.py braindash/progress.py braindash/digest.py
+
+.PHONY: demo app test lint bench demo-corpus demo-model clean
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.txt
+	touch $@
+
+$(VENV)/.test-installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/braindash demo
+
+app: $(VENV)/.installed
+	$(BIN)/braindash app
+
+lint: $(VENV)/.test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPED)
+
+test: lint
+	$(BIN)/pytest
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

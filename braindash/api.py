@@ -1,0 +1,123 @@
+"""The Python interface: what a notebook calls."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from braindash.io.store import Store, default_root
+from braindash.progress import NoProgress, Progress
+from braindash.results import EncodingResult
+
+if TYPE_CHECKING:
+    from braindash.speech.models import SpeechModel
+
+
+def encode(
+    data: Path | str,
+    model: str | Path,
+    subject: str,
+    *,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> EncodingResult:
+    """Compute, or load, how well each layer of a speech model predicts a subject's responses.
+
+    Parameters
+    ----------
+    data : Path or str
+        The data set's manifest (TOML).
+    model : str or Path
+        A local model folder or a hub id of the wav2vec2 or HuBERT family.
+    subject : str
+        A subject of the manifest.
+    store : Store, Path or str, optional
+        Where results are kept; by default what ``braindash.io.store.default_root`` says.
+    progress : Progress, optional
+        Receives reports.
+    **settings
+        Further fields of :class:`braindash.plan.EncodeRequest`: ``revision``, ``strategy``
+        ("exact" or "chunk"), ``alphas``, ``delays`` (in TRs), ``metric`` ("r2" or "r"),
+        ``intercept``, ``device``, ``threads``.
+
+    Returns
+    -------
+    EncodingResult
+        ``.dataset`` is an xarray.Dataset, ``.regions()`` a table.
+
+    Raises
+    ------
+    InputError, ModelError, StoreError
+        With a hint that says what to do next.
+    """
+    from braindash.pipeline import run_encoding
+    from braindash.plan import build_request
+
+    request = build_request(data=data, model=model, subject=subject, **settings)
+    return run_encoding(request, _as_store(store), progress)
+
+
+def extract_features(
+    model: "SpeechModel | str | Path",
+    audio: np.ndarray,
+    times: Sequence[float] | np.ndarray,
+    strategy: str = "exact",
+    layers: Sequence[int] | None = None,
+    *,
+    tr: float | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Compute a speech model's layer activations at given audio times.
+
+    Parameters
+    ----------
+    model : SpeechModel, str or Path
+        An opened model, a local folder or a hub id.
+    audio : ndarray of shape (n_samples,)
+        Mono, 16 kHz.
+    times : array of shape (n_times,)
+        In seconds from the start of the audio.
+    strategy : {"exact", "chunk"}, default "exact"
+        "exact": causal windows of 16.1 s every 100 ms, last frame. "chunk": much quicker, sees
+        up to one 2 s step of future audio.
+    layers : sequence of int, optional
+        0 is the input of the first transformer block; all by default.
+    tr : float, optional
+        Spacing that the Lanczos filter is made for, in seconds; the median difference of
+        ``times`` by default.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Used when ``model`` is not opened yet.
+    progress : Progress, optional
+        Receives reports.
+
+    Returns
+    -------
+    ndarray of shape (n_layers, n_times, n_features), float32
+    """
+    from braindash.speech.features import extract
+    from braindash.speech.models import SpeechModel, open_model
+
+    opened = model if isinstance(model, SpeechModel) else open_model(str(model), device=device)
+    return extract(
+        opened,
+        audio,
+        np.asarray(times, dtype=np.float64),
+        strategy=strategy,
+        layers=layers,
+        tr=tr,
+        progress=progress or NoProgress(),
+    )
+
+
+def open_result(key: str, *, store: Store | Path | str | None = None) -> EncodingResult:
+    """Open a stored encoding result by its key, or by the first digits of it."""
+    return EncodingResult.load(_as_store(store).find(key))
+
+
+def _as_store(store: Store | Path | str | None) -> Store:
+    if isinstance(store, Store):
+        return store
+    return Store(default_root() if store is None else store)

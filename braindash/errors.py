@@ -1,0 +1,72 @@
+"""Errors that braindash raises on purpose: each says what is wrong and what to do next."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BraindashError(Exception):
+    """Base of every error a user may meet.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and where (file, field, story, subject).
+    hint : str
+        What is allowed, or what to do next.
+    """
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  What to do: {self.hint}"
+
+
+class InputError(BraindashError):
+    """Data or arguments that the user gave cannot be used as they are."""
+
+
+class ModelError(BraindashError):
+    """A speech model cannot be found, loaded or trusted."""
+
+
+class StoreError(BraindashError):
+    """The result store cannot be read or written, or holds a damaged entry."""
+
+
+class ResourceError(BraindashError):
+    """This machine has too little memory, disk or accelerator for the request."""
+
+
+class JobError(BraindashError):
+    """A job cannot be submitted, found or run."""
+
+
+class Cancelled(BraindashError):
+    """The user asked for the running work to stop; finished parts stay in the store."""
+
+    def __init__(self, message: str = "the work was cancelled") -> None:
+        super().__init__(message, hint="Start it again to go on from the last finished part.")
+
+
+def near_match(given: str, allowed: Iterable[str]) -> str:
+    """Say which allowed name is meant, for the hint of an error.
+
+    Parameters
+    ----------
+    given : str
+        The name the user wrote.
+    allowed : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        ``"Did you mean 'x'? Allowed: 'x', 'y'."``, without the question when nothing is near.
+    """
+    names = list(allowed)
+    close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
+    question = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{question}Allowed: {', '.join(repr(name) for name in names) or 'nothing'}."

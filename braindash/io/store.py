@@ -1,0 +1,370 @@
+"""The result store: one checksummed folder per result, whole or absent.
+
+Layout: ``<root>/<kind>/<key>/`` holds ``spec.json``, ``provenance.json``, ``result.nc`` and
+``checksums.json``. Results are written to a temporary folder of the same file system, flushed to
+disk and renamed into place, so a reader sees a whole result or none. Parts of a result that is
+still being computed lie in ``<root>/parts/<kind>/<key>/`` until the result replaces them.
+"""
+
+import errno
+import json
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from braindash.digest import digest_file
+from braindash.errors import InputError, StoreError
+
+log = logging.getLogger(__name__)
+
+RESULT_FILE = "result.nc"
+SPEC_FILE = "spec.json"
+PROVENANCE_FILE = "provenance.json"
+CHECKSUM_FILE = "checksums.json"
+_NAME = re.compile(r"[a-z][a-z-]*")
+_KEY = re.compile(r"[0-9a-f]{8,64}")
+_PART = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<digest>[0-9a-f]{32})\.nc")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result in a store.
+
+    Attributes
+    ----------
+    kind, key : str
+        What it is ("features", "encoding") and the digest that names it.
+    folder : Path
+        Where its files are.
+    spec, provenance : dict
+        What was asked for; who computed it, when, from what and how long it took.
+    """
+
+    kind: str
+    key: str
+    folder: Path
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def result_file(self) -> Path:
+        """The netCDF4 file with the arrays."""
+        return self.folder / RESULT_FILE
+
+    def open(self) -> xr.Dataset:
+        """Open the arrays lazily; use it as a context manager or close it."""
+        return xr.open_dataset(self.result_file, engine="h5netcdf")
+
+
+def default_root() -> Path:
+    """Say where results go when nobody says otherwise.
+
+    ``BRAINDASH_STORE`` when it is set, else ``cache/`` beside ``app.py`` of this checkout, else
+    ``./cache``.
+    """
+    named = os.environ.get("BRAINDASH_STORE")
+    if named:
+        return Path(named).expanduser().resolve()
+    checkout = Path(__file__).resolve().parents[2]
+    return (checkout if (checkout / "app.py").is_file() else Path.cwd()) / "cache"
+
+
+class Store:
+    """Reads and writes results under one root folder.
+
+    Parameters
+    ----------
+    root : Path or str
+        The store's folder; made when the first result is written.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).expanduser().resolve()
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Give the folder that the result has, or would have."""
+        if not _NAME.fullmatch(kind) or not _KEY.fullmatch(key):
+            raise StoreError(
+                f"{kind!r}/{key!r} is not the name of a result",
+                hint="A key is 8 to 64 hexadecimal digits; `braindash list` shows them.",
+            )
+        return self.root / kind / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Say whether the result is there, without reading its arrays."""
+        return (self.folder(kind, key) / CHECKSUM_FILE).is_file()
+
+    def get(self, kind: str, key: str) -> Entry:
+        """Give a result after verifying its checksums.
+
+        Raises
+        ------
+        StoreError
+            When it is absent, or damaged; a damaged result is moved to quarantine.
+        """
+        folder = self.folder(kind, key)
+        if not self.has(kind, key):
+            raise StoreError(
+                f"there is no {kind} result {key} in {self.root}",
+                hint="Run `braindash list` to see what is there, or compute it.",
+            )
+        problem = _damage(folder)
+        if problem:
+            place = self._quarantine(folder)
+            raise StoreError(
+                f"the {kind} result {key} is damaged ({problem}); it was moved to {place}",
+                hint="Ask for it again and it is computed anew.",
+            )
+        return _read_entry(kind, key, folder)
+
+    def get_or_none(self, kind: str, key: str) -> Entry | None:
+        """Give a result, or None when it is absent or had to be quarantined."""
+        if not self.has(kind, key):
+            return None
+        try:
+            return self.get(kind, key)
+        except StoreError as problem:
+            log.warning("%s", problem)
+            return None
+
+    def entries(self, kind: str | None = None) -> list[Entry]:
+        """List results, newest first; arrays are neither read nor verified."""
+        found: list[tuple[float, Entry]] = []
+        kinds = [kind] if kind else ["encoding", "features"]
+        for one in kinds:
+            for checksums in (self.root / one).glob(f"*/{CHECKSUM_FILE}"):
+                folder = checksums.parent
+                try:
+                    entry = _read_entry(one, folder.name, folder)
+                except (OSError, ValueError) as problem:
+                    log.warning("result %s cannot be listed: %s", folder, problem)
+                    continue
+                found.append((checksums.stat().st_mtime, entry))
+        return [entry for _, entry in sorted(found, key=lambda pair: -pair[0])]
+
+    def find(self, prefix: str) -> Entry:
+        """Give the one result whose key starts with ``prefix`` (at least four digits)."""
+        matches = [entry for entry in self.entries() if entry.key.startswith(prefix)]
+        if len(prefix) < 4 or len(matches) != 1:
+            raise StoreError(
+                f"{len(matches)} results in {self.root} have a key that starts with {prefix!r}",
+                hint="Give at least four digits that name one result; see `braindash list`.",
+            )
+        return self.get(matches[0].kind, matches[0].key)
+
+    def put(
+        self,
+        kind: str,
+        key: str,
+        *,
+        spec: dict[str, Any],
+        provenance: dict[str, Any],
+        dataset: xr.Dataset,
+        chunks: dict[str, tuple[int, ...]] | None = None,
+    ) -> Entry:
+        """Write a result; when it is there already, the one that is there stays.
+
+        Parameters
+        ----------
+        kind, key : str
+            Name of the result.
+        spec, provenance : dict
+            JSON values.
+        dataset : xarray.Dataset
+            The arrays.
+        chunks : dict of str to tuple of int, optional
+            Chunk shape on disk, per variable.
+
+        Raises
+        ------
+        StoreError
+            When the disk is full or read-only; nothing half-written stays behind.
+        """
+        target = self.folder(kind, key)
+        with self._temporary_folder(dataset.nbytes) as temporary:
+            encoding = {name: {"chunksizes": shape} for name, shape in (chunks or {}).items()}
+            dataset.to_netcdf(temporary / RESULT_FILE, engine="h5netcdf", encoding=encoding)
+            _write_json(temporary / SPEC_FILE, spec)
+            _write_json(temporary / PROVENANCE_FILE, provenance)
+            self._publish(temporary, target)
+        shutil.rmtree(self._parts_folder(kind, key), ignore_errors=True)
+        return self.get(kind, key)
+
+    # ---- parts of a result under way -----------------------------------------------------
+
+    def put_part(self, kind: str, key: str, name: str, dataset: xr.Dataset) -> None:
+        """Keep one finished part of a result, so that a killed run goes on after it."""
+        folder = self._parts_folder(kind, key)
+        with self._temporary_folder(dataset.nbytes) as temporary:
+            written = temporary / "part.nc"
+            dataset.to_netcdf(written, engine="h5netcdf")
+            _flush(written)
+            folder.mkdir(parents=True, exist_ok=True)
+            # The name carries the digest of the content, so a torn file is seen when read.
+            os.replace(written, folder / f"{name}.{digest_file(written)}.nc")
+
+    def parts(self, kind: str, key: str) -> dict[str, xr.Dataset]:
+        """Read the finished parts by name; a damaged one is removed and left out."""
+        found: dict[str, xr.Dataset] = {}
+        for path in sorted(self._parts_folder(kind, key).glob("*.nc")):
+            match = _PART.fullmatch(path.name)
+            if match is None or digest_file(path) != match["digest"]:
+                log.warning("the part %s is damaged and is computed again", path)
+                path.unlink(missing_ok=True)
+                continue
+            found[match["name"]] = xr.load_dataset(path, engine="h5netcdf")
+        return found
+
+    def _parts_folder(self, kind: str, key: str) -> Path:
+        self.folder(kind, key)  # refuses names that are not names
+        return self.root / "parts" / kind / key
+
+    # ---- moving results between stores ----------------------------------------------------
+
+    def export(self, prefix: str, path: Path | str) -> Path:
+        """Write one result as a zip file that :meth:`import_` of another store reads."""
+        entry = self.find(prefix)
+        target = Path(path).expanduser()
+        if target.is_dir():
+            target = target / f"braindash-{entry.kind}-{entry.key}.zip"
+        temporary = target.with_name(target.name + ".partial")
+        with _disk_errors(target.parent):
+            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+                for name in (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE):
+                    archive.write(entry.folder / name, f"{entry.kind}/{entry.key}/{name}")
+            os.replace(temporary, target)
+        return target
+
+    def import_(self, path: Path | str) -> Entry:
+        """Take over a result that :meth:`export` wrote, after verifying its checksums."""
+        source = Path(path).expanduser()
+        hint = "Give a file that `braindash export KEY` wrote."
+        if not source.is_file() or not zipfile.is_zipfile(source):
+            raise InputError(f"{source} is not an exported result", hint=hint)
+        wanted = {RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE}
+        with zipfile.ZipFile(source) as archive:
+            members = {tuple(name.split("/")): name for name in archive.namelist()}
+            heads = {parts[:2] for parts in members}
+            if len(heads) != 1 or {parts[-1] for parts in members} != wanted or len(members) != 4:
+                raise InputError(f"{source} does not hold exactly one result", hint=hint)
+            kind, key = next(iter(heads))
+            target = self.folder(kind, key)
+            size = sum(archive.getinfo(name).file_size for name in members.values())
+            with self._temporary_folder(size) as temporary:
+                for parts, name in members.items():
+                    with archive.open(name) as stream, open(temporary / parts[-1], "wb") as copy:
+                        shutil.copyfileobj(stream, copy)
+                problem = _damage(temporary)
+                if problem:
+                    raise InputError(f"{source} is damaged: {problem}", hint="Export it again.")
+                self._publish(temporary, target)
+        return self.get(kind, key)
+
+    # ---- internals ------------------------------------------------------------------------
+
+    @contextmanager
+    def _temporary_folder(self, n_bytes: int) -> Iterator[Path]:
+        """Give a fresh folder on the store's file system; whatever is left in it is removed."""
+        with _disk_errors(self.root):
+            base = self.root / "tmp"
+            base.mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(base).free
+            if free < n_bytes:
+                raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:.0f} MB needed, {free / 1e6:.0f} free")
+            folder = base / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _publish(self, temporary: Path, target: Path) -> None:
+        names = (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE)
+        checksums = {name: digest_file(temporary / name) for name in names}
+        _write_json(temporary / CHECKSUM_FILE, checksums)
+        for name in (*names, CHECKSUM_FILE):
+            _flush(temporary / name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(temporary, target)
+        except OSError as problem:
+            # Another writer was first with the same content: its result stays.
+            if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return
+        _flush(target.parent)
+
+    def _quarantine(self, folder: Path) -> Path:
+        place = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"
+        with _disk_errors(self.root):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(folder, place)
+        return place
+
+
+def _damage(folder: Path) -> str | None:
+    """Say what is wrong with a result's files, or None."""
+    try:
+        checksums = json.loads((folder / CHECKSUM_FILE).read_text())
+        for name in (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE):
+            if digest_file(folder / name) != checksums.get(name):
+                return f"{name} does not match its checksum"
+    except FileNotFoundError as problem:
+        return f"{Path(str(problem.filename)).name} is missing"
+    except (ValueError, AttributeError):
+        return f"{CHECKSUM_FILE} cannot be read"
+    return None
+
+
+def _read_entry(kind: str, key: str, folder: Path) -> Entry:
+    spec = json.loads((folder / SPEC_FILE).read_text())
+    provenance = json.loads((folder / PROVENANCE_FILE).read_text())
+    return Entry(kind=kind, key=key, folder=folder, spec=spec, provenance=provenance)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors(place: Path) -> Iterator[None]:
+    """Turn the operating system's word on a full or read-only disk into a clear error."""
+    reasons = {
+        errno.ENOSPC: ("the disk is full", "Free some space"),
+        errno.EDQUOT: ("the disk quota is used up", "Free some space"),
+        errno.EROFS: ("the file system is read-only", "Make it writable"),
+        errno.EACCES: ("you may not write there", "Change its permissions"),
+        errno.EPERM: ("you may not write there", "Change its permissions"),
+        errno.ENOTDIR: ("a part of the path is a file", "Remove that file"),
+        errno.EEXIST: ("a part of the path is a file", "Remove that file"),
+    }
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno not in reasons:
+            raise
+        reason, remedy = reasons[problem.errno]
+        raise StoreError(
+            f"cannot write to {place}: {reason} ({problem.strerror or problem})",
+            hint=f"{remedy}, or choose another store with --store or BRAINDASH_STORE; "
+            "finished parts are kept and the run goes on after them.",
+        ) from problem

@@ -1,0 +1,92 @@
+"""Starts things that outlive a request: background jobs and the dashboard's server."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from braindash.digest import digest_json
+from braindash.errors import InputError
+from braindash.io.demo import DEMO_MODELS, GENERATOR_VERSION
+from braindash.io.store import Store
+from braindash.jobs import Job, JobQueue
+from braindash.plan import EncodeRequest, plan_encoding
+from braindash.speech.models import locate
+
+LOOPBACK = "127.0.0.1"
+
+
+def demo_job_key() -> str:
+    """Name the demo's job: it changes with the generator and the shipped models."""
+    models = {name: locate(str(folder)).fingerprint for name, folder in DEMO_MODELS.items()}
+    return digest_json({"task": "demo", "generator": GENERATOR_VERSION, "models": models})
+
+
+def submit_demo(store: Store) -> Job:
+    """Queue the embedded demo; a demo that is queued, running or done is not queued twice."""
+    return JobQueue(store.root).submit("demo", demo_job_key(), {}, "Embedded demo (simulated data)")
+
+
+def submit_encoding(request: EncodeRequest, store: Store) -> Job:
+    """Queue an encoding run; its key is the key of the result, so equal requests are one job.
+
+    Raises
+    ------
+    InputError, ModelError
+        When the request does not fit the data or the model: nothing is queued then.
+    """
+    absolute = request.model_copy(update={"data": request.data.expanduser().resolve()})
+    plan = plan_encoding(absolute)
+    key = plan.spec.key()
+    title = f"Encoding: {plan.model.name}, {plan.dataset.name}, {request.subject}"
+    return JobQueue(store.root).submit(
+        "encode",
+        key,
+        absolute.model_dump(mode="json"),
+        title,
+        again=not store.has("encoding", key),
+    )
+
+
+def app_file() -> Path:
+    """Find the dashboard's start-up script beside the package.
+
+    Raises
+    ------
+    InputError
+        When braindash was installed without its checkout.
+    """
+    path = Path(__file__).resolve().parents[1] / "app.py"
+    if not path.is_file():
+        raise InputError(
+            f"the dashboard's start-up script is not at {path}",
+            hint="Run the dashboard from a clone of the repository: `streamlit run app.py`.",
+        )
+    return path
+
+
+def run_dashboard(store: Store, *, port: int = 8501, address: str = LOOPBACK) -> int:
+    """Serve the dashboard until it is stopped.
+
+    Parameters
+    ----------
+    store : Store
+        The results to show.
+    port : int, default 8501
+        TCP port.
+    address : str, default "127.0.0.1"
+        Bound address; the default keeps the dashboard on this machine.
+
+    Returns
+    -------
+    int
+        The server's exit status.
+    """
+    if importlib.util.find_spec("streamlit") is None:
+        raise InputError("streamlit is not installed", hint="pip install -r requirements.txt")
+    app = app_file()
+    command = [sys.executable, "-m", "streamlit", "run", str(app)]
+    command += ["--server.address", address, "--server.port", str(port)]
+    environment = os.environ | {"BRAINDASH_STORE": str(store.root)}
+    return subprocess.run(command, env=environment, cwd=app.parent, check=False).returncode

@@ -1,0 +1,321 @@
+"""The one composer: runs the stages in order and asks the store before each."""
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import braindash
+from braindash.core.ridge import fit_layers
+from braindash.core.scores import pearson_r, repeats_ceiling, zscore
+from braindash.io.audio import load_audio
+from braindash.io.demo import DEMO_MODELS, prepare_demo
+from braindash.io.responses import load_repeats, load_responses
+from braindash.io.store import Entry, Store
+from braindash.plan import EncodeRequest, EncodingPlan, StoryPlan, plan_encoding
+from braindash.progress import NoProgress, Progress, Span
+from braindash.results import EncodingResult
+
+log = logging.getLogger(__name__)
+
+# Share of an encoding job's time that goes into features when none are cached.
+_EXTRACTION_SHARE = 0.8
+
+
+def run_encoding(
+    request: EncodeRequest, store: Store, progress: Progress | None = None
+) -> EncodingResult:
+    """Compute, or load, the layer-wise encoding scores of one model for one subject.
+
+    Parameters
+    ----------
+    request : EncodeRequest
+        Model, data, subject and settings.
+    store : Store
+        Looked up first; every finished story and layer is kept in it, so that an interrupted
+        run goes on where it was.
+    progress : Progress, optional
+        Receives reports and may stop the run between two parts.
+
+    Returns
+    -------
+    EncodingResult
+        The stored result.
+    """
+    report = progress or NoProgress()
+    report.advance(0, 1, "reading the manifest and the model's files")
+    plan = plan_encoding(request)
+    key = plan.spec.key()
+    cached = store.get_or_none("encoding", key)
+    if cached is not None:
+        report.advance(1, 1, "already computed")
+        return EncodingResult.load(cached)
+    started = time.monotonic()
+    missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
+    share = _EXTRACTION_SHARE if missing else 0.02
+    features = run_extraction(plan, store, Span(report, 0.0, share, f"{request.subject}: "))
+    dataset = _encode(plan, features, store, Span(report, share, 1.0, f"{request.subject}: "))
+    provenance = _provenance(plan, features, time.monotonic() - started)
+    entry = store.put(
+        "encoding", key, spec=plan.spec.canonical(), provenance=provenance, dataset=dataset
+    )
+    report.advance(1, 1, "done")
+    return EncodingResult.load(entry)
+
+
+def run_extraction(plan: EncodingPlan, store: Store, progress: Progress) -> dict[str, Entry]:
+    """Compute, or load, the features of every story of a plan, one store entry per story."""
+    entries: dict[str, Entry] = {}
+    missing: list[StoryPlan] = []
+    for story in plan.stories:
+        entry = store.get_or_none("features", story.extraction.key())
+        if entry is None:
+            missing.append(story)
+        else:
+            entries[story.name] = entry
+    if not missing:
+        return entries
+    # torch and transformers are needed from here on, so planning and cached runs stay light.
+    from braindash.speech.features import extract
+    from braindash.speech.models import open_model
+
+    model = open_model(plan.model, device=plan.request.device)
+    seconds = np.cumsum([0.0] + [story.times[-1] for story in missing])
+    for index, story in enumerate(missing):
+        started = time.monotonic()
+        span = Span(
+            progress,
+            seconds[index] / seconds[-1],
+            seconds[index + 1] / seconds[-1],
+            f"features of {story.name} ({index + 1}/{len(missing)}): ",
+        )
+        array = extract(
+            model,
+            load_audio(story.audio),
+            story.times,
+            strategy=story.extraction.strategy,
+            tr=story.extraction.times.tr,
+            progress=span,
+        )
+        dataset = xr.Dataset(
+            {"features": (("layer", "time", "feature"), array)},
+            coords={"layer": np.arange(len(array)), "time": story.times},
+        )
+        entries[story.name] = store.put(
+            "features",
+            story.extraction.key(),
+            spec=story.extraction.canonical(),
+            provenance=_common_provenance(plan, time.monotonic() - started)
+            | {"story": story.name, "device": str(model.device)},
+            dataset=dataset,
+            chunks={"features": (1, *array.shape[1:])},
+        )
+    return entries
+
+
+def _encode(
+    plan: EncodingPlan, features: Mapping[str, Entry], store: Store, progress: Progress
+) -> xr.Dataset:
+    key = plan.spec.key()
+    with features[plan.train[0].name].open() as first:
+        n_layers = int(first.sizes["layer"])
+    done = store.parts("encoding", key)
+    todo = [layer for layer in range(n_layers) if _part_name(layer) not in done]
+    progress.advance(n_layers - len(todo), n_layers + 1, "loading responses")
+    test_responses, ceiling = _test_responses(plan)
+    scored = _scored_rows(plan)
+    results = fit_layers(
+        _layer_pairs(plan, features, todo),
+        _train_responses(plan),
+        groups=_story_index(plan.train),
+        groups_test=_story_index(plan.test),
+        alphas=plan.spec.alphas,
+        delays=plan.spec.delays,
+        folds=plan.spec.folds,
+        metric=plan.spec.metric,
+        intercept=plan.spec.intercept,
+        device=plan.request.device,
+        threads=plan.request.threads,
+        return_prediction=True,
+    )
+    for count, (layer, result) in enumerate(zip(todo, results, strict=True), start=1):
+        assert result.prediction is not None  # asked for above
+        part = xr.Dataset(
+            {
+                "r": ("target", pearson_r(result.prediction[scored], test_responses[scored])),
+                "alpha": ("target", result.alpha),
+                "cv_score": ("target", result.best_cv_score),
+            }
+        ).astype(np.float32)
+        store.put_part("encoding", key, _part_name(layer), part)
+        done[_part_name(layer)] = part
+        progress.advance(
+            n_layers - len(todo) + count, n_layers + 1, f"layer {layer} of {n_layers - 1} scored"
+        )
+    layers = xr.concat([done[_part_name(layer)] for layer in range(n_layers)], dim="layer")
+    return layers.assign(ceiling=("target", ceiling.astype(np.float32))).assign_coords(
+        layer=np.arange(n_layers)
+    )
+
+
+def _part_name(layer: int) -> str:
+    return f"layer-{layer:03d}"
+
+
+def _layer_pairs(
+    plan: EncodingPlan, features: Mapping[str, Entry], layers: list[int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give (train, test) features of one layer after the other, z-scored within each story."""
+    for layer in layers:
+        yield tuple(  # type: ignore[misc]
+            np.concatenate([_layer_features(features[story.name], layer) for story in stories])
+            for stories in (plan.train, plan.test)
+        )
+
+
+def _layer_features(entry: Entry, layer: int) -> np.ndarray:
+    with entry.open() as dataset:
+        return zscore(dataset["features"].isel(layer=layer).values)
+
+
+def _story_index(stories: tuple[StoryPlan, ...]) -> np.ndarray:
+    return np.repeat(np.arange(len(stories)), [story.n_rows for story in stories])
+
+
+def _train_responses(plan: EncodingPlan) -> np.ndarray:
+    """Stack the training responses, (n_rows, n_targets) float32."""
+    rows = [load_responses(story.responses)[story.rows] for story in plan.train]
+    return np.concatenate([_standardised(plan, block) for block in rows])
+
+
+def _test_responses(plan: EncodingPlan) -> tuple[np.ndarray, np.ndarray]:
+    """Give the mean test response (n_rows, n_targets) and the noise ceiling (n_targets,)."""
+    means: list[np.ndarray] = []
+    repeats: list[np.ndarray] = []
+    for story in plan.test:
+        loaded = load_repeats(story.responses)
+        if loaded is None:
+            means.append(_standardised(plan, load_responses(story.responses)[story.rows]))
+            continue
+        runs = np.stack([_standardised(plan, run[story.rows]) for run in loaded])
+        means.append(runs.mean(axis=0))
+        repeats.append(runs[:, max(0, story.score_from_row - story.rows.start) :])
+    mean = np.concatenate(means)
+    if plan.spec.ceiling == "none":
+        return mean, np.full(mean.shape[1], np.nan)
+    fewest = min(len(runs) for runs in repeats)
+    return mean, repeats_ceiling(np.concatenate([runs[:fewest] for runs in repeats], axis=1))
+
+
+def _standardised(plan: EncodingPlan, block: np.ndarray) -> np.ndarray:
+    return zscore(block) if plan.spec.standardise_responses else block
+
+
+def _scored_rows(plan: EncodingPlan) -> np.ndarray:
+    """Mark the test rows that enter the score, bool (n_test,)."""
+    marks = [
+        np.arange(story.rows.start, story.rows.stop) >= story.score_from_row for story in plan.test
+    ]
+    return np.concatenate(marks)
+
+
+def _provenance(
+    plan: EncodingPlan, features: Mapping[str, Entry], seconds: float
+) -> dict[str, Any]:
+    return _common_provenance(plan, seconds) | {
+        "parents": sorted({entry.key for entry in features.values()}),
+        "ceiling": f"repeats of {', '.join(story.name for story in plan.test)}"
+        if plan.spec.ceiling == "repeats"
+        else "none (no repeats of the test story)",
+        "warnings": list(plan.check.warnings),
+    }
+
+
+def _common_provenance(plan: EncodingPlan, seconds: float) -> dict[str, Any]:
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": _versions(),
+        "strategy": plan.request.strategy,
+        "model": {"name": plan.model.name, "fingerprint": plan.model.fingerprint},
+        "data": {"name": plan.dataset.name, "simulated": plan.dataset.simulated},
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"braindash": braindash.__version__, "python": platform.python_version()}
+    for package in ("torch", "transformers", "numpy", "scipy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    return versions
+
+
+# ---- the embedded demo ----------------------------------------------------------------------
+
+
+def demo_requests(manifest: Path, subjects: tuple[str, ...]) -> list[EncodeRequest]:
+    """Give the encoding runs of the embedded demo: every shipped model, every subject."""
+    return [
+        EncodeRequest(data=manifest, model=str(folder), subject=subject, strategy="chunk")
+        for folder in DEMO_MODELS.values()
+        for subject in subjects
+    ]
+
+
+def run_demo(store: Store, progress: Progress | None = None) -> list[EncodingResult]:
+    """Prepare the embedded demo and compute all its results, or load them.
+
+    Returns
+    -------
+    list of EncodingResult
+        One per shipped model and simulated subject.
+    """
+    from braindash.io.manifest import load_manifest
+
+    report = progress or NoProgress()
+    manifest = prepare_demo(demo_folder(store), Span(report, 0.0, 0.25, "demo data: "))
+    requests = demo_requests(manifest, load_manifest(manifest).subjects)
+    results = []
+    for index, request in enumerate(requests):
+        # The first run extracts the features that the others share.
+        start, stop = _demo_share(index, len(requests)), _demo_share(index + 1, len(requests))
+        results.append(run_encoding(request, store, Span(report, start, stop)))
+    return results
+
+
+def _demo_share(index: int, count: int) -> float:
+    return 0.25 + 0.75 * (0.0 if index == 0 else 0.6 + 0.4 * (index - 1) / max(1, count - 1))
+
+
+def demo_folder(store: Store) -> Path:
+    """Say where the demo's data set lies."""
+    return store.root / "demo"
+
+
+# ---- tasks of the job worker ----------------------------------------------------------------
+
+
+def _encode_task(request: dict[str, Any], root: Path, progress: Progress) -> dict[str, Any]:
+    result = run_encoding(EncodeRequest.model_validate(request), Store(root), progress)
+    return {"kind": "encoding", "keys": [result.key]}
+
+
+def _demo_task(request: dict[str, Any], root: Path, progress: Progress) -> dict[str, Any]:
+    results = run_demo(Store(root), progress)
+    return {"kind": "encoding", "keys": [result.key for result in results]}
+
+
+TASKS: Mapping[str, Callable[[dict[str, Any], Path, Progress], dict[str, Any]]] = {
+    "encode": _encode_task,
+    "demo": _demo_task,
+}

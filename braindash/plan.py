@@ -1,0 +1,221 @@
+"""From a user's request to specifications: what an encoding run needs, before any heavy work.
+
+Planning reads headers and digests only and never imports torch, so the dashboard can do it.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from braindash.core.timing import covered_rows
+from braindash.digest import digest_file
+from braindash.errors import InputError, near_match
+from braindash.io.audio import audio_seconds
+from braindash.io.manifest import Dataset, SubjectCheck, check_subject, load_manifest
+from braindash.io.responses import ResponseSource
+from braindash.io.responses import digest as digest_responses
+from braindash.io.responses import shape as response_shape
+from braindash.specs import (
+    EncodingSpec,
+    ExtractionSpec,
+    Metric,
+    RowTimes,
+    StoryInput,
+    Strategy,
+)
+from braindash.speech.models import ModelFiles, locate
+
+log = logging.getLogger(__name__)
+
+# 17 values from 1 to 1e8: wide enough that z-scored designs of every layer find their optimum.
+DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(0, 8, 17))
+STEP_SECONDS: dict[Strategy, float] = {"exact": 0.1, "chunk": 2.0}
+
+
+class EncodeRequest(BaseModel):
+    """What a user asks for: one model, one subject, and how.
+
+    ``device`` and ``threads`` change how long it takes, never the result's key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    model: str
+    subject: str
+    revision: str | None = None
+    strategy: Strategy = "exact"
+    alphas: tuple[float, ...] = DEFAULT_ALPHAS
+    delays: tuple[int, ...] = Field(default=(1, 2, 3, 4), description="in TRs")
+    metric: Metric = "r2"
+    intercept: bool = True
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = Field(default=None, gt=0)
+
+
+def build_request(**fields: Any) -> EncodeRequest:
+    """Make a request; every field that is unknown or out of range is named in one error.
+
+    Raises
+    ------
+    InputError
+        With the allowed fields and values.
+    """
+    try:
+        return EncodeRequest.model_validate(
+            {name: value for name, value in fields.items() if value is not None}
+        )
+    except ValidationError as problem:
+        lines, hints = [], []
+        for error in problem.errors(include_url=False):
+            name = ".".join(str(part) for part in error["loc"])
+            lines.append(f"{name}: {error['msg']} (given: {error['input']!r})")
+            if error["type"] == "extra_forbidden":
+                hints.append(near_match(name, EncodeRequest.model_fields))
+        raise InputError(
+            "the request cannot be understood: " + "; ".join(lines),
+            hint=" ".join(hints) or "Correct the named settings; `braindash encode --help` "
+            "shows what is allowed.",
+        ) from problem
+
+
+@dataclass(frozen=True)
+class StoryPlan:
+    """One story of a run.
+
+    Attributes
+    ----------
+    name : str
+        The story.
+    audio : Path
+        Its recording.
+    responses : ResponseSource
+        Its responses.
+    extraction : ExtractionSpec
+        The features it needs.
+    rows : slice
+        Response rows that the audio covers; features exist for exactly these.
+    score_from_row : int
+        Scored rows of a test story start here, counted in the response file.
+    """
+
+    name: str
+    audio: Path
+    responses: ResponseSource
+    extraction: ExtractionSpec
+    rows: slice
+    score_from_row: int = 0
+
+    @property
+    def times(self) -> np.ndarray:
+        """Audio times of the used rows in seconds, (n_rows,)."""
+        times = self.extraction.times
+        return times.first + times.tr * np.arange(times.n_rows)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of used rows."""
+        return self.rows.stop - self.rows.start
+
+    def as_input(self) -> StoryInput:
+        """Give the story as it enters the encoding specification."""
+        return StoryInput(
+            name=self.name,
+            features=self.extraction.key(),
+            responses=digest_responses(self.responses),
+            first_row=self.rows.start,
+            last_row=self.rows.stop,
+        )
+
+
+@dataclass(frozen=True)
+class EncodingPlan:
+    """Everything an encoding run needs.
+
+    Attributes
+    ----------
+    request : EncodeRequest
+        What was asked for.
+    dataset : Dataset
+        The opened manifest.
+    check : SubjectCheck
+        What the check of the subject's files found.
+    model : ModelFiles
+        The located model.
+    train, test : tuple of StoryPlan
+        The stories.
+    spec : EncodingSpec
+        Names the result.
+    """
+
+    request: EncodeRequest
+    dataset: Dataset
+    check: SubjectCheck
+    model: ModelFiles
+    train: tuple[StoryPlan, ...]
+    test: tuple[StoryPlan, ...]
+    spec: EncodingSpec
+
+    @property
+    def stories(self) -> tuple[StoryPlan, ...]:
+        """Training stories, then test stories."""
+        return self.train + self.test
+
+
+def plan_encoding(request: EncodeRequest) -> EncodingPlan:
+    """Check a request against the data and the model, and derive its specification.
+
+    Raises
+    ------
+    InputError
+        When the manifest, the subject, the audio or the responses do not fit together.
+    ModelError
+        When the model cannot be found.
+    """
+    dataset = load_manifest(request.data)
+    check = check_subject(dataset, request.subject)
+    for warning in check.warnings:
+        log.warning("%s", warning)
+    model = locate(request.model, request.revision)
+    split = dataset.split(request.subject)
+    train = tuple(_plan_story(dataset, request, model, story) for story in split.train)
+    test = tuple(_plan_story(dataset, request, model, story) for story in split.test)
+    repeats = all(story.responses.has_repeats for story in test)
+    spec = EncodingSpec(
+        subject=request.subject,
+        space=dataset.space,
+        train=tuple(story.as_input() for story in train),
+        test=tuple(story.as_input() for story in test),
+        score_from_row=tuple(story.score_from_row for story in test),
+        standardise_responses=dataset.zscored == "none",
+        delays=request.delays,
+        alphas=request.alphas,
+        metric=request.metric,
+        intercept=request.intercept,
+        ceiling="repeats" if repeats else "none",
+    )
+    return EncodingPlan(request, dataset, check, model, train, test, spec)
+
+
+def _plan_story(
+    dataset: Dataset, request: EncodeRequest, model: ModelFiles, story: str
+) -> StoryPlan:
+    timing = dataset.timing(request.subject, story)
+    source = dataset.responses(request.subject, story)
+    audio = dataset.audio_path(story)
+    n_rows, _ = response_shape(source)
+    times = timing.times(n_rows)
+    rows = covered_rows(times, audio_seconds(audio), timing.tr)
+    row_times = RowTimes(first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start)
+    extraction = ExtractionSpec(
+        model=model.fingerprint,
+        audio=digest_file(audio),
+        times=row_times,
+        strategy=request.strategy,
+        step_seconds=STEP_SECONDS[request.strategy],
+    )
+    return StoryPlan(story, audio, source, extraction, rows, source.score_from_row)

@@ -1,0 +1,178 @@
+"""Will it run here? What an encoding run would need, and what this machine has."""
+
+import importlib.util
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from braindash.io.responses import shape as response_shape
+from braindash.io.store import Store
+from braindash.plan import STEP_SECONDS, EncodeRequest, EncodingPlan, plan_encoding
+
+# Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
+_ENCODER_EFFICIENCY = 0.35
+_FRAMES_PER_SECOND = 50
+_BASE_MEMORY_BYTES = 900e6  # torch, transformers and the model runtime, before any data
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What a run would need.
+
+    Attributes
+    ----------
+    key : str
+        Key of the result.
+    cached : bool
+        Whether the result is there already.
+    features_cached, n_stories : int
+        How many of the stories' features are there already.
+    memory_needed, memory_free, disk_needed, disk_free : float
+        In bytes; the needs are estimates.
+    seconds : float
+        Rough estimate of the time the run takes.
+    device : str
+        "cpu" or "cuda".
+    warnings : tuple of str
+        What the check of the data found, and what may not fit.
+    """
+
+    key: str
+    cached: bool
+    features_cached: int
+    n_stories: int
+    memory_needed: float
+    memory_free: float
+    disk_needed: float
+    disk_free: float
+    seconds: float
+    device: str
+    warnings: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether memory and disk are enough."""
+        return self.memory_needed <= self.memory_free and self.disk_needed <= self.disk_free
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give all fields as JSON values."""
+        return asdict(self) | {"fits": self.fits, "warnings": list(self.warnings)}
+
+    def lines(self) -> list[str]:
+        """Describe the findings, one line each."""
+        if self.cached:
+            return [f"Already computed: key {self.key[:8]}; opening it takes no time."]
+        return [
+            f"Result {self.key[:8]}: not computed yet.",
+            f"Features: {self.features_cached} of {self.n_stories} stories are cached.",
+            f"Memory: about {self.memory_needed / 1e9:.1f} GB of {self.memory_free / 1e9:.1f} GB "
+            "available.",
+            f"Disk: about {self.disk_needed / 1e9:.2f} GB of {self.disk_free / 1e9:.1f} GB free.",
+            f"Time: roughly {_duration(self.seconds)} on {self.device} (the job page shows a "
+            "measured estimate as soon as it runs).",
+            *self.warnings,
+        ]
+
+
+def preflight(request: EncodeRequest, store: Store) -> Preflight:
+    """Estimate what a request needs, from headers only.
+
+    Raises
+    ------
+    InputError, ModelError
+        When the request cannot run at all.
+    """
+    plan = plan_encoding(request)
+    key = plan.spec.key()
+    missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
+    memory_free = float(psutil.virtual_memory().available)
+    disk_free = float(shutil.disk_usage(_existing(store.root)).free)
+    memory_needed, disk_needed = _sizes(plan, len(missing))
+    warnings = list(plan.check.warnings)
+    if memory_needed > memory_free:
+        warnings.append("This may not fit into memory: close other programs or use a larger machine.")
+    if disk_needed > disk_free:
+        warnings.append("This does not fit on the disk: free some space or choose another store.")
+    return Preflight(
+        key=key,
+        cached=store.has("encoding", key),
+        features_cached=len(plan.stories) - len(missing),
+        n_stories=len(plan.stories),
+        memory_needed=memory_needed,
+        memory_free=memory_free,
+        disk_needed=disk_needed,
+        disk_free=disk_free,
+        seconds=_seconds(plan, [story.name for story in missing]),
+        device=_device(request),
+        warnings=tuple(warnings),
+    )
+
+
+def _sizes(plan: EncodingPlan, n_missing: int) -> tuple[float, float]:
+    """Estimate bytes of memory and disk: responses, one layer's design, its Gram matrices."""
+    n_train = sum(story.n_rows for story in plan.train)
+    n_test = sum(story.n_rows for story in plan.test)
+    _, n_targets = response_shape(plan.test[0].responses)
+    n_columns = plan.model.n_features * len(plan.spec.delays)
+    responses = 4.0 * n_targets * (2 * n_train + 3 * n_test)
+    smaller = min(n_train, n_columns)
+    memory = _BASE_MEMORY_BYTES + plan.model.n_bytes + responses
+    memory += 8.0 * (n_train + n_test) * n_columns + 3 * 8.0 * smaller**2
+    n_layers = plan.model.n_layers
+    per_story = 4.0 * n_layers * plan.model.n_features * (n_train + n_test) / len(plan.stories)
+    disk = per_story * n_missing + 2 * 12.0 * n_layers * n_targets
+    return memory, disk
+
+
+def _seconds(plan: EncodingPlan, missing: list[str]) -> float:
+    """Estimate the time from counted products and the measured rate of one product."""
+    rate = _product_rate()
+    strategy = plan.request.strategy
+    context = plan.stories[0].extraction.context_seconds
+    windows = sum(
+        story.times[-1] / STEP_SECONDS[strategy] for story in plan.stories if story.name in missing
+    )
+    n_parameters = plan.model.n_bytes / 4
+    extraction = windows * 2 * n_parameters * context * _FRAMES_PER_SECOND
+    n_train = sum(story.n_rows for story in plan.train)
+    _, n_targets = response_shape(plan.test[0].responses)
+    width = min(n_train, plan.model.n_features * len(plan.spec.delays))
+    products = 2.0 * n_train * width * n_targets * (len(plan.spec.alphas) + 2)
+    encoding = plan.model.n_layers * products
+    return extraction / (rate * _ENCODER_EFFICIENCY) + encoding / (rate * 0.5)
+
+
+def _product_rate(size: int = 768) -> float:
+    """Measure floating-point operations per second of one float32 matrix product."""
+    matrix = np.ones((size, size), dtype=np.float32)
+    matrix @ matrix
+    started = time.perf_counter()
+    for _ in range(3):
+        matrix @ matrix
+    return 3 * 2 * size**3 / max(time.perf_counter() - started, 1e-6)
+
+
+def _device(request: EncodeRequest) -> str:
+    if request.device != "auto":
+        return request.device
+    # Asking torch would import it into the dashboard's server; the driver's tool is enough here.
+    has_gpu = importlib.util.find_spec("torch") is not None and shutil.which("nvidia-smi")
+    return "cuda" if has_gpu else "cpu"
+
+
+def _existing(path: Path) -> Path:
+    """Give the nearest folder above ``path`` that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"

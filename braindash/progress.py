@@ -1,0 +1,55 @@
+"""How long work reports where it is, and how it is asked to stop."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receives reports from long work.
+
+    An implementation may raise :class:`braindash.errors.Cancelled` from ``advance``: that is how
+    work is stopped between two parts.
+    """
+
+    def advance(self, done: float, total: float, message: str) -> None:
+        """Take note that ``done`` of ``total`` units of work are finished.
+
+        Parameters
+        ----------
+        done, total : float
+            Finished and whole amount of work, in the same unit.
+        message : str
+            What is being worked on, in a few words.
+        """
+
+
+class NoProgress:
+    """Ignores every report."""
+
+    def advance(self, done: float, total: float, message: str) -> None:
+        """Do nothing."""
+
+
+class Span:
+    """Maps the progress of one stage onto a part of a longer task.
+
+    Parameters
+    ----------
+    parent : Progress
+        Receives the mapped reports, with ``total`` 1.
+    start, stop : float
+        Share of the whole task at which the stage begins and ends, between 0 and 1.
+    prefix : str, default ""
+        Put in front of every message.
+    """
+
+    def __init__(self, parent: Progress, start: float, stop: float, prefix: str = "") -> None:
+        self._parent = parent
+        self._start = start
+        self._stop = stop
+        self._prefix = prefix
+
+    def advance(self, done: float, total: float, message: str) -> None:
+        """Report to the parent, within this span."""
+        share = done / total if total else 1.0
+        position = self._start + share * (self._stop - self._start)
+        self._parent.advance(position, 1.0, self._prefix + message)

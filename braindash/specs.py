@@ -1,0 +1,85 @@
+"""Frozen specifications: what was asked for, as content, with the key that names its result.
+
+A specification holds everything that changes the numbers of a result and nothing else: inputs
+enter by the digest of their content or by the key of the result they are, never by path. Device,
+batch size, threads and paths are no part of it. Raise a specification's ``version`` whenever the
+computation behind it changes, and older results are computed again.
+"""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from braindash.digest import digest_json
+
+Strategy = Literal["exact", "chunk"]
+Metric = Literal["r2", "r"]
+CeilingName = Literal["repeats", "none"]
+
+
+class Spec(BaseModel):
+    """Base of all specifications: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: ClassVar[str]
+
+    def canonical(self) -> dict[str, Any]:
+        """Give the specification as plain JSON values, with its kind."""
+        return {"kind": self.kind, **self.model_dump(mode="json")}
+
+    def key(self) -> str:
+        """Name the result: the digest of the canonical form (32 hexadecimal digits)."""
+        return digest_json(self.canonical())
+
+
+class RowTimes(Spec):
+    """The audio times of a story's response rows: ``first + tr * arange(n_rows)``, in seconds."""
+
+    kind: ClassVar[str] = "times"
+    first: float
+    tr: float = Field(gt=0)
+    n_rows: int = Field(gt=0)
+
+
+class ExtractionSpec(Spec):
+    """Features of one story: every layer of one model at the story's response times."""
+
+    kind: ClassVar[str] = "features"
+    version: Literal[1] = 1
+    model: str = Field(description="fingerprint of configuration, normalisation and weights")
+    audio: str = Field(description="digest of the audio file")
+    times: RowTimes
+    strategy: Strategy
+    context_seconds: float = 16.1
+    step_seconds: float
+    resampler: Literal["lanczos3"] = "lanczos3"
+
+
+class StoryInput(Spec):
+    """One story of an encoding model: its features, its responses and the rows that are used."""
+
+    kind: ClassVar[str] = "story"
+    name: str
+    features: str = Field(description="key of the features")
+    responses: str = Field(description="digest of the response file and the keys read from it")
+    first_row: int = Field(ge=0, description="first response row that the audio covers")
+    last_row: int = Field(gt=0, description="one past the last response row that is used")
+
+
+class EncodingSpec(Spec):
+    """Layer-wise encoding of one subject's responses from one model's features."""
+
+    kind: ClassVar[str] = "encoding"
+    version: Literal[1] = 1
+    subject: str
+    space: str
+    train: tuple[StoryInput, ...]
+    test: tuple[StoryInput, ...]
+    score_from_row: tuple[int, ...] = Field(description="first scored row of each test story")
+    standardise_responses: bool
+    delays: tuple[int, ...]
+    alphas: tuple[float, ...]
+    folds: Literal["story"] = "story"
+    metric: Metric = "r2"
+    intercept: bool = True
+    ceiling: CeilingName
