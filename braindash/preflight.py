@@ -13,6 +13,7 @@ import psutil
 from braindash.io.responses import shape as response_shape
 from braindash.io.store import Store
 from braindash.plan import STEP_SECONDS, EncodeRequest, EncodingPlan, plan_encoding
+from braindash.speech.files import ModelFiles
 
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
 _ENCODER_EFFICIENCY = 0.35
@@ -118,13 +119,13 @@ def _sizes(plan: EncodingPlan, n_missing: int) -> tuple[float, float]:
     n_train = sum(story.n_rows for story in plan.train)
     n_test = sum(story.n_rows for story in plan.test)
     _, n_targets = response_shape(plan.test[0].responses)
-    n_columns = plan.model.n_features * len(plan.spec.delays)
+    n_columns = _width(plan.model) * len(plan.spec.delays)
     responses = 4.0 * n_targets * (2 * n_train + 3 * n_test)
     smaller = min(n_train, n_columns)
-    memory = _BASE_MEMORY_BYTES + plan.model.n_bytes + responses
+    memory = _BASE_MEMORY_BYTES + _n_bytes(plan.model) + responses
     memory += 8.0 * (n_train + n_test) * n_columns + 3 * 8.0 * smaller**2
-    n_layers = plan.model.n_layers
-    per_story = 4.0 * n_layers * plan.model.n_features * (n_train + n_test) / len(plan.stories)
+    n_layers = _n_layers(plan.model)
+    per_story = 4.0 * n_layers * _width(plan.model) * (n_train + n_test) / len(plan.stories)
     disk = per_story * n_missing + 2 * 12.0 * n_layers * n_targets
     return memory, disk
 
@@ -137,13 +138,13 @@ def _seconds(plan: EncodingPlan, missing: list[str]) -> float:
     windows = sum(
         story.times[-1] / STEP_SECONDS[strategy] for story in plan.stories if story.name in missing
     )
-    n_parameters = plan.model.n_bytes / 4
+    n_parameters = _n_bytes(plan.model) / 4
     extraction = windows * 2 * n_parameters * context * _FRAMES_PER_SECOND
     n_train = sum(story.n_rows for story in plan.train)
     _, n_targets = response_shape(plan.test[0].responses)
-    width = min(n_train, plan.model.n_features * len(plan.spec.delays))
+    width = min(n_train, _width(plan.model) * len(plan.spec.delays))
     products = 2.0 * n_train * width * n_targets * (len(plan.spec.alphas) + 2)
-    encoding = plan.model.n_layers * products
+    encoding = _n_layers(plan.model) * products
     return extraction / (rate * _ENCODER_EFFICIENCY) + encoding / (rate * 0.5)
 
 
@@ -155,6 +156,18 @@ def _product_rate(size: int = 768) -> float:
     for _ in range(3):
         matrix @ matrix
     return 3 * 2 * size**3 / max(time.perf_counter() - started, 1e-6)
+
+
+def _n_layers(model: ModelFiles) -> int:
+    return int(model.config["num_hidden_layers"]) + 1
+
+
+def _width(model: ModelFiles) -> int:
+    return int(model.config["hidden_size"])
+
+
+def _n_bytes(model: ModelFiles) -> int:
+    return sum(path.stat().st_size for path in model.weights)
 
 
 def _device(request: EncodeRequest) -> str:

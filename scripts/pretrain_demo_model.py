@@ -40,7 +40,7 @@ class Recipe:
     """Everything that decides the weights, apart from the audio."""
 
     seed: int = SEED
-    n_steps: int = 2000
+    n_steps: int = 1500
     n_clusters: int = 64
     batch_size: int = 8
     crop_seconds: int = 6

@@ -38,8 +38,7 @@ def opened_array(path: Path, key: str | None) -> Iterator[Any]:
     InputError
         The file is missing, damaged or of another kind, or the key is absent.
     """
-    with open(existing_file(path), "rb") as stream:
-        magic = stream.read(len(_NPY_MAGIC))
+    magic = _first_bytes(existing_file(path))
     if magic == _NPY_MAGIC:
         yield _opened_npy(path)
     elif magic.startswith(_HDF5_MAGIC) or h5py.is_hdf5(path):
@@ -65,6 +64,14 @@ def existing_file(path: Path) -> Path:
             "relative to the manifest's own folder.",
         )
     return path
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(len(_NPY_MAGIC))
+    except OSError as error:
+        raise _damaged(path, error) from error
 
 
 def _opened_npy(path: Path) -> NDArray[Any]:

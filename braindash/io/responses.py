@@ -201,7 +201,7 @@ def _opened_repeats(source: ResponseSource) -> Iterator[list[Any]]:
     if any(own_files):
         paths = source.repeats_paths
     elif source.repeats_key is not None and all(
-        source.repeats_key in available_keys(path) for path in source.paths
+        source.repeats_key.strip("/") in available_keys(path) for path in source.paths
     ):
         paths = source.paths
     else:
@@ -269,3 +269,7 @@ def _read_parts(parts: list[Any], columns: slice | None) -> NDArray[np.float32]:
             read_columns(part, slice(first, last), result, here)
         offset += width
     return result
+
+
+def _names(paths: tuple[Path, ...]) -> str:
+    return " + ".join(map(str, paths))

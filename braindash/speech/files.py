@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from braindash.digest import digest_file, digest_json
-from braindash.errors import ModelError, near_match
+from braindash.errors import InputError, ModelError, near_match
 from braindash.speech.families import FAMILIES
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ _VOLATILE = frozenset(
     }
 )
 _LFS_POINTER = b"version https://git-lfs"
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _FOLDER_HINT = (
     "Give a folder that holds config.json and model.safetensors, as written by "
     "`model.save_pretrained(folder)` or `hf download ID --local-dir FOLDER`."
@@ -111,7 +111,7 @@ def locate(source: str | Path, revision: str | None = None) -> ModelFiles:
     text = str(source)
     path = Path(text).expanduser()
     if path.exists() or not _HUB_ID.fullmatch(text):
-        folder, commit, name = _local_folder(path), None, path.resolve().name
+        folder, commit, name = _local_folder(path, revision), None, path.resolve().name
     else:
         folder = _hub_folder(text, revision)
         commit, name = folder.name, text
@@ -132,14 +132,19 @@ def locate(source: str | Path, revision: str | None = None) -> ModelFiles:
     )
 
 
-def _local_folder(path: Path) -> Path:
+def _local_folder(path: Path, revision: str | None) -> Path:
+    if path.exists() and revision is not None:
+        raise InputError(
+            f"the revision {revision!r} was given for the local folder {path}",
+            hint="Only models of the hub have revisions: leave it out.",
+        )
     if path.is_dir():
         return path
     if path.exists():
         raise ModelError(f"the model {path} is a file, not a folder", hint=_FOLDER_HINT)
     raise ModelError(
         f"there is no model folder {path}",
-        hint=f"Check the spelling. {_FOLDER_HINT} A hub id looks like 'facebook/hubert-base-ls960'.",
+        hint=f"Check the spelling. {_FOLDER_HINT} A hub id has the form OWNER/NAME.",
     )
 
 
@@ -180,9 +185,7 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path} cannot be read: {error}", hint="Copy or download the model again."
         ) from error
     if not isinstance(content, dict):
-        raise ModelError(
-            f"{path} holds no JSON object", hint="Copy or download the model again."
-        )
+        raise ModelError(f"{path} holds no JSON object", hint="Copy or download the model again.")
     return content
 
 

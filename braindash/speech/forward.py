@@ -27,7 +27,8 @@ def normalised(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     mean = windows.mean(axis=1, keepdims=True, dtype=np.float64)
     variance = windows.var(axis=1, keepdims=True, dtype=np.float64)
-    return ((windows - mean) / np.sqrt(variance + _VARIANCE_FLOOR)).astype(np.float32)
+    scaled: NDArray[np.float32] = (windows - mean) / np.sqrt(variance + _VARIANCE_FLOOR)
+    return scaled.astype(np.float32)
 
 
 def layer_frames(
@@ -92,9 +93,7 @@ def _tapped(
 
     handles = [tap(blocks[layer - 1], layer) for layer in wanted if 0 < layer < len(blocks)]
     if 0 in wanted:
-        handles.append(
-            blocks[0].register_forward_pre_hook(lambda _, inputs: keep(0, inputs[0]))
-        )
+        handles.append(blocks[0].register_forward_pre_hook(lambda _, inputs: keep(0, inputs[0])))
     if len(blocks) in wanted:
         handles.append(tap(module.encoder, len(blocks)))  # type: ignore[arg-type]
     try:

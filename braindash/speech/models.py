@@ -93,7 +93,7 @@ def open_model(source: str | Path | ModelFiles, *, device: str = "auto") -> Spee
     files = source if isinstance(source, ModelFiles) else locate(source)
     chosen = _device(device)
     module = _load(files).to(chosen).eval()
-    hop, field_samples = _front_end(module.config)  # type: ignore[arg-type]
+    hop, field_samples = _front_end(module.config)
     n_layers, n_features = _probe(module, files, hop, field_samples)
     return SpeechModel(
         module=module,
@@ -137,6 +137,7 @@ def _load(files: ModelFiles) -> "nn.Module":
     family = FAMILIES[files.family]
     try:
         with _quiet_transformers():
+            module: nn.Module
             module, report = getattr(transformers, family.class_name).from_pretrained(
                 files.folder,
                 dtype=torch.float32,
@@ -159,7 +160,9 @@ def _load(files: ModelFiles) -> "nn.Module":
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """Silence transformers' own progress bar and load report: ours names what matters."""
-    from transformers.utils import logging as chatter
+    from transformers.utils import logging
+
+    chatter: Any = logging  # its functions are not annotated
 
     verbosity, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
     chatter.set_verbosity_error()

@@ -152,11 +152,14 @@ def test_adjacency_matches_a_plain_loop():
 def test_medial_wall_is_one_patch_at_the_midline():
     wall = medial_wall()
     assert wall.shape == (20484,)
-    for start, side in ((0, "left"), (10242, "right")):
+    for start, side, towards_middle in ((0, "left", 1), (10242, "right", -1)):
         patch = wall[start : start + 10242]
         assert 600 < patch.sum() < 890
-        x_mm = np.abs(load_surface("white")[side].coordinates[patch, 0])
-        assert np.quantile(x_mm, 0.9) < 20
+        x_mm = towards_middle * load_surface("inflated")[side].coordinates[patch, 0]
+        assert np.quantile(x_mm, 0.1) > 0  # on the inner face of the inflated hemisphere
+        unused = np.ones(10242, dtype=bool)
+        unused[load_surface("flat")[side].faces] = False
+        assert unused[patch].mean() > 0.85  # the flat surface is cut out around it
     with pytest.raises(ValueError, match="read-only"):
         wall[0] = True
 

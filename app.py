@@ -1,0 +1,25 @@
+"""Start-up of the dashboard: page config and navigation, nothing else."""
+
+import streamlit as st
+
+st.set_page_config(page_title="braindash", page_icon=":material/neurology:", layout="wide")
+
+navigation = st.navigation(
+    {
+        "Explore": [
+            st.Page(
+                "pages/explore/overview.py",
+                title="Overview",
+                icon=":material/dashboard:",
+                default=True,
+            ),
+            st.Page("pages/explore/layers.py", title="Layers", icon=":material/show_chart:"),
+            st.Page("pages/explore/cortex.py", title="Cortex", icon=":material/neurology:"),
+        ],
+        "Compute": [
+            st.Page("pages/compute/run.py", title="Run", icon=":material/play_circle:"),
+            st.Page("pages/compute/jobs.py", title="Jobs", icon=":material/list_alt:"),
+        ],
+    }
+)
+navigation.run()

@@ -1,0 +1,127 @@
+"""Ridge in its dual form: one kernel, one Cholesky factor per alpha for all folds."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from braindash.core.ridge_data import Design, Fold
+
+# Where centring leaves no more than this share of a kernel, the features were constant.
+_ROUNDING = 1e-13
+
+
+class DualSolver:
+    """Cross-validates ridge with the kernel ``K = X X'`` of the delayed features.
+
+    With ``A = (K + alpha I)^-1`` the prediction for the rows ``f`` of a fold, fitted to all others,
+    is ``-(A_ff)^-1 A_(f,-f) Y_(-f)``: one inverse serves every fold exactly. An intercept that is
+    not penalised takes ``1 1' / (alpha n_rows)`` off ``A`` when the kernel is centred.
+
+    Parameters
+    ----------
+    design : Design
+        Training features, (n_rows, n_features).
+    folds : sequence of (start, stop)
+        Rows of each fold.
+    alphas : Tensor of float64, shape (n_alphas,)
+        Ridge penalties, not smaller than the kernel's rounding.
+    intercept : bool
+        Whether each fit has an intercept.
+    """
+
+    name = "dual"
+
+    def __init__(
+        self, design: Design, folds: Sequence[Fold], alphas: torch.Tensor, intercept: bool
+    ) -> None:
+        self._design, self._folds, self._alphas = design, folds, alphas
+        self._intercept = intercept
+        kernel = _delayed_kernel(design, design)
+        self._row_mean = kernel.mean(dim=0)
+        self._kernel = self._centred(kernel) if intercept else kernel
+
+    def operator_bytes(self) -> int:
+        """Return the size of the operators of one alpha."""
+        n_rows = len(self._kernel)
+        return sum(4 * (stop - start) * (n_rows - stop + start) for start, stop in self._folds)
+
+    def cross(self, design: Design) -> torch.Tensor:
+        """Return the kernel between new rows and the training rows, (n_new, n_rows)."""
+        kernel = _delayed_kernel(design, self._design)
+        return self._centred(kernel) if self._intercept else kernel
+
+    def operators(
+        self, indices: Sequence[int], cross: torch.Tensor | None
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """Build what maps responses to held-out and to new predictions.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Which alphas.
+        cross : Tensor of shape (n_new, n_rows), or None
+            From :meth:`cross`.
+
+        Returns
+        -------
+        held_out : list of Tensor of float64, shape (n_indices, fold rows, other rows)
+            One per fold, applied to the fold's right side.
+        new : Tensor of float32, shape (n_indices, n_new, n_rows), or None
+            Applied to the whole right side.
+        """
+        n_rows = len(self._kernel)
+        held_out = [
+            self._kernel.new_empty((len(indices), stop - start, n_rows - stop + start))
+            for start, stop in self._folds
+        ]
+        new = None if cross is None else cross.new_empty((len(indices), *cross.shape)).float()
+        for position, index in enumerate(indices):
+            inverse = self._inverse(float(self._alphas[index]))
+            for operator, (start, stop) in zip(held_out, self._folds, strict=True):
+                rows = inverse[start:stop]
+                factor = torch.linalg.cholesky(rows[:, start:stop])
+                others = torch.cat([rows[:, :start], rows[:, stop:]], dim=1)
+                operator[position] = torch.cholesky_solve(others, factor).neg_()
+            if new is not None and cross is not None:
+                new[position] = cross @ inverse
+        return held_out, new
+
+    def right_sides(
+        self, values: torch.Tensor
+    ) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
+        """Return what operators are applied to: all rows, and for each fold the other rows."""
+        n_rows = len(values)
+
+        def others() -> Iterator[torch.Tensor]:
+            for start, stop in self._folds:
+                if start == 0:
+                    yield values[stop:]
+                elif stop == n_rows:
+                    yield values[:start]
+                else:
+                    yield torch.cat([values[:start], values[stop:]])
+
+        return values, others()
+
+    def _inverse(self, alpha: float) -> torch.Tensor:
+        shifted = self._kernel.clone()
+        shifted.diagonal().add_(alpha)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted))
+        # A centred kernel maps the constant vector to 0, so A 1 = 1 / alpha.
+        return inverse.sub_(1 / (alpha * len(inverse))) if self._intercept else inverse
+
+    def _centred(self, kernel: torch.Tensor) -> torch.Tensor:
+        """Kernel of features minus their mean over training rows, columns being training rows."""
+        centred = kernel - kernel.mean(dim=1, keepdim=True)
+        centred += self._row_mean.mean() - self._row_mean
+        negligible = centred.abs().max() <= _ROUNDING * kernel.abs().max()
+        return torch.zeros_like(centred) if bool(negligible) else centred
+
+
+def _delayed_kernel(left: Design, right: Design) -> torch.Tensor:
+    """Inner products of delayed features: the undelayed kernel, shifted and summed over delays."""
+    plain = torch.nn.functional.pad(left.features @ right.features.T, (0, 1, 0, 1))
+    kernel = plain.new_zeros((len(left.features), len(right.features)))
+    for rows, columns in zip(left.rows, right.rows, strict=True):
+        kernel += plain[rows][:, columns]
+    return kernel

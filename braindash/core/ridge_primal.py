@@ -1,0 +1,130 @@
+"""Ridge in its primal form: one eigendecomposition for all alphas and all folds."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from braindash.core.ridge_data import Design, Fold
+
+# A feature whose centred values are this small beside its raw ones was constant.
+_ROUNDING = 1e-12
+
+
+class PrimalSolver:
+    r"""Cross-validates ridge with the moments ``X'X`` and ``X'Y`` of the delayed features.
+
+    With ``X'X = W diag(s) W'`` let ``Z = X W diag(s + a0)^-1/2``, ``a0`` the smallest alpha, and
+    ``w = (s + a0) / (s + alpha)``, between 0 and 1. The ridge fit to the rows outside a fold ``f``
+    predicts ``Z_f w^1/2 (I - w^1/2 Z_f'Z_f w^1/2)^-1 w^1/2 (Z'Y - Z_f'Y_f)`` for its rows: exact,
+    with one decomposition in all, and scaled so that single precision loses nothing in ``Z'Y``
+    however small alpha is. An intercept is one more column of ``Z``, constant, with ``w = 1``.
+
+    Parameters
+    ----------
+    design : Design
+        Training features, (n_rows, n_features).
+    folds : sequence of (start, stop)
+        Rows of each fold.
+    alphas : Tensor of float64, shape (n_alphas,)
+        Ridge penalties, not smaller than the rounding of ``X'X``.
+    intercept : bool
+        Whether each fit has an intercept.
+    """
+
+    name = "primal"
+
+    def __init__(
+        self, design: Design, folds: Sequence[Fold], alphas: torch.Tensor, intercept: bool
+    ) -> None:
+        self._folds, self._intercept = folds, intercept
+        features = design.delayed()
+        self._mean = features.mean(dim=0) if intercept else features.new_zeros(features.shape[1])
+        centred = features - self._mean
+        varies = centred.abs().amax(dim=0) > _ROUNDING * features.abs().amax(dim=0)
+        self._kept = varies.to(centred.dtype)
+        centred *= self._kept
+        power, vectors = torch.linalg.eigh(centred.T @ centred)
+        power = power.clamp(min=0) + alphas.min()
+        self._basis = vectors / power.sqrt()
+        self._constant = len(features) ** -0.5
+        self._rows = self._rotated(centred)
+        self._rows32 = self._rows.float()
+        weights = power / (power + (alphas - alphas.min())[:, None])
+        if intercept:
+            weights = torch.nn.functional.pad(weights, (0, 1), value=1.0)
+        self._weights = weights
+
+    def operator_bytes(self) -> int:
+        """Return the size of the operators of one alpha."""
+        return 4 * self._rows.numel()
+
+    def cross(self, design: Design) -> torch.Tensor:
+        """Return new rows in the coordinates of the solver, (n_new, n_columns)."""
+        return self._rotated((design.delayed() - self._mean) * self._kept)
+
+    def operators(
+        self, indices: Sequence[int], cross: torch.Tensor | None
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """Build what maps moments to held-out and to new predictions.
+
+        Parameters
+        ----------
+        indices : sequence of int
+            Which alphas.
+        cross : Tensor of shape (n_new, n_columns), or None
+            From :meth:`cross`.
+
+        Returns
+        -------
+        held_out : list of Tensor of float64, shape (n_indices, fold rows, n_columns)
+            One per fold, applied to the fold's right side.
+        new : Tensor of float32, shape (n_indices, n_new, n_columns), or None
+            Applied to the whole right side.
+        """
+        weights = self._weights[list(indices)]
+        held_out = []
+        for start, stop in self._folds:
+            rows = self._rows[start:stop]
+            narrow = rows.shape[1] <= len(rows)
+            moments = rows.T @ rows if narrow else None
+            fold = [_held_out_operator(rows, moments, weight) for weight in weights]
+            held_out.append(torch.stack(fold))
+        new = None if cross is None else (cross * weights[:, None, :]).float()
+        return held_out, new
+
+    def right_sides(
+        self, values: torch.Tensor
+    ) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
+        """Return what operators are applied to: the moments of all rows and outside each fold."""
+        moments = [
+            self._rows32[start:stop].T @ values[start:stop] for start, stop in self._folds
+        ]
+        # Summed in float64, so that taking a fold out again leaves the others' sum and no rounding.
+        total = torch.zeros_like(moments[0], dtype=torch.float64)
+        for moment in moments:
+            total += moment
+        return total.float(), ((total - moment).float() for moment in moments)
+
+    def _rotated(self, centred: torch.Tensor) -> torch.Tensor:
+        rotated = centred @ self._basis
+        if not self._intercept:
+            return rotated
+        return torch.nn.functional.pad(rotated, (0, 1), value=self._constant)
+
+
+def _held_out_operator(
+    rows: torch.Tensor, moments: torch.Tensor | None, weight: torch.Tensor
+) -> torch.Tensor:
+    """Solve on the smaller side: columns when ``moments = rows' rows`` is given, else rows."""
+    if moments is not None:
+        root = weight.sqrt()
+        factor = _factor_of_rest(moments * root * root[:, None])
+        return torch.cholesky_solve((rows * root).T, factor).T * root
+    weighted = rows * weight
+    return torch.cholesky_solve(weighted, _factor_of_rest(weighted @ rows.T))
+
+
+def _factor_of_rest(product: torch.Tensor) -> torch.Tensor:
+    rest = product.neg()
+    rest.diagonal().add_(1.0)
+    return torch.linalg.cholesky(rest)

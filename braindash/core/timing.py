@@ -1,0 +1,174 @@
+"""When each response row was acquired, and how features are brought to those times.
+
+The one home of conversions between rows and seconds.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+
+from braindash.errors import InputError
+
+LANCZOS_LOBES = 3
+_TOLERANCE_SECONDS = 1e-6
+# Below this ratio of sum(w) to sum(|w|) the weights nearly cancel and mean nothing.
+_LEAST_SUPPORT = 0.1
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Position of response rows in the time of a story's audio.
+
+    Row ``i`` was acquired at ``(first_volume + i) * tr - audio_onset + slice_time`` seconds after
+    the audio began.
+
+    Parameters
+    ----------
+    tr : float
+        Seconds between two rows.
+    first_volume : int, default 0
+        Scanner volume of the first row, counted from 0: how many volumes were cut before it.
+    audio_onset : float, default 0.0
+        Seconds from the first volume of the scan to the start of the audio.
+    slice_time : float, default 0.0
+        Seconds from the start of a volume to the instant its values stand for.
+    """
+
+    tr: float
+    first_volume: int = 0
+    audio_onset: float = 0.0
+    slice_time: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.tr) and self.tr > 0):
+            raise InputError(
+                f"tr is {self.tr}, which is no repetition time",
+                hint="Give the seconds between two volumes, for example tr = 2.0.",
+            )
+        if not (math.isfinite(self.audio_onset) and math.isfinite(self.slice_time)):
+            raise InputError(
+                f"audio_onset is {self.audio_onset} and slice_time is {self.slice_time}",
+                hint="Both are seconds and must be finite numbers.",
+            )
+
+    def times(self, n_rows: int) -> NDArray[np.float64]:
+        """Return the audio time of each row.
+
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows.
+
+        Returns
+        -------
+        array of float64, shape (n_rows,)
+            Seconds since the start of the audio; negative before it.
+        """
+        volumes = self.first_volume + np.arange(n_rows, dtype=np.float64)
+        return np.asarray(volumes * self.tr - self.audio_onset + self.slice_time)
+
+
+def covered_rows(times: ArrayLike, audio_seconds: float, tr: float) -> slice:
+    """Find the rows that the audio covers.
+
+    A row is kept when at least one TR of audio precedes it and it does not lie after the end of
+    the audio: ``tr <= t <= audio_seconds``, to a microsecond.
+
+    Parameters
+    ----------
+    times : array of shape (n_rows,)
+        Audio time of each row in seconds, increasing.
+    audio_seconds : float
+        Length of the audio in seconds.
+    tr : float
+        Seconds between two rows.
+
+    Returns
+    -------
+    slice
+        The rows to keep, with plain ``start`` and ``stop``; empty when there is none.
+    """
+    seconds = _increasing(times, "times")
+    start = int(np.searchsorted(seconds, tr - _TOLERANCE_SECONDS, side="left"))
+    stop = int(np.searchsorted(seconds, audio_seconds + _TOLERANCE_SECONDS, side="right"))
+    return slice(start, max(start, stop))
+
+
+def lanczos_weights(
+    sample_times: ArrayLike, target_times: ArrayLike, tr: float, lobes: int = LANCZOS_LOBES
+) -> Any:
+    """Weights that resample features from their own times to the times of response rows.
+
+    ``w(dt) = sinc(dt / tr) * sinc(dt / (lobes * tr))`` for ``|dt| < lobes * tr`` and 0 elsewhere,
+    each row divided by its sum; ``weights @ features`` is the resampled array.
+
+    Parameters
+    ----------
+    sample_times : array of shape (n_samples,)
+        Seconds at which the features were sampled, increasing.
+    target_times : array of shape (n_target_times,)
+        Seconds at which they are wanted.
+    tr : float
+        Seconds between two rows of the response; the cut-off is ``1 / (2 * tr)`` hertz.
+    lobes : int, default 3
+        Half-width of the kernel in TRs.
+
+    Returns
+    -------
+    scipy.sparse.csr_array of float64, shape (n_target_times, n_samples)
+        The weights; each row sums to 1.
+
+    Raises
+    ------
+    InputError
+        When a target time has no sample near enough to carry it.
+    """
+    samples = _increasing(sample_times, "sample_times")
+    targets = np.asarray(target_times, dtype=np.float64)
+    width = lobes * tr
+    first = np.searchsorted(samples, targets - width, side="right")
+    stop = np.searchsorted(samples, targets + width, side="left")
+    counts = np.maximum(stop - first, 0)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    columns = np.arange(starts[-1]) + np.repeat(first - starts[:-1], counts)
+    offset = samples[columns] - np.repeat(targets, counts)
+    values = np.sinc(offset / tr) * np.sinc(offset / width)
+    weights = sp.csr_array((values, columns, starts), shape=(len(targets), len(samples)))
+    total = np.asarray(weights.sum(axis=1)).ravel()
+    size = np.asarray(abs(weights).sum(axis=1)).ravel()
+    _check_support(total, size, targets, samples, width)
+    weights.data = weights.data / np.repeat(total, counts)
+    return weights
+
+
+def _increasing(times: ArrayLike, name: str) -> NDArray[np.float64]:
+    seconds = np.asarray(times, dtype=np.float64)
+    if seconds.ndim != 1 or not np.isfinite(seconds).all() or (np.diff(seconds) <= 0).any():
+        raise InputError(
+            f"{name} (shape {seconds.shape}) must be one increasing row of finite seconds",
+            hint="Give each time once, in seconds, earliest first.",
+        )
+    return seconds
+
+
+def _check_support(
+    total: NDArray[np.float64],
+    size: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    samples: NDArray[np.float64],
+    width: float,
+) -> None:
+    bad = np.flatnonzero(~(total > _LEAST_SUPPORT * size))
+    if not bad.size:
+        return
+    span = f"from {samples[0]:.3f} s to {samples[-1]:.3f} s" if samples.size else "nowhere"
+    raise InputError(
+        f"{bad.size} of {len(targets)} wanted times have no feature sample near enough "
+        f"(kernel half-width {width:.3f} s), the first at {targets[bad[0]]:.3f} s; "
+        f"samples reach {span}",
+        hint="Keep only rows that the audio covers (covered_rows), or check tr and audio_onset.",
+    )

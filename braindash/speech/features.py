@@ -1,0 +1,331 @@
+"""Features of every layer of a speech model at the times of brain responses."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from braindash.core.timing import lanczos_weights
+from braindash.errors import InputError, ResourceError
+from braindash.progress import NoProgress, Progress
+from braindash.speech.files import SAMPLE_RATE_HZ
+from braindash.speech.forward import layer_frames, normalised
+from braindash.speech.models import SpeechModel
+from braindash.speech.windows import Window, find_strategy
+
+logger = logging.getLogger(__name__)
+
+# Batches make a CPU slower (its caches), a GPU much faster.
+CUDA_BATCH = 32
+# Frames summed in double precision before they are added to the float32 result.
+_BLOCK = 128
+# Same tolerance as the rule that picks the rows covered by audio.
+_TIME_TOLERANCE = 1e-6
+_SILENT = NoProgress()
+
+
+def extract(
+    model: SpeechModel,
+    audio: ArrayLike,
+    times: ArrayLike,
+    *,
+    strategy: str = "exact",
+    layers: Sequence[int] | None = None,
+    tr: float | None = None,
+    progress: Progress = _SILENT,
+) -> NDArray[np.float32]:
+    """Compute a model's features for one recording, resampled to response times.
+
+    The recording is cut into windows (see :data:`braindash.speech.windows.STRATEGIES`), the
+    model sees each window alone, and the kept frames are brought to ``times`` by Lanczos
+    resampling with three lobes, which itself reaches 3 TR to both sides. "exact" frames never
+    saw audio behind their own time; "chunk" frames saw up to 2 s of it and are other features,
+    not an approximation: compare the scores they lead to.
+
+    Memory beyond the result does not grow with the length of the recording.
+
+    Parameters
+    ----------
+    model : SpeechModel
+        From :func:`braindash.speech.models.open_model`.
+    audio : array of shape (n_samples,)
+        Mono, 16 kHz, floating point.
+    times : array of shape (n_times,)
+        Increasing response times in seconds from the beginning of the audio.
+    strategy : {"exact", "chunk"}, default "exact"
+        How the recording is cut into windows.
+    layers : sequence of int, optional
+        Layers to return, in this order; None returns all ``model.n_layers``.
+    tr : float, optional
+        Seconds between responses, the unit of the resampling; by default the median step of
+        ``times``.
+    progress : Progress
+        Told after every window, in seconds of audio the model has seen.
+
+    Returns
+    -------
+    float32 array of shape (n_layers, n_times, n_features)
+
+    Raises
+    ------
+    InputError
+        For audio, times, layers or a strategy that cannot be used.
+    ResourceError
+        When the device has no memory for a single window.
+    """
+    samples = _checked_audio(audio)
+    windows = plan_windows(model, len(samples), strategy)
+    instants = _checked_times(times, len(samples) / SAMPLE_RATE_HZ)
+    chosen = _checked_layers(layers, model.n_layers)
+    rows = _Resampler(windows, instants, _checked_tr(tr, instants), len(chosen), model.n_features)
+    needed = [window for window in windows if rows.needs(window)]
+    total = sum(window.seconds for window in needed)
+    done = 0.0
+    progress.advance(done, total, f"window 0 of {len(needed)}")
+    for number, (window, frames) in enumerate(
+        window_features(model, samples, needed, chosen), start=1
+    ):
+        rows.add(window, frames)
+        done += window.seconds
+        progress.advance(done, total, f"window {number} of {len(needed)}")
+    return rows.finish()
+
+
+def plan_windows(model: SpeechModel, n_samples: int, strategy: str = "exact") -> list[Window]:
+    """List the windows of a recording.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    n_samples : int
+        Length of the recording at 16 kHz.
+    strategy : {"exact", "chunk"}, default "exact"
+
+    Returns
+    -------
+    list of Window
+        In order of time.
+
+    Raises
+    ------
+    InputError
+        When the strategy is unknown or the recording too short for a single window.
+    """
+    cut = find_strategy(strategy).windows
+    windows = cut(n_samples, model.hop_samples, model.receptive_field_samples)
+    if not windows:
+        raise InputError(
+            f"the audio is too short: {n_samples} samples ({n_samples / SAMPLE_RATE_HZ:.3f} s)",
+            hint=f"The model needs at least {model.receptive_field_samples} samples at "
+            f"{SAMPLE_RATE_HZ} Hz, and the strategy 'exact' at least 0.1 s.",
+        )
+    return windows
+
+
+def window_features(
+    model: SpeechModel,
+    audio: NDArray[np.float32],
+    windows: Sequence[Window],
+    layers: Sequence[int] | None = None,
+) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+    """Run windows through a model, in order: one by one on a CPU, in batches on a GPU.
+
+    Parameters
+    ----------
+    model : SpeechModel
+    audio : float32 array of shape (n_samples,)
+    windows : sequence of Window
+    layers : sequence of int, optional
+        Layers to keep; None keeps all.
+
+    Yields
+    ------
+    window : Window
+    frames : float32 array of shape (n_frames, n_layers, n_features)
+        The kept frames, before any resampling, at ``window.times``.
+    """
+    size = CUDA_BATCH if model.device.startswith("cuda") else 1
+    position = 0
+    while position < len(windows):
+        batch = _alike(windows, position, size)
+        try:
+            features = _batch_features(model, audio, batch, layers)
+        except torch.OutOfMemoryError as error:
+            size = len(batch) // 2
+            if size == 0:
+                raise ResourceError(
+                    f"{model.device} has no memory for one window of {batch[0].seconds:.1f} s",
+                    hint="Close other programs on the device, or open the model with device='cpu'.",
+                ) from error
+            logger.info("%s: out of memory, going on with batches of %d", model.name, size)
+            torch.cuda.empty_cache()
+            continue
+        yield from zip(batch, features, strict=True)
+        position += len(batch)
+
+
+def estimate_seconds(model: SpeechModel, audio_seconds: float, strategy: str = "exact") -> float:
+    """Foretell how long :func:`extract` will take, from the time of one window (or one batch).
+
+    Parameters
+    ----------
+    model : SpeechModel
+    audio_seconds : float
+        Length of the recording in seconds.
+    strategy : {"exact", "chunk"}, default "exact"
+
+    Returns
+    -------
+    float
+        Seconds, without loading the audio.
+    """
+    windows = plan_windows(model, int(audio_seconds * SAMPLE_RATE_HZ), strategy)
+    longest = max(windows, key=lambda window: window.seconds)
+    noise = np.random.default_rng(0).standard_normal(longest.end, dtype=np.float32)
+    warm_up = [windows[0]]
+    timed = [longest] * (CUDA_BATCH if model.device.startswith("cuda") else 1)
+    for trial in (warm_up, timed):
+        start = time.perf_counter()
+        for _ in window_features(model, noise, trial):
+            pass
+        elapsed = time.perf_counter() - start
+    per_second = elapsed / sum(window.seconds for window in timed)
+    return per_second * sum(window.seconds for window in windows)
+
+
+def _alike(windows: Sequence[Window], position: int, size: int) -> list[Window]:
+    """Take up to ``size`` windows that fit into one batch: equal length, equal frames."""
+    first = windows[position]
+
+    def fits(window: Window) -> bool:
+        return window.seconds == first.seconds and window.frames == first.frames
+
+    return list(takewhile(fits, islice(windows, position, position + size)))
+
+
+def _batch_features(
+    model: SpeechModel,
+    audio: NDArray[np.float32],
+    batch: Sequence[Window],
+    layers: Sequence[int] | None,
+) -> NDArray[np.float32]:
+    waves = np.stack([audio[window.start : window.end] for window in batch])
+    if model.normalise:
+        waves = normalised(waves)
+    return layer_frames(model.module, waves, batch[0].frames, layers)
+
+
+class _Resampler:
+    """Adds frames to the rows they belong to, as they come, so that none has to be kept."""
+
+    def __init__(
+        self,
+        windows: Sequence[Window],
+        times: NDArray[np.float64],
+        tr: float,
+        n_layers: int,
+        n_features: int,
+    ) -> None:
+        frame_times = np.concatenate([window.times for window in windows])
+        # By frame: the columns of a block of frames are its few rows.
+        self._weights = sparse.csc_array(lanczos_weights(frame_times, times, tr))
+        self._frame_times = frame_times
+        self._rows = np.zeros((n_layers, len(times), n_features), np.float32)
+        self._waiting: list[NDArray[np.float32]] = []
+        self._columns: list[NDArray[np.intp]] = []
+
+    def needs(self, window: Window) -> bool:
+        """Say whether any kept frame of the window plays a part in any row."""
+        columns = self._columns_of(window)
+        return bool(self._weights.indptr[columns[-1] + 1] > self._weights.indptr[columns[0]])
+
+    def add(self, window: Window, frames: NDArray[np.float32]) -> None:
+        """Take the frames (n_frames, n_layers, n_features) of the next window."""
+        self._waiting.append(frames)
+        self._columns.append(self._columns_of(window))
+        if sum(map(len, self._columns)) >= _BLOCK:
+            self._flush()
+
+    def finish(self) -> NDArray[np.float32]:
+        """Return the rows (n_layers, n_times, n_features)."""
+        self._flush()
+        return self._rows
+
+    def _columns_of(self, window: Window) -> NDArray[np.intp]:
+        first = int(np.searchsorted(self._frame_times, window.times[0]))
+        return np.arange(first, first + len(window.times))
+
+    def _flush(self) -> None:
+        if not self._waiting:
+            return
+        weights = self._weights[:, np.concatenate(self._columns)]
+        rows = np.unique(weights.indices)
+        dense = weights[rows].toarray()
+        frames = np.concatenate(self._waiting).astype(np.float64)
+        self._rows[:, rows] += np.einsum("tf,flk->ltk", dense, frames, optimize=True)
+        self._waiting.clear()
+        self._columns.clear()
+
+
+def _checked_audio(audio: ArrayLike) -> NDArray[np.float32]:
+    given = np.asarray(audio)
+    if given.ndim != 1 or not np.issubdtype(given.dtype, np.floating):
+        raise InputError(
+            f"the audio is an array of {given.dtype} with shape {given.shape}",
+            hint=f"Give one channel, shape (n_samples,), of floating point at {SAMPLE_RATE_HZ} Hz "
+            "(braindash.io.audio.load_audio reads any file that way).",
+        )
+    if len(given) == 0:
+        raise InputError("the audio is empty", hint="Check that the file holds sound.")
+    bad = np.flatnonzero(~np.isfinite(given))
+    if len(bad):
+        raise InputError(
+            f"the audio has {len(bad)} NaN or infinite samples, the first at "
+            f"{bad[0] / SAMPLE_RATE_HZ:.3f} s",
+            hint="Repair the recording: a model spreads one bad sample over its whole window.",
+        )
+    return given.astype(np.float32, copy=False)
+
+
+def _checked_times(times: ArrayLike, audio_seconds: float) -> NDArray[np.float64]:
+    instants = np.asarray(times, dtype=np.float64)
+    if instants.ndim != 1 or len(instants) == 0 or not np.all(np.diff(instants) > 0):
+        raise InputError(
+            f"the times (shape {instants.shape}) are not one increasing list of seconds",
+            hint="Give at least one time; each must be later than the one before.",
+        )
+    inside = (instants >= -_TIME_TOLERANCE) & (instants <= audio_seconds + _TIME_TOLERANCE)
+    if not inside.all():
+        outside = instants[~inside]
+        raise InputError(
+            f"{len(outside)} of {len(instants)} times lie outside the audio (0 to "
+            f"{audio_seconds:.3f} s), the first at {outside[0]:.3f} s",
+            hint="Check TR, first_volume and audio_onset, or drop the rows that have no audio "
+            "(braindash.core.timing.covered_rows).",
+        )
+    return instants
+
+
+def _checked_tr(tr: float | None, times: NDArray[np.float64]) -> float:
+    if tr is None and len(times) == 1:
+        raise InputError("one time alone does not tell the TR", hint="Give tr in seconds.")
+    seconds = float(np.median(np.diff(times))) if tr is None else float(tr)
+    if not (np.isfinite(seconds) and seconds > 0):
+        raise InputError(f"the TR is {seconds} s", hint="Give tr as a positive number of seconds.")
+    return seconds
+
+
+def _checked_layers(layers: Sequence[int] | None, n_layers: int) -> list[int]:
+    chosen = list(range(n_layers)) if layers is None else list(layers)
+    wrong = [layer for layer in chosen if layer not in range(n_layers)]
+    if wrong or not chosen:
+        raise InputError(
+            f"the model has no layers {wrong}" if wrong else "no layer was asked for",
+            hint=f"Allowed: 0 (input of the first block) to {n_layers - 1} (the last block).",
+        )
+    return chosen

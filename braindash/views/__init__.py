@@ -1,0 +1,1 @@
+"""Results in, figures and tables out: neither torch nor streamlit is known here."""

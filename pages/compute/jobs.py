@@ -1,0 +1,61 @@
+"""Watch work: progress, time left, log, cancel, retry."""
+
+import streamlit as st
+
+from braindash.errors import BraindashError
+from braindash.jobs import Job
+from braindash.ui import state, widgets
+
+INTRODUCTION = (
+    "Jobs run in a process of their own: close the browser or stop the server, they go on."
+)
+
+
+def act(action: str, key: str) -> None:
+    """Cancel or retry a job; both may be clicked twice without harm."""
+    try:
+        getattr(state.queue(), action)(key)
+        state.queue().ensure_worker()
+    except BraindashError as problem:
+        st.session_state["job_problem"] = problem
+
+
+def show(job: Job) -> None:
+    """Draw one job."""
+    with st.container(border=True):
+        head, button = st.columns([5, 1], vertical_alignment="center")
+        with head:
+            st.markdown(f"**{job.title}**")
+            widgets.state_badge(job)
+        with button:
+            if job.state in widgets.ACTIVE:
+                st.button("Cancel", key=f"cancel_{job.key}", on_click=act, args=("cancel", job.key))
+            elif job.state in ("failed", "cancelled"):
+                st.button("Go on", key=f"retry_{job.key}", on_click=act, args=("retry", job.key))
+        if job.state in widgets.ACTIVE:
+            widgets.job_progress(job)
+        if job.error:
+            st.error(f"{job.error}\n\n{job.hint or ''}")
+        if job.state == "done" and job.finished and job.started:
+            st.caption(f"Took {widgets.duration(job.finished - job.started)}.")
+        with st.expander("Log"):
+            st.code(state.queue().log_tail(job.key) or "The log is empty.", language=None)
+
+
+@st.fragment(run_every=1.0)
+def live() -> None:
+    """Draw all jobs, newest first, and look again every second."""
+    jobs = state.queue().list()
+    if not jobs:
+        st.info("No jobs yet.")
+        st.page_link("pages/compute/run.py", label="Start one")
+    if any(job.state in widgets.ACTIVE for job in jobs):
+        state.queue().ensure_worker()
+    for job in jobs[:30]:
+        show(job)
+
+
+with widgets.page("Jobs", INTRODUCTION):
+    if (problem := st.session_state.pop("job_problem", None)) is not None:
+        widgets.show_error(problem)
+    live()
