@@ -127,7 +127,9 @@ class JobQueue:
             raise unknown_job(key)
         return job
 
-    def list(self, *, states: Iterable[JobState] | None = None, limit: int = 100) -> tuple[Job, ...]:
+    def list(
+        self, *, states: Iterable[JobState] | None = None, limit: int = 100
+    ) -> tuple[Job, ...]:
         """Read jobs, the newest first; none when nothing was ever submitted.
 
         Parameters

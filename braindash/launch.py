@@ -12,7 +12,7 @@ from braindash.io.demo import DEMO_MODELS, GENERATOR_VERSION
 from braindash.io.store import Store
 from braindash.jobs import Job, JobQueue
 from braindash.plan import EncodeRequest, plan_encoding
-from braindash.speech.models import locate
+from braindash.speech.files import locate
 
 LOOPBACK = "127.0.0.1"
 

@@ -16,7 +16,7 @@ from braindash.digest import digest_file
 from braindash.errors import InputError, near_match
 from braindash.io.audio import audio_seconds
 from braindash.io.manifest import Dataset, SubjectCheck, check_subject, load_manifest
-from braindash.io.responses import ResponseSource
+from braindash.io.responses import ResponseSource, repeats_shape
 from braindash.io.responses import digest as digest_responses
 from braindash.io.responses import shape as response_shape
 from braindash.specs import (
@@ -27,7 +27,7 @@ from braindash.specs import (
     StoryInput,
     Strategy,
 )
-from braindash.speech.models import ModelFiles, locate
+from braindash.speech.files import ModelFiles, locate
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     split = dataset.split(request.subject)
     train = tuple(_plan_story(dataset, request, model, story) for story in split.train)
     test = tuple(_plan_story(dataset, request, model, story) for story in split.test)
-    repeats = all(story.responses.has_repeats for story in test)
+    repeats = all(repeats_shape(story.responses) is not None for story in test)
     spec = EncodingSpec(
         subject=request.subject,
         space=dataset.space,

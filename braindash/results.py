@@ -10,11 +10,10 @@ import pandas as pd
 import xarray as xr
 
 from braindash.core.regions import region_means
-from braindash.core.scores import normalised_score
+from braindash.core.scores import CEILING_THRESHOLD, normalised_score
 from braindash.io.atlases import region_masks
 from braindash.io.store import Entry, Store
 
-CEILING_THRESHOLD = 0.4
 WHOLE = "all targets"
 
 

@@ -65,6 +65,7 @@ class JobProgress:
         self._began = time.time()
         self._pace = self._next_pace = (self._began, 0.0)
         self.go_on = True
+        self.stopped = False
 
     def advance(self, done: float, total: float, message: str) -> None:
         """Take a report; raise :class:`~braindash.errors.Cancelled` when the job should stop."""
@@ -76,6 +77,7 @@ class JobProgress:
         if time.monotonic() - self._written >= REPORT_SECONDS:
             self.write()
         if not self.go_on:
+            self.stopped = True
             raise Cancelled()
 
     def write(self) -> None:
@@ -156,7 +158,7 @@ class _Worker:
         self._kill_seconds = kill_seconds
         self._stopping = False
         self._in_task = False
-        self._handed_over = False
+        self._replace = False
         self._handing_over = threading.Lock()
 
     def serve(self, idle_seconds: float) -> None:
@@ -179,28 +181,219 @@ class _Worker:
             self._in_task = False
             raise _Terminated
 
+    def hand_over(self) -> None:
+        """Let a fresh process go on with the queue; a second call does nothing."""
+        with self._handing_over:
+            try:
+                if self._replace and self._lock.fd >= 0:
+                    self._queue.start_successor(self._lock)
+            except BraindashError:
+                logger.exception("no successor could be started; queued jobs wait")
+            finally:
+                self._lock.release()
+
     def _run(self, job: Job) -> None:
         table = self._queue.table
         progress = JobProgress(table, job)
         watchdog = _Watchdog(progress, self._grace_seconds, lambda: self._stop_task(job))
         with _job_log(self._queue.log_path(job.key)):
             logger.info("%s: attempt %d, process %d", job.title, job.attempt, os.getpid())
-            watchdog.start()
             try:
+                watchdog.start()
                 outcome = self._outcome(job, progress)
             except _Terminated:
                 logger.warning("the worker was asked to end")
                 table.put_back(job)
-                self._hand_over_after_stop()
                 return
             finally:
                 watchdog.finish()
             progress.write()
-            table.finish(
-                job,
-                outcome.state,
-                error=outcome.error,
-                hint=outcome.hint,
-                result=outcome.result,
-            )
+            if outcome.state == "cancelled" and progress.stopped and progress.go_on:
+                logger.info("asked for again while it was being cancelled")
+                table.put_back(job)
+                return
             logger.info("%s", outcome.state)
+            table.finish(
+                job, outcome.state, error=outcome.error, hint=outcome.hint, result=outcome.result
+            )
+
+    def _outcome(self, job: Job, progress: JobProgress) -> _Outcome:
+        try:
+            result = self._call_task(job, progress)
+            canonical_json(result)
+        except Cancelled:
+            return _Outcome("cancelled")
+        except BraindashError as error:
+            logger.error("%s", error)
+            return _Outcome("failed", error.message, error.hint)
+        except (Exception, SystemExit) as error:
+            logger.exception("the task failed")
+            # Memory may still be held, or an accelerator be unusable: go on in a fresh process.
+            self._replace = self._stopping = True
+            return _unexpected(error)
+        return _Outcome("done", result=result)
+
+    def _call_task(self, job: Job, progress: JobProgress) -> dict[str, Any]:
+        try:
+            self._in_task = True
+            if job.task not in self._tasks:
+                hint = near_match(job.task, self._tasks)
+                raise JobError(f"there is no task {job.task!r}", hint=hint)
+            return self._tasks[job.task](job.request, self._queue.root, progress)
+        finally:
+            self._in_task = False
+
+    def _stop_task(self, job: Job) -> None:
+        """End this process, because its task ignores the cancelling (watchdog's thread)."""
+        try:
+            if not self._queue.table.finish(job, "cancelled"):
+                return
+        except StoreError:
+            # The row stays marked for cancelling; who finds its dead worker settles it.
+            logger.exception("the cancelling could not be written")
+        logger.warning("the task does not stop; its process is ended")
+        self._replace = True
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(self._kill_seconds)
+        self.hand_over()
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpgrp(), signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _PipelineTasks(Mapping[str, Task]):
+    """The pipeline's tasks, imported when the first job runs.
+
+    So the import (seconds, and all of torch) is part of a job: an error in it fails that job,
+    with its traceback in the job's log.
+    """
+
+    def __getitem__(self, name: str) -> Task:
+        return self._load()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._load())
+
+    def __len__(self) -> int:
+        return len(self._load())
+
+    @staticmethod
+    def _load() -> Mapping[str, Task]:
+        from braindash.pipeline import TASKS
+
+        tasks: Mapping[str, Task] = TASKS
+        return tasks
+
+
+def _unexpected(error: BaseException) -> _Outcome:
+    """Say what an error that nobody foresaw means to the user."""
+    text = " ".join(str(error).split())
+    short = f"{type(error).__name__}: {text}"[:_ERROR_CHARACTERS]
+    if _is_out_of_memory(error, text.lower()):
+        hint = (
+            "The memory was not enough: close other programs, or choose a smaller model, fewer"
+            " layers, fewer subjects or the other device, and try again; finished parts are kept."
+        )
+        return _Outcome("failed", f"out of memory ({short})", hint)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        hint = "Free disk space, or choose another store folder, and try again."
+        return _Outcome("failed", f"the disk cannot be written ({short})", hint)
+    return _Outcome(
+        "failed",
+        short,
+        "This should not happen: the end of the job's log shows where; please report it."
+        " Finished parts are kept when you try again.",
+    )
+
+
+def _is_out_of_memory(error: BaseException, text: str) -> bool:
+    # torch's own classes are recognised by name and text: a worker may run without torch.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    told = "out of memory" in text or "can't allocate memory" in text
+    return isinstance(error, RuntimeError) and told
+
+
+@contextmanager
+def _job_log(path: Path) -> Iterator[None]:
+    """Write what the package logs into a job's file; without a file when the disk refuses."""
+    package = logging.getLogger("braindash")
+    level = package.level
+    try:
+        handler: logging.Handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        logger.warning("no log is kept: %s", error)
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        package.setLevel(level)
+        package.removeHandler(handler)
+        handler.close()
+
+
+def run_worker(
+    root: Path | str,
+    tasks: Mapping[str, Task],
+    *,
+    idle_seconds: float = 30.0,
+    grace_seconds: float = 10.0,
+    kill_seconds: float = 5.0,
+) -> None:
+    """Run the queued jobs of a store until none is left; return at once when another worker does.
+
+    Belongs in the main thread of a process of its own, which should end when this returns: the
+    process takes over SIGTERM and SIGINT, and may kill itself to stop a task. Its own command
+    line is how it starts a successor.
+
+    Parameters
+    ----------
+    root : path
+        The store's root folder.
+    tasks : mapping of str to callable
+        ``task(request, store_root, progress) -> JSON object`` by name.
+    idle_seconds : float, default 30
+        End after so long without a job.
+    grace_seconds : float, default 10
+        How long a cancelled task may go on before the process is asked to end (SIGTERM).
+    kill_seconds : float, default 5
+        How long it may take to end before its process group is killed.
+    """
+    queue = JobQueue(root, worker_command=(sys.executable, *sys.orig_argv[1:]))
+    lock = queue.take_worker_lock()
+    if lock is None:
+        logger.warning("another worker is at work on %s", queue.root)
+        return
+    worker = _Worker(queue, tasks, lock, grace_seconds, kill_seconds)
+    signal.signal(signal.SIGTERM, worker.on_terminate)
+    signal.signal(signal.SIGINT, worker.on_terminate)
+    try:
+        worker.serve(idle_seconds)
+    finally:
+        worker.hand_over()
+
+
+def _yield_to_others() -> None:
+    """Keep the dashboard quick beside the worker, and let it survive when memory runs out."""
+    os.nice(5)
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the jobs of the store that the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m braindash.worker", description="Run the queued jobs of a store."
+    )
+    parser.add_argument("root", type=Path, help="root folder of the store")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    _yield_to_others()
+    run_worker(options.root, _PipelineTasks())
+
+
+if __name__ == "__main__":
+    main()

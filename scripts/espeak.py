@@ -1,4 +1,4 @@
-"""Speech with word and phone times from espeak-ng, through ctypes (only to make the demo corpus)."""
+"""Speech with word and phone times from espeak-ng, through ctypes; only the corpus needs it."""
 
 import ctypes
 from dataclasses import dataclass
@@ -73,7 +73,9 @@ class Synthesiser:
     def __init__(self) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = espeakng_loader.get_data_path().encode()
-        self._rate = self._library.espeak_Initialize(_SYNCHRONOUS_RETRIEVAL, 0, data, _PHONE_EVENTS_IN_IPA)
+        self._rate = self._library.espeak_Initialize(
+            _SYNCHRONOUS_RETRIEVAL, 0, data, _PHONE_EVENTS_IN_IPA
+        )
         if self._rate <= 0:
             raise RuntimeError(f"espeak-ng did not start: code {self._rate}, data in {data!r}")
         self._library.espeak_Synth.argtypes = [

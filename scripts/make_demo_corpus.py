@@ -93,9 +93,7 @@ def draw_noun_phrase(rng: np.random.Generator, scene: Scene, lexicon: Lexicon) -
     """Draw ``the [emotion] noun``."""
     category = str(rng.choice(scene.categories, p=scene.weights))
     adjective = (
-        [str(rng.choice(lexicon.words("emotion")))]
-        if rng.random() < scene.adjective_share
-        else []
+        [str(rng.choice(lexicon.words("emotion")))] if rng.random() < scene.adjective_share else []
     )
     return ["the", *adjective, str(rng.choice(lexicon.words(category)))]
 
@@ -207,9 +205,7 @@ def all_stories() -> list[tuple[str, str, int, np.random.SeedSequence]]:
 
 def write_opus(path: Path, samples: np.ndarray) -> None:
     """Encode 16 kHz mono Opus, one second at a time (libsndfile dislikes one huge write)."""
-    with soundfile.SoundFile(
-        path, "w", SAMPLE_RATE_HZ, 1, format="OGG", subtype="OPUS"
-    ) as stream:
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1, format="OGG", subtype="OPUS") as stream:
         for start in range(0, len(samples), SAMPLE_RATE_HZ):
             stream.write(samples[start : start + SAMPLE_RATE_HZ])
 

@@ -1,24 +1,23 @@
 """Cross-validated ridge regression of many targets, each with its own alpha.
 
-Cubic work is in float64, products the size of the targets in float32, targets in blocks. See
-:mod:`braindash.core.ridge_dual` and :mod:`braindash.core.ridge_primal` for the two solvers.
+Cubic work is in float64, products the size of the targets in float32, targets in blocks. The two
+forms are in :mod:`braindash.core.ridge_dual` and :mod:`braindash.core.ridge_primal`, what they
+share in :mod:`braindash.core.ridge_cv`.
 """
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from braindash.core.delays import DEFAULT_DELAYS
-from braindash.core.ridge_cv import Scored, TestStory, cross_validate
+from braindash.core.delays import DEFAULT_DELAYS, story_bounds
+from braindash.core.ridge_cv import RidgeResult, Solver, TestStory, cross_validate
 from braindash.core.ridge_data import (
-    Fold,
     Responses,
     check_responses,
     make_design,
@@ -29,14 +28,251 @@ from braindash.core.ridge_dual import DualSolver
 from braindash.core.ridge_primal import PrimalSolver
 from braindash.errors import InputError, ResourceError, near_match
 
+__all__ = ["DEFAULT_ALPHAS", "RidgePlan", "RidgeResult", "fit_layers"]
+
 logger = logging.getLogger(__name__)
 
 DEFAULT_ALPHAS: NDArray[np.float64] = np.logspace(0, 8, 17)
 METRICS = ("r2", "r")
 METHODS = ("auto", "dual", "primal")
-# No alpha is solved below this share of the kernel's trace: float64 could not tell it from 0.
+# An alpha below this share of the kernel's trace is solved as that share: float64 could not tell
+# the two apart in a singular kernel, and Cholesky could not factor it.
 ALPHA_FLOOR = 1e-12
 _BLOCK_COLUMNS = {"cpu": 1024, "cuda": 8192}
-"""
 
 
+class RidgePlan:
+    """Ridge regression on the delayed features of some stories, ready for any responses.
+
+    For every target the alpha is chosen that maximises the mean held-out metric over folds (of
+    alphas within 1e-6 of the best, the largest); the fit to all rows with that alpha predicts the
+    test story.
+
+    Parameters
+    ----------
+    X : array of shape (n_rows, n_features)
+        Features of the training stories, z-scored per story, without delays.
+    groups : array of int, shape (n_rows,)
+        Story index of each row; the rows of a story stand together.
+    alphas : sequence of float, shape (n_alphas,)
+        Positive ridge penalties, in any order.
+    folds : {"story", "chunk"}
+        Leave out one story at a time, or 20 consecutive rows. With fewer than three stories
+        "story" means "chunk".
+    delays : sequence of int, default (1, 2, 3, 4)
+        Delays of the features in TRs, made within each story.
+    metric : {"r2", "r"}
+        Held-out metric that is maximised.
+    intercept : bool, default True
+        Whether every fit, also within folds, has an intercept that is not penalised.
+    method : {"auto", "dual", "primal"}
+        Form to solve; "auto" takes the one with fewer operations.
+    device : str, default "auto"
+        "cpu", "cuda" or "cuda:N"; "auto" is "cuda" where there is one.
+    threads : int, optional
+        CPU threads for the time of a fit; None leaves torch's setting.
+
+    Notes
+    -----
+    An alpha smaller than 1e-12 times the trace of the kernel is solved as that value, with a
+    warning in the log.
+    """
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        groups: ArrayLike,
+        *,
+        alphas: ArrayLike = DEFAULT_ALPHAS,
+        folds: str = "story",
+        delays: Sequence[int] = DEFAULT_DELAYS,
+        metric: str = "r2",
+        intercept: bool = True,
+        method: str = "auto",
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        _check_choice("metric", metric, METRICS)
+        _check_choice("method", method, METHODS)
+        self._alphas = _check_alphas(alphas)
+        self._device = _find_device(device)
+        self._threads = _check_threads(threads)
+        self._delays = delays
+        self._metric, self._intercept = metric, intercept
+        self._design = make_design(X, groups, delays, self._device, "X")
+        self._folds = make_folds(self._design.bounds, folds)
+        self._method = self._cheaper_method() if method == "auto" else method
+
+    @property
+    def method(self) -> str:
+        """Form that is solved, "dual" or "primal"."""
+        return self._method
+
+    @property
+    def folds(self) -> tuple[tuple[int, int], ...]:
+        """First and last (exclusive) row of each fold."""
+        return tuple(self._folds)
+
+    def fit(
+        self,
+        Y: Any,
+        X_test: ArrayLike | None = None,
+        groups_test: ArrayLike | None = None,
+        Y_test: Any = None,
+        *,
+        return_prediction: bool = False,
+    ) -> RidgeResult:
+        """Choose an alpha for each target and, on request, predict a test story.
+
+        Parameters
+        ----------
+        Y : array of shape (n_rows, n_targets)
+            Responses. Targets that are constant or hold a NaN get NaN in the result.
+        X_test : array of shape (n_test, n_features), optional
+            Features of the test story, prepared as those of the plan.
+        groups_test : array of int, shape (n_test,), optional
+            Story index of the test rows; None: one story.
+        Y_test : array of shape (n_test, n_targets), optional
+            Test responses, to correlate the prediction with.
+        return_prediction : bool, default False
+            Whether to keep the prediction for the test rows.
+
+        Returns
+        -------
+        RidgeResult
+            alpha, cv_score and, where asked for, prediction and r.
+        """
+        check_responses(Y, len(self._design.features), "Y")
+        with _limited_threads(self._threads), _clear_memory_error(self._device):
+            responses = self._prepare(Y)
+        return self._fit(responses, X_test, groups_test, Y_test, return_prediction)
+
+    def _prepare(self, Y: Any) -> Responses:
+        return prepare_responses(
+            Y if hasattr(Y, "shape") else np.asarray(Y),
+            self._folds,
+            intercept=self._intercept,
+            device=self._device,
+            block_columns=_BLOCK_COLUMNS[self._device.type],
+        )
+
+    def _fit(
+        self,
+        responses: Responses,
+        X_test: ArrayLike | None,
+        groups_test: ArrayLike | None,
+        Y_test: Any,
+        return_prediction: bool,
+    ) -> RidgeResult:
+        test = self._test_story(X_test, groups_test, Y_test, len(responses.valid), return_prediction)
+        with _limited_threads(self._threads), _clear_memory_error(self._device):
+            return cross_validate(
+                self._solver,
+                responses,
+                torch.as_tensor(self._alphas, device=self._device),
+                metric=self._metric,
+                test=test,
+            )
+
+    def _test_story(
+        self,
+        X_test: ArrayLike | None,
+        groups_test: ArrayLike | None,
+        Y_test: Any,
+        n_targets: int,
+        keep: bool,
+    ) -> TestStory | None:
+        if X_test is None:
+            if Y_test is not None or keep:
+                raise InputError(
+                    "a test prediction is asked for, but there are no test features",
+                    hint="Give X_test, or leave out Y_test and return_prediction.",
+                )
+            return None
+        design = make_design(X_test, groups_test, self._delays, self._device, "X_test")
+        n_features = self._design.features.shape[1]
+        if design.features.shape[1] != n_features:
+            raise InputError(
+                f"X_test has {design.features.shape[1]} features and X has {n_features}",
+                hint="Extract both from the same layer of the same model.",
+            )
+        if Y_test is not None:
+            _check_same_targets(check_responses(Y_test, len(design.features), "Y_test"), n_targets)
+            Y_test = Y_test if hasattr(Y_test, "shape") else np.asarray(Y_test)
+        return TestStory(design, Y_test, keep)
+
+    def _cheaper_method(self) -> str:
+        n_rows, n_features = self._design.features.shape
+        n_inputs, n_alphas = n_features * len(self._design.rows), len(self._alphas)
+        fold_rows = n_rows / len(self._folds)
+        cheaper = n_inputs * (n_alphas + 1) < n_alphas * (n_rows - fold_rows)
+        return "primal" if cheaper and n_inputs <= n_rows else "dual"
+
+    @cached_property
+    def _solver(self) -> Solver:
+        form = DualSolver if self._method == "dual" else PrimalSolver
+        return form(
+            self._design,
+            self._folds,
+            self._solvable_alphas(),
+            intercept=self._intercept,
+            centred=self._metric == "r",
+        )
+
+    def _solvable_alphas(self) -> torch.Tensor:
+        padded = torch.nn.functional.pad(self._design.features.square().sum(dim=1), (0, 1))
+        floor = ALPHA_FLOOR * float(padded[self._design.rows].sum())
+        small = int((self._alphas < floor).sum())
+        if small:
+            logger.warning("%d alphas below %.3g are solved as %.3g", small, floor, floor)
+        return torch.as_tensor(np.maximum(self._alphas, floor), device=self._device)
+
+
+def fit_layers(
+    layers: Iterable[tuple[ArrayLike, ArrayLike | None]],
+    Y: Any,
+    groups: ArrayLike,
+    groups_test: ArrayLike | None = None,
+    Y_test: Any = None,
+    *,
+    alphas: ArrayLike = DEFAULT_ALPHAS,
+    folds: str = "story",
+    delays: Sequence[int] = DEFAULT_DELAYS,
+    metric: str = "r2",
+    intercept: bool = True,
+    method: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    return_prediction: bool = False,
+) -> Iterator[RidgeResult]:
+    """Fit every layer of a model to the same responses, which are prepared once.
+
+    Parameters
+    ----------
+    layers : iterable of (X, X_test)
+        Features of each layer, (n_rows, n_features) and (n_test, n_features) or None; taken one at
+        a time, so a generator may read them from disk.
+    Y, groups, groups_test, Y_test
+        As in :class:`RidgePlan` and :meth:`RidgePlan.fit`, the same for every layer.
+    alphas, folds, delays, metric, intercept, method, device, threads
+        As in :class:`RidgePlan`.
+    return_prediction : bool, default False
+        Whether to keep the test prediction of each layer.
+
+    Returns
+    -------
+    iterator of RidgeResult
+        One result per layer, computed when it is asked for: a caller may store a layer, report it
+        or stop before the next.
+    """
+    n_rows = check_rows(Y, groups)
+    chosen_folds = make_folds(story_bounds(groups, n_rows), folds)
+    chosen_device = _find_device(device)
+    with _limited_threads(_check_threads(threads)), _clear_memory_error(chosen_device):
+        responses = prepare_responses(
+            Y,
+            chosen_folds,
+            intercept=intercept,
+            device=chosen_device,
+            block_columns=_BLOCK_COLUMNS[chosen_device.type],
+        )

@@ -19,6 +19,8 @@ CHUNK_ROWS = 20
 _LEAST_STORIES = 3
 # Within a fold, a target of unit variance that varies less than this is constant there.
 _CONSTANT_POWER = 1e-12
+# Beside the mean that centring takes off an operator, no more than this is rounding.
+_CENTRING_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -209,3 +211,28 @@ def _block(columns: slice, values: torch.Tensor, folds: Sequence[Fold]) -> Block
     sizes = torch.tensor([len(part) for part in parts], device=values.device)[:, None]
     power = torch.where(power > _CONSTANT_POWER * sizes, power, 0.0)
     return Block(columns, values.float(), mean.float(), power.float())
+
+
+def finish_operator(operator: torch.Tensor, centred: bool) -> torch.Tensor:
+    """Turn a fold's operator into float32; for Pearson r, into one of centred unit-size rows.
+
+    Parameters
+    ----------
+    operator : Tensor of float64, shape (fold rows, n_inputs)
+        Maps a right side to the held-out prediction.
+    centred : bool
+        Whether only the prediction's shape matters: its mean over the fold is removed and its
+        largest entry made 1, so that no penalty is too large for single precision.
+
+    Returns
+    -------
+    Tensor of float32, shape (fold rows, n_inputs)
+        All zeros when ``centred`` and every prediction would be constant.
+    """
+    if not centred:
+        return operator.float()
+    shape = operator - operator.mean(dim=0)
+    largest = shape.abs().max()
+    if float(largest) <= _CENTRING_ROUNDING * float(operator.abs().max()):
+        return torch.zeros_like(shape, dtype=torch.float32)
+    return (shape / largest).float()

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from braindash.core.ridge_data import Design, Fold
+from braindash.core.ridge_data import Design, Fold, finish_operator
 
 # Where centring leaves no more than this share of a kernel, the features were constant.
 _ROUNDING = 1e-13
@@ -27,18 +27,26 @@ class DualSolver:
         Ridge penalties, not smaller than the kernel's rounding.
     intercept : bool
         Whether each fit has an intercept.
+    centred : bool
+        Whether only the shape of held-out predictions matters (metric "r").
     """
 
     name = "dual"
 
     def __init__(
-        self, design: Design, folds: Sequence[Fold], alphas: torch.Tensor, intercept: bool
+        self,
+        design: Design,
+        folds: Sequence[Fold],
+        alphas: torch.Tensor,
+        *,
+        intercept: bool,
+        centred: bool,
     ) -> None:
         self._design, self._folds, self._alphas = design, folds, alphas
-        self._intercept = intercept
+        self._intercept, self._centred = intercept, centred
         kernel = _delayed_kernel(design, design)
         self._row_mean = kernel.mean(dim=0)
-        self._kernel = self._centred(kernel) if intercept else kernel
+        self._kernel = self._centre(kernel) if intercept else kernel
 
     def operator_bytes(self) -> int:
         """Return the size of the operators of one alpha."""
@@ -48,7 +56,7 @@ class DualSolver:
     def cross(self, design: Design) -> torch.Tensor:
         """Return the kernel between new rows and the training rows, (n_new, n_rows)."""
         kernel = _delayed_kernel(design, self._design)
-        return self._centred(kernel) if self._intercept else kernel
+        return self._centre(kernel) if self._intercept else kernel
 
     def operators(
         self, indices: Sequence[int], cross: torch.Tensor | None
@@ -64,14 +72,15 @@ class DualSolver:
 
         Returns
         -------
-        held_out : list of Tensor of float64, shape (n_indices, fold rows, other rows)
+        held_out : list of Tensor of float32, shape (n_indices, fold rows, other rows)
             One per fold, applied to the fold's right side.
         new : Tensor of float32, shape (n_indices, n_new, n_rows), or None
             Applied to the whole right side.
         """
         n_rows = len(self._kernel)
+        cut = self._kernel[:0].float()
         held_out = [
-            self._kernel.new_empty((len(indices), stop - start, n_rows - stop + start))
+            cut.new_empty((len(indices), stop - start, n_rows - stop + start))
             for start, stop in self._folds
         ]
         new = None if cross is None else cross.new_empty((len(indices), *cross.shape)).float()
@@ -81,7 +90,8 @@ class DualSolver:
                 rows = inverse[start:stop]
                 factor = torch.linalg.cholesky(rows[:, start:stop])
                 others = torch.cat([rows[:, :start], rows[:, stop:]], dim=1)
-                operator[position] = torch.cholesky_solve(others, factor).neg_()
+                solved = torch.cholesky_solve(others, factor).neg_()
+                operator[position] = finish_operator(solved, self._centred)
             if new is not None and cross is not None:
                 new[position] = cross @ inverse
         return held_out, new
@@ -110,7 +120,7 @@ class DualSolver:
         # A centred kernel maps the constant vector to 0, so A 1 = 1 / alpha.
         return inverse.sub_(1 / (alpha * len(inverse))) if self._intercept else inverse
 
-    def _centred(self, kernel: torch.Tensor) -> torch.Tensor:
+    def _centre(self, kernel: torch.Tensor) -> torch.Tensor:
         """Kernel of features minus their mean over training rows, columns being training rows."""
         centred = kernel - kernel.mean(dim=1, keepdim=True)
         centred += self._row_mean.mean() - self._row_mean

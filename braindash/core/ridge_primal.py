@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from braindash.core.ridge_data import Design, Fold
+from braindash.core.ridge_data import Design, Fold, finish_operator
 
 # A feature whose centred values are this small beside its raw ones was constant.
 _ROUNDING = 1e-12
@@ -29,25 +29,33 @@ class PrimalSolver:
         Ridge penalties, not smaller than the rounding of ``X'X``.
     intercept : bool
         Whether each fit has an intercept.
+    centred : bool
+        Whether only the shape of held-out predictions matters (metric "r").
     """
 
     name = "primal"
 
     def __init__(
-        self, design: Design, folds: Sequence[Fold], alphas: torch.Tensor, intercept: bool
+        self,
+        design: Design,
+        folds: Sequence[Fold],
+        alphas: torch.Tensor,
+        *,
+        intercept: bool,
+        centred: bool,
     ) -> None:
-        self._folds, self._intercept = folds, intercept
+        self._folds, self._intercept, self._centred = folds, intercept, centred
         features = design.delayed()
         self._mean = features.mean(dim=0) if intercept else features.new_zeros(features.shape[1])
-        centred = features - self._mean
-        varies = centred.abs().amax(dim=0) > _ROUNDING * features.abs().amax(dim=0)
-        self._kept = varies.to(centred.dtype)
-        centred *= self._kept
-        power, vectors = torch.linalg.eigh(centred.T @ centred)
+        deviation = features - self._mean
+        varies = deviation.abs().amax(dim=0) > _ROUNDING * features.abs().amax(dim=0)
+        self._kept = varies.to(deviation.dtype)
+        deviation *= self._kept
+        power, vectors = torch.linalg.eigh(deviation.T @ deviation)
         power = power.clamp(min=0) + alphas.min()
         self._basis = vectors / power.sqrt()
         self._constant = len(features) ** -0.5
-        self._rows = self._rotated(centred)
+        self._rows = self._rotated(deviation)
         self._rows32 = self._rows.float()
         weights = power / (power + (alphas - alphas.min())[:, None])
         if intercept:
@@ -76,7 +84,7 @@ class PrimalSolver:
 
         Returns
         -------
-        held_out : list of Tensor of float64, shape (n_indices, fold rows, n_columns)
+        held_out : list of Tensor of float32, shape (n_indices, fold rows, n_columns)
             One per fold, applied to the fold's right side.
         new : Tensor of float32, shape (n_indices, n_new, n_columns), or None
             Applied to the whole right side.
@@ -87,7 +95,10 @@ class PrimalSolver:
             rows = self._rows[start:stop]
             narrow = rows.shape[1] <= len(rows)
             moments = rows.T @ rows if narrow else None
-            fold = [_held_out_operator(rows, moments, weight) for weight in weights]
+            fold = [
+                finish_operator(_held_out_operator(rows, moments, weight), self._centred)
+                for weight in weights
+            ]
             held_out.append(torch.stack(fold))
         new = None if cross is None else (cross * weights[:, None, :]).float()
         return held_out, new
@@ -105,8 +116,8 @@ class PrimalSolver:
             total += moment
         return total.float(), ((total - moment).float() for moment in moments)
 
-    def _rotated(self, centred: torch.Tensor) -> torch.Tensor:
-        rotated = centred @ self._basis
+    def _rotated(self, deviation: torch.Tensor) -> torch.Tensor:
+        rotated = deviation @ self._basis
         if not self._intercept:
             return rotated
         return torch.nn.functional.pad(rotated, (0, 1), value=self._constant)

@@ -1,0 +1,291 @@
+"""The tables of a manifest: what may stand in the TOML file, and errors that name the place.
+
+Every table is a frozen model that refuses unknown fields. :func:`read_tables` gives the tables
+together with every problem found, so that a user sees all of them at once.
+"""
+
+import copy
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import ValidationError as PydanticError
+from pydantic_core import ErrorDetails
+
+from braindash.errors import InputError, near_match
+
+Space = Literal[
+    "native-volume", "native-surface", "fsaverage5", "fsaverage6", "fsaverage", "fsLR32k", "roi"
+]
+
+EVERY = "*"
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+# Names become parts of file names: no path separators and no control characters.
+Name = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]+$")]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list), Field(strict=False)]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+TrSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
+ToleranceSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+_TR = "seconds between two rows of a response array, such as 2.0 (not milliseconds)"
+_FIRST = "scan volume of row 0, counted from 0: how many volumes were cut from the start"
+_ONSET = "seconds from scan volume 0 to the first audio sample"
+_SLICE = "seconds from the start of a volume to the instant its values stand for"
+_TOLERANCE = "seconds that response rows may reach beyond the audio, or the audio beyond the rows"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DatasetTable(_Table):
+    """``[dataset]``: what the data are and where the audio lies."""
+
+    name: Text = Field(description="a name for figures and result lists")
+    format: Literal[1] = Field(1, description="version of the manifest's form")
+    audio_dir: Text = Field(description="folder of the stories' audio files")
+    audio_suffix: str = Field("", description="end of an audio file's name after the story's name")
+    alignment_dir: Text | None = Field(None, description="folder of TextGrids named by story")
+    simulated: bool = Field(False, description="true for data that a program made up")
+
+
+class TimingTable(_Table):
+    """``[timing]``: when response rows were acquired, in audio time."""
+
+    tr: TrSeconds = Field(description=_TR)
+    first_volume: Count = Field(0, description=_FIRST)
+    audio_onset: Seconds = Field(0.0, description=_ONSET)
+    slice_time: Seconds = Field(0.0, description=_SLICE)
+    tolerance: ToleranceSeconds = Field(30.0, description=_TOLERANCE)
+
+
+class ResponsesTable(_Table):
+    """``[responses]``: where response arrays lie and what their columns are."""
+
+    path: Text = Field(description="template with {subject} and {story}, and {hemi} or {run}")
+    key: Text | None = Field(None, description="name of the array in HDF5 files")
+    repeats_key: Text | None = Field(None, description="name of the repeats in HDF5 files")
+    repeats_path: Text | None = Field(None, description="template of files that hold repeats")
+    zscored: Literal["none", "run"] = Field("none", description="how responses were standardised")
+    space: Space = Field(description="what a column is")
+
+
+class SubjectTable(_Table):
+    """``[[subjects]]``: one subject."""
+
+    id: Name = Field(description="the subject's name in paths")
+    units: Annotated[int, Field(gt=0)] | None = Field(None, description="number of targets")
+    noise_ceiling: Text | None = Field(None, description=".npy with one ceiling per target")
+    pycortex: Text | None = Field(None, description="folder of the subject's pycortex surfaces")
+    transform: Text | None = Field(None, description="name of the pycortex transform")
+    freesurfer: Text | None = Field(None, description="folder of the subject in FreeSurfer form")
+
+
+class SplitsTable(_Table):
+    """``[splits]``: which stories train, validate and test."""
+
+    test: Names = Field(description="stories kept for the final score, at least one")
+    valid: Names = Field((), description="stories for choices during tuning")
+    train: Names = Field((EVERY,), description='"*" for all other stories, or a list of them')
+
+
+class RunTable(_Table):
+    """``[[runs]]``: what differs from the defaults for some subjects and stories."""
+
+    subject: Name = Field(EVERY, description='a subject\'s id, or "*" for every subject')
+    story: Name = Field(EVERY, description='a story, or "*" for every story')
+    run: Annotated[Name, BeforeValidator(_as_text)] | None = Field(
+        None, description="fills {run} in responses.path"
+    )
+    audio: Text | None = Field(None, description="audio file of this story")
+    response: Text | None = Field(None, description="response file, instead of responses.path")
+    tr: TrSeconds | None = Field(None, description=_TR)
+    first_volume: Count | None = Field(None, description=_FIRST)
+    audio_onset: Seconds | None = Field(None, description=_ONSET)
+    slice_time: Seconds | None = Field(None, description=_SLICE)
+    tolerance: ToleranceSeconds | None = Field(None, description=_TOLERANCE)
+    score_from_row: Count | None = Field(None, description="first row that counts in scores")
+
+
+class ManifestTables(_Table):
+    """A whole manifest."""
+
+    dataset: DatasetTable
+    timing: TimingTable
+    responses: ResponsesTable
+    subjects: Annotated[tuple[SubjectTable, ...], Field(strict=False, min_length=1)]
+    splits: SplitsTable
+    runs: Annotated[tuple[RunTable, ...], Field(strict=False)] = ()
+
+
+_SINGLE: dict[str, type[_Table]] = {
+    "dataset": DatasetTable,
+    "timing": TimingTable,
+    "responses": ResponsesTable,
+    "splits": SplitsTable,
+}
+_REPEATED: dict[str, type[_Table]] = {"subjects": SubjectTable, "runs": RunTable}
+_MODELS = _SINGLE | _REPEATED
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the user's data, and what to do about it."""
+
+    message: str
+    hint: str
+
+
+def raise_problems(title: str, problems: Sequence[Problem]) -> None:
+    """Raise one InputError that lists every problem; do nothing when there is none.
+
+    Parameters
+    ----------
+    title : str
+        What cannot be used, such as ``"manifest.toml"``.
+    problems : sequence of Problem
+        What was found.
+    """
+    if not problems:
+        return
+    if len(problems) == 1:
+        raise InputError(f"{title}: {problems[0].message}", hint=problems[0].hint)
+    lines = [
+        f"  {number}. {problem.message}\n     {problem.hint}"
+        for number, problem in enumerate(problems, 1)
+    ]
+    raise InputError(
+        f"{title} has {len(problems)} problems:\n" + "\n".join(lines),
+        hint="Correct them all, then start again; the lines above say how.",
+    )
+
+
+def read_tables(path: Path) -> tuple[ManifestTables | None, list[Problem]]:
+    """Read a manifest's TOML and check its form.
+
+    Parameters
+    ----------
+    path : Path
+        The manifest.
+
+    Returns
+    -------
+    tables : ManifestTables or None
+        The tables, without the fields that were refused; None when a needed field is among them.
+    problems : list of Problem
+        Everything that is wrong with the form.
+
+    Raises
+    ------
+    InputError
+        The file is missing or is no TOML.
+    """
+    data = _toml(path)
+    try:
+        return ManifestTables.model_validate(data), []
+    except PydanticError as error:
+        details = error.errors(include_url=False)
+    problems = [_problem(detail, data) for detail in details]
+    try:
+        return ManifestTables.model_validate(_without_refused(data, details)), problems
+    except PydanticError:
+        return None, problems
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        kind = "is a folder" if path.is_dir() else "is missing"
+        raise InputError(
+            f"the manifest {path} {kind}",
+            hint="Give the path of a manifest.toml that describes the data.",
+        )
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"{path} is not valid TOML: {error}",
+            hint="Texts stand in double quotes, tables in [brackets], lists in [a, b]; "
+            "see https://toml.io.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path} is not UTF-8 text: {error}", hint="Save the manifest as UTF-8."
+        ) from error
+
+
+def _without_refused(data: dict[str, Any], details: Sequence[ErrorDetails]) -> dict[str, Any]:
+    """Drop refused fields, so that the rest of the manifest can be checked as well."""
+    left = copy.deepcopy(data)
+    for detail in details:
+        depth = 3 if detail["loc"][0] in _REPEATED else 2
+        *parents, field = detail["loc"][:depth]
+        table: Any = left
+        for step in parents:
+            table = table[step]
+        if isinstance(table, dict):
+            table.pop(field, None)
+    return left
+
+
+def _problem(detail: ErrorDetails, data: dict[str, Any]) -> Problem:
+    place = [str(step) for step in detail["loc"]]
+    table, field = place[0], detail["loc"][-1]
+    if len(place) == 1 or (table in _REPEATED and len(place) == 2):
+        return _table_problem(detail, table)
+    fields = _MODELS[table].model_fields
+    where = _table_name(detail["loc"], data)
+    if detail["type"] == "extra_forbidden":
+        return Problem(f"{where} has the unknown field {field!r}", near_match(str(field), fields))
+    name = place[2] if table in _REPEATED else place[1]
+    description = fields[name].description or ""
+    if detail["type"] == "missing":
+        return Problem(f"{where} lacks the field {name!r}", f"Give {name}: {description}.")
+    given = detail["input"]
+    message = f"{where} {name} = {given!r} is not allowed: {_reason(detail)}"
+    allowed = get_args(fields[name].annotation)
+    if detail["type"] == "literal_error":
+        return Problem(message, near_match(str(given), [str(value) for value in allowed]))
+    return Problem(message, f"{name} is {description}.")
+
+
+def _table_problem(detail: ErrorDetails, table: str) -> Problem:
+    """Describe a problem with a whole table: unknown, missing or of the wrong kind."""
+    if detail["type"] == "extra_forbidden":
+        kind = "table" if isinstance(detail["input"], dict | list) else "field"
+        return Problem(f"there is an unknown {kind} {table!r}", near_match(table, _MODELS))
+    brackets = f"[[{table}]]" if table in _REPEATED else f"[{table}]"
+    needed = [name for name, field in _MODELS[table].model_fields.items() if field.is_required()]
+    hint = f"Write {brackets} with at least: {', '.join(needed) or 'nothing'}."
+    if detail["type"] in ("missing", "too_short"):
+        return Problem(f"the table {brackets} is missing", hint)
+    return Problem(f"{table} must be written as {brackets}", hint)
+
+
+def _table_name(loc: tuple[int | str, ...], data: dict[str, Any]) -> str:
+    table = str(loc[0])
+    if table in _SINGLE or not isinstance(loc[1], int):
+        return f"[{table}]"
+    row = data[table][loc[1]]
+    shown = ", ".join(f"{key} = {row[key]!r}" for key in ("id", "subject", "story") if key in row)
+    return f"[[{table}]] number {loc[1] + 1}" + (f" ({shown})" if shown else "")
+
+
+def _reason(detail: ErrorDetails) -> str:
+    if detail["type"] == "string_pattern_mismatch":
+        return "a name needs at least one character, and no slash or backslash"
+    message = detail["msg"]
+    return message[0].lower() + message[1:]

@@ -1,0 +1,220 @@
+"""The store: whole results or none, checksums, quarantine, parts, moving between machines."""
+
+import errno
+import json
+import multiprocessing
+import os
+import zipfile
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from braindash.errors import InputError, StoreError
+from braindash.io import store as store_module
+from braindash.io.store import Store, default_root
+
+KEY = "0123456789abcdef0123456789abcdef"
+SPEC = {"kind": "encoding", "subject": "S1"}
+PROVENANCE = {"created": "2026-01-01", "data": {"name": "toy", "simulated": True}}
+
+
+def dataset(seed: int = 0) -> xr.Dataset:
+    values = np.random.default_rng(seed).normal(size=(3, 50)).astype(np.float32)
+    values[:, 7] = np.nan
+    return xr.Dataset({"r": (("layer", "target"), values)}, coords={"layer": np.arange(3)})
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def put(store: Store, key: str = KEY, seed: int = 0):
+    return store.put("encoding", key, spec=SPEC, provenance=PROVENANCE, dataset=dataset(seed))
+
+
+def test_what_is_put_comes_back_with_its_spec_and_provenance(store):
+    entry = put(store)
+    assert entry.spec == SPEC and entry.provenance == PROVENANCE
+    with entry.open() as found:
+        xr.testing.assert_identical(found.load(), dataset())
+    assert store.has("encoding", KEY)
+    assert [e.key for e in store.entries()] == [KEY]
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_an_absent_result_is_an_error_that_says_what_to_do(store):
+    with pytest.raises(StoreError, match="no encoding result") as caught:
+        store.get("encoding", KEY)
+    assert "braindash list" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", ["../../etc", "ABCDEF0123", "abc", ""])
+def test_keys_that_are_not_keys_never_reach_the_file_system(store, key):
+    with pytest.raises(StoreError, match="not the name of a result"):
+        store.folder("encoding", key)
+
+
+@pytest.mark.parametrize("name", ["result.nc", "spec.json", "provenance.json"])
+def test_a_damaged_result_is_quarantined_and_can_be_computed_again(store, name):
+    entry = put(store)
+    path = entry.folder / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with pytest.raises(StoreError, match="damaged.*quarantine") as caught:
+        store.get("encoding", KEY)
+    assert "computed anew" in caught.value.hint
+    assert not store.has("encoding", KEY)
+    assert len(list((store.root / "quarantine").iterdir())) == 1
+    put(store)
+    assert store.get("encoding", KEY).key == KEY
+
+
+def test_a_missing_file_counts_as_damage(store):
+    entry = put(store)
+    entry.result_file.unlink()
+    assert store.get_or_none("encoding", KEY) is None
+    assert not store.has("encoding", KEY)
+
+
+def test_a_second_writer_of_the_same_key_discards_its_own(store):
+    put(store, seed=0)
+    entry = put(store, seed=1)
+    with entry.open() as found:
+        xr.testing.assert_identical(found.load(), dataset(0))
+    assert not list((store.root / "tmp").iterdir())
+
+
+def _write(root: str, barrier) -> None:
+    barrier.wait()
+    put(Store(root))
+
+
+def test_two_processes_may_write_the_same_result_at_once(store):
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    writers = [context.Process(target=_write, args=(str(store.root), barrier)) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+        assert writer.exitcode == 0
+    assert store.get("encoding", KEY).spec == SPEC
+
+
+def test_an_interrupted_write_leaves_nothing_behind(store, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(store_module.os, "rename", fail)
+    with pytest.raises(KeyboardInterrupt):
+        put(store)
+    assert not store.has("encoding", KEY)
+    assert not list((store.root / "tmp").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(errno.ENOSPC, "full"), (errno.EROFS, "read-only"), (errno.EACCES, "may not write")],
+)
+def test_disk_problems_are_named(store, monkeypatch, number, reason):
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(store_module.os, "rename", fail)
+    with pytest.raises(StoreError, match=reason) as caught:
+        put(store)
+    assert "--store" in caught.value.hint
+    assert not store.has("encoding", KEY)
+
+
+def test_too_little_space_is_refused_before_anything_is_written(store, monkeypatch):
+    usage = store_module.shutil.disk_usage(store.root.parent)._replace(free=10)
+    monkeypatch.setattr(store_module.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(StoreError, match="full"):
+        put(store)
+
+
+def test_a_file_where_the_store_should_be_is_named(tmp_path):
+    (tmp_path / "occupied").write_text("a file")
+    with pytest.raises(StoreError, match="is a file"):
+        put(Store(tmp_path / "occupied"))
+
+
+def test_parts_survive_until_the_result_replaces_them(store):
+    store.put_part("encoding", KEY, "layer-000", dataset(1))
+    store.put_part("encoding", KEY, "layer-001", dataset(2))
+    found = store.parts("encoding", KEY)
+    assert sorted(found) == ["layer-000", "layer-001"]
+    xr.testing.assert_identical(found["layer-001"], dataset(2))
+    put(store)
+    assert store.parts("encoding", KEY) == {}
+
+
+def test_a_torn_part_is_dropped(store):
+    store.put_part("encoding", KEY, "layer-000", dataset(1))
+    store.put_part("encoding", KEY, "layer-001", dataset(2))
+    torn = next((store.root / "parts").rglob("layer-000.*.nc"))
+    torn.write_bytes(torn.read_bytes()[:-100])
+    assert list(store.parts("encoding", KEY)) == ["layer-001"]
+    assert not torn.exists()
+
+
+def test_a_result_moves_to_another_store(store, tmp_path):
+    put(store)
+    file = store.export(KEY[:6], tmp_path)
+    other = Store(tmp_path / "other")
+    entry = other.import_(file)
+    assert entry.spec == SPEC
+    with entry.open() as found:
+        xr.testing.assert_identical(found.load(), dataset())
+
+
+def test_export_wants_one_result(store, tmp_path):
+    put(store)
+    put(store, key="0123456789abcdef" + "0" * 16)
+    with pytest.raises(StoreError, match="2 results"):
+        store.export("01234567", tmp_path)
+    with pytest.raises(StoreError, match="four digits"):
+        store.export("012", tmp_path)
+
+
+def test_a_tampered_export_is_refused(store, tmp_path):
+    put(store)
+    file = store.export(KEY, tmp_path / "one.zip")
+    tampered = tmp_path / "tampered.zip"
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(tampered, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("spec.json"):
+                content = json.dumps({"kind": "encoding", "subject": "S9"}).encode()
+            new.writestr(name, content)
+    with pytest.raises(InputError, match="damaged"):
+        Store(tmp_path / "other").import_(tampered)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["encoding/../../evil/spec.json"],
+        ["encoding/0123456789abcdef/spec.json", "/etc/passwd"],
+        ["readme.txt"],
+    ],
+)
+def test_a_foreign_zip_is_refused_and_writes_nothing(tmp_path, names):
+    file = tmp_path / "foreign.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    with pytest.raises(InputError, match="exactly one result"):
+        Store(tmp_path / "store").import_(file)
+    assert not (tmp_path / "evil").exists()
+
+
+def test_the_default_root_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("BRAINDASH_STORE", str(tmp_path))
+    assert default_root() == tmp_path
+    monkeypatch.delenv("BRAINDASH_STORE")
+    assert default_root().name == "cache"

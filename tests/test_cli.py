@@ -1,0 +1,95 @@
+"""The command line, as a user calls it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from braindash.cli import app
+
+RUN = CliRunner()
+
+
+def encode_arguments(lab, store, *more):
+    arguments = ["encode", "--data", lab.manifest, "--model", lab.model, "--subject", "A"]
+    arguments += ["--store", store, "--strategy", "chunk", "--alphas", "1,100", *more]
+    return [str(argument) for argument in arguments]
+
+
+def command(*arguments):
+    """Run the real command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "braindash.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_encode_prints_key_folder_and_regions_as_json(lab, tmp_path):
+    done = command(*encode_arguments(lab, tmp_path / "store", "--json"))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert set(document) >= {"key", "folder", "regions", "n_without_score", "simulated"}
+    assert document["n_without_score"] == 2 and document["simulated"] is False
+    assert {row["layer"] for row in document["regions"]} == {0, 1, 2}
+    assert (tmp_path / "store" / "encoding" / document["key"] / "result.nc").is_file()
+
+
+def test_list_export_and_import_move_a_result(lab, tmp_path):
+    store, other = tmp_path / "store", tmp_path / "other"
+    done = RUN.invoke(app, encode_arguments(lab, store, "--json"))
+    key = json.loads(done.stdout)["key"]
+    rows = json.loads(RUN.invoke(app, ["list", "--store", str(store), "--json"]).stdout)
+    assert [row["key"] for row in rows if row["kind"] == "encoding"] == [key]
+    file = tmp_path / "moved.zip"
+    assert RUN.invoke(
+        app, ["export", key[:8], "--to", str(file), "--store", str(store)]
+    ).exit_code == 0
+    assert RUN.invoke(app, ["import", str(file), "--store", str(other)]).exit_code == 0
+    moved = json.loads(RUN.invoke(app, ["list", "--store", str(other), "--json"]).stdout)
+    assert [row["key"] for row in moved] == [key]
+    assert key[:12] in RUN.invoke(app, ["list", "--store", str(other)]).stdout
+
+
+def test_check_says_what_is_needed_and_computes_nothing(lab, tmp_path):
+    done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", "--check", "--json"))
+    found = json.loads(done.stdout)
+    assert found["cached"] is False and found["features_cached"] == 0 and found["n_stories"] == 4
+    assert found["memory_needed"] > 0 and found["seconds"] > 0
+    assert not (tmp_path / "store" / "encoding").exists()
+    RUN.invoke(app, encode_arguments(lab, tmp_path / "store"))
+    done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", "--check"))
+    assert "Already computed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["--subject", "AA"], "What to do"),
+        (["--model", "nowhere/no-model"], "local folder"),
+        (["--metric", "mse"], "metric"),
+    ],
+)
+def test_a_mistake_is_one_message_and_status_one(lab, tmp_path, changes, words):
+    done = command(*encode_arguments(lab, tmp_path / "store"), *changes)
+    assert done.returncode == 1
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_numbers_that_are_no_numbers_are_a_usage_error(lab, tmp_path):
+    done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", "--delays", "1,two"))
+    assert done.exit_code == 2
+
+
+def test_an_empty_store_says_what_to_do(tmp_path):
+    done = command("list", "--store", tmp_path)
+    assert done.returncode == 0 and "braindash demo" in done.stderr
+
+
+def test_the_version_is_printed():
+    import braindash
+
+    assert RUN.invoke(app, ["version"]).stdout.strip() == braindash.__version__

@@ -1,0 +1,98 @@
+"""Specifications, digests and errors: the same content has the same key, and nothing else has."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from braindash.digest import canonical_json, digest_bytes, digest_file, digest_json
+from braindash.errors import InputError, near_match
+from braindash.specs import EncodingSpec, ExtractionSpec, RowTimes, StoryInput
+
+TIMES = RowTimes(first=2.0, tr=2.0, n_rows=10)
+EXTRACTION = ExtractionSpec(
+    model="m" * 32, audio="a" * 32, times=TIMES, strategy="exact", step_seconds=0.1
+)
+STORY = StoryInput(name="one", features="f" * 32, responses="e" * 32, first_row=1, last_row=11)
+ENCODING = EncodingSpec(
+    subject="S1",
+    space="roi",
+    train=(STORY,),
+    test=(STORY,),
+    score_from_row=(0,),
+    standardise_responses=True,
+    delays=(1, 2),
+    alphas=(1.0, 10.0),
+    ceiling="none",
+)
+
+
+def test_equal_content_has_an_equal_key_and_survives_json():
+    again = ExtractionSpec.model_validate(
+        {k: v for k, v in json.loads(canonical_json(EXTRACTION.canonical())).items() if k != "kind"}
+    )
+    assert again == EXTRACTION and again.key() == EXTRACTION.key()
+    assert len(EXTRACTION.key()) == 32
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subject": "S2"},
+        {"delays": (1, 2, 3)},
+        {"alphas": (1.0, 10.5)},
+        {"metric": "r"},
+        {"intercept": False},
+        {"ceiling": "repeats"},
+        {"score_from_row": (5,)},
+        {"standardise_responses": False},
+        {"test": (STORY.model_copy(update={"first_row": 2}),)},
+        {"train": (STORY.model_copy(update={"features": "0" * 32}),)},
+    ],
+)
+def test_every_field_is_part_of_the_key(change):
+    assert ENCODING.model_copy(update=change).key() != ENCODING.key()
+
+
+def test_unknown_fields_and_changes_are_refused():
+    with pytest.raises(ValidationError, match="extra"):
+        ExtractionSpec(**EXTRACTION.model_dump(), devise="cuda")
+    with pytest.raises(ValidationError, match="frozen"):
+        EXTRACTION.model = "other"
+
+
+def test_kinds_are_told_apart():
+    assert RowTimes.kind != ExtractionSpec.kind
+    assert digest_json({"kind": "a"}) != digest_json({"kind": "b"})
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.booleans())))
+def test_the_digest_ignores_the_order_of_fields(value):
+    assert digest_json(value) == digest_json(dict(reversed(value.items())))
+
+
+@given(st.binary(), st.binary())
+def test_parts_are_not_run_together(one, two):
+    assert digest_bytes(one, two) != digest_bytes(one + two)
+
+
+def test_nan_has_no_canonical_form():
+    with pytest.raises(ValueError):
+        digest_json({"alpha": float("nan")})
+
+
+def test_a_changed_file_has_another_digest(tmp_path):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"one")
+    before = digest_file(path)
+    assert digest_file(path) == before
+    path.write_bytes(b"more than one")
+    assert digest_file(path) != before
+
+
+def test_errors_say_what_to_do():
+    problem = InputError("the field is wrong", hint=near_match("trian", ["train", "test"]))
+    assert "Did you mean 'train'?" in str(problem) and "What to do" in str(problem)
+    assert "Did you mean" not in near_match("zzz", ["train"])

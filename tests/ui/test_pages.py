@@ -1,0 +1,151 @@
+"""Every page runs on an empty, a filled and an odd store, and says what to do."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from braindash.errors import InputError
+from braindash.io.store import Store
+from braindash.jobs import JobQueue
+from conftest_ui import put_result
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPLORE = ["overview", "layers", "cortex"]
+
+
+def run(page: str, **query: str) -> AppTest:
+    """Run one page of the app, as the address bar would."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    app.switch_page(f"pages/{page}.py")
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.subheader, *app.info, *app.warning, *app.error]
+    return "\n".join(str(part.value) for part in parts)
+
+
+@pytest.mark.parametrize("page", EXPLORE)
+def test_an_empty_store_says_what_to_do(empty_root, page):
+    app = run(f"explore/{page}")
+    assert not app.exception
+    assert "Nothing computed yet" in texts(app)
+    assert app.button(key="start_demo").label == "Compute the demo"
+
+
+def test_the_demo_button_queues_one_job_however_often_it_is_clicked(empty_root, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    app = run("explore/overview")
+    app.button(key="start_demo").click()
+    app.run()
+    jobs = JobQueue(empty_root).list()
+    assert [(job.task, job.state) for job in jobs] == [("demo", "queued")]
+    assert not [button for button in app.button if button.key == "start_demo"]
+
+
+@pytest.mark.parametrize("page", EXPLORE)
+def test_results_are_shown_and_stamped(filled_root, page):
+    app = run(f"explore/{page}")
+    assert not app.exception, app.exception
+    assert "simulated" in texts(app).lower()
+
+
+def test_layers_shows_the_regions_means_with_their_provenance(filled_root):
+    app = run("explore/layers", data="made up", subject="S2", model="toy-model")
+    assert app.selectbox(key="subject").value == "S2"
+    table = app.dataframe[0].value
+    assert "Late language" in table.index and "best layer" in table.columns
+    shown = texts(app)
+    assert "test: story" in shown and "delays 1, 2, 3, 4 TR" in shown
+    assert "25 of 20484 targets have no score" in shown
+
+
+def test_the_selection_is_in_the_address(filled_root):
+    app = run("explore/layers")
+    app.selectbox(key="model").select("toy-tuned").run()
+    assert app.query_params["model"] == ["toy-tuned"] or app.query_params["model"] == "toy-tuned"
+
+
+def test_an_address_of_something_that_is_gone_falls_back(filled_root):
+    app = run("explore/layers", model="no-such-model", subject="S9", score="cubic")
+    assert not app.exception
+    assert app.selectbox(key="model").value in ("toy-model", "toy-tuned")
+
+
+def test_r_over_ceiling_is_offered_only_with_a_ceiling(empty_root):
+    put_result(Store(empty_root), ceiling=False)
+    app = run("explore/layers")
+    assert not app.exception
+    assert "no noise ceiling" in texts(app)
+
+
+def test_data_without_a_surface_are_named_on_the_cortex_page(empty_root):
+    put_result(Store(empty_root), space="roi")
+    app = run("explore/cortex")
+    assert not app.exception
+    assert "no surface" in texts(app)
+
+
+def test_a_chosen_target_in_the_address_has_its_curve(filled_root):
+    app = run("explore/cortex", target="1000", layer="2")
+    assert not app.exception
+    assert "Regions at layer 2" in texts(app)
+
+
+def test_run_checks_a_request_and_submits_it(empty_root, lab, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    monkeypatch.setenv("BRAINDASH_ROOTS", str(lab.folder.parent.parent))
+    monkeypatch.setenv("BRAINDASH_ROOTS", "/")
+    app = run("compute/run")
+    assert "Choose a data set" in texts(app)
+    app.session_state["manifest"] = str(lab.manifest)
+    app.session_state["run_model"] = str(lab.model)
+    app.run()
+    app.multiselect(key="run_subjects").select("A").select("B").run()
+    app.radio(key="run_strategy").set_value("chunk").run()
+    assert not app.exception
+    assert "0 of 4 stories are cached" in "\n".join(text.value for text in app.text)
+    app.button(key="submit").click().run()
+    jobs = JobQueue(empty_root).list()
+    assert sorted(job.request["subject"] for job in jobs) == ["A", "B"]
+    app.button(key="submit").click().run()
+    assert len(JobQueue(empty_root).list()) == 2
+
+
+def test_a_path_outside_the_allowed_folders_is_refused(empty_root, lab, monkeypatch, tmp_path):
+    monkeypatch.setenv("BRAINDASH_ROOTS", str(tmp_path / "elsewhere"))
+    app = run("compute/run")
+    app.session_state["manifest"] = str(lab.manifest)
+    app.run()
+    assert "outside the folders" in texts(app)
+
+
+def test_jobs_lists_states_and_takes_cancel(empty_root, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    assert "No jobs yet" in texts(run("compute/jobs"))
+    JobQueue(empty_root).submit("encode", "a" * 32, {}, "Toy job", start=False)
+    app = run("compute/jobs")
+    assert "Toy job" in texts(app)
+    app.button(key=f"cancel_{'a' * 32}").click().run()
+    assert JobQueue(empty_root).get("a" * 32).state == "cancelled"
+    app.button(key=f"retry_{'a' * 32}").click().run()
+    assert JobQueue(empty_root).get("a" * 32).state == "queued"
+
+
+def test_paths_are_resolved_before_they_are_compared(monkeypatch, tmp_path):
+    from braindash.ui import state
+
+    inside = tmp_path / "data"
+    inside.mkdir()
+    monkeypatch.setenv("BRAINDASH_ROOTS", str(inside))
+    assert state.resolve_inside_roots(str(inside / "m.toml")) == inside / "m.toml"
+    (inside / "link").symlink_to("/etc")
+    for path in ("../secret", str(inside / ".." / "x"), str(inside / "link" / "passwd")):
+        with pytest.raises(InputError, match="outside"):
+            state.resolve_inside_roots(path)
