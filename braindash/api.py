@@ -55,7 +55,7 @@ def encode(
     from braindash.pipeline import run_encoding
     from braindash.plan import build_request
 
-    request = build_request(data=data, model=model, subject=subject, **settings)
+    request = build_request(data=data, model=str(model), subject=subject, **settings)
     return run_encoding(request, _as_store(store), progress)
 
 

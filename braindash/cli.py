@@ -270,9 +270,9 @@ def _numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
     try:
         return tuple(kind(part) for part in text.split(","))
     except ValueError as problem:
-        raise typer.BadParameter(f"{text!r} is not a comma-separated list", param_hint=option) from (
-            problem
-        )
+        raise typer.BadParameter(
+            f"{text!r} is not a comma-separated list", param_hint=option
+        ) from (problem)
 
 
 def _print_results(results: list[Any]) -> None:
@@ -319,8 +319,12 @@ def _print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
     table = Table(*columns)
     for row in rows:
         values = [row[column] for column in columns]
-        table.add_row(*[str(value)[:12] if c == "key" else str(value) for c, value in
-                        zip(columns, values, strict=True)])
+        table.add_row(
+            *[
+                str(value)[:12] if c == "key" else str(value)
+                for c, value in zip(columns, values, strict=True)
+            ]
+        )
     Console().print(table)
 
 

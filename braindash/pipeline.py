@@ -283,7 +283,7 @@ def run_demo(store: Store, progress: Progress | None = None) -> list[EncodingRes
     from braindash.io.manifest import load_manifest
 
     report = progress or NoProgress()
-    manifest = prepare_demo(demo_folder(store), Span(report, 0.0, 0.25, "demo data: "))
+    manifest = prepare_demo(store.demo_folder, Span(report, 0.0, 0.25, "demo data: "))
     requests = demo_requests(manifest, load_manifest(manifest).subjects)
     results = []
     for index, request in enumerate(requests):
@@ -295,11 +295,6 @@ def run_demo(store: Store, progress: Progress | None = None) -> list[EncodingRes
 
 def _demo_share(index: int, count: int) -> float:
     return 0.25 + 0.75 * (0.0 if index == 0 else 0.6 + 0.4 * (index - 1) / max(1, count - 1))
-
-
-def demo_folder(store: Store) -> Path:
-    """Say where the demo's data set lies."""
-    return store.root / "demo"
 
 
 # ---- tasks of the job worker ----------------------------------------------------------------

@@ -78,8 +78,8 @@ def build_request(**fields: Any) -> EncodeRequest:
                 hints.append(near_match(name, EncodeRequest.model_fields))
         raise InputError(
             "the request cannot be understood: " + "; ".join(lines),
-            hint=" ".join(hints) or "Correct the named settings; `braindash encode --help` "
-            "shows what is allowed.",
+            hint=" ".join(hints)
+            or "Correct the named settings; `braindash encode --help` shows what is allowed.",
         ) from problem
 
 
@@ -119,7 +119,7 @@ class StoryPlan:
     @property
     def n_rows(self) -> int:
         """Number of used rows."""
-        return self.rows.stop - self.rows.start
+        return int(self.rows.stop - self.rows.start)
 
     def as_input(self) -> StoryInput:
         """Give the story as it enters the encoding specification."""
@@ -206,11 +206,13 @@ def _plan_story(
 ) -> StoryPlan:
     timing = dataset.timing(request.subject, story)
     source = dataset.responses(request.subject, story)
-    audio = dataset.audio_path(story)
+    audio = dataset.audio_path(story, request.subject)
     n_rows, _ = response_shape(source)
     times = timing.times(n_rows)
     rows = covered_rows(times, audio_seconds(audio), timing.tr)
-    row_times = RowTimes(first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start)
+    row_times = RowTimes(
+        first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start
+    )
     extraction = ExtractionSpec(
         model=model.fingerprint,
         audio=digest_file(audio),

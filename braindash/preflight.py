@@ -13,6 +13,7 @@ import psutil
 from braindash.io.responses import shape as response_shape
 from braindash.io.store import Store
 from braindash.plan import STEP_SECONDS, EncodeRequest, EncodingPlan, plan_encoding
+from braindash.progress import spoken_duration
 from braindash.speech.files import ModelFiles
 
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
@@ -74,7 +75,7 @@ class Preflight:
             f"Memory: about {self.memory_needed / 1e9:.1f} GB of {self.memory_free / 1e9:.1f} GB "
             "available.",
             f"Disk: about {self.disk_needed / 1e9:.2f} GB of {self.disk_free / 1e9:.1f} GB free.",
-            f"Time: roughly {_duration(self.seconds)} on {self.device} (the job page shows a "
+            f"Time: roughly {spoken_duration(self.seconds)} on {self.device} (the job page shows a "
             "measured estimate as soon as it runs).",
             *self.warnings,
         ]
@@ -96,7 +97,9 @@ def preflight(request: EncodeRequest, store: Store) -> Preflight:
     memory_needed, disk_needed = _sizes(plan, len(missing))
     warnings = list(plan.check.warnings)
     if memory_needed > memory_free:
-        warnings.append("This may not fit into memory: close other programs or use a larger machine.")
+        warnings.append(
+            "This may not fit into memory: close other programs or use a larger machine."
+        )
     if disk_needed > disk_free:
         warnings.append("This does not fit on the disk: free some space or choose another store.")
     return Preflight(
@@ -145,7 +148,7 @@ def _seconds(plan: EncodingPlan, missing: list[str]) -> float:
     width = min(n_train, _width(plan.model) * len(plan.spec.delays))
     products = 2.0 * n_train * width * n_targets * (len(plan.spec.alphas) + 2)
     encoding = _n_layers(plan.model) * products
-    return extraction / (rate * _ENCODER_EFFICIENCY) + encoding / (rate * 0.5)
+    return float(extraction / (rate * _ENCODER_EFFICIENCY) + encoding / (rate * 0.5))
 
 
 def _product_rate(size: int = 768) -> float:
@@ -181,11 +184,3 @@ def _device(request: EncodeRequest) -> str:
 def _existing(path: Path) -> Path:
     """Give the nearest folder above ``path`` that exists."""
     return next(place for place in (path, *path.parents) if place.exists())
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"

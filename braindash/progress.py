@@ -22,6 +22,15 @@ class Progress(Protocol):
         """
 
 
+def spoken_duration(seconds: float) -> str:
+    """Write a duration as people say it: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 class NoProgress:
     """Ignores every report."""
 

@@ -111,7 +111,10 @@ class EncodingResult:
         """
         if not normalised:
             return self.r
-        return normalised_score(self.r, self.ceiling, threshold=CEILING_THRESHOLD)
+        normalised_r: np.ndarray = normalised_score(
+            self.r, self.ceiling, threshold=CEILING_THRESHOLD
+        )
+        return normalised_r
 
     @cached_property
     def masks(self) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 TR = 1.0
+FORMATS = [(44100, 2, "wav"), (16000, 1, "flac"), (22050, 1, "wav")]
 STORY_SECONDS = {"fox": 46, "crow": 42, "stone": 50, "well": 44}
 N_TARGETS = 12
 N_REPEATS = 4
@@ -124,7 +125,9 @@ def lab(tmp_path, tiny_model) -> Lab:
     folder = tmp_path / "lab"
     (folder / "audio").mkdir(parents=True)
     for index, (story, seconds) in enumerate(STORY_SECONDS.items()):
-        rate, channels, suffix = [(44100, 2, "wav"), (16000, 1, "flac"), (22050, 1, "wav")][index % 3]
+        rate, channels, suffix = [(44100, 2, "wav"), (16000, 1, "flac"), (22050, 1, "wav")][
+            index % 3
+        ]
         samples, slow = babble(seconds, rate, rng)
         path = folder / "audio" / f"{story}.{suffix}"
         soundfile.write(path, np.stack([samples] * channels, axis=1), rate)

@@ -45,9 +45,10 @@ def test_list_export_and_import_move_a_result(lab, tmp_path):
     rows = json.loads(RUN.invoke(app, ["list", "--store", str(store), "--json"]).stdout)
     assert [row["key"] for row in rows if row["kind"] == "encoding"] == [key]
     file = tmp_path / "moved.zip"
-    assert RUN.invoke(
-        app, ["export", key[:8], "--to", str(file), "--store", str(store)]
-    ).exit_code == 0
+    assert (
+        RUN.invoke(app, ["export", key[:8], "--to", str(file), "--store", str(store)]).exit_code
+        == 0
+    )
     assert RUN.invoke(app, ["import", str(file), "--store", str(other)]).exit_code == 0
     moved = json.loads(RUN.invoke(app, ["list", "--store", str(other), "--json"]).stdout)
     assert [row["key"] for row in moved] == [key]

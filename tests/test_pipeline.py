@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from conftest import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS
 from scipy import stats
 
 import braindash
@@ -11,7 +12,6 @@ from braindash.core.delays import delayed
 from braindash.errors import BraindashError, Cancelled, InputError
 from braindash.io.store import Store
 from braindash.plan import build_request, plan_encoding
-from conftest import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS
 
 ALPHAS = (1.0, 100.0, 10000.0)
 

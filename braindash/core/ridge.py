@@ -7,7 +7,6 @@ share in :mod:`braindash.core.ridge_cv`.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +25,7 @@ from braindash.core.ridge_data import (
 )
 from braindash.core.ridge_dual import DualSolver
 from braindash.core.ridge_primal import PrimalSolver
-from braindash.errors import InputError, ResourceError, near_match
+from braindash.errors import InputError
 
 __all__ = ["DEFAULT_ALPHAS", "RidgePlan", "RidgeResult", "fit_layers"]
 

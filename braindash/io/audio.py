@@ -60,11 +60,6 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
             audio[filled : filled + kept.size] = kept
             filled += kept.size
     audio[filled:] = 0.0
-    if not np.any(audio):
-        raise InputError(
-            f"the audio file {path} holds only silence: every sample is 0",
-            hint="Give the recording that was played; check the export of this file by ear.",
-        )
     return audio
 
 
@@ -120,18 +115,26 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
 
 
 def _mono_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[NDArray[np.float32]]:
-    """Read blocks, check that their samples are numbers, and average their channels."""
+    """Read blocks, average their channels, and refuse what is no sound."""
     n_read = 0
+    silent = True
     try:
         while (block := _read(file)).size:
             if not np.isfinite(block).all():
                 _refuse_not_finite(block, n_read, file.samplerate, path)
             n_read += block.shape[0]
-            yield block.mean(axis=1, dtype=np.float32)
+            mono = block.mean(axis=1, dtype=np.float32)
+            silent = silent and not mono.any()
+            yield mono
     except soundfile.SoundFileError as error:
         raise _damaged(path, file, n_read, str(error)) from error
     if file.frames - n_read > _MISSING_SECONDS_ALLOWED * file.samplerate:
         raise _damaged(path, file, n_read, "the data end too early")
+    if silent:
+        raise InputError(
+            f"the audio file {path} holds only silence: every sample is 0",
+            hint="Give the recording that was played; check the export of this file by ear.",
+        )
 
 
 def _read(file: soundfile.SoundFile) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""One subject's data, compared by their headers: do audio, responses and times fit together?
+"""One subject's data, compared by their headers: whether audio, responses and times fit.
 
 No response data are read. Everything that is wrong is reported at once; what is unusual but
 possible becomes a warning.
@@ -7,7 +7,6 @@ possible becomes a warning.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
 
 from braindash.core.timing import Timing, covered_rows
 from braindash.digest import digest_file
@@ -198,19 +197,21 @@ def _time_problems(dataset: Dataset, subject: str, found: StoryCheck) -> Iterato
     ]
     reasons = [text.format(seconds) for seconds, text in misfits if seconds > tolerance]
     where = f"story {found.story!r}"
+    units_known = dataset.subject(subject).units is not None
+    hint = _timing_hint(timing, found, may_be_transposed=not units_known)
     if reasons:
         yield Problem(
             f"{where}: {' and '.join(reasons)}, more than the {tolerance:g} s allowed. "
             f"{found.n_rows} rows reach from {found.first_seconds:.1f} to "
             f"{found.last_seconds:.1f} s, the audio from 0 to {found.audio_seconds:.1f} s",
-            _timing_hint(timing, found, tolerance),
+            hint,
         )
     elif found.n_rows_kept == 0:
         yield Problem(
             f"{where}: the audio covers none of its {found.n_rows} rows "
             f"({found.first_seconds:.1f} to {found.last_seconds:.1f} s; audio "
             f"{found.audio_seconds:.1f} s)",
-            _timing_hint(timing, found, tolerance),
+            hint,
         )
     elif found.split == "test" and found.stop_row - max(found.score_from_row, found.first_row) < 2:
         yield Problem(
@@ -220,13 +221,13 @@ def _time_problems(dataset: Dataset, subject: str, found: StoryCheck) -> Iterato
         )
 
 
-def _timing_hint(timing: Timing, found: StoryCheck, tolerance: float) -> str:
+def _timing_hint(timing: Timing, found: StoryCheck, *, may_be_transposed: bool) -> str:
     given = (
         f"tr (now {timing.tr:g} s), first_volume ({timing.first_volume}) and audio_onset "
         f"({timing.audio_onset:g} s)"
     )
     turned = float(timing.times(found.n_targets)[-1])
-    if abs(turned - found.audio_seconds) <= tolerance:
+    if may_be_transposed and abs(turned - found.audio_seconds) < 0.1 * found.audio_seconds:
         return (
             f"The array ({found.n_rows}, {found.n_targets}) looks transposed: it must be "
             f"(n_rows, n_targets). Otherwise check {given}."

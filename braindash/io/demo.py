@@ -68,7 +68,7 @@ TIMING = Timing(tr=2.0, first_volume=1)
 _SEED = 20_261_125
 _SPACE = "fsaverage5"
 _MARKER = "demo.json"
-_MANIFEST = "manifest.toml"
+MANIFEST_NAME = "manifest.toml"
 _RESPONSES = "responses"
 _BYTES_PER_SUBJECT = 80_000_000
 
@@ -116,13 +116,13 @@ def prepare_demo(folder: Path | str, progress: Progress | None = None) -> Path:
         for story in STORIES_WITH_RESPONSES
     ]
     if _is_complete(root, parts):
-        return root / _MANIFEST
+        return root / MANIFEST_NAME
     try:
         _drop_other_version(root, parts)
         _check_room(root, parts)
         _copy_stories(root)
         _make_responses(parts, report)
-        _write_text(root / _MANIFEST, _manifest_text())
+        _write_text(root / MANIFEST_NAME, _manifest_text())
         _write_text(root / _MARKER, _marker_text(complete=True))
     except OSError as error:
         raise ResourceError(
@@ -130,7 +130,7 @@ def prepare_demo(folder: Path | str, progress: Progress | None = None) -> Path:
             hint="Free some disk space (about 250 MB) or choose a folder that you may write to, "
             "then start again: finished files are kept.",
         ) from error
-    return root / _MANIFEST
+    return root / MANIFEST_NAME
 
 
 # ---- what is there already ------------------------------------------------------------------
@@ -150,7 +150,7 @@ def _marker_text(*, complete: bool) -> str:
 
 def _is_complete(root: Path, parts: Sequence[_Part]) -> bool:
     expected = {"generator_version": GENERATOR_VERSION, "complete": True}
-    files = [root / _MANIFEST, *(part.path for part in parts)]
+    files = [root / MANIFEST_NAME, *(part.path for part in parts)]
     files += [root / "audio" / f"{story}.opus" for story in SHIPPED_STORIES]
     files += [root / "textgrids" / f"{story}.TextGrid" for story in SHIPPED_STORIES]
     return _marker(root) == expected and all(path.is_file() for path in files)

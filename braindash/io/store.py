@@ -92,6 +92,11 @@ class Store:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root).expanduser().resolve()
 
+    @property
+    def demo_folder(self) -> Path:
+        """Where the embedded demo's data set lies."""
+        return self.root / "demo"
+
     def folder(self, kind: str, key: str) -> Path:
         """Give the folder that the result has, or would have."""
         if not _NAME.fullmatch(kind) or not _KEY.fullmatch(key):

@@ -84,9 +84,8 @@ def load_result(root: str, key: str) -> EncodingResult:
 
 def choose(label: str, options: list[str], key: str, *, help: str | None = None) -> str:
     """Show a menu whose choice is always in the URL, so that the address is the share link."""
-    if key not in st.session_state and key not in st.query_params:
-        st.session_state[key] = options[0]
-    elif key in st.session_state and st.session_state[key] not in options:
+    wanted = st.session_state.get(key) or st.query_params.get(key)
+    if wanted not in options:
         st.session_state[key] = options[0]
     chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", help=help)
     return chosen if chosen in options else options[0]

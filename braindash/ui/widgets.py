@@ -8,6 +8,7 @@ import streamlit as st
 from braindash.errors import BraindashError
 from braindash.jobs import Job
 from braindash.launch import submit_demo
+from braindash.progress import spoken_duration
 from braindash.results import EncodingResult
 from braindash.ui import state
 
@@ -105,7 +106,7 @@ def running_jobs(*, reload_when_done: bool = False) -> None:
 def job_progress(job: Job) -> None:
     """Draw one job's bar, message and remaining time."""
     eta = job.eta_seconds()
-    remaining = f" · about {duration(eta)} left" if job.state == "running" and eta else ""
+    remaining = f" · about {spoken_duration(eta)} left" if job.state == "running" and eta else ""
     st.progress(
         min(1.0, max(0.0, job.progress)),
         text=f"{job.title}: {job.message or job.state}{remaining}",
@@ -115,12 +116,3 @@ def job_progress(job: Job) -> None:
 def state_badge(job: Job) -> None:
     """Draw a job's state as a coloured badge."""
     st.badge(job.state, color=_COLOURS[job.state])  # type: ignore[arg-type]
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people say them."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"

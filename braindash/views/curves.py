@@ -82,7 +82,9 @@ def layer_curves(
             figure.add_hline(y=float(ceiling), line={"color": colour, "dash": "dot", "width": 1.5})
     if show_ceiling and score == "r_over_ceiling":
         figure.add_hline(y=1.0, line={"color": "#7F7F7F", "dash": "dot", "width": 1.5})
-    return _layer_axes(figure, last, score, relative_depth, simulated=bool(table["simulated"].any()))
+    return _layer_axes(
+        figure, last, score, relative_depth, simulated=bool(table["simulated"].any())
+    )
 
 
 def target_curve(

@@ -4,6 +4,7 @@ import streamlit as st
 
 from braindash.errors import BraindashError
 from braindash.jobs import Job
+from braindash.progress import spoken_duration
 from braindash.ui import state, widgets
 
 INTRODUCTION = (
@@ -37,7 +38,7 @@ def show(job: Job) -> None:
         if job.error:
             st.error(f"{job.error}\n\n{job.hint or ''}")
         if job.state == "done" and job.finished and job.started:
-            st.caption(f"Took {widgets.duration(job.finished - job.started)}.")
+            st.caption(f"Took {spoken_duration(job.finished - job.started)}.")
         with st.expander("Log"):
             st.code(state.queue().log_tail(job.key) or "The log is empty.", language=None)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from braindash.errors import BraindashError
-from braindash.io.demo import DEMO_MODELS
+from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
 from braindash.io.manifest import load_manifest
 from braindash.launch import submit_encoding
 from braindash.plan import EncodeRequest, build_request
@@ -23,24 +23,22 @@ STRATEGIES = {
     "exact": "exact: causal windows, the reference (slow)",
     "chunk": "chunk: about 20 times faster, sees up to 2 s of future audio",
 }
-MANIFEST_HELP = (
-    "A TOML file that names your stories, responses and splits; the README shows one in full. "
-    "Or choose the embedded demo, once it is prepared."
-)
+OWN_DATA = "My manifest"
+DEMO_DATA = "Embedded demo (simulated)"
+OWN_MODEL = "Another hub id or local folder"
+MANIFEST_HELP = "A TOML file that names your stories, responses and splits; the README shows one."
+MODEL_HELP = "A hub id is downloaded once; a local folder holds config.json and model.safetensors."
 
 
 def choose_data() -> Path | None:
     """Ask for the manifest."""
-    demo = state.store().root / "demo" / "manifest.toml"
-    options = [str(demo)] if demo.is_file() else []
-    text = st.selectbox(
-        "Data set (manifest file)",
-        options,
-        index=0 if options else None,
-        accept_new_options=True,
-        placeholder="path/to/manifest.toml",
-        help=MANIFEST_HELP,
-        key="manifest",
+    demo = state.store().demo_folder / MANIFEST_NAME
+    kinds = [DEMO_DATA, OWN_DATA] if demo.is_file() else [OWN_DATA]
+    kind = st.segmented_control("Data set", kinds, default=kinds[0], required=True, key="run_data")
+    if kind == DEMO_DATA:
+        return demo
+    text = st.text_input(
+        "Manifest file", placeholder="/path/to/manifest.toml", help=MANIFEST_HELP, key="manifest"
     )
     return state.resolve_inside_roots(text) if text else None
 
@@ -48,19 +46,16 @@ def choose_data() -> Path | None:
 def choose_model() -> str | None:
     """Ask for the model: shipped, by hub id, or a local folder."""
     shipped = {f"{name} (shipped with the demo)": str(path) for name, path in DEMO_MODELS.items()}
-    text = st.selectbox(
-        "Model",
-        [*shipped, *HUB_MODELS],
-        index=0,
-        accept_new_options=True,
-        help="A hub id (downloaded when the job runs) or a local folder with config.json and "
-        "model.safetensors.",
-        key="run_model",
+    chosen = st.selectbox(
+        "Model", [*shipped, *HUB_MODELS, OWN_MODEL], help=MODEL_HELP, key="run_model"
     )
-    if text is None or text in shipped:
-        return shipped.get(text or "")
+    if chosen != OWN_MODEL:
+        return shipped.get(chosen, chosen)
+    text = st.text_input(
+        "Hub id or folder", placeholder="organisation/model or /path/to/folder", key="own_model"
+    ).strip()
     looks_local = text.startswith(("/", "~", "."))
-    return str(state.resolve_inside_roots(text)) if looks_local else text
+    return str(state.resolve_inside_roots(text)) if looks_local else text or None
 
 
 def choose_requests() -> list[EncodeRequest]:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import streamlit as st
+from braindash.views.cortex import MapSet, can_show
 
 from braindash.ui import state, widgets
 from braindash.ui.viewer import surface_viewer
-from braindash.views.cortex import MapSet, can_show
 from braindash.views.curves import region_title, target_curve
 from braindash.views.tables import regions_at_layer
 
@@ -84,7 +84,9 @@ def show(selection: state.Selection) -> None:
         return
     left, right = st.columns([2.1, 1])
     with left:
-        viewed = surface_viewer(map_set(selection), key="cortex", layer=start_layer(result.n_layers))
+        viewed = surface_viewer(
+            map_set(selection), key="cortex", layer=start_layer(result.n_layers)
+        )
         widgets.provenance(result)
     if viewed.pick is not None:
         st.query_params["target"] = str(viewed.pick.index)

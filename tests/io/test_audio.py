@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from braindash.errors import InputError
@@ -92,6 +92,7 @@ def test_an_impulse_keeps_its_time(tmp_path):
 
 
 @settings(max_examples=25, deadline=None)
+@example(rate=44100, n_frames=1)
 @given(
     rate=st.sampled_from([8000, 11025, 16000, 22050, 32000, 44100, 48000]),
     n_frames=st.integers(1, 9000),
@@ -160,9 +161,10 @@ def test_samples_that_are_no_numbers_are_refused_with_their_time(tmp_path, value
         load_audio(path)
 
 
-def test_silence_is_refused(tmp_path):
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_silence_is_refused(tmp_path, rate):
     path = tmp_path / "silent.wav"
-    soundfile.write(path, np.zeros(16000), 16000)
+    soundfile.write(path, np.zeros(16000), rate)
     with pytest.raises(InputError, match="only silence"):
         load_audio(path)
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from conftest_ui import put_result
 from streamlit.testing.v1 import AppTest
 
 from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.jobs import JobQueue
-from conftest_ui import put_result
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPLORE = ["overview", "layers", "cortex"]
@@ -66,12 +66,6 @@ def test_layers_shows_the_regions_means_with_their_provenance(filled_root):
     assert "25 of 20484 targets have no score" in shown
 
 
-def test_the_selection_is_in_the_address(filled_root):
-    app = run("explore/layers")
-    app.selectbox(key="model").select("toy-tuned").run()
-    assert app.query_params["model"] == ["toy-tuned"] or app.query_params["model"] == "toy-tuned"
-
-
 def test_an_address_of_something_that_is_gone_falls_back(filled_root):
     app = run("explore/layers", model="no-such-model", subject="S9", score="cubic")
     assert not app.exception
@@ -100,13 +94,12 @@ def test_a_chosen_target_in_the_address_has_its_curve(filled_root):
 
 def test_run_checks_a_request_and_submits_it(empty_root, lab, monkeypatch):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
-    monkeypatch.setenv("BRAINDASH_ROOTS", str(lab.folder.parent.parent))
     monkeypatch.setenv("BRAINDASH_ROOTS", "/")
     app = run("compute/run")
     assert "Choose a data set" in texts(app)
-    app.session_state["manifest"] = str(lab.manifest)
-    app.session_state["run_model"] = str(lab.model)
-    app.run()
+    app.text_input(key="manifest").input(str(lab.manifest)).run()
+    app.selectbox(key="run_model").select("Another hub id or local folder").run()
+    app.text_input(key="own_model").input(str(lab.model)).run()
     app.multiselect(key="run_subjects").select("A").select("B").run()
     app.radio(key="run_strategy").set_value("chunk").run()
     assert not app.exception
@@ -121,8 +114,7 @@ def test_run_checks_a_request_and_submits_it(empty_root, lab, monkeypatch):
 def test_a_path_outside_the_allowed_folders_is_refused(empty_root, lab, monkeypatch, tmp_path):
     monkeypatch.setenv("BRAINDASH_ROOTS", str(tmp_path / "elsewhere"))
     app = run("compute/run")
-    app.session_state["manifest"] = str(lab.manifest)
-    app.run()
+    app.text_input(key="manifest").input(str(lab.manifest)).run()
     assert "outside the folders" in texts(app)
 
 

@@ -1,0 +1,52 @@
+"""The preflight's estimates: what is counted exactly, and that they grow as they must."""
+
+import pytest
+
+from braindash import pipeline, preflight
+from braindash.io.store import Store
+from braindash.plan import build_request
+from braindash.progress import spoken_duration
+
+
+@pytest.fixture
+def request_a(lab):
+    return build_request(
+        data=lab.manifest, model=str(lab.model), subject="A", strategy="chunk", alphas=(1.0, 100.0)
+    )
+
+
+def test_cache_hits_are_counted(request_a, tmp_path):
+    store = Store(tmp_path / "store")
+    before = preflight.preflight(request_a, store)
+    assert (before.cached, before.features_cached, before.n_stories) == (False, 0, 4)
+    result = pipeline.run_encoding(request_a, store)
+    after = preflight.preflight(request_a, store)
+    assert after.cached and after.key == result.key and after.features_cached == 4
+    assert "Already computed" in after.lines()[0]
+    other = preflight.preflight(request_a.model_copy(update={"subject": "B"}), store)
+    assert not other.cached and other.features_cached == 4
+    assert other.disk_needed < before.disk_needed
+
+
+def test_exact_features_take_longer_than_chunks(request_a, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "_product_rate", lambda: 1e10)
+    store = Store(tmp_path / "store")
+    chunk = preflight.preflight(request_a, store)
+    exact = preflight.preflight(request_a.model_copy(update={"strategy": "exact"}), store)
+    assert exact.seconds > 5 * chunk.seconds
+
+
+def test_too_little_memory_is_said_before_the_start(request_a, tmp_path, monkeypatch):
+    memory = preflight.psutil.virtual_memory()._replace(available=1000)
+    monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: memory)
+    found = preflight.preflight(request_a, Store(tmp_path / "store"))
+    assert not found.fits
+    assert any("memory" in line for line in found.warnings)
+    assert found.as_dict()["fits"] is False
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (59, "59 s"), (600, "10 min"), (7200, "2.0 h")]
+)
+def test_durations_read_well(seconds, text):
+    assert spoken_duration(seconds) == text
