@@ -2,7 +2,10 @@
 
 import streamlit as st
 
-st.set_page_config(page_title="braindash", page_icon=":material/neurology:", layout="wide")
+from braindash.ui import ICON
+
+# An icon of our own: a named one would be fetched from another host.
+st.set_page_config(page_title="braindash", page_icon=ICON, layout="wide")
 
 navigation = st.navigation(
     {

@@ -16,6 +16,7 @@ from rich.progress import Progress as RichBar
 from rich.table import Table
 
 from braindash import __version__
+from braindash.environment import let_threads_sleep
 from braindash.errors import BraindashError
 from braindash.io.store import Store, default_root
 
@@ -41,6 +42,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 def main() -> None:
     """Run the command line; a known error ends in one message and exit status 1."""
+    let_threads_sleep()
     try:
         app()
     except BraindashError as problem:

@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any, Literal
 
 from braindash.digest import canonical_json
+from braindash.environment import let_threads_sleep
 from braindash.errors import BraindashError, Cancelled, JobError, StoreError, near_match
 from braindash.jobs import Job, JobQueue, WorkerLock
 from braindash.jobtable import JobTable
@@ -391,6 +392,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("root", type=Path, help="root folder of the store")
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    let_threads_sleep()
     _yield_to_others()
     run_worker(options.root, _PipelineTasks())
 

@@ -3,14 +3,19 @@
     python scripts/make_demo_corpus.py WORLD            # FLAC + TextGrid of all stories in WORLD
     python scripts/make_demo_corpus.py WORLD --ship     # also Opus into braindash/demo/
 
-A story depends on nothing but ROOT_SEED, its name and the espeak-ng version.
+A story depends on nothing but ROOT_SEED, its name and the espeak-ng version: espeak-ng carries
+some state from one sentence to the next, so every story is told in a process of its own.
 """
 
 import argparse
 import json
 import logging
+import shutil
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -210,6 +215,27 @@ def write_opus(path: Path, samples: np.ndarray) -> None:
             stream.write(samples[start : start + SAMPLE_RATE_HZ])
 
 
+def make_story(job: tuple[Path, str, str, int, np.random.SeedSequence]) -> dict[str, Any]:
+    """Tell one story, write its FLAC and TextGrid, and describe it."""
+    world, name, voice, seconds, seed = job
+    rng = np.random.default_rng(seed)
+    speaker = draw_speaker(rng, voice)
+    story = tell_story(Synthesiser(), rng, speaker, seconds, load_lexicon())
+    soundfile.write(world / f"{name}.flac", story.samples, SAMPLE_RATE_HZ)
+    write_textgrid(world / f"{name}.TextGrid", story, seconds)
+    return {**asdict(speaker), "seconds": seconds, "n_words": len(story.words)}
+
+
+def ship(world: Path) -> None:
+    """Put the stories of the package into the package."""
+    for folder in (AUDIO_FOLDER, ANNOTATION_FOLDER):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name in SHIPPED_STORIES:
+        samples, _ = soundfile.read(world / f"{name}.flac", dtype="float32")
+        write_opus(AUDIO_FOLDER / f"{name}.opus", samples)
+        shutil.copyfile(world / f"{name}.TextGrid", ANNOTATION_FOLDER / f"{name}.TextGrid")
+
+
 def main() -> None:
     """Make the corpus in the folder given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -217,23 +243,18 @@ def main() -> None:
     parser.add_argument("--ship", action="store_true", help="also fill braindash/demo/")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    folders = [arguments.world, *([AUDIO_FOLDER, ANNOTATION_FOLDER] if arguments.ship else [])]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-    synthesiser, lexicon, record = Synthesiser(), load_lexicon(), {}
-    for name, voice, seconds, seed in all_stories():
-        rng = np.random.default_rng(seed)
-        speaker = draw_speaker(rng, voice)
-        story = tell_story(synthesiser, rng, speaker, seconds, lexicon)
-        soundfile.write(arguments.world / f"{name}.flac", story.samples, SAMPLE_RATE_HZ)
-        write_textgrid(arguments.world / f"{name}.TextGrid", story, seconds)
-        if arguments.ship and name in SHIPPED_STORIES:
-            write_opus(AUDIO_FOLDER / f"{name}.opus", story.samples)
-            write_textgrid(ANNOTATION_FOLDER / f"{name}.TextGrid", story, seconds)
-        record[name] = {**asdict(speaker), "seconds": seconds, "n_words": len(story.words)}
-        logger.info("%s %s", name, record[name])
+    arguments.world.mkdir(parents=True, exist_ok=True)
+    record = {}
+    pool = ProcessPoolExecutor(2, mp_context=get_context("spawn"), max_tasks_per_child=1)
+    with pool:
+        jobs = [(arguments.world, *story) for story in all_stories()]
+        for (_, name, *_), described in zip(jobs, pool.map(make_story, jobs), strict=True):
+            record[name] = described
+            logger.info("%s %s", name, described)
     text = json.dumps({"root_seed": ROOT_SEED, "stories": record}, indent=1)
     (arguments.world / "corpus.json").write_text(text + "\n", encoding="utf-8")
+    if arguments.ship:
+        ship(arguments.world)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "braindash"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))]
 
-BASE = {"errors", "progress", "digest", "specs"}
+BASE = {"errors", "progress", "digest", "specs", "environment"}
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {
     "core": set(),

@@ -26,7 +26,7 @@ MIXTURES: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "primary_auditory": {"acoustic": 1.0, "phonetic": 0.25, "lexical": 0.05, "semantic": 0.0},
         "early_auditory": {"acoustic": 0.9, "phonetic": 0.4, "lexical": 0.1, "semantic": 0.0},
         "superior_temporal": {
-            **{"acoustic": 0.4, "phonetic": 0.8},
+            **{"acoustic": 0.2, "phonetic": 1.0},
             **{"lexical": 0.4, "semantic": 0.15},
         },
         "angular_gyrus": {"acoustic": 0.05, "phonetic": 0.1, "lexical": 0.25, "semantic": 1.0},
@@ -249,7 +249,8 @@ def _all_families(components: Mapping[str, Floats]) -> Floats:
 def _signal_deviation(components: Floats, weights: Floats32) -> Floats32:
     """Compute the standard deviation of ``components @ weights`` without forming it."""
     covariance = np.cov(components, rowvar=False, bias=True).astype(np.float32)
-    return np.sqrt(np.einsum("ct,ct->t", weights, covariance @ weights))
+    variance = np.einsum("ct,ct->t", weights, covariance @ weights)
+    return np.asarray(np.sqrt(variance), dtype=np.float32)
 
 
 def _noise(
@@ -274,4 +275,4 @@ def _detrended(run: Floats32) -> Floats32:
     """Take the quadratic trend out of every target."""
     trend = np.polynomial.legendre.legvander(np.linspace(-1, 1, len(run)), 2)
     basis = np.linalg.qr(trend)[0].astype(np.float32)
-    return run - basis @ (basis.T @ run)
+    return np.asarray(run - basis @ (basis.T @ run), dtype=np.float32)
