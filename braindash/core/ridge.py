@@ -7,6 +7,7 @@ share in :mod:`braindash.core.ridge_cv`.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -25,7 +26,7 @@ from braindash.core.ridge_data import (
 )
 from braindash.core.ridge_dual import DualSolver
 from braindash.core.ridge_primal import PrimalSolver
-from braindash.errors import InputError
+from braindash.errors import InputError, ResourceError, near_match
 
 __all__ = ["DEFAULT_ALPHAS", "RidgePlan", "RidgeResult", "fit_layers"]
 
@@ -163,7 +164,9 @@ class RidgePlan:
         Y_test: Any,
         return_prediction: bool,
     ) -> RidgeResult:
-        test = self._test_story(X_test, groups_test, Y_test, len(responses.valid), return_prediction)
+        test = self._test_story(
+            X_test, groups_test, Y_test, len(responses.valid), return_prediction
+        )
         with _limited_threads(self._threads), _clear_memory_error(self._device):
             return cross_validate(
                 self._solver,
@@ -264,14 +267,116 @@ def fit_layers(
         One result per layer, computed when it is asked for: a caller may store a layer, report it
         or stop before the next.
     """
-    n_rows = check_rows(Y, groups)
+    n_rows = len(np.asarray(groups))
+    check_responses(Y, n_rows, "Y")
     chosen_folds = make_folds(story_bounds(groups, n_rows), folds)
     chosen_device = _find_device(device)
     with _limited_threads(_check_threads(threads)), _clear_memory_error(chosen_device):
         responses = prepare_responses(
-            Y,
+            Y if hasattr(Y, "shape") else np.asarray(Y),
             chosen_folds,
             intercept=intercept,
             device=chosen_device,
             block_columns=_BLOCK_COLUMNS[chosen_device.type],
         )
+    for X, X_test in layers:
+        plan = RidgePlan(
+            X,
+            groups,
+            alphas=alphas,
+            folds=folds,
+            delays=delays,
+            metric=metric,
+            intercept=intercept,
+            method=method,
+            device=device,
+            threads=threads,
+        )
+        yield plan._fit(responses, X_test, groups_test, Y_test, return_prediction)
+
+
+# Checks -----------------------------------------------------------------------------------------
+
+
+def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InputError(f"unknown {name} {value!r}", hint=near_match(str(value), allowed))
+
+
+def _check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
+    values = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
+    if values.ndim != 1 or not len(values) or not (np.isfinite(values) & (values > 0)).all():
+        raise InputError(
+            f"the alphas {np.array2string(values, threshold=6)} are not all positive numbers",
+            hint="Give a list such as [1, 10, 100]; tiny values stand for no penalty.",
+        )
+    return values
+
+
+def _check_threads(threads: int | None) -> int | None:
+    if threads is not None and threads < 1:
+        raise InputError(f"threads = {threads}", hint="Give 1 or more, or None.")
+    return threads
+
+
+def _check_same_targets(n_test: int, n_targets: int) -> None:
+    if n_test != n_targets:
+        raise InputError(
+            f"Y_test has {n_test} targets and Y has {n_targets}",
+            hint="Give the same targets, in the same order, for training and test stories.",
+        )
+
+
+def _find_device(device: str) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(
+            f"unknown device {device!r}", hint='Give "auto", "cpu", "cuda" or "cuda:N".'
+        ) from error
+    if chosen.type not in _BLOCK_COLUMNS:
+        raise InputError(
+            f"the device {device!r} is not supported", hint='Give "auto", "cpu" or "cuda".'
+        )
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "there is no CUDA device", hint='Give device "cpu", or install the CUDA build of torch.'
+        )
+    return chosen
+
+
+# Surroundings of a fit ----------------------------------------------------------------------------
+
+
+@contextmanager
+def _limited_threads(threads: int | None) -> Iterator[None]:
+    """Use so many CPU threads, then as many as before."""
+    before = torch.get_num_threads()
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        yield
+    finally:
+        if threads is not None:
+            torch.set_num_threads(before)
+
+
+@contextmanager
+def _clear_memory_error(device: torch.device) -> Iterator[None]:
+    """Say what to do when memory runs out."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise ResourceError(
+            f"the memory of {device} is too small for this regression",
+            hint='Use device "cpu", fewer targets at a time, or fewer rows.',
+        ) from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
+            raise
+        raise ResourceError(
+            "there is too little memory for this regression",
+            hint="Close other programs, or give fewer rows or targets at a time.",
+        ) from error

@@ -96,9 +96,7 @@ class DualSolver:
                 new[position] = cross @ inverse
         return held_out, new
 
-    def right_sides(
-        self, values: torch.Tensor
-    ) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
+    def right_sides(self, values: torch.Tensor) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
         """Return what operators are applied to: all rows, and for each fold the other rows."""
         n_rows = len(values)
 

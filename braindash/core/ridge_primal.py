@@ -103,13 +103,9 @@ class PrimalSolver:
         new = None if cross is None else (cross * weights[:, None, :]).float()
         return held_out, new
 
-    def right_sides(
-        self, values: torch.Tensor
-    ) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
+    def right_sides(self, values: torch.Tensor) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
         """Return what operators are applied to: the moments of all rows and outside each fold."""
-        moments = [
-            self._rows32[start:stop].T @ values[start:stop] for start, stop in self._folds
-        ]
+        moments = [self._rows32[start:stop].T @ values[start:stop] for start, stop in self._folds]
         # Summed in float64, so that taking a fold out again leaves the others' sum and no rounding.
         total = torch.zeros_like(moments[0], dtype=torch.float64)
         for moment in moments:

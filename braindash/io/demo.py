@@ -55,7 +55,7 @@ from braindash.progress import NoProgress, Progress
 
 logger = logging.getLogger(__name__)
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Rises with every change of the stories, of the simulation or of the layout."""
 
 DEMO_MODELS: Mapping[str, Path] = MappingProxyType({"tiny-hubert": MODEL_FOLDER})
