@@ -1,0 +1,83 @@
+// The graphics programs: a surface coloured through a table, and region outlines.
+
+const SURFACE_VERTEX = `#version 300 es
+in vec3 firstPoint, secondPoint, firstNormal, secondNormal;
+in float value, present, depth;
+uniform mat3 turn;
+uniform vec2 frame;
+uniform float t;
+out float v_value, v_present, v_depth;
+out vec3 v_normal;
+void main() {
+  vec3 p = turn * mix(firstPoint, secondPoint, t);
+  v_normal = turn * mix(normalize(firstNormal + 1e-9), normalize(secondNormal + 1e-9), t);
+  v_value = value; v_present = present; v_depth = depth;
+  gl_Position = vec4(p.xy / frame, -p.z / 400.0, 1.0);
+}`;
+
+// The threshold is applied to the interpolated value, so its edge is a clean line.
+const SURFACE_FRAGMENT = `#version 300 es
+precision highp float;
+in float v_value, v_present, v_depth;
+in vec3 v_normal;
+uniform sampler2D table;
+uniform vec2 range, span;
+uniform float threshold, diverging;
+out vec4 colour;
+void main() {
+  float value = span.x + v_value * (span.y - span.x);
+  vec3 cortex = vec3(mix(0.83, 0.58, smoothstep(0.35, 0.65, v_depth)));
+  float share = clamp((value - range.x) / (range.y - range.x), 0.0, 1.0);
+  vec3 painted = texture(table, vec2(share, 0.5)).rgb;
+  float size = diverging > 0.5 ? abs(value) : value;
+  bool shown = size >= threshold && v_present > 0.5;
+  float light = 0.5 + 0.5 * abs(normalize(v_normal).z);
+  colour = vec4((shown ? painted : cortex) * light, 1.0);
+}`;
+
+const OUTLINE_VERTEX = `#version 300 es
+in vec3 firstPoint, secondPoint;
+uniform mat3 turn;
+uniform vec2 frame, shift;
+uniform float t;
+void main() {
+  vec3 p = turn * mix(firstPoint, secondPoint, t);
+  gl_Position = vec4(p.xy / frame + shift, -(p.z + 1.0) / 400.0, 1.0);
+}`;
+
+const OUTLINE_FRAGMENT = `#version 300 es
+precision highp float;
+uniform vec3 ink;
+out vec4 colour;
+void main() { colour = vec4(ink, 1.0); }`;
+
+function compile(gl, kind, source) {
+  const shader = gl.createShader(kind);
+  gl.shaderSource(shader, source);
+  gl.compileShader(shader);
+  if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) throw new Error(gl.getShaderInfoLog(shader));
+  return shader;
+}
+
+// Link a program and look its names up once.
+function link(gl, vertex, fragment, attributes, uniforms) {
+  const program = gl.createProgram();
+  gl.attachShader(program, compile(gl, gl.VERTEX_SHADER, vertex));
+  gl.attachShader(program, compile(gl, gl.FRAGMENT_SHADER, fragment));
+  gl.linkProgram(program);
+  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
+  const names = { program, attribute: {}, uniform: {} };
+  for (const name of attributes) names.attribute[name] = gl.getAttribLocation(program, name);
+  for (const name of uniforms) names.uniform[name] = gl.getUniformLocation(program, name);
+  return names;
+}
+
+export function makePrograms(gl) {
+  const points = ["firstPoint", "secondPoint"];
+  return {
+    surface: link(gl, SURFACE_VERTEX, SURFACE_FRAGMENT,
+      [...points, "firstNormal", "secondNormal", "value", "present", "depth"],
+      ["turn", "frame", "t", "table", "range", "span", "threshold", "diverging"]),
+    outline: link(gl, OUTLINE_VERTEX, OUTLINE_FRAGMENT, points, ["turn", "frame", "shift", "t", "ink"]),
+  };
+}

@@ -1,0 +1,277 @@
+"""Surface maps: what the viewer needs as compact binary blobs, and nilearn pictures for print.
+
+A blob is ``uint32 header length, JSON header, arrays``; the header lists name, type, shape and
+offset of every array. Geometry travels once; a set of maps is one byte per value.
+"""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from io import BytesIO
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+
+from braindash.core.regions import region_means
+from braindash.errors import InputError
+from braindash.io.surfaces import (
+    HEMISPHERES,
+    coarsen,
+    count_targets,
+    load_surface,
+    space_name,
+    sulcal_depth,
+)
+from braindash.views.curves import REGION_COLOURS, region_title
+
+VIEWER_MESH = "fsaverage5"
+SHAPES = ("inflated", "pial", "white", "sphere", "flat")
+SEQUENTIAL = ("inferno", "viridis", "magma", "cividis")
+DIVERGING = ("RdBu_r", "coolwarm")
+MISSING = 255
+_STEPS = 254  # values take 0 to 254; 255 means missing
+_MOST_REGIONS = 16  # one bit each
+
+
+@dataclass(frozen=True)
+class MapSet:
+    """Maps of one score on one surface, one per layer.
+
+    Parameters
+    ----------
+    values : float array of shape (n_layers, n_targets)
+        NaN where there is no value.
+    names : sequence of str
+        Name of every map, such as "layer 3".
+    label : str
+        What the values are, with their unit: "Pearson r".
+    vmin, vmax : float
+        Ends of the colour scale.
+    threshold : float
+        Values below it are not coloured.
+    space : str
+        An fsaverage space.
+    simulated : bool
+        Whether to stamp the picture.
+    regions : mapping of str to bool array of shape (n_targets,)
+        Regions to name, outline and average.
+    colours : str
+        A name in ``SEQUENTIAL`` or ``DIVERGING``.
+    """
+
+    values: np.ndarray
+    names: Sequence[str]
+    label: str
+    vmin: float
+    vmax: float
+    threshold: float
+    space: str = VIEWER_MESH
+    simulated: bool = False
+    regions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    colours: str = "inferno"
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 2 or len(self.values) != len(self.names):
+            raise InputError(
+                f"{len(self.names)} names for values of shape {self.values.shape}",
+                hint="Give values of shape (n_layers, n_targets) and one name per layer.",
+            )
+        if not can_show(self.space, self.values.shape[1]):
+            raise InputError(
+                f"{self.values.shape[1]} targets in the space {self.space!r} have no surface here",
+                hint="Maps can be shown for fsaverage5, fsaverage6 and fsaverage.",
+            )
+
+
+def can_show(space: str, n_targets: int) -> bool:
+    """Say whether targets of a space can be drawn on a surface."""
+    return space_name(space) is not None and n_targets == count_targets(space)
+
+
+def pack(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Join arrays and a header into one blob, every array on a multiple of four bytes."""
+    listed, chunks, offset = [], [], 0
+    for name, array in arrays.items():
+        content = np.ascontiguousarray(array).tobytes()
+        padding = -len(content) % 4
+        listed.append(
+            {
+                "name": name,
+                "dtype": array.dtype.name,
+                "shape": list(array.shape),
+                "offset": offset,
+                "bytes": len(content),
+            }
+        )
+        chunks.append(content + b"\0" * padding)
+        offset += len(content) + padding
+    text = json.dumps({**header, "arrays": listed}, allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    return struct.pack("<I", len(text)) + text + b"".join(chunks)
+
+
+def unpack(blob: bytes) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+    """Read a blob that :func:`pack` made."""
+    (length,) = struct.unpack_from("<I", blob)
+    header = json.loads(blob[4 : 4 + length])
+    arrays = {}
+    for item in header.pop("arrays"):
+        start = 4 + length + item["offset"]
+        content = blob[start : start + item["bytes"]]
+        arrays[item["name"]] = np.frombuffer(content, item["dtype"]).reshape(item["shape"])
+    return header, arrays
+
+
+@lru_cache(maxsize=1)
+def geometry_blob() -> bytes:
+    """Pack the fsaverage5 surfaces of both hemispheres.
+
+    Coordinates are int16 shares of a scale in mm, faces uint16, sulcal depth uint8. The flat
+    surface lies in the plane x = 0 and has faces of its own; vertices that none of them uses sit
+    in its middle.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    scales: dict[str, float] = {}
+    for side in HEMISPHERES:
+        arrays[f"faces_{side}"] = load_surface("inflated")[side].faces.astype(np.uint16)
+        arrays[f"flat_faces_{side}"] = load_surface("flat")[side].faces.astype(np.uint16)
+        for shape in SHAPES:
+            mesh = load_surface(shape)[side]
+            points = mesh.coordinates.astype(np.float64)
+            if shape == "flat":
+                points = _upright(points, mesh.faces, side)
+            points -= (points.max(axis=0) + points.min(axis=0)) / 2
+            scale = float(np.abs(points).max())
+            scales[f"{shape}_{side}"] = scale
+            arrays[f"{shape}_{side}"] = np.round(points / scale * 32767).astype(np.int16)
+    depth = sulcal_depth()
+    share = (depth - depth.min()) / np.ptp(depth)
+    for side, part in zip(HEMISPHERES, np.split(share, 2), strict=True):
+        arrays[f"sulc_{side}"] = np.round(part * 255).astype(np.uint8)
+    return pack({"shapes": list(SHAPES), "scale_mm": scales}, arrays)
+
+
+def _upright(points: np.ndarray, faces: np.ndarray, side: str) -> np.ndarray:
+    """Stand the flat surface in the plane x = 0, as a camera at the side sees it."""
+    used = np.zeros(len(points), dtype=bool)
+    used[faces] = True
+    across = points[:, 0] * (-1.0 if side == "left" else 1.0)
+    upright = np.stack([np.zeros(len(points)), across, points[:, 1]], axis=1)
+    upright[~used] = upright[used].mean(axis=0)
+    return upright
+
+
+def map_blob(maps: MapSet) -> bytes:
+    """Pack maps as bytes: 0 to 254 between the lowest and the highest value, 255 missing.
+
+    Returns
+    -------
+    bytes
+        With the region means per map, computed before rounding to bytes, and each vertex's
+        regions as bits.
+    """
+    values = np.asarray(maps.values, dtype=np.float32)
+    coarse = coarsen(values, maps.space)
+    finite = coarse[np.isfinite(coarse)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    span = max(high - low, 1e-6)
+    steps = np.round((np.where(np.isfinite(coarse), coarse, low) - low) / span * _STEPS)
+    quantised = np.where(np.isfinite(coarse), steps, MISSING).astype(np.uint8)
+    regions = dict(list(maps.regions.items())[:_MOST_REGIONS])
+    bits = np.zeros(coarse.shape[1], dtype=np.uint16)
+    for position, mask in enumerate(regions.values()):
+        bits |= coarsen(mask, maps.space).astype(np.uint16) << np.uint16(position)
+    header = {
+        "low": low,
+        "high": low + span,
+        "names": list(maps.names),
+        "label": maps.label,
+        "regions": _region_rows(values, regions),
+    }
+    return pack(header, {"maps": quantised, "regions": bits})
+
+
+def _region_rows(values: np.ndarray, regions: Mapping[str, np.ndarray]) -> list[dict[str, object]]:
+    table = region_means(values, regions) if regions else None
+    rows: list[dict[str, object]] = []
+    for name in regions:
+        means = table[table["region"] == name]["value"] if table is not None else []
+        rows.append(
+            {
+                "name": region_title(name),
+                "colour": REGION_COLOURS.get(name, "#7F7F7F"),
+                "means": [float(mean) if np.isfinite(mean) else None for mean in means],
+            }
+        )
+    return rows
+
+
+@lru_cache(maxsize=1)
+def colour_blob() -> bytes:
+    """Pack the colour scales, 256 RGB bytes each."""
+    steps = np.linspace(0.0, 1.0, 256)
+    arrays = {
+        name: np.round(colormaps[name](steps)[:, :3] * 255).astype(np.uint8)
+        for name in (*SEQUENTIAL, *DIVERGING)
+    }
+    return pack({"diverging": list(DIVERGING)}, arrays)
+
+
+def static_figure(maps: MapSet, index: int) -> Figure:
+    """Draw one map with nilearn: both hemispheres, lateral and medial, for print.
+
+    Parameters
+    ----------
+    maps : MapSet
+        The maps.
+    index : int
+        Which of them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Save it as PNG, SVG or PDF.
+    """
+    from matplotlib import pyplot as plt
+    from nilearn.plotting import plot_surf_stat_map
+
+    values = np.split(coarsen(np.asarray(maps.values[index], dtype=float), maps.space), 2)
+    depth = np.split(sulcal_depth(), 2)
+    figure = plt.figure(figsize=(9, 6.4), layout="constrained")
+    for column, side in enumerate(HEMISPHERES):
+        mesh = load_surface("inflated")[side]
+        for row, view in enumerate(("lateral", "medial")):
+            axes = figure.add_subplot(2, 2, 2 * row + column + 1, projection="3d")
+            plot_surf_stat_map(
+                (mesh.coordinates, mesh.faces),
+                stat_map=values[column],
+                bg_map=depth[column],
+                hemi=side,
+                view=view,
+                engine="matplotlib",
+                threshold=maps.threshold,
+                vmin=maps.vmin,
+                vmax=maps.vmax,
+                cmap=maps.colours,
+                colorbar=False,
+                axes=axes,
+                figure=figure,
+                title=f"{side}, {view}",
+            )
+    stamp = "  ·  SIMULATED" if maps.simulated else ""
+    figure.suptitle(f"{maps.names[index]} · {maps.label}{stamp}")
+    return figure
+
+
+def static_png(maps: MapSet, index: int) -> bytes:
+    """Draw one map as PNG bytes."""
+    from matplotlib import pyplot as plt
+
+    figure = static_figure(maps, index)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    plt.close(figure)
+    return buffer.getvalue()
