@@ -2,12 +2,11 @@
 
 import numpy as np
 import streamlit as st
-from braindash.views.cortex import MapSet, can_show
 
 from braindash.ui import state, widgets
 from braindash.ui.viewer import surface_viewer
+from braindash.views.cortex import MapSet, can_show
 from braindash.views.curves import region_title, target_curve
-from braindash.views.tables import regions_at_layer
 
 INTRODUCTION = (
     "Scrub through the layers, turn the brain, unfold it; click a vertex for its layer curve."
@@ -33,7 +32,7 @@ def map_set(selection: state.Selection) -> MapSet:
         label="r / ceiling" if selection.normalised else "Pearson r",
         vmin=0.0,
         vmax=round(max(top, 0.05), 2),
-        threshold=round(0.1 * max(top, 0.05), 3),
+        threshold=round(0.2 * max(top, 0.05), 2),
         space=result.space,
         simulated=result.simulated,
         regions={name: mask for name, mask in result.masks.items() if name != "all targets"},
@@ -74,7 +73,7 @@ def show_target(selection: state.Selection, target: int) -> None:
 
 
 def show(selection: state.Selection) -> None:
-    """Draw the viewer beside the chosen vertex's curve and the regions' scores."""
+    """Draw the viewer, and below it the chosen vertex's layer curve."""
     result = selection.result
     if not can_show(result.space, result.n_targets):
         st.info(
@@ -82,24 +81,21 @@ def show(selection: state.Selection) -> None:
             "Their layer curves are on the page Layers."
         )
         return
-    left, right = st.columns([2.1, 1])
-    with left:
-        viewed = surface_viewer(
-            map_set(selection), key="cortex", layer=start_layer(result.n_layers)
-        )
-        widgets.provenance(result)
-    if viewed.pick is not None:
-        st.query_params["target"] = str(viewed.pick.index)
-    st.query_params["layer"] = str(viewed.layer)
-    with right:
-        target = chosen_target(result.n_targets)
-        if target is None:
-            st.info("Click the surface to see a vertex's score in every layer.")
-        else:
-            show_target(selection, target)
-        st.markdown(f"**Regions at layer {viewed.layer}**")
-        table = regions_at_layer(result.regions(), viewed.layer)
-        st.dataframe(table.style.format(precision=3, na_rep="-"), hide_index=True)
+    pick = surface_viewer(
+        map_set(selection),
+        key="cortex",
+        identity=f"{result.key} {selection.normalised}",
+        layer=start_layer(result.n_layers),
+    )
+    widgets.provenance(result)
+    if pick is not None:
+        st.query_params["layer"] = str(pick.layer)
+        st.query_params["target"] = str(pick.index)
+    target = chosen_target(result.n_targets)
+    if target is None:
+        st.info("Click the surface to see a vertex's score in every layer.")
+    else:
+        show_target(selection, target)
 
 
 with widgets.page("Cortex", INTRODUCTION):

@@ -89,7 +89,8 @@ def test_data_without_a_surface_are_named_on_the_cortex_page(empty_root):
 def test_a_chosen_target_in_the_address_has_its_curve(filled_root):
     app = run("explore/cortex", target="1000", layer="2")
     assert not app.exception
-    assert "Regions at layer 2" in texts(app)
+    assert "Click the surface" not in texts(app)
+    assert "Click the surface" in texts(run("explore/cortex", target="999999"))
 
 
 def test_run_checks_a_request_and_submits_it(empty_root, lab, monkeypatch):

@@ -1,6 +1,10 @@
 // Binary blobs: a carrier component puts them here by id, viewers of the same page take them.
 
 const BLOBS = (globalThis.braindashBlobs ||= { bytes: new Map(), waiting: new Map() });
+// A map's byte: 0 to LARGEST_STEP between its lowest and highest value, or MISSING.
+export const MISSING = 255;
+export const LARGEST_STEP = 254;
+
 const ID_LENGTH = 16;
 const KEPT_BLOBS = 24;
 const ARRAY_TYPES = {

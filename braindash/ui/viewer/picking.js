@@ -6,17 +6,20 @@ export function pickVertex(hemisphere, shape, matrix, at) {
   const { count } = hemisphere;
   const x = new Float32Array(count), y = new Float32Array(count), depth = new Float32Array(count);
   for (let v = 0; v < count; v++) {
-    const p = [0, 1, 2].map((axis) => first[3 * v + axis] * (1 - shape.t) + second[3 * v + axis] * shape.t);
-    x[v] = matrix[0] * p[0] + matrix[1] * p[1] + matrix[2] * p[2];
-    y[v] = matrix[3] * p[0] + matrix[4] * p[1] + matrix[5] * p[2];
-    depth[v] = matrix[6] * p[0] + matrix[7] * p[1] + matrix[8] * p[2];
+    const i = 3 * v, t = shape.t;
+    const r = first[i] + t * (second[i] - first[i]);
+    const a = first[i + 1] + t * (second[i + 1] - first[i + 1]);
+    const s = first[i + 2] + t * (second[i + 2] - first[i + 2]);
+    x[v] = matrix[0] * r + matrix[1] * a + matrix[2] * s;
+    y[v] = matrix[3] * r + matrix[4] * a + matrix[5] * s;
+    depth[v] = matrix[6] * r + matrix[7] * a + matrix[8] * s;
   }
   const faces = shapeFaces(hemisphere, shape);
   const [px, py] = at;
   const sideOf = (a, b) => (px - x[b]) * (y[a] - y[b]) - (x[a] - x[b]) * (py - y[b]);
   let found = -1, nearest = -Infinity;
   for (let i = 0; i < faces.length; i += 3) {
-    const [a, b, c] = [faces[i], faces[i + 1], faces[i + 2]];
+    const a = faces[i], b = faces[i + 1], c = faces[i + 2];
     const s = sideOf(a, b), t = sideOf(b, c), u = sideOf(c, a);
     if ((s < 0 || t < 0 || u < 0) && (s > 0 || t > 0 || u > 0)) continue;
     const z = (depth[a] + depth[b] + depth[c]) / 3;

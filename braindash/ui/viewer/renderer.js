@@ -1,11 +1,9 @@
 // Draws the panels: keeps buffers on the graphics card and redraws only what is asked for.
 
+import { LARGEST_STEP, MISSING } from "./blobs.js";
 import { SIDES, midpoints, outlinePairs } from "./geometry.js";
 import { shapeFaces } from "./picking.js";
 import { makePrograms } from "./shader.js";
-
-const MISSING = 255;
-const LARGEST_STEP = 254;
 
 export class Renderer {
   constructor(canvas) {
@@ -49,8 +47,9 @@ export class Renderer {
     let offset = 0;
     for (const side of SIDES) {
       const { count, buffers } = this.hemispheres[side];
-      const values = bytes.subarray(offset, offset + count);
+      const values = bytes.slice(offset, offset + count);
       const present = Uint8Array.from(values, (value) => (value === MISSING ? 0 : 255));
+      for (let v = 0; v < count; v++) if (values[v] === MISSING) values[v] = 0;
       gl.bindBuffer(gl.ARRAY_BUFFER, buffers.value);
       gl.bufferData(gl.ARRAY_BUFFER, values, gl.DYNAMIC_DRAW);
       gl.bindBuffer(gl.ARRAY_BUFFER, buffers.present);

@@ -25,7 +25,8 @@ uniform vec2 range, span;
 uniform float threshold, diverging;
 out vec4 colour;
 void main() {
-  float value = span.x + v_value * (span.y - span.x);
+  // Values of missing vertices are zero, so this is the mean over the present ones.
+  float value = span.x + v_value / max(v_present, 1e-3) * (span.y - span.x);
   vec3 cortex = vec3(mix(0.83, 0.58, smoothstep(0.35, 0.65, v_depth)));
   float share = clamp((value - range.x) / (range.y - range.x), 0.0, 1.0);
   vec3 painted = texture(table, vec2(share, 0.5)).rgb;
