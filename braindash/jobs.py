@@ -87,9 +87,10 @@ class JobQueue:
     ) -> Job:
         """Ask for work; a key that waits, runs or is done stays the one job it is.
 
-        A failed or cancelled job is queued again. A finished one is queued again when its result
-        names a ``folder`` (relative to the store's root, or absolute) that is gone. A running one
-        that somebody asked to cancel goes on.
+        A failed or cancelled job is queued again. A finished one is queued again when what it
+        made is gone: its result names a ``kind`` and ``keys``, and one of the folders
+        ``<root>/<kind>/<key>`` does not exist. A running one that somebody asked to cancel goes
+        on.
 
         Parameters
         ----------
@@ -259,8 +260,11 @@ class JobQueue:
         return True
 
     def _result_is_gone(self, job: Job) -> bool:
-        folder = (job.result or {}).get("folder")
-        return isinstance(folder, str) and not (self.root / folder).is_dir()
+        result = job.result or {}
+        kind, keys = result.get("kind"), result.get("keys", [])
+        return isinstance(kind, str) and not all(
+            (self.root / kind / str(key)).is_dir() for key in keys
+        )
 
     def _kill_deaf_worker(self) -> None:
         """Kill a worker whose task blocks even the thread that would cancel it."""

@@ -91,7 +91,7 @@ def run_dashboard(store: Store, *, port: int = 8501, address: str = LOOPBACK) ->
     if importlib.util.find_spec("streamlit") is None:
         raise InputError("streamlit is not installed", hint="pip install -r requirements.txt")
     app = app_file()
-    command = [sys.executable, "-m", "streamlit", "run", str(app)]
+    command = [sys.executable, "-m", "braindash.ui.serve", str(app)]
     command += ["--server.address", address, "--server.port", str(port)]
     environment = os.environ | {"BRAINDASH_STORE": str(store.root)}
     return subprocess.run(command, env=environment, cwd=app.parent, check=False).returncode

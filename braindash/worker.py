@@ -28,7 +28,8 @@ from braindash.jobs import Job, JobQueue, WorkerLock
 from braindash.jobtable import JobTable
 from braindash.progress import Progress
 
-logger = logging.getLogger(__name__)
+# Not __name__, which is "__main__" in a worker process: its records belong in the job's log.
+logger = logging.getLogger("braindash.worker")
 
 Task = Callable[[dict[str, Any], Path, Progress], dict[str, Any]]
 """Takes the request, the store's root and where to report; returns a JSON object."""

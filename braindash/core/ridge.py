@@ -9,13 +9,13 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from braindash.core.delays import DEFAULT_DELAYS, story_bounds
+from braindash.core.delays import DEFAULT_DELAYS
 from braindash.core.ridge_cv import RidgeResult, Solver, TestStory, cross_validate
 from braindash.core.ridge_data import (
     Responses,
@@ -28,7 +28,7 @@ from braindash.core.ridge_dual import DualSolver
 from braindash.core.ridge_primal import PrimalSolver
 from braindash.errors import InputError, ResourceError, near_match
 
-__all__ = ["DEFAULT_ALPHAS", "RidgePlan", "RidgeResult", "fit_layers"]
+__all__ = ["DEFAULT_ALPHAS", "RidgeOptions", "RidgePlan", "RidgeResult", "fit_layers"]
 
 logger = logging.getLogger(__name__)
 
@@ -142,19 +142,19 @@ class RidgePlan:
         RidgeResult
             alpha, cv_score and, where asked for, prediction and r.
         """
-        check_responses(Y, len(self._design.features), "Y")
-        with _limited_threads(self._threads), _clear_memory_error(self._device):
-            responses = self._prepare(Y)
+        responses = self._prepare(Y)
         return self._fit(responses, X_test, groups_test, Y_test, return_prediction)
 
     def _prepare(self, Y: Any) -> Responses:
-        return prepare_responses(
-            Y if hasattr(Y, "shape") else np.asarray(Y),
-            self._folds,
-            intercept=self._intercept,
-            device=self._device,
-            block_columns=_BLOCK_COLUMNS[self._device.type],
-        )
+        checked = check_responses(Y, len(self._design.features), "Y")
+        with _limited_threads(self._threads), _clear_memory_error(self._device):
+            return prepare_responses(
+                checked,
+                self._folds,
+                intercept=self._intercept,
+                device=self._device,
+                block_columns=_BLOCK_COLUMNS[self._device.type],
+            )
 
     def _fit(
         self,
@@ -199,8 +199,7 @@ class RidgePlan:
                 hint="Extract both from the same layer of the same model.",
             )
         if Y_test is not None:
-            _check_same_targets(check_responses(Y_test, len(design.features), "Y_test"), n_targets)
-            Y_test = Y_test if hasattr(Y_test, "shape") else np.asarray(Y_test)
+            Y_test = check_responses(Y_test, len(design.features), "Y_test", n_targets)
         return TestStory(design, Y_test, keep)
 
     def _cheaper_method(self) -> str:
@@ -230,6 +229,19 @@ class RidgePlan:
         return torch.as_tensor(np.maximum(self._alphas, floor), device=self._device)
 
 
+class RidgeOptions(TypedDict, total=False):
+    """Keyword arguments of :class:`RidgePlan`."""
+
+    alphas: ArrayLike
+    folds: str
+    delays: Sequence[int]
+    metric: str
+    intercept: bool
+    method: str
+    device: str
+    threads: int | None
+
+
 def fit_layers(
     layers: Iterable[tuple[ArrayLike, ArrayLike | None]],
     Y: Any,
@@ -237,15 +249,8 @@ def fit_layers(
     groups_test: ArrayLike | None = None,
     Y_test: Any = None,
     *,
-    alphas: ArrayLike = DEFAULT_ALPHAS,
-    folds: str = "story",
-    delays: Sequence[int] = DEFAULT_DELAYS,
-    metric: str = "r2",
-    intercept: bool = True,
-    method: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
     return_prediction: bool = False,
+    **options: Unpack[RidgeOptions],
 ) -> Iterator[RidgeResult]:
     """Fit every layer of a model to the same responses, which are prepared once.
 
@@ -254,129 +259,90 @@ def fit_layers(
     layers : iterable of (X, X_test)
         Features of each layer, (n_rows, n_features) and (n_test, n_features) or None; taken one at
         a time, so a generator may read them from disk.
-    Y, groups, groups_test, Y_test
-        As in :class:`RidgePlan` and :meth:`RidgePlan.fit`, the same for every layer.
-    alphas, folds, delays, metric, intercept, method, device, threads
-        As in :class:`RidgePlan`.
+    Y : array of shape (n_rows, n_targets)
+        Responses to the training stories.
+    groups : array of int, shape (n_rows,)
+        Story index of each row.
+    groups_test : array of int, shape (n_test,), optional
+        Story index of the test rows; None: one story.
+    Y_test : array of shape (n_test, n_targets), optional
+        Test responses, to correlate the predictions with.
     return_prediction : bool, default False
         Whether to keep the test prediction of each layer.
+    **options
+        Any keyword argument of :class:`RidgePlan`, the same for every layer.
 
-    Returns
-    -------
-    iterator of RidgeResult
+    Yields
+    ------
+    RidgeResult
         One result per layer, computed when it is asked for: a caller may store a layer, report it
         or stop before the next.
     """
-    n_rows = len(np.asarray(groups))
-    check_responses(Y, n_rows, "Y")
-    chosen_folds = make_folds(story_bounds(groups, n_rows), folds)
-    chosen_device = _find_device(device)
-    with _limited_threads(_check_threads(threads)), _clear_memory_error(chosen_device):
-        responses = prepare_responses(
-            Y if hasattr(Y, "shape") else np.asarray(Y),
-            chosen_folds,
-            intercept=intercept,
-            device=chosen_device,
-            block_columns=_BLOCK_COLUMNS[chosen_device.type],
-        )
+    responses: Responses | None = None
     for X, X_test in layers:
-        plan = RidgePlan(
-            X,
-            groups,
-            alphas=alphas,
-            folds=folds,
-            delays=delays,
-            metric=metric,
-            intercept=intercept,
-            method=method,
-            device=device,
-            threads=threads,
-        )
+        plan = RidgePlan(X, groups, **options)
+        if responses is None:
+            responses = plan._prepare(Y)
         yield plan._fit(responses, X_test, groups_test, Y_test, return_prediction)
 
 
-# Checks -----------------------------------------------------------------------------------------
-
-
-def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise InputError(f"unknown {name} {value!r}", hint=near_match(str(value), allowed))
+def _check_choice(name: str, given: str, allowed: Sequence[str]) -> None:
+    if given not in allowed:
+        raise InputError(f"unknown {name} {given!r}", hint=near_match(str(given), allowed))
 
 
 def _check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
-    values = np.atleast_1d(np.asarray(alphas, dtype=np.float64))
-    if values.ndim != 1 or not len(values) or not (np.isfinite(values) & (values > 0)).all():
+    checked = np.array(alphas, dtype=np.float64)
+    if checked.ndim != 1 or not checked.size or not (np.isfinite(checked) & (checked > 0)).all():
         raise InputError(
-            f"the alphas {np.array2string(values, threshold=6)} are not all positive numbers",
-            hint="Give a list such as [1, 10, 100]; tiny values stand for no penalty.",
+            f"the alphas {checked.tolist()} cannot be used",
+            hint="Give a row of positive finite numbers, for example numpy.logspace(0, 8, 17).",
         )
-    return values
+    return checked
 
 
 def _check_threads(threads: int | None) -> int | None:
     if threads is not None and threads < 1:
-        raise InputError(f"threads = {threads}", hint="Give 1 or more, or None.")
-    return threads
-
-
-def _check_same_targets(n_test: int, n_targets: int) -> None:
-    if n_test != n_targets:
         raise InputError(
-            f"Y_test has {n_test} targets and Y has {n_targets}",
-            hint="Give the same targets, in the same order, for training and test stories.",
+            f"threads is {threads}", hint="Give 1 or more, or None to leave torch's setting."
         )
+    return threads
 
 
 def _find_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
+    kind, _, number = device.partition(":")
+    if kind not in _BLOCK_COLUMNS or (number and not number.isdecimal()):
         raise InputError(
-            f"unknown device {device!r}", hint='Give "auto", "cpu", "cuda" or "cuda:N".'
-        ) from error
-    if chosen.type not in _BLOCK_COLUMNS:
-        raise InputError(
-            f"the device {device!r} is not supported", hint='Give "auto", "cpu" or "cuda".'
+            f"unknown device {device!r}", hint=near_match(device, ("auto", *_BLOCK_COLUMNS))
         )
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "there is no CUDA device", hint='Give device "cpu", or install the CUDA build of torch.'
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ResourceError(
+            f"device {device!r} is asked for, but torch sees {torch.cuda.device_count()} of them",
+            hint="Use device='auto', or install a torch build for this machine's GPU.",
         )
-    return chosen
-
-
-# Surroundings of a fit ----------------------------------------------------------------------------
+    return torch.device(device)
 
 
 @contextmanager
 def _limited_threads(threads: int | None) -> Iterator[None]:
-    """Use so many CPU threads, then as many as before."""
+    """Set torch's CPU threads and put the former number back, also after an error."""
     before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
     try:
-        if threads is not None:
-            torch.set_num_threads(threads)
         yield
     finally:
-        if threads is not None:
-            torch.set_num_threads(before)
+        torch.set_num_threads(before)
 
 
 @contextmanager
 def _clear_memory_error(device: torch.device) -> Iterator[None]:
-    """Say what to do when memory runs out."""
     try:
         yield
-    except torch.cuda.OutOfMemoryError as error:
+    except (torch.OutOfMemoryError, MemoryError) as error:
         raise ResourceError(
-            f"the memory of {device} is too small for this regression",
-            hint='Use device "cpu", fewer targets at a time, or fewer rows.',
-        ) from error
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):
-            raise
-        raise ResourceError(
-            "there is too little memory for this regression",
-            hint="Close other programs, or give fewer rows or targets at a time.",
+            f"ridge regression does not fit into the memory of device {str(device)!r}",
+            hint="Fit fewer targets at a time, or use device='cpu'.",
         ) from error

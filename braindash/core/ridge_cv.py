@@ -153,7 +153,7 @@ def _block_scores(
     start = 0
     for fold, (operator, right) in enumerate(zip(held_out, others, strict=True)):
         n_alphas, n_rows, _ = operator.shape
-        predicted = (operator.flatten(0, 1) @ right).unflatten(0, (n_alphas, n_rows))
+        predicted = (operator.flatten(0, 1) @ right).view(n_alphas, n_rows, -1)
         measured = block.values[start : start + n_rows]
         mean, power = block.fold_mean[fold], block.fold_power[fold]
         score = _METRIC[metric](predicted, measured, mean, power)
@@ -169,7 +169,8 @@ def _r2(
 ) -> torch.Tensor:
     """1 - residual / variance; works in place on ``predicted`` (n_alphas, n_rows, n_columns)."""
     loss = torch.linalg.vector_norm(predicted.sub_(measured), dim=1).square_()
-    return 1 - loss / power
+    score: torch.Tensor = 1 - loss / power
+    return score
 
 
 def _r(
@@ -244,7 +245,7 @@ class _Outcome:
 def _predict(new: torch.Tensor, whole: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
     """Apply to each target the operator of its own alpha, and no other."""
     predicted = whole.new_empty((new.shape[1], whole.shape[1]))
-    for index in best.unique().tolist():
+    for index in torch.unique(best).tolist():
         columns = (best == index).nonzero()[:, 0]
         predicted[:, columns] = new[index] @ whole[:, columns]
     return predicted

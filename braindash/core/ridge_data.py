@@ -149,15 +149,38 @@ def _chunks(start: int, stop: int) -> Iterator[Fold]:
     yield from zip(edges[:-1], edges[1:], strict=True)
 
 
-def check_responses(Y: Any, n_rows: int, name: str) -> int:
-    """Check the shape of a response array and return its number of targets."""
-    shape = tuple(getattr(Y, "shape", np.shape(Y)))
-    if len(shape) != 2 or shape[0] != n_rows or shape[1] == 0:
+def check_responses(Y: Any, n_rows: int, name: str, n_targets: int | None = None) -> Any:
+    """Return responses as something with a shape and columns, or say what is wrong with them.
+
+    Parameters
+    ----------
+    Y : array-like of shape (n_rows, n_targets)
+        Responses; an open HDF5 data set or a memory map is left where it is.
+    n_rows : int
+        Rows of the features.
+    name : str
+        Name of the argument, for the errors.
+    n_targets : int, optional
+        How many targets there must be.
+
+    Returns
+    -------
+    array-like of shape (n_rows, n_targets)
+        ``Y``, or an array made of it.
+    """
+    array = Y if hasattr(Y, "shape") and hasattr(Y, "dtype") else np.asarray(Y)
+    shape, kind = tuple(array.shape), np.dtype(array.dtype).kind
+    if len(shape) != 2 or shape[0] != n_rows or shape[1] == 0 or kind not in "fiub":
         raise InputError(
-            f"{name} has shape {shape}, but the features have {n_rows} rows",
-            hint=f"Give {name} of shape ({n_rows}, n_targets), rows in the order of the features.",
+            f"{name} has shape {shape} and type {array.dtype}; the features have {n_rows} rows",
+            hint=f"Give numbers of shape ({n_rows}, n_targets), rows in the order of the features.",
         )
-    return int(shape[1])
+    if n_targets is not None and shape[1] != n_targets:
+        raise InputError(
+            f"{name} has {shape[1]} targets and Y has {n_targets}",
+            hint="Give the same targets in the same order for training and test.",
+        )
+    return array
 
 
 def prepare_responses(
@@ -236,3 +259,13 @@ def finish_operator(operator: torch.Tensor, centred: bool) -> torch.Tensor:
     if float(largest) <= _CENTRING_ROUNDING * float(operator.abs().max()):
         return torch.zeros_like(shape, dtype=torch.float32)
     return (shape / largest).float()
+
+
+def outside(values: torch.Tensor, fold: Fold) -> torch.Tensor:
+    """Return the rows that are not in the fold, without a copy where they stand together."""
+    start, stop = fold
+    if start == 0:
+        return values[stop:]
+    if stop == len(values):
+        return values[:start]
+    return torch.cat([values[:start], values[stop:]])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from braindash.core.ridge_data import Design, Fold, finish_operator
+from braindash.core.ridge_data import Design, Fold, finish_operator, outside
 
 # Where centring leaves no more than this share of a kernel, the features were constant.
 _ROUNDING = 1e-13
@@ -14,8 +14,9 @@ class DualSolver:
     """Cross-validates ridge with the kernel ``K = X X'`` of the delayed features.
 
     With ``A = (K + alpha I)^-1`` the prediction for the rows ``f`` of a fold, fitted to all others,
-    is ``-(A_ff)^-1 A_(f,-f) Y_(-f)``: one inverse serves every fold exactly. An intercept that is
-    not penalised takes ``1 1' / (alpha n_rows)`` off ``A`` when the kernel is centred.
+    is ``-(A_ff)^-1 A_(f,-f) Y_(-f)``: one inverse serves every fold exactly. For an intercept that
+    is not penalised the kernel is centred, which makes the constant vector ``1`` an eigenvector of
+    ``A``, and its part ``1 1' / (alpha n_rows)`` is taken off ``A``.
 
     Parameters
     ----------
@@ -47,6 +48,9 @@ class DualSolver:
         kernel = _delayed_kernel(design, design)
         self._row_mean = kernel.mean(dim=0)
         self._kernel = self._centre(kernel) if intercept else kernel
+        # A centred kernel does not know the constant vector; this much of it keeps A well scaled.
+        self._constant = float(self._kernel.diagonal().mean()) if intercept else 0.0
+        self._kernel += self._constant / len(kernel)
 
     def operator_bytes(self) -> int:
         """Return the size of the operators of one alpha."""
@@ -98,25 +102,15 @@ class DualSolver:
 
     def right_sides(self, values: torch.Tensor) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
         """Return what operators are applied to: all rows, and for each fold the other rows."""
-        n_rows = len(values)
-
-        def others() -> Iterator[torch.Tensor]:
-            for start, stop in self._folds:
-                if start == 0:
-                    yield values[stop:]
-                elif stop == n_rows:
-                    yield values[:start]
-                else:
-                    yield torch.cat([values[:start], values[stop:]])
-
-        return values, others()
+        return values, (outside(values, fold) for fold in self._folds)
 
     def _inverse(self, alpha: float) -> torch.Tensor:
         shifted = self._kernel.clone()
         shifted.diagonal().add_(alpha)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted))
-        # A centred kernel maps the constant vector to 0, so A 1 = 1 / alpha.
-        return inverse.sub_(1 / (alpha * len(inverse))) if self._intercept else inverse
+        if self._intercept:
+            inverse -= 1 / ((alpha + self._constant) * len(inverse))
+        return inverse
 
     def _centre(self, kernel: torch.Tensor) -> torch.Tensor:
         """Kernel of features minus their mean over training rows, columns being training rows."""

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from braindash.core.ridge_data import Design, Fold, finish_operator
+from braindash.core.ridge_data import Design, Fold, finish_operator, outside
 
 # A feature whose centred values are this small beside its raw ones was constant.
 _ROUNDING = 1e-12
+# A fold for which I - Z_f'Z_f is nearer to singular than this is mapped from responses.
+_NEARLY_ALONE = 1e-2
 
 
 class PrimalSolver:
@@ -18,6 +20,10 @@ class PrimalSolver:
     predicts ``Z_f w^1/2 (I - w^1/2 Z_f'Z_f w^1/2)^-1 w^1/2 (Z'Y - Z_f'Y_f)`` for its rows: exact,
     with one decomposition in all, and scaled so that single precision loses nothing in ``Z'Y``
     however small alpha is. An intercept is one more column of ``Z``, constant, with ``w = 1``.
+
+    Where a fold is nearly alone with some direction of the features (always so when there are more
+    features than other rows), the inverse would magnify the rounding of the moments; its operator
+    is then multiplied by the other rows ``Z_(-f)'`` and maps their responses instead.
 
     Parameters
     ----------
@@ -61,10 +67,16 @@ class PrimalSolver:
         if intercept:
             weights = torch.nn.functional.pad(weights, (0, 1), value=1.0)
         self._weights = weights
+        self._alone = [_is_nearly_alone(self._rows[start:stop]) for start, stop in folds]
 
     def operator_bytes(self) -> int:
         """Return the size of the operators of one alpha."""
-        return 4 * self._rows.numel()
+        n_rows, n_columns = self._rows.shape
+        widths = [
+            n_rows - stop + start if alone else n_columns
+            for (start, stop), alone in zip(self._folds, self._alone, strict=True)
+        ]
+        return sum(4 * (b - a) * w for (a, b), w in zip(self._folds, widths, strict=True))
 
     def cross(self, design: Design) -> torch.Tensor:
         """Return new rows in the coordinates of the solver, (n_new, n_columns)."""
@@ -84,22 +96,16 @@ class PrimalSolver:
 
         Returns
         -------
-        held_out : list of Tensor of float32, shape (n_indices, fold rows, n_columns)
+        held_out : list of Tensor of float32, shape (n_indices, fold rows, n_inputs)
             One per fold, applied to the fold's right side.
         new : Tensor of float32, shape (n_indices, n_new, n_columns), or None
             Applied to the whole right side.
         """
         weights = self._weights[list(indices)]
-        held_out = []
-        for start, stop in self._folds:
-            rows = self._rows[start:stop]
-            narrow = rows.shape[1] <= len(rows)
-            moments = rows.T @ rows if narrow else None
-            fold = [
-                finish_operator(_held_out_operator(rows, moments, weight), self._centred)
-                for weight in weights
-            ]
-            held_out.append(torch.stack(fold))
+        held_out = [
+            self._fold_operators(fold, alone, weights)
+            for fold, alone in zip(self._folds, self._alone, strict=True)
+        ]
         new = None if cross is None else (cross * weights[:, None, :]).float()
         return held_out, new
 
@@ -110,13 +116,31 @@ class PrimalSolver:
         total = torch.zeros_like(moments[0], dtype=torch.float64)
         for moment in moments:
             total += moment
-        return total.float(), ((total - moment).float() for moment in moments)
+
+        def others() -> Iterator[torch.Tensor]:
+            for fold, alone, moment in zip(self._folds, self._alone, moments, strict=True):
+                yield outside(values, fold) if alone else (total - moment).float()
+
+        return total.float(), others()
+
+    def _fold_operators(self, fold: Fold, alone: bool, weights: torch.Tensor) -> torch.Tensor:
+        rows = self._rows[slice(*fold)]
+        moments = rows.T @ rows if rows.shape[1] <= len(rows) else None
+        others = outside(self._rows, fold).T if alone else None
+        operators = []
+        for weight in weights:
+            operator = _held_out_operator(rows, moments, weight)
+            if others is not None:
+                operator = operator @ others
+            operators.append(finish_operator(operator, self._centred))
+        return torch.stack(operators)
 
     def _rotated(self, deviation: torch.Tensor) -> torch.Tensor:
-        rotated = deviation @ self._basis
+        rotated: torch.Tensor = deviation @ self._basis
         if not self._intercept:
             return rotated
-        return torch.nn.functional.pad(rotated, (0, 1), value=self._constant)
+        constant = rotated.new_full((len(rotated), 1), self._constant)
+        return torch.cat([rotated, constant], dim=1)
 
 
 def _held_out_operator(
@@ -131,7 +155,14 @@ def _held_out_operator(
     return torch.cholesky_solve(weighted, _factor_of_rest(weighted @ rows.T))
 
 
+def _is_nearly_alone(rows: torch.Tensor) -> bool:
+    """Tell from the pivots of the hardest case, the smallest alpha, where every weight is 1."""
+    product = rows.T @ rows if rows.shape[1] <= len(rows) else rows @ rows.T
+    return float(_factor_of_rest(product).diagonal().min()) ** 2 < _NEARLY_ALONE
+
+
 def _factor_of_rest(product: torch.Tensor) -> torch.Tensor:
     rest = product.neg()
     rest.diagonal().add_(1.0)
-    return torch.linalg.cholesky(rest)
+    factor: torch.Tensor = torch.linalg.cholesky(rest)
+    return factor

@@ -105,7 +105,9 @@ def normalised_score(
             hint="Give a number from 0 to 1; the default is 0.4.",
         )
     known = np.broadcast_to(top > threshold, score.shape)
-    return np.divide(score, top, out=np.full(score.shape, np.nan), where=known)
+    normalised = np.full(score.shape, np.nan)
+    np.divide(score, top, out=normalised, where=known)
+    return normalised
 
 
 def zscore(a: ArrayLike, axis: int = 0) -> NDArray[np.floating]:

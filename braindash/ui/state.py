@@ -1,6 +1,7 @@
 """What the visitor looks at: the store, the index of results and the selection in the URL."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,13 +83,20 @@ def load_result(root: str, key: str) -> EncodingResult:
     return result
 
 
-def choose(label: str, options: list[str], key: str, *, help: str | None = None) -> str:
-    """Show a menu whose choice is always in the URL, so that the address is the share link."""
-    wanted = st.session_state.get(key) or st.query_params.get(key)
-    if wanted not in options:
+def choose(label: str, options: list[str], key: str) -> str:
+    """Show a menu whose choice is always in the address, so that the address is the share link.
+
+    A menu bound to the query leaves its default out; here the default depends on what the store
+    holds, so it has to be written too.
+    """
+    in_address, written = st.query_params.get(key), st.session_state.get(f"written_{key}")
+    if in_address in options and in_address != written:
+        st.session_state[key] = in_address  # somebody opened a link
+    elif st.session_state.get(key) not in options:
         st.session_state[key] = options[0]
-    chosen = st.selectbox(label, options, index=None, key=key, bind="query-params", help=help)
-    return chosen if chosen in options else options[0]
+    chosen: str = st.selectbox(label, options, key=key, persist_state="session")
+    st.query_params[key] = st.session_state[f"written_{key}"] = chosen
+    return chosen
 
 
 def choose_result(rows: list[ResultRow]) -> Selection:
@@ -119,8 +127,8 @@ def choose_result(rows: list[ResultRow]) -> Selection:
     return Selection(row, result, normalised=score == "normalised")
 
 
-def _unique(names: "object") -> list[str]:
-    return list(dict.fromkeys(names))  # type: ignore[call-overload]
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
 
 
 def allowed_roots() -> tuple[Path, ...]:

@@ -150,9 +150,11 @@ def _layer_axes(
             text="SIMULATED",
             xref="paper",
             yref="paper",
-            x=0.99,
-            y=0.02,
+            x=1,
+            y=1.02,
+            xanchor="right",
+            yanchor="bottom",
             showarrow=False,
-            font={"size": 18, "color": "rgba(128,128,128,0.6)"},
+            font={"size": 16, "color": "rgba(128,128,128,0.8)"},
         )
     return figure

@@ -43,6 +43,26 @@ def controls(regions: list[str]) -> tuple[list[str], bool, bool]:
     return chosen or default, relative, ceiling
 
 
+def open_on_cortex(selection: state.Selection, points: list[list[float]]) -> None:
+    """Lead from a clicked point of a curve to the surface at that layer."""
+    if not points:
+        st.caption("Click a point to open its layer on the cortex.")
+        return
+    layer = int(points[0][0])
+    row = selection.row
+    st.page_link(
+        "pages/explore/cortex.py",
+        label=f"Open layer {layer} on the cortex",
+        icon=":material/neurology:",
+        query_params={
+            "data": row.data,
+            "subject": row.subject,
+            "model": row.model,
+            "layer": str(layer),
+        },
+    )
+
+
 def show(selection: state.Selection) -> None:
     """Draw the curves, the table and its download."""
     result = selection.result
@@ -52,7 +72,8 @@ def show(selection: state.Selection) -> None:
     figure = layer_curves(
         table, regions, score=score, relative_depth=relative, show_ceiling=ceiling
     )
-    st.plotly_chart(figure, key="curves")
+    chosen = st.plotly_chart(figure, key="curves", on_select="rerun", selection_mode="points")
+    open_on_cortex(selection, [point["customdata"] for point in chosen["selection"]["points"]])
     widgets.provenance(result)
     if not result.has_ceiling:
         st.info("These data have no repeats of the test story, so there is no noise ceiling.")

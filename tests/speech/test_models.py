@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import KINDS, N_BLOCKS, WIDTH, build, save
 from safetensors.torch import load_file, save_file
+from tiny_models import KINDS, N_BLOCKS, WIDTH, build, save
 
 from braindash.errors import InputError, ModelError, ResourceError
 from braindash.speech.forward import layer_frames

@@ -5,7 +5,8 @@ export const PANELS = [
   { side: "left", from: "medial" }, { side: "right", from: "medial" },
 ];
 const IDENTITY = [1, 0, 0, 0, 1, 0, 0, 0, 1];
-const FRAME_MM = { inflated: 100, pial: 100, white: 100, sphere: 108, flat: 165 };
+const MARGIN = 1.04;
+const WIDTH_TO_HEIGHT = 1.4; // of a brain seen from the side
 
 // Rows: screen right, screen up, towards the viewer, in the surface's right-anterior-superior axes.
 function direction(side, from) {
@@ -49,13 +50,13 @@ export class Camera {
     return multiply(this.rotation, direction(panel.side, panel.from));
   }
 
-  // Half width and half height of a panel in mm.
-  frame(shape, width, height) {
-    const [first, second, t] = [FRAME_MM[shape.first], FRAME_MM[shape.second], shape.t];
-    const half = ((1 - t) * first + t * second) / this.zoom;
+  // Half width and half height of a panel in mm; `reach` is every shape's largest coordinate.
+  frame(shape, reach, width, height) {
+    const { first, second, t } = shape;
+    const half = (MARGIN * ((1 - t) * reach[first] + t * reach[second])) / this.zoom;
     const aspect = width / height;
-    // Brains are about 1.35 times as wide as high.
-    return aspect > 1.35 ? [half * aspect * 0.74, half * 0.74] : [half, half / aspect];
+    if (aspect < WIDTH_TO_HEIGHT) return [half, half / aspect];
+    return [(half * aspect) / WIDTH_TO_HEIGHT, half / WIDTH_TO_HEIGHT];
   }
 
   // Panels and their rectangles in pixels from the top left; one row when the surface is flat.

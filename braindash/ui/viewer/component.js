@@ -268,7 +268,7 @@ class Viewer {
     const place = this.camera.layout(this.scene.shape, box.width, box.height)
       .find((p) => x >= p.x && x < p.x + p.width && y >= p.y && y < p.y + p.height);
     if (!place) return null;
-    const [halfWidth, halfHeight] = this.camera.frame(this.scene.shape, place.width, place.height);
+    const [halfWidth, halfHeight] = this.camera.frame(this.scene.shape, this.renderer.reach, place.width, place.height);
     const at = [(((x - place.x) / place.width) * 2 - 1) * halfWidth,
       (1 - ((y - place.y) / place.height) * 2) * halfHeight];
     const { side } = place.panel;

@@ -35,6 +35,17 @@ export function readHemispheres({ header, arrays }) {
   return hemispheres;
 }
 
+// Largest coordinate of every shape over both hemispheres, in mm.
+export function shapeReach(hemispheres) {
+  const reach = {};
+  for (const side of SIDES) {
+    for (const [name, { points }] of Object.entries(hemispheres[side].shapes)) {
+      for (const value of points) reach[name] = Math.max(reach[name] || 0, Math.abs(value));
+    }
+  }
+  return reach;
+}
+
 // Pairs of vertices whose midpoints, taken two by two, are the border of a region's bit:
 // in every face with members and others, the line between the two crossed edges.
 export function outlinePairs(faces, bits, offset, bit) {

@@ -1,7 +1,7 @@
 // Draws the panels: keeps buffers on the graphics card and redraws only what is asked for.
 
 import { LARGEST_STEP, MISSING } from "./blobs.js";
-import { SIDES, midpoints, outlinePairs } from "./geometry.js";
+import { SIDES, midpoints, outlinePairs, shapeReach } from "./geometry.js";
 import { shapeFaces } from "./picking.js";
 import { makePrograms } from "./shader.js";
 
@@ -24,6 +24,7 @@ export class Renderer {
 
   setGeometry(hemispheres) {
     this.hemispheres = hemispheres;
+    this.reach = shapeReach(hemispheres);
     for (const side of SIDES) {
       const hemisphere = hemispheres[side];
       const gl = this.gl;
@@ -119,7 +120,7 @@ export class Renderer {
       gl.scissor(place.x, bottom, place.width, place.height);
       const m = camera.matrix(place.panel);
       const turn = [m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]]; // by columns
-      const frame = camera.frame(scene.shape, place.width, place.height);
+      const frame = camera.frame(scene.shape, this.reach, place.width, place.height);
       this.drawSurface(scene, place.panel.side, turn, frame);
       this.drawOutlines(scene, place, turn, frame);
     }

@@ -1,0 +1,131 @@
+"""A real headless Chromium and a real Streamlit server, for journeys."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser; tests are skipped with a message where Debian's chromium is missing."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed: apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Traffic:
+    """Counts the bytes of a page's WebSockets and the hosts it asks."""
+
+    def __init__(self, page):
+        self.frames = []
+        self.hosts = set()
+        self.errors = []
+        page.on("websocket", self._watch)
+        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0]))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _watch(self, socket_):
+        socket_.on("framesent", lambda frame: self.frames.append(len(frame)))
+        socket_.on("framereceived", lambda frame: self.frames.append(len(frame)))
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.frames)
+
+
+@pytest.fixture
+def page(chromium):
+    """A fresh page, with its traffic."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000})
+    made = context.new_page()
+    made.set_default_timeout(60_000)
+    made.traffic = Traffic(made)
+    yield made
+    context.close()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+class Server:
+    """A Streamlit server of the app on one store."""
+
+    def __init__(self, store: Path, script: Path = ROOT / "app.py"):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        command = [sys.executable, "-m", "braindash.ui.serve", str(script)]
+        command += ["--server.port", str(self.port), "--server.headless", "true"]
+        command += ["--server.fileWatcherType", "none"]
+        environment = os.environ | {"BRAINDASH_STORE": str(store)}
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        self._wait()
+
+    def _wait(self) -> None:
+        end = time.monotonic() + 90
+        while time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError("the server did not start")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def serve():
+    """Start servers that end with the test."""
+    servers = []
+
+    def start(store: Path, **options) -> Server:
+        servers.append(Server(store, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """The real demo, computed once by the real command: (store folder, printed document)."""
+    store = tmp_path_factory.mktemp("demo") / "store"
+    command = [sys.executable, "-m", "braindash.cli", "demo", "--headless", "--json"]
+    done = subprocess.run(
+        [*command, "--store", str(store)], capture_output=True, text=True, timeout=1500
+    )
+    assert done.returncode == 0, done.stderr
+    return store, json.loads(done.stdout)

@@ -1,0 +1,206 @@
+"""A newcomer's journey through the real demo, in a real browser."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from braindash.jobs import JobQueue
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS = 7
+
+
+def open_cortex(page, server, query: str = ""):
+    page.goto(f"{server.url}/cortex{query}")
+    page.wait_for_selector(".braindash-viewer[data-ready]")
+
+
+def canvas_box(page):
+    return page.locator('canvas[data-part="canvas"]').bounding_box()
+
+
+def pixels(page) -> str:
+    return page.locator('canvas[data-part="canvas"]').evaluate("c => c.toDataURL()")
+
+
+def set_slider(page, part: str, value: float) -> None:
+    page.locator(f'input[data-part="{part}"]').evaluate(
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value
+    )
+    settle(page)
+
+
+def settle(page) -> None:
+    """Wait until the frame that was asked for is drawn."""
+    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+
+
+def click_surface(page, across: float, down: float) -> None:
+    box = canvas_box(page)
+    page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"])
+
+
+def test_the_headless_demo_prints_every_region_of_every_layer(demo):
+    _, document = demo
+    assert [result["subject"] for result in document["results"]] == ["S1", "S2", "S3"]
+    for result in document["results"]:
+        assert result["simulated"] and result["task"] == "encoding" and result["model"]
+        assert {row["layer"] for row in result["regions"]} == set(range(LAYERS))
+        rows = {(row["region"], row["layer"]): row for row in result["regions"]}
+        for layer in range(LAYERS):
+            auditory = rows["primary_auditory", layer]
+            # The generator puts acoustics into auditory cortex and nothing into visual cortex.
+            assert auditory["r"] > 0.3 > abs(rows["early_visual", layer]["r"]) + 0.2
+            assert 0 < auditory["coverage"] <= 1
+            assert auditory["r"] < auditory["ceiling"]
+
+
+def test_the_layer_slider_recolours_the_surface_without_the_server(demo, serve, page):
+    server = serve(demo[0])
+    open_cortex(page, server)
+    time.sleep(1.5)  # let the page's own last messages pass
+    assert page.locator('output[data-part="layer-name"]').text_content() == f"layer {LAYERS - 1}"
+    seen = {pixels(page)}
+    before = page.traffic.bytes
+    for layer in range(LAYERS - 1):
+        set_slider(page, "layer", layer)
+        seen.add(pixels(page))
+    for part, value in (("threshold", 0.3), ("unfold", 0.5), ("unfold", 1.0)):
+        set_slider(page, part, value)
+        seen.add(pixels(page))
+    page.locator('select[data-part="colours"]').select_option("viridis")
+    settle(page)
+    seen.add(pixels(page))
+    page.locator("button.region").first.click()
+    settle(page)
+    seen.add(pixels(page))
+    assert page.traffic.bytes == before, "a change on the surface talked to the server"
+    assert len(seen) == LAYERS + 5, "every change must change the picture"
+    assert f"layer={LAYERS - 2}" in page.url
+    assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
+
+
+def test_a_click_draws_the_layer_curve_and_the_address_is_the_share_link(demo, serve, page):
+    server = serve(demo[0])
+    open_cortex(page, server)
+    set_slider(page, "layer", 2)
+    click_surface(page, 0.25, 0.25)
+    page.wait_for_selector(".js-plotly-plot .gtitle")
+    title = page.locator(".js-plotly-plot .gtitle").first.text_content()
+    assert re.match(r"left vertex \d+", title)
+    page.wait_for_function("() => location.search.includes('target=')")
+    # The widgets' choice, the layer and the vertex are all in the address: another browser
+    # window opens the same view.
+    address = page.url
+    for part in ("layer=2", "target=", "data=", "subject=S1", "model="):
+        assert part in address
+    page.goto(address)
+    page.wait_for_selector(".braindash-viewer[data-ready]")
+    page.wait_for_selector(".js-plotly-plot .gtitle")
+    assert page.locator(".js-plotly-plot .gtitle").first.text_content() == title
+    assert page.locator('output[data-part="layer-name"]').text_content() == "layer 2"
+
+
+def test_hover_keys_and_dragging(demo, serve, page):
+    server = serve(demo[0])
+    open_cortex(page, server)
+    box = canvas_box(page)
+    page.mouse.move(box["x"] + 0.27 * box["width"], box["y"] + 0.22 * box["height"])
+    tip = page.locator('[data-part="tip"]')
+    assert "Pearson r" in tip.text_content() and "left vertex" in tip.text_content()
+    page.locator(".braindash-viewer").focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.locator('output[data-part="layer-name"]').text_content() == f"layer {LAYERS - 2}"
+    page.keyboard.press("ArrowRight")
+    before = pixels(page)
+    page.mouse.move(box["x"] + 200, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 260, box["y"] + 120, steps=4)
+    page.mouse.up()
+    settle(page)
+    assert pixels(page) != before
+    assert page.locator(".js-plotly-plot").count() == 0, "a drag must not count as a click"
+    page.keyboard.press("f")
+    page.wait_for_function(
+        "v => v.value > 0.9", arg=page.locator('input[data-part="unfold"]').element_handle()
+    )
+    assert page.locator('[data-part="names"]').text_content() == "left, flatright, flat"
+
+
+def test_the_viewer_keeps_its_layer_when_the_score_changes(demo, serve, page):
+    server = serve(demo[0])
+    open_cortex(page, server)
+    ready = page.locator(".braindash-viewer").get_attribute("data-ready")
+    set_slider(page, "layer", 1)
+    page.get_by_text("r / ceiling", exact=True).click()
+    page.wait_for_function(
+        "([e, before]) => e.dataset.ready !== before",
+        arg=[page.locator(".braindash-viewer").element_handle(), ready],
+    )
+    assert page.locator('output[data-part="layer-name"]').text_content() == "layer 1"
+    assert page.locator('[data-part="label"]').text_content() == "r / ceiling"
+    assert "layer=1" in page.url and "score=r+%2F+ceiling" in page.url
+
+
+def test_a_link_of_the_overview_opens_what_it_names(demo, serve, page):
+    server = serve(demo[0])
+    page.goto(f"{server.url}/layers?subject=S2")
+    page.get_by_text("subject S2").first.wait_for()
+    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("heading", name="braindash").wait_for()
+    page.get_by_role("link", name="Layer curves").click()  # the newest result: S3
+    page.get_by_text("subject S3").first.wait_for()
+    assert "subject=S3" in page.url
+
+
+def test_every_page_opens_from_its_address_on_a_fresh_server(demo, serve, page):
+    server = serve(demo[0])
+    titles = {"": "braindash", "layers": "Layers", "run": "Run", "jobs": "Jobs", "cortex": "Cortex"}
+    for path, title in titles.items():
+        page.goto(f"{server.url}/{path}")
+        page.get_by_role("heading", name=title, exact=True).wait_for()
+        assert page.locator('[data-testid="stException"]').count() == 0
+    assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
+
+
+def test_the_first_start_computes_shows_progress_and_survives_the_server(tmp_path, serve, page):
+    """Click, watch, kill the server, come back: the job went on."""
+    store = tmp_path / "store"
+    server = serve(store)
+    page.goto(server.url)
+    page.get_by_role("button", name="Compute the demo").click()
+    page.locator('[data-testid="stProgress"]').first.wait_for()
+    queue = JobQueue(store)
+    job = queue.list()[0]
+    assert job.active
+    server.kill()
+    seen = queue.get(job.key).progress
+    end = time.monotonic() + 120
+    while queue.get(job.key).progress <= seen and time.monotonic() < end:
+        time.sleep(0.2)
+    assert queue.get(job.key).progress > seen, "the job stopped with the server"
+    second = serve(store)
+    page.goto(f"{second.url}/jobs")
+    page.get_by_text("Embedded demo").first.wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("cancelled", exact=True).first.wait_for(timeout=90_000)
+    assert queue.get(job.key).state == "cancelled"
+
+
+@pytest.mark.skipif(not os.environ.get("BRAINDASH_SCREENSHOT"), reason="only to make the picture")
+def test_make_the_screenshot_of_the_readme(demo, serve, page):
+    server = serve(demo[0])
+    open_cortex(page, server, f"?layer={LAYERS - 1}")
+    page.locator("button.region").nth(3).click()
+    click_surface(page, 0.25, 0.25)
+    page.wait_for_selector(".js-plotly-plot .gtitle")
+    box = canvas_box(page)
+    page.mouse.move(box["x"] + 0.27 * box["width"], box["y"] + 0.22 * box["height"])
+    page.set_viewport_size({"width": 1440, "height": 1330})
+    time.sleep(1.5)
+    (ROOT / "docs").mkdir(exist_ok=True)
+    page.screenshot(path=str(ROOT / "docs" / "cortex.png"))
