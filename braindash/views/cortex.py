@@ -236,6 +236,8 @@ def static_figure(maps: MapSet, index: int) -> Figure:
         Save it as PNG, SVG or PDF.
     """
     from matplotlib import pyplot as plt
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
     from nilearn.plotting import plot_surf_stat_map
 
     values = np.split(coarsen(np.asarray(maps.values[index], dtype=float), maps.space), 2)
@@ -246,7 +248,7 @@ def static_figure(maps: MapSet, index: int) -> Figure:
         for row, view in enumerate(("lateral", "medial")):
             axes = figure.add_subplot(2, 2, 2 * row + column + 1, projection="3d")
             plot_surf_stat_map(
-                (mesh.coordinates, mesh.faces),
+                (mesh.coordinates.copy(), mesh.faces),  # nilearn centres them in place
                 stat_map=values[column],
                 bg_map=depth[column],
                 hemi=side,
@@ -261,6 +263,10 @@ def static_figure(maps: MapSet, index: int) -> Figure:
                 figure=figure,
                 title=f"{side}, {view}",
             )
+            axes.set_box_aspect(None, zoom=1.4)
+    scale = ScalarMappable(Normalize(maps.vmin, maps.vmax), maps.colours)
+    bar = figure.colorbar(scale, ax=figure.axes, shrink=0.6, label=maps.label)
+    bar.ax.axhline(maps.threshold, color="white", linewidth=1.5)
     stamp = "  ·  SIMULATED" if maps.simulated else ""
     figure.suptitle(f"{maps.names[index]} · {maps.label}{stamp}")
     return figure

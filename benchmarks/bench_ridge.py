@@ -1,0 +1,182 @@
+"""Ridge: our time beside himalaya's and beside the bare products, with the largest difference.
+
+``python benchmarks/bench_ridge.py`` takes about a minute; ``--shapes B C`` are the published
+shapes and take longer. CPU seconds of this process (wall time on a GPU), pairs in turn, medians.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from himalaya.backend import set_backend
+from himalaya.kernel_ridge import KernelRidgeCV
+from himalaya.ridge import RidgeCV
+from himalaya.scoring import r2_score
+from sklearn.model_selection import LeaveOneGroupOut
+
+from braindash.core.delays import delayed
+from braindash.core.ridge import RidgePlan
+
+N_STORIES, N_TEST, SEED = 5, 300, 0
+ALPHAS = np.logspace(1, 4, 10)
+ORACLE_TARGETS = 300
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Rows, features before four delays, targets."""
+
+    n_rows: int
+    n_features: int
+    n_targets: int
+
+
+SHAPES = {
+    "small": Shape(750, 256, 4000),
+    "narrow": Shape(1500, 64, 4000),
+    "C": Shape(1500, 768, 20484),
+    "B": Shape(3000, 192, 8000),
+}
+
+
+def simulate(shape: Shape) -> dict[str, Any]:
+    """Draw features of which each target follows a few, with its own noise."""
+    rng = np.random.default_rng(SEED)
+    n_all = shape.n_rows + N_TEST
+    mixing = rng.standard_normal((shape.n_features, shape.n_features)) / shape.n_features**0.5
+    X = rng.standard_normal((n_all, shape.n_features)) @ (mixing + np.eye(shape.n_features))
+    groups = np.append(np.arange(shape.n_rows) * N_STORIES // shape.n_rows, [N_STORIES] * N_TEST)
+    design = delayed(X.astype(np.float32), groups=groups)
+    weights = rng.standard_normal((design.shape[1], shape.n_targets), dtype=np.float32)
+    signal = design @ weights / weights.shape[0] ** 0.5
+    noise = rng.standard_normal(signal.shape, dtype=np.float32)
+    Y = signal + noise * rng.uniform(0.5, 5, shape.n_targets).astype(np.float32)
+    train = slice(0, shape.n_rows)
+    return {
+        "X": X[train].astype(np.float32),
+        "X_test": X[shape.n_rows :].astype(np.float32),
+        "groups": groups[train],
+        "design": design[train],
+        "design_test": design[shape.n_rows :],
+        "Y": np.ascontiguousarray(Y[train]),
+    }
+
+
+def ours(data: dict[str, Any], device: str, threads: int) -> tuple[Any, Any]:
+    plan = RidgePlan(data["X"], data["groups"], alphas=ALPHAS, intercept=False, device=device,
+                     threads=threads)  # fmt: skip
+    result = plan.fit(data["Y"], data["X_test"], return_prediction=True)
+    return result.alpha, result.prediction
+
+
+def himalaya(
+    model: type, data: dict[str, Any], backend: str, dtype: str, n_targets: int | None = None
+) -> tuple[Any, Any]:
+    """Fit himalaya's estimator with the same alphas and folds, targets in batches."""
+    api = set_backend(backend)
+    X, X_test, Y = (
+        api.asarray(data[name].astype(dtype)) for name in ("design", "design_test", "Y")
+    )
+    Y = Y[:, :n_targets]
+    batches = {"n_targets_batch": 1000, "n_alphas_batch": 1, "n_targets_batch_refit": 1000}
+    estimator = model(
+        alphas=ALPHAS,
+        cv=list(LeaveOneGroupOut().split(data["design"], groups=data["groups"])),
+        solver_params={"score_func": r2_score, "progress_bar": False, **batches},
+    ).fit(X, Y)
+    return api.to_numpy(estimator.best_alphas_), api.to_numpy(estimator.predict(X_test))
+
+
+def floor(data: dict[str, Any], device: str) -> tuple[Any, Any]:
+    """Two products no ridge can do without: X'Y and X_test W."""
+    X, X_test, Y = (
+        torch.as_tensor(data[name], device=device) for name in ("design", "design_test", "Y")
+    )
+    prediction = X_test @ (X.T @ Y)
+    return None, float(prediction[0, 0])
+
+
+def measure(runs: dict[str, Callable[[], Any]], repeats: int, clock: Callable[[], float]) -> dict:
+    """Median seconds of each run, all of them in turn, and what each returned."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    results: dict[str, Any] = {}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            begin = clock()
+            results[name] = run()
+            seconds[name].append(clock() - begin)
+    return {name: (statistics.median(seconds[name]), results[name]) for name in runs}
+
+
+def bench(name: str, device: str, threads: int, repeats: int) -> dict[str, Any]:
+    data = simulate(SHAPES[name])
+    runs = {
+        "floor": lambda: floor(data, device),
+        "braindash": lambda: ours(data, device, threads),
+        "himalaya KernelRidgeCV": lambda: himalaya(KernelRidgeCV, data, "torch", "float32"),
+        "himalaya RidgeCV": lambda: himalaya(RidgeCV, data, "torch", "float32"),
+    }
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    measured = measure(runs, repeats, clock)
+    true_alpha, true_prediction = himalaya(
+        KernelRidgeCV, data, "numpy", "float64", n_targets=ORACLE_TARGETS
+    )
+    base, own = measured["floor"][0], measured["braindash"][0]
+    rows = {}
+    for run, (seconds, (alpha, prediction)) in measured.items():
+        rows[run] = {"seconds": seconds, "over_floor": seconds / base, "over_ours": seconds / own}
+        if run != "floor":
+            alpha, prediction = alpha[:ORACLE_TARGETS], prediction[:, :ORACLE_TARGETS]
+            same = np.isclose(alpha, true_alpha, rtol=1e-4)
+            gap = np.abs(prediction - true_prediction)[:, same].max()
+            rows[run] |= {"equal_alphas": float(same.mean()), "largest_difference": float(gap)}
+    return {"shape": vars(SHAPES[name]), "results": rows}
+
+
+def show(name: str, outcome: dict[str, Any]) -> None:
+    print(f"\nshape {name}: {outcome['shape']}, 4 delays, {len(ALPHAS)} alphas, {N_STORIES} folds")
+    print(f"{'':24}{'seconds':>9}{'x floor':>9}{'x ours':>8}{'equal alpha':>13}{'difference':>12}")
+    for run, row in outcome["results"].items():
+        line = f"{run:24}{row['seconds']:9.2f}{row['over_floor']:9.1f}{row['over_ours']:8.2f}"
+        if "equal_alphas" in row:
+            line += f"{row['equal_alphas']:13.3%}{row['largest_difference']:12.1e}"
+        print(line)
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["small", "narrow"])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--json", type=Path, default=Path("bench_ridge.json"))
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "system": platform.platform(),
+        "device": options.device,
+        "threads": options.threads,
+        "versions": {name: version(name) for name in ("torch", "numpy", "himalaya")},
+    }
+    print(json.dumps(machine))
+    outcomes = {}
+    for name in options.shapes:
+        outcomes[name] = bench(name, options.device, options.threads, options.repeats)
+        show(name, outcomes[name])
+    options.json.write_text(json.dumps({"machine": machine, "shapes": outcomes}, indent=1))
+    print(f"\nwritten to {options.json}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
