@@ -32,6 +32,7 @@ app.add_typer(jobs_app, name="jobs")
 
 notes = Console(stderr=True)
 INTERRUPTED = 130
+_KEY_DIGITS = 8
 
 StoreOption = Annotated[
     Path | None,
@@ -289,8 +290,7 @@ def _print_results(results: list[Any]) -> None:
 
 
 def _result_document(result: Any) -> dict[str, Any]:
-    columns = ["layer", "region", "r", "r_over_ceiling", "ceiling", "n_targets", "n_valid"]
-    table = result.regions()[[*columns, "coverage"]].astype(object)
+    table = result.regions().drop(columns=["model", "subject", "simulated"]).astype(object)
     return {
         "key": result.key,
         "folder": str(result.folder),
@@ -318,15 +318,12 @@ def _print_json(document: Any) -> None:
 
 
 def _print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
-    table = Table(*columns)
+    table = Table()
+    for column in columns:
+        table.add_column(column, no_wrap=column == "key")
     for row in rows:
-        values = [row[column] for column in columns]
-        table.add_row(
-            *[
-                str(value)[:12] if c == "key" else str(value)
-                for c, value in zip(columns, values, strict=True)
-            ]
-        )
+        shown = row | {"key": row["key"][:_KEY_DIGITS]}
+        table.add_row(*[str(shown[column]) for column in columns])
     Console().print(table)
 
 

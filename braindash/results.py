@@ -128,15 +128,17 @@ class EncodingResult:
         Returns
         -------
         pandas.DataFrame
-            One row per layer and region: ``r`` and ``r_over_ceiling`` (means over the region's
-            valid targets), ``ceiling`` (mean), ``n_targets``, ``n_valid``, ``coverage``, plus the
-            columns ``model``, ``subject`` and ``simulated``.
+            One row per layer and region: ``r`` (mean over the region's ``n_valid`` targets with a
+            score), ``r_over_ceiling`` (mean over its ``n_above_threshold`` targets whose ceiling
+            is high enough), ``ceiling`` (mean), ``n_targets``, ``coverage``, and the columns
+            ``model``, ``subject`` and ``simulated``.
         """
         raw = region_means(self.r, self.masks).rename(columns={"value": "r"})
         normalised = region_means(self.scores(normalised=True), self.masks)
         above = region_means(self.ceiling[None], self.masks).set_index("region")["value"]
         table = raw.assign(
             r_over_ceiling=normalised["value"].to_numpy(),
+            n_above_threshold=normalised["n_valid"].to_numpy(),
             ceiling=raw["region"].map(above).to_numpy(),
         )
         return table.assign(model=self.model, subject=self.subject, simulated=self.simulated)

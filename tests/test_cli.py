@@ -52,7 +52,7 @@ def test_list_export_and_import_move_a_result(lab, tmp_path):
     assert RUN.invoke(app, ["import", str(file), "--store", str(other)]).exit_code == 0
     moved = json.loads(RUN.invoke(app, ["list", "--store", str(other), "--json"]).stdout)
     assert [row["key"] for row in moved] == [key]
-    assert key[:12] in RUN.invoke(app, ["list", "--store", str(other)]).stdout
+    assert key[:8] in RUN.invoke(app, ["list", "--store", str(other)]).stdout
 
 
 def test_check_says_what_is_needed_and_computes_nothing(lab, tmp_path):

@@ -90,7 +90,10 @@ def test_scores_equal_a_literal_recomputation(lab, store):
 def test_planted_signal_is_found_and_useless_targets_have_no_score(lab, store):
     result = pipeline.run_encoding(request_for(lab), store)
     assert result.r.shape == (3, N_TARGETS) and result.n_layers == 3
-    assert result.r[:, 0].min() > 2 * abs(result.r[:, 9]).max()
+    gains = np.linspace(1.0, 0.0, N_TARGETS)[:NAN_TARGET]
+    for scores in result.r:
+        assert scores[0] > 0.4
+        assert np.corrcoef(gains, scores[:NAN_TARGET])[0, 1] > 0.4
     for useless in (NAN_TARGET, CONSTANT_TARGET):
         assert np.isnan(result.r[:, useless]).all()
         assert np.isnan(result.dataset["alpha"][:, useless]).all()

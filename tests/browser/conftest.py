@@ -37,6 +37,15 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture
+def chromium_without_webgl(chromium):
+    """A second browser that has no WebGL."""
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-3d-apis"]
+    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=flags)
+    yield browser
+    browser.close()
+
+
 class Traffic:
     """Counts the bytes of a page's WebSockets and the hosts it asks."""
 
@@ -116,6 +125,21 @@ def serve():
 
     yield start
     for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def streamlit_server(tmp_path_factory):
+    """Start servers of small scripts that all tests of a module share; gives their address."""
+    servers = {}
+
+    def start(script: Path) -> str:
+        if script not in servers:
+            servers[script] = Server(tmp_path_factory.mktemp("store"), script)
+        return servers[script].url
+
+    yield start
+    for server in servers.values():
         server.kill()
 
 

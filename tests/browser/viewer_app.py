@@ -41,7 +41,9 @@ def made_maps(kind: str) -> MapSet:
 
 def viewer_page() -> None:
     """Show the viewer, what was clicked, and how often the script ran."""
-    kind = st.segmented_control("maps", ["score", "difference", "none"], default="score", key="kind")
+    kind = st.segmented_control(
+        "maps", ["score", "difference", "none"], default="score", key="kind"
+    )
     st.session_state.runs = st.session_state.get("runs", 0) + 1
     pick = surface_viewer(made_maps(kind), key="viewer", identity=kind, layer=0, height=480)
     if pick is not None:

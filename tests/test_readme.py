@@ -1,0 +1,71 @@
+"""What the README says is true."""
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+import braindash
+from braindash.cli import app
+from braindash.io.manifest_tables import read_tables
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for kind, text in BLOCKS
+    if kind == "sh"
+    for line in text.splitlines()
+    if line.startswith("braindash ")
+]
+
+
+def test_the_two_commands_come_first():
+    kind, text = BLOCKS[0]
+    assert kind == "sh" and text.startswith("make demo")
+    assert "make test" in text.splitlines()[1]
+    targets = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"demo", "test"} <= set(targets)
+
+
+def test_the_manifest_of_the_readme_is_valid(tmp_path):
+    (text,) = [text for kind, text in BLOCKS if kind == "toml"]
+    tomllib.loads(text)
+    path = tmp_path / "manifest.toml"
+    path.write_text(text)
+    tables, problems = read_tables(path)
+    assert tables is not None and not problems
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_readme_exists_with_its_options(line):
+    command = typer.main.get_command(app)
+    words = shlex.split(line)[1:]
+    while words and hasattr(command, "commands"):
+        assert words[0] in command.commands, f"{line}: no such command"
+        command = command.commands[words.pop(0)]
+    options = {name for parameter in command.params for name in parameter.opts}
+    for word in words:
+        if word.startswith("--"):
+            assert word in options, f"{line}: {word} is not an option"
+
+
+def test_the_python_names_of_the_readme_exist():
+    for _, text in BLOCKS:
+        for name in re.findall(r"braindash\.(\w+)\(", text):
+            assert hasattr(braindash, name)
+
+
+def test_every_linked_file_exists():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+
+
+def test_the_changelog_and_the_citation_name_this_version():
+    assert f"version: {braindash.__version__}" in (ROOT / "CITATION.cff").read_text()
+    assert f'version = "{braindash.__version__}"' in (ROOT / "pyproject.toml").read_text()
