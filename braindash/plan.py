@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from braindash.core.delays import DEFAULT_DELAYS
 from braindash.core.timing import covered_rows
 from braindash.digest import digest_file
 from braindash.errors import InputError, near_match
@@ -20,6 +21,7 @@ from braindash.io.responses import ResponseSource, repeats_shape
 from braindash.io.responses import digest as digest_responses
 from braindash.io.responses import shape as response_shape
 from braindash.specs import (
+    DEFAULT_ALPHAS,
     EncodingSpec,
     ExtractionSpec,
     Metric,
@@ -31,8 +33,6 @@ from braindash.speech.files import ModelFiles, locate
 
 log = logging.getLogger(__name__)
 
-# 17 values from 1 to 1e8: wide enough that z-scored designs of every layer find their optimum.
-DEFAULT_ALPHAS = tuple(float(alpha) for alpha in np.logspace(0, 8, 17))
 STEP_SECONDS: dict[Strategy, float] = {"exact": 0.1, "chunk": 2.0}
 
 
@@ -50,7 +50,7 @@ class EncodeRequest(BaseModel):
     revision: str | None = None
     strategy: Strategy = "exact"
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
-    delays: tuple[int, ...] = Field(default=(1, 2, 3, 4), description="in TRs")
+    delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
     metric: Metric = "r2"
     intercept: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -16,6 +16,9 @@ Strategy = Literal["exact", "chunk"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["repeats", "none"]
 
+# 17 values from 1 to 1e8: wide enough that z-scored designs of every layer find their optimum.
+DEFAULT_ALPHAS = tuple(10.0 ** (step / 2) for step in range(17))
+
 
 class Spec(BaseModel):
     """Base of all specifications: frozen, unknown fields refused."""

@@ -392,7 +392,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("root", type=Path, help="root folder of the store")
     options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    # Standard error is worker.log: only what matters beyond one job's own log.
+    stderr = logging.StreamHandler()
+    stderr.setLevel(logging.WARNING)
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", handlers=[stderr]
+    )
     let_threads_sleep()
     _yield_to_others()
     run_worker(options.root, _PipelineTasks())

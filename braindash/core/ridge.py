@@ -27,12 +27,12 @@ from braindash.core.ridge_data import (
 from braindash.core.ridge_dual import DualSolver
 from braindash.core.ridge_primal import PrimalSolver
 from braindash.errors import InputError, ResourceError, near_match
+from braindash.specs import DEFAULT_ALPHAS
 
 __all__ = ["DEFAULT_ALPHAS", "RidgeOptions", "RidgePlan", "RidgeResult", "fit_layers"]
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_ALPHAS: NDArray[np.float64] = np.logspace(0, 8, 17)
 METRICS = ("r2", "r")
 METHODS = ("auto", "dual", "primal")
 # An alpha below this share of the kernel's trace is solved as that share: float64 could not tell

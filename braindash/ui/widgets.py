@@ -80,23 +80,23 @@ def empty_store() -> None:
             key="start_demo",
         )
     st.page_link("pages/compute/run.py", label="Or score a model on your own data")
-    running_jobs(reload_when_done=True)
+    running_jobs(follow_results=True)
 
 
-def running_jobs(*, reload_when_done: bool = False) -> None:
-    """Show the jobs under way, live; optionally rerun the page when one ends."""
+def running_jobs(*, follow_results: bool = False) -> None:
+    """Show the jobs under way, live; optionally rerun the page when a result appears."""
 
     @st.fragment(run_every=1.0)
     def live() -> None:
         active = [job for job in state.queue().list() if job.state in ACTIVE]
-        before = st.session_state.get("active_jobs", set())
-        now = {job.key for job in active}
-        st.session_state["active_jobs"] = now
         for job in active:
             job_progress(job)
         if active:
             state.queue().ensure_worker()
-        if reload_when_done and before - now:
+        now = (len(active), len(state.store().entries("encoding")))
+        before = st.session_state.setdefault("seen_work", now)
+        st.session_state["seen_work"] = now
+        if follow_results and before != now:
             st.rerun(scope="app")
 
     if any(job.state in ACTIVE for job in state.queue().list()):

@@ -129,15 +129,17 @@ def unpack(blob: bytes) -> tuple[dict[str, object], dict[str, np.ndarray]]:
 def geometry_blob() -> bytes:
     """Pack the fsaverage5 surfaces of both hemispheres.
 
-    Coordinates are int16 shares of a scale in mm, faces uint16, sulcal depth uint8. The flat
-    surface lies in the plane x = 0 and has faces of its own; vertices that none of them uses sit
-    in its middle.
+    Coordinates are int16 shares of a scale in mm, faces uint16 (the same ones on both sides),
+    sulcal depth uint8. The flat surface lies in the plane x = 0 and lacks the faces along its
+    cuts: a byte per face says whether it has it; vertices without a face sit in its middle.
     """
-    arrays: dict[str, np.ndarray] = {}
+    faces = load_surface("inflated")["left"].faces
+    arrays: dict[str, np.ndarray] = {"faces": faces.astype(np.uint16)}
     scales: dict[str, float] = {}
     for side in HEMISPHERES:
-        arrays[f"faces_{side}"] = load_surface("inflated")[side].faces.astype(np.uint16)
-        arrays[f"flat_faces_{side}"] = load_surface("flat")[side].faces.astype(np.uint16)
+        kept = {frozenset(face) for face in load_surface("flat")[side].faces.tolist()}
+        on_flat = [frozenset(face) in kept for face in faces.tolist()]
+        arrays[f"on_flat_{side}"] = np.array(on_flat, dtype=np.uint8)
         for shape in SHAPES:
             mesh = load_surface(shape)[side]
             points = mesh.coordinates.astype(np.float64)

@@ -78,4 +78,4 @@ with widgets.page("braindash", INTRODUCTION):
     else:
         headline(found)
         results_table(found)
-        widgets.running_jobs(reload_when_done=True)
+        widgets.running_jobs(follow_results=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from braindash.io.surfaces import load_surface
-from braindash.ui.viewer import FOLDER, MODULES, script
+from braindash.ui.viewer import CARRIER_MODULES, FOLDER, MODULES, script
 from braindash.views.cortex import geometry_blob, pack, unpack
 
 NODE = shutil.which("node")
@@ -49,32 +49,38 @@ def run_node(tmp_path, code, *blobs):
 
 def test_every_module_is_joined_once_and_every_import_is_met():
     files = {path.stem for path in FOLDER.glob("*.js")}
-    assert files == set(MODULES) and len(MODULES) == len(files)
-    for position, name in enumerate(MODULES):
+    assert files == {*MODULES, *CARRIER_MODULES}
+    assert len(MODULES) == len(set(MODULES))
+    for modules, position, name in [
+        (modules, position, name)
+        for modules in (MODULES, CARRIER_MODULES)
+        for position, name in enumerate(modules)
+    ]:
         text = module_text(name)
         found = IMPORT.findall(text)
         assert len(found) == len(re.findall(r"^import ", text, re.MULTILINE)), name
         for names, source in found:
-            assert source in MODULES[:position], f"{name} needs {source} earlier in MODULES"
+            assert source in modules[:position], f"{name} needs {source} before it"
             for wanted in (part.strip() for part in names.split(",")):
                 exported = rf"^export (?:class|function|const|async function) {wanted}\b"
                 assert re.search(exported, module_text(source), re.MULTILINE), (name, wanted)
 
 
-def test_the_joined_script_has_one_entry_and_asks_nobody():
-    text = script()
+@pytest.mark.parametrize("modules", [MODULES, CARRIER_MODULES])
+def test_the_joined_script_has_one_entry_and_asks_nobody(modules):
+    text = script(modules)
     assert not re.search(r"^import ", text, re.MULTILINE)
-    assert re.findall(r"^export .*", text, re.MULTILINE) == [
-        "export default function mount(component) {"
-    ]
+    exports = re.findall(r"^export .*", text, re.MULTILINE)
+    assert len(exports) == 1 and exports[0].startswith("export default function ")
     for forbidden in ("http://", "https://", "innerHTML", "eval(", "fetch("):
         assert forbidden not in text
 
 
 @needs_node
-def test_the_joined_script_parses(tmp_path):
+@pytest.mark.parametrize("modules", [MODULES, CARRIER_MODULES])
+def test_the_joined_script_parses(tmp_path, modules):
     joined = tmp_path / "joined.mjs"
-    joined.write_text(script(), encoding="utf-8")
+    joined.write_text(script(modules), encoding="utf-8")
     done = subprocess.run([NODE, "--check", str(joined)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -154,7 +160,8 @@ def test_the_flat_surface_is_picked_by_its_own_faces(tmp_path):
         side: arrays[f"flat_{side}"] * (header["scale_mm"][f"flat_{side}"] / 32767)
         for side in ("left", "right")
     }
-    wanted = {side: int(arrays[f"flat_faces_{side}"][9000, 0]) for side in flat}
+    kept = {side: arrays["faces"][arrays[f"on_flat_{side}"] == 1] for side in flat}
+    wanted = {side: int(kept[side][9000, 0]) for side in flat}
     at = {
         "left": [-float(flat["left"][wanted["left"]][1]), float(flat["left"][wanted["left"]][2])],
         "right": [

@@ -63,7 +63,7 @@ def test_geometry_keeps_coordinates_within_half_a_step():
     header, arrays = unpack(geometry_blob())
     assert header["shapes"] == list(SHAPES)
     for side in HEMISPHERES:
-        np.testing.assert_array_equal(arrays[f"faces_{side}"], load_surface("pial")[side].faces)
+        np.testing.assert_array_equal(arrays["faces"], load_surface("pial")[side].faces)
         for shape in ("inflated", "pial", "white", "sphere"):
             scale_mm = header["scale_mm"][f"{shape}_{side}"]
             packed = arrays[f"{shape}_{side}"] * (scale_mm / 32767)
@@ -76,7 +76,10 @@ def test_flat_geometry_stands_upright_and_is_seen_from_outside():
     _, arrays = unpack(geometry_blob())
     for side, outwards in (("left", -1), ("right", 1)):
         points = arrays[f"flat_{side}"].astype(float)
-        faces = arrays[f"flat_faces_{side}"]
+        faces = arrays["faces"][arrays[f"on_flat_{side}"] == 1]
+        own = load_surface("flat")[side].faces
+        assert {frozenset(f) for f in faces.tolist()} == {frozenset(f) for f in own.tolist()}
+        assert len(faces) == len(own)
         assert (points[:, 0] == 0).all()
         a, b, c = (points[faces[:, corner]] for corner in range(3))
         facing = np.cross(b - a, c - a)[:, 0] * outwards

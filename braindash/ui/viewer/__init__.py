@@ -20,6 +20,7 @@ from braindash.views.cortex import MapSet, colour_blob, geometry_blob, map_blob,
 FOLDER = Path(__file__).parent
 # In the order of their dependencies.
 MODULES = ("blobs", "geometry", "camera", "picking", "shader", "renderer", "component")
+CARRIER_MODULES = ("blobs", "carrier")
 _ID_LENGTH = 16
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
@@ -35,10 +36,10 @@ class Pick:
     layer: int
 
 
-@lru_cache(maxsize=1)
-def script() -> str:
-    """Join the JavaScript modules into one."""
-    texts = [(FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in MODULES]
+@lru_cache(maxsize=2)
+def script(modules: tuple[str, ...] = MODULES) -> str:
+    """Join JavaScript modules, in the order of their dependencies, into one."""
+    texts = [(FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in modules]
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
 
 
@@ -49,7 +50,7 @@ def _components() -> tuple[Any, Any]:
         (FOLDER / f"viewer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css")
     )
     viewer = st.components.v2.component("braindash_viewer", html=html, css=css, js=script())
-    carrier = st.components.v2.component("braindash_carrier", js=script())
+    carrier = st.components.v2.component("braindash_carrier", js=script(CARRIER_MODULES))
     return viewer, carrier
 
 

@@ -1,6 +1,6 @@
 // The viewer: panels, controls, keyboard, pointer; everything but a click stays in the browser.
 
-import { LARGEST_STEP, MISSING, receiveBlob, unpackBlob, waitForBlob } from "./blobs.js";
+import { LARGEST_STEP, MISSING, unpackBlob, waitForBlob } from "./blobs.js";
 import { Camera } from "./camera.js";
 import { SIDES, readHemispheres } from "./geometry.js";
 import { pickVertex } from "./picking.js";
@@ -396,7 +396,6 @@ function showFallback(root, data, problem) {
 
 export default function mount(component) {
   const { data, parentElement } = component;
-  if (data instanceof Uint8Array || data instanceof ArrayBuffer) { receiveBlob(data); return; }
   const root = parentElement.querySelector(".braindash-viewer");
   if (!root) return;
   try {

@@ -6,8 +6,9 @@ in float value, present, depth;
 uniform mat3 turn;
 uniform vec2 frame;
 uniform float t;
-out float v_value, v_present, v_depth;
-out vec3 v_normal;
+// Centroid: at the brain's rim a sample must not run beyond the values of its face.
+centroid out float v_value, v_present, v_depth;
+centroid out vec3 v_normal;
 void main() {
   vec3 p = turn * mix(firstPoint, secondPoint, t);
   v_normal = turn * mix(normalize(firstNormal + 1e-9), normalize(secondNormal + 1e-9), t);
@@ -18,8 +19,8 @@ void main() {
 // The threshold is applied to the interpolated value, so its edge is a clean line.
 const SURFACE_FRAGMENT = `#version 300 es
 precision highp float;
-in float v_value, v_present, v_depth;
-in vec3 v_normal;
+centroid in float v_value, v_present, v_depth;
+centroid in vec3 v_normal;
 uniform sampler2D table;
 uniform vec2 range, span;
 uniform float threshold, diverging;
