@@ -92,7 +92,7 @@ def himalaya(
     estimator = model(
         alphas=ALPHAS,
         cv=list(LeaveOneGroupOut().split(data["design"], groups=data["groups"])),
-        solver_params={"score_func": r2_score, "progress_bar": False, **batches},
+        solver_params={"score_func": r2_score, **batches},
     ).fit(X, Y)
     return api.to_numpy(estimator.best_alphas_), api.to_numpy(estimator.predict(X_test))
 

@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from braindash.digest import canonical_json
 from braindash.errors import JobError
 from braindash.jobtable import Job, JobState, JobTable, cannot_write, unknown_job
 
@@ -114,8 +115,9 @@ class JobQueue:
         """
         _check_name(task)
         _check_name(key)
+        text = _request_json(request)
         job = self.table.add(
-            task, key, request, title, redo=lambda old: again or self._result_is_gone(old)
+            task, key, text, title, redo=lambda old: again or self._result_is_gone(old)
         )
         if start and job.active:
             self.ensure_worker()
@@ -310,6 +312,16 @@ def _kept_from_forks(lock: WorkerLock) -> WorkerLock:
     # A forked helper that outlives the worker must not look like a living worker.
     os.register_at_fork(after_in_child=lock.release)
     return lock
+
+
+def _request_json(request: Mapping[str, Any]) -> str:
+    try:
+        return canonical_json(dict(request))
+    except (TypeError, ValueError) as error:
+        raise JobError(
+            f"the request of a job must be plain JSON: {error}",
+            hint="Use text, finite numbers, true/false, null, lists and objects only.",
+        ) from error
 
 
 def _check_name(name: str) -> None:

@@ -173,16 +173,15 @@ class JobTable:
         self,
         task: str,
         key: str,
-        request: Mapping[str, Any],
+        request: str,
         title: str,
         redo: Callable[[Job], bool],
     ) -> Job:
         """Queue a job, or leave the one with this key as it is.
 
         A failed or cancelled job is queued again; a finished one when ``redo`` says so; one that
-        runs and was asked to stop is asked no longer.
+        runs and was asked to stop is asked no longer. ``request`` is JSON text.
         """
-        text = _request_json(request)
         now = time.time()
         with self._write() as rows:
             old = _find(rows, key)
@@ -190,7 +189,7 @@ class JobTable:
                 rows.execute(
                     "INSERT INTO jobs (key, task, request, title, created, state)"
                     " VALUES (?, ?, ?, ?, ?, 'queued')",
-                    (key, task, text, title, now),
+                    (key, task, request, title, now),
                 )
             elif old.state == "running":
                 rows.execute("UPDATE jobs SET cancel_asked = NULL WHERE key = ?", (key,))
@@ -198,7 +197,7 @@ class JobTable:
                 rows.execute(
                     f"UPDATE jobs SET {_FRESH}, task = ?, request = ?, title = ?, created = ?"
                     " WHERE key = ?",
-                    (task, text, title, now, key),
+                    (task, request, title, now, key),
                 )
             return _get(rows, key)
 
@@ -303,7 +302,22 @@ class JobTable:
         """Read jobs; none when there is no database yet, which reading does not make."""
         if not self.path.exists():
             return ()
-        with _storage_errors(self.path), closing(self._connect()) as rows:
+        with _storage_errors(self.path):
+            try:
+                return self._select(self._connect(), query, values)
+            except sqlite3.OperationalError as error:
+                log = self.path.with_name(self.path.name + "-wal")
+                if "locked" in str(error) or (log.exists() and log.stat().st_size):
+                    raise
+                # SQLite wants to write even to read. On a disk that refuses that, the file alone
+                # is the whole truth when nothing is left in its log.
+                unchanging = f"{self.path.as_uri()}?mode=ro&immutable=1"
+                return self._select(self._connect(unchanging), query, values)
+
+    def _select(
+        self, connection: sqlite3.Connection, query: str, values: tuple[Any, ...]
+    ) -> tuple[Job, ...]:
+        with closing(connection) as rows:
             if _schema_version(rows, self.path) == 0:
                 return ()
             return tuple(_job(row) for row in rows.execute(query, values))
@@ -327,8 +341,10 @@ class JobTable:
                 yield rows
                 rows.execute("COMMIT")
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None)
+    def _connect(self, uri: str | None = None) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            uri or self.path, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri is not None
+        )
         connection.row_factory = sqlite3.Row
         return connection
 
@@ -385,16 +401,6 @@ def _settle_dead(rows: sqlite3.Connection) -> None:
         "UPDATE jobs SET state = 'queued', message = 'waiting for a worker: the last one died'"
         " WHERE state = 'running'"
     )
-
-
-def _request_json(request: Mapping[str, Any]) -> str:
-    try:
-        return canonical_json(dict(request))
-    except (TypeError, ValueError) as error:
-        raise JobError(
-            f"the request of a job must be plain JSON: {error}",
-            hint="Use text, finite numbers, true/false, null, lists and objects only.",
-        ) from error
 
 
 def _schema_version(rows: sqlite3.Connection, path: Path) -> int:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import babble
+from toy_lab import babble
 
 import braindash
 from braindash.errors import ModelError, StoreError

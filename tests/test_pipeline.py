@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS
 from scipy import stats
+from toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS
 
 import braindash
 from braindash import pipeline

@@ -86,13 +86,13 @@ def free_port() -> int:
 class Server:
     """A Streamlit server of the app on one store."""
 
-    def __init__(self, store: Path, script: Path = ROOT / "app.py"):
+    def __init__(self, store: Path, script: Path = ROOT / "app.py", **environment: str):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "braindash.ui.serve", str(script)]
         command += ["--server.port", str(self.port), "--server.headless", "true"]
         command += ["--server.fileWatcherType", "none"]
-        environment = os.environ | {"BRAINDASH_STORE": str(store)}
+        environment = os.environ | {"BRAINDASH_STORE": str(store)} | environment
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -133,10 +133,11 @@ def streamlit_server(tmp_path_factory):
     """Start servers of small scripts that all tests of a module share; gives their address."""
     servers = {}
 
-    def start(script: Path) -> str:
-        if script not in servers:
-            servers[script] = Server(tmp_path_factory.mktemp("store"), script)
-        return servers[script].url
+    def start(script: Path, **environment: str) -> str:
+        wanted = (script, *sorted(environment.items()))
+        if wanted not in servers:
+            servers[wanted] = Server(tmp_path_factory.mktemp("store"), script, **environment)
+        return servers[wanted].url
 
     yield start
     for server in servers.values():

@@ -24,6 +24,15 @@ class Viewer {
     this.listen();
   }
 
+  // Stop everything that would outlive the page's viewer.
+  leave() {
+    this.play(false);
+    this.sizes.disconnect();
+    cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.morphing);
+    this.renderer.release();
+  }
+
   // ---- data ------------------------------------------------------------------------------
 
   async show(data) {
@@ -335,7 +344,8 @@ class Viewer {
     }, { passive: false });
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.listenToControls();
-    new ResizeObserver(() => this.redraw()).observe(canvas);
+    this.sizes = new ResizeObserver(() => this.redraw());
+    this.sizes.observe(canvas);
   }
 
   listenToControls() {
@@ -409,4 +419,6 @@ export default function mount(component) {
   const viewer = VIEWERS.get(root);
   viewer.component = component;
   viewer.show(data);
+  // Called before every update too: only a viewer that left the page is let go.
+  return () => setTimeout(() => { if (!root.isConnected) viewer.leave(); });
 }

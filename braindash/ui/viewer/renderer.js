@@ -15,6 +15,11 @@ export class Renderer {
     this.outlines = [];
   }
 
+  // Give the graphics card's memory back: a browser keeps only a few contexts alive.
+  release() {
+    this.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+
   buffer(content, target = this.gl.ARRAY_BUFFER) {
     const made = this.gl.createBuffer();
     this.gl.bindBuffer(target, made);
