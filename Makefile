@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TYPED  := braindash/core braindash/io braindash/specs.py braindash/plan.py braindash/jobs.py braindash/worker.py braindash/errors.py braindash/progress.py braindash/digest.py
 
-.PHONY: demo app test lint bench demo-corpus demo-model clean
+.PHONY: demo app test lint clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from toy_lab import Lab, make_lab, save_tiny_hubert
 
+from braindash.environment import let_threads_sleep
+
 os.environ["HF_HUB_OFFLINE"] = "1"
+let_threads_sleep()
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,36 @@ def test_encode_prints_key_folder_and_regions_as_json(lab, tmp_path):
     assert (tmp_path / "store" / "encoding" / document["key"] / "result.nc").is_file()
 
 
+def test_a_random_wav2vec2_folder_and_a_real_wav_go_end_to_end(lab, tmp_path):
+    """Exact features, stable layer norm, weights that nobody trained: the honest score is low."""
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(1)
+    config = Wav2Vec2Config(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        feat_extract_norm="layer",
+        conv_bias=True,
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+    )
+    Wav2Vec2Model(config).save_pretrained(tmp_path / "random-wav2vec2")
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path / "random-wav2vec2")
+    arguments = encode_arguments(lab, tmp_path / "store", "--json", "--strategy", "exact")
+    arguments[arguments.index("--model") + 1] = str(tmp_path / "random-wav2vec2")
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["model"] == "random-wav2vec2" and "features: exact" in document["provenance"]
+    scores = [row["r"] for row in document["regions"]]
+    assert len(scores) == 3 and all(-1 < score < 1 for score in scores)
+
+
 def test_list_export_and_import_move_a_result(lab, tmp_path):
     store, other = tmp_path / "store", tmp_path / "other"
     done = RUN.invoke(app, encode_arguments(lab, store, "--json"))

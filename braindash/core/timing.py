@@ -15,8 +15,10 @@ from braindash.errors import InputError
 
 LANCZOS_LOBES = 3
 _TOLERANCE_SECONDS = 1e-6
-# Below this ratio of sum(w) to sum(|w|) the weights nearly cancel and mean nothing.
+# Below this ratio of sum(w) to sum(|w|) the weights nearly cancel and mean nothing; below this sum
+# they are no more than the kernel's zeros.
 _LEAST_SUPPORT = 0.1
+_LEAST_SUM = 1e-3
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _check_support(
     samples: NDArray[np.float64],
     width: float,
 ) -> None:
-    bad = np.flatnonzero(~(total > _LEAST_SUPPORT * size))
+    bad = np.flatnonzero(~(total > np.maximum(_LEAST_SUPPORT * size, _LEAST_SUM)))
     if not bad.size:
         return
     span = f"from {samples[0]:.3f} s to {samples[-1]:.3f} s" if samples.size else "nowhere"
