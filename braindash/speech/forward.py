@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 # Added to the variance by the preprocessor of every model that normalises its input.
-_VARIANCE_FLOOR = 1e-7
+_VARIANCE_FLOOR = np.float32(1e-7)
 
 
 def normalised(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Bring each window to zero mean and unit variance.
+
+    In single precision, like the models' own preprocessor: measured against a float64 run of the
+    model, double precision here is no closer, but its other rounding costs a factor of 5 in the
+    agreement with features computed through the preprocessor.
 
     Parameters
     ----------
@@ -23,12 +27,12 @@ def normalised(windows: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     float32 array of shape (n_windows, n_samples)
-        ``(x - mean(x)) / sqrt(var(x) + 1e-7)``, with the moments in double precision.
+        ``(x - mean(x)) / sqrt(var(x) + 1e-7)``.
     """
-    mean = windows.mean(axis=1, keepdims=True, dtype=np.float64)
-    variance = windows.var(axis=1, keepdims=True, dtype=np.float64)
+    mean = windows.mean(axis=1, keepdims=True)
+    variance = windows.var(axis=1, keepdims=True)
     scaled: NDArray[np.float32] = (windows - mean) / np.sqrt(variance + _VARIANCE_FLOOR)
-    return scaled.astype(np.float32)
+    return scaled
 
 
 def layer_frames(

@@ -146,6 +146,16 @@ def test_windows_are_normalised_only_where_the_preprocessor_says_so(model_of, so
         assert same == normalise, kind
 
 
+def test_normalisation_equals_the_preprocessor_bit_by_bit(sound):
+    waves = np.stack([sound[:257600], sound[-257600:], np.zeros(257600, np.float32)])
+    found = normalised(waves)
+    preprocess = Wav2Vec2FeatureExtractor(do_normalize=True)
+    for wave, ours in zip(waves, found, strict=True):
+        theirs = preprocess(wave, sampling_rate=RATE, return_tensors="np").input_values[0]
+        np.testing.assert_array_equal(ours, theirs)
+    assert found.dtype == np.float32
+
+
 def test_runs_are_bit_equal(model_of, sound):
     model, times = model_of("wav2vec2-group"), [0.5, 1.0, 1.5]
     first, second = (extract(model, sound[: 2 * RATE], times) for _ in range(2))
