@@ -1,7 +1,9 @@
 """Ridge: our time beside himalaya's and beside the bare products, with the largest difference.
 
 ``python benchmarks/bench_ridge.py`` takes about a minute; ``--shapes B C`` are the published
-shapes and take longer. CPU seconds of this process (wall time on a GPU), pairs in turn, medians.
+shapes and take longer. CPU seconds of this process (wall time on a GPU), pairs in turn, medians;
+memory is the largest growth of the process, sampled while a run lasts. For CPU seconds of one
+thread set ``OMP_NUM_THREADS=1``, so that numpy's products keep to it as well.
 """
 
 import argparse
@@ -9,14 +11,17 @@ import json
 import platform
 import statistics
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from himalaya.backend import set_backend
 from himalaya.kernel_ridge import KernelRidgeCV
@@ -30,6 +35,7 @@ from braindash.core.ridge import RidgePlan
 N_STORIES, N_TEST, SEED = 5, 300, 0
 ALPHAS = np.logspace(1, 4, 10)
 ORACLE_TARGETS = 300
+SAMPLE_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -106,16 +112,45 @@ def floor(data: dict[str, Any], device: str) -> tuple[Any, Any]:
     return None, float(prediction[0, 0])
 
 
-def measure(runs: dict[str, Callable[[], Any]], repeats: int, clock: Callable[[], float]) -> dict:
-    """Median seconds of each run, all of them in turn, and what each returned."""
+@contextmanager
+def watched_memory(peaks: list[int]) -> Iterator[None]:
+    """Append the most bytes by which this process grew."""
+    process, done = psutil.Process(), threading.Event()
+    before = process.memory_info().rss
+    most = [before]
+
+    def watch() -> None:
+        while not done.wait(SAMPLE_SECONDS):
+            most[0] = max(most[0], process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+        peaks.append(most[0] - before)
+
+
+def measure(
+    runs: dict[str, Callable[[], Any]], repeats: int, clock: Callable[[], float]
+) -> dict[str, tuple[float, float, Any]]:
+    """Median seconds and largest megabytes of each run, all in turn, and what each returned."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
+    peaks: dict[str, list[int]] = {name: [] for name in runs}
     results: dict[str, Any] = {}
     for _ in range(repeats):
         for name, run in runs.items():
-            begin = clock()
-            results[name] = run()
-            seconds[name].append(clock() - begin)
-    return {name: (statistics.median(seconds[name]), results[name]) for name in runs}
+            results.pop(name, None)
+            with watched_memory(peaks[name]):
+                begin = clock()
+                results[name] = run()
+                seconds[name].append(clock() - begin)
+    return {
+        name: (statistics.median(seconds[name]), max(peaks[name]) / 1e6, results[name])
+        for name in runs
+    }
 
 
 def bench(name: str, device: str, threads: int, repeats: int) -> dict[str, Any]:
@@ -133,8 +168,9 @@ def bench(name: str, device: str, threads: int, repeats: int) -> dict[str, Any]:
     )
     base, own = measured["floor"][0], measured["braindash"][0]
     rows = {}
-    for run, (seconds, (alpha, prediction)) in measured.items():
+    for run, (seconds, megabytes, (alpha, prediction)) in measured.items():
         rows[run] = {"seconds": seconds, "over_floor": seconds / base, "over_ours": seconds / own}
+        rows[run]["peak_extra_mb"] = megabytes
         if run != "floor":
             alpha, prediction = alpha[:ORACLE_TARGETS], prediction[:, :ORACLE_TARGETS]
             same = np.isclose(alpha, true_alpha, rtol=1e-4)
@@ -145,9 +181,12 @@ def bench(name: str, device: str, threads: int, repeats: int) -> dict[str, Any]:
 
 def show(name: str, outcome: dict[str, Any]) -> None:
     print(f"\nshape {name}: {outcome['shape']}, 4 delays, {len(ALPHAS)} alphas, {N_STORIES} folds")
-    print(f"{'':24}{'seconds':>9}{'x floor':>9}{'x ours':>8}{'equal alpha':>13}{'difference':>12}")
+    print(
+        f"{'':24}{'seconds':>9}{'x floor':>9}{'x ours':>8}{'MB':>7}{'equal alpha':>13}{'difference':>12}"
+    )
     for run, row in outcome["results"].items():
         line = f"{run:24}{row['seconds']:9.2f}{row['over_floor']:9.1f}{row['over_ours']:8.2f}"
+        line += f"{row['peak_extra_mb']:7.0f}"
         if "equal_alphas" in row:
             line += f"{row['equal_alphas']:13.3%}{row['largest_difference']:12.1e}"
         print(line)

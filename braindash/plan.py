@@ -30,10 +30,14 @@ from braindash.specs import (
     Strategy,
 )
 from braindash.speech.files import ModelFiles, locate
+from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, WINDOW_SECONDS
 
 log = logging.getLogger(__name__)
 
-STEP_SECONDS: dict[Strategy, float] = {"exact": 0.1, "chunk": 2.0}
+STEP_SECONDS: dict[Strategy, float] = {
+    "exact": EXACT_STEP_SECONDS,
+    "chunk": CHUNK_STEP_SECONDS,
+}
 
 
 class EncodeRequest(BaseModel):
@@ -218,6 +222,7 @@ def _plan_story(
         audio=digest_file(audio),
         times=row_times,
         strategy=request.strategy,
+        context_seconds=WINDOW_SECONDS,
         step_seconds=STEP_SECONDS[request.strategy],
     )
     return StoryPlan(story, audio, source, extraction, rows, source.score_from_row)

@@ -53,7 +53,7 @@ class ExtractionSpec(Spec):
     audio: str = Field(description="digest of the audio file")
     times: RowTimes
     strategy: Strategy
-    context_seconds: float = 16.1
+    context_seconds: float
     step_seconds: float
     resampler: Literal["lanczos3"] = "lanczos3"
 

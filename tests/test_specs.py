@@ -13,7 +13,12 @@ from braindash.specs import EncodingSpec, ExtractionSpec, RowTimes, StoryInput
 
 TIMES = RowTimes(first=2.0, tr=2.0, n_rows=10)
 EXTRACTION = ExtractionSpec(
-    model="m" * 32, audio="a" * 32, times=TIMES, strategy="exact", step_seconds=0.1
+    model="m" * 32,
+    audio="a" * 32,
+    times=TIMES,
+    strategy="exact",
+    step_seconds=0.1,
+    context_seconds=16.1,
 )
 STORY = StoryInput(name="one", features="f" * 32, responses="e" * 32, first_row=1, last_row=11)
 ENCODING = EncodingSpec(
