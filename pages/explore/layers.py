@@ -18,9 +18,10 @@ from the repeats of the test story. **r / ceiling** divides target by target whe
 exceeds 0.4, and is never clipped.
 
 **Layer 0** is the input of the first transformer block; the last layer is taken after the
-encoder's final layer norm. **Time**: with exact features every window is causal; the Lanczos
-filter that brings them to the response times reaches 3 TR to both sides. **Regions** are spheres around published coordinates, not parcels,
-unless the data set brings its own labels.
+encoder's final layer norm. **Regions** are spheres around published coordinates, not parcels.
+
+**Time**: with exact features every window is causal; the Lanczos filter that brings them to the
+response times reaches 3 TR to both sides.
 """
 
 
