@@ -238,6 +238,8 @@ class _Worker:
     def _call_task(self, job: Job, progress: JobProgress) -> dict[str, Any]:
         try:
             self._in_task = True
+            if self._stopping:  # asked between the claim and here
+                raise _Terminated
             if job.task not in self._tasks:
                 hint = near_match(job.task, self._tasks)
                 raise JobError(f"there is no task {job.task!r}", hint=hint)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from braindash.errors import InputError
+from braindash.errors import Cancelled, InputError
 from braindash.jobs import JobQueue
 from braindash.worker import run_worker
 
@@ -106,6 +106,7 @@ def _die(request, root, progress):
 
 def _busy(request, root, progress):
     """Compute in Python, and never look up."""
+    progress.advance(0, 1, "busy")
     try:
         while True:
             time.sleep(0.01)
@@ -122,6 +123,20 @@ def _stubborn(request, root, progress):
     while True:
         with contextlib.suppress(BaseException):
             time.sleep(600)
+
+
+def _regret(request, root, progress):
+    """Be asked for again just while the cancelling takes effect."""
+    if (root / "regretted").exists():
+        return {"again": True}
+    try:
+        while True:
+            progress.advance(0, 1, "waiting for the cancelling")
+            time.sleep(0.05)
+    except Cancelled:
+        (root / "regretted").touch()
+        toy_queue(root).submit("regret", request["key"], request, "Regret")
+        raise
 
 
 def _deaf(request, root, progress):
@@ -166,6 +181,7 @@ TASKS = {
     "die": _die,
     "busy": _busy,
     "stubborn": _stubborn,
+    "regret": _regret,
     "deaf": _deaf,
     "orphan": _orphan,
     "talk": _talk,

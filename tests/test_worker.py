@@ -24,7 +24,7 @@ from job_tools import (
 from braindash import jobs as jobs_module
 from braindash.errors import Cancelled, StoreError
 from braindash.jobs import JobQueue
-from braindash.worker import JobProgress
+from braindash.worker import JobProgress, _Worker
 
 KEY = "0123456789abcdef"
 NEXT = "fedcba9876543210"
@@ -233,8 +233,7 @@ def test_a_worker_that_is_asked_to_end_puts_its_job_back(queue, root):
     """As when the machine shuts down: no attempt is counted, nobody is started."""
     queue.submit("busy", KEY, {}, "Busy")
     pid = wait_for_state(queue, KEY, "running").pid
-    wait_for(lambda: "attempt 1" in queue.log_tail(KEY), "the task")
-    time.sleep(0.1)
+    wait_for(lambda: queue.get(KEY).message == "busy", "the task")
     os.kill(pid, signal.SIGTERM)
     job = wait_for_state(queue, KEY, "queued")
     assert job.attempt == 0 and (root / "tidied").exists()
@@ -244,6 +243,26 @@ def test_a_worker_that_is_asked_to_end_puts_its_job_back(queue, root):
 
 def read(path):
     return path.read_text() if path.exists() else ""
+
+
+def test_a_worker_that_is_asked_to_end_before_the_task_begins_does_not_begin_it(queue, monkeypatch):
+    """In this process: SIGTERM comes between the claim and the task."""
+    began = []
+    tasks = {"parts": lambda *_: began.append(1) or {}}
+    queue.submit("parts", KEY, {}, "Title", start=False)
+    lock = queue.take_worker_lock()
+    worker = _Worker(queue, tasks, lock, GRACE_SECONDS, KILL_SECONDS)
+    claim = queue.table.claim
+
+    def claim_and_be_asked():
+        job = claim()
+        worker.on_terminate(signal.SIGTERM, None)
+        return job
+
+    monkeypatch.setattr(queue.table, "claim", claim_and_be_asked)
+    worker.serve(idle_seconds=1.0)
+    worker.hand_over()
+    assert not began and queue.get(KEY).state == "queued" and queue.get(KEY).attempt == 0
 
 
 # ---- cancelling --------------------------------------------------------------------------
@@ -314,6 +333,14 @@ def test_submitting_again_takes_back_a_cancel_that_has_not_happened_yet(queue, r
     assert submit_parts(queue, n=4, seconds=0.5).cancel_asked is None
     assert wait_for_state(queue, KEY, "done", "cancelled").state == "done"
     assert parts_done(root) == ["0", "1", "2", "3"]
+
+
+def test_submitting_again_while_the_task_is_being_cancelled_runs_it_again(queue):
+    queue.submit("regret", KEY, {"key": KEY}, "Regret")
+    wait_for(lambda: queue.get(KEY).message.startswith("waiting for the"), "the task")
+    queue.cancel(KEY)
+    job = wait_for_state(queue, KEY, "done", "cancelled")
+    assert job.state == "done" and job.result == {"again": True}
 
 
 # ---- reports, without a process -------------------------------------------------------------

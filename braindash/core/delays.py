@@ -108,15 +108,11 @@ def delayed(
 
 def check_delays(delays: Sequence[int]) -> tuple[int, ...]:
     """Return the delays as a tuple of whole numbers, or say why they cannot be used."""
-    checked = tuple(int(delay) for delay in delays)
-    wrong = (
-        not checked
-        or len(set(checked)) != len(checked)
-        or any(number < 0 or number != delay for number, delay in zip(checked, delays, strict=True))
-    )
-    if wrong:
+    given = np.asarray(delays)
+    usable = given.ndim == 1 and given.size and given.dtype.kind in "fiu"
+    if not usable or (given < 0).any() or (given % 1 != 0).any() or len(set(given)) < given.size:
         raise InputError(
-            f"delays {tuple(delays)} cannot be used",
+            f"delays {delays} cannot be used",
             hint="Give different whole numbers of TRs, 0 or more, for example (1, 2, 3, 4).",
         )
-    return checked
+    return tuple(given.astype(int).tolist())

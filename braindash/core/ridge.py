@@ -292,13 +292,14 @@ def _check_choice(name: str, given: str, allowed: Sequence[str]) -> None:
 
 
 def _check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
-    checked = np.array(alphas, dtype=np.float64)
-    if checked.ndim != 1 or not checked.size or not (np.isfinite(checked) & (checked > 0)).all():
+    given = np.asarray(alphas)
+    usable = given.ndim == 1 and given.size and given.dtype.kind in "fiu"
+    if not usable or not (np.isfinite(given) & (given > 0)).all():
         raise InputError(
-            f"the alphas {checked.tolist()} cannot be used",
+            f"the alphas {given.tolist()} cannot be used",
             hint="Give a row of positive finite numbers, for example numpy.logspace(0, 8, 17).",
         )
-    return checked
+    return given.astype(np.float64)
 
 
 def _check_threads(threads: int | None) -> int | None:
@@ -312,8 +313,8 @@ def _check_threads(threads: int | None) -> int | None:
 def _find_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = device.partition(":")
-    if kind not in _BLOCK_COLUMNS or (number and not number.isdecimal()):
+    kind, colon, number = device.partition(":")
+    if kind not in _BLOCK_COLUMNS or (colon and (kind == "cpu" or not number.isdecimal())):
         raise InputError(
             f"unknown device {device!r}", hint=near_match(device, ("auto", *_BLOCK_COLUMNS))
         )
@@ -341,7 +342,10 @@ def _limited_threads(threads: int | None) -> Iterator[None]:
 def _clear_memory_error(device: torch.device) -> Iterator[None]:
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        # On a CPU torch has no class of its own for it: only the message tells.
+        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+            raise
         raise ResourceError(
             f"ridge regression does not fit into the memory of device {str(device)!r}",
             hint="Fit fewer targets at a time, or use device='cpu'.",

@@ -25,10 +25,10 @@ def pearson_r(prediction: ArrayLike, response: ArrayLike) -> NDArray[np.float64]
         Pearson r over rows; NaN where either column is constant or holds a NaN.
     """
     predicted, measured = np.asarray(prediction), np.asarray(response)
-    if predicted.shape != measured.shape or predicted.ndim != 2:
+    if predicted.shape != measured.shape or predicted.ndim != 2 or not len(predicted):
         raise InputError(
             f"the prediction has shape {predicted.shape} and the response {measured.shape}",
-            hint="Both must have the shape (n_rows, n_targets).",
+            hint="Both must have the shape (n_rows, n_targets), at least one row.",
         )
     r = np.empty(predicted.shape[1])
     for columns in _column_slices(predicted.shape[1]):
@@ -55,7 +55,7 @@ def repeats_ceiling(repeats: ArrayLike) -> NDArray[np.float64]:
         every repeat or holds a NaN.
     """
     values = np.asarray(repeats)
-    if values.ndim != 3 or values.shape[0] < 2:
+    if values.ndim != 3 or values.shape[0] < 2 or not values.shape[1]:
         raise InputError(
             f"the repeats have shape {values.shape}",
             hint="Give (n_repeats, n_rows, n_targets) with at least two repeats of the story.",
@@ -66,7 +66,7 @@ def repeats_ceiling(repeats: ArrayLike) -> NDArray[np.float64]:
         part = values[:, :, columns].astype(np.float64)
         total = part.var(axis=1).mean(axis=0)
         signal = (n_repeats * part.mean(axis=0).var(axis=0) - total) / (n_repeats - 1)
-        usable = ~constant_columns(part.reshape(-1, part.shape[2])) & np.isfinite(total)
+        usable = ~constant_columns(values[:, :, columns], axis=1).all(axis=0) & np.isfinite(total)
         positive = usable & (signal > 0)
         noise_ratio = np.divide(total, signal, out=np.ones_like(total), where=positive) - 1
         reached = 1 / np.sqrt(1 + noise_ratio / n_repeats)

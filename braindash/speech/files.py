@@ -18,6 +18,7 @@ SAMPLE_RATE_HZ = 16000
 
 _CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 _ADAPTER = "adapter_config.json"
+_OTHER_WEIGHTS = "transformers_weights"
 # Best first: safetensors hold nothing but arrays; transformers reads the others with weights_only.
 _WEIGHTS = (
     "model.safetensors",
@@ -73,7 +74,10 @@ class ModelFiles:
         The files that hold the weights.
     fingerprint : str
         Digest of what the model computes: configuration, normalisation and weights. Folder,
-        name and revision play no part.
+        name and revision play no part. Weights count by the bytes of their files, so the same
+        numbers stored otherwise (in other parts, another precision or under older names of the
+        positional convolution) have another fingerprint: equal fingerprints mean equal features,
+        while different ones need not mean different features.
     """
 
     source: str
@@ -179,7 +183,7 @@ def _snapshot(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path} cannot be read: {error}", hint="Copy or download the model again."
@@ -187,6 +191,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object", hint="Copy or download the model again.")
     return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -198,7 +206,14 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     if not (folder / "config.json").exists():
         raise ModelError(f"{folder} has no config.json", hint=_FOLDER_HINT)
-    return _read_json(folder / "config.json")
+    config = _read_json(folder / "config.json")
+    # transformers would load that file, while the fingerprint is that of the usual one.
+    if config.get(_OTHER_WEIGHTS) is not None:
+        raise ModelError(
+            f"{folder / 'config.json'} sets {_OTHER_WEIGHTS} to {config[_OTHER_WEIGHTS]!r}",
+            hint=f"Name the weights model.safetensors and take {_OTHER_WEIGHTS} out.",
+        )
+    return config
 
 
 def _family(folder: Path, config: Mapping[str, Any]) -> str:
@@ -242,19 +257,26 @@ def _weights(folder: Path) -> tuple[Path, ...]:
             f"{folder} has a configuration but no weights (looked for {', '.join(_WEIGHTS)})",
             hint=f"{_FOLDER_HINT} braindash never starts from random weights.",
         )
-    files = (first,)
-    if first.name.endswith(".index.json"):
-        named = _read_json(first).get("weight_map", {})
-        files = tuple(folder / name for name in sorted(set(named.values())))
+    files = _parts(first) if first.name.endswith(".index.json") else (first,)
     for path in files:
         _check_weights(path)
-    if not files:
-        raise ModelError(f"{first} names no weights", hint="Copy or download the model again.")
     return files
 
 
+def _parts(index: Path) -> tuple[Path, ...]:
+    """Files that the index of a model in several parts names; all lie next to it."""
+    named = _read_json(index).get("weight_map")
+    names = list(named.values()) if isinstance(named, dict) else []
+    if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
+        raise ModelError(
+            f"{index} names no weights, or some outside its folder",
+            hint="Copy or download the model again.",
+        )
+    return tuple(index.parent / name for name in sorted(set(names)))
+
+
 def _check_weights(path: Path) -> None:
-    if not path.exists():
+    if not path.is_file():
         raise ModelError(
             f"the weights are incomplete: {path} is missing",
             hint="Copy or download the model again, with all its parts.",

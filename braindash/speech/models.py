@@ -194,7 +194,10 @@ def _check_report(files: ModelFiles, family: Family, report: dict[str, Any]) -> 
             )
     unexpected = sorted(report["unexpected_keys"])
     if unexpected:
-        logger.info(
+        # A head is left out on purpose; a block of the encoder hardly ever.
+        usual = not any("encoder.layers." in key for key in unexpected)
+        logger.log(
+            logging.INFO if usual else logging.WARNING,
             "%s: %d weights have no place in the encoder and are left out: %s",
             files.name,
             len(unexpected),

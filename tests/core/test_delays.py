@@ -43,7 +43,7 @@ def test_integers_become_float64():
     assert delayed(np.ones((3, 1), int), (1,)).tolist() == [[0.0], [1.0], [1.0]]
 
 
-@pytest.mark.parametrize("delays", [(), (1, 1), (-1,), (1.5,)])
+@pytest.mark.parametrize("delays", [(), (1, 1), (-1,), (1.5,), (np.nan,), ("one",), 3])
 def test_impossible_delays_are_refused(delays):
     with pytest.raises(InputError, match="delays"):
         delayed(np.ones((5, 1)), delays)

@@ -357,9 +357,13 @@ def test_auto_takes_the_cheaper_form():
     assert RidgePlan(X[:, :10], groups).method == "primal"
 
 
-def test_layers_share_the_responses_and_come_one_by_one():
+def test_layers_share_the_responses_and_come_one_by_one(monkeypatch):
     X, groups, Y, X_test, Y_test = make_data(6)
-    taken = []
+    taken, prepared = [], []
+    prepare = RidgePlan._prepare
+    monkeypatch.setattr(
+        RidgePlan, "_prepare", lambda plan, Y: prepared.append(plan) or prepare(plan, Y)
+    )
 
     def layers():
         for layer in range(3):
@@ -369,6 +373,7 @@ def test_layers_share_the_responses_and_come_one_by_one():
     results = fit_layers(layers(), Y, groups, None, Y_test, alphas=[1.0, 100.0], metric="r")
     for layer, result in enumerate(results):
         assert taken == list(range(layer + 1))
+        assert len(prepared) == layer + 1  # once for all layers, and by each plan below
         plan = RidgePlan(X[:, : layer + 3], groups, alphas=[1.0, 100.0], metric="r")
         alone = plan.fit(Y, X_test[:, : layer + 3], None, Y_test)
         np.testing.assert_array_equal(result.alpha, alone.alpha)
@@ -415,12 +420,28 @@ def test_threads_are_put_back_also_after_an_error(monkeypatch):
     assert torch.get_num_threads() == before
 
     def fail(*arguments):
-        raise torch.OutOfMemoryError("full")
+        raise RuntimeError("something else")
 
     monkeypatch.setattr("braindash.core.ridge_cv._block_scores", fail)
-    with pytest.raises(ResourceError, match="memory of device 'cpu'"):
+    with pytest.raises(RuntimeError, match="something else"):
         RidgePlan(X, groups, threads=before + 1).fit(Y)
     assert torch.get_num_threads() == before
+
+
+def test_memory_that_runs_out_is_said(monkeypatch):
+    X, groups, Y, _, _ = make_data(3)
+
+    def fill_gpu(*arguments):
+        raise torch.OutOfMemoryError("full")
+
+    def fill_cpu(*arguments):
+        return torch.empty(1 << 57)  # more than any address space
+
+    for fill in (fill_gpu, fill_cpu):
+        monkeypatch.setattr("braindash.core.ridge_cv._block_scores", fill)
+        with pytest.raises(ResourceError, match="memory of device 'cpu'") as caught:
+            RidgePlan(X, groups).fit(Y)
+        assert "fewer targets" in caught.value.hint
 
 
 @pytest.mark.gpu
@@ -444,6 +465,9 @@ def test_cuda_equals_cpu(method, metric):
         ({"folds": "stories"}, "unknown folds 'stories'", "Did you mean 'story'"),
         ({"device": "coda"}, "unknown device 'coda'", "Did you mean 'cuda'"),
         ({"device": "cuda:x"}, "unknown device", "Allowed"),
+        ({"device": "cpu:"}, "unknown device", "Did you mean 'cpu'"),
+        ({"alphas": ["big"]}, "alphas", "positive"),
+        ({"alphas": 10.0}, "alphas", "positive"),
         ({"alphas": [1.0, -1.0]}, "alphas", "positive"),
         ({"alphas": [0.0]}, "alphas", "positive"),
         ({"alphas": []}, "alphas", "positive"),

@@ -45,9 +45,9 @@ def test_pearson_r_ignores_scale_and_offset(scale, offset):
 
 
 def test_pearson_r_refuses_other_shapes(rng):
-    for a, b in ((rng.random((4, 2)), rng.random((4, 3))), (rng.random(4), rng.random(4))):
+    for first, second in (((4, 2), (4, 3)), ((4,), (4,)), ((0, 2), (0, 2))):
         with pytest.raises(InputError, match="shape"):
-            pearson_r(a, b)
+            pearson_r(rng.random(first), rng.random(second))
 
 
 @pytest.mark.parametrize("n_repeats", [2, 5, 10])
@@ -63,20 +63,21 @@ def test_ceiling_reaches_its_analytic_value(rng, n_repeats, noise_ratio):
 
 
 def test_ceiling_edges(rng):
-    repeats = rng.standard_normal((4, 50, 5))
+    repeats = rng.standard_normal((4, 50, 6))
     repeats[:, :, 0] = repeats[0, :, 0]  # no noise at all
     repeats[:, :, 1] = repeats[0, :, 1] * np.array([1, -1, 1, -1])[:, None]  # no signal
     repeats[:, :, 2] = 3.0
     repeats[1, 4, 3] = np.nan
+    repeats[:, :, 5] = 0.7 * np.arange(4)[:, None]  # dead, at another level in every repeat
     ceiling = repeats_ceiling(repeats)
     assert ceiling[0] == pytest.approx(1.0)
     assert ceiling[1] == 0.0
-    assert np.isnan(ceiling[2:4]).all()
+    assert np.isnan(ceiling[[2, 3, 5]]).all()
     assert 0 <= ceiling[4] < 1
 
 
 def test_ceiling_needs_two_repeats(rng):
-    for shape in ((1, 5, 2), (5, 2)):
+    for shape in ((1, 5, 2), (5, 2), (2, 0, 2)):
         with pytest.raises(InputError, match="at least two repeats|n_repeats"):
             repeats_ceiling(rng.random(shape))
 

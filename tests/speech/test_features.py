@@ -5,6 +5,7 @@ import tracemalloc
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from tiny_models import KINDS, N_BLOCKS, WIDTH
@@ -216,6 +217,30 @@ def test_chunk_frames_saw_one_step_of_the_future_at_most(model_of, sound, short_
     assert (np.abs(before[leaked] - after[leaked]).max(axis=(1, 2)) > 1e-6).all()
 
 
+@pytest.mark.parametrize(("strategy", "future"), [("exact", 0.0), ("chunk", 0.5)])
+def test_rows_reach_no_further_than_the_kernel_and_one_step(
+    strategy, future, model_of, sound, short_windows
+):
+    model, audio, tr, changed_at = model_of("hubert-stable"), sound[: 4 * RATE], 0.3, 2.7
+    other = audio.copy()
+    other[round(changed_at * RATE) :] *= -3.0
+    times = np.arange(0.3, 3.9, tr)
+    runs = [extract(model, wave, times, strategy=strategy, tr=tr) for wave in (audio, other)]
+    moved = np.abs(runs[1] - runs[0]).max(axis=(0, 2))
+    reach = changed_at - 3 * tr - future
+    assert (moved[times <= reach] == 0).all() and (times <= reach).sum() >= 3
+    assert (moved[times > changed_at] > 1e-3).all()
+
+
+def test_strategies_give_different_features(model_of, sound):
+    times = np.arange(0.4, 4.0, 0.4)
+    exact, chunk = (
+        extract(model_of("wav2vec2-group"), sound[: 4 * RATE], times, strategy=strategy)
+        for strategy in ("exact", "chunk")
+    )
+    assert largest_in_sd(chunk, exact) > 0.1
+
+
 # --- streaming ---------------------------------------------------------------------------------
 
 
@@ -272,6 +297,20 @@ def test_memory_does_not_grow_with_the_recording(model_of, monkeypatch):
     assert extra[1] < extra[0] + 8e6
 
 
+def test_the_model_itself_leaves_nothing_behind(model_of, sound, short_windows):
+    process, model = psutil.Process(), model_of("wav2vec2-stable")
+
+    def growth(seconds):
+        audio = np.resize(sound, seconds * RATE)
+        before = process.memory_info().rss
+        extract(model, audio, np.arange(1.0, seconds, 1.0), strategy="chunk")
+        return process.memory_info().rss - before
+
+    growth(10)
+    # One graph of a window kept for each of 200 windows would take more than 200 MB.
+    assert growth(100) < 40e6
+
+
 def out_of_memory_above(limit, seen):
     def run(module, waves, frames, layers):
         seen.append(len(waves))
@@ -321,6 +360,12 @@ def test_estimate_scales_one_window_to_the_whole_recording(model_of, monkeypatch
         wanted = 0.25 * sum(window.seconds for window in plan)
         assert estimate_seconds(model, 60.0, strategy) == pytest.approx(wanted)
         assert lengths[-1] == 16.1
+
+
+def test_estimate_of_a_real_model_is_a_time(model_of):
+    model = model_of("hubert-group")
+    chunk, exact = (estimate_seconds(model, 20.0, name) for name in ("chunk", "exact"))
+    assert 0 < chunk < exact < 600
 
 
 # --- bad input ---------------------------------------------------------------------------------
