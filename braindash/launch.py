@@ -36,6 +36,9 @@ def submit_demo(store: Store) -> Job:
 def submit_encoding(request: EncodeRequest, store: Store) -> Job:
     """Queue an encoding run; its key is the key of the result, so equal requests are one job.
 
+    The job carries absolute paths, because its worker may have another working directory, and the
+    specification, because the files may have changed when it runs.
+
     Raises
     ------
     InputError, ModelError
@@ -44,11 +47,14 @@ def submit_encoding(request: EncodeRequest, store: Store) -> Job:
     absolute = request.model_copy(update={"data": request.data.expanduser().resolve()})
     plan = plan_encoding(absolute)
     key = plan.spec.key()
+    if plan.model.revision is None:
+        folder = Path(request.model).expanduser().resolve()
+        absolute = absolute.model_copy(update={"model": str(folder)})
     title = f"Encoding: {plan.model.name}, {plan.dataset.name}, {request.subject}"
     return JobQueue(store.root).submit(
         "encode",
         key,
-        absolute.model_dump(mode="json"),
+        {**absolute.model_dump(mode="json"), "promised": plan.spec.canonical()},
         title,
         again=not store.has("encoding", key),
     )

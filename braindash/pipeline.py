@@ -19,7 +19,13 @@ from braindash.io.audio import load_audio
 from braindash.io.demo import DEMO_MODELS, prepare_demo
 from braindash.io.responses import load_repeats, load_responses
 from braindash.io.store import Entry, Store
-from braindash.plan import EncodeRequest, EncodingPlan, StoryPlan, plan_encoding
+from braindash.plan import (
+    EncodeRequest,
+    EncodingPlan,
+    StoryPlan,
+    plan_encoding,
+    require_unchanged,
+)
 from braindash.progress import NoProgress, Progress, Span
 from braindash.results import EncodingResult
 
@@ -27,6 +33,7 @@ log = logging.getLogger(__name__)
 
 # Share of an encoding job's time that goes into features when none are cached.
 _EXTRACTION_SHARE = 0.8
+_PLANNING = "reading the manifest and the model's files"
 
 
 def run_encoding(
@@ -50,9 +57,12 @@ def run_encoding(
         The stored result.
     """
     report = progress or NoProgress()
-    report.advance(0, 1, "reading the manifest and the model's files")
-    plan = plan_encoding(request)
-    key = plan.spec.key()
+    report.advance(0, 1, _PLANNING)
+    return _run_plan(plan_encoding(request), store, report)
+
+
+def _run_plan(plan: EncodingPlan, store: Store, report: Progress) -> EncodingResult:
+    subject, key = plan.request.subject, plan.spec.key()
     cached = store.get_or_none("encoding", key)
     if cached is not None:
         report.advance(1, 1, "already computed")
@@ -60,8 +70,8 @@ def run_encoding(
     started = time.monotonic()
     missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
     share = _EXTRACTION_SHARE if missing else 0.02
-    features = run_extraction(plan, store, Span(report, 0.0, share, f"{request.subject}: "))
-    dataset = _encode(plan, features, store, Span(report, share, 1.0, f"{request.subject}: "))
+    features = run_extraction(plan, store, Span(report, 0.0, share, f"{subject}: "))
+    dataset = _encode(plan, features, store, Span(report, share, 1.0, f"{subject}: "))
     provenance = _provenance(plan, features, time.monotonic() - started)
     entry = store.put(
         "encoding", key, spec=plan.spec.canonical(), provenance=provenance, dataset=dataset
@@ -301,7 +311,11 @@ def _demo_share(index: int, count: int) -> float:
 
 
 def _encode_task(request: dict[str, Any], root: Path, progress: Progress) -> dict[str, Any]:
-    result = run_encoding(EncodeRequest.model_validate(request), Store(root), progress)
+    progress.advance(0, 1, _PLANNING)
+    asked = {name: value for name, value in request.items() if name != "promised"}
+    plan = plan_encoding(EncodeRequest.model_validate(asked))
+    require_unchanged(plan, request["promised"])
+    result = _run_plan(plan, Store(root), progress)
     return {"kind": "encoding", "keys": [result.key]}
 
 

@@ -4,6 +4,7 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 """
 
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -203,6 +204,54 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         ceiling="repeats" if repeats else "none",
     )
     return EncodingPlan(request, dataset, check, model, train, test, spec)
+
+
+def require_unchanged(plan: EncodingPlan, promised: Mapping[str, Any]) -> None:
+    """Refuse a plan that is no longer the one a job was queued for.
+
+    A manifest without a list of training stories takes what it finds: a recording that went away
+    would otherwise give another result than the one the job is named after.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        The request as it is understood now.
+    promised : mapping
+        Canonical form of the specification when the job was queued.
+
+    Raises
+    ------
+    InputError
+        Names what changed.
+    """
+    changes = list(_changes(promised, plan.spec.canonical()))
+    if changes:
+        raise InputError(
+            "the data or the model changed after the job was queued: " + "; ".join(changes),
+            hint="Put the files back and go on, or submit the request again: what it means now"
+            " is a job and a result of its own.",
+        )
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    for field in sorted(before.keys() | after.keys()):
+        old, new = before.get(field), after.get(field)
+        if old == new:
+            continue
+        if field not in ("train", "test"):
+            yield f"{field} was {old!r}, is {new!r}"
+            continue
+        was, now = ({story["name"]: story for story in side or ()} for side in (old, new))
+        for story in sorted(was.keys() | now.keys()):
+            if story not in now:
+                yield f"{field} story {story!r} is gone"
+            elif story not in was:
+                yield f"{field} story {story!r} is new"
+            elif was[story] != now[story]:
+                parts = [part for part in was[story] if was[story][part] != now[story].get(part)]
+                yield f"{field} story {story!r} differs in {', '.join(parts)}"
+        if was == now:
+            yield f"the {field} stories are in another order"
 
 
 def _plan_story(

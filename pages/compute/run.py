@@ -21,7 +21,7 @@ HUB_MODELS = [
 ]
 STRATEGIES = {
     "exact": "exact: causal windows, the reference (slow)",
-    "chunk": "chunk: about 20 times faster, sees up to 2 s of future audio",
+    "chunk": "chunk: about 20 times faster; other features, which see up to 2 s of future audio",
 }
 OWN_DATA = "My manifest"
 DEMO_DATA = "Embedded demo (simulated)"
