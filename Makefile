@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-TYPED  := braindash/core braindash/io braindash/specs.py braindash/plan.py braindash/jobs.py braindash/worker.py braindash/errors.py braindash/progress.py braindash/digest.py
+TYPED  := $(addprefix braindash/,core io specs.py plan.py jobs.py jobtable.py worker.py errors.py progress.py digest.py environment.py)
 
 .PHONY: demo app test lint clean
 

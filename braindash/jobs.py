@@ -316,7 +316,9 @@ def _kept_from_forks(lock: WorkerLock) -> WorkerLock:
 
 def _request_json(request: Mapping[str, Any]) -> str:
     try:
-        return canonical_json(dict(request))
+        text = canonical_json(dict(request))
+        text.encode()  # a file name that is no UTF-8 cannot be kept in the database
+        return text
     except (TypeError, ValueError) as error:
         raise JobError(
             f"the request of a job must be plain JSON: {error}",

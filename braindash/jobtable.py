@@ -185,6 +185,7 @@ class JobTable:
         now = time.time()
         with self._write() as rows:
             old = _find(rows, key)
+            title = _storable(title)
             if old is None:
                 rows.execute(
                     "INSERT INTO jobs (key, task, request, title, created, state)"
@@ -264,7 +265,7 @@ class JobTable:
             mine = rows.execute(
                 "UPDATE jobs SET heartbeat = ?, progress = ?, message = ?, pace_time = ?,"
                 f" pace_progress = ? WHERE {_MINE}",
-                (time.time(), progress, message, *pace, job.key, job.pid, job.attempt),
+                (time.time(), progress, _storable(message), *pace, job.key, job.pid, job.attempt),
             ).rowcount
             return bool(mine) and _get(rows, job.key).cancel_asked is None
 
@@ -279,38 +280,40 @@ class JobTable:
     ) -> bool:
         """Write how the claimed job ended; False when it was no longer this worker's."""
         text = None if result is None else canonical_json(dict(result))
-        now = time.time()
+        told, advice = _storable(error or "") or None, _storable(hint or "") or None
         with self._write() as rows:
             changed = rows.execute(
                 "UPDATE jobs SET state = ?1, error = ?2, hint = ?3, result = ?4, finished = ?5,"
                 " heartbeat = ?5, progress = CASE ?1 WHEN 'done' THEN 1 ELSE progress END"
                 " WHERE key = ?6 AND state = 'running' AND pid = ?7 AND attempt = ?8",
-                (state, error, hint, text, now, job.key, job.pid, job.attempt),
+                (state, told, advice, text, time.time(), job.key, job.pid, job.attempt),
             ).rowcount
         return bool(changed)
 
     def put_back(self, job: Job) -> None:
-        """Queue the claimed job again, as if this attempt had not been."""
+        """Queue the claimed job again, as if this attempt had not been, or cancel it if asked."""
         with self._write() as rows:
             rows.execute(
-                "UPDATE jobs SET state = 'queued', message = 'waiting for a worker', pid = NULL,"
-                f" attempt = attempt - 1 WHERE {_MINE}",
-                (job.key, job.pid, job.attempt),
+                "UPDATE jobs SET message = 'waiting for a worker', pid = NULL,"
+                " attempt = attempt - 1, finished = CASE WHEN cancel_asked THEN ? END,"
+                " state = CASE WHEN cancel_asked THEN 'cancelled' ELSE 'queued' END"
+                f" WHERE {_MINE}",
+                (time.time(), job.key, job.pid, job.attempt),
             )
 
     def _read(self, query: str, values: tuple[Any, ...]) -> tuple[Job, ...]:
         """Read jobs; none when there is no database yet, which reading does not make."""
-        if not self.path.exists():
-            return ()
+        log = self.path.with_name(self.path.name + "-wal")
         with _storage_errors(self.path):
+            if not self.path.exists():
+                return ()
             try:
                 return self._select(self._connect(), query, values)
             except sqlite3.OperationalError as error:
-                log = self.path.with_name(self.path.name + "-wal")
                 if "locked" in str(error) or (log.exists() and log.stat().st_size):
                     raise
-                # SQLite wants to write even to read. On a disk that refuses that, the file alone
-                # is the whole truth when nothing is left in its log.
+                # SQLite writes even to read. On a disk that refuses, the file is the whole truth
+                # when nothing is left in its log.
                 unchanging = f"{self.path.as_uri()}?mode=ro&immutable=1"
                 return self._select(self._connect(unchanging), query, values)
 
@@ -354,6 +357,10 @@ def _job(row: sqlite3.Row) -> Job:
     values["request"] = json.loads(row["request"])
     values["result"] = None if row["result"] is None else json.loads(row["result"])
     return Job(**values)
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()  # a file name need not be UTF-8
 
 
 def _find(rows: sqlite3.Connection, key: str) -> Job | None:

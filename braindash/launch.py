@@ -25,12 +25,7 @@ def demo_job_key() -> str:
 
 def submit_demo(store: Store) -> Job:
     """Queue the embedded demo, once; a finished one again when a result of it is gone."""
-    queue = JobQueue(store.root)
-    key = demo_job_key()
-    finished = [job for job in queue.list(states=["done"]) if job.key == key]
-    results = [result for job in finished for result in (job.result or {}).get("keys", [])]
-    gone = not all(store.has("encoding", result) for result in results)
-    return queue.submit("demo", key, {}, "Embedded demo (simulated data)", again=gone)
+    return JobQueue(store.root).submit("demo", demo_job_key(), {}, "Embedded demo (simulated data)")
 
 
 def submit_encoding(request: EncodeRequest, store: Store) -> Job:
@@ -46,17 +41,15 @@ def submit_encoding(request: EncodeRequest, store: Store) -> Job:
     """
     absolute = request.model_copy(update={"data": request.data.expanduser().resolve()})
     plan = plan_encoding(absolute)
-    key = plan.spec.key()
     if plan.model.revision is None:
         folder = Path(request.model).expanduser().resolve()
         absolute = absolute.model_copy(update={"model": str(folder)})
     title = f"Encoding: {plan.model.name}, {plan.dataset.name}, {request.subject}"
     return JobQueue(store.root).submit(
         "encode",
-        key,
+        plan.spec.key(),
         {**absolute.model_dump(mode="json"), "promised": plan.spec.canonical()},
         title,
-        again=not store.has("encoding", key),
     )
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from braindash.io.store import Store
 from braindash.jobs import JobQueue
 from braindash.launch import submit_demo, submit_encoding
 from braindash.plan import build_request
+from braindash.progress import NoProgress
 from braindash.results import EncodingResult
 
 PATIENCE_SECONDS = 180
@@ -111,6 +113,45 @@ def test_a_failing_job_says_what_to_do(lab, request_a, store):
     (lab.folder / "audio" / "fox.wav").unlink()
     ended = wait_until(lambda: not (j := queue.get(job.key)).active and j, "the failure")
     assert ended.state == "failed" and "fox" in ended.error and ended.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda lab: (lab.folder / "audio" / "fox.wav").unlink(), "train story 'fox' is gone"),
+        (
+            lambda lab: (lab.folder / "audio" / "crow.flac").write_bytes(
+                (lab.folder / "audio" / "well.wav").read_bytes()
+            ),
+            "train story 'crow' differs in features",
+        ),
+        (lambda lab: lab.edit('test = ["well"]', 'test = ["fox"]'), "test story 'well' is gone"),
+        (
+            lambda lab: lab.edit('zscored = "none"', 'zscored = "run"'),
+            "standardise_responses was True, is False",
+        ),
+    ],
+)
+def test_a_job_never_makes_another_result_than_the_one_it_was_queued_for(
+    lab, request_a, store, monkeypatch, change, told
+):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    job = submit_encoding(request_a, store)
+    change(lab)
+    with pytest.raises(InputError, match="changed after the job was queued") as caught:
+        pipeline.TASKS["encode"](job.request, store.root, NoProgress())
+    assert told in caught.value.message and "submit the request again" in caught.value.hint
+    assert not list(store.entries("features")) and not list(store.entries("encoding"))
+
+
+def test_a_job_finds_its_files_from_any_working_directory(lab, request_a, store, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    monkeypatch.chdir(lab.folder)
+    model = os.path.relpath(lab.model)
+    relative = request_a.model_copy(update={"data": Path("manifest.toml"), "model": model})
+    job = submit_encoding(relative, store)
+    assert job.request["data"] == str(lab.manifest) and job.request["model"] == str(lab.model)
+    assert submit_encoding(request_a, store).key == job.key
 
 
 def test_the_demo_is_submitted_once(store, monkeypatch):

@@ -75,6 +75,15 @@ def test_an_idle_worker_ends_and_lets_go_of_its_lock(queue, root):
     assert len(worker_pids(root)) == 2
 
 
+def test_a_second_worker_of_a_store_leaves_at_once(queue, root):
+    submit_parts(queue, n=40)
+    wait_for_parts(root, 1)
+    second = subprocess.run(queue._worker_command, capture_output=True, text=True, timeout=60)
+    assert second.returncode == 0 and "another worker is at work" in second.stderr
+    job = queue.get(KEY)
+    assert job.state == "running" and job.attempt == 1 and job.pid == worker_pids(root)[0]
+
+
 def test_reports_are_throttled_logged_and_end_in_the_jobs_own_log(queue):
     queue.submit("talk", KEY, {}, "A talk")
     wait_for_state(queue, KEY, "done")
@@ -288,7 +297,7 @@ def test_cancel_stops_between_two_parts_and_a_retry_goes_on(queue, root):
 def test_a_stuck_task_is_ended_after_the_grace_and_the_next_job_runs(queue, root):
     queue.submit("busy", KEY, {}, "Busy")
     submit_parts(queue, NEXT, n=1)
-    stuck = wait_for_state(queue, KEY, "running")
+    stuck = wait_for(lambda: (j := queue.get(KEY)).message == "busy" and j, "the task")
     asked = queue.cancel(KEY).cancel_asked
     job = wait_for_state(queue, KEY, "cancelled")
     assert GRACE_SECONDS <= job.finished - asked < GRACE_SECONDS + 2

@@ -153,6 +153,8 @@ def test_a_link_of_the_overview_opens_what_it_names(demo, serve, page):
     page.get_by_role("link", name="Overview").click()
     page.get_by_role("heading", name="braindash").wait_for()
     page.get_by_role("link", name="Layer curves").click()  # the newest result: S3
+    page.get_by_role("heading", name="Layers", exact=True).wait_for()
+    page.get_by_text("test: demo_test_01").first.wait_for()
     page.get_by_text("subject S3").first.wait_for()
     assert "subject=S3" in page.url
 

@@ -214,7 +214,8 @@ def test_leaving_the_page_stops_the_player(viewer):
 
 
 def test_dark_theme_keeps_words_readable(page, streamlit_server):
-    page.goto(streamlit_server(APP, STREAMLIT_THEME_BASE="dark"))
+    page.emulate_media(color_scheme="dark")
+    page.goto(streamlit_server(APP))
     page.wait_for_selector(".braindash-viewer[data-ready]")
     settle(page)
     colours = page.locator(".braindash-viewer").evaluate(
