@@ -19,7 +19,7 @@ from braindash.plan import build_request
 from braindash.progress import NoProgress
 from braindash.results import EncodingResult
 
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 300
 
 
 @pytest.fixture
