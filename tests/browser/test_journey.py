@@ -198,7 +198,7 @@ def test_make_the_screenshot_of_the_readme(demo, serve, page):
     server = serve(demo[0])
     open_cortex(page, server, f"?layer={LAYERS - 1}")
     page.locator("button.region").nth(3).click()
-    click_surface(page, 0.26, 0.25)
+    click_surface(page, 0.28, 0.30)
     page.wait_for_selector(".js-plotly-plot .gtitle")
     page.set_viewport_size({"width": 1440, "height": 1330})
     time.sleep(1.5)
