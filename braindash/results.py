@@ -11,8 +11,8 @@ import xarray as xr
 
 from braindash.core.regions import region_means
 from braindash.core.scores import CEILING_THRESHOLD, normalised_score
-from braindash.io.atlases import region_masks
-from braindash.io.store import Entry, Store
+from braindash.io.atlases import SPHERE_LABEL, region_masks
+from braindash.io.store import Entry
 
 WHOLE = "all targets"
 
@@ -151,21 +151,16 @@ class EncodingResult:
         alphas = self.spec["alphas"]
         ceiling = self.provenance["ceiling"]
         stamp = "SIMULATED DATA · " if self.simulated else ""
+        regions = f"regions: {SPHERE_LABEL} · " if len(self.masks) > 1 else ""
         return (
             f"{stamp}{self.data} · {self.model} · subject {self.subject} · train: {train} "
             f"({rows} rows) · test: {test} from row {self.spec['score_from_row'][0]} · "
             f"features: {self.provenance['strategy']} · delays {_listed(self.spec['delays'])} TR · "
             f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, leave-stories-out "
-            f"{self.spec['metric']} · ceiling: {ceiling} · n = 1 subject · "
+            f"{self.spec['metric']} · ceiling: {ceiling} · {regions}n = 1 subject · "
             f"braindash {self.provenance['versions']['braindash']} · key {self.key[:8]}"
         )
 
 
 def _listed(values: list[Any]) -> str:
     return ", ".join(str(value) for value in values)
-
-
-def encoding_results(store: Store) -> list[EncodingResult]:
-    """Load every encoding result of a store, newest first; damaged ones are left out."""
-    found = (store.get_or_none("encoding", entry.key) for entry in store.entries("encoding"))
-    return [EncodingResult.load(entry) for entry in found if entry is not None]

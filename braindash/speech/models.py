@@ -148,7 +148,7 @@ def _load(files: ModelFiles) -> "nn.Module":
                 ignore_mismatched_sizes=True,
             )
     except Exception as error:
-        # Damaged weights raise errors of safetensors, zipfile, pickle and torch, among others.
+        # Damaged weights raise errors of many kinds: safetensors', zipfile's, torch's and others.
         raise ModelError(
             f"the model in {files.folder} cannot be loaded: {type(error).__name__}: {error}",
             hint="Copy or download the model again; the file is probably damaged or cut short.",

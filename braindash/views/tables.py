@@ -29,18 +29,3 @@ def region_by_layer(table: pd.DataFrame, regions: list[str], score: str) -> pd.D
         wide["best layer"] = best
     wide.index = pd.Index([region_title(region) for region in regions], name="region")
     return wide
-
-
-def regions_at_layer(table: pd.DataFrame, layer: int) -> pd.DataFrame:
-    """Give every region's scores, ceiling and coverage at one layer."""
-    rows = table[table["layer"] == layer]
-    return pd.DataFrame(
-        {
-            "region": [region_title(region) for region in rows["region"]],
-            "r": rows["r"].to_numpy(),
-            "r / ceiling": rows["r_over_ceiling"].to_numpy(),
-            "ceiling": rows["ceiling"].to_numpy(),
-            "targets": rows["n_valid"].to_numpy(),
-            "coverage": rows["coverage"].to_numpy(),
-        }
-    )

@@ -62,6 +62,7 @@ def test_layers_shows_the_regions_means_with_their_provenance(filled_root):
     table = app.dataframe[0].value
     assert "Late language" in table.index and "best layer" in table.columns
     shown = texts(app)
+    assert "sphere around published coordinate" in shown
     assert "test: story" in shown and "delays 1, 2, 3, 4 TR" in shown
     assert "25 of 20484 targets have no score" in shown
 

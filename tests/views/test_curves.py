@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from braindash.views.curves import layer_curves, region_title, target_curve
-from braindash.views.tables import region_by_layer, regions_at_layer
+from braindash.views.tables import region_by_layer
 
 
 @pytest.fixture
@@ -71,12 +71,6 @@ def test_the_wide_table_names_the_best_layer(table):
 def test_a_table_without_any_score_has_no_best_layer(table):
     wide = region_by_layer(table.assign(r=np.nan), ["late_language"], "r")
     assert "best layer" not in wide
-
-
-def test_one_layer_lists_every_region(table):
-    rows = regions_at_layer(table, 2)
-    assert list(rows["r"]) == pytest.approx([0.4, 0.4])
-    assert list(rows["coverage"]) == [0.9, 0.9]
 
 
 def test_region_titles_read_well():
