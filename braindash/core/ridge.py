@@ -22,7 +22,6 @@ from braindash.core.ridge_data import (
     check_responses,
     make_design,
     make_folds,
-    prepare_responses,
 )
 from braindash.core.ridge_dual import DualSolver
 from braindash.core.ridge_primal import PrimalSolver
@@ -35,10 +34,11 @@ logger = logging.getLogger(__name__)
 
 METRICS = ("r2", "r")
 METHODS = ("auto", "dual", "primal")
+SEARCHES = ("auto", "full")
+DEVICES = ("cpu", "cuda")
 # An alpha below this share of the kernel's trace is solved as that share: float64 could not tell
 # the two apart in a singular kernel, and Cholesky could not factor it.
 ALPHA_FLOOR = 1e-12
-_BLOCK_COLUMNS = {"cpu": 1024, "cuda": 8192}
 
 
 class RidgePlan:
@@ -67,6 +67,10 @@ class RidgePlan:
         Whether every fit, also within folds, has an intercept that is not penalised.
     method : {"auto", "dual", "primal"}
         Form to solve; "auto" takes the one with fewer operations.
+    search : {"auto", "full"}
+        "full" scores every alpha for every target; "auto" those that could be the best, judged by
+        the scores of a few alphas and by a sample of targets for which all are scored. Without
+        effect for fewer than 1024 targets.
     device : str, default "auto"
         "cpu", "cuda" or "cuda:N"; "auto" is "cuda" where there is one.
     threads : int, optional
@@ -89,16 +93,18 @@ class RidgePlan:
         metric: str = "r2",
         intercept: bool = True,
         method: str = "auto",
+        search: str = "auto",
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
         _check_choice("metric", metric, METRICS)
         _check_choice("method", method, METHODS)
+        _check_choice("search", search, SEARCHES)
         self._alphas = _check_alphas(alphas)
         self._device = _find_device(device)
         self._threads = _check_threads(threads)
         self._delays = delays
-        self._metric, self._intercept = metric, intercept
+        self._metric, self._intercept, self._search = metric, intercept, search
         self._design = make_design(X, groups, delays, self._device, "X")
         self._folds = make_folds(self._design.bounds, folds)
         self._method = self._cheaper_method() if method == "auto" else method
@@ -147,14 +153,7 @@ class RidgePlan:
 
     def _prepare(self, Y: Any) -> Responses:
         checked = check_responses(Y, len(self._design.features), "Y")
-        with _limited_threads(self._threads), _clear_memory_error(self._device):
-            return prepare_responses(
-                checked,
-                self._folds,
-                intercept=self._intercept,
-                device=self._device,
-                block_columns=_BLOCK_COLUMNS[self._device.type],
-            )
+        return Responses(checked, self._folds, self._intercept, self._device)
 
     def _fit(
         self,
@@ -164,15 +163,14 @@ class RidgePlan:
         Y_test: Any,
         return_prediction: bool,
     ) -> RidgeResult:
-        test = self._test_story(
-            X_test, groups_test, Y_test, len(responses.valid), return_prediction
-        )
+        test = self._test_story(X_test, groups_test, Y_test, responses.n_targets, return_prediction)
         with _limited_threads(self._threads), _clear_memory_error(self._device):
             return cross_validate(
                 self._solver,
                 responses,
                 torch.as_tensor(self._alphas, device=self._device),
                 metric=self._metric,
+                thorough=self._search == "full",
                 test=test,
             )
 
@@ -238,6 +236,7 @@ class RidgeOptions(TypedDict, total=False):
     metric: str
     intercept: bool
     method: str
+    search: str
     device: str
     threads: int | None
 
@@ -314,10 +313,8 @@ def _find_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, colon, number = device.partition(":")
-    if kind not in _BLOCK_COLUMNS or (colon and (kind == "cpu" or not number.isdecimal())):
-        raise InputError(
-            f"unknown device {device!r}", hint=near_match(device, ("auto", *_BLOCK_COLUMNS))
-        )
+    if kind not in DEVICES or (colon and (kind == "cpu" or not number.isdecimal())):
+        raise InputError(f"unknown device {device!r}", hint=near_match(device, ("auto", *DEVICES)))
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ResourceError(
             f"device {device!r} is asked for, but torch sees {torch.cuda.device_count()} of them",

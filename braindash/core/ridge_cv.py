@@ -1,6 +1,6 @@
-"""The part of ridge that both forms share: score every alpha, choose, predict the test story."""
+"""The part of ridge that both forms share: score alphas, choose, predict the test story."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,14 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from braindash.core.ridge_data import Block, Design, Responses
+from braindash.core.ridge_scoring import RightSides, Scorer, sample_moments
+from braindash.core.ridge_search import TIE, Search, plan_search
 from braindash.core.scores import pearson_r
 
-# Scores that differ by less than this are a tie, which the larger alpha wins.
-TIE = 1e-6
 # Operators of as many alphas are held at a time as fit into this.
-_OPERATOR_BYTES = 1 << 30
-# Predictions of so many rows at once: enough for a fast product, few enough to stay in the cache.
-_PRODUCT_ROWS = 512
+_OPERATOR_BYTES = 2 << 30
+# A block of responses with what is made of it, and the sample of the search, may take so much.
+_BLOCK_BYTES = {"cpu": 64 << 20, "cuda": 1 << 30}
+_BLOCK_COLUMNS = {"cpu": (128, 2048), "cuda": (1024, 32768)}
+# With fewer targets than this every alpha is scored; else a sample of them plans the search.
+_LEAST_TARGETS = 1024
+_SAMPLE = 256
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class RidgeResult:
         Chosen penalty; NaN for targets that are constant or hold a NaN.
     cv_score : array of float32, shape (n_alphas, n_targets)
         Held-out metric, averaged over the folds within which the target varies, for each alpha in
-        the order given; NaN for unusable targets.
+        the order given; NaN for unusable targets, and where the search saw that the alpha could
+        not be the best (``search="full"`` scores them all).
     prediction : array of float32, shape (n_test, n_targets), or None
         Prediction for the test rows, in the units of the responses; NaN for unusable targets.
     r : array of float64, shape (n_targets,), or None
@@ -50,7 +55,7 @@ class RidgeResult:
     @property
     def best_cv_score(self) -> NDArray[np.float32]:
         """Held-out metric at the best alpha, shape (n_targets,); NaN for unusable targets."""
-        return np.asarray(self.cv_score.max(axis=0))
+        return np.asarray(np.fmax.reduce(self.cv_score, axis=0))
 
 
 class Solver(Protocol):
@@ -61,6 +66,9 @@ class Solver(Protocol):
     def operator_bytes(self) -> int:
         """Return the size of the operators of one alpha."""
 
+    def side_bytes(self) -> int:
+        """Return the size of the right sides of one target."""
+
     def cross(self, design: Design) -> torch.Tensor:
         """Bring new rows into the coordinates of the solver."""
 
@@ -69,8 +77,8 @@ class Solver(Protocol):
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """Build the operators of some alphas: one per fold for its rows, one for new rows."""
 
-    def right_sides(self, values: torch.Tensor) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
-        """Return what the operators apply to: for new rows, and for each fold in turn."""
+    def right_sides(self, values: torch.Tensor) -> RightSides:
+        """Return what the operators apply to."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +108,10 @@ def cross_validate(
     alphas: torch.Tensor,
     *,
     metric: str,
+    thorough: bool = False,
     test: TestStory | None = None,
 ) -> RidgeResult:
-    """Score every alpha on every fold, choose per target, predict the test story.
+    """Score alphas on every fold, choose per target, predict the test story.
 
     Parameters
     ----------
@@ -114,6 +123,8 @@ def cross_validate(
         Penalties as the user gave them.
     metric : {"r2", "r"}
         What is maximised on held-out rows.
+    thorough : bool, default False
+        Whether to score every alpha for every target.
     test : TestStory, optional
         Rows to predict.
 
@@ -123,69 +134,96 @@ def cross_validate(
         One column per target.
     """
     cross = None if test is None else solver.cross(test.design)
-    totals = alphas.new_zeros((len(alphas), len(responses.valid)))
-    outcome = _Outcome.empty(responses, len(alphas), test)
-    groups = _alpha_groups(solver.operator_bytes(), len(alphas))
-    new_parts: list[torch.Tensor] = []
-    n_folds = 0
+    operators = _Operators(solver, cross, len(alphas))
+    search = Search.full(len(alphas), alphas.device)
+    if not thorough and responses.n_targets >= _LEAST_TARGETS:
+        block = responses.sample(_sample_size(responses, len(alphas)))
+        sides = solver.right_sides(block.values)
+        everything = (operators.build(group) for group in operators.groups(search))
+        moments = sample_moments(everything, sides, block)
+        search = plan_search(moments, alphas, metric, operators.most)
+    outcome = _Outcome.empty(responses.n_targets, alphas, test)
+    wanted = outcome.scores.new_zeros((len(search.rest), responses.n_targets), dtype=torch.bool)
+    groups = operators.groups(search)
     for group in groups:
-        held_out, new = solver.operators(range(group.start, group.stop), cross)
-        n_folds = len(held_out)
-        new_parts += [] if new is None else [new]
-        last = group is groups[-1]
-        all_new = torch.cat(new_parts) if last and new_parts else None
-        for block in responses.blocks:
-            whole, others = solver.right_sides(block.values)
-            totals[group, block.columns] += _block_scores(held_out, others, block, metric)
-            if last:
-                outcome.finish(block, totals[:, block.columns], alphas, whole, all_new)
-    return outcome.result(solver.name, n_folds)
+        held_out = operators.build(group)
+        for columns, block in responses.blocks(_block_columns(solver, responses)):
+            sides = solver.right_sides(block.values)
+            scorer = Scorer(group, held_out, sides, block, metric)
+            _score_group(scorer, group, search, outcome.scores[:, columns], wanted[:, columns])
+            if group is groups[-1]:
+                outcome.finish(columns, block, sides.whole, operators.new)
+    return outcome.result(solver.name, len(responses.folds))
 
 
-def _alpha_groups(operator_bytes: int, n_alphas: int) -> list[slice]:
-    size = max(1, _OPERATOR_BYTES // max(1, operator_bytes))
-    return [slice(a, min(a + size, n_alphas)) for a in range(0, n_alphas, size)]
+def _score_group(
+    scorer: Scorer,
+    group: Sequence[int],
+    search: Search,
+    scores: torch.Tensor,
+    wanted: torch.Tensor,
+) -> None:
+    """Write the scores of a group of alphas for a block of targets, where they are wanted."""
+    rest = {index: row for row, index in enumerate(search.rest.tolist())}
+    nodes = [index for index in group if index not in rest]
+    if nodes and rest:
+        exact, estimate = scorer.nodes(search)
+        scores[search.nodes] = exact
+        wanted[:] = search.candidates(exact, estimate)
+    elif nodes:
+        scores[nodes] = scorer.exact(nodes)
+    for index in (index for index in group if index in rest):
+        columns = wanted[rest[index]].nonzero()[:, 0]
+        if len(columns):
+            scores[index, columns] = scorer.exact([index], columns)[0]
 
 
-def _block_scores(
-    held_out: list[torch.Tensor], others: Iterator[torch.Tensor], block: Block, metric: str
-) -> torch.Tensor:
-    """Sum of the fold scores of one block, float64, (n_alphas of the group, n_columns)."""
-    n_alphas, n_columns = len(held_out[0]), block.values.shape[1]
-    total = block.values.new_zeros((n_alphas, n_columns), dtype=torch.float64)
-    start = 0
-    for fold, (operators, right) in enumerate(zip(held_out, others, strict=True)):
-        n_rows = operators.shape[1]
-        measured = block.values[start : start + n_rows]
-        mean, power = block.fold_mean[fold], block.fold_power[fold]
-        step = max(1, _PRODUCT_ROWS // n_rows)
-        for first in range(0, n_alphas, step):
-            some = operators[first : first + step]
-            predicted = (some.flatten(0, 1) @ right).view(len(some), n_rows, n_columns)
-            score = _METRIC[metric](predicted, measured, mean, power)
-            total[first : first + step] += torch.where(power > 0, score, 0.0)
-        start += n_rows
-    return total
+class _Operators:
+    """The operators of all alphas: kept where they fit, else built whenever they are needed."""
+
+    def __init__(self, solver: Solver, cross: torch.Tensor | None, n_alphas: int) -> None:
+        self._solver, self._cross, self._n_alphas = solver, cross, n_alphas
+        self._kept: list[torch.Tensor] | None = None
+        #: How many alphas fit at a time.
+        self.most = max(1, _OPERATOR_BYTES // max(1, solver.operator_bytes()))
+        #: Operators for the test rows by alpha, as far as they were built.
+        self.new: dict[int, torch.Tensor] = {}
+
+    def groups(self, search: Search) -> list[list[int]]:
+        """Cut the alphas into groups that fit; the nodes of a search stay together and lead."""
+        if self._n_alphas <= self.most:
+            return [list(range(self._n_alphas))]
+        nodes, rest = search.nodes.tolist(), search.rest.tolist()
+        leading = [nodes] if rest else _cut(nodes, self.most)
+        return leading + _cut(rest, self.most)
+
+    def build(self, group: Sequence[int]) -> list[torch.Tensor]:
+        """Give a group's operators for held-out rows: per fold (n_group, fold rows, n_inputs)."""
+        if self._kept is not None:
+            return self._kept
+        held_out, new = self._solver.operators(group, self._cross)
+        if new is not None:
+            self.new |= dict(zip(group, new, strict=True))
+        if len(group) == self._n_alphas:
+            self._kept = held_out
+        return held_out
 
 
-def _r2(
-    predicted: torch.Tensor, measured: torch.Tensor, mean: torch.Tensor, power: torch.Tensor
-) -> torch.Tensor:
-    """1 - residual / variance; works in place on ``predicted`` (n_alphas, n_rows, n_columns)."""
-    score: torch.Tensor = 1 - predicted.sub_(measured).square_().sum(dim=1) / power
-    return score
+def _cut(indices: list[int], most: int) -> list[list[int]]:
+    return [indices[start : start + most] for start in range(0, len(indices), most)]
 
 
-def _r(
-    predicted: torch.Tensor, measured: torch.Tensor, mean: torch.Tensor, power: torch.Tensor
-) -> torch.Tensor:
-    """Pearson r of predictions that are centred already; a constant prediction scores 0."""
-    product = (predicted * (measured - mean)).sum(dim=1)
-    length = (predicted.square_().sum(dim=1) * power).sqrt()
-    return torch.where(length > 0, product / length, 0.0)
+def _block_columns(solver: Solver, responses: Responses) -> int:
+    kind = responses.device.type
+    fewest, most = _BLOCK_COLUMNS[kind]
+    one = 4 * responses.source.shape[0] + solver.side_bytes()
+    return int(min(most, max(fewest, _BLOCK_BYTES[kind] // one)))
 
 
-_METRIC = {"r2": _r2, "r": _r}
+def _sample_size(responses: Responses, n_alphas: int) -> int:
+    """As many targets as tell enough, but no more than an eighth, nor than memory allows."""
+    fits = _BLOCK_BYTES[responses.device.type] // (8 * n_alphas * responses.source.shape[0])
+    return int(min(_SAMPLE, responses.n_targets // 8, max(_SAMPLE // 4, fits)))
 
 
 def _choose(scores: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
@@ -198,39 +236,36 @@ def _choose(scores: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
 class _Outcome:
     """Arrays of the result while blocks are being finished."""
 
-    responses: Responses
+    alphas: torch.Tensor
     test: TestStory | None
+    scores: torch.Tensor
     alpha: NDArray[np.float64]
     cv_score: NDArray[np.float32]
     prediction: NDArray[np.float32] | None
     r: NDArray[np.float64] | None
 
     @classmethod
-    def empty(cls, responses: Responses, n_alphas: int, test: TestStory | None) -> "_Outcome":
-        n_targets = len(responses.valid)
+    def empty(cls, n_targets: int, alphas: torch.Tensor, test: TestStory | None) -> "_Outcome":
         prediction, r = None, None
         if test is not None and test.keep:
             prediction = np.full((len(test.design.features), n_targets), np.nan, np.float32)
         if test is not None and test.responses is not None:
             r = np.full(n_targets, np.nan)
-        scores = np.full((n_alphas, n_targets), np.nan, np.float32)
-        return cls(responses, test, np.full(n_targets, np.nan), scores, prediction, r)
+        scores = alphas.new_full((len(alphas), n_targets), -torch.inf)
+        cv_score = np.full(scores.shape, np.nan, np.float32)
+        return cls(alphas, test, scores, np.full(n_targets, np.nan), cv_score, prediction, r)
 
     def finish(
-        self,
-        block: Block,
-        totals: torch.Tensor,
-        alphas: torch.Tensor,
-        whole: torch.Tensor,
-        new: torch.Tensor | None,
+        self, columns: slice, block: Block, whole: torch.Tensor, new: Mapping[int, torch.Tensor]
     ) -> None:
         """Choose alphas for one block and predict the test rows with them."""
-        columns, valid = block.columns, self.responses.valid[block.columns]
-        scores = totals / (block.fold_power > 0).sum(dim=0).clamp(min=1)
-        best = _choose(scores, alphas)
-        self.alpha[columns] = np.where(valid, alphas[best].cpu().numpy(), np.nan)
-        self.cv_score[:, columns] = np.where(valid, scores.cpu().numpy(), np.nan)
-        if new is None or (self.prediction is None and self.r is None):
+        valid = block.valid.cpu().numpy()
+        scores = self.scores[:, columns]
+        best = _choose(scores, self.alphas)
+        self.alpha[columns] = np.where(valid, self.alphas[best].cpu().numpy(), np.nan)
+        known = (torch.isfinite(scores) & block.valid).cpu().numpy()
+        self.cv_score[:, columns] = np.where(known, scores.cpu().numpy(), np.nan)
+        if self.prediction is None and self.r is None:
             return
         predicted = _predict(new, whole, best).cpu().numpy()
         predicted[:, ~valid] = np.nan
@@ -238,16 +273,18 @@ class _Outcome:
             measured = np.asarray(self.test.responses[:, columns])
             self.r[columns] = pearson_r(predicted, measured)
         if self.prediction is not None:
-            scale, mean = self.responses.scale[columns], self.responses.mean[columns]
+            scale, mean = block.scale.cpu().numpy(), block.mean.cpu().numpy()
             self.prediction[:, columns] = predicted * scale + mean
 
     def result(self, method: str, n_folds: int) -> RidgeResult:
         return RidgeResult(self.alpha, self.cv_score, self.prediction, self.r, method, n_folds)
 
 
-def _predict(new: torch.Tensor, whole: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+def _predict(
+    new: Mapping[int, torch.Tensor], whole: torch.Tensor, best: torch.Tensor
+) -> torch.Tensor:
     """Apply to each target the operator of its own alpha, and no other."""
-    predicted = whole.new_empty((new.shape[1], whole.shape[1]))
+    predicted = whole.new_empty((len(next(iter(new.values()))), whole.shape[1]))
     for index in torch.unique(best).tolist():
         columns = (best == index).nonzero()[:, 0]
         predicted[:, columns] = new[index] @ whole[:, columns]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from braindash.core.delays import check_delays, source_rows, story_bounds
 from braindash.core.scores import constant_columns
@@ -53,40 +53,95 @@ class Block:
 
     Attributes
     ----------
-    columns : slice
-        The targets.
     values : Tensor of float32, shape (n_rows, n_columns)
         Responses; zeros for unusable targets.
     fold_mean : Tensor of float32, shape (n_folds, n_columns)
         Mean over the rows of each fold.
     fold_power : Tensor of float32, shape (n_folds, n_columns)
         Sum of squares about that mean; exactly 0 where the target is constant within the fold.
+    mean, scale : Tensor of float64, shape (n_columns,)
+        A prediction of the prepared target, times ``scale``, plus ``mean``, has the target's units.
+    valid : Tensor of bool, shape (n_columns,)
+        False for targets that are constant or hold a NaN or an infinity.
     """
 
-    columns: slice
     values: torch.Tensor
     fold_mean: torch.Tensor
     fold_power: torch.Tensor
+    mean: torch.Tensor
+    scale: torch.Tensor
+    valid: torch.Tensor
+
+    def at(self, columns: torch.Tensor) -> "Block":
+        """Give some of the targets."""
+        return Block(
+            self.values[:, columns],
+            self.fold_mean[:, columns],
+            self.fold_power[:, columns],
+            self.mean[columns],
+            self.scale[columns],
+            self.valid[columns],
+        )
 
 
 @dataclass(frozen=True)
 class Responses:
-    """All targets in blocks, and what is needed to return to their units.
+    """All targets where they lie; some at a time are read and made ready.
 
     Attributes
     ----------
-    blocks : list of Block
-        The targets, in order.
-    mean, scale : array of float64, shape (n_targets,)
-        A prediction of the prepared target, times ``scale``, plus ``mean``, has the target's units.
-    valid : array of bool, shape (n_targets,)
-        False for targets that are constant or hold a NaN or an infinity.
+    source : array-like of shape (n_rows, n_targets)
+        Responses: an array, a memory map, an open HDF5 data set.
+    folds : sequence of (start, stop)
+        Rows of each fold.
+    intercept : bool
+        Whether to subtract each target's mean, which an exact intercept gives back.
+    device : torch.device
+        Where blocks are made.
     """
 
-    blocks: list[Block]
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    valid: NDArray[np.bool_]
+    source: Any
+    folds: Sequence[Fold]
+    intercept: bool
+    device: torch.device
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets."""
+        return int(self.source.shape[1])
+
+    def blocks(self, n_columns: int) -> Iterator[tuple[slice, Block]]:
+        """Give all targets, ``n_columns`` at a time, with their columns."""
+        for start in range(0, self.n_targets, n_columns):
+            columns = slice(start, min(start + n_columns, self.n_targets))
+            yield columns, self.prepared(self.source[:, columns])
+
+    def sample(self, n_columns: int) -> Block:
+        """Give a few targets that are spread over all."""
+        columns = np.linspace(0, self.n_targets - 1, n_columns).round().astype(int)
+        return self.prepared(self.source[:, np.unique(columns)])
+
+    def prepared(self, raw: Any) -> Block:
+        """Centre and scale responses (n_rows, n_columns) and sum them up within the folds."""
+        array = np.asarray(raw)
+        # Responses in single precision are centred in it, with sums in double: nothing is lost.
+        kept = np.float32 if array.dtype in (np.float32, np.float16) else np.float64
+        values = torch.as_tensor(np.array(array, dtype=kept, order="C"), device=self.device)
+        total = values.sum(dim=0, dtype=torch.float64)
+        usable = torch.isfinite(total)
+        usable &= torch.as_tensor(~constant_columns(array), device=self.device)
+        if not bool(usable.all()):
+            values = torch.where(usable, values, 0.0)
+            total = torch.where(usable, total, 0.0)
+        centred, mean = _centred(values, total / len(values))
+        power = centred.square().sum(dim=0, dtype=torch.float64)
+        scale = torch.where(usable, (power / len(values)).sqrt(), 1.0)
+        if not self.intercept:
+            centred, mean = values, torch.zeros_like(mean)
+        values = (centred / scale.to(centred.dtype)).float()
+        fold_mean, fold_power = _fold_sums(values, self.folds)
+        usable &= (fold_power > 0).any(dim=0)
+        return Block(values, fold_mean, fold_power, mean, scale, usable)
 
 
 def make_design(
@@ -183,82 +238,47 @@ def check_responses(Y: Any, n_rows: int, name: str, n_targets: int | None = None
     return array
 
 
-def prepare_responses(
-    Y: Any, folds: Sequence[Fold], *, intercept: bool, device: torch.device, block_columns: int
-) -> Responses:
-    """Cut responses into blocks of targets, centre and scale them.
-
-    Parameters
-    ----------
-    Y : array-like of shape (n_rows, n_targets)
-        Responses; only slices of columns are read, so a file-backed array is never held whole.
-    folds : sequence of (start, stop)
-        Rows of each fold.
-    intercept : bool
-        Whether to subtract each target's mean, which an exact intercept gives back.
-    device : torch.device
-        Where the blocks will live.
-    block_columns : int
-        Targets per block.
-
-    Returns
-    -------
-    Responses
-        The prepared targets.
-    """
-    n_targets = Y.shape[1]
-    mean, scale, valid = np.zeros(n_targets), np.ones(n_targets), np.zeros(n_targets, dtype=bool)
-    blocks = []
-    for start in range(0, n_targets, block_columns):
-        columns = slice(start, min(start + block_columns, n_targets))
-        raw = np.asarray(Y[:, columns])
-        wide = torch.as_tensor(raw.astype(np.float64), device=device)
-        usable = torch.isfinite(wide).all(dim=0)
-        usable &= torch.as_tensor(~constant_columns(raw), device=device)
-        wide = torch.where(usable, wide, torch.zeros_like(wide))
-        centre = wide.mean(dim=0)
-        spread = torch.where(usable, (wide - centre).square().mean(dim=0).sqrt(), 1.0)
-        wide = (wide - centre if intercept else wide) / spread
-        blocks.append(_block(columns, wide, folds))
-        usable &= (blocks[-1].fold_power > 0).any(dim=0)
-        if intercept:
-            mean[columns] = centre.cpu().numpy()
-        scale[columns], valid[columns] = spread.cpu().numpy(), usable.cpu().numpy()
-    return Responses(blocks, mean, scale, valid)
+def _centred(values: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Subtract the mean of each column, and what rounding the mean has left of it."""
+    centred = values - mean.to(values.dtype)
+    rest = centred.mean(dim=0, dtype=torch.float64)
+    return centred.sub_(rest.to(values.dtype)), mean.to(values.dtype).double() + rest
 
 
-def _block(columns: slice, values: torch.Tensor, folds: Sequence[Fold]) -> Block:
-    parts = [values[start:stop] for start, stop in folds]
-    mean = torch.stack([part.mean(dim=0) for part in parts])
-    power = torch.stack([(p - m).square().sum(dim=0) for p, m in zip(parts, mean, strict=True)])
-    sizes = torch.tensor([len(part) for part in parts], device=values.device)[:, None]
-    power = torch.where(power > _CONSTANT_POWER * sizes, power, 0.0)
-    return Block(columns, values.float(), mean.float(), power.float())
+def _fold_sums(values: torch.Tensor, folds: Sequence[Fold]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean of each column within each fold, and the sum of squares about it, float32."""
+    means, powers = [], []
+    for start, stop in folds:
+        part = values[start:stop]
+        centred, mean = _centred(part, part.mean(dim=0, dtype=torch.float64))
+        power = centred.square().sum(dim=0, dtype=torch.float64)
+        means.append(mean)
+        powers.append(torch.where(power > _CONSTANT_POWER * len(part), power, 0.0))
+    return torch.stack(means).float(), torch.stack(powers).float()
 
 
-def finish_operator(operator: torch.Tensor, centred: bool) -> torch.Tensor:
-    """Turn a fold's operator into float32; for Pearson r, into one of centred unit-size rows.
+def finish_operator(operator: torch.Tensor, scale: float | None) -> torch.Tensor:
+    """Turn a fold's operator into float32; for Pearson r, into one of centred predictions.
 
     Parameters
     ----------
     operator : Tensor of float64, shape (fold rows, n_inputs)
         Maps a right side to the held-out prediction.
-    centred : bool
-        Whether only the prediction's shape matters: its mean over the fold is removed and its
-        largest entry made 1, so that no penalty is too large for single precision.
+    scale : float, optional
+        Given where only the prediction's shape matters: its mean over the fold is removed and the
+        rest multiplied by this, so that no penalty is too large for single precision.
 
     Returns
     -------
     Tensor of float32, shape (fold rows, n_inputs)
-        All zeros when ``centred`` and every prediction would be constant.
+        All zeros when ``scale`` is given and every prediction would be constant.
     """
-    if not centred:
+    if scale is None:
         return operator.float()
     shape = operator - operator.mean(dim=0)
-    largest = shape.abs().max()
-    if float(largest) <= _CENTRING_ROUNDING * float(operator.abs().max()):
+    if float(shape.abs().max()) <= _CENTRING_ROUNDING * float(operator.abs().max()):
         return torch.zeros_like(shape, dtype=torch.float32)
-    return (shape / largest).float()
+    return (shape * scale).float()
 
 
 def outside(values: torch.Tensor, fold: Fold) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Ridge in its dual form: one kernel, one Cholesky factor per alpha for all folds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -50,12 +51,17 @@ class DualSolver:
         self._kernel = self._centre(kernel) if intercept else kernel
         # A centred kernel does not know the constant vector; this much of it keeps A well scaled.
         self._constant = float(self._kernel.diagonal().mean()) if intercept else 0.0
+        self._size = float(self._kernel.diagonal().mean()) or 1.0
         self._kernel += self._constant / len(kernel)
 
     def operator_bytes(self) -> int:
         """Return the size of the operators of one alpha."""
         n_rows = len(self._kernel)
         return sum(4 * (stop - start) * (n_rows - stop + start) for start, stop in self._folds)
+
+    def side_bytes(self) -> int:
+        """Return the size of what is made of one target for the operators."""
+        return 8 * len(self._kernel)
 
     def cross(self, design: Design) -> torch.Tensor:
         """Return the kernel between new rows and the training rows, (n_new, n_rows)."""
@@ -89,20 +95,21 @@ class DualSolver:
         ]
         new = None if cross is None else cross.new_empty((len(indices), *cross.shape)).float()
         for position, index in enumerate(indices):
-            inverse = self._inverse(float(self._alphas[index]))
+            alpha = float(self._alphas[index])
+            inverse, scale = self._inverse(alpha), 1 + alpha / self._size if self._centred else None
             for operator, (start, stop) in zip(held_out, self._folds, strict=True):
                 rows = inverse[start:stop]
                 factor = torch.linalg.cholesky(rows[:, start:stop])
                 others = torch.cat([rows[:, :start], rows[:, stop:]], dim=1)
                 solved = torch.cholesky_solve(others, factor).neg_()
-                operator[position] = finish_operator(solved, self._centred)
+                operator[position] = finish_operator(solved, scale)
             if new is not None and cross is not None:
                 new[position] = cross @ inverse
         return held_out, new
 
-    def right_sides(self, values: torch.Tensor) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
-        """Return what operators are applied to: all rows, and for each fold the other rows."""
-        return values, (outside(values, fold) for fold in self._folds)
+    def right_sides(self, values: torch.Tensor) -> "DualSides":
+        """Return what operators are applied to: the responses themselves."""
+        return DualSides(values, self._folds)
 
     def _inverse(self, alpha: float) -> torch.Tensor:
         shifted = self._kernel.clone()
@@ -118,6 +125,19 @@ class DualSolver:
         centred += self._row_mean.mean() - self._row_mean
         negligible = centred.abs().max() <= _ROUNDING * kernel.abs().max()
         return torch.zeros_like(centred) if bool(negligible) else centred
+
+
+@dataclass(frozen=True)
+class DualSides:
+    """Responses of all rows, and of the rows outside each fold."""
+
+    whole: torch.Tensor
+    folds: Sequence[Fold]
+
+    def outside(self, fold: int, columns: torch.Tensor | None = None) -> torch.Tensor:
+        """Give the rows outside a fold, (other rows, n_columns)."""
+        values = self.whole if columns is None else self.whole[:, columns]
+        return outside(values, self.folds[fold])
 
 
 def _delayed_kernel(left: Design, right: Design) -> torch.Tensor:

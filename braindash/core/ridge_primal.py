@@ -1,6 +1,7 @@
 """Ridge in its primal form: one eigendecomposition for all alphas and all folds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -10,6 +11,8 @@ from braindash.core.ridge_data import Design, Fold, finish_operator, outside
 _ROUNDING = 1e-12
 # A fold for which I - Z_f'Z_f is nearer to singular than this is mapped from responses.
 _NEARLY_ALONE = 1e-2
+# As far from singular as this, single precision solves with it as well as it multiplies.
+_WELL_CONDITIONED = 0.1
 
 
 class PrimalSolver:
@@ -67,7 +70,10 @@ class PrimalSolver:
         if intercept:
             weights = torch.nn.functional.pad(weights, (0, 1), value=1.0)
         self._weights = weights
-        self._alone = [_is_nearly_alone(self._rows[start:stop]) for start, stop in folds]
+        rest = [_least_rest(self._rows[start:stop]) for start, stop in folds]
+        self._alone = [least < _NEARLY_ALONE for least in rest]
+        # Centring takes nearly all of an operator off where alpha is large: not in single precision.
+        self._well = [least > _WELL_CONDITIONED and not centred for least in rest]
 
     def operator_bytes(self) -> int:
         """Return the size of the operators of one alpha."""
@@ -77,6 +83,10 @@ class PrimalSolver:
             for (start, stop), alone in zip(self._folds, self._alone, strict=True)
         ]
         return sum(4 * (b - a) * w for (a, b), w in zip(self._folds, widths, strict=True))
+
+    def side_bytes(self) -> int:
+        """Return the size of what is made of one target for the operators."""
+        return (8 * len(self._folds) + 12) * self._rows.shape[1]
 
     def cross(self, design: Design) -> torch.Tensor:
         """Return new rows in the coordinates of the solver, (n_new, n_columns)."""
@@ -102,37 +112,36 @@ class PrimalSolver:
             Applied to the whole right side.
         """
         weights = self._weights[list(indices)]
-        held_out = [
-            self._fold_operators(fold, alone, weights)
-            for fold, alone in zip(self._folds, self._alone, strict=True)
-        ]
+        held_out = [self._fold_operators(fold, weights) for fold in range(len(self._folds))]
         new = None if cross is None else (cross * weights[:, None, :]).float()
         return held_out, new
 
-    def right_sides(self, values: torch.Tensor) -> tuple[torch.Tensor, Iterator[torch.Tensor]]:
+    def right_sides(self, values: torch.Tensor) -> "PrimalSides":
         """Return what operators are applied to: the moments of all rows and outside each fold."""
         moments = [self._rows32[start:stop].T @ values[start:stop] for start, stop in self._folds]
         # Summed in float64, so that taking a fold out again leaves the others' sum and no rounding.
         total = torch.zeros_like(moments[0], dtype=torch.float64)
         for moment in moments:
             total += moment
+        others = [
+            outside(values, fold) if alone else (total - moment).float()
+            for fold, alone, moment in zip(self._folds, self._alone, moments, strict=True)
+        ]
+        return PrimalSides(total.float(), others)
 
-        def others() -> Iterator[torch.Tensor]:
-            for fold, alone, moment in zip(self._folds, self._alone, moments, strict=True):
-                yield outside(values, fold) if alone else (total - moment).float()
-
-        return total.float(), others()
-
-    def _fold_operators(self, fold: Fold, alone: bool, weights: torch.Tensor) -> torch.Tensor:
-        rows = self._rows[slice(*fold)]
+    def _fold_operators(self, fold: int, weights: torch.Tensor) -> torch.Tensor:
+        source = self._rows32 if self._well[fold] else self._rows
+        rows, weights = source[slice(*self._folds[fold])], weights.to(source.dtype)
         moments = rows.T @ rows if rows.shape[1] <= len(rows) else None
-        others = outside(self._rows, fold).T if alone else None
+        others = outside(source, self._folds[fold]).T if self._alone[fold] else None
         operators = []
         for weight in weights:
             operator = _held_out_operator(rows, moments, weight)
             if others is not None:
                 operator = operator @ others
-            operators.append(finish_operator(operator, self._centred))
+            # The largest weight of a feature tells how small the predictions are.
+            scale = 1 / float(weight[: len(self._kept)].max()) if self._centred else None
+            operators.append(finish_operator(operator, scale))
         return torch.stack(operators)
 
     def _rotated(self, deviation: torch.Tensor) -> torch.Tensor:
@@ -141,6 +150,18 @@ class PrimalSolver:
             return rotated
         constant = rotated.new_full((len(rotated), 1), self._constant)
         return torch.cat([rotated, constant], dim=1)
+
+
+@dataclass(frozen=True)
+class PrimalSides:
+    """Moments of all rows; for each fold those outside it, or the responses outside it."""
+
+    whole: torch.Tensor
+    others: list[torch.Tensor]
+
+    def outside(self, fold: int, columns: torch.Tensor | None = None) -> torch.Tensor:
+        """Give what a fold's operators apply to, (n_inputs, n_columns)."""
+        return self.others[fold] if columns is None else self.others[fold][:, columns]
 
 
 def _held_out_operator(
@@ -155,10 +176,10 @@ def _held_out_operator(
     return torch.cholesky_solve(weighted, _factor_of_rest(weighted @ rows.T))
 
 
-def _is_nearly_alone(rows: torch.Tensor) -> bool:
-    """Tell from the pivots of the hardest case, the smallest alpha, where every weight is 1."""
+def _least_rest(rows: torch.Tensor) -> float:
+    """Give the least pivot of the hardest case, the smallest alpha, where every weight is 1."""
     product = rows.T @ rows if rows.shape[1] <= len(rows) else rows @ rows.T
-    return float(_factor_of_rest(product).diagonal().min()) ** 2 < _NEARLY_ALONE
+    return float(_factor_of_rest(product).diagonal().min()) ** 2
 
 
 def _factor_of_rest(product: torch.Tensor) -> torch.Tensor:

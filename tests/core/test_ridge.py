@@ -315,8 +315,45 @@ def test_few_operators_at_a_time_and_small_blocks_change_nothing(method, monkeyp
     X, groups, Y, X_test, Y_test = make_data(6, n_targets=23)
     expected = fit(X, groups, Y, X_test, method=method)
     monkeypatch.setattr(ridge_cv, "_OPERATOR_BYTES", 1)
-    monkeypatch.setattr("braindash.core.ridge._BLOCK_COLUMNS", {"cpu": 5, "cuda": 5})
+    monkeypatch.setattr(ridge_cv, "_BLOCK_COLUMNS", {"cpu": (5, 5)})
     assert_same(fit(X, groups, Y, X_test, method=method), expected)
+
+
+def make_many_targets(order):
+    """Enough targets for a search, from well predicted to pure noise, in any order of alphas."""
+    X, groups, _, X_test, _ = make_data(12, seed=order)
+    rng = np.random.default_rng(order)
+    design = delayed(X, groups=groups)
+    signal = design @ rng.standard_normal((design.shape[1], 1200)) / design.shape[1] ** 0.5
+    noise = rng.standard_normal(signal.shape)
+    noise[1:] += noise[:-1]
+    Y = (signal + noise * np.geomspace(0.05, 100, 1200)).astype(np.float32)
+    Y[:, 7], Y[3, 8] = 2.0, np.nan
+    return X, groups, Y, X_test, rng.permutation(np.logspace(-1, 5, 13))
+
+
+@pytest.mark.parametrize("operator_bytes", [1 << 30, 200_000, 1])
+@pytest.mark.parametrize("metric", ["r2", "r"])
+@pytest.mark.parametrize("method", FORMS)
+def test_the_search_finds_the_same_alphas(method, metric, operator_bytes, monkeypatch):
+    monkeypatch.setattr(ridge_cv, "_OPERATOR_BYTES", operator_bytes)
+    for order in range(3):
+        X, groups, Y, X_test, alphas = make_many_targets(order)
+        options = {"alphas": alphas, "metric": metric, "method": method}
+        full = RidgePlan(X, groups, search="full", **options).fit(Y, X_test, return_prediction=True)
+        found = RidgePlan(X, groups, **options).fit(Y, X_test, return_prediction=True)
+        scored = np.isfinite(found.cv_score)
+        np.testing.assert_allclose(
+            found.cv_score[scored], full.cv_score[scored], atol=EXACT_SCORE, rtol=1e-6
+        )
+        same = (found.alpha == full.alpha) | np.isnan(full.alpha)
+        assert same.mean() >= 0.999
+        np.testing.assert_allclose(found.best_cv_score, full.best_cv_score, atol=1e-4)
+        np.testing.assert_allclose(
+            found.prediction[:, same], full.prediction[:, same], atol=EXACT_PREDICTION
+        )
+        if operator_bytes > 1:  # else no two alphas fit at a time, and all are scored
+            assert scored.sum(axis=0).mean() < 0.7 * len(alphas)
 
 
 @pytest.mark.parametrize(
@@ -408,13 +445,13 @@ def test_inputs_are_not_changed_and_may_be_file_backed(tmp_path):
 def test_threads_are_put_back_also_after_an_error(monkeypatch):
     X, groups, Y, _, _ = make_data(3)
     before, seen = torch.get_num_threads(), []
-    original = ridge_cv._block_scores
+    original = ridge_cv._score_group
 
     def spy(*arguments):
         seen.append(torch.get_num_threads())
         return original(*arguments)
 
-    monkeypatch.setattr("braindash.core.ridge_cv._block_scores", spy)
+    monkeypatch.setattr("braindash.core.ridge_cv._score_group", spy)
     RidgePlan(X, groups, threads=before + 1).fit(Y)
     assert set(seen) == {before + 1}
     assert torch.get_num_threads() == before
@@ -422,7 +459,7 @@ def test_threads_are_put_back_also_after_an_error(monkeypatch):
     def fail(*arguments):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr("braindash.core.ridge_cv._block_scores", fail)
+    monkeypatch.setattr("braindash.core.ridge_cv._score_group", fail)
     with pytest.raises(RuntimeError, match="something else"):
         RidgePlan(X, groups, threads=before + 1).fit(Y)
     assert torch.get_num_threads() == before
@@ -438,7 +475,7 @@ def test_memory_that_runs_out_is_said(monkeypatch):
         return torch.empty(1 << 57)  # more than any address space
 
     for fill in (fill_gpu, fill_cpu):
-        monkeypatch.setattr("braindash.core.ridge_cv._block_scores", fill)
+        monkeypatch.setattr("braindash.core.ridge_cv._score_group", fill)
         with pytest.raises(ResourceError, match="memory of device 'cpu'") as caught:
             RidgePlan(X, groups).fit(Y)
         assert "fewer targets" in caught.value.hint
