@@ -1,22 +1,30 @@
-"""Ridge: our time beside himalaya's and beside the bare products, with the largest difference.
+"""Ridge: our time beside its peers' and beside the bare products, with the largest difference.
 
-``python benchmarks/bench_ridge.py`` takes about a minute; ``--shapes B C`` are the published
-shapes and take longer. CPU seconds of this process (wall time on a GPU), all in turn, medians; MB
-is the largest growth of the process's memory (not the GPU's) during a run. The difference is that
-of predictions from himalaya's in float64, for the first targets where both chose the same alpha.
+``python benchmarks/bench_ridge.py`` takes some minutes; ``--shapes B C`` are the published shapes
+and take an hour with every peer. CPU seconds of this process (wall time on a GPU), all in turn,
+medians; MB is the largest growth of the process's memory (not the GPU's) during a run. The
+difference is that of predictions from himalaya's in float64, for the first targets where both
+chose the same alpha.
+
+Peers: himalaya's two estimators on both its backends, targets in batches or all at once;
+scikit-learn's RidgeCV, which chooses one alpha for all targets; and the cross-validation by one
+singular value decomposition per fold that the tutorials of the Huth laboratory describe, written
+from that description (their penalties are squared, ours are not).
 """
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +36,7 @@ from himalaya.backend import set_backend
 from himalaya.kernel_ridge import KernelRidgeCV
 from himalaya.ridge import RidgeCV
 from himalaya.scoring import r2_score
+from sklearn.linear_model import RidgeCV as SklearnRidgeCV
 from sklearn.model_selection import LeaveOneGroupOut
 
 from braindash.core.delays import delayed
@@ -51,6 +60,8 @@ class Shape:
 SHAPES = {
     "small": Shape(750, 256, 4000),
     "narrow": Shape(1500, 64, 4000),
+    "few-dual": Shape(1500, 768, 100),
+    "few-primal": Shape(3000, 192, 100),
     "C": Shape(1500, 768, 20484),
     "B": Shape(3000, 192, 8000),
 }
@@ -87,9 +98,14 @@ def ours(data: dict[str, Any], device: str, threads: int) -> tuple[Any, Any]:
 
 
 def himalaya(
-    model: type, data: dict[str, Any], backend: str, dtype: str, n_targets: int | None = None
+    model: type,
+    data: dict[str, Any],
+    backend: str,
+    dtype: str = "float32",
+    n_targets: int | None = None,
+    batched: bool = True,
 ) -> tuple[Any, Any]:
-    """Fit himalaya's estimator with the same alphas and folds, targets in batches."""
+    """Fit himalaya's estimator with the same alphas and folds."""
     api = set_backend(backend)
     names = ("design", "design_test", "Y")
     X, X_test, Y = (api.asarray(data[name].astype(dtype)) for name in names)
@@ -97,10 +113,62 @@ def himalaya(
     batches = {"n_targets_batch": 1000, "n_alphas_batch": 1, "n_targets_batch_refit": 1000}
     estimator = model(
         alphas=ALPHAS,
-        cv=list(LeaveOneGroupOut().split(data["design"], groups=data["groups"])),
-        solver_params={"score_func": r2_score, **batches},
+        cv=folds(data),
+        solver_params={"score_func": r2_score} | (batches if batched else {}),
     ).fit(X, Y)
     return api.to_numpy(estimator.best_alphas_), api.to_numpy(estimator.predict(X_test))
+
+
+def folds(data: dict[str, Any]) -> list[Any]:
+    return list(LeaveOneGroupOut().split(data["design"], groups=data["groups"]))
+
+
+def scikit_learn(data: dict[str, Any]) -> tuple[Any, Any]:
+    """One alpha for all targets: scikit-learn has no other with folds."""
+    model = SklearnRidgeCV(alphas=ALPHAS, cv=folds(data), scoring="r2", fit_intercept=False)
+    model.fit(data["design"], data["Y"])
+    alpha = np.full(data["Y"].shape[1], model.alpha_)
+    return alpha, model.predict(data["design_test"]).reshape(N_TEST, -1)
+
+
+def fold_svd(data: dict[str, Any]) -> tuple[Any, Any]:
+    """Decompose each fold once; every alpha is then a rescaling and a product."""
+    X, X_test, Y = (torch.as_tensor(data[name]) for name in ("design", "design_test", "Y"))
+    alphas = torch.as_tensor(ALPHAS, dtype=torch.float32)
+    scores = torch.zeros(len(alphas), Y.shape[1])
+    for train, held_out in folds(data):
+        left, power, right = torch.linalg.svd(X[train], full_matrices=False)
+        rotated, held = left.T @ Y[train], X[held_out] @ right.T
+        measured = Y[held_out]
+        spread = (measured - measured.mean(0)).square().sum(0)
+        for row, alpha in enumerate(alphas):
+            predicted = (held * (power / (power**2 + alpha))) @ rotated
+            scores[row] += 1 - (measured - predicted).square_().sum(0) / spread
+    best = scores.argmax(0)
+    left, power, right = torch.linalg.svd(X, full_matrices=False)
+    rotated, new = left.T @ Y, X_test @ right.T
+    prediction = torch.empty(len(X_test), Y.shape[1])
+    for row in best.unique().tolist():
+        columns = (best == row).nonzero()[:, 0]
+        shrunk = new * (power / (power**2 + alphas[row]))
+        prediction[:, columns] = shrunk @ rotated[:, columns]
+    return ALPHAS[best.numpy()], prediction.numpy()
+
+
+def peers(data: dict[str, Any], device: str) -> dict[str, Callable[[], Any]]:
+    """Every peer by its name."""
+    backends = {"torch": "torch", "numpy": "numpy"} if device == "cpu" else {"cuda": "torch_cuda"}
+    found: dict[str, Callable[[], Any]] = {}
+    for short, model in (("kernel", KernelRidgeCV), ("primal", RidgeCV)):
+        for name, backend in backends.items():
+            for size, batched in (("batches", True), ("at once", False)):
+                found[f"himalaya {short} {name}, {size}"] = partial(
+                    himalaya, model, data, backend, batched=batched
+                )
+    if device == "cpu":
+        found["fold SVD (Huth lab)"] = partial(fold_svd, data)
+        found["scikit-learn, one alpha"] = partial(scikit_learn, data)
+    return found
 
 
 def floor(data: dict[str, Any], device: str) -> tuple[Any, Any]:
@@ -147,15 +215,17 @@ def measure(
     return {name: (middle[name], max(peaks[name]) / 1e6, results[name]) for name in runs}
 
 
-def bench(name: str, device: str, threads: int, repeats: int) -> dict[str, Any]:
+def bench(
+    name: str, device: str, threads: int, repeats: int, only: Sequence[str]
+) -> dict[str, Any]:
     data = simulate(SHAPES[name])
-    backend = "torch" if device == "cpu" else "torch_cuda"
     runs = {
-        "floor": lambda: floor(data, device),
-        "braindash": lambda: ours(data, device, threads),
-        "himalaya KernelRidgeCV": lambda: himalaya(KernelRidgeCV, data, backend, "float32"),
-        "himalaya RidgeCV": lambda: himalaya(RidgeCV, data, backend, "float32"),
+        "floor": partial(floor, data, device),
+        "braindash": partial(ours, data, device, threads),
     }
+    for peer, run in peers(data, device).items():
+        if not only or any(part in peer for part in only):
+            runs[peer] = run
     clock = time.process_time if device == "cpu" else time.perf_counter
     measured = measure(runs, repeats, clock)
     true_alpha, true = himalaya(KernelRidgeCV, data, "numpy", "float64", ORACLE_TARGETS)
@@ -167,17 +237,32 @@ def bench(name: str, device: str, threads: int, repeats: int) -> dict[str, Any]:
         if run != "floor":
             alpha, prediction = alpha[:ORACLE_TARGETS], prediction[:, :ORACLE_TARGETS]
             same = np.isclose(alpha, true_alpha, rtol=1e-4)
-            gap = np.abs(prediction - true)[:, same].max()
-            rows[run] |= {"equal_alphas": float(same.mean()), "largest_difference": float(gap)}
-    return {"shape": vars(SHAPES[name]), "results": rows}
+            gap = np.abs(prediction - true)[:, same]
+            rows[run]["equal_alphas"] = float(same.mean())
+            rows[run]["largest_difference"] = float(gap.max()) if gap.size else math.nan
+    return {
+        "shape": vars(SHAPES[name]),
+        "memory_formula_mb": formula(SHAPES[name]),
+        "results": rows,
+    }
+
+
+def formula(shape: Shape) -> float:
+    """Memory a fit may take beside the responses, in MB: no term grows as rows times targets."""
+    n_inputs, fold = 4 * shape.n_features, shape.n_rows // N_STORIES
+    operators = len(ALPHAS) * fold * (shape.n_rows - fold) * 4
+    targets = (len(ALPHAS) + N_TEST) * shape.n_targets * 4
+    kernel, features = 3 * shape.n_rows**2 * 8, shape.n_rows * n_inputs * 4
+    return (kernel + features + operators + targets + (64 << 20)) / 1e6
 
 
 def show(name: str, outcome: dict[str, Any]) -> None:
-    print(f"\nshape {name}: {outcome['shape']}, 4 delays, {len(ALPHAS)} alphas, {N_STORIES} folds")
+    print(f"\nshape {name}: {outcome['shape']}, 4 delays, {len(ALPHAS)} alphas, {N_STORIES} folds; "
+          f"memory by the formula {outcome['memory_formula_mb']:.0f} MB")  # fmt: skip
     names = ("seconds", "x floor", "x ours", "MB", "equal alpha", "difference")
-    print(" " * 24 + "".join(f"{n:>{w}}" for n, w in zip(names, (9, 9, 8, 7, 13, 12), strict=True)))
+    print(" " * 31 + "".join(f"{n:>{w}}" for n, w in zip(names, (9, 9, 8, 7, 13, 12), strict=True)))
     for run, row in outcome["results"].items():
-        line = f"{run:24}{row['seconds']:9.2f}{row['over_floor']:9.1f}{row['over_ours']:8.2f}"
+        line = f"{run:31}{row['seconds']:9.2f}{row['over_floor']:9.1f}{row['over_ours']:8.2f}"
         line += f"{row['peak_extra_mb']:7.0f}"
         if "equal_alphas" in row:
             line += f"{row['equal_alphas']:13.3%}{row['largest_difference']:12.1e}"
@@ -190,17 +275,20 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--peers", nargs="*", default=[], help="parts of names; all by default")
     parser.add_argument("--json", type=Path, default=Path("bench_ridge.json"))
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     warnings.filterwarnings("ignore", message="Solving")  # himalaya on shapes we choose on purpose
-    versions = {name: version(name) for name in ("torch", "numpy", "himalaya")}
+    versions = {name: version(name) for name in ("torch", "numpy", "himalaya", "scikit-learn")}
     machine = {"system": platform.platform(), "device": options.device, "threads": options.threads,
                "versions": versions}  # fmt: skip
     print(json.dumps(machine))
     outcomes = {}
     for name in options.shapes:
-        outcomes[name] = bench(name, options.device, options.threads, options.repeats)
+        outcomes[name] = bench(
+            name, options.device, options.threads, options.repeats, options.peers
+        )
         show(name, outcomes[name])
     options.json.write_text(json.dumps({"machine": machine, "shapes": outcomes}, indent=1))
     print(f"\nwritten to {options.json}")

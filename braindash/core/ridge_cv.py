@@ -1,6 +1,6 @@
 """The part of ridge that both forms share: score alphas, choose, predict the test story."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from braindash.core.ridge_data import Block, Design, Responses
-from braindash.core.ridge_scoring import RightSides, Scorer, sample_moments
+from braindash.core.ridge_scoring import RightSides, Scorer, sample_moments, score_predictions
 from braindash.core.ridge_search import TIE, Search, plan_search
 from braindash.core.scores import pearson_r
 
@@ -62,6 +62,12 @@ class Solver(Protocol):
     """One form of ridge: operators that depend on features only, and what they apply to."""
 
     name: str
+    few: int
+
+    def predictions(
+        self, values: torch.Tensor, cross: torch.Tensor | None
+    ) -> Iterator[tuple[list[torch.Tensor], torch.Tensor | None]]:
+        """For each alpha, predict held-out and new rows without building operators."""
 
     def operator_bytes(self) -> int:
         """Return the size of the operators of one alpha."""
@@ -134,6 +140,45 @@ def cross_validate(
         One column per target.
     """
     cross = None if test is None else solver.cross(test.design)
+    outcome = _Outcome.empty(responses.n_targets, alphas, test)
+    if responses.n_targets < solver.few:
+        _fit_few(solver, responses, cross, metric, outcome)
+    else:
+        _fit_many(solver, responses, cross, metric, outcome, thorough)
+    return outcome.result(solver.name, len(responses.folds))
+
+
+def _fit_few(
+    solver: Solver,
+    responses: Responses,
+    cross: torch.Tensor | None,
+    metric: str,
+    outcome: "_Outcome",
+) -> None:
+    """Predict every row with every alpha: nothing is built that is larger than the targets."""
+    for columns, block in responses.blocks(responses.n_targets):
+        new: list[torch.Tensor] = []
+        predictions = solver.predictions(block.values.double(), cross)
+        for index, (held_out, predicted) in enumerate(predictions):
+            outcome.scores[index, columns] = score_predictions(held_out, block, metric)
+            if predicted is not None:
+                new.append(predicted)
+        best = outcome.choose(columns, block)
+        if new:
+            own = torch.stack(new)[best, :, torch.arange(len(best), device=best.device)]
+            outcome.predict(columns, block, own.T)
+
+
+def _fit_many(
+    solver: Solver,
+    responses: Responses,
+    cross: torch.Tensor | None,
+    metric: str,
+    outcome: "_Outcome",
+    thorough: bool,
+) -> None:
+    """Build operators and apply them to one block of targets after the other."""
+    alphas = outcome.alphas
     operators = _Operators(solver, cross, len(alphas))
     search = Search.full(len(alphas), alphas.device)
     if not thorough and responses.n_targets >= _LEAST_TARGETS:
@@ -142,7 +187,6 @@ def cross_validate(
         everything = (operators.build(group) for group in operators.groups(search))
         moments = sample_moments(everything, sides, block)
         search = plan_search(moments, alphas, metric, operators.most)
-    outcome = _Outcome.empty(responses.n_targets, alphas, test)
     wanted = outcome.scores.new_zeros((len(search.rest), responses.n_targets), dtype=torch.bool)
     groups = operators.groups(search)
     for group in groups:
@@ -152,8 +196,9 @@ def cross_validate(
             scorer = Scorer(group, held_out, sides, block, metric)
             _score_group(scorer, group, search, outcome.scores[:, columns], wanted[:, columns])
             if group is groups[-1]:
-                outcome.finish(columns, block, sides.whole, operators.new)
-    return outcome.result(solver.name, len(responses.folds))
+                best = outcome.choose(columns, block)
+                if cross is not None:
+                    outcome.predict(columns, block, _predict(operators.new, sides.whole, best))
 
 
 def _score_group(
@@ -255,26 +300,24 @@ class _Outcome:
         cv_score = np.full(scores.shape, np.nan, np.float32)
         return cls(alphas, test, scores, np.full(n_targets, np.nan), cv_score, prediction, r)
 
-    def finish(
-        self, columns: slice, block: Block, whole: torch.Tensor, new: Mapping[int, torch.Tensor]
-    ) -> None:
-        """Choose alphas for one block and predict the test rows with them."""
-        valid = block.valid.cpu().numpy()
+    def choose(self, columns: slice, block: Block) -> torch.Tensor:
+        """Choose the alphas of one block by its scores, and give their indices."""
         scores = self.scores[:, columns]
         best = _choose(scores, self.alphas)
+        valid = block.valid.cpu().numpy()
         self.alpha[columns] = np.where(valid, self.alphas[best].cpu().numpy(), np.nan)
-        known = (torch.isfinite(scores) & block.valid).cpu().numpy()
-        self.cv_score[:, columns] = np.where(known, scores.cpu().numpy(), np.nan)
-        if self.prediction is None and self.r is None:
-            return
-        predicted = _predict(new, whole, best).cpu().numpy()
-        predicted[:, ~valid] = np.nan
+        known = torch.isfinite(scores) & block.valid
+        self.cv_score[:, columns] = torch.where(known, scores, torch.nan).cpu().numpy()
+        return best
+
+    def predict(self, columns: slice, block: Block, predicted: torch.Tensor) -> None:
+        """Keep the predictions of one block, (n_test, n_columns), or score them."""
+        values = torch.where(block.valid, predicted, torch.nan)
         if self.r is not None and self.test is not None:
             measured = np.asarray(self.test.responses[:, columns])
-            self.r[columns] = pearson_r(predicted, measured)
+            self.r[columns] = pearson_r(values.cpu().numpy(), measured)
         if self.prediction is not None:
-            scale, mean = block.scale.cpu().numpy(), block.mean.cpu().numpy()
-            self.prediction[:, columns] = predicted * scale + mean
+            self.prediction[:, columns] = (values * block.scale + block.mean).cpu().numpy()
 
     def result(self, method: str, n_folds: int) -> RidgeResult:
         return RidgeResult(self.alpha, self.cv_score, self.prediction, self.r, method, n_folds)

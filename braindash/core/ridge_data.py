@@ -20,7 +20,7 @@ _LEAST_STORIES = 3
 # Within a fold, a target of unit variance that varies less than this is constant there.
 _CONSTANT_POWER = 1e-12
 # Beside the mean that centring takes off an operator, no more than this is rounding.
-_CENTRING_ROUNDING = 1e-12
+CENTRING_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def finish_operator(operator: torch.Tensor, scale: float | None) -> torch.Tensor
     if scale is None:
         return operator.float()
     shape = operator - operator.mean(dim=0)
-    if float(shape.abs().max()) <= _CENTRING_ROUNDING * float(operator.abs().max()):
+    if float(shape.abs().max()) <= CENTRING_ROUNDING * float(operator.abs().max()):
         return torch.zeros_like(shape, dtype=torch.float32)
     return (shape * scale).float()
 

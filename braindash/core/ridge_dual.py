@@ -1,6 +1,6 @@
 """Ridge in its dual form: one kernel, one Cholesky factor per alpha for all folds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -34,6 +34,8 @@ class DualSolver:
     """
 
     name = "dual"
+    #: For fewer targets than this it is cheaper to predict than to build operators.
+    few = 1024
 
     def __init__(
         self,
@@ -106,6 +108,48 @@ class DualSolver:
             if new is not None and cross is not None:
                 new[position] = cross @ inverse
         return held_out, new
+
+    def predictions(
+        self, values: torch.Tensor, cross: torch.Tensor | None
+    ) -> Iterator[tuple[list[torch.Tensor], torch.Tensor | None]]:
+        """Predict held-out and new rows of a few targets, without building operators.
+
+        With ``K = U diag(s) U'`` what the other rows contribute, ``A_(f,-f) Y_(-f)``, is
+        ``-U_f diag(s / (alpha (s + alpha))) U_(-f)' Y_(-f)``, which loses nothing to rounding
+        however large alpha is.
+
+        Parameters
+        ----------
+        values : Tensor of float64, shape (n_rows, n_columns)
+            Responses.
+        cross : Tensor of shape (n_new, n_rows), or None
+            From :meth:`cross`.
+
+        Yields
+        ------
+        held_out : list of Tensor of float64, shape (fold rows, n_columns)
+            One per fold.
+        new : Tensor of float64, shape (n_new, n_columns), or None
+            For the alphas in turn.
+        """
+        power, vectors = torch.linalg.eigh(self._kernel)
+        power = power.clamp(min=0)
+        parts = [vectors[start:stop].T @ values[start:stop] for start, stop in self._folds]
+        sums = [values[start:stop].sum(dim=0) for start, stop in self._folds]
+        whole, total = torch.stack(parts).sum(dim=0), torch.stack(sums).sum(dim=0)
+        for alpha in self._alphas.tolist():
+            shrink = (power / (alpha * (power + alpha)))[:, None]
+            mean = 1 / ((alpha + self._constant) * len(values)) if self._intercept else 0.0
+            held_out = []
+            for (start, stop), part, fold_sum in zip(self._folds, parts, sums, strict=True):
+                rows = vectors[start:stop]
+                others = rows @ (shrink * (whole - part)) + mean * (total - fold_sum)
+                own = (rows / (power + alpha)) @ rows.T - mean
+                held_out.append(torch.cholesky_solve(others, torch.linalg.cholesky(own)))
+            new = None
+            if cross is not None:
+                new = cross @ (vectors @ (whole / (power + alpha)[:, None]) - mean * total)
+            yield held_out, new
 
     def right_sides(self, values: torch.Tensor) -> "DualSides":
         """Return what operators are applied to: the responses themselves."""

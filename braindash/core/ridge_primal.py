@@ -1,7 +1,8 @@
 """Ridge in its primal form: one eigendecomposition for all alphas and all folds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -43,6 +44,8 @@ class PrimalSolver:
     """
 
     name = "primal"
+    #: For fewer targets than this it is cheaper to predict than to build operators.
+    few = 256
 
     def __init__(
         self,
@@ -61,19 +64,29 @@ class PrimalSolver:
         self._kept = varies.to(deviation.dtype)
         deviation *= self._kept
         power, vectors = torch.linalg.eigh(deviation.T @ deviation)
-        power = power.clamp(min=0) + alphas.min()
+        self._alphas, self._least = alphas, alphas.min()
+        self._power = power = power.clamp(min=0) + self._least
         self._basis = vectors / power.sqrt()
         self._constant = len(features) ** -0.5
         self._rows = self._rotated(deviation)
         self._rows32 = self._rows.float()
-        weights = power / (power + (alphas - alphas.min())[:, None])
+        weights = power / (power + (alphas - self._least)[:, None])
         if intercept:
             weights = torch.nn.functional.pad(weights, (0, 1), value=1.0)
         self._weights = weights
-        rest = [_least_rest(self._rows[start:stop]) for start, stop in folds]
-        self._alone = [least < _NEARLY_ALONE for least in rest]
-        # Centring takes nearly all of an operator off where alpha is large: not in single precision.
-        self._well = [least > _WELL_CONDITIONED and not centred for least in rest]
+
+    @cached_property
+    def _rest(self) -> list[float]:
+        return [_least_rest(self._rows[start:stop]) for start, stop in self._folds]
+
+    @property
+    def _alone(self) -> list[bool]:
+        return [least < _NEARLY_ALONE for least in self._rest]
+
+    @property
+    def _well(self) -> list[bool]:
+        # Centring takes nearly all of an operator off where alpha is large: that needs double.
+        return [least > _WELL_CONDITIONED and not self._centred for least in self._rest]
 
     def operator_bytes(self) -> int:
         """Return the size of the operators of one alpha."""
@@ -115,6 +128,52 @@ class PrimalSolver:
         held_out = [self._fold_operators(fold, weights) for fold in range(len(self._folds))]
         new = None if cross is None else (cross * weights[:, None, :]).float()
         return held_out, new
+
+    def predictions(
+        self, values: torch.Tensor, cross: torch.Tensor | None
+    ) -> Iterator[tuple[list[torch.Tensor], torch.Tensor | None]]:
+        """Predict held-out and new rows of a few targets, without building operators.
+
+        One eigendecomposition per fold, of the other rows' ``X'X``, serves every alpha.
+
+        Parameters
+        ----------
+        values : Tensor of float64, shape (n_rows, n_columns)
+            Responses.
+        cross : Tensor of shape (n_new, n_columns), or None
+            From :meth:`cross`.
+
+        Yields
+        ------
+        held_out : list of Tensor of float64, shape (fold rows, n_columns)
+            One per fold.
+        new : Tensor of float64, shape (n_new, n_columns), or None
+            For the alphas in turn.
+        """
+        power = self._power - self._least
+        rows = self._rows[:, : len(power)] * self._power.sqrt()
+        total, everything = rows.T @ values, values.sum(dim=0)
+        solved = []
+        for start, stop in self._folds:
+            fold, n_others = rows[start:stop], len(rows) - stop + start
+            gram = torch.diag(power) - fold.T @ fold
+            moments = total - fold.T @ values[start:stop]
+            mean, centre = 0 * everything, 0 * power
+            if self._intercept:  # all rows together have mean zero: the others' is known
+                centre = -fold.sum(dim=0) / n_others
+                mean = (everything - values[start:stop].sum(dim=0)) / n_others
+                gram -= n_others * torch.outer(centre, centre)
+                moments -= n_others * torch.outer(centre, mean)
+            size, vectors = torch.linalg.eigh(gram)
+            rotated = (fold - centre) @ vectors, vectors.T @ moments
+            solved.append((size.clamp(min=0), *rotated, mean))
+        whole = self._rows.T @ values
+        for alpha, weight in zip(self._alphas.tolist(), self._weights, strict=True):
+            held_out = [
+                (left / (size + alpha)) @ right + mean for size, left, right, mean in solved
+            ]
+            new = None if cross is None else (cross * weight) @ whole
+            yield held_out, new
 
     def right_sides(self, values: torch.Tensor) -> "PrimalSides":
         """Return what operators are applied to: the moments of all rows and outside each fold."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import torch
 
-from braindash.core.ridge_data import Block
+from braindash.core.ridge_data import CENTRING_ROUNDING, Block
 from braindash.core.ridge_search import Moments, Search, make_moments, total_moments
 
 # Predictions of so many rows at once: enough for a fast product, few enough to stay in the cache.
@@ -133,6 +133,34 @@ def sample_moments(
         start += len(measured)
         moments.append(make_moments(predicted, measured, power.double()))
     return moments
+
+
+def score_predictions(held_out: Sequence[torch.Tensor], block: Block, metric: str) -> torch.Tensor:
+    """Score one alpha from its predictions, fold by fold, (fold rows, n_columns) in float64.
+
+    Returns
+    -------
+    Tensor of float64, shape (n_columns,)
+    """
+    total = torch.zeros_like(block.mean)
+    start = 0
+    for fold, predicted in enumerate(held_out):
+        measured = block.values[start : start + len(predicted)].double()
+        start += len(measured)
+        mean, power = block.fold_mean[fold].double(), block.fold_power[fold].double()
+        if metric == "r":
+            predicted = _shape(predicted)
+        score = _SCORE[metric](_SUMS[metric](predicted[None].clone(), measured, mean), power)[0]
+        total += torch.where(power > 0, score, 0.0)
+    return total / (block.fold_power > 0).sum(dim=0).clamp(min=1)
+
+
+def _shape(predicted: torch.Tensor) -> torch.Tensor:
+    """Centre predictions and give them a size that squares well; zeros where they are constant."""
+    centred = predicted - predicted.mean(dim=0)
+    size = centred.abs().amax(dim=0)
+    varies = size > CENTRING_ROUNDING * predicted.abs().amax(dim=0)
+    return torch.where(varies, centred / size, 0.0)
 
 
 def _residual_square(

@@ -16,6 +16,8 @@ from sklearn.model_selection import LeaveOneGroupOut
 from braindash.core import ridge_cv
 from braindash.core.delays import delayed
 from braindash.core.ridge import DEFAULT_ALPHAS, RidgePlan, fit_layers
+from braindash.core.ridge_dual import DualSolver
+from braindash.core.ridge_primal import PrimalSolver
 from braindash.errors import InputError, ResourceError
 
 LENGTHS = (34, 21, 40, 27)
@@ -56,6 +58,15 @@ def solve(X, Y, alpha, intercept):
         kernel = centred @ centred.T + alpha * np.eye(len(X))
         weights = centred.T @ np.linalg.solve(kernel, Y - y_mean)
     return lambda new: (new - x_mean) @ weights + y_mean
+
+
+@pytest.fixture(autouse=True, params=["few", "many"])
+def route(request, monkeypatch):
+    """Every test runs for few targets and as if there were many."""
+    if request.param == "many":
+        monkeypatch.setattr(DualSolver, "few", 0)
+        monkeypatch.setattr(PrimalSolver, "few", 0)
+    return request.param
 
 
 def literal_scores(X, groups, Y, alphas, metric, intercept):
@@ -442,16 +453,22 @@ def test_inputs_are_not_changed_and_may_be_file_backed(tmp_path):
     np.testing.assert_array_equal(RidgePlan(X, groups).fit(Y.tolist()).alpha, expected.alpha)
 
 
-def test_threads_are_put_back_also_after_an_error(monkeypatch):
+@pytest.fixture
+def inner(route):
+    """Name of a function that every fit calls."""
+    return "score_predictions" if route == "few" else "_score_group"
+
+
+def test_threads_are_put_back_also_after_an_error(inner, monkeypatch):
     X, groups, Y, _, _ = make_data(3)
     before, seen = torch.get_num_threads(), []
-    original = ridge_cv._score_group
+    original = getattr(ridge_cv, inner)
 
     def spy(*arguments):
         seen.append(torch.get_num_threads())
         return original(*arguments)
 
-    monkeypatch.setattr("braindash.core.ridge_cv._score_group", spy)
+    monkeypatch.setattr(ridge_cv, inner, spy)
     RidgePlan(X, groups, threads=before + 1).fit(Y)
     assert set(seen) == {before + 1}
     assert torch.get_num_threads() == before
@@ -459,13 +476,13 @@ def test_threads_are_put_back_also_after_an_error(monkeypatch):
     def fail(*arguments):
         raise RuntimeError("something else")
 
-    monkeypatch.setattr("braindash.core.ridge_cv._score_group", fail)
+    monkeypatch.setattr(ridge_cv, inner, fail)
     with pytest.raises(RuntimeError, match="something else"):
         RidgePlan(X, groups, threads=before + 1).fit(Y)
     assert torch.get_num_threads() == before
 
 
-def test_memory_that_runs_out_is_said(monkeypatch):
+def test_memory_that_runs_out_is_said(inner, monkeypatch):
     X, groups, Y, _, _ = make_data(3)
 
     def fill_gpu(*arguments):
@@ -475,7 +492,7 @@ def test_memory_that_runs_out_is_said(monkeypatch):
         return torch.empty(1 << 57)  # more than any address space
 
     for fill in (fill_gpu, fill_cpu):
-        monkeypatch.setattr("braindash.core.ridge_cv._score_group", fill)
+        monkeypatch.setattr(ridge_cv, inner, fill)
         with pytest.raises(ResourceError, match="memory of device 'cpu'") as caught:
             RidgePlan(X, groups).fit(Y)
         assert "fewer targets" in caught.value.hint
