@@ -5,15 +5,12 @@ forms are in :mod:`braindash.core.ridge_dual` and :mod:`braindash.core.ridge_pri
 share in :mod:`braindash.core.ridge_cv`.
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypedDict, Unpack
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from braindash.core.delays import DEFAULT_DELAYS
 from braindash.core.ridge_cv import RidgeResult, Solver, TestStory, cross_validate
@@ -25,20 +22,23 @@ from braindash.core.ridge_data import (
 )
 from braindash.core.ridge_dual import DualSolver
 from braindash.core.ridge_primal import PrimalSolver
-from braindash.errors import InputError, ResourceError, near_match
+from braindash.core.ridge_settings import (
+    check_alphas,
+    check_choice,
+    check_threads,
+    clear_memory_error,
+    find_device,
+    limited_threads,
+    solvable_alphas,
+)
+from braindash.errors import InputError
 from braindash.specs import DEFAULT_ALPHAS
 
 __all__ = ["DEFAULT_ALPHAS", "RidgeOptions", "RidgePlan", "RidgeResult", "fit_layers"]
 
-logger = logging.getLogger(__name__)
-
 METRICS = ("r2", "r")
 METHODS = ("auto", "dual", "primal")
 SEARCHES = ("auto", "full")
-DEVICES = ("cpu", "cuda")
-# An alpha below this share of the kernel's trace is solved as that share: float64 could not tell
-# the two apart in a singular kernel, and Cholesky could not factor it.
-ALPHA_FLOOR = 1e-12
 
 
 class RidgePlan:
@@ -97,12 +97,12 @@ class RidgePlan:
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
-        _check_choice("metric", metric, METRICS)
-        _check_choice("method", method, METHODS)
-        _check_choice("search", search, SEARCHES)
-        self._alphas = _check_alphas(alphas)
-        self._device = _find_device(device)
-        self._threads = _check_threads(threads)
+        check_choice("metric", metric, METRICS)
+        check_choice("method", method, METHODS)
+        check_choice("search", search, SEARCHES)
+        self._alphas = check_alphas(alphas)
+        self._device = find_device(device)
+        self._threads = check_threads(threads)
         self._delays = delays
         self._metric, self._intercept, self._search = metric, intercept, search
         self._design = make_design(X, groups, delays, self._device, "X")
@@ -164,7 +164,7 @@ class RidgePlan:
         return_prediction: bool,
     ) -> RidgeResult:
         test = self._test_story(X_test, groups_test, Y_test, responses.n_targets, return_prediction)
-        with _limited_threads(self._threads), _clear_memory_error(self._device):
+        with limited_threads(self._threads), clear_memory_error(self._device):
             return cross_validate(
                 self._solver,
                 responses,
@@ -213,18 +213,12 @@ class RidgePlan:
         return form(
             self._design,
             self._folds,
-            self._solvable_alphas(),
+            torch.as_tensor(
+                solvable_alphas(self._alphas, self._design.trace()), device=self._device
+            ),
             intercept=self._intercept,
             centred=self._metric == "r",
         )
-
-    def _solvable_alphas(self) -> torch.Tensor:
-        padded = torch.nn.functional.pad(self._design.features.square().sum(dim=1), (0, 1))
-        floor = ALPHA_FLOOR * float(padded[self._design.rows].sum())
-        small = int((self._alphas < floor).sum())
-        if small:
-            logger.warning("%d alphas below %.3g are solved as %.3g", small, floor, floor)
-        return torch.as_tensor(np.maximum(self._alphas, floor), device=self._device)
 
 
 class RidgeOptions(TypedDict, total=False):
@@ -283,67 +277,3 @@ def fit_layers(
         if responses is None:
             responses = plan._prepare(Y)
         yield plan._fit(responses, X_test, groups_test, Y_test, return_prediction)
-
-
-def _check_choice(name: str, given: str, allowed: Sequence[str]) -> None:
-    if given not in allowed:
-        raise InputError(f"unknown {name} {given!r}", hint=near_match(str(given), allowed))
-
-
-def _check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
-    given = np.asarray(alphas)
-    usable = given.ndim == 1 and given.size and given.dtype.kind in "fiu"
-    if not usable or not (np.isfinite(given) & (given > 0)).all():
-        raise InputError(
-            f"the alphas {given.tolist()} cannot be used",
-            hint="Give a row of positive finite numbers, for example numpy.logspace(0, 8, 17).",
-        )
-    return given.astype(np.float64)
-
-
-def _check_threads(threads: int | None) -> int | None:
-    if threads is not None and threads < 1:
-        raise InputError(
-            f"threads is {threads}", hint="Give 1 or more, or None to leave torch's setting."
-        )
-    return threads
-
-
-def _find_device(device: str) -> torch.device:
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, colon, number = device.partition(":")
-    if kind not in DEVICES or (colon and (kind == "cpu" or not number.isdecimal())):
-        raise InputError(f"unknown device {device!r}", hint=near_match(device, ("auto", *DEVICES)))
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ResourceError(
-            f"device {device!r} is asked for, but torch sees {torch.cuda.device_count()} of them",
-            hint="Use device='auto', or install a torch build for this machine's GPU.",
-        )
-    return torch.device(device)
-
-
-@contextmanager
-def _limited_threads(threads: int | None) -> Iterator[None]:
-    """Set torch's CPU threads and put the former number back, also after an error."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _clear_memory_error(device: torch.device) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        # On a CPU torch has no class of its own for it: only the message tells.
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
-            raise
-        raise ResourceError(
-            f"ridge regression does not fit into the memory of device {str(device)!r}",
-            hint="Fit fewer targets at a time, or use device='cpu'.",
-        ) from error

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from braindash.core.ridge_data import Block, Design, Responses
+from braindash.core.ridge_data import Block, Responses
 from braindash.core.ridge_scoring import RightSides, Scorer, sample_moments, score_predictions
 from braindash.core.ridge_search import TIE, Search, plan_search
 from braindash.core.scores import pearson_r
@@ -75,7 +75,7 @@ class Solver(Protocol):
     def side_bytes(self) -> int:
         """Return the size of the right sides of one target."""
 
-    def cross(self, design: Design) -> torch.Tensor:
+    def cross(self, design: Any) -> torch.Tensor:
         """Bring new rows into the coordinates of the solver."""
 
     def operators(
@@ -94,7 +94,7 @@ class TestStory:
     Attributes
     ----------
     design : Design
-        Their features.
+        Their features, or what the solver takes for them.
     responses : array-like of shape (n_test, n_targets), or None
         What was measured there, to correlate with.
     keep : bool
@@ -103,7 +103,7 @@ class TestStory:
 
     __test__ = False  # the name is not for pytest
 
-    design: Design
+    design: Any
     responses: Any
     keep: bool
 
@@ -293,7 +293,7 @@ class _Outcome:
     def empty(cls, n_targets: int, alphas: torch.Tensor, test: TestStory | None) -> "_Outcome":
         prediction, r = None, None
         if test is not None and test.keep:
-            prediction = np.full((len(test.design.features), n_targets), np.nan, np.float32)
+            prediction = np.full((len(test.design), n_targets), np.nan, np.float32)
         if test is not None and test.responses is not None:
             r = np.full(n_targets, np.nan)
         scores = alphas.new_full((len(alphas), n_targets), -torch.inf)

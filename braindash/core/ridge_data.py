@@ -41,10 +41,29 @@ class Design:
     rows: torch.Tensor
     bounds: list[tuple[int, int]]
 
+    def __len__(self) -> int:
+        return len(self.features)
+
     def delayed(self) -> torch.Tensor:
         """Return the delayed features, float64, (n_rows, n_features * n_delays)."""
         padded = torch.nn.functional.pad(self.features, (0, 0, 0, 1))
         return torch.cat([padded[row] for row in self.rows], dim=1)
+
+    def kernel(self, other: "Design") -> torch.Tensor:
+        """Return the inner products of delayed rows, (n_rows, other's n_rows), float64.
+
+        They are those of the undelayed rows, shifted and summed over the delays.
+        """
+        plain = torch.nn.functional.pad(self.features @ other.features.T, (0, 1, 0, 1))
+        kernel = plain.new_zeros((len(self.features), len(other.features)))
+        for rows, columns in zip(self.rows, other.rows, strict=True):
+            kernel += plain[rows][:, columns]
+        return kernel
+
+    def trace(self) -> float:
+        """Return the sum of squares of the delayed features."""
+        padded = torch.nn.functional.pad(self.features.square().sum(dim=1), (0, 1))
+        return float(padded[self.rows].sum())
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 
-from braindash.core.ridge_data import Design, Fold, finish_operator, outside
+from braindash.core.ridge_data import Fold, finish_operator, outside
 
 # Where centring leaves no more than this share of a kernel, the features were constant.
 _ROUNDING = 1e-13
+
+
+class Kernels(Protocol):
+    """Rows that have inner products with other rows."""
+
+    def kernel(self, other: Any) -> torch.Tensor:
+        """Return the inner products, float64, (n_rows, other's n_rows)."""
 
 
 class DualSolver:
@@ -21,8 +29,8 @@ class DualSolver:
 
     Parameters
     ----------
-    design : Design
-        Training features, (n_rows, n_features).
+    design : Kernels
+        Training rows.
     folds : sequence of (start, stop)
         Rows of each fold.
     alphas : Tensor of float64, shape (n_alphas,)
@@ -39,7 +47,7 @@ class DualSolver:
 
     def __init__(
         self,
-        design: Design,
+        design: Kernels,
         folds: Sequence[Fold],
         alphas: torch.Tensor,
         *,
@@ -48,9 +56,9 @@ class DualSolver:
     ) -> None:
         self._design, self._folds, self._alphas = design, folds, alphas
         self._intercept, self._centred = intercept, centred
-        kernel = _delayed_kernel(design, design)
+        kernel = design.kernel(design)
         self._row_mean = kernel.mean(dim=0)
-        self._kernel = self._centre(kernel) if intercept else kernel
+        self._kernel = centre_kernel(kernel, self._row_mean) if intercept else kernel
         # A centred kernel does not know the constant vector; this much of it keeps A well scaled.
         self._constant = float(self._kernel.diagonal().mean()) if intercept else 0.0
         self._size = float(self._kernel.diagonal().mean()) or 1.0
@@ -65,10 +73,10 @@ class DualSolver:
         """Return the size of what is made of one target for the operators."""
         return 8 * len(self._kernel)
 
-    def cross(self, design: Design) -> torch.Tensor:
+    def cross(self, design: Kernels) -> torch.Tensor:
         """Return the kernel between new rows and the training rows, (n_new, n_rows)."""
-        kernel = _delayed_kernel(design, self._design)
-        return self._centre(kernel) if self._intercept else kernel
+        kernel = design.kernel(self._design)
+        return centre_kernel(kernel, self._row_mean) if self._intercept else kernel
 
     def operators(
         self, indices: Sequence[int], cross: torch.Tensor | None
@@ -163,12 +171,25 @@ class DualSolver:
             inverse -= 1 / ((alpha + self._constant) * len(inverse))
         return inverse
 
-    def _centre(self, kernel: torch.Tensor) -> torch.Tensor:
-        """Kernel of features minus their mean over training rows, columns being training rows."""
-        centred = kernel - kernel.mean(dim=1, keepdim=True)
-        centred += self._row_mean.mean() - self._row_mean
-        negligible = centred.abs().max() <= _ROUNDING * kernel.abs().max()
-        return torch.zeros_like(centred) if bool(negligible) else centred
+
+def centre_kernel(kernel: torch.Tensor, row_mean: torch.Tensor) -> torch.Tensor:
+    """Turn a kernel into that of features minus their mean over the training rows.
+
+    Parameters
+    ----------
+    kernel : Tensor of shape (n_rows, n_training)
+        Inner products with the training rows.
+    row_mean : Tensor of shape (n_training,)
+        Mean of the training rows' own kernel over its rows.
+
+    Returns
+    -------
+    Tensor of shape (n_rows, n_training)
+    """
+    centred = kernel - kernel.mean(dim=1, keepdim=True)
+    centred += row_mean.mean() - row_mean
+    negligible = centred.abs().max() <= _ROUNDING * kernel.abs().max()
+    return torch.zeros_like(centred) if bool(negligible) else centred
 
 
 @dataclass(frozen=True)
@@ -182,12 +203,3 @@ class DualSides:
         """Give the rows outside a fold, (other rows, n_columns)."""
         values = self.whole if columns is None else self.whole[:, columns]
         return outside(values, self.folds[fold])
-
-
-def _delayed_kernel(left: Design, right: Design) -> torch.Tensor:
-    """Inner products of delayed features: the undelayed kernel, shifted and summed over delays."""
-    plain = torch.nn.functional.pad(left.features @ right.features.T, (0, 1, 0, 1))
-    kernel = plain.new_zeros((len(left.features), len(right.features)))
-    for rows, columns in zip(left.rows, right.rows, strict=True):
-        kernel += plain[rows][:, columns]
-    return kernel
