@@ -19,6 +19,8 @@ CHUNK_ROWS = 20
 _LEAST_STORIES = 3
 # Within a fold, a target of unit variance that varies less than this is constant there.
 _CONSTANT_POWER = 1e-12
+# Rows that are added up in single precision before the sums go on in double.
+_SUMMED_ROWS = 256
 # Beside the mean that centring takes off an operator, no more than this is rounding.
 CENTRING_ROUNDING = 1e-12
 
@@ -143,21 +145,25 @@ class Responses:
     def prepared(self, raw: Any) -> Block:
         """Centre and scale responses (n_rows, n_columns) and sum them up within the folds."""
         array = np.asarray(raw)
-        # Responses in single precision are centred in it, with sums in double: nothing is lost.
+        # Responses in single precision are centred in it, in two steps: nothing is lost.
         kept = np.float32 if array.dtype in (np.float32, np.float16) else np.float64
         values = torch.as_tensor(np.array(array, dtype=kept, order="C"), device=self.device)
-        total = values.sum(dim=0, dtype=torch.float64)
-        usable = torch.isfinite(total)
+        low, high = torch.aminmax(values, dim=0)
+        usable = torch.isfinite(low) & torch.isfinite(high)
         usable &= torch.as_tensor(~constant_columns(array), device=self.device)
-        if not bool(usable.all()):
-            values = torch.where(usable, values, 0.0)
-            total = torch.where(usable, total, 0.0)
-        centred, mean = _centred(values, total / len(values))
-        power = centred.square().sum(dim=0, dtype=torch.float64)
-        scale = torch.where(usable, (power / len(values)).sqrt(), 1.0)
+        values[:, ~usable] = 0.0
+        mean = _centre(values)
+        size = torch.maximum(high.double() - mean, mean - low.double())
+        size = torch.where(usable, size, 1.0)
+        values /= size.to(values.dtype)
+        spread = (_column_sums(values, square=True) / len(values)).sqrt()
+        spread = torch.where(usable, spread, 1.0)
+        values /= spread.to(values.dtype)
+        scale = size * spread
         if not self.intercept:
-            centred, mean = values, torch.zeros_like(mean)
-        values = (centred / scale.to(centred.dtype)).float()
+            values += (mean / scale).to(values.dtype)
+            mean = torch.zeros_like(mean)
+        values = values.float()
         fold_mean, fold_power = _fold_sums(values, self.folds)
         usable &= (fold_power > 0).any(dim=0)
         return Block(values, fold_mean, fold_power, mean, scale, usable)
@@ -257,21 +263,30 @@ def check_responses(Y: Any, n_rows: int, name: str, n_targets: int | None = None
     return array
 
 
-def _centred(values: torch.Tensor, mean: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Subtract the mean of each column, and what rounding the mean has left of it."""
-    centred = values - mean.to(values.dtype)
-    rest = centred.mean(dim=0, dtype=torch.float64)
-    return centred.sub_(rest.to(values.dtype)), mean.to(values.dtype).double() + rest
+def _column_sums(values: torch.Tensor, *, square: bool = False) -> torch.Tensor:
+    """Add up each column, or its squares, in float64; rows at a time, to need no copy of them."""
+    parts = torch.split(values, _SUMMED_ROWS)
+    sums = [(part.square() if square else part).sum(dim=0) for part in parts]
+    return torch.stack(sums).sum(dim=0, dtype=torch.float64)
+
+
+def _centre(values: torch.Tensor) -> torch.Tensor:
+    """Subtract from each column its mean, in place, and return that mean in float64."""
+    mean = torch.zeros_like(values[0], dtype=torch.float64)
+    for _ in range(2):  # the second time takes off what rounding the mean has left
+        rest = (_column_sums(values) / len(values)).to(values.dtype)
+        values -= rest
+        mean += rest
+    return mean
 
 
 def _fold_sums(values: torch.Tensor, folds: Sequence[Fold]) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean of each column within each fold, and the sum of squares about it, float32."""
     means, powers = [], []
     for start, stop in folds:
-        part = values[start:stop]
-        centred, mean = _centred(part, part.mean(dim=0, dtype=torch.float64))
-        power = centred.square().sum(dim=0, dtype=torch.float64)
-        means.append(mean)
+        part = values[start:stop].clone()
+        means.append(_centre(part))
+        power = _column_sums(part, square=True)
         powers.append(torch.where(power > _CONSTANT_POWER * len(part), power, 0.0))
     return torch.stack(means).float(), torch.stack(powers).float()
 
