@@ -12,8 +12,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "BraindashError": "braindash.errors",
     "EncodingResult": "braindash.results",
+    "Group": "braindash.comparison",
     "RidgePlan": "braindash.core.ridge",
     "Store": "braindash.io.store",
+    "compare": "braindash.comparison",
     "encode": "braindash.api",
     "extract_features": "braindash.api",
     "load_audio": "braindash.io.audio",

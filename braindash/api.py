@@ -40,7 +40,8 @@ def encode(
     **settings
         Further fields of :class:`braindash.plan.EncodeRequest`: ``revision``, ``strategy``
         ("exact" or "chunk"), ``alphas``, ``delays`` (in TRs), ``metric`` ("r2" or "r"),
-        ``intercept``, ``device``, ``threads``.
+        ``intercept``, ``n_permutations`` and ``n_bootstraps`` (0: none), ``block_rows``,
+        ``scheme`` ("blocks" or "shift"), ``seed``, ``device``, ``threads``.
 
     Returns
     -------

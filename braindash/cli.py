@@ -156,6 +156,12 @@ def encode(
     ] = None,
     delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = "1,2,3,4",
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
+    permutations: Annotated[
+        int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
+    ] = 1000,
+    bootstraps: Annotated[
+        int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
+    ] = 1000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of the regression.")] = None,
     check_only: Annotated[
@@ -175,6 +181,8 @@ def encode(
         alphas=alphas and _numbers(alphas, float, "--alphas"),
         delays=_numbers(delays, int, "--delays"),
         metric=metric,
+        n_permutations=permutations,
+        n_bootstraps=bootstraps,
         device=device,
         threads=threads,
     )
@@ -197,6 +205,12 @@ def encode(
 def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the results of a store."""
     entries = _store(store).entries()
+    outdated = _store(store).count_outdated()
+    if outdated:
+        notes.print(
+            f"Results of another version of braindash, not listed: {outdated}. Compute them "
+            "again, or delete their folders."
+        )
     rows = [
         {
             "key": entry.key,
@@ -223,10 +237,13 @@ def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None
 def export_result(
     key: Annotated[str, typer.Argument(help="The result's key, or its first digits.")],
     to: Annotated[Path, typer.Option("--to", help="File or folder to write to.")] = Path("."),
+    with_predictions: Annotated[
+        bool, typer.Option("--with-predictions", help="Add the predictions of the test rows.")
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Write one result to a file that another machine can import."""
-    typer.echo(str(_store(store).export(key, to)))
+    typer.echo(str(_store(store).export(key, to, with_predictions=with_predictions)))
 
 
 @app.command(name="import")
@@ -290,7 +307,8 @@ def _print_results(results: list[Any]) -> None:
 
 
 def _result_document(result: Any) -> dict[str, Any]:
-    table = result.regions().drop(columns=["model", "subject", "simulated"]).astype(object)
+    table = result.region_intervals().drop(columns=["model", "subject", "simulated"])
+    table = table.astype(object)
     return {
         "key": result.key,
         "folder": str(result.folder),
@@ -300,6 +318,11 @@ def _result_document(result: Any) -> dict[str, Any]:
         "simulated": result.simulated,
         "n_targets": result.n_targets,
         "n_without_score": int((~result.valid).sum()),
+        "n_significant": result.significant().sum(axis=1).tolist()
+        if result.has_significance
+        else None,
+        "ceilings": list(result.ceilings),
+        "intervals": result.interval_line(),
         "provenance": result.provenance_line(),
         "regions": table.where(table.notna(), None).to_dict(orient="records"),
     }

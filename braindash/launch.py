@@ -12,15 +12,23 @@ from braindash.io.demo import DEMO_MODELS, GENERATOR_VERSION
 from braindash.io.store import Store
 from braindash.jobs import Job, JobQueue
 from braindash.plan import EncodeRequest, plan_encoding
+from braindash.specs import ENCODING_VERSION
 from braindash.speech.files import locate
 
 LOOPBACK = "127.0.0.1"
 
 
 def demo_job_key() -> str:
-    """Name the demo's job: it changes with the generator and the shipped models."""
+    """Name the demo's job: it changes with the generator, the models and the computation."""
     models = {name: locate(str(folder)).fingerprint for name, folder in DEMO_MODELS.items()}
-    return digest_json({"task": "demo", "generator": GENERATOR_VERSION, "models": models})
+    return digest_json(
+        {
+            "task": "demo",
+            "generator": GENERATOR_VERSION,
+            "models": models,
+            "encoding": ENCODING_VERSION,
+        }
+    )
 
 
 def submit_demo(store: Store) -> Job:

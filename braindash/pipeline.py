@@ -3,7 +3,7 @@
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,11 +13,9 @@ import numpy as np
 import xarray as xr
 
 import braindash
-from braindash.core.ridge import fit_layers
-from braindash.core.scores import pearson_r, repeats_ceiling, zscore
+from braindash.encoding import fit_predictions, summarise
 from braindash.io.audio import load_audio
 from braindash.io.demo import DEMO_MODELS, prepare_demo
-from braindash.io.responses import load_repeats, load_responses
 from braindash.io.store import Entry, Store
 from braindash.plan import (
     EncodeRequest,
@@ -31,8 +29,10 @@ from braindash.results import EncodingResult
 
 log = logging.getLogger(__name__)
 
-# Share of an encoding job's time that goes into features when none are cached.
+# Share of the time until predictions are there that goes into features when none are cached.
 _EXTRACTION_SHARE = 0.8
+# Share of a job's time after which predictions are there, and statistics begin.
+_PREDICTION_SHARE = 0.8
 _PLANNING = "reading the manifest and the model's files"
 
 
@@ -68,13 +68,14 @@ def _run_plan(plan: EncodingPlan, store: Store, report: Progress) -> EncodingRes
         report.advance(1, 1, "already computed")
         return EncodingResult.load(cached)
     started = time.monotonic()
-    missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
-    share = _EXTRACTION_SHARE if missing else 0.02
-    features = run_extraction(plan, store, Span(report, 0.0, share, f"{subject}: "))
-    dataset = _encode(plan, features, store, Span(report, share, 1.0, f"{subject}: "))
-    provenance = _provenance(plan, features, time.monotonic() - started)
+    predictions = _predict(plan, store, Span(report, 0.0, _PREDICTION_SHARE, f"{subject}: "))
+    dataset = summarise(plan, predictions, Span(report, _PREDICTION_SHARE, 1.0, f"{subject}: "))
     entry = store.put(
-        "encoding", key, spec=plan.spec.canonical(), provenance=provenance, dataset=dataset
+        "encoding",
+        key,
+        spec=plan.spec.canonical(),
+        provenance=_provenance(plan, time.monotonic() - started),
+        dataset=dataset,
     )
     report.advance(1, 1, "done")
     return EncodingResult.load(entry)
@@ -130,121 +131,32 @@ def run_extraction(plan: EncodingPlan, store: Store, progress: Progress) -> dict
     return entries
 
 
-def _encode(
-    plan: EncodingPlan, features: Mapping[str, Entry], store: Store, progress: Progress
-) -> xr.Dataset:
+def _predict(plan: EncodingPlan, store: Store, progress: Progress) -> Entry:
+    """Compute, or load, the predictions of the test rows from every layer."""
     key = plan.spec.key()
-    with features[plan.train[0].name].open() as first:
-        n_layers = int(first.sizes["layer"])
-    done = store.parts("encoding", key)
-    todo = [layer for layer in range(n_layers) if _part_name(layer) not in done]
-    progress.advance(n_layers - len(todo), n_layers + 1, "loading responses")
-    test_responses, ceiling = _test_responses(plan)
-    scored = _scored_rows(plan)
-    results = fit_layers(
-        _layer_pairs(plan, features, todo),
-        _train_responses(plan),
-        groups=_story_index(plan.train),
-        groups_test=_story_index(plan.test),
-        alphas=plan.spec.alphas,
-        delays=plan.spec.delays,
-        folds=plan.spec.folds,
-        metric=plan.spec.metric,
-        intercept=plan.spec.intercept,
-        device=plan.request.device,
-        threads=plan.request.threads,
-        return_prediction=True,
-    )
-    for count, (layer, result) in enumerate(zip(todo, results, strict=True), start=1):
-        assert result.prediction is not None  # asked for above
-        part = xr.Dataset(
-            {
-                "r": ("target", pearson_r(result.prediction[scored], test_responses[scored])),
-                "alpha": ("target", result.alpha),
-                "cv_score": ("target", result.best_cv_score),
-            }
-        ).astype(np.float32)
-        store.put_part("encoding", key, _part_name(layer), part)
-        done[_part_name(layer)] = part
-        progress.advance(
-            n_layers - len(todo) + count, n_layers + 1, f"layer {layer} of {n_layers - 1} scored"
-        )
-    layers = xr.concat([done[_part_name(layer)] for layer in range(n_layers)], dim="layer")
-    return layers.assign(ceiling=("target", ceiling.astype(np.float32))).assign_coords(
-        layer=np.arange(n_layers)
+    cached = store.get_or_none("predictions", key)
+    if cached is not None:
+        return cached
+    started = time.monotonic()
+    missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
+    share = _EXTRACTION_SHARE if missing else 0.02
+    features = run_extraction(plan, store, Span(progress, 0.0, share))
+    predictions = fit_predictions(plan, features, store, Span(progress, share, 1.0))
+    return store.put_file(
+        "predictions",
+        key,
+        spec=plan.spec.canonical(),
+        provenance=_provenance(plan, time.monotonic() - started),
+        write=predictions.write,
+        n_bytes=predictions.n_bytes,
     )
 
 
-def _part_name(layer: int) -> str:
-    return f"layer-{layer:03d}"
-
-
-def _layer_pairs(
-    plan: EncodingPlan, features: Mapping[str, Entry], layers: list[int]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Give (train, test) features of one layer after the other, z-scored within each story."""
-    for layer in layers:
-        yield tuple(  # type: ignore[misc]
-            np.concatenate([_layer_features(features[story.name], layer) for story in stories])
-            for stories in (plan.train, plan.test)
-        )
-
-
-def _layer_features(entry: Entry, layer: int) -> np.ndarray:
-    with entry.open() as dataset:
-        return zscore(dataset["features"].isel(layer=layer).values)
-
-
-def _story_index(stories: tuple[StoryPlan, ...]) -> np.ndarray:
-    return np.repeat(np.arange(len(stories)), [story.n_rows for story in stories])
-
-
-def _train_responses(plan: EncodingPlan) -> np.ndarray:
-    """Stack the training responses, (n_rows, n_targets) float32."""
-    rows = [load_responses(story.responses)[story.rows] for story in plan.train]
-    return np.concatenate([_standardised(plan, block) for block in rows])
-
-
-def _test_responses(plan: EncodingPlan) -> tuple[np.ndarray, np.ndarray]:
-    """Give the mean test response (n_rows, n_targets) and the noise ceiling (n_targets,)."""
-    means: list[np.ndarray] = []
-    repeats: list[np.ndarray] = []
-    for story in plan.test:
-        loaded = load_repeats(story.responses)
-        if loaded is None:
-            means.append(_standardised(plan, load_responses(story.responses)[story.rows]))
-            continue
-        runs = np.stack([_standardised(plan, run[story.rows]) for run in loaded])
-        means.append(runs.mean(axis=0))
-        repeats.append(runs[:, max(0, story.score_from_row - story.rows.start) :])
-    mean = np.concatenate(means)
-    if plan.spec.ceiling == "none":
-        return mean, np.full(mean.shape[1], np.nan)
-    fewest = min(len(runs) for runs in repeats)
-    return mean, repeats_ceiling(np.concatenate([runs[:fewest] for runs in repeats], axis=1))
-
-
-def _standardised(plan: EncodingPlan, block: np.ndarray) -> np.ndarray:
-    return zscore(block) if plan.spec.standardise_responses else block
-
-
-def _scored_rows(plan: EncodingPlan) -> np.ndarray:
-    """Mark the test rows that enter the score, bool (n_test,)."""
-    marks = [
-        np.arange(story.rows.start, story.rows.stop) >= story.score_from_row for story in plan.test
-    ]
-    return np.concatenate(marks)
-
-
-def _provenance(
-    plan: EncodingPlan, features: Mapping[str, Entry], seconds: float
-) -> dict[str, Any]:
+def _provenance(plan: EncodingPlan, seconds: float) -> dict[str, Any]:
     return _common_provenance(plan, seconds) | {
-        "parents": sorted({entry.key for entry in features.values()}),
-        "ceiling": f"repeats of {', '.join(story.name for story in plan.test)}"
-        if plan.spec.ceiling == "repeats"
-        else "none (no repeats of the test story)",
-        "warnings": list(plan.check.warnings),
+        "parents": sorted({story.extraction.key() for story in plan.stories}),
+        "no_inter_subject_ceiling_with": dict(plan.left_out),
+        "warnings": list(plan.warnings),
     }
 
 

@@ -4,7 +4,7 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from braindash.core.blocks import block_layout
 from braindash.core.delays import DEFAULT_DELAYS
 from braindash.core.timing import covered_rows
-from braindash.digest import digest_file
+from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError, near_match
 from braindash.io.audio import audio_seconds
 from braindash.io.manifest import Dataset, SubjectCheck, check_subject, load_manifest
@@ -23,14 +24,19 @@ from braindash.io.responses import digest as digest_responses
 from braindash.io.responses import shape as response_shape
 from braindash.specs import (
     DEFAULT_ALPHAS,
+    CeilingName,
     EncodingSpec,
     ExtractionSpec,
     Metric,
+    OtherResponses,
     RowTimes,
+    Scheme,
+    StatisticsSettings,
     StoryInput,
     Strategy,
 )
 from braindash.speech.files import ModelFiles, locate
+from braindash.speech.spaces import ACOUSTIC
 from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, WINDOW_SECONDS
 
 log = logging.getLogger(__name__)
@@ -41,10 +47,16 @@ STEP_SECONDS: dict[Strategy, float] = {
 }
 
 
+# 6 blocks have 720 orders: not enough for 1000 permutations, and few for a bootstrap.
+_FEW_BLOCKS = 7
+
+
 class EncodeRequest(BaseModel):
     """What a user asks for: one model, one subject, and how.
 
-    ``device`` and ``threads`` change how long it takes, never the result's key.
+    ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
+    :class:`braindash.specs.StatisticsSettings`. ``device`` and ``threads`` change how long it
+    takes, never the result's key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,8 +70,19 @@ class EncodeRequest(BaseModel):
     delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
     metric: Metric = "r2"
     intercept: bool = True
+    n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
+    n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
+    block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
+    scheme: Scheme = "blocks"
+    seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, gt=0)
+
+    @property
+    def statistics(self) -> StatisticsSettings:
+        """Settings of significance and uncertainty, as they enter the specification."""
+        fields = StatisticsSettings.model_fields
+        return StatisticsSettings(**{name: getattr(self, name) for name in fields})
 
 
 def build_request(**fields: Any) -> EncodeRequest:
@@ -126,6 +149,11 @@ class StoryPlan:
         """Number of used rows."""
         return int(self.rows.stop - self.rows.start)
 
+    @property
+    def n_scored(self) -> int:
+        """Number of used rows that enter the score of a test story."""
+        return int(self.rows.stop - max(self.rows.start, self.score_from_row))
+
     def as_input(self) -> StoryInput:
         """Give the story as it enters the encoding specification."""
         return StoryInput(
@@ -135,6 +163,27 @@ class StoryPlan:
             first_row=self.rows.start,
             last_row=self.rows.stop,
         )
+
+
+@dataclass(frozen=True)
+class OtherSubject:
+    """Another subject who heard the test stories, for the ceiling between subjects.
+
+    Attributes
+    ----------
+    subject : str
+        The other subject's id.
+    responses : tuple of ResponseSource
+        Their responses, one per test story.
+    """
+
+    subject: str
+    responses: tuple[ResponseSource, ...]
+
+    def as_input(self) -> OtherResponses:
+        """Give the subject as they enter the encoding specification."""
+        digests = tuple(digest_responses(source) for source in self.responses)
+        return OtherResponses(subject=self.subject, responses=digests)
 
 
 @dataclass(frozen=True)
@@ -153,8 +202,14 @@ class EncodingPlan:
         The located model.
     train, test : tuple of StoryPlan
         The stories.
+    others : tuple of OtherSubject
+        Subjects whose responses to the test stories can be compared target by target.
+    left_out : mapping of str to str
+        Every other subject that cannot, and why.
     spec : EncodingSpec
         Names the result.
+    warnings : tuple of str
+        What is unusual in the data, or limits the result.
     """
 
     request: EncodeRequest
@@ -163,7 +218,10 @@ class EncodingPlan:
     model: ModelFiles
     train: tuple[StoryPlan, ...]
     test: tuple[StoryPlan, ...]
+    others: tuple[OtherSubject, ...]
+    left_out: Mapping[str, str]
     spec: EncodingSpec
+    warnings: tuple[str, ...]
 
     @property
     def stories(self) -> tuple[StoryPlan, ...]:
@@ -183,13 +241,18 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     """
     dataset = load_manifest(request.data)
     check = check_subject(dataset, request.subject)
-    for warning in check.warnings:
-        log.warning("%s", warning)
     model = locate(request.model, request.revision)
+    if model.family == ACOUSTIC:  # one grid of frames whatever the strategy, so one key
+        request = request.model_copy(update={"strategy": "exact"})
     split = dataset.split(request.subject)
-    train = tuple(_plan_story(dataset, request, model, story) for story in split.train)
-    test = tuple(_plan_story(dataset, request, model, story) for story in split.test)
-    repeats = all(repeats_shape(story.responses) is not None for story in test)
+    subject, strategy = request.subject, request.strategy
+    train = tuple(_plan_story(dataset, subject, strategy, model, name) for name in split.train)
+    test = tuple(_plan_story(dataset, subject, strategy, model, name) for name in split.test)
+    others, left_out = _plan_others(dataset, request, model, test)
+    statistics, limits = _plan_statistics(request.statistics, test)
+    warnings = (*check.warnings, *limits)
+    for warning in warnings:
+        log.warning("%s", warning)
     spec = EncodingSpec(
         subject=request.subject,
         space=dataset.space,
@@ -201,9 +264,13 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         alphas=request.alphas,
         metric=request.metric,
         intercept=request.intercept,
-        ceiling="repeats" if repeats else "none",
+        ceilings=_possible_ceilings(test, others),
+        other_subjects=tuple(other.as_input() for other in others),
+        statistics=statistics,
     )
-    return EncodingPlan(request, dataset, check, model, train, test, spec)
+    return EncodingPlan(
+        request, dataset, check, model, train, test, others, left_out, spec, warnings
+    )
 
 
 def require_unchanged(plan: EncodingPlan, promised: Mapping[str, Any]) -> None:
@@ -238,6 +305,9 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
         old, new = before.get(field), after.get(field)
         if old == new:
             continue
+        if field == "other_subjects":
+            yield "other subjects of the ceiling: " + " -> ".join(map(_listed_subjects, (old, new)))
+            continue
         if field not in ("train", "test"):
             yield f"{field} was {old!r}, is {new!r}"
             continue
@@ -254,15 +324,26 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
             yield f"the {field} stories are in another order"
 
 
+def _listed_subjects(others: Iterable[Mapping[str, Any]] | None) -> str:
+    """Name subjects, each with the start of a digest of its responses."""
+    names = [f"{one['subject']} ({digest_json(one['responses'])[:6]})" for one in others or ()]
+    return ", ".join(names) or "none"
+
+
 def _plan_story(
-    dataset: Dataset, request: EncodeRequest, model: ModelFiles, story: str
+    dataset: Dataset, subject: str, strategy: Strategy, model: ModelFiles, story: str
 ) -> StoryPlan:
-    timing = dataset.timing(request.subject, story)
-    source = dataset.responses(request.subject, story)
-    audio = dataset.audio_path(story, request.subject)
+    timing = dataset.timing(subject, story)
+    source = dataset.responses(subject, story)
+    audio = dataset.audio_path(story, subject)
     n_rows, _ = response_shape(source)
     times = timing.times(n_rows)
     rows = covered_rows(times, audio_seconds(audio), timing.tr)
+    if rows.start == rows.stop:
+        raise InputError(
+            f"the audio of story {story!r} covers none of the {n_rows} rows of {subject!r}",
+            hint="Check tr, first_volume and audio_onset in [timing] or [[runs]].",
+        )
     row_times = RowTimes(
         first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start
     )
@@ -270,8 +351,93 @@ def _plan_story(
         model=model.fingerprint,
         audio=digest_file(audio),
         times=row_times,
-        strategy=request.strategy,
+        strategy=strategy,
         context_seconds=WINDOW_SECONDS,
-        step_seconds=STEP_SECONDS[request.strategy],
+        step_seconds=STEP_SECONDS[strategy],
     )
     return StoryPlan(story, audio, source, extraction, rows, source.score_from_row)
+
+
+def _plan_statistics(
+    settings: StatisticsSettings, test: tuple[StoryPlan, ...]
+) -> tuple[StatisticsSettings, list[str]]:
+    """Do without statistics that the scored rows are too few for, with a warning."""
+    if not settings.n_permutations and not settings.n_bootstraps:
+        return settings, []
+    n_scored = [story.n_scored for story in test]
+    segments = np.repeat(np.arange(len(test)), n_scored)
+    try:
+        layout = block_layout(len(segments), segments=segments, block_rows=settings.block_rows)
+    except InputError as problem:
+        without = settings.model_copy(update={"n_permutations": 0, "n_bootstraps": 0})
+        return without, [f"no significance and no intervals are computed: {problem.message}"]
+    n_blocks = len(layout.starts)
+    if n_blocks >= _FEW_BLOCKS:
+        return settings, []
+    return settings, [
+        f"the scored test rows make only {n_blocks} blocks of {layout.length} rows: p values and "
+        "intervals are coarse"
+    ]
+
+
+# ---- ceilings -------------------------------------------------------------------------------
+
+
+def _possible_ceilings(
+    test: tuple[StoryPlan, ...], others: tuple[OtherSubject, ...]
+) -> tuple[CeilingName, ...]:
+    """Name the ceilings that the data allow; the first is the default of every page."""
+    repeats = all(repeats_shape(story.responses) is not None for story in test)
+    return (*(("repeats",) if repeats else ()), *(("inter-subject",) if others else ()))
+
+
+def _plan_others(
+    dataset: Dataset, request: EncodeRequest, model: ModelFiles, test: tuple[StoryPlan, ...]
+) -> tuple[tuple[OtherSubject, ...], dict[str, str]]:
+    """Find the subjects whose test responses can stand beside this subject's, row by row."""
+    names = [name for name in dataset.subjects if name != request.subject]
+    others: list[OtherSubject] = []
+    left_out: dict[str, str] = {}
+    for name in names:
+        reason = _native_reason(dataset.space)
+        try:
+            theirs = () if reason else _stories_of(dataset, name, request.strategy, model, test)
+            reason = reason or _difference(test, theirs)
+        except InputError as problem:
+            reason = problem.message
+        if reason:
+            left_out[name] = reason
+            log.info("%s takes no part in the ceiling between subjects: %s", name, reason)
+        else:
+            others.append(OtherSubject(name, tuple(story.responses for story in theirs)))
+    return tuple(others), left_out
+
+
+def _native_reason(space: str) -> str:
+    # Column i of two subjects is the same place only in a space that they share.
+    return f"{space} is each subject's own space" if space.startswith("native") else ""
+
+
+def _stories_of(
+    dataset: Dataset,
+    subject: str,
+    strategy: Strategy,
+    model: ModelFiles,
+    test: tuple[StoryPlan, ...],
+) -> tuple[StoryPlan, ...]:
+    for story in test:
+        missing = dataset.missing_responses(subject, story.name)
+        if missing:
+            raise InputError(missing, hint="Give the file, or go on without this subject.")
+    return tuple(_plan_story(dataset, subject, strategy, model, story.name) for story in test)
+
+
+def _difference(own: tuple[StoryPlan, ...], theirs: tuple[StoryPlan, ...]) -> str:
+    """Say in what the test stories of two subjects differ; empty when they can be compared."""
+    for mine, other in zip(own, theirs, strict=True):
+        if mine.extraction != other.extraction or mine.rows != other.rows:
+            return f"other audio or other rows of the story {mine.name!r}"
+        n_targets, n_others = (response_shape(story.responses)[1] for story in (mine, other))
+        if n_targets != n_others:
+            return f"{n_others} targets instead of {n_targets}"
+    return ""

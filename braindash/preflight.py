@@ -19,6 +19,9 @@ from braindash.speech.files import ModelFiles
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
 _ENCODER_EFFICIENCY = 0.35
 _FRAMES_PER_SECOND = 50
+# As in braindash.statistics, whose import would bring torch into the dashboard.
+_TARGETS_AT_ONCE = 1024
+_REPLICATE_COPIES = 4
 _BASE_MEMORY_BYTES = 900e6  # torch, transformers and the model runtime, before any data
 
 
@@ -94,8 +97,8 @@ def preflight(request: EncodeRequest, store: Store) -> Preflight:
     missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
     memory_free = float(psutil.virtual_memory().available)
     disk_free = float(shutil.disk_usage(_existing(store.root)).free)
-    memory_needed, disk_needed = _sizes(plan, len(missing))
-    warnings = list(plan.check.warnings)
+    memory_needed, disk_needed = _sizes(plan, len(missing), store.has("predictions", key))
+    warnings = list(plan.warnings)
     if memory_needed > memory_free:
         warnings.append(
             "This may not fit into memory: close other programs or use a larger machine."
@@ -117,7 +120,7 @@ def preflight(request: EncodeRequest, store: Store) -> Preflight:
     )
 
 
-def _sizes(plan: EncodingPlan, n_missing: int) -> tuple[float, float]:
+def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[float, float]:
     """Estimate bytes of memory and disk: responses, one layer's design, its Gram matrices."""
     n_train = sum(story.n_rows for story in plan.train)
     n_test = sum(story.n_rows for story in plan.test)
@@ -128,8 +131,14 @@ def _sizes(plan: EncodingPlan, n_missing: int) -> tuple[float, float]:
     memory = _BASE_MEMORY_BYTES + _n_bytes(plan.model) + responses
     memory += 8.0 * (n_train + n_test) * n_columns + 3 * 8.0 * smaller**2
     n_layers = _n_layers(plan.model)
+    replicates = (
+        4.0 * plan.spec.statistics.n_bootstraps * n_layers * min(n_targets, _TARGETS_AT_ONCE)
+    )
+    memory += _REPLICATE_COPIES * replicates
     per_story = 4.0 * n_layers * _width(plan.model) * (n_train + n_test) / len(plan.stories)
-    disk = per_story * n_missing + 2 * 12.0 * n_layers * n_targets
+    # Predictions: the stored ones, and until they are written one part per layer.
+    predictions = 0.0 if has_predictions else 2 * 2.0 * n_layers * n_test * n_targets
+    disk = per_story * n_missing + predictions + 2 * 20.0 * n_layers * n_targets
     return memory, disk
 
 
@@ -147,8 +156,17 @@ def _seconds(plan: EncodingPlan, missing: list[str]) -> float:
     _, n_targets = response_shape(plan.test[0].responses)
     width = min(n_train, _width(plan.model) * len(plan.spec.delays))
     products = 2.0 * n_train * width * n_targets * (len(plan.spec.alphas) + 2)
-    encoding = _n_layers(plan.model) * products
+    encoding = _n_layers(plan.model) * (products + n_targets * _statistics_products(plan))
     return float(extraction / (rate * _ENCODER_EFFICIENCY) + encoding / (rate * 0.5))
+
+
+def _statistics_products(plan: EncodingPlan) -> float:
+    """Count the operations of permutations and bootstraps for one target of one layer."""
+    settings = plan.spec.statistics
+    n_rows = sum(story.n_rows for story in plan.test)
+    n_blocks = n_rows / settings.block_rows
+    bootstraps = settings.n_bootstraps * 3.0 * n_rows  # sums of p, of p^2 and of p y
+    return 2.0 * (settings.n_permutations * n_blocks**2 + bootstraps)
 
 
 def _product_rate(size: int = 768) -> float:

@@ -14,7 +14,8 @@ from braindash.digest import digest_json
 
 Strategy = Literal["exact", "chunk"]
 Metric = Literal["r2", "r"]
-CeilingName = Literal["repeats", "none"]
+CeilingName = Literal["repeats", "inter-subject"]
+Scheme = Literal["blocks", "shift"]
 
 # 17 values from 1 to 1e8: wide enough that z-scored designs of every layer find their optimum.
 DEFAULT_ALPHAS = tuple(10.0 ** (step / 2) for step in range(17))
@@ -69,11 +70,30 @@ class StoryInput(Spec):
     last_row: int = Field(gt=0, description="one past the last response row that is used")
 
 
+class OtherResponses(Spec):
+    """Another subject's responses to the test stories, for the ceiling between subjects."""
+
+    kind: ClassVar[str] = "other-responses"
+    subject: str
+    responses: tuple[str, ...] = Field(description="digests, in the order of the test stories")
+
+
+class StatisticsSettings(Spec):
+    """How the significance and the uncertainty of a result are estimated."""
+
+    kind: ClassVar[str] = "statistics"
+    n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
+    n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
+    block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
+    scheme: Scheme = "blocks"
+    seed: int = Field(default=0, ge=0)
+
+
 class EncodingSpec(Spec):
     """Layer-wise encoding of one subject's responses from one model's features."""
 
     kind: ClassVar[str] = "encoding"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     subject: str
     space: str
     train: tuple[StoryInput, ...]
@@ -85,4 +105,9 @@ class EncodingSpec(Spec):
     folds: Literal["story"] = "story"
     metric: Metric = "r2"
     intercept: bool = True
-    ceiling: CeilingName
+    ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
+    other_subjects: tuple[OtherResponses, ...] = ()
+    statistics: StatisticsSettings = StatisticsSettings()
+
+
+ENCODING_VERSION: int = EncodingSpec.model_fields["version"].default

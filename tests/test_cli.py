@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from made_up import put_old_result
 from typer.testing import CliRunner
 
 from braindash.cli import app
+from braindash.io.store import Store
 
 RUN = CliRunner()
 
@@ -35,6 +37,10 @@ def test_encode_prints_key_folder_and_regions_as_json(lab, tmp_path):
     assert set(document) >= {"key", "folder", "regions", "n_without_score", "simulated"}
     assert document["n_without_score"] == 2 and document["simulated"] is False
     assert {row["layer"] for row in document["regions"]} == {0, 1, 2}
+    assert all(row["low"] < row["r"] < row["high"] for row in document["regions"])
+    assert len(document["n_significant"]) == 3
+    assert document["ceilings"] == ["repeats", "inter-subject"]
+    assert "block bootstrap" in document["intervals"]
     assert (tmp_path / "store" / "encoding" / document["key"] / "result.nc").is_file()
 
 
@@ -83,6 +89,29 @@ def test_list_export_and_import_move_a_result(lab, tmp_path):
     moved = json.loads(RUN.invoke(app, ["list", "--store", str(other), "--json"]).stdout)
     assert [row["key"] for row in moved] == [key]
     assert key[:8] in RUN.invoke(app, ["list", "--store", str(other)]).stdout
+    assert not (other / "predictions").exists()
+    again = ["export", key[:8], "--to", str(file), "--store", str(store), "--with-predictions"]
+    assert RUN.invoke(app, again).exit_code == 0
+    whole = tmp_path / "whole"
+    assert RUN.invoke(app, ["import", str(file), "--store", str(whole)]).exit_code == 0
+    assert (whole / "predictions" / key / "result.nc").is_file()
+    moved = json.loads(RUN.invoke(app, ["list", "--store", str(whole), "--json"]).stdout)
+    assert [row["kind"] for row in moved] == ["encoding"]
+
+
+def test_permutations_and_bootstraps_can_be_switched_off(lab, tmp_path):
+    options = ["--permutations", "0", "--bootstraps", "0", "--json"]
+    done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", *options))
+    document = json.loads(done.stdout)
+    assert document["n_significant"] is None and "no intervals" in document["intervals"]
+    assert all(row["low"] is None for row in document["regions"])
+
+
+def test_results_of_another_version_are_counted_and_not_listed(tmp_path):
+    put_old_result(Store(tmp_path))
+    done = command("list", "--store", tmp_path, "--json")
+    assert json.loads(done.stdout) == []
+    assert "another version of braindash, not listed: 1." in " ".join(done.stderr.split())
 
 
 def test_check_says_what_is_needed_and_computes_nothing(lab, tmp_path):

@@ -127,6 +127,10 @@ def test_a_failing_job_says_what_to_do(lab, request_a, store):
         ),
         (lambda lab: lab.edit('test = ["well"]', 'test = ["fox"]'), "test story 'well' is gone"),
         (
+            lambda lab: (lab.folder / "responses" / "B" / "well.hf5").unlink(),
+            "other subjects of the ceiling: B (",
+        ),
+        (
             lambda lab: lab.edit('zscored = "none"', 'zscored = "run"'),
             "standardise_responses was True, is False",
         ),

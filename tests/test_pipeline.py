@@ -1,10 +1,12 @@
 """From a lab's files to a stored result: numbers, cache, resumption, bad input."""
 
+import shutil
+
 import numpy as np
 import pytest
 import xarray as xr
 from scipy import stats
-from toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS
+from toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS, make_lab
 
 import braindash
 from braindash import pipeline
@@ -17,8 +19,24 @@ ALPHAS = (1.0, 100.0, 10000.0)
 
 
 @pytest.fixture
-def store(tmp_path):
+def empty_store(tmp_path):
     return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory, tiny_model):
+    """A lab, a store and the default result of subject A, to be looked at only."""
+    folder = tmp_path_factory.mktemp("computed")
+    lab = make_lab(folder / "lab", tiny_model)
+    store = Store(folder / "store")
+    return lab, store, pipeline.run_encoding(request_for(lab), store)
+
+
+@pytest.fixture
+def store(computed, empty_store):
+    """A store that holds the features: every lab is made from the same seed."""
+    shutil.copytree(computed[1].root / "features", empty_store.root / "features")
+    return empty_store
 
 
 def request_for(lab, **changes):
@@ -87,8 +105,8 @@ def test_scores_equal_a_literal_recomputation(lab, store):
     assert float(result.r[layer, target]) == pytest.approx(expected, abs=1e-4)
 
 
-def test_planted_signal_is_found_and_useless_targets_have_no_score(lab, store):
-    result = pipeline.run_encoding(request_for(lab), store)
+def test_planted_signal_is_found_and_useless_targets_have_no_score(computed):
+    lab, store, result = computed
     assert result.r.shape == (3, N_TARGETS) and result.n_layers == 3
     gains = np.linspace(1.0, 0.0, N_TARGETS)[:NAN_TARGET]
     for scores in result.r:
@@ -107,6 +125,9 @@ def test_planted_signal_is_found_and_useless_targets_have_no_score(lab, store):
     line = result.provenance_line()
     for word in ("toy lab", "well", "fox", "delays 1, 2, 3, 4 TR", "repeats of well", "chunk"):
         assert word in line
+    best = result.preferred_layer
+    np.testing.assert_array_equal(best[:NAN_TARGET], result.r[:, :NAN_TARGET].argmax(axis=0))
+    assert (best[[NAN_TARGET, CONSTANT_TARGET]] == -1).all()
 
 
 def test_a_notebook_opens_the_result_as_a_dataset(lab, store):
@@ -119,15 +140,15 @@ def test_a_notebook_opens_the_result_as_a_dataset(lab, store):
     assert again.dataset["r"].dims == ("layer", "target")
 
 
-def test_the_second_run_loads_and_other_subjects_share_the_features(lab, store):
-    first = pipeline.run_encoding(request_for(lab), store)
+def test_the_second_run_loads_and_other_subjects_share_the_features(lab, empty_store):
+    first = pipeline.run_encoding(request_for(lab), empty_store)
     reports = Reports()
-    second = pipeline.run_encoding(request_for(lab), store, reports)
+    second = pipeline.run_encoding(request_for(lab), empty_store, reports)
     assert second.key == first.key and reports.messages[-1] == "already computed"
-    n_features = len(store.entries("features"))
-    other = pipeline.run_encoding(request_for(lab, subject="B"), store)
+    n_features = len(empty_store.entries("features"))
+    other = pipeline.run_encoding(request_for(lab, subject="B"), empty_store)
     assert other.key != first.key
-    assert len(store.entries("features")) == n_features == len(STORY_SECONDS)
+    assert len(empty_store.entries("features")) == n_features == len(STORY_SECONDS)
 
 
 def test_device_and_threads_are_no_part_of_the_key(lab):
@@ -135,43 +156,57 @@ def test_device_and_threads_are_no_part_of_the_key(lab):
     assert plan_encoding(request_for(lab, device="cpu", threads=1)).spec.key() == key
     assert plan_encoding(request_for(lab, strategy="exact")).spec.key() != key
     assert plan_encoding(request_for(lab, delays=(1, 2))).spec.key() != key
+    assert plan_encoding(request_for(lab, n_permutations=999)).spec.key() != key
 
 
 def test_a_copied_data_set_has_the_same_key(lab, tmp_path):
-    import shutil
-
     copy = shutil.copytree(lab.folder, tmp_path / "copy")
     moved = request_for(lab, data=copy / "manifest.toml")
     assert plan_encoding(moved).spec.key() == plan_encoding(request_for(lab)).spec.key()
 
 
-def test_progress_never_goes_back_and_ends_at_one(lab, store):
+def test_progress_never_goes_back_and_ends_at_one(lab, empty_store):
     reports = Reports()
-    pipeline.run_encoding(request_for(lab), store, reports)
+    pipeline.run_encoding(request_for(lab), empty_store, reports)
     assert reports.shares == sorted(reports.shares) and reports.shares[-1] == 1.0
 
 
-def test_a_run_stopped_while_extracting_keeps_the_finished_stories(lab, store, monkeypatch):
+def test_a_run_stopped_while_extracting_keeps_the_finished_stories(lab, empty_store, monkeypatch):
     with pytest.raises(Cancelled):
-        pipeline.run_encoding(request_for(lab), store, Reports(stop_at="(3/4)"))
-    done = {entry.key for entry in store.entries("features")}
+        pipeline.run_encoding(request_for(lab), empty_store, Reports(stop_at="(3/4)"))
+    done = {entry.key for entry in empty_store.entries("features")}
     assert len(done) == 2
     reports = Reports()
-    pipeline.run_encoding(request_for(lab), store, reports)
+    pipeline.run_encoding(request_for(lab), empty_store, reports)
     assert any("(1/2)" in message for message in reports.messages)
-    assert done < {entry.key for entry in store.entries("features")}
+    assert done < {entry.key for entry in empty_store.entries("features")}
 
 
 def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):
     with pytest.raises(Cancelled):
         pipeline.run_encoding(request_for(lab), store, Reports(stop_at="layer 0 of 2 scored"))
     key = plan_encoding(request_for(lab)).spec.key()
-    assert list(store.parts("encoding", key)) == ["layer-000"]
+    assert list(store.parts("predictions", key)) == ["layer-000"]
     reports = Reports()
     resumed = pipeline.run_encoding(request_for(lab), store, reports)
     assert not any("layer 0 of 2" in message for message in reports.messages)
     whole = pipeline.run_encoding(request_for(lab), Store(store.root.parent / "fresh"))
-    np.testing.assert_allclose(resumed.r, whole.r, atol=1e-6)
+    xr.testing.assert_allclose(resumed.dataset, whole.dataset, atol=1e-6)
+    assert not list((store.root / "parts").rglob("*.nc"))
+
+
+def test_a_run_stopped_in_its_statistics_fits_no_layer_again(lab, store):
+    """The predictions are whole then; not even the features are needed any more."""
+    with pytest.raises(Cancelled):
+        pipeline.run_encoding(request_for(lab), store, Reports(stop_at="permutations"))
+    key = plan_encoding(request_for(lab)).spec.key()
+    assert store.has("predictions", key) and not store.has("encoding", key)
+    shutil.rmtree(store.root / "features")
+    reports = Reports()
+    resumed = pipeline.run_encoding(request_for(lab), store, reports)
+    assert not any("scored" in message for message in reports.messages)
+    whole = pipeline.run_encoding(request_for(lab), Store(store.root.parent / "fresh"))
+    xr.testing.assert_allclose(resumed.dataset, whole.dataset, atol=1e-6)
 
 
 def test_a_damaged_result_is_computed_again(lab, store):
@@ -179,11 +214,11 @@ def test_a_damaged_result_is_computed_again(lab, store):
     path = first.folder / "result.nc"
     path.write_bytes(path.read_bytes()[:-10])
     again = pipeline.run_encoding(request_for(lab), store)
-    np.testing.assert_array_equal(again.r, first.r)
+    xr.testing.assert_identical(again.dataset, first.dataset)
     assert len(list((store.root / "quarantine").iterdir())) == 1
 
 
-def test_a_full_disk_loses_nothing_already_computed(lab, store, monkeypatch):
+def test_a_full_disk_loses_nothing_already_computed(lab, empty_store, monkeypatch):
     import errno
 
     real = Store.put
@@ -200,8 +235,8 @@ def test_a_full_disk_loses_nothing_already_computed(lab, store, monkeypatch):
 
     monkeypatch.setattr(Store, "put", full_at_the_third)
     with pytest.raises(BraindashError, match="disk is full"):
-        pipeline.run_encoding(request_for(lab), store)
-    assert len(store.entries("features")) == 2
+        pipeline.run_encoding(request_for(lab), empty_store)
+    assert len(empty_store.entries("features")) == 2
 
 
 def test_the_first_scored_row_is_kept_to(lab, store):
@@ -217,12 +252,186 @@ def test_the_first_scored_row_is_kept_to(lab, store):
     assert "from row 15" in late.provenance_line()
 
 
-def test_data_without_repeats_have_no_ceiling(lab, store):
+def test_the_predictions_are_kept_beside_the_result(computed):
+    """Their correlation with the kept response is the score, to the packing's precision."""
+    lab, store, result = computed
+    entry = store.get("predictions", result.key)
+    assert entry.spec == result.spec
+    with entry.open() as found:
+        prediction = found["prediction"].values * found["prediction_scale"].values[:, None]
+        response = found["response"].values * found["response_scale"].values
+        assert found["scored"].values.all() and (found["segment"].values == 0).all()
+    assert np.isnan(prediction[:, :, NAN_TARGET]).all()
+    for layer in range(3):
+        for target in range(NAN_TARGET):
+            r = stats.pearsonr(prediction[layer, :, target], response[:, target]).statistic
+            assert r == pytest.approx(result.r[layer, target], abs=1e-4)
+    assert [entry.key for entry in store.entries("encoding")] == [result.key]
+    assert "predictions" not in {entry.kind for entry in store.entries()}
+
+
+# ---- significance and uncertainty ---------------------------------------------------------------
+
+
+def test_scores_come_with_p_values_and_intervals(lab, store):
+    result = pipeline.run_encoding(request_for(lab, block_rows=3), store)
+    assert result.spec["statistics"]["block_rows"] == 3
+    assert (result.p[:, 0] < 0.01).all() and np.isnan(result.p[:, NAN_TARGET]).all()
+    assert (result.q >= result.p)[:, :NAN_TARGET].all()
+    assert result.significant()[:, 0].all() and not result.significant()[:, NAN_TARGET].any()
+    assert result.region_samples.dims == ("sample", "layer", "region")
+    assert result.region_samples.shape == (1000, 3, 1)
+    table = result.region_intervals()
+    assert (table["low"] < table["r"]).all() and (table["r"] < table["high"]).all()
+    normalised = result.region_intervals(normalised=True)
+    assert (normalised["low"] < normalised["r_over_ceiling"]).all()
+    assert "block bootstrap" in result.interval_line() and "n = 1 subject" in result.interval_line()
+    share = result.preferred_share
+    assert ((share[:NAN_TARGET] >= 0) & (share[:NAN_TARGET] <= 1)).all()
+    assert np.isnan(share[NAN_TARGET])
+
+
+def test_statistics_can_be_switched_off(lab, store):
+    request = request_for(lab, n_permutations=0, n_bootstraps=0)
+    result = pipeline.run_encoding(request, store)
+    assert not result.has_significance and not result.has_intervals
+    assert np.isnan(result.p).all() and np.isnan(result.q).all()
+    assert result.region_intervals()[["low", "high"]].isna().all(axis=None)
+    assert (result.preferred_layer[:NAN_TARGET] >= 0).all()
+    assert np.isnan(result.preferred_share).all()
+    for ask in (result.significant, result.samples):
+        with pytest.raises(InputError, match="without") as caught:
+            ask()
+        assert "--" in caught.value.hint
+    assert "no intervals" in result.interval_line()
+
+
+def test_too_few_rows_for_blocks_are_a_warning_and_no_failure(lab, store):
+    plan = plan_encoding(request_for(lab))
+    assert any("only 3 blocks of 14 rows" in warning for warning in plan.warnings)
+    plan = plan_encoding(request_for(lab, block_rows=40))
+    assert plan.spec.statistics.n_permutations == plan.spec.statistics.n_bootstraps == 0
+    assert any("no significance" in warning for warning in plan.warnings)
+    result = pipeline.run_encoding(request_for(lab, block_rows=40), store)
+    assert not result.has_significance
+    assert any("no significance" in warning for warning in result.provenance["warnings"])
+
+
+# ---- ceilings -----------------------------------------------------------------------------------
+
+
+def own_and_others(lab, target):
+    """Mean z-scored responses of A and B to the test story, literally."""
+    import h5py
+
+    rows = plan_encoding(request_for(lab)).test[0].rows
+    means = []
+    for subject in ("A", "B"):
+        with h5py.File(lab.folder / "responses" / subject / "well.hf5") as file:
+            runs = file["individual_repeats"][:, rows, target]
+        runs = (runs - runs.mean(1, keepdims=True)) / runs.std(1, keepdims=True)
+        means.append(runs.mean(0))
+    return means
+
+
+def test_every_ceiling_that_the_data_allow_is_there(computed):
+    lab, store, result = computed
+    assert list(result.ceilings) == ["repeats", "inter-subject"]
+    assert result.ceiling_name == "repeats"
+    np.testing.assert_array_equal(result.ceiling, result.ceilings["repeats"])
+    for target in (0, 3, 9):
+        expected = np.corrcoef(*own_and_others(lab, target))[0, 1]
+        assert result.ceilings["inter-subject"][target] == pytest.approx(expected, abs=1e-4)
+    assert result.dataset["ceiling"].dims == ("ceiling_kind", "target")
+    first = result.r[:, 0] / result.ceilings["inter-subject"][0]
+    np.testing.assert_allclose(result.scores(True, "inter-subject")[:, 0], first, rtol=1e-6)
+    tables = [result.regions(name) for name in (None, "repeats", "inter-subject")]
+    assert tables[0].equals(tables[1]) and not tables[0].equals(tables[2])
+    assert "ceiling: repeats of well ·" in result.provenance_line()
+    line = result.provenance_line("inter-subject")
+    assert "ceiling: inter-subject on well with 1 other subject ·" in line
+    with pytest.raises(InputError, match="no noise ceiling 'split-half'"):
+        result.scores(True, "split-half")
+
+
+def test_without_repeats_other_subjects_give_the_ceiling(lab, store):
     lab.edit('repeats_key = "individual_repeats"\n', "")
     result = pipeline.run_encoding(request_for(lab), store)
+    assert list(result.ceilings) == ["inter-subject"] and result.has_ceiling
+    assert result.ceiling_name == "inter-subject"
+    assert result.regions()["r_over_ceiling"].notna().all()
+
+
+def test_without_repeats_and_other_subjects_there_is_no_ceiling(lab, store):
+    lab.edit('repeats_key = "individual_repeats"\n', "")
+    lab.edit('[[subjects]]\nid = "B"\n', "")
+    result = pipeline.run_encoding(request_for(lab), store)
     assert not result.has_ceiling and np.isnan(result.ceiling).all()
+    assert result.ceilings == {} and result.ceiling_name is None
     assert result.regions()["r_over_ceiling"].isna().all()
+    assert result.region_intervals(normalised=True)["low"].isna().all()
+    assert result.region_intervals()["low"].notna().all()
+    assert "ceiling: none" in result.provenance_line()
     assert result.r[:, 0].min() > 0.3
+
+
+def without_story(lab):
+    (lab.folder / "responses" / "B" / "well.hf5").unlink()
+
+
+def with_fewer_rows(lab):
+    import h5py
+
+    with h5py.File(lab.folder / "responses" / "B" / "well.hf5", "a") as file:
+        for name in ("data", "individual_repeats"):
+            kept = file[name][()][..., :-4, :]
+            del file[name]
+            file[name] = kept
+
+
+def with_fewer_targets(lab):
+    import h5py
+
+    with h5py.File(lab.folder / "responses" / "B" / "well.hf5", "a") as file:
+        for name in ("data", "individual_repeats"):
+            kept = file[name][()][..., :-1]
+            del file[name]
+            file[name] = kept
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (without_story, "there is no file"),
+        (with_fewer_rows, "other audio or other rows"),
+        (with_fewer_targets, "11 targets instead of 12"),
+        (lambda lab: lab.edit('space = "roi"', 'space = "native-volume"'), "own space"),
+        (
+            lambda lab: lab.edit(
+                "[splits]", '[[runs]]\nsubject = "B"\nstory = "well"\naudio_onset = 2.0\n[splits]'
+            ),
+            "other audio or other rows",
+        ),
+    ],
+)
+def test_a_subject_that_cannot_be_compared_takes_no_part(lab, change, reason):
+    assert [one.subject for one in plan_encoding(request_for(lab)).others] == ["B"]
+    change(lab)
+    plan = plan_encoding(request_for(lab))
+    assert plan.others == () and plan.spec.other_subjects == ()
+    assert plan.spec.ceilings == ("repeats",)
+    assert reason in plan.left_out["B"]
+
+
+def test_other_subjects_responses_are_part_of_the_key(lab):
+    import h5py
+
+    before = plan_encoding(request_for(lab)).spec
+    with h5py.File(lab.folder / "responses" / "B" / "well.hf5", "a") as file:
+        file["data"][0] += 1
+    after = plan_encoding(request_for(lab)).spec
+    assert before.key() != after.key() and before.test == after.test
+    assert before.other_subjects[0].subject == after.other_subjects[0].subject == "B"
 
 
 @pytest.mark.parametrize(
@@ -233,6 +442,8 @@ def test_data_without_repeats_have_no_ceiling(lab, store):
         ({"threads": 0}, "threads"),
         ({"device": "tpu"}, "device"),
         ({"metric": "mse"}, "metric"),
+        ({"n_permutations": -1}, "n_permutations"),
+        ({"scheme": "rows"}, "scheme"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(lab, fields, words):

@@ -1,5 +1,7 @@
 """The preflight's estimates: what is counted exactly, and that they grow as they must."""
 
+import shutil
+
 import pytest
 
 from braindash import pipeline, preflight
@@ -26,6 +28,25 @@ def test_cache_hits_are_counted(request_a, tmp_path):
     other = preflight.preflight(request_a.model_copy(update={"subject": "B"}), store)
     assert not other.cached and other.features_cached == 4
     assert other.disk_needed < before.disk_needed
+
+
+def test_disk_is_counted_for_predictions_until_they_are_there(request_a, tmp_path):
+    """3 layers x 43 rows x 12 targets, two bytes each, as parts and as the stored whole."""
+    store = Store(tmp_path / "store")
+    result = pipeline.run_encoding(request_a, store)
+    with_predictions = preflight.preflight(request_a, store)
+    shutil.rmtree(store.folder("predictions", result.key))
+    without = preflight.preflight(request_a, store)
+    assert without.disk_needed - with_predictions.disk_needed == 2 * 2 * 3 * 43 * 12
+
+
+def test_statistics_take_time_and_memory(request_a, tmp_path, monkeypatch):
+    monkeypatch.setattr(preflight, "_product_rate", lambda: 1e10)
+    store = Store(tmp_path / "store")
+    usual = preflight.preflight(request_a, store)
+    none = {"n_permutations": 0, "n_bootstraps": 0}
+    without = preflight.preflight(request_a.model_copy(update=none), store)
+    assert without.seconds < usual.seconds and without.memory_needed < usual.memory_needed
 
 
 def test_exact_features_take_longer_than_chunks(request_a, tmp_path, monkeypatch):

@@ -9,7 +9,15 @@ from pydantic import ValidationError
 
 from braindash.digest import canonical_json, digest_bytes, digest_file, digest_json
 from braindash.errors import InputError, near_match
-from braindash.specs import EncodingSpec, ExtractionSpec, RowTimes, StoryInput
+from braindash.specs import (
+    ENCODING_VERSION,
+    EncodingSpec,
+    ExtractionSpec,
+    OtherResponses,
+    RowTimes,
+    StatisticsSettings,
+    StoryInput,
+)
 
 TIMES = RowTimes(first=2.0, tr=2.0, n_rows=10)
 EXTRACTION = ExtractionSpec(
@@ -30,7 +38,7 @@ ENCODING = EncodingSpec(
     standardise_responses=True,
     delays=(1, 2),
     alphas=(1.0, 10.0),
-    ceiling="none",
+    ceilings=(),
 )
 
 
@@ -50,7 +58,13 @@ def test_equal_content_has_an_equal_key_and_survives_json():
         {"alphas": (1.0, 10.5)},
         {"metric": "r"},
         {"intercept": False},
-        {"ceiling": "repeats"},
+        {"ceilings": ("repeats",)},
+        {"other_subjects": (OtherResponses(subject="S2", responses=("d" * 32,)),)},
+        {"statistics": StatisticsSettings(n_permutations=0)},
+        {"statistics": StatisticsSettings(n_bootstraps=500)},
+        {"statistics": StatisticsSettings(block_rows=12)},
+        {"statistics": StatisticsSettings(scheme="shift")},
+        {"statistics": StatisticsSettings(seed=1)},
         {"score_from_row": (5,)},
         {"standardise_responses": False},
         {"test": (STORY.model_copy(update={"first_row": 2}),)},
@@ -59,6 +73,13 @@ def test_equal_content_has_an_equal_key_and_survives_json():
 )
 def test_every_field_is_part_of_the_key(change):
     assert ENCODING.model_copy(update=change).key() != ENCODING.key()
+
+
+def test_a_version_is_never_shared():
+    """Results of version 1 have other arrays: their keys must never be met again."""
+    assert ENCODING_VERSION == ENCODING.canonical()["version"] == 2
+    with pytest.raises(ValidationError):
+        EncodingSpec.model_validate(ENCODING.model_dump() | {"version": 1})
 
 
 def test_unknown_fields_and_changes_are_refused():

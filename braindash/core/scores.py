@@ -1,4 +1,4 @@
-"""How well a response is predicted, and how well it could be."""
+"""How well a response is predicted, beside how well it could be."""
 
 from collections.abc import Iterator
 
@@ -31,47 +31,10 @@ def pearson_r(prediction: ArrayLike, response: ArrayLike) -> NDArray[np.float64]
             hint="Both must have the shape (n_rows, n_targets), at least one row.",
         )
     r = np.empty(predicted.shape[1])
-    for columns in _column_slices(predicted.shape[1]):
-        a, b = _unit_columns(predicted[:, columns]), _unit_columns(measured[:, columns])
+    for columns in column_slices(predicted.shape[1]):
+        a, b = unit_columns(predicted[:, columns]), unit_columns(measured[:, columns])
         r[columns] = np.einsum("ij,ij->j", a, b)
     return r
-
-
-def repeats_ceiling(repeats: ArrayLike) -> NDArray[np.float64]:
-    """Estimate the highest r a model can reach with the mean of repeated presentations.
-
-    With ``TP`` the mean variance of one repeat and ``SP = (N var(mean) - TP) / (N - 1)`` the
-    signal power, ``CC_max = 1 / sqrt(1 + (TP / SP - 1) / N)`` (Schoppe et al. 2016).
-
-    Parameters
-    ----------
-    repeats : array of shape (n_repeats, n_rows, n_targets)
-        Responses to ``N = n_repeats`` presentations of one story, at least two.
-
-    Returns
-    -------
-    array of float64, shape (n_targets,)
-        The ceiling, 0 where the signal power is not positive; NaN where a target is constant in
-        every repeat or holds a NaN.
-    """
-    values = np.asarray(repeats)
-    if values.ndim != 3 or values.shape[0] < 2 or not values.shape[1]:
-        raise InputError(
-            f"the repeats have shape {values.shape}",
-            hint="Give (n_repeats, n_rows, n_targets) with at least two repeats of the story.",
-        )
-    n_repeats, _, n_targets = values.shape
-    ceiling = np.empty(n_targets)
-    for columns in _column_slices(n_targets):
-        part = values[:, :, columns].astype(np.float64)
-        total = part.var(axis=1).mean(axis=0)
-        signal = (n_repeats * part.mean(axis=0).var(axis=0) - total) / (n_repeats - 1)
-        usable = ~constant_columns(values[:, :, columns], axis=1).all(axis=0) & np.isfinite(total)
-        positive = usable & (signal > 0)
-        noise_ratio = np.divide(total, signal, out=np.ones_like(total), where=positive) - 1
-        reached = 1 / np.sqrt(1 + noise_ratio / n_repeats)
-        ceiling[columns] = np.where(usable, np.where(positive, reached, 0.0), np.nan)
-    return ceiling
 
 
 def normalised_score(
@@ -164,8 +127,19 @@ def constant_columns(a: ArrayLike, axis: int = 0) -> NDArray[np.bool_]:
         return np.asarray(finite & (high - low <= tolerance))
 
 
-def _unit_columns(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Centre each column and give it length 1; NaN where it is constant or holds a NaN."""
+def unit_columns(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Centre each column and give it length 1, so that r is the product of two columns.
+
+    Parameters
+    ----------
+    values : array of shape (n_rows, n_columns)
+        Values, at least one row.
+
+    Returns
+    -------
+    array of float64, shape (n_rows, n_columns)
+        NaN in every row of a column that is constant or holds a NaN.
+    """
     centred = values.astype(np.float64)
     centred -= centred.mean(axis=0)
     length = np.sqrt(np.einsum("ij,ij->j", centred, centred))
@@ -173,6 +147,7 @@ def _unit_columns(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(centred / length)
 
 
-def _column_slices(n_columns: int) -> Iterator[slice]:
+def column_slices(n_columns: int) -> Iterator[slice]:
+    """Give all columns, a few thousand at a time, so that double precision copies stay small."""
     for start in range(0, n_columns, _COLUMNS_AT_ONCE):
         yield slice(start, min(start + _COLUMNS_AT_ONCE, n_columns))

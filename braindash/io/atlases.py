@@ -28,6 +28,8 @@ from braindash.io.surfaces import (
 )
 
 SPHERE_LABEL = "sphere around published coordinate"
+WHOLE = "all targets"
+"""Name of the set that holds every target of a result."""
 
 REGION_NAMES = (
     "primary_auditory",
@@ -296,6 +298,24 @@ def region_masks(
     if labels is not None:
         return _label_masks(_cut_labels(labels, 2 * SPACES[name]), labels.names)
     return {region: mask.copy() for region, mask in _sphere_masks(name).items()}
+
+
+def named_masks(space: str, n_targets: int) -> dict[str, npt.NDArray[np.bool_]]:
+    """Find the sets of targets that a result is summarised over.
+
+    Parameters
+    ----------
+    space : str
+        Space of the responses.
+    n_targets : int
+        Number of targets of the responses.
+
+    Returns
+    -------
+    dict of str to bool array of shape (n_targets,)
+        ``WHOLE`` first, then the regions of :func:`region_masks`, if the space has any.
+    """
+    return {WHOLE: np.ones(n_targets, dtype=bool)} | region_masks(space, n_targets)
 
 
 def read_label_file(left: Path | str, right: Path | str) -> Labels:

@@ -330,8 +330,8 @@ def _repeats_warnings(
     for found in stories:
         if found.split == "test" and found.n_repeats == 0:
             yield (
-                f"the test story {found.story!r} has no repeats, so there is no noise ceiling and "
-                f"no normalised score{_absent_key(dataset, subject, found.story)}"
+                f"the test story {found.story!r} has no repeats, so there is no noise ceiling "
+                f"from repeats{_absent_key(dataset, subject, found.story)}"
             )
 
 

@@ -15,9 +15,8 @@ import shutil
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,46 +24,28 @@ import xarray as xr
 
 from braindash.digest import digest_file
 from braindash.errors import InputError, StoreError
+from braindash.io.store_files import (
+    CHECKSUM_FILE,
+    FILES,
+    PROVENANCE_FILE,
+    RESULT_FILE,
+    SPEC_FILE,
+    Entry,
+    damage,
+    disk_errors,
+    exported_heads,
+    is_current,
+    read_entry,
+    require_current,
+)
+
+__all__ = ["Entry", "Store", "default_root"]
 
 log = logging.getLogger(__name__)
 
-RESULT_FILE = "result.nc"
-SPEC_FILE = "spec.json"
-PROVENANCE_FILE = "provenance.json"
-CHECKSUM_FILE = "checksums.json"
 _NAME = re.compile(r"[a-z][a-z-]*")
 _KEY = re.compile(r"[0-9a-f]{8,64}")
 _PART = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<digest>[0-9a-f]{32})\.nc")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One result in a store.
-
-    Attributes
-    ----------
-    kind, key : str
-        What it is ("features", "encoding") and the digest that names it.
-    folder : Path
-        Where its files are.
-    spec, provenance : dict
-        What was asked for; who computed it, when, from what and how long it took.
-    """
-
-    kind: str
-    key: str
-    folder: Path
-    spec: dict[str, Any]
-    provenance: dict[str, Any]
-
-    @property
-    def result_file(self) -> Path:
-        """The netCDF4 file with the arrays."""
-        return self.folder / RESULT_FILE
-
-    def open(self) -> xr.Dataset:
-        """Open the arrays lazily; use it as a context manager or close it."""
-        return xr.open_dataset(self.result_file, engine="h5netcdf")
 
 
 def default_root() -> Path:
@@ -116,7 +97,8 @@ class Store:
         Raises
         ------
         StoreError
-            When it is absent, or damaged; a damaged result is moved to quarantine.
+            When it is absent, of another version of braindash, or damaged; a damaged result is
+            moved to quarantine.
         """
         folder = self.folder(kind, key)
         if not self.has(kind, key):
@@ -124,14 +106,16 @@ class Store:
                 f"there is no {kind} result {key} in {self.root}",
                 hint="Run `braindash list` to see what is there, or compute it.",
             )
-        problem = _damage(folder)
+        problem = damage(folder)
         if problem:
             place = self._quarantine(folder)
             raise StoreError(
                 f"the {kind} result {key} is damaged ({problem}); it was moved to {place}",
                 hint="Ask for it again and it is computed anew.",
             )
-        return _read_entry(kind, key, folder)
+        entry = read_entry(kind, key, folder)
+        require_current(entry)
+        return entry
 
     def get_or_none(self, kind: str, key: str) -> Entry | None:
         """Give a result, or None when it is absent or had to be quarantined."""
@@ -144,14 +128,32 @@ class Store:
             return None
 
     def entries(self, kind: str | None = None) -> list[Entry]:
-        """List results, newest first; arrays are neither read nor verified."""
+        """List results, newest first; arrays are neither read nor verified.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Only results of this kind; by default encodings and features, without the predictions
+            that belong to encodings.
+
+        Returns
+        -------
+        list of Entry
+            Results of other versions of braindash are left out.
+        """
+        return [entry for entry in self._all_entries(kind) if is_current(entry)]
+
+    def count_outdated(self) -> int:
+        """Count the results of other versions of braindash, which are not listed."""
+        return sum(not is_current(entry) for entry in self._all_entries(None))
+
+    def _all_entries(self, kind: str | None) -> list[Entry]:
         found: list[tuple[float, Entry]] = []
-        kinds = [kind] if kind else ["encoding", "features"]
-        for one in kinds:
+        for one in [kind] if kind else ["encoding", "features"]:
             for checksums in (self.root / one).glob(f"*/{CHECKSUM_FILE}"):
                 folder = checksums.parent
                 try:
-                    entry = _read_entry(one, folder.name, folder)
+                    entry = read_entry(one, folder.name, folder)
                 except (OSError, ValueError) as problem:
                     log.warning("result %s cannot be listed: %s", folder, problem)
                     continue
@@ -160,7 +162,7 @@ class Store:
 
     def find(self, prefix: str) -> Entry:
         """Give the one result whose key starts with ``prefix`` (at least four digits)."""
-        matches = [entry for entry in self.entries() if entry.key.startswith(prefix)]
+        matches = [entry for entry in self._all_entries(None) if entry.key.startswith(prefix)]
         if len(prefix) < 4 or len(matches) != 1:
             raise StoreError(
                 f"{len(matches)} results in {self.root} have a key that starts with {prefix!r}",
@@ -196,10 +198,39 @@ class Store:
         StoreError
             When the disk is full or read-only; nothing half-written stays behind.
         """
+        encoding = {name: {"chunksizes": shape} for name, shape in (chunks or {}).items()}
+
+        def write(path: Path) -> None:
+            dataset.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+
+        return self.put_file(
+            kind, key, spec=spec, provenance=provenance, write=write, n_bytes=dataset.nbytes
+        )
+
+    def put_file(
+        self,
+        kind: str,
+        key: str,
+        *,
+        spec: dict[str, Any],
+        provenance: dict[str, Any],
+        write: Callable[[Path], None],
+        n_bytes: int,
+    ) -> Entry:
+        """Do as :meth:`put` for arrays that do not fit into memory together.
+
+        Parameters
+        ----------
+        kind, key, spec, provenance
+            As for :meth:`put`.
+        write : callable
+            Takes a path and writes the netCDF4 file there, piece by piece; may read the parts.
+        n_bytes : int
+            About how large the file becomes.
+        """
         target = self.folder(kind, key)
-        with self._temporary_folder(dataset.nbytes) as temporary:
-            encoding = {name: {"chunksizes": shape} for name, shape in (chunks or {}).items()}
-            dataset.to_netcdf(temporary / RESULT_FILE, engine="h5netcdf", encoding=encoding)
+        with self._temporary_folder(n_bytes) as temporary:
+            write(temporary / RESULT_FILE)
             _write_json(temporary / SPEC_FILE, spec)
             _write_json(temporary / PROVENANCE_FILE, provenance)
             self._publish(temporary, target)
@@ -219,17 +250,22 @@ class Store:
             # The name carries the digest of the content, so a torn file is seen when read.
             os.replace(written, folder / f"{name}.{digest_file(written)}.nc")
 
-    def parts(self, kind: str, key: str) -> dict[str, xr.Dataset]:
-        """Read the finished parts by name; a damaged one is removed and left out."""
-        found: dict[str, xr.Dataset] = {}
+    def part_files(self, kind: str, key: str) -> dict[str, Path]:
+        """Find the finished parts by name; a damaged one is removed and left out."""
+        found: dict[str, Path] = {}
         for path in sorted(self._parts_folder(kind, key).glob("*.nc")):
             match = _PART.fullmatch(path.name)
             if match is None or digest_file(path) != match["digest"]:
                 log.warning("the part %s is damaged and is computed again", path)
                 path.unlink(missing_ok=True)
                 continue
-            found[match["name"]] = xr.load_dataset(path, engine="h5netcdf")
+            found[match["name"]] = path
         return found
+
+    def parts(self, kind: str, key: str) -> dict[str, xr.Dataset]:
+        """Read the finished parts into memory, by name."""
+        files = self.part_files(kind, key)
+        return {name: xr.load_dataset(path, engine="h5netcdf") for name, path in files.items()}
 
     def _parts_folder(self, kind: str, key: str) -> Path:
         self.folder(kind, key)  # refuses names that are not names
@@ -237,51 +273,80 @@ class Store:
 
     # ---- moving results between stores ----------------------------------------------------
 
-    def export(self, prefix: str, path: Path | str) -> Path:
-        """Write one result as a zip file that :meth:`import_` of another store reads."""
-        entry = self.find(prefix)
+    def export(self, prefix: str, path: Path | str, *, with_predictions: bool = False) -> Path:
+        """Write one result as a zip file that :meth:`import_` of another store reads.
+
+        Parameters
+        ----------
+        prefix : str
+            Start of the key, at least four digits.
+        path : path
+            File to write, or a folder that gets a file named after the result.
+        with_predictions : bool, default False
+            Add an encoding's predictions, which no page needs.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        entries = [self.find(prefix)]
+        if with_predictions:
+            entries.append(self.get("predictions", entries[0].key))
         target = Path(path).expanduser()
         if target.is_dir():
-            target = target / f"braindash-{entry.kind}-{entry.key}.zip"
+            target = target / f"braindash-{entries[0].kind}-{entries[0].key}.zip"
         temporary = target.with_name(target.name + ".partial")
-        with _disk_errors(target.parent):
+        with disk_errors(target.parent):
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-                for name in (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE):
-                    archive.write(entry.folder / name, f"{entry.kind}/{entry.key}/{name}")
+                for entry in entries:
+                    for name in FILES:
+                        archive.write(entry.folder / name, f"{entry.kind}/{entry.key}/{name}")
             os.replace(temporary, target)
         return target
 
     def import_(self, path: Path | str) -> Entry:
-        """Take over a result that :meth:`export` wrote, after verifying its checksums."""
+        """Take over what :meth:`export` wrote, after verifying its checksums.
+
+        Returns
+        -------
+        Entry
+            The result; its predictions, when the file holds them, are taken over too.
+        """
         source = Path(path).expanduser()
         hint = "Give a file that `braindash export KEY` wrote."
         if not source.is_file() or not zipfile.is_zipfile(source):
             raise InputError(f"{source} is not an exported result", hint=hint)
-        wanted = {RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE}
         with zipfile.ZipFile(source) as archive:
-            members = {tuple(name.split("/")): name for name in archive.namelist()}
-            heads = {parts[:2] for parts in members}
-            if len(heads) != 1 or {parts[-1] for parts in members} != wanted or len(members) != 4:
+            heads = exported_heads(archive.namelist())
+            if not heads:
                 raise InputError(f"{source} does not hold exactly one result", hint=hint)
-            kind, key = next(iter(heads))
-            target = self.folder(kind, key)
-            size = sum(archive.getinfo(name).file_size for name in members.values())
-            with self._temporary_folder(size) as temporary:
-                for parts, name in members.items():
-                    with archive.open(name) as stream, open(temporary / parts[-1], "wb") as copy:
-                        shutil.copyfileobj(stream, copy)
-                problem = _damage(temporary)
-                if problem:
-                    raise InputError(f"{source} is damaged: {problem}", hint="Export it again.")
-                self._publish(temporary, target)
-        return self.get(kind, key)
+            for kind, key in heads:
+                self._import_one(archive, kind, key)
+        return self.get(*heads[-1])
+
+    def _import_one(self, archive: zipfile.ZipFile, kind: str, key: str) -> None:
+        target = self.folder(kind, key)
+        names = {name: f"{kind}/{key}/{name}" for name in FILES}
+        size = sum(archive.getinfo(member).file_size for member in names.values())
+        with self._temporary_folder(size) as temporary:
+            for name, member in names.items():
+                with archive.open(member) as stream, open(temporary / name, "wb") as copy:
+                    shutil.copyfileobj(stream, copy)
+            problem = damage(temporary)
+            if problem:
+                raise InputError(
+                    f"{archive.filename} is damaged: {problem}", hint="Export it again."
+                )
+            require_current(read_entry(kind, key, temporary))
+            self._publish(temporary, target)
 
     # ---- internals ------------------------------------------------------------------------
 
     @contextmanager
     def _temporary_folder(self, n_bytes: int) -> Iterator[Path]:
         """Give a fresh folder on the store's file system; whatever is left in it is removed."""
-        with _disk_errors(self.root):
+        with disk_errors(self.root):
             base = self.root / "tmp"
             base.mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(base).free
@@ -312,30 +377,10 @@ class Store:
 
     def _quarantine(self, folder: Path) -> Path:
         place = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"
-        with _disk_errors(self.root):
+        with disk_errors(self.root):
             place.parent.mkdir(parents=True, exist_ok=True)
             os.rename(folder, place)
         return place
-
-
-def _damage(folder: Path) -> str | None:
-    """Say what is wrong with a result's files, or None."""
-    try:
-        checksums = json.loads((folder / CHECKSUM_FILE).read_text())
-        for name in (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE):
-            if digest_file(folder / name) != checksums.get(name):
-                return f"{name} does not match its checksum"
-    except FileNotFoundError as problem:
-        return f"{Path(str(problem.filename)).name} is missing"
-    except (ValueError, AttributeError):
-        return f"{CHECKSUM_FILE} cannot be read"
-    return None
-
-
-def _read_entry(kind: str, key: str, folder: Path) -> Entry:
-    spec = json.loads((folder / SPEC_FILE).read_text())
-    provenance = json.loads((folder / PROVENANCE_FILE).read_text())
-    return Entry(kind=kind, key=key, folder=folder, spec=spec, provenance=provenance)
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -348,28 +393,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _disk_errors(place: Path) -> Iterator[None]:
-    """Turn the operating system's word on a full or read-only disk into a clear error."""
-    reasons = {
-        errno.ENOSPC: ("the disk is full", "Free some space"),
-        errno.EDQUOT: ("the disk quota is used up", "Free some space"),
-        errno.EROFS: ("the file system is read-only", "Make it writable"),
-        errno.EACCES: ("you may not write there", "Change its permissions"),
-        errno.EPERM: ("you may not write there", "Change its permissions"),
-        errno.ENOTDIR: ("a part of the path is a file", "Remove that file"),
-        errno.EEXIST: ("a part of the path is a file", "Remove that file"),
-    }
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno not in reasons:
-            raise
-        reason, remedy = reasons[problem.errno]
-        raise StoreError(
-            f"cannot write to {place}: {reason} ({problem.strerror or problem})",
-            hint=f"{remedy}, or choose another store with --store or BRAINDASH_STORE; "
-            "finished parts are kept and the run goes on after them.",
-        ) from problem

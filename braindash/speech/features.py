@@ -1,4 +1,4 @@
-"""Features of every layer of a speech model at the times of brain responses."""
+"""Features of every layer of a speech model, or of the sound, at the times of brain responses."""
 
 import logging
 import time
@@ -13,6 +13,7 @@ from scipy import sparse
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError, ResourceError
 from braindash.progress import NoProgress, Progress
+from braindash.speech.acoustics import AcousticModel
 from braindash.speech.files import SAMPLE_RATE_HZ
 from braindash.speech.forward import layer_frames, normalised
 from braindash.speech.models import SpeechModel
@@ -30,7 +31,7 @@ _SILENT = NoProgress()
 
 
 def extract(
-    model: SpeechModel,
+    model: SpeechModel | AcousticModel,
     audio: ArrayLike,
     times: ArrayLike,
     *,
@@ -47,18 +48,22 @@ def extract(
     saw audio behind their own time; "chunk" frames saw up to 2 s of it and are other features,
     not an approximation: compare the scores they lead to.
 
+    Acoustic spaces have no windows that differ: both strategies give the same features, frames
+    every 10 ms that are centred on their windows of 25 ms and more
+    (:class:`braindash.speech.acoustics.AcousticModel`).
+
     Memory beyond the result does not grow with the length of the recording.
 
     Parameters
     ----------
-    model : SpeechModel
+    model : SpeechModel or AcousticModel
         From :func:`braindash.speech.models.open_model`.
     audio : array of shape (n_samples,)
         Mono, 16 kHz, floating point.
     times : array of shape (n_times,)
         Increasing response times in seconds from the beginning of the audio.
     strategy : {"exact", "chunk"}, default "exact"
-        How the recording is cut into windows.
+        How the recording is cut into windows; without effect on acoustic spaces.
     layers : sequence of int, optional
         Layers to return, in this order; None returns all ``model.n_layers``.
     tr : float, optional
@@ -96,15 +101,18 @@ def extract(
     return rows.finish()
 
 
-def plan_windows(model: SpeechModel, n_samples: int, strategy: str = "exact") -> list[Window]:
+def plan_windows(
+    model: SpeechModel | AcousticModel, n_samples: int, strategy: str = "exact"
+) -> list[Window]:
     """List the windows of a recording.
 
     Parameters
     ----------
-    model : SpeechModel
+    model : SpeechModel or AcousticModel
     n_samples : int
         Length of the recording at 16 kHz.
     strategy : {"exact", "chunk"}, default "exact"
+        Without effect on acoustic spaces, whose windows are blocks of frames.
 
     Returns
     -------
@@ -117,18 +125,22 @@ def plan_windows(model: SpeechModel, n_samples: int, strategy: str = "exact") ->
         When the strategy is unknown or the recording too short for a single window.
     """
     cut = find_strategy(strategy).windows
-    windows = cut(n_samples, model.hop_samples, model.receptive_field_samples)
+    if isinstance(model, AcousticModel):
+        windows, also = model.windows(n_samples), ""
+    else:
+        windows = cut(n_samples, model.hop_samples, model.receptive_field_samples)
+        also = ", and the strategy 'exact' at least 0.1 s"
     if not windows:
         raise InputError(
             f"the audio is too short: {n_samples} samples ({n_samples / SAMPLE_RATE_HZ:.3f} s)",
             hint=f"The model needs at least {model.receptive_field_samples} samples at "
-            f"{SAMPLE_RATE_HZ} Hz, and the strategy 'exact' at least 0.1 s.",
+            f"{SAMPLE_RATE_HZ} Hz{also}.",
         )
     return windows
 
 
 def window_features(
-    model: SpeechModel,
+    model: SpeechModel | AcousticModel,
     audio: NDArray[np.float32],
     windows: Sequence[Window],
     layers: Sequence[int] | None = None,
@@ -137,7 +149,7 @@ def window_features(
 
     Parameters
     ----------
-    model : SpeechModel
+    model : SpeechModel or AcousticModel
     audio : float32 array of shape (n_samples,)
     windows : sequence of Window
     layers : sequence of int, optional
@@ -149,6 +161,9 @@ def window_features(
     frames : float32 array of shape (n_frames, n_layers, n_features)
         The kept frames, before any resampling, at ``window.times``.
     """
+    if isinstance(model, AcousticModel):
+        yield from ((window, model.frames(audio, window, layers)) for window in windows)
+        return
     size = CUDA_BATCH if model.device.startswith("cuda") else 1
     position = 0
     while position < len(windows):
@@ -169,12 +184,14 @@ def window_features(
         position += len(batch)
 
 
-def estimate_seconds(model: SpeechModel, audio_seconds: float, strategy: str = "exact") -> float:
+def estimate_seconds(
+    model: SpeechModel | AcousticModel, audio_seconds: float, strategy: str = "exact"
+) -> float:
     """Foretell how long :func:`extract` will take, from the time of one window (or one batch).
 
     Parameters
     ----------
-    model : SpeechModel
+    model : SpeechModel or AcousticModel
     audio_seconds : float
         Length of the recording in seconds.
     strategy : {"exact", "chunk"}, default "exact"

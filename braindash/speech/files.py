@@ -1,4 +1,4 @@
-"""Find the files of a speech model and fingerprint them, without torch."""
+"""Find the files of a speech model, or an acoustic space, and fingerprint it, without torch."""
 
 import json
 import logging
@@ -11,6 +11,7 @@ from typing import Any
 from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError, ModelError, near_match
 from braindash.speech.families import FAMILIES
+from braindash.speech.spaces import ACOUSTIC, find_space, is_acoustic
 
 logger = logging.getLogger(__name__)
 
@@ -52,22 +53,23 @@ _FOLDER_HINT = (
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A speech model on disk, found and checked but not loaded.
+    """A speech model on disk, found and checked but not loaded; or an acoustic feature space.
 
     Parameters
     ----------
     source : str
-        What the user gave: a folder or a hub id.
+        What the user gave: a folder, a hub id or ``acoustic:NAME``.
     name : str
-        Short name for tables and figures: the hub id, or the name of the folder.
+        Short name for tables and figures: the hub id, the name of the folder or ``acoustic:NAME``.
     revision : str or None
-        Commit of a hub model; None for a local folder.
+        Commit of a hub model or version of an acoustic space; None for a local folder.
     folder : Path
-        Where the files lie.
+        Where the files lie; an acoustic space has none, and the empty path stands here.
     family : str
-        Key of :data:`braindash.speech.families.FAMILIES`.
+        Key of :data:`braindash.speech.families.FAMILIES`, or ``"acoustic"``.
     config : mapping
-        Content of ``config.json``.
+        Content of ``config.json``; of an acoustic space its settings and, under the same names as
+        there, its size.
     normalise : bool
         True when each window of audio must be brought to zero mean and unit variance.
     weights : tuple of Path
@@ -77,7 +79,8 @@ class ModelFiles:
         name and revision play no part. Weights count by the bytes of their files, so the same
         numbers stored otherwise (in other parts, another precision or under older names of the
         positional convolution) have another fingerprint: equal fingerprints mean equal features,
-        while different ones need not mean different features.
+        while different ones need not mean different features. An acoustic space counts by its
+        parts, their versions and settings.
     """
 
     source: str
@@ -99,7 +102,8 @@ def locate(source: str | Path, revision: str | None = None) -> ModelFiles:
     source : str or Path
         A local folder, or a Hugging Face hub id such as ``"facebook/hubert-base-ls960"``. A
         folder that exists wins over a hub id of the same spelling. The environment variable
-        ``HF_HUB_OFFLINE`` is honoured.
+        ``HF_HUB_OFFLINE`` is honoured. ``"acoustic:NAME"`` is always one of
+        :data:`braindash.speech.spaces.SPACES`.
     revision : str, optional
         Branch, tag or commit of a hub id.
 
@@ -113,6 +117,8 @@ def locate(source: str | Path, revision: str | None = None) -> ModelFiles:
         When the model cannot be found, has no weights, or is of a family not supported.
     """
     text = str(source)
+    if is_acoustic(text):
+        return _acoustic_space(text, revision)
     path = Path(text).expanduser()
     if path.exists() or not _HUB_ID.fullmatch(text):
         folder, commit, name = _local_folder(path, revision), None, path.resolve().name
@@ -133,6 +139,27 @@ def locate(source: str | Path, revision: str | None = None) -> ModelFiles:
         normalise=normalise,
         weights=weights,
         fingerprint=_fingerprint(config, normalise, weights),
+    )
+
+
+def _acoustic_space(source: str, revision: str | None) -> ModelFiles:
+    space = find_space(source)
+    if revision is not None:
+        raise InputError(
+            f"the revision {revision!r} was given for the acoustic feature space {source}",
+            hint="Only models of the hub have revisions: leave it out.",
+        )
+    size = {"num_hidden_layers": 0, "hidden_size": space.n_features}
+    return ModelFiles(
+        source=source,
+        name=space.full_name,
+        revision=space.version,
+        folder=Path(),
+        family=ACOUSTIC,
+        config={"model_type": ACOUSTIC, **size, "parts": space.settings},
+        normalise=False,
+        weights=(),
+        fingerprint=space.fingerprint,
     )
 
 

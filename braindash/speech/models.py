@@ -1,4 +1,7 @@
-"""Open speech models: located, loaded in full or not at all, and probed once."""
+"""Open speech models: located, loaded in full or not at all, and probed once.
+
+Acoustic feature spaces are opened here too: they have one layer and nothing to load.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -10,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from braindash.errors import InputError, ModelError, ResourceError
+from braindash.speech.acoustics import AcousticModel, open_space
 from braindash.speech.families import FAMILIES, Family
 from braindash.speech.files import ModelFiles, locate
+from braindash.speech.spaces import ACOUSTIC
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["ModelFiles", "SpeechModel", "locate", "open_model"]
+__all__ = ["AcousticModel", "ModelFiles", "SpeechModel", "locate", "open_model"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,19 +73,22 @@ class SpeechModel:
     device: str
 
 
-def open_model(source: str | Path | ModelFiles, *, device: str = "auto") -> SpeechModel:
-    """Load a speech model and probe it once.
+def open_model(
+    source: str | Path | ModelFiles, *, device: str = "auto"
+) -> SpeechModel | AcousticModel:
+    """Load a speech model and probe it once, or open an acoustic feature space.
 
     Parameters
     ----------
     source : str, Path or ModelFiles
-        A local folder, a hub id, or what :func:`locate` returned.
+        A local folder, a hub id, ``"acoustic:NAME"``, or what :func:`locate` returned.
     device : {"auto", "cpu", "cuda", "cuda:N"}, default "auto"
-        Where to run; "auto" takes a CUDA device when there is one.
+        Where to run; "auto" takes a CUDA device when there is one. Acoustic spaces always run on
+        the CPU.
 
     Returns
     -------
-    SpeechModel
+    SpeechModel or AcousticModel
 
     Raises
     ------
@@ -91,6 +99,8 @@ def open_model(source: str | Path | ModelFiles, *, device: str = "auto") -> Spee
         When the device is not there.
     """
     files = source if isinstance(source, ModelFiles) else locate(source)
+    if files.family == ACOUSTIC:
+        return open_space(files.name)
     chosen = _device(device)
     module = _load(files).to(chosen).eval()
     hop, field_samples = _front_end(module.config)

@@ -9,7 +9,6 @@ from braindash.core.scores import (
     constant_columns,
     normalised_score,
     pearson_r,
-    repeats_ceiling,
     zscore,
 )
 from braindash.errors import InputError
@@ -48,38 +47,6 @@ def test_pearson_r_refuses_other_shapes(rng):
     for first, second in (((4, 2), (4, 3)), ((4,), (4,)), ((0, 2), (0, 2))):
         with pytest.raises(InputError, match="shape"):
             pearson_r(rng.random(first), rng.random(second))
-
-
-@pytest.mark.parametrize("n_repeats", [2, 5, 10])
-@pytest.mark.parametrize("noise_ratio", [0.25, 1.0, 4.0])
-def test_ceiling_reaches_its_analytic_value(rng, n_repeats, noise_ratio):
-    signal = rng.standard_normal((1, 400, 100))
-    noise = rng.standard_normal((n_repeats, 400, 100)) * noise_ratio**0.5
-    ceiling = repeats_ceiling(50 + 3 * (signal + noise))
-    analytic = 1 / np.sqrt(1 + noise_ratio / n_repeats)
-    assert ceiling.mean() == pytest.approx(analytic, abs=0.01)
-    reached = pearson_r((signal + noise).mean(axis=0), signal[0])
-    assert ceiling.mean() == pytest.approx(reached.mean(), abs=0.01)
-
-
-def test_ceiling_edges(rng):
-    repeats = rng.standard_normal((4, 50, 6))
-    repeats[:, :, 0] = repeats[0, :, 0]  # no noise at all
-    repeats[:, :, 1] = repeats[0, :, 1] * np.array([1, -1, 1, -1])[:, None]  # no signal
-    repeats[:, :, 2] = 3.0
-    repeats[1, 4, 3] = np.nan
-    repeats[:, :, 5] = 0.7 * np.arange(4)[:, None]  # dead, at another level in every repeat
-    ceiling = repeats_ceiling(repeats)
-    assert ceiling[0] == pytest.approx(1.0)
-    assert ceiling[1] == 0.0
-    assert np.isnan(ceiling[[2, 3, 5]]).all()
-    assert 0 <= ceiling[4] < 1
-
-
-def test_ceiling_needs_two_repeats(rng):
-    for shape in ((1, 5, 2), (5, 2), (2, 0, 2)):
-        with pytest.raises(InputError, match="at least two repeats|n_repeats"):
-            repeats_ceiling(rng.random(shape))
 
 
 def test_normalised_score_is_not_clipped_and_nan_below_threshold():

@@ -220,7 +220,7 @@ def test_one_training_story_is_a_warning(lab):
 def test_test_story_without_repeats_is_a_warning(lab):
     write_responses(lab.responses("S1", "smoke"), N_ROWS, N_TARGETS)
     warning = check_subject(lab.load(), "S1").warnings[-1]
-    assert "'smoke' has no repeats, so there is no noise ceiling" in warning
+    assert "'smoke' has no repeats, so there is no noise ceiling from repeats" in warning
     assert "repeats_key = 'individual_repeats' is not in" in warning
 
 

@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from braindash.core.scores import pearson_r, repeats_ceiling
+from braindash.core.ceilings import repeats_ceiling
+from braindash.core.scores import pearson_r
 from braindash.demo import SHIPPED_STORIES, STORIES_WITH_RESPONSES, TEST_STORIES, TRAIN_STORIES
 from braindash.errors import Cancelled, ResourceError
 from braindash.io import demo

@@ -172,6 +172,73 @@ def test_a_result_moves_to_another_store(store, tmp_path):
         xr.testing.assert_identical(found.load(), dataset())
 
 
+def put_predictions(store: Store, key: str = KEY):
+    return store.put("predictions", key, spec=SPEC, provenance=PROVENANCE, dataset=dataset(3))
+
+
+def test_predictions_move_only_when_asked_for(store, tmp_path):
+    put(store)
+    put_predictions(store)
+    assert [entry.kind for entry in store.entries()] == ["encoding"]
+    alone, both = Store(tmp_path / "alone"), Store(tmp_path / "both")
+    alone.import_(store.export(KEY, tmp_path / "alone.zip"))
+    entry = both.import_(store.export(KEY, tmp_path / "both.zip", with_predictions=True))
+    assert entry.kind == "encoding" and both.has("encoding", KEY)
+    assert both.has("predictions", KEY) and not alone.has("predictions", KEY)
+    with both.get("predictions", KEY).open() as found:
+        xr.testing.assert_identical(found.load(), dataset(3))
+
+
+def test_predictions_that_are_not_there_cannot_be_exported(store, tmp_path):
+    put(store)
+    with pytest.raises(StoreError, match="no predictions result"):
+        store.export(KEY, tmp_path, with_predictions=True)
+
+
+def test_two_results_of_other_kinds_or_keys_are_no_export(store, tmp_path):
+    put(store)
+    put_predictions(store, key="f" * 32)
+    file = tmp_path / "pair.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for entry in [*store.entries("encoding"), *store.entries("predictions")]:
+            for path in entry.folder.iterdir():
+                archive.write(path, f"{entry.kind}/{entry.key}/{path.name}")
+    with pytest.raises(InputError, match="exactly one result"):
+        Store(tmp_path / "other").import_(file)
+
+
+# ---- results of other versions ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [1, 99])
+def test_results_of_another_version_are_neither_listed_nor_opened(store, tmp_path, version):
+    old = "00ff" * 8
+    put(store)
+    folder = store.put("encoding", old, spec=SPEC, provenance=PROVENANCE, dataset=dataset()).folder
+    spec = json.dumps(SPEC | {"version": version})
+    (folder / "spec.json").write_text(spec)
+    checksums = json.loads((folder / "checksums.json").read_text())
+    checksums["spec.json"] = store_module.digest_file(folder / "spec.json")
+    (folder / "checksums.json").write_text(json.dumps(checksums))
+
+    assert [entry.key for entry in store.entries()] == [KEY]
+    assert [entry.key for entry in store.entries("encoding")] == [KEY]
+    assert store.count_outdated() == 1
+    for look in (lambda: store.get("encoding", old), lambda: store.find(old[:8])):
+        with pytest.raises(StoreError, match=f"is of version {version}.*reads version 2") as caught:
+            look()
+        assert "Compute it again" in caught.value.hint
+    assert folder.is_dir(), "it is old, not damaged"
+    file = tmp_path / "old.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path in folder.iterdir():
+            archive.write(path, f"encoding/{old}/{path.name}")
+    other = Store(tmp_path / "other")
+    with pytest.raises(StoreError, match="version"):
+        other.import_(file)
+    assert not other.has("encoding", old)
+
+
 def test_export_wants_one_result(store, tmp_path):
     put(store)
     put(store, key="0123456789abcdef" + "0" * 16)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from conftest_ui import put_result
+from made_up import put_old_result
 from streamlit.testing.v1 import AppTest
 
 from braindash.errors import InputError
@@ -37,6 +38,17 @@ def test_an_empty_store_says_what_to_do(empty_root, page):
     assert not app.exception
     assert "Nothing computed yet" in texts(app)
     assert app.button(key="start_demo").label == "Compute the demo"
+
+
+@pytest.mark.parametrize("page", EXPLORE)
+def test_results_of_an_older_version_are_left_out(empty_root, page):
+    put_old_result(Store(empty_root))
+    app = run(f"explore/{page}")
+    assert not app.exception
+    assert "Nothing computed yet" in texts(app)
+    put_result(Store(empty_root))
+    app = run(f"explore/{page}")
+    assert not app.exception and "Nothing computed yet" not in texts(app)
 
 
 def test_the_demo_button_queues_one_job_however_often_it_is_clicked(empty_root, monkeypatch):

@@ -1,0 +1,257 @@
+"""The stages of an encoding run after extraction: predictions per layer, then what they mean."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
+from braindash.core.ridge import RidgeResult, fit_layers
+from braindash.core.scores import pearson_r, zscore
+from braindash.io.atlases import named_masks
+from braindash.io.predictions import PredictionFile, PredictionReader, layer_part
+from braindash.io.responses import ResponseSource, load_repeats, load_responses
+from braindash.io.store import Entry, Store
+from braindash.plan import EncodingPlan, StoryPlan
+from braindash.progress import Progress, Span
+from braindash.statistics import ScoredRows, compute_statistics
+
+# Columns whose responses, of every repeat or subject, are in memory at a time.
+_COLUMNS_AT_ONCE = 8192
+
+
+def fit_predictions(
+    plan: EncodingPlan, features: Mapping[str, Entry], store: Store, progress: Progress
+) -> PredictionFile:
+    """Predict the test rows from every layer; layers that are finished already are kept.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        What to compute.
+    features : mapping of str to Entry
+        Features of every story of the plan.
+    store : Store
+        Keeps every finished layer as a part of the predictions.
+    progress : Progress
+        Told of every layer.
+
+    Returns
+    -------
+    PredictionFile
+        Beside the predictions, every layer has ``r`` (Pearson, of the scored rows), ``alpha``
+        and ``cv_score``.
+    """
+    key = plan.spec.key()
+    with features[plan.train[0].name].open() as first:
+        n_layers = int(first.sizes["layer"])
+    names = [_part_name(layer) for layer in range(n_layers)]
+    done = store.part_files("predictions", key)
+    todo = [layer for layer, name in enumerate(names) if name not in done]
+    progress.advance(n_layers - len(todo), n_layers, "loading responses")
+    response, scored = mean_test_response(plan), scored_rows(plan)
+    for count, (layer, result) in enumerate(_fit_layers(plan, features, todo), start=1):
+        assert result.prediction is not None  # asked for
+        scores: dict[str, NDArray[np.floating]] = {
+            "r": pearson_r(result.prediction[scored], response[scored]),
+            "alpha": np.asarray(result.alpha),
+            "cv_score": np.asarray(result.best_cv_score),
+        }
+        store.put_part("predictions", key, names[layer], layer_part(result.prediction, scores))
+        finished = n_layers - len(todo) + count
+        progress.advance(finished, n_layers, f"layer {layer} of {n_layers - 1} scored")
+    files = store.part_files("predictions", key)
+    return PredictionFile(
+        [files[name] for name in names], response, scored, _story_index(plan.test)
+    )
+
+
+def summarise(plan: EncodingPlan, predictions: Entry, progress: Progress) -> xr.Dataset:
+    """Make the arrays of an encoding result from its predictions.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        What to compute.
+    predictions : Entry
+        The stored predictions of the plan.
+    progress : Progress
+        Told of every block of targets.
+
+    Returns
+    -------
+    xarray.Dataset
+        What :class:`braindash.results.EncodingResult` holds.
+    """
+    with predictions.open() as stored:
+        reader = PredictionReader(stored)
+        scores = stored[["r", "alpha", "cv_score"]].load()
+        tops = ceilings(plan, reader, Span(progress, 0.0, 0.1))
+        statistics = compute_statistics(
+            ScoredRows(reader.read, reader.segments, scores["r"].values),
+            named_masks(plan.spec.space, reader.n_targets),
+            tops,
+            plan.spec.statistics,
+            device=plan.request.device,
+            progress=Span(progress, 0.1, 1.0),
+        )
+    if tops:
+        stacked = np.stack(list(tops.values()))
+        scores = scores.assign(ceiling=(("ceiling_kind", "target"), stacked))
+        scores = scores.assign_coords(ceiling_kind=list(tops))
+    return xr.merge([scores, statistics])
+
+
+def ceilings(
+    plan: EncodingPlan, predictions: PredictionReader, progress: Progress
+) -> dict[str, NDArray[np.float32]]:
+    """Compute every noise ceiling of a plan, on the scored rows.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Says which ceilings the data allow.
+    predictions : PredictionReader
+        Holds the subject's mean response.
+    progress : Progress
+        Told of every block of targets.
+
+    Returns
+    -------
+    dict of str to array of float32, shape (n_targets,)
+        In the order of ``plan.spec.ceilings``.
+    """
+    n_targets = predictions.n_targets
+    found: dict[str, NDArray[np.float32]] = {
+        name: np.empty(n_targets, dtype=np.float32) for name in plan.spec.ceilings
+    }
+    for columns in _column_blocks(n_targets) if found else ():
+        progress.advance(columns.start, n_targets, "noise ceilings")
+        if "repeats" in found:
+            found["repeats"][columns] = repeats_ceiling(_repeats(plan, columns))
+        if "inter-subject" in found:
+            found["inter-subject"][columns] = inter_subject_ceiling(
+                predictions.response(columns), _other_responses(plan, columns)
+            )
+    return found
+
+
+def _part_name(layer: int) -> str:
+    return f"layer-{layer:03d}"
+
+
+def _column_blocks(n_targets: int) -> Iterator[slice]:
+    for start in range(0, n_targets, _COLUMNS_AT_ONCE):
+        yield slice(start, min(start + _COLUMNS_AT_ONCE, n_targets))
+
+
+def _fit_layers(
+    plan: EncodingPlan, features: Mapping[str, Entry], layers: list[int]
+) -> Iterator[tuple[int, RidgeResult]]:
+    if not layers:
+        return
+    results = fit_layers(
+        _layer_pairs(plan, features, layers),
+        _train_responses(plan),
+        groups=_story_index(plan.train),
+        groups_test=_story_index(plan.test),
+        alphas=plan.spec.alphas,
+        delays=plan.spec.delays,
+        folds=plan.spec.folds,
+        metric=plan.spec.metric,
+        intercept=plan.spec.intercept,
+        device=plan.request.device,
+        threads=plan.request.threads,
+        return_prediction=True,
+    )
+    yield from zip(layers, results, strict=True)
+
+
+# ---- features -------------------------------------------------------------------------------
+
+
+def _layer_pairs(
+    plan: EncodingPlan, features: Mapping[str, Entry], layers: list[int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give (train, test) features of one layer after the other, z-scored within each story."""
+    for layer in layers:
+        yield tuple(  # type: ignore[misc]
+            np.concatenate([_layer_features(features[story.name], layer) for story in stories])
+            for stories in (plan.train, plan.test)
+        )
+
+
+def _layer_features(entry: Entry, layer: int) -> np.ndarray:
+    with entry.open() as dataset:
+        return zscore(dataset["features"].isel(layer=layer).values)
+
+
+def _story_index(stories: tuple[StoryPlan, ...]) -> NDArray[np.int64]:
+    return np.repeat(np.arange(len(stories)), [story.n_rows for story in stories])
+
+
+# ---- responses ------------------------------------------------------------------------------
+
+
+def mean_test_response(plan: EncodingPlan) -> NDArray[np.float32]:
+    """Average the presentations of the test stories, (n_rows, n_targets)."""
+    n_targets = plan.check.n_targets
+    mean = np.empty((sum(story.n_rows for story in plan.test), n_targets), dtype=np.float32)
+    for columns in _column_blocks(n_targets):
+        blocks = [_presentations(plan, story, story.responses, columns) for story in plan.test]
+        mean[:, columns] = np.concatenate([runs.mean(axis=0) for runs in blocks])
+    return mean
+
+
+def scored_rows(plan: EncodingPlan) -> NDArray[np.bool_]:
+    """Mark the test rows that enter the score, bool (n_rows,)."""
+    marks = [
+        np.arange(story.rows.start, story.rows.stop) >= story.score_from_row for story in plan.test
+    ]
+    return np.concatenate(marks)
+
+
+def _train_responses(plan: EncodingPlan) -> np.ndarray:
+    """Stack the training responses, (n_rows, n_targets) float32."""
+    rows = [load_responses(story.responses)[story.rows] for story in plan.train]
+    return np.concatenate([_standardised(plan, block) for block in rows])
+
+
+def _presentations(
+    plan: EncodingPlan, story: StoryPlan, source: ResponseSource, columns: slice
+) -> np.ndarray:
+    """Read what a subject's brain did at each hearing, (n_presentations, n_rows, n_columns)."""
+    repeats = load_repeats(source, columns)
+    runs = load_responses(source, columns)[None] if repeats is None else repeats
+    return np.stack([_standardised(plan, run[story.rows]) for run in runs])
+
+
+def _repeats(plan: EncodingPlan, columns: slice) -> np.ndarray:
+    """Join the scored rows of all test stories, (n_repeats, n_rows, n_columns)."""
+    stories = [
+        _presentations(plan, story, story.responses, columns)[:, _scored_slice(story)]
+        for story in plan.test
+    ]
+    fewest = min(len(runs) for runs in stories)
+    return np.concatenate([runs[:fewest] for runs in stories], axis=1)
+
+
+def _other_responses(plan: EncodingPlan, columns: slice) -> np.ndarray:
+    """Join the scored rows of all test stories, (n_others, n_rows, n_columns)."""
+    means = [
+        [
+            _presentations(plan, story, source, columns)[:, _scored_slice(story)].mean(axis=0)
+            for story, source in zip(plan.test, other.responses, strict=True)
+        ]
+        for other in plan.others
+    ]
+    return np.stack([np.concatenate(stories) for stories in means])
+
+
+def _scored_slice(story: StoryPlan) -> slice:
+    return slice(max(0, story.score_from_row - story.rows.start), None)
+
+
+def _standardised(plan: EncodingPlan, block: np.ndarray) -> np.ndarray:
+    return zscore(block) if plan.spec.standardise_responses else block

@@ -1,0 +1,177 @@
+"""Predictions of the test rows, packed on disk: written layer by layer, read by columns.
+
+A value is ``int16 * scale`` with one float32 scale per target (and layer): half the size of
+float32, and far below what a correlation over some hundred rows can tell. A scale of NaN stands
+for a target without a prediction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import h5netcdf
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+_LARGEST = np.iinfo(np.int16).max
+_CHUNK_TARGETS = 4096
+
+
+def pack(values: NDArray[np.floating]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """Write values as whole numbers and one scale per target.
+
+    Parameters
+    ----------
+    values : array of shape (n_rows, n_targets)
+        In any unit.
+
+    Returns
+    -------
+    packed : array of int16, shape (n_rows, n_targets)
+        0 where a target holds a NaN.
+    scale : array of float32, shape (n_targets,)
+        ``values`` are ``packed * scale`` to half a scale; NaN where a target holds a NaN.
+    """
+    scale = (np.abs(values).max(axis=0) / _LARGEST).astype(np.float32)
+    usable = np.isfinite(scale) & (scale > 0)
+    divisor = np.where(usable, scale, 1.0)
+    packed = np.rint(np.where(usable, values, 0.0) / divisor)
+    # The scale is rounded to float32, so the largest value may come out one too large.
+    limited = np.clip(packed, -_LARGEST, _LARGEST).astype(np.int16)
+    return limited, np.where(np.isfinite(scale), scale, np.nan).astype(np.float32)
+
+
+def layer_part(
+    prediction: NDArray[np.floating], scores: Mapping[str, NDArray[np.floating]]
+) -> xr.Dataset:
+    """Make the part of one finished layer.
+
+    Parameters
+    ----------
+    prediction : array of shape (n_rows, n_targets)
+        Of all test rows.
+    scores : mapping of str to array of shape (n_targets,)
+        What the layer's regression gave, by name.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``prediction`` (time, target), ``prediction_scale`` and the scores (target).
+    """
+    packed, scale = pack(prediction)
+    named = {name: ("target", values.astype(np.float32)) for name, values in scores.items()}
+    return xr.Dataset(
+        {"prediction": (("time", "target"), packed), "prediction_scale": ("target", scale), **named}
+    )
+
+
+@dataclass(frozen=True)
+class PredictionFile:
+    """All layers' predictions, to be written.
+
+    Attributes
+    ----------
+    layers : sequence of Path
+        Files with a :func:`layer_part` each, in the order of the layers.
+    response : array of shape (n_rows, n_targets)
+        Mean measured response of all test rows.
+    scored : bool array of shape (n_rows,)
+        Rows that enter the scores.
+    segment : int array of shape (n_rows,)
+        Index of each row's test story.
+    """
+
+    layers: Sequence[Path]
+    response: NDArray[np.floating]
+    scored: NDArray[np.bool_]
+    segment: NDArray[np.integer]
+
+    @property
+    def n_bytes(self) -> int:
+        """About how large the file becomes."""
+        return (len(self.layers) + 1) * self.response.size * 2
+
+    def write(self, path: Path) -> None:
+        """Write the netCDF4 file, one layer in memory at a time."""
+        n_rows, n_targets = self.response.shape
+        self._small_arrays().to_netcdf(path, engine="h5netcdf")
+        with h5netcdf.File(path, "a") as file:
+            packed = file.create_variable(
+                "prediction",
+                ("layer", "time", "target"),
+                np.int16,
+                chunks=(1, n_rows, min(n_targets, _CHUNK_TARGETS)),
+            )
+            for index, part in enumerate(self.layers):
+                with xr.open_dataset(part, engine="h5netcdf") as dataset:
+                    packed[index] = dataset["prediction"].values
+
+    def _small_arrays(self) -> xr.Dataset:
+        """Give every array but the predictions."""
+        layers = []
+        for part in self.layers:
+            with xr.open_dataset(part, engine="h5netcdf") as dataset:
+                layers.append(dataset.drop_vars("prediction").load())
+        packed, scale = pack(self.response)
+        return xr.concat(layers, dim="layer").assign(
+            response=(("time", "target"), packed),
+            response_scale=("target", scale),
+            scored=("time", self.scored),
+            segment=("time", self.segment.astype(np.int32)),
+            layer=np.arange(len(layers)),
+        )
+
+
+@dataclass(frozen=True)
+class PredictionReader:
+    """Reads scored rows of stored predictions, a block of columns at a time.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        An opened store entry of kind "predictions".
+    """
+
+    dataset: xr.Dataset
+
+    @property
+    def n_targets(self) -> int:
+        """Number of response columns."""
+        return int(self.dataset.sizes["target"])
+
+    @cached_property
+    def _scored(self) -> NDArray[np.bool_]:
+        return np.asarray(self.dataset["scored"].values, dtype=bool)
+
+    @cached_property
+    def segments(self) -> NDArray[np.int32]:
+        """Index of the test story of each scored row, (n_rows,)."""
+        return np.asarray(self.dataset["segment"].values[self._scored], dtype=np.int32)
+
+    def read(self, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Read some targets.
+
+        Parameters
+        ----------
+        columns : slice
+            The targets.
+
+        Returns
+        -------
+        predictions : array of float32, shape (n_layers, n_rows, n_columns)
+            Of the scored rows; NaN for a target without a prediction.
+        response : array of float32, shape (n_rows, n_columns)
+            Mean measured response.
+        """
+        part = self.dataset.isel(target=columns)
+        scale = part["prediction_scale"].values[:, None]
+        predictions = part["prediction"].values[:, self._scored] * scale
+        return predictions, self.response(columns)
+
+    def response(self, columns: slice) -> NDArray[np.float32]:
+        """Read the measured response of some targets, (n_rows, n_columns) of the scored rows."""
+        part = self.dataset.isel(target=columns)
+        packed = part["response"].values[self._scored]
+        return np.asarray(packed * part["response_scale"].values, dtype=np.float32)
