@@ -25,7 +25,9 @@ def make_bands(n_bands=2, n_targets=30, seed=0):
     groups = np.repeat(np.arange(4), rows // 4)
     names = ["model", "acoustic", "rate"][:n_bands]
     sizes = [9, 4, 2][:n_bands]
-    bands = {name: rng.standard_normal((rows + test, n)) for name, n in zip(names, sizes, strict=True)}
+    bands = {
+        name: rng.standard_normal((rows + test, n)) for name, n in zip(names, sizes, strict=True)
+    }
     stories = np.append(groups, [9] * test)
     signal = np.zeros((rows + test, n_targets))
     for place, X in enumerate(bands.values()):
@@ -100,7 +102,8 @@ def himalaya_scores(bands, groups, Y, mixtures):
             "n_iter": np.array(mixtures),
             "alphas": ALPHAS,
             "progress_bar": False,
-            "jitter_alphas": False, "score_func": r2_score,
+            "jitter_alphas": False,
+            "score_func": r2_score,
         },  # fmt: skip
         cv=list(LeaveOneGroupOut().split(Y, groups=groups)),
     ).fit(kernels, Y.astype(np.float64))
