@@ -11,6 +11,7 @@ from braindash.progress import NoProgress, Progress
 from braindash.results import EncodingResult
 
 if TYPE_CHECKING:
+    from braindash.speech.acoustics import AcousticModel
     from braindash.speech.models import SpeechModel
 
 
@@ -54,14 +55,14 @@ def encode(
         With a hint that says what to do next.
     """
     from braindash.pipeline import run_encoding
-    from braindash.plan import build_request
+    from braindash.requests import build_request
 
     request = build_request(data=data, model=str(model), subject=subject, **settings)
     return run_encoding(request, _as_store(store), progress)
 
 
 def extract_features(
-    model: "SpeechModel | str | Path",
+    model: "SpeechModel | AcousticModel | str | Path",
     audio: np.ndarray,
     times: Sequence[float] | np.ndarray,
     strategy: str = "exact",
@@ -75,8 +76,8 @@ def extract_features(
 
     Parameters
     ----------
-    model : SpeechModel, str or Path
-        An opened model, a local folder or a hub id.
+    model : SpeechModel, AcousticModel, str or Path
+        An opened model, a local folder, a hub id or the name of an acoustic space.
     audio : ndarray of shape (n_samples,)
         Mono, 16 kHz.
     times : array of shape (n_times,)
@@ -99,11 +100,10 @@ def extract_features(
     ndarray of shape (n_layers, n_times, n_features), float32
     """
     from braindash.speech.features import extract
-    from braindash.speech.models import SpeechModel, open_model
+    from braindash.speech.models import open_model
 
-    opened = model if isinstance(model, SpeechModel) else open_model(str(model), device=device)
     return extract(
-        opened,
+        open_model(str(model), device=device) if isinstance(model, str | Path) else model,
         audio,
         np.asarray(times, dtype=np.float64),
         strategy=strategy,

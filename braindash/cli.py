@@ -19,6 +19,7 @@ from braindash import __version__
 from braindash.environment import let_threads_sleep
 from braindash.errors import BraindashError
 from braindash.io.store import Store, default_root
+from braindash.requests import LOW_LEVEL_SPACE
 
 app = typer.Typer(
     name="braindash",
@@ -162,6 +163,13 @@ def encode(
     bootstraps: Annotated[
         int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
     ] = 1000,
+    low_level: Annotated[
+        str | None,
+        typer.Option(help="residual or banded: how much low-level features explain as well."),
+    ] = None,
+    low_level_space: Annotated[
+        str, typer.Option(help="The acoustic space that counts as low level.")
+    ] = LOW_LEVEL_SPACE,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads of the regression.")] = None,
     check_only: Annotated[
@@ -170,7 +178,7 @@ def encode(
     as_json: JsonOption = False,
 ) -> None:
     """Score how well each layer of a model predicts one subject's responses."""
-    from braindash.plan import build_request
+    from braindash.requests import build_request
 
     request = build_request(
         data=data,
@@ -183,6 +191,8 @@ def encode(
         metric=metric,
         n_permutations=permutations,
         n_bootstraps=bootstraps,
+        low_level=low_level,
+        low_level_space=low_level_space,
         device=device,
         threads=threads,
     )

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from braindash.core.stages import stage_difference
-from braindash.core.uncertainty import interval, paired_difference
+from braindash.core.subjects import paired_difference
+from braindash.core.uncertainty import interval
 from braindash.errors import InputError
 from braindash.groups import (
     MIN_SUBJECTS,

@@ -1,13 +1,13 @@
 """The stages of an encoding run after extraction: predictions per layer, then what they mean."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
-from braindash.core.ridge import RidgeResult, fit_layers
+from braindash.core.ridge import RidgeOptions, RidgeResult, fit_layers
 from braindash.core.scores import pearson_r, zscore
 from braindash.io.atlases import named_masks
 from braindash.io.predictions import PredictionFile, PredictionReader, layer_part
@@ -31,7 +31,7 @@ def fit_predictions(
     plan : EncodingPlan
         What to compute.
     features : mapping of str to Entry
-        Features of every story of the plan.
+        Features of every story of the plan, by their keys.
     store : Store
         Keeps every finished layer as a part of the predictions.
     progress : Progress
@@ -43,10 +43,9 @@ def fit_predictions(
         Beside the predictions, every layer has ``r`` (Pearson, of the scored rows), ``alpha``
         and ``cv_score``.
     """
-    key = plan.spec.key()
-    with features[plan.train[0].name].open() as first:
-        n_layers = int(first.sizes["layer"])
-    names = [_part_name(layer) for layer in range(n_layers)]
+    key = plan.spec.fit.key()
+    n_layers = count_layers(plan, features)
+    names = [part_name(layer) for layer in range(n_layers)]
     done = store.part_files("predictions", key)
     todo = [layer for layer, name in enumerate(names) if name not in done]
     progress.advance(n_layers - len(todo), n_layers, "loading responses")
@@ -62,9 +61,7 @@ def fit_predictions(
         finished = n_layers - len(todo) + count
         progress.advance(finished, n_layers, f"layer {layer} of {n_layers - 1} scored")
     files = store.part_files("predictions", key)
-    return PredictionFile(
-        [files[name] for name in names], response, scored, _story_index(plan.test)
-    )
+    return PredictionFile([files[name] for name in names], response, scored, story_index(plan.test))
 
 
 def summarise(plan: EncodingPlan, predictions: Entry, progress: Progress) -> xr.Dataset:
@@ -137,7 +134,14 @@ def ceilings(
     return found
 
 
-def _part_name(layer: int) -> str:
+def count_layers(plan: EncodingPlan, features: Mapping[str, Entry]) -> int:
+    """Count the layers of the plan's features."""
+    with features[plan.train[0].extraction.key()].open() as first:
+        return int(first.sizes["layer"])
+
+
+def part_name(layer: int) -> str:
+    """Name the part of a result that one layer is."""
     return f"layer-{layer:03d}"
 
 
@@ -152,18 +156,18 @@ def _fit_layers(
     if not layers:
         return
     results = fit_layers(
-        _layer_pairs(plan, features, layers),
-        _train_responses(plan),
-        groups=_story_index(plan.train),
-        groups_test=_story_index(plan.test),
-        alphas=plan.spec.alphas,
-        delays=plan.spec.delays,
-        folds=plan.spec.folds,
-        metric=plan.spec.metric,
-        intercept=plan.spec.intercept,
-        device=plan.request.device,
-        threads=plan.request.threads,
+        (
+            (
+                layer_features(plan.train, features, layer),
+                layer_features(plan.test, features, layer),
+            )
+            for layer in layers
+        ),
+        train_responses(plan),
+        groups=story_index(plan.train),
+        groups_test=story_index(plan.test),
         return_prediction=True,
+        **ridge_options(plan),
     )
     yield from zip(layers, results, strict=True)
 
@@ -171,23 +175,33 @@ def _fit_layers(
 # ---- features -------------------------------------------------------------------------------
 
 
-def _layer_pairs(
-    plan: EncodingPlan, features: Mapping[str, Entry], layers: list[int]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Give (train, test) features of one layer after the other, z-scored within each story."""
-    for layer in layers:
-        yield tuple(  # type: ignore[misc]
-            np.concatenate([_layer_features(features[story.name], layer) for story in stories])
-            for stories in (plan.train, plan.test)
-        )
+def ridge_options(plan: EncodingPlan) -> RidgeOptions:
+    """Give the plan's settings of every regression."""
+    return {
+        "alphas": plan.spec.alphas,
+        "delays": plan.spec.delays,
+        "folds": plan.spec.folds,
+        "metric": plan.spec.metric,
+        "intercept": plan.spec.intercept,
+        "device": plan.request.device,
+        "threads": plan.request.threads,
+    }
 
 
-def _layer_features(entry: Entry, layer: int) -> np.ndarray:
+def layer_features(
+    stories: Sequence[StoryPlan], features: Mapping[str, Entry], layer: int
+) -> NDArray[np.float32]:
+    """Stack one layer's features of some stories, z-scored within each, (n_rows, n_features)."""
+    return np.concatenate([_story_features(features[s.extraction.key()], layer) for s in stories])
+
+
+def _story_features(entry: Entry, layer: int) -> np.ndarray:
     with entry.open() as dataset:
         return zscore(dataset["features"].isel(layer=layer).values)
 
 
-def _story_index(stories: tuple[StoryPlan, ...]) -> NDArray[np.int64]:
+def story_index(stories: Sequence[StoryPlan]) -> NDArray[np.int64]:
+    """Give the index of each row's story, (n_rows,)."""
     return np.repeat(np.arange(len(stories)), [story.n_rows for story in stories])
 
 
@@ -212,7 +226,7 @@ def scored_rows(plan: EncodingPlan) -> NDArray[np.bool_]:
     return np.concatenate(marks)
 
 
-def _train_responses(plan: EncodingPlan) -> np.ndarray:
+def train_responses(plan: EncodingPlan) -> np.ndarray:
     """Stack the training responses, (n_rows, n_targets) float32."""
     rows = [load_responses(story.responses)[story.rows] for story in plan.train]
     return np.concatenate([_standardised(plan, block) for block in rows])

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from braindash.core.stages import stage_summary
-from braindash.core.uncertainty import bootstrap_subjects, interval
+from braindash.core.subjects import bootstrap_subjects
+from braindash.core.uncertainty import interval
 from braindash.errors import InputError
 from braindash.results import EncodingResult, add_intervals
 

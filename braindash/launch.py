@@ -11,7 +11,8 @@ from braindash.errors import InputError
 from braindash.io.demo import DEMO_MODELS, GENERATOR_VERSION
 from braindash.io.store import Store
 from braindash.jobs import Job, JobQueue
-from braindash.plan import EncodeRequest, plan_encoding
+from braindash.plan import plan_encoding
+from braindash.requests import EncodeRequest
 from braindash.specs import ENCODING_VERSION
 from braindash.speech.files import locate
 

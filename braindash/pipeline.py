@@ -17,15 +17,12 @@ from braindash.encoding import fit_predictions, summarise
 from braindash.io.audio import load_audio
 from braindash.io.demo import DEMO_MODELS, prepare_demo
 from braindash.io.store import Entry, Store
-from braindash.plan import (
-    EncodeRequest,
-    EncodingPlan,
-    StoryPlan,
-    plan_encoding,
-    require_unchanged,
-)
+from braindash.lowlevel import weigh_low_level
+from braindash.plan import EncodingPlan, StoryPlan, plan_encoding, require_unchanged
 from braindash.progress import NoProgress, Progress, Span
+from braindash.requests import EncodeRequest
 from braindash.results import EncodingResult
+from braindash.speech.files import ModelFiles
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +65,14 @@ def _run_plan(plan: EncodingPlan, store: Store, report: Progress) -> EncodingRes
         report.advance(1, 1, "already computed")
         return EncodingResult.load(cached)
     started = time.monotonic()
-    predictions = _predict(plan, store, Span(report, 0.0, _PREDICTION_SHARE, f"{subject}: "))
+    share = _PREDICTION_SHARE if plan.low_level is None else _PREDICTION_SHARE / 2
+    predictions = _predict(plan, store, Span(report, 0.0, share, f"{subject}: "))
+    low_level = _weigh_low_level(
+        plan, store, Span(report, share, _PREDICTION_SHARE, f"{subject}: ")
+    )
     dataset = summarise(plan, predictions, Span(report, _PREDICTION_SHARE, 1.0, f"{subject}: "))
+    if low_level is not None:
+        dataset = xr.merge([dataset, low_level])
     entry = store.put(
         "encoding",
         key,
@@ -82,22 +85,37 @@ def _run_plan(plan: EncodingPlan, store: Store, report: Progress) -> EncodingRes
 
 
 def run_extraction(plan: EncodingPlan, store: Store, progress: Progress) -> dict[str, Entry]:
-    """Compute, or load, the features of every story of a plan, one store entry per story."""
+    """Compute, or load, all features of a plan: one store entry per story, by its key."""
     entries: dict[str, Entry] = {}
-    missing: list[StoryPlan] = []
-    for story in plan.stories:
-        entry = store.get_or_none("features", story.extraction.key())
-        if entry is None:
-            missing.append(story)
-        else:
-            entries[story.name] = entry
+    counts = [len(_missing(stories, store)) for _, stories in plan.extractions]
+    shares = np.cumsum([0, *counts]) / max(1, sum(counts))
+    for index, (model, stories) in enumerate(plan.extractions):
+        span = Span(progress, float(shares[index]), float(shares[index + 1]))
+        entries |= _extract(plan, model, stories, store, span)
+    return entries
+
+
+def _missing(stories: tuple[StoryPlan, ...], store: Store) -> list[StoryPlan]:
+    return [story for story in stories if not store.has("features", story.extraction.key())]
+
+
+def _extract(
+    plan: EncodingPlan,
+    files: ModelFiles,
+    stories: tuple[StoryPlan, ...],
+    store: Store,
+    progress: Progress,
+) -> dict[str, Entry]:
+    found = {key: store.get_or_none("features", key) for key in _feature_keys(stories)}
+    entries = {key: entry for key, entry in found.items() if entry is not None}
+    missing = [story for story in stories if story.extraction.key() not in entries]
     if not missing:
         return entries
     # torch and transformers are needed from here on, so planning and cached runs stay light.
     from braindash.speech.features import extract
     from braindash.speech.models import open_model
 
-    model = open_model(plan.model, device=plan.request.device)
+    model = open_model(files, device=plan.request.device)
     seconds = np.cumsum([0.0] + [story.times[-1] for story in missing])
     for index, story in enumerate(missing):
         started = time.monotonic()
@@ -111,7 +129,7 @@ def run_extraction(plan: EncodingPlan, store: Store, progress: Progress) -> dict
             model,
             load_audio(story.audio),
             story.times,
-            strategy=story.extraction.strategy,
+            strategy=plan.request.strategy,
             tr=story.extraction.times.tr,
             progress=span,
         )
@@ -119,11 +137,12 @@ def run_extraction(plan: EncodingPlan, store: Store, progress: Progress) -> dict
             {"features": (("layer", "time", "feature"), array)},
             coords={"layer": np.arange(len(array)), "time": story.times},
         )
-        entries[story.name] = store.put(
+        key = story.extraction.key()
+        entries[key] = store.put(
             "features",
-            story.extraction.key(),
+            key,
             spec=story.extraction.canonical(),
-            provenance=_common_provenance(plan, time.monotonic() - started)
+            provenance=_common_provenance(plan, files, story, time.monotonic() - started)
             | {"story": story.name, "device": str(model.device)},
             dataset=dataset,
             chunks={"features": (1, *array.shape[1:])},
@@ -131,43 +150,60 @@ def run_extraction(plan: EncodingPlan, store: Store, progress: Progress) -> dict
     return entries
 
 
+def _feature_keys(stories: tuple[StoryPlan, ...]) -> list[str]:
+    return [story.extraction.key() for story in stories]
+
+
 def _predict(plan: EncodingPlan, store: Store, progress: Progress) -> Entry:
     """Compute, or load, the predictions of the test rows from every layer."""
-    key = plan.spec.key()
-    cached = store.get_or_none("predictions", key)
+    spec = plan.spec.fit
+    cached = store.get_or_none("predictions", spec.key())
     if cached is not None:
         return cached
     started = time.monotonic()
-    missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
+    missing = [story for _, stories in plan.extractions for story in _missing(stories, store)]
     share = _EXTRACTION_SHARE if missing else 0.02
     features = run_extraction(plan, store, Span(progress, 0.0, share))
     predictions = fit_predictions(plan, features, store, Span(progress, share, 1.0))
     return store.put_file(
         "predictions",
-        key,
-        spec=plan.spec.canonical(),
+        spec.key(),
+        spec=spec.canonical(),
         provenance=_provenance(plan, time.monotonic() - started),
         write=predictions.write,
         n_bytes=predictions.n_bytes,
     )
 
 
+def _weigh_low_level(plan: EncodingPlan, store: Store, progress: Progress) -> xr.Dataset | None:
+    """Compute what low-level features explain, where that is asked for."""
+    if plan.low_level is None:
+        return None
+    # Predictions may come from the store while features do not, so they are asked for here.
+    features = run_extraction(plan, store, Span(progress, 0.0, 0.1))
+    return weigh_low_level(plan, features, store, Span(progress, 0.1, 1.0))
+
+
 def _provenance(plan: EncodingPlan, seconds: float) -> dict[str, Any]:
-    return _common_provenance(plan, seconds) | {
-        "parents": sorted({story.extraction.key() for story in plan.stories}),
+    keys = {key for _, stories in plan.extractions for key in _feature_keys(stories)}
+    return _common_provenance(plan, plan.model, plan.train[0], seconds) | {
+        "parents": sorted(keys),
+        "predictions": plan.spec.fit.key(),
         "no_inter_subject_ceiling_with": dict(plan.left_out),
         "warnings": list(plan.warnings),
     }
 
 
-def _common_provenance(plan: EncodingPlan, seconds: float) -> dict[str, Any]:
+def _common_provenance(
+    plan: EncodingPlan, model: ModelFiles, story: StoryPlan, seconds: float
+) -> dict[str, Any]:
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": _versions(),
-        "strategy": plan.request.strategy,
-        "model": {"name": plan.model.name, "fingerprint": plan.model.fingerprint},
+        "strategy": story.extraction.strategy,
+        "model": {"name": model.name, "fingerprint": model.fingerprint},
         "data": {"name": plan.dataset.name, "simulated": plan.dataset.simulated},
     }
 

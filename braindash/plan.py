@@ -7,108 +7,46 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from braindash.core.blocks import block_layout
-from braindash.core.delays import DEFAULT_DELAYS
 from braindash.core.timing import covered_rows
 from braindash.digest import digest_file, digest_json
-from braindash.errors import InputError, near_match
+from braindash.errors import InputError
 from braindash.io.audio import audio_seconds
 from braindash.io.manifest import Dataset, SubjectCheck, check_subject, load_manifest
 from braindash.io.responses import ResponseSource, repeats_shape
 from braindash.io.responses import digest as digest_responses
 from braindash.io.responses import shape as response_shape
+from braindash.requests import EncodeRequest
 from braindash.specs import (
-    DEFAULT_ALPHAS,
     CeilingName,
     EncodingSpec,
     ExtractionSpec,
-    Metric,
+    LowLevelSettings,
     OtherResponses,
     RowTimes,
-    Scheme,
     StatisticsSettings,
+    StoredStrategy,
     StoryInput,
-    Strategy,
 )
 from braindash.speech.files import ModelFiles, locate
-from braindash.speech.spaces import ACOUSTIC
+from braindash.speech.spaces import ACOUSTIC, SPECTRUM
 from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, WINDOW_SECONDS
 
 log = logging.getLogger(__name__)
 
-STEP_SECONDS: dict[Strategy, float] = {
-    "exact": EXACT_STEP_SECONDS,
-    "chunk": CHUNK_STEP_SECONDS,
+# Context and step of the windows of each strategy, in seconds.
+WINDOWS: dict[StoredStrategy, tuple[float, float]] = {
+    "exact": (WINDOW_SECONDS, EXACT_STEP_SECONDS),
+    "chunk": (WINDOW_SECONDS, CHUNK_STEP_SECONDS),
+    "frames": (SPECTRUM.window_seconds, SPECTRUM.hop_seconds),
 }
-
 
 # 6 blocks have 720 orders: not enough for 1000 permutations, and few for a bootstrap.
 _FEW_BLOCKS = 7
-
-
-class EncodeRequest(BaseModel):
-    """What a user asks for: one model, one subject, and how.
-
-    ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
-    :class:`braindash.specs.StatisticsSettings`. ``device`` and ``threads`` change how long it
-    takes, never the result's key.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    data: Path
-    model: str
-    subject: str
-    revision: str | None = None
-    strategy: Strategy = "exact"
-    alphas: tuple[float, ...] = DEFAULT_ALPHAS
-    delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
-    metric: Metric = "r2"
-    intercept: bool = True
-    n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
-    n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
-    block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
-    scheme: Scheme = "blocks"
-    seed: int = Field(default=0, ge=0)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = Field(default=None, gt=0)
-
-    @property
-    def statistics(self) -> StatisticsSettings:
-        """Settings of significance and uncertainty, as they enter the specification."""
-        fields = StatisticsSettings.model_fields
-        return StatisticsSettings(**{name: getattr(self, name) for name in fields})
-
-
-def build_request(**fields: Any) -> EncodeRequest:
-    """Make a request; every field that is unknown or out of range is named in one error.
-
-    Raises
-    ------
-    InputError
-        With the allowed fields and values.
-    """
-    try:
-        return EncodeRequest.model_validate(
-            {name: value for name, value in fields.items() if value is not None}
-        )
-    except ValidationError as problem:
-        lines, hints = [], []
-        for error in problem.errors(include_url=False):
-            name = ".".join(str(part) for part in error["loc"])
-            lines.append(f"{name}: {error['msg']} (given: {error['input']!r})")
-            if error["type"] == "extra_forbidden":
-                hints.append(near_match(name, EncodeRequest.model_fields))
-        raise InputError(
-            "the request cannot be understood: " + "; ".join(lines),
-            hint=" ".join(hints)
-            or "Correct the named settings; `braindash encode --help` shows what is allowed.",
-        ) from problem
 
 
 @dataclass(frozen=True)
@@ -187,6 +125,22 @@ class OtherSubject:
 
 
 @dataclass(frozen=True)
+class LowLevelPlan:
+    """The low-level features beside a model's.
+
+    Attributes
+    ----------
+    model : ModelFiles
+        The acoustic space.
+    stories : tuple of StoryPlan
+        Training stories, then test stories, at the rows of the run.
+    """
+
+    model: ModelFiles
+    stories: tuple[StoryPlan, ...]
+
+
+@dataclass(frozen=True)
 class EncodingPlan:
     """Everything an encoding run needs.
 
@@ -206,6 +160,8 @@ class EncodingPlan:
         Subjects whose responses to the test stories can be compared target by target.
     left_out : mapping of str to str
         Every other subject that cannot, and why.
+    low_level : LowLevelPlan, optional
+        Present when low-level features are to be weighed.
     spec : EncodingSpec
         Names the result.
     warnings : tuple of str
@@ -220,6 +176,7 @@ class EncodingPlan:
     test: tuple[StoryPlan, ...]
     others: tuple[OtherSubject, ...]
     left_out: Mapping[str, str]
+    low_level: LowLevelPlan | None
     spec: EncodingSpec
     warnings: tuple[str, ...]
 
@@ -227,6 +184,18 @@ class EncodingPlan:
     def stories(self) -> tuple[StoryPlan, ...]:
         """Training stories, then test stories."""
         return self.train + self.test
+
+    @property
+    def strategy(self) -> StoredStrategy:
+        """How the model's features are made."""
+        return self.train[0].extraction.strategy
+
+    @property
+    def extractions(self) -> tuple[tuple[ModelFiles, tuple[StoryPlan, ...]], ...]:
+        """All features the run needs, model by model."""
+        own = (self.model, self.stories)
+        low = self.low_level
+        return (own,) if low is None else (own, (low.model, low.stories))
 
 
 def plan_encoding(request: EncodeRequest) -> EncodingPlan:
@@ -242,12 +211,11 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     dataset = load_manifest(request.data)
     check = check_subject(dataset, request.subject)
     model = locate(request.model, request.revision)
-    if model.family == ACOUSTIC:  # one grid of frames whatever the strategy, so one key
-        request = request.model_copy(update={"strategy": "exact"})
     split = dataset.split(request.subject)
-    subject, strategy = request.subject, request.strategy
+    subject, strategy = request.subject, _stored_strategy(model, request)
     train = tuple(_plan_story(dataset, subject, strategy, model, name) for name in split.train)
     test = tuple(_plan_story(dataset, subject, strategy, model, name) for name in split.test)
+    low_level = _plan_low_level(dataset, request, model, train + test)
     others, left_out = _plan_others(dataset, request, model, test)
     statistics, limits = _plan_statistics(request.statistics, test)
     warnings = (*check.warnings, *limits)
@@ -267,9 +235,43 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         ceilings=_possible_ceilings(test, others),
         other_subjects=tuple(other.as_input() for other in others),
         statistics=statistics,
+        low_level=_low_level_settings(request, low_level),
     )
     return EncodingPlan(
-        request, dataset, check, model, train, test, others, left_out, spec, warnings
+        request, dataset, check, model, train, test, others, left_out, low_level, spec, warnings
+    )
+
+
+def _stored_strategy(model: ModelFiles, request: EncodeRequest) -> StoredStrategy:
+    return "frames" if model.family == ACOUSTIC else request.strategy
+
+
+def _plan_low_level(
+    dataset: Dataset, request: EncodeRequest, model: ModelFiles, stories: tuple[StoryPlan, ...]
+) -> LowLevelPlan | None:
+    if request.low_level is None:
+        return None
+    space = locate(request.low_level_space)
+    if space.family != ACOUSTIC or space.fingerprint == model.fingerprint:
+        raise InputError(
+            f"{request.low_level_space!r} cannot be taken out of {request.model!r} as its low "
+            "level",
+            hint="Give another acoustic space, such as 'acoustic:lowlevel' or 'acoustic:logmel'.",
+        )
+    names = (story.name for story in stories)
+    planned = (_plan_story(dataset, request.subject, "frames", space, name) for name in names)
+    return LowLevelPlan(space, tuple(planned))
+
+
+def _low_level_settings(
+    request: EncodeRequest, low_level: LowLevelPlan | None
+) -> LowLevelSettings | None:
+    if low_level is None or request.low_level is None:
+        return None
+    return LowLevelSettings(
+        method=request.low_level,
+        space=low_level.model.name,
+        features=tuple(story.extraction.key() for story in low_level.stories),
     )
 
 
@@ -331,7 +333,7 @@ def _listed_subjects(others: Iterable[Mapping[str, Any]] | None) -> str:
 
 
 def _plan_story(
-    dataset: Dataset, subject: str, strategy: Strategy, model: ModelFiles, story: str
+    dataset: Dataset, subject: str, strategy: StoredStrategy, model: ModelFiles, story: str
 ) -> StoryPlan:
     timing = dataset.timing(subject, story)
     source = dataset.responses(subject, story)
@@ -352,8 +354,8 @@ def _plan_story(
         audio=digest_file(audio),
         times=row_times,
         strategy=strategy,
-        context_seconds=WINDOW_SECONDS,
-        step_seconds=STEP_SECONDS[strategy],
+        context_seconds=WINDOWS[strategy][0],
+        step_seconds=WINDOWS[strategy][1],
     )
     return StoryPlan(story, audio, source, extraction, rows, source.score_from_row)
 
@@ -401,7 +403,7 @@ def _plan_others(
     for name in names:
         reason = _native_reason(dataset.space)
         try:
-            theirs = () if reason else _stories_of(dataset, name, request.strategy, model, test)
+            theirs = () if reason else _stories_of(dataset, name, model, test)
             reason = reason or _difference(test, theirs)
         except InputError as problem:
             reason = problem.message
@@ -419,16 +421,13 @@ def _native_reason(space: str) -> str:
 
 
 def _stories_of(
-    dataset: Dataset,
-    subject: str,
-    strategy: Strategy,
-    model: ModelFiles,
-    test: tuple[StoryPlan, ...],
+    dataset: Dataset, subject: str, model: ModelFiles, test: tuple[StoryPlan, ...]
 ) -> tuple[StoryPlan, ...]:
     for story in test:
         missing = dataset.missing_responses(subject, story.name)
         if missing:
             raise InputError(missing, hint="Give the file, or go on without this subject.")
+    strategy = test[0].extraction.strategy
     return tuple(_plan_story(dataset, subject, strategy, model, story.name) for story in test)
 
 

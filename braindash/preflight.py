@@ -12,8 +12,9 @@ import psutil
 
 from braindash.io.responses import shape as response_shape
 from braindash.io.store import Store
-from braindash.plan import STEP_SECONDS, EncodeRequest, EncodingPlan, plan_encoding
+from braindash.plan import EncodingPlan, plan_encoding
 from braindash.progress import spoken_duration
+from braindash.requests import EncodeRequest
 from braindash.speech.files import ModelFiles
 
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
@@ -97,7 +98,8 @@ def preflight(request: EncodeRequest, store: Store) -> Preflight:
     missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
     memory_free = float(psutil.virtual_memory().available)
     disk_free = float(shutil.disk_usage(_existing(store.root)).free)
-    memory_needed, disk_needed = _sizes(plan, len(missing), store.has("predictions", key))
+    predicted = store.has("predictions", plan.spec.fit.key())
+    memory_needed, disk_needed = _sizes(plan, len(missing), predicted)
     warnings = list(plan.warnings)
     if memory_needed > memory_free:
         warnings.append(
@@ -145,11 +147,10 @@ def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[f
 def _seconds(plan: EncodingPlan, missing: list[str]) -> float:
     """Estimate the time from counted products and the measured rate of one product."""
     rate = _product_rate()
-    strategy = plan.request.strategy
-    context = plan.stories[0].extraction.context_seconds
-    windows = sum(
-        story.times[-1] / STEP_SECONDS[strategy] for story in plan.stories if story.name in missing
-    )
+    window = plan.stories[0].extraction
+    context = window.context_seconds
+    seconds = sum(story.times[-1] for story in plan.stories if story.name in missing)
+    windows = seconds / window.step_seconds
     n_parameters = _n_bytes(plan.model) / 4
     extraction = windows * 2 * n_parameters * context * _FRAMES_PER_SECOND
     n_train = sum(story.n_rows for story in plan.train)

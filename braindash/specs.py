@@ -13,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from braindash.digest import digest_json
 
 Strategy = Literal["exact", "chunk"]
+# Acoustic spaces have one grid of frames and no strategy to choose.
+StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["repeats", "inter-subject"]
 Scheme = Literal["blocks", "shift"]
+LowLevelMethod = Literal["residual", "banded"]
 
 # 17 values from 1 to 1e8: wide enough that z-scored designs of every layer find their optimum.
 DEFAULT_ALPHAS = tuple(10.0 ** (step / 2) for step in range(17))
@@ -53,7 +56,7 @@ class ExtractionSpec(Spec):
     model: str = Field(description="fingerprint of configuration, normalisation and weights")
     audio: str = Field(description="digest of the audio file")
     times: RowTimes
-    strategy: Strategy
+    strategy: StoredStrategy
     context_seconds: float
     step_seconds: float
     resampler: Literal["lanczos3"] = "lanczos3"
@@ -89,11 +92,20 @@ class StatisticsSettings(Spec):
     seed: int = Field(default=0, ge=0)
 
 
-class EncodingSpec(Spec):
-    """Layer-wise encoding of one subject's responses from one model's features."""
+class LowLevelSettings(Spec):
+    """How low-level features are taken out of the model's, or weighed against them."""
 
-    kind: ClassVar[str] = "encoding"
-    version: Literal[2] = 2
+    kind: ClassVar[str] = "low-level"
+    method: LowLevelMethod
+    space: str = Field(description="name of the low-level feature space")
+    features: tuple[str, ...] = Field(description="its keys, training stories before test stories")
+
+
+class FitSpec(Spec):
+    """Predictions of the test stories: everything that changes them."""
+
+    kind: ClassVar[str] = "predictions"
+    fit_version: Literal[1] = 1
     subject: str
     space: str
     train: tuple[StoryInput, ...]
@@ -105,9 +117,23 @@ class EncodingSpec(Spec):
     folds: Literal["story"] = "story"
     metric: Metric = "r2"
     intercept: bool = True
+
+
+class EncodingSpec(FitSpec):
+    """Layer-wise encoding of one subject's responses from one model's features."""
+
+    kind: ClassVar[str] = "encoding"
+    version: Literal[3] = 3
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     other_subjects: tuple[OtherResponses, ...] = ()
     statistics: StatisticsSettings = StatisticsSettings()
+    low_level: LowLevelSettings | None = None
+
+    @property
+    def fit(self) -> FitSpec:
+        """The part that names the predictions: other statistics of them need no other fit."""
+        return FitSpec(**{name: getattr(self, name) for name in FitSpec.model_fields})
 
 
+FIT_VERSION: int = FitSpec.model_fields["fit_version"].default
 ENCODING_VERSION: int = EncodingSpec.model_fields["version"].default

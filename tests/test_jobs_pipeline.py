@@ -15,8 +15,8 @@ from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.jobs import JobQueue
 from braindash.launch import submit_demo, submit_encoding
-from braindash.plan import build_request
 from braindash.progress import NoProgress
+from braindash.requests import build_request
 from braindash.results import EncodingResult
 
 PATIENCE_SECONDS = 300

@@ -13,7 +13,8 @@ from braindash import pipeline
 from braindash.core.delays import delayed
 from braindash.errors import BraindashError, Cancelled, InputError
 from braindash.io.store import Store
-from braindash.plan import build_request, plan_encoding
+from braindash.plan import plan_encoding
+from braindash.requests import build_request
 
 ALPHAS = (1.0, 100.0, 10000.0)
 
@@ -185,8 +186,8 @@ def test_a_run_stopped_while_extracting_keeps_the_finished_stories(lab, empty_st
 def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):
     with pytest.raises(Cancelled):
         pipeline.run_encoding(request_for(lab), store, Reports(stop_at="layer 0 of 2 scored"))
-    key = plan_encoding(request_for(lab)).spec.key()
-    assert list(store.parts("predictions", key)) == ["layer-000"]
+    fit = plan_encoding(request_for(lab)).spec.fit.key()
+    assert list(store.parts("predictions", fit)) == ["layer-000"]
     reports = Reports()
     resumed = pipeline.run_encoding(request_for(lab), store, reports)
     assert not any("layer 0 of 2" in message for message in reports.messages)
@@ -199,8 +200,8 @@ def test_a_run_stopped_in_its_statistics_fits_no_layer_again(lab, store):
     """The predictions are whole then; not even the features are needed any more."""
     with pytest.raises(Cancelled):
         pipeline.run_encoding(request_for(lab), store, Reports(stop_at="permutations"))
-    key = plan_encoding(request_for(lab)).spec.key()
-    assert store.has("predictions", key) and not store.has("encoding", key)
+    spec = plan_encoding(request_for(lab)).spec
+    assert store.has("predictions", spec.fit.key()) and not store.has("encoding", spec.key())
     shutil.rmtree(store.root / "features")
     reports = Reports()
     resumed = pipeline.run_encoding(request_for(lab), store, reports)
@@ -255,8 +256,8 @@ def test_the_first_scored_row_is_kept_to(lab, store):
 def test_the_predictions_are_kept_beside_the_result(computed):
     """Their correlation with the kept response is the score, to the packing's precision."""
     lab, store, result = computed
-    entry = store.get("predictions", result.key)
-    assert entry.spec == result.spec
+    entry = store.get("predictions", result.provenance["predictions"])
+    assert entry.spec.items() <= (result.spec | {"kind": "predictions"}).items()
     with entry.open() as found:
         prediction = found["prediction"].values * found["prediction_scale"].values[:, None]
         response = found["response"].values * found["response_scale"].values
@@ -304,6 +305,16 @@ def test_statistics_can_be_switched_off(lab, store):
             ask()
         assert "--" in caught.value.hint
     assert "no intervals" in result.interval_line()
+
+
+def test_other_statistics_and_ceilings_need_no_other_fit(lab, store):
+    first = pipeline.run_encoding(request_for(lab), store)
+    reports = Reports()
+    second = pipeline.run_encoding(request_for(lab, n_permutations=50), store, reports)
+    assert second.key != first.key
+    assert second.provenance["predictions"] == first.provenance["predictions"]
+    assert not any("scored" in message for message in reports.messages)
+    np.testing.assert_array_equal(second.r, first.r)
 
 
 def test_too_few_rows_for_blocks_are_a_warning_and_no_failure(lab, store):

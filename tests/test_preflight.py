@@ -6,8 +6,8 @@ import pytest
 
 from braindash import pipeline, preflight
 from braindash.io.store import Store
-from braindash.plan import build_request
 from braindash.progress import spoken_duration
+from braindash.requests import build_request
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_disk_is_counted_for_predictions_until_they_are_there(request_a, tmp_pat
     store = Store(tmp_path / "store")
     result = pipeline.run_encoding(request_a, store)
     with_predictions = preflight.preflight(request_a, store)
-    shutil.rmtree(store.folder("predictions", result.key))
+    shutil.rmtree(store.folder("predictions", result.provenance["predictions"]))
     without = preflight.preflight(request_a, store)
     assert without.disk_needed - with_predictions.disk_needed == 2 * 2 * 3 * 43 * 12
 

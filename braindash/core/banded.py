@@ -14,14 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.banded_search import BandKernels, MixtureSearch
 from braindash.core.delays import DEFAULT_DELAYS
+from braindash.core.devices import check_threads, clear_memory_error, find_device, limited_threads
 from braindash.core.ridge_data import Design, Responses, check_responses, make_design, make_folds
-from braindash.core.ridge_settings import (
-    check_alphas,
-    check_threads,
-    clear_memory_error,
-    find_device,
-    limited_threads,
-)
+from braindash.core.ridge_settings import check_alphas
 from braindash.errors import InputError
 from braindash.specs import DEFAULT_ALPHAS
 

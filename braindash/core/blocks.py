@@ -5,16 +5,12 @@ of some 20 s nearly are. No block reaches from one segment (test story) into ano
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.delays import story_bounds
 from braindash.errors import InputError
-
-if TYPE_CHECKING:
-    import torch
 
 BLOCK_ROWS = 10
 
@@ -120,12 +116,3 @@ def check_series(
             hint="Give floats of shape (n_layers, n_rows, n_columns) and (n_rows, n_columns).",
         )
     return predicted, measured
-
-
-def find_device(name: str) -> "torch.device":
-    """Give the torch device of this name; "auto" is a GPU where there is one."""
-    import torch
-
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)

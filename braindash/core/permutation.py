@@ -16,9 +16,9 @@ from braindash.core.blocks import (
     block_layout,
     check_block_rows,
     check_series,
-    find_device,
 )
 from braindash.core.delays import story_bounds
+from braindash.core.devices import find_device
 from braindash.core.scores import unit_columns
 from braindash.errors import InputError, near_match
 

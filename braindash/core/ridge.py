@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from braindash.core.delays import DEFAULT_DELAYS
+from braindash.core.devices import check_threads, clear_memory_error, find_device, limited_threads
 from braindash.core.ridge_cv import RidgeResult, Solver, TestStory, cross_validate
 from braindash.core.ridge_data import (
     Responses,
@@ -22,15 +23,7 @@ from braindash.core.ridge_data import (
 )
 from braindash.core.ridge_dual import DualSolver
 from braindash.core.ridge_primal import PrimalSolver
-from braindash.core.ridge_settings import (
-    check_alphas,
-    check_choice,
-    check_threads,
-    clear_memory_error,
-    find_device,
-    limited_threads,
-    solvable_alphas,
-)
+from braindash.core.ridge_settings import check_alphas, check_choice, solvable_alphas
 from braindash.errors import InputError
 from braindash.specs import DEFAULT_ALPHAS
 

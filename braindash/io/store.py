@@ -35,6 +35,7 @@ from braindash.io.store_files import (
     disk_errors,
     exported_heads,
     is_current,
+    predictions_key,
     read_entry,
     require_current,
 )
@@ -292,7 +293,7 @@ class Store:
         """
         entries = [self.find(prefix)]
         if with_predictions:
-            entries.append(self.get("predictions", entries[0].key))
+            entries.append(self.get("predictions", predictions_key(entries[0])))
         target = Path(path).expanduser()
         if target.is_dir():
             target = target / f"braindash-{entries[0].kind}-{entries[0].key}.zip"
@@ -318,7 +319,7 @@ class Store:
         if not source.is_file() or not zipfile.is_zipfile(source):
             raise InputError(f"{source} is not an exported result", hint=hint)
         with zipfile.ZipFile(source) as archive:
-            heads = exported_heads(archive.namelist())
+            heads = exported_heads(archive)
             if not heads:
                 raise InputError(f"{source} does not hold exactly one result", hint=hint)
             for kind, key in heads:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import xarray as xr
 
 from braindash.digest import digest_file
 from braindash.errors import StoreError
-from braindash.specs import ENCODING_VERSION
+from braindash.specs import ENCODING_VERSION, FIT_VERSION
 
 RESULT_FILE = "result.nc"
 SPEC_FILE = "spec.json"
@@ -20,7 +21,10 @@ PROVENANCE_FILE = "provenance.json"
 CHECKSUM_FILE = "checksums.json"
 FILES = (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE)
 # Only results of these versions are shown; a result without a version is taken as current.
-_VERSIONS = {"encoding": ENCODING_VERSION, "predictions": ENCODING_VERSION}
+_VERSIONS = {
+    "encoding": ("version", ENCODING_VERSION),
+    "predictions": ("fit_version", FIT_VERSION),
+}
 
 
 @dataclass(frozen=True)
@@ -76,31 +80,43 @@ def damage(folder: Path) -> str | None:
 
 def is_current(entry: Entry) -> bool:
     """Say whether this braindash reads results of the entry's version."""
-    known = _VERSIONS.get(entry.kind)
-    return known is None or entry.spec.get("version", known) == known
+    field, known = _VERSIONS.get(entry.kind, ("version", None))
+    return known is None or entry.spec.get(field, known) == known
 
 
 def require_current(entry: Entry) -> None:
     """Raise :class:`~braindash.errors.StoreError` for a result of another version."""
     if not is_current(entry):
+        field, known = _VERSIONS[entry.kind]
         raise StoreError(
-            f"the {entry.kind} result {entry.key} is of version {entry.spec['version']}, this "
-            f"braindash reads version {_VERSIONS[entry.kind]}",
+            f"the {entry.kind} result {entry.key} is of version {entry.spec[field]}, this "
+            f"braindash reads version {known}",
             hint="Compute it again; its features are used again. The old result may be deleted.",
         )
 
 
-def exported_heads(members: list[str]) -> list[tuple[str, str]]:
+def predictions_key(entry: Entry) -> str:
+    """Give the key of the predictions that an encoding result was made from."""
+    return str(entry.provenance.get("predictions", entry.key))
+
+
+def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     """Name what an exported file holds, the result last; empty when it is no such file."""
+    members = archive.namelist()
     heads = list(dict.fromkeys(tuple(name.split("/")[:2]) for name in members))
     whole = {f"{'/'.join(head)}/{name}" for head in heads for name in FILES}
     named = [(head[0], head[-1]) for head in heads]
-    alone = len(named) == 1
-    pair = {kind for kind, _ in named} == {"encoding", "predictions"}
-    one_key = len({key for _, key in named}) == 1
-    if set(members) != whole or not (alone or (len(named) == 2 and pair and one_key)):
+    if set(members) != whole or not 1 <= len(named) <= 2:
         return []
-    return sorted(named, key=lambda head: head[0] != "predictions")
+    named.sort(key=lambda head: head[0] != "predictions")
+    if len(named) == 2:
+        (first, key), (last, result) = named
+        if (first, last) != ("predictions", "encoding"):
+            return []
+        provenance = json.loads(archive.read(f"encoding/{result}/{PROVENANCE_FILE}"))
+        if provenance.get("predictions", result) != key:
+            return []
+    return named
 
 
 @contextmanager

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braindash.core.blocks import block_layout, check_series, find_device
+from braindash.core.blocks import block_layout, check_series
 from braindash.errors import InputError
 
 
@@ -49,10 +48,3 @@ def test_series_that_do_not_belong_together():
             check_series(predictions, response)
     with pytest.raises(InputError, match="shape"):
         check_series(np.zeros((2, 0, 3)), np.zeros((0, 3)))
-
-
-def test_devices(monkeypatch):
-    assert find_device("cpu") == torch.device("cpu")
-    for present, kind in ((True, "cuda"), (False, "cpu")):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda present=present: present)
-        assert find_device("auto") == torch.device(kind)

@@ -225,7 +225,7 @@ def test_results_of_another_version_are_neither_listed_nor_opened(store, tmp_pat
     assert [entry.key for entry in store.entries("encoding")] == [KEY]
     assert store.count_outdated() == 1
     for look in (lambda: store.get("encoding", old), lambda: store.find(old[:8])):
-        with pytest.raises(StoreError, match=f"is of version {version}.*reads version 2") as caught:
+        with pytest.raises(StoreError, match=f"is of version {version}.*reads version 3") as caught:
             look()
         assert "Compute it again" in caught.value.hint
     assert folder.is_dir(), "it is old, not damaged"
