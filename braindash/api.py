@@ -39,10 +39,11 @@ def encode(
     progress : Progress, optional
         Receives reports.
     **settings
-        Further fields of :class:`braindash.plan.EncodeRequest`: ``revision``, ``strategy``
+        Further fields of :class:`braindash.requests.EncodeRequest`: ``revision``, ``strategy``
         ("exact" or "chunk"), ``alphas``, ``delays`` (in TRs), ``metric`` ("r2" or "r"),
         ``intercept``, ``n_permutations`` and ``n_bootstraps`` (0: none), ``block_rows``,
-        ``scheme`` ("blocks" or "shift"), ``seed``, ``device``, ``threads``.
+        ``scheme`` ("blocks" or "shift"), ``seed``, ``low_level`` ("residual" or "banded") and
+        ``low_level_space``, ``device``, ``threads``.
 
     Returns
     -------

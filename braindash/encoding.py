@@ -1,22 +1,34 @@
 """The stages of an encoding run after extraction: predictions per layer, then what they mean."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import psutil
 import xarray as xr
 from numpy.typing import NDArray
 
-from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
+from braindash.core.ceilings import (
+    inter_subject_ceiling,
+    repeats_ceiling,
+    split_half_ceiling,
+)
 from braindash.core.ridge import RidgeOptions, RidgeResult, fit_layers
 from braindash.core.scores import pearson_r, zscore
 from braindash.io.atlases import named_masks
 from braindash.io.predictions import PredictionFile, PredictionReader, layer_part
 from braindash.io.responses import ResponseSource, load_repeats, load_responses
 from braindash.io.store import Entry, Store
-from braindash.plan import EncodingPlan, StoryPlan
+from braindash.plan import EncodingPlan
+from braindash.plan_stories import StoryPlan
 from braindash.progress import Progress, Span
 from braindash.statistics import ScoredRows, compute_statistics
 
+log = logging.getLogger(__name__)
+
+# Training responses stay on disk when they would take more than this of the free memory.
+_MEMORY_SHARE = 0.4
 # Columns whose responses, of every repeat or subject, are in memory at a time.
 _COLUMNS_AT_ONCE = 8192
 
@@ -131,6 +143,8 @@ def ceilings(
             found["inter-subject"][columns] = inter_subject_ceiling(
                 predictions.response(columns), _other_responses(plan, columns)
             )
+        if "split-half" in found:
+            found["split-half"][columns] = split_half_ceiling(_member_responses(plan, columns))
     return found
 
 
@@ -213,8 +227,10 @@ def mean_test_response(plan: EncodingPlan) -> NDArray[np.float32]:
     n_targets = plan.check.n_targets
     mean = np.empty((sum(story.n_rows for story in plan.test), n_targets), dtype=np.float32)
     for columns in _column_blocks(n_targets):
-        blocks = [_presentations(plan, story, story.responses, columns) for story in plan.test]
-        mean[:, columns] = np.concatenate([runs.mean(axis=0) for runs in blocks])
+        blocks = [
+            [run.mean(axis=0) for run in _by_member(plan, story, columns)] for story in plan.test
+        ]
+        mean[:, columns] = np.concatenate([np.mean(members, axis=0) for members in blocks])
     return mean
 
 
@@ -226,10 +242,77 @@ def scored_rows(plan: EncodingPlan) -> NDArray[np.bool_]:
     return np.concatenate(marks)
 
 
-def train_responses(plan: EncodingPlan) -> np.ndarray:
-    """Stack the training responses, (n_rows, n_targets) float32."""
-    rows = [load_responses(story.responses)[story.rows] for story in plan.train]
-    return np.concatenate([_standardised(plan, block) for block in rows])
+def train_responses(plan: EncodingPlan) -> "NDArray[np.float32] | StackedResponses":
+    """Stack the training responses, (n_rows, n_targets) float32: in memory if they fit there."""
+    stacked = StackedResponses(plan)
+    if stacked.n_bytes > _MEMORY_SHARE * psutil.virtual_memory().available:
+        log.info("the responses (%.1f GB) are read from disk as needed", stacked.n_bytes / 1e9)
+        return stacked
+    return np.concatenate([_one_hearing(plan, story, None) for story in plan.train])
+
+
+class StackedResponses:
+    """The training responses on disk, one under the other; columns are read as they are asked for.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Names the stories.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, plan: EncodingPlan) -> None:
+        self._plan = plan
+        n_rows = sum(story.n_rows for story in plan.train)
+        self.shape = (n_rows, int(plan.check.n_targets))
+
+    @property
+    def n_bytes(self) -> int:
+        """Their size in memory."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    def __getitem__(self, place: tuple[slice, Any]) -> NDArray[np.float32]:
+        rows, columns = place
+        if isinstance(columns, slice):
+            return self._read(columns)[rows]
+        wanted = np.asarray(columns)  # scattered targets: whole stretches are read, and some kept
+        found = np.empty((self.shape[0], len(wanted)), dtype=np.float32)
+        for block in _column_blocks(self.shape[1]):
+            places = np.flatnonzero((wanted >= block.start) & (wanted < block.stop))
+            if len(places):
+                found[:, places] = self._read(block)[:, wanted[places] - block.start]
+        return found[rows]
+
+    def _read(self, columns: slice) -> NDArray[np.float32]:
+        parts = [_one_hearing(self._plan, story, columns) for story in self._plan.train]
+        return np.concatenate(parts)
+
+
+def _one_hearing(
+    plan: EncodingPlan, story: StoryPlan, columns: slice | None
+) -> NDArray[np.float32]:
+    blocks = [
+        _standardised(plan, load_responses(source, columns)[story.rows])
+        for source in story.members or (story.responses,)
+    ]
+    return np.asarray(np.mean(blocks, axis=0) if story.members else blocks[0], dtype=np.float32)
+
+
+def _by_member(plan: EncodingPlan, story: StoryPlan, columns: slice) -> list[np.ndarray]:
+    """Read every averaged subject's presentations, each (n_presentations, n_rows, n_columns)."""
+    sources = story.members or (story.responses,)
+    return [_presentations(plan, story, source, columns) for source in sources]
+
+
+def _member_responses(plan: EncodingPlan, columns: slice) -> np.ndarray:
+    """Join the scored rows of all test stories, (n_subjects, n_rows, n_columns)."""
+    stories = [
+        np.stack([run[:, _scored_slice(story)].mean(axis=0) for run in members])
+        for story in plan.test
+        if (members := _by_member(plan, story, columns))
+    ]
+    return np.concatenate(stories, axis=1)
 
 
 def _presentations(

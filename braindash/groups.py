@@ -80,6 +80,12 @@ class Group:
         found = tuple(sorted(results, key=lambda result: result.subject))
         if not found:
             raise InputError("there are no results to compare", hint="Choose at least one result.")
+        means = [result.subject for result in found if result.members]
+        if means and len(found) > 1:
+            raise InputError(
+                f"the result {means[0]!r} is the mean of several subjects' responses already",
+                hint="Choose results of single subjects.",
+            )
         subjects = [result.subject for result in found]
         twice = sorted({name for name in subjects if subjects.count(name) > 1})
         if twice:

@@ -28,7 +28,8 @@ from braindash.encoding import (
 )
 from braindash.io.atlases import named_masks
 from braindash.io.store import Entry, Store
-from braindash.plan import EncodingPlan, LowLevelPlan, StoryPlan
+from braindash.plan import EncodingPlan, LowLevelPlan
+from braindash.plan_stories import StoryPlan
 from braindash.progress import Progress
 from braindash.statistics import ScoredRows, compute_statistics
 

@@ -18,7 +18,8 @@ from braindash.io.audio import load_audio
 from braindash.io.demo import DEMO_MODELS, prepare_demo
 from braindash.io.store import Entry, Store
 from braindash.lowlevel import weigh_low_level
-from braindash.plan import EncodingPlan, StoryPlan, plan_encoding, require_unchanged
+from braindash.plan import EncodingPlan, plan_encoding, require_unchanged
+from braindash.plan_stories import StoryPlan
 from braindash.progress import NoProgress, Progress, Span
 from braindash.requests import EncodeRequest
 from braindash.results import EncodingResult
@@ -224,7 +225,13 @@ def _versions() -> dict[str, str]:
 def demo_requests(manifest: Path, subjects: tuple[str, ...]) -> list[EncodeRequest]:
     """Give the encoding runs of the embedded demo: every shipped model, every subject."""
     return [
-        EncodeRequest(data=manifest, model=str(folder), subject=subject, strategy="chunk")
+        EncodeRequest(
+            data=manifest,
+            model=str(folder),
+            subject=subject,
+            strategy="chunk",
+            low_level="residual",
+        )
         for folder in DEMO_MODELS.values()
         for subject in subjects
     ]

@@ -6,122 +6,25 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from braindash.core.blocks import block_layout
-from braindash.core.timing import covered_rows
-from braindash.digest import digest_file, digest_json
+from braindash.digest import digest_json
 from braindash.errors import InputError
-from braindash.io.audio import audio_seconds
-from braindash.io.manifest import Dataset, SubjectCheck, check_subject, load_manifest
-from braindash.io.responses import ResponseSource, repeats_shape
-from braindash.io.responses import digest as digest_responses
-from braindash.io.responses import shape as response_shape
-from braindash.requests import EncodeRequest
-from braindash.specs import (
-    CeilingName,
-    EncodingSpec,
-    ExtractionSpec,
-    LowLevelSettings,
-    OtherResponses,
-    RowTimes,
-    StatisticsSettings,
-    StoredStrategy,
-    StoryInput,
-)
+from braindash.io.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
+from braindash.plan_ceilings import OtherSubject, plan_others, possible_ceilings
+from braindash.plan_stories import StoryPlan, plan_stories, plan_story
+from braindash.requests import MEAN_SUBJECT, EncodeRequest
+from braindash.specs import EncodingSpec, LowLevelSettings, StatisticsSettings, StoredStrategy
 from braindash.speech.files import ModelFiles, locate
-from braindash.speech.spaces import ACOUSTIC, SPECTRUM
-from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, WINDOW_SECONDS
+from braindash.speech.spaces import ACOUSTIC
 
 log = logging.getLogger(__name__)
 
-# Context and step of the windows of each strategy, in seconds.
-WINDOWS: dict[StoredStrategy, tuple[float, float]] = {
-    "exact": (WINDOW_SECONDS, EXACT_STEP_SECONDS),
-    "chunk": (WINDOW_SECONDS, CHUNK_STEP_SECONDS),
-    "frames": (SPECTRUM.window_seconds, SPECTRUM.hop_seconds),
-}
-
 # 6 blocks have 720 orders: not enough for 1000 permutations, and few for a bootstrap.
 _FEW_BLOCKS = 7
-
-
-@dataclass(frozen=True)
-class StoryPlan:
-    """One story of a run.
-
-    Attributes
-    ----------
-    name : str
-        The story.
-    audio : Path
-        Its recording.
-    responses : ResponseSource
-        Its responses.
-    extraction : ExtractionSpec
-        The features it needs.
-    rows : slice
-        Response rows that the audio covers; features exist for exactly these.
-    score_from_row : int
-        Scored rows of a test story start here, counted in the response file.
-    """
-
-    name: str
-    audio: Path
-    responses: ResponseSource
-    extraction: ExtractionSpec
-    rows: slice
-    score_from_row: int = 0
-
-    @property
-    def times(self) -> np.ndarray:
-        """Audio times of the used rows in seconds, (n_rows,)."""
-        times = self.extraction.times
-        return times.first + times.tr * np.arange(times.n_rows)
-
-    @property
-    def n_rows(self) -> int:
-        """Number of used rows."""
-        return int(self.rows.stop - self.rows.start)
-
-    @property
-    def n_scored(self) -> int:
-        """Number of used rows that enter the score of a test story."""
-        return int(self.rows.stop - max(self.rows.start, self.score_from_row))
-
-    def as_input(self) -> StoryInput:
-        """Give the story as it enters the encoding specification."""
-        return StoryInput(
-            name=self.name,
-            features=self.extraction.key(),
-            responses=digest_responses(self.responses),
-            first_row=self.rows.start,
-            last_row=self.rows.stop,
-        )
-
-
-@dataclass(frozen=True)
-class OtherSubject:
-    """Another subject who heard the test stories, for the ceiling between subjects.
-
-    Attributes
-    ----------
-    subject : str
-        The other subject's id.
-    responses : tuple of ResponseSource
-        Their responses, one per test story.
-    """
-
-    subject: str
-    responses: tuple[ResponseSource, ...]
-
-    def as_input(self) -> OtherResponses:
-        """Give the subject as they enter the encoding specification."""
-        digests = tuple(digest_responses(source) for source in self.responses)
-        return OtherResponses(subject=self.subject, responses=digests)
 
 
 @dataclass(frozen=True)
@@ -151,7 +54,7 @@ class EncodingPlan:
     dataset : Dataset
         The opened manifest.
     check : SubjectCheck
-        What the check of the subject's files found.
+        What the check of the subject's files found; of the first one, for a mean of several.
     model : ModelFiles
         The located model.
     train, test : tuple of StoryPlan
@@ -209,20 +112,23 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         When the model cannot be found.
     """
     dataset = load_manifest(request.data)
-    check = check_subject(dataset, request.subject)
+    members = _members(dataset, request.subject)
+    checks = [check_subject(dataset, name) for name in members]
     model = locate(request.model, request.revision)
-    split = dataset.split(request.subject)
-    subject, strategy = request.subject, _stored_strategy(model, request)
-    train = tuple(_plan_story(dataset, subject, strategy, model, name) for name in split.train)
-    test = tuple(_plan_story(dataset, subject, strategy, model, name) for name in split.test)
-    low_level = _plan_low_level(dataset, request, model, train + test)
-    others, left_out = _plan_others(dataset, request, model, test)
+    strategy: StoredStrategy = "frames" if model.family == ACOUSTIC else request.strategy
+    split = _split(dataset, members)
+    train = plan_stories(dataset, members, strategy, model, split.train)
+    test = plan_stories(dataset, members, strategy, model, split.test)
+    low_level = _plan_low_level(dataset, request, members[0], model, train + test)
+    others, left_out = plan_others(dataset, request, model, test)
     statistics, limits = _plan_statistics(request.statistics, test)
-    warnings = (*check.warnings, *limits)
+    warned = [warning for check in checks for warning in check.warnings]
+    warnings = (*dict.fromkeys(warned), *limits)
     for warning in warnings:
         log.warning("%s", warning)
     spec = EncodingSpec(
         subject=request.subject,
+        members=members if len(members) > 1 else (),
         space=dataset.space,
         train=tuple(story.as_input() for story in train),
         test=tuple(story.as_input() for story in test),
@@ -232,22 +138,47 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         alphas=request.alphas,
         metric=request.metric,
         intercept=request.intercept,
-        ceilings=_possible_ceilings(test, others),
+        ceilings=possible_ceilings(test, others),
         other_subjects=tuple(other.as_input() for other in others),
         statistics=statistics,
         low_level=_low_level_settings(request, low_level),
     )
     return EncodingPlan(
-        request, dataset, check, model, train, test, others, left_out, low_level, spec, warnings
+        request, dataset, checks[0], model, train, test, others, left_out, low_level, spec, warnings
     )
 
 
-def _stored_strategy(model: ModelFiles, request: EncodeRequest) -> StoredStrategy:
-    return "frames" if model.family == ACOUSTIC else request.strategy
+def _members(dataset: Dataset, subject: str) -> tuple[str, ...]:
+    """Name the subjects whose responses are averaged: one, unless the mean is asked for."""
+    if subject != MEAN_SUBJECT or subject in dataset.subjects:
+        return (subject,)
+    if len(dataset.subjects) < 2:
+        raise InputError(
+            f"{dataset.name} has {len(dataset.subjects)} subject(s): there is nothing to average",
+            hint="Name the subject.",
+        )
+    return tuple(dataset.subjects)
+
+
+def _split(dataset: Dataset, members: tuple[str, ...]) -> Split:
+    """Give the stories to train on and to test, which all members must share."""
+    splits = {name: dataset.split(name) for name in members}
+    first = splits[members[0]]
+    for name, split in splits.items():
+        if (set(split.train), split.test) != (set(first.train), first.test):
+            raise InputError(
+                f"{members[0]!r} and {name!r} heard different stories, so they have no mean",
+                hint="Name the stories that all subjects heard under [splits] train and test.",
+            )
+    return first
 
 
 def _plan_low_level(
-    dataset: Dataset, request: EncodeRequest, model: ModelFiles, stories: tuple[StoryPlan, ...]
+    dataset: Dataset,
+    request: EncodeRequest,
+    subject: str,
+    model: ModelFiles,
+    stories: tuple[StoryPlan, ...],
 ) -> LowLevelPlan | None:
     if request.low_level is None:
         return None
@@ -259,7 +190,7 @@ def _plan_low_level(
             hint="Give another acoustic space, such as 'acoustic:lowlevel' or 'acoustic:logmel'.",
         )
     names = (story.name for story in stories)
-    planned = (_plan_story(dataset, request.subject, "frames", space, name) for name in names)
+    planned = (plan_story(dataset, subject, "frames", space, name) for name in names)
     return LowLevelPlan(space, tuple(planned))
 
 
@@ -332,34 +263,6 @@ def _listed_subjects(others: Iterable[Mapping[str, Any]] | None) -> str:
     return ", ".join(names) or "none"
 
 
-def _plan_story(
-    dataset: Dataset, subject: str, strategy: StoredStrategy, model: ModelFiles, story: str
-) -> StoryPlan:
-    timing = dataset.timing(subject, story)
-    source = dataset.responses(subject, story)
-    audio = dataset.audio_path(story, subject)
-    n_rows, _ = response_shape(source)
-    times = timing.times(n_rows)
-    rows = covered_rows(times, audio_seconds(audio), timing.tr)
-    if rows.start == rows.stop:
-        raise InputError(
-            f"the audio of story {story!r} covers none of the {n_rows} rows of {subject!r}",
-            hint="Check tr, first_volume and audio_onset in [timing] or [[runs]].",
-        )
-    row_times = RowTimes(
-        first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start
-    )
-    extraction = ExtractionSpec(
-        model=model.fingerprint,
-        audio=digest_file(audio),
-        times=row_times,
-        strategy=strategy,
-        context_seconds=WINDOWS[strategy][0],
-        step_seconds=WINDOWS[strategy][1],
-    )
-    return StoryPlan(story, audio, source, extraction, rows, source.score_from_row)
-
-
 def _plan_statistics(
     settings: StatisticsSettings, test: tuple[StoryPlan, ...]
 ) -> tuple[StatisticsSettings, list[str]]:
@@ -380,63 +283,3 @@ def _plan_statistics(
         f"the scored test rows make only {n_blocks} blocks of {layout.length} rows: p values and "
         "intervals are coarse"
     ]
-
-
-# ---- ceilings -------------------------------------------------------------------------------
-
-
-def _possible_ceilings(
-    test: tuple[StoryPlan, ...], others: tuple[OtherSubject, ...]
-) -> tuple[CeilingName, ...]:
-    """Name the ceilings that the data allow; the first is the default of every page."""
-    repeats = all(repeats_shape(story.responses) is not None for story in test)
-    return (*(("repeats",) if repeats else ()), *(("inter-subject",) if others else ()))
-
-
-def _plan_others(
-    dataset: Dataset, request: EncodeRequest, model: ModelFiles, test: tuple[StoryPlan, ...]
-) -> tuple[tuple[OtherSubject, ...], dict[str, str]]:
-    """Find the subjects whose test responses can stand beside this subject's, row by row."""
-    names = [name for name in dataset.subjects if name != request.subject]
-    others: list[OtherSubject] = []
-    left_out: dict[str, str] = {}
-    for name in names:
-        reason = _native_reason(dataset.space)
-        try:
-            theirs = () if reason else _stories_of(dataset, name, model, test)
-            reason = reason or _difference(test, theirs)
-        except InputError as problem:
-            reason = problem.message
-        if reason:
-            left_out[name] = reason
-            log.info("%s takes no part in the ceiling between subjects: %s", name, reason)
-        else:
-            others.append(OtherSubject(name, tuple(story.responses for story in theirs)))
-    return tuple(others), left_out
-
-
-def _native_reason(space: str) -> str:
-    # Column i of two subjects is the same place only in a space that they share.
-    return f"{space} is each subject's own space" if space.startswith("native") else ""
-
-
-def _stories_of(
-    dataset: Dataset, subject: str, model: ModelFiles, test: tuple[StoryPlan, ...]
-) -> tuple[StoryPlan, ...]:
-    for story in test:
-        missing = dataset.missing_responses(subject, story.name)
-        if missing:
-            raise InputError(missing, hint="Give the file, or go on without this subject.")
-    strategy = test[0].extraction.strategy
-    return tuple(_plan_story(dataset, subject, strategy, model, story.name) for story in test)
-
-
-def _difference(own: tuple[StoryPlan, ...], theirs: tuple[StoryPlan, ...]) -> str:
-    """Say in what the test stories of two subjects differ; empty when they can be compared."""
-    for mine, other in zip(own, theirs, strict=True):
-        if mine.extraction != other.extraction or mine.rows != other.rows:
-            return f"other audio or other rows of the story {mine.name!r}"
-        n_targets, n_others = (response_shape(story.responses)[1] for story in (mine, other))
-        if n_targets != n_others:
-            return f"{n_others} targets instead of {n_targets}"
-    return ""

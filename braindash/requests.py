@@ -17,10 +17,12 @@ from braindash.specs import (
 )
 
 LOW_LEVEL_SPACE = "acoustic:lowlevel"
+# In place of a subject: the mean of the responses of all subjects.
+MEAN_SUBJECT = "mean"
 
 
 class EncodeRequest(BaseModel):
-    """What a user asks for: one model, one subject, and how.
+    """What a user asks for: one model, one subject (or "mean", all subjects averaged), and how.
 
     ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level

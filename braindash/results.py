@@ -64,6 +64,11 @@ class EncodingResult:
         return str(self.spec["subject"])
 
     @property
+    def members(self) -> tuple[str, ...]:
+        """Subjects whose mean response was predicted; empty for a single subject."""
+        return tuple(self.spec["members"])
+
+    @property
     def data(self) -> str:
         """Name of the data set."""
         return str(self.provenance["data"]["name"])
@@ -354,8 +359,11 @@ class EncodingResult:
         return (
             f"{100 * level:g} % intervals: block bootstrap over test-story time "
             f"({settings['n_bootstraps']} samples, blocks of {settings['block_rows']} rows), "
-            "n = 1 subject"
+            f"{self._subject_count()}"
         )
+
+    def _subject_count(self) -> str:
+        return f"mean of {len(self.members)} subjects" if self.members else "n = 1 subject"
 
     def ceiling_line(self, ceiling: str | None = None) -> str:
         """Say in a few words what a noise ceiling is made from."""
@@ -365,6 +373,8 @@ class EncodingResult:
             return "none (no repeats of the test story, no other subject)"
         if name == "repeats":
             return f"repeats of {stories}"
+        if name == "split-half":
+            return f"split halves of {len(self.spec['members'])} subjects on {stories}"
         count = len(self.spec["other_subjects"])
         return f"{name} on {stories} with {count} other subject{'s' if count > 1 else ''}"
 
@@ -388,7 +398,7 @@ class EncodingResult:
             f"features: {self.provenance['strategy']} · delays {_listed(self.spec['delays'])} TR · "
             f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, leave-stories-out "
             f"{self.spec['metric']} · ceiling: {self.ceiling_line(ceiling)} · {regions}"
-            f"n = 1 subject · braindash {self.provenance['versions']['braindash']} · "
+            f"{self._subject_count()} · braindash {self.provenance['versions']['braindash']} · "
             f"key {self.key[:8]}"
         )
 

@@ -16,7 +16,7 @@ Strategy = Literal["exact", "chunk"]
 # Acoustic spaces have one grid of frames and no strategy to choose.
 StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
-CeilingName = Literal["repeats", "inter-subject"]
+CeilingName = Literal["repeats", "inter-subject", "split-half"]
 Scheme = Literal["blocks", "shift"]
 LowLevelMethod = Literal["residual", "banded"]
 
@@ -107,6 +107,7 @@ class FitSpec(Spec):
     kind: ClassVar[str] = "predictions"
     fit_version: Literal[1] = 1
     subject: str
+    members: tuple[str, ...] = Field(default=(), description="subjects whose mean this is, if so")
     space: str
     train: tuple[StoryInput, ...]
     test: tuple[StoryInput, ...]

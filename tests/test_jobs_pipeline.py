@@ -68,7 +68,7 @@ def test_a_killed_worker_loses_at_most_one_story(request_a, store):
 
 def test_the_job_survives_the_process_that_submitted_it(request_a, store):
     code = (
-        "import sys, time; from braindash.plan import EncodeRequest;"
+        "import sys, time; from braindash.requests import EncodeRequest;"
         "from braindash.launch import submit_encoding; from braindash.io.store import Store;"
         "submit_encoding(EncodeRequest.model_validate_json(sys.argv[1]), Store(sys.argv[2]));"
         "print('submitted', flush=True); time.sleep(600)"

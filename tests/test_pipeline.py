@@ -9,9 +9,11 @@ from scipy import stats
 from toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS, make_lab
 
 import braindash
-from braindash import pipeline
+from braindash import encoding, pipeline
+from braindash.core.ceilings import split_half_ceiling
 from braindash.core.delays import delayed
 from braindash.errors import BraindashError, Cancelled, InputError
+from braindash.groups import Group
 from braindash.io.store import Store
 from braindash.plan import plan_encoding
 from braindash.requests import build_request
@@ -208,6 +210,21 @@ def test_a_run_stopped_in_its_statistics_fits_no_layer_again(lab, store):
     assert not any("scored" in message for message in reports.messages)
     whole = pipeline.run_encoding(request_for(lab), Store(store.root.parent / "fresh"))
     xr.testing.assert_allclose(resumed.dataset, whole.dataset, atol=1e-6)
+
+
+def test_responses_that_do_not_fit_are_read_in_columns(lab, store, monkeypatch):
+    first = pipeline.run_encoding(request_for(lab, low_level="banded"), store)
+    monkeypatch.setattr(encoding, "_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(encoding, "_COLUMNS_AT_ONCE", 5)
+    monkeypatch.setattr("braindash.core.ridge_dual.DualSolver.few", 0)
+    monkeypatch.setattr("braindash.core.ridge_primal.PrimalSolver.few", 0)
+    monkeypatch.setattr("braindash.core.ridge_cv._LEAST_TARGETS", 8)
+    read = encoding.train_responses(plan_encoding(request_for(lab)))
+    assert isinstance(read, encoding.StackedResponses)
+    other = Store(store.root.parent / "columns")
+    shutil.copytree(store.root / "features", other.root / "features")
+    second = pipeline.run_encoding(request_for(lab, low_level="banded"), other)
+    xr.testing.assert_allclose(second.dataset, first.dataset, atol=1e-4)
 
 
 def test_a_damaged_result_is_computed_again(lab, store):
@@ -468,3 +485,43 @@ def test_an_unknown_subject_is_named_with_its_near_match(lab):
     with pytest.raises(InputError) as caught:
         plan_encoding(request_for(lab, subject="UTS1"))
     assert "UTS01" in caught.value.hint
+
+
+# ---- the mean of all subjects ---------------------------------------------------------------
+
+
+def test_the_mean_of_subjects_is_scored_like_one(lab, store):
+    result = pipeline.run_encoding(request_for(lab, subject="mean"), store)
+    plan = plan_encoding(request_for(lab, subject="mean"))
+    assert result.members == ("A", "B") and result.subject == "mean"
+    single = [plan_encoding(request_for(lab, subject=name)) for name in "AB"]
+    expected = np.mean([encoding.mean_test_response(one) for one in single], axis=0)
+    np.testing.assert_allclose(encoding.mean_test_response(plan), expected, atol=1e-6)
+    trained = np.mean([encoding.train_responses(one) for one in single], axis=0)
+    np.testing.assert_allclose(encoding.train_responses(plan), trained, atol=1e-6)
+    assert list(result.ceilings) == ["split-half"]
+    members = np.stack([encoding.mean_test_response(one) for one in single])
+    np.testing.assert_allclose(result.ceiling, split_half_ceiling(members), atol=1e-5)
+    line = result.provenance_line()
+    assert "split halves of 2 subjects" in line and "mean of 2 subjects" in line
+    assert "mean of 2 subjects" in result.interval_line()
+
+
+def test_a_mean_is_no_member_of_a_group(lab, store):
+    results = [
+        pipeline.run_encoding(request_for(lab, subject=name), store) for name in ("A", "mean")
+    ]
+    with pytest.raises(InputError, match="mean of several"):
+        Group.of(results)
+
+
+def test_one_subject_has_no_mean(lab):
+    lab.edit('[[subjects]]\nid = "B"', "")
+    with pytest.raises(InputError, match="nothing to average"):
+        plan_encoding(request_for(lab, subject="mean"))
+
+
+def test_subjects_in_their_own_spaces_have_no_mean(lab):
+    lab.edit('space = "roi"', 'space = "native-volume"')
+    with pytest.raises(InputError, match="cannot be averaged"):
+        plan_encoding(request_for(lab, subject="mean"))
