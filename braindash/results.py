@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from braindash.core.ceilings import ceiling_threshold
 from braindash.core.regions import region_means
-from braindash.core.scores import CEILING_THRESHOLD, normalised_score
+from braindash.core.scores import normalised_score
 from braindash.core.uncertainty import interval
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import SPHERE_LABEL, WHOLE, named_masks
@@ -168,6 +169,10 @@ class EncodingResult:
             )
         return self.ceilings[chosen]
 
+    def ceiling_threshold(self, name: str | None = None) -> float:
+        """Say what a ceiling must exceed to divide by it; of the default one when left out."""
+        return ceiling_threshold(name or self.ceiling_name or "repeats")
+
     def scores(self, normalised: bool = False, ceiling: str | None = None) -> np.ndarray:
         """Give r, or r divided by a ceiling where that exceeds its threshold.
 
@@ -186,7 +191,7 @@ class EncodingResult:
         if not normalised:
             return self.r
         normalised_r: np.ndarray = normalised_score(
-            self.r, self.named_ceiling(ceiling), threshold=CEILING_THRESHOLD
+            self.r, self.named_ceiling(ceiling), threshold=self.ceiling_threshold(ceiling)
         )
         return normalised_r
 

@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from braindash.core.ceilings import ceiling_threshold
 from braindash.core.permutation import benjamini_hochberg, permutation_p_values
-from braindash.core.scores import CEILING_THRESHOLD
 from braindash.core.uncertainty import block_counts, bootstrap_r, preferred_layers
 from braindash.progress import NoProgress, Progress
 from braindash.specs import StatisticsSettings
@@ -179,8 +179,8 @@ class _Work:
             seed=settings.seed,
         )
         work.raw = _RegionMeans.start(members, n_samples, n_layers)
-        for ceiling in ceilings.values():
-            above = np.asarray(ceiling) > CEILING_THRESHOLD
+        for name, ceiling in ceilings.items():
+            above = np.asarray(ceiling) > ceiling_threshold(name)
             inverse = np.divide(1.0, ceiling, out=np.zeros(n_targets), where=above)
             weights = (members * inverse[:, None]).astype(np.float32)
             work.normalised.append(_RegionMeans.start(weights, n_samples, n_layers))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from braindash.core.ceilings import ceiling_threshold
 from braindash.core.permutation import benjamini_hochberg, permutation_p_values
-from braindash.core.scores import CEILING_THRESHOLD, pearson_r
+from braindash.core.scores import pearson_r
 from braindash.core.uncertainty import block_counts
 from braindash.errors import Cancelled
 from braindash.specs import StatisticsSettings
@@ -86,7 +87,7 @@ def test_region_replicates_equal_a_literal_resampling(series, masks, ceilings, f
             found["region_samples"].sel(region=name), expected, atol=1e-5, err_msg=name
         )
         for kind, ceiling in ceilings.items():
-            above = [t for t in members if ceiling[t] > CEILING_THRESHOLD]
+            above = [t for t in members if ceiling[t] > ceiling_threshold(kind)]
             ratio = samples[:, :, above] / ceiling[above]
             expected = ratio.mean(axis=2) if above else np.full((50, 3), np.nan)
             got = found["region_ceiling_samples"].sel(region=name, ceiling_kind=kind)

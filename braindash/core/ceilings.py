@@ -10,6 +10,27 @@ from numpy.typing import ArrayLike, NDArray
 from braindash.core.scores import column_slices, constant_columns, unit_columns
 from braindash.errors import InputError
 
+# Below these a ceiling is too uncertain to divide by. Subjects share far less than repeats of one
+# subject do, so the ceiling between subjects is lower for the same data.
+_THRESHOLDS = {"repeats": 0.4, "split-half": 0.4, "inter-subject": 0.1}
+
+
+def ceiling_threshold(name: str) -> float:
+    """Say what a target's ceiling must exceed for its score to be divided by it.
+
+    Parameters
+    ----------
+    name : {"repeats", "split-half", "inter-subject"}
+        The ceiling.
+
+    Returns
+    -------
+    float
+        0.4, the convention for repeats; 0.1 between subjects, where there is no convention.
+    """
+    return _THRESHOLDS[name]
+
+
 # Beside subjects of length 1, the sum of some that is not longer than this is rounding.
 _LEAST_POWER = 1e-12
 

@@ -15,8 +15,10 @@ from braindash.core.scores import pearson_r
 
 # Operators of as many alphas are held at a time as fit into this.
 _OPERATOR_BYTES = 2 << 30
-# A block of responses with what is made of it, and the sample of the search, may take so much.
+# A block of responses with what is made of it, and the sample of the search, may take so much, or
+# this share of the operators: products with few columns are slow.
 _BLOCK_BYTES = {"cpu": 64 << 20, "cuda": 1 << 30}
+_BLOCK_SHARE = 8
 _BLOCK_COLUMNS = {"cpu": (128, 2048), "cuda": (1024, 32768)}
 # With fewer targets than this every alpha is scored; else a sample of them plans the search.
 _LEAST_TARGETS = 1024
@@ -191,7 +193,7 @@ def _fit_many(
     groups = operators.groups(search)
     for group in groups:
         held_out = operators.build(group)
-        for columns, block in responses.blocks(_block_columns(solver, responses)):
+        for columns, block in responses.blocks(_block_columns(solver, responses, len(group))):
             sides = solver.right_sides(block.values)
             scorer = Scorer(group, held_out, sides, block, metric)
             _score_group(scorer, group, search, outcome.scores[:, columns], wanted[:, columns])
@@ -258,11 +260,12 @@ def _cut(indices: list[int], most: int) -> list[list[int]]:
     return [indices[start : start + most] for start in range(0, len(indices), most)]
 
 
-def _block_columns(solver: Solver, responses: Responses) -> int:
+def _block_columns(solver: Solver, responses: Responses, n_held: int) -> int:
     kind = responses.device.type
     fewest, most = _BLOCK_COLUMNS[kind]
     one = 4 * responses.source.shape[0] + solver.side_bytes()
-    return int(min(most, max(fewest, _BLOCK_BYTES[kind] // one)))
+    size = max(_BLOCK_BYTES[kind], n_held * solver.operator_bytes() // _BLOCK_SHARE)
+    return int(min(most, max(fewest, size // one)))
 
 
 def _sample_size(responses: Responses, n_alphas: int) -> int:

@@ -99,7 +99,7 @@ class PrimalSolver:
 
     def side_bytes(self) -> int:
         """Return the size of what is made of one target for the operators."""
-        return (8 * len(self._folds) + 12) * self._rows.shape[1]
+        return (4 * len(self._folds) + 16) * self._rows.shape[1]
 
     def cross(self, design: Design) -> torch.Tensor:
         """Return new rows in the coordinates of the solver, (n_new, n_columns)."""
@@ -177,16 +177,16 @@ class PrimalSolver:
 
     def right_sides(self, values: torch.Tensor) -> "PrimalSides":
         """Return what operators are applied to: the moments of all rows and outside each fold."""
-        moments = [self._rows32[start:stop].T @ values[start:stop] for start, stop in self._folds]
-        # Summed in float64, so that taking a fold out again leaves the others' sum and no rounding.
-        total = torch.zeros_like(moments[0], dtype=torch.float64)
-        for moment in moments:
-            total += moment
-        others = [
-            outside(values, fold) if alone else (total - moment).float()
-            for fold, alone, moment in zip(self._folds, self._alone, moments, strict=True)
+        moments = [
+            None if alone else self._rows32[start:stop].T @ values[start:stop]
+            for (start, stop), alone in zip(self._folds, self._alone, strict=True)
         ]
-        return PrimalSides(total.float(), others)
+        # Summed in float64, so that taking a fold out again leaves the others' sum and no rounding.
+        total = torch.zeros((self._rows.shape[1], values.shape[1]), dtype=torch.float64)
+        total = total.to(values.device)
+        for (start, stop), moment in zip(self._folds, moments, strict=True):
+            total += self._rows32[start:stop].T @ values[start:stop] if moment is None else moment
+        return PrimalSides(values, self._folds, moments, total)
 
     def _fold_operators(self, fold: int, weights: torch.Tensor) -> torch.Tensor:
         source = self._rows32 if self._well[fold] else self._rows
@@ -213,14 +213,36 @@ class PrimalSolver:
 
 @dataclass(frozen=True)
 class PrimalSides:
-    """Moments of all rows; for each fold those outside it, or the responses outside it."""
+    """Moments of all rows; for each fold those outside it, or the responses outside it.
 
-    whole: torch.Tensor
-    others: list[torch.Tensor]
+    Attributes
+    ----------
+    values : Tensor of float32, shape (n_rows, n_columns)
+        Responses.
+    folds : sequence of (start, stop)
+        Rows of each fold.
+    moments : list of Tensor of float32, shape (n_inputs, n_columns), or None
+        Of each fold; None where its operators apply to responses.
+    total : Tensor of float64, shape (n_inputs, n_columns)
+        Moments of all rows.
+    """
+
+    values: torch.Tensor
+    folds: Sequence[Fold]
+    moments: list[torch.Tensor | None]
+    total: torch.Tensor
+
+    @property
+    def whole(self) -> torch.Tensor:
+        """Moments of all rows, float32."""
+        return self.total.float()
 
     def outside(self, fold: int, columns: torch.Tensor | None = None) -> torch.Tensor:
         """Give what a fold's operators apply to, (n_inputs, n_columns)."""
-        return self.others[fold] if columns is None else self.others[fold][:, columns]
+        moment, some = self.moments[fold], slice(None) if columns is None else columns
+        if moment is None:
+            return outside(self.values[:, some], self.folds[fold])
+        return (self.total[:, some] - moment[:, some]).float()
 
 
 def _held_out_operator(
