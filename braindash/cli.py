@@ -265,6 +265,29 @@ def import_result(
     typer.echo(str(_store(store).import_(file).folder))
 
 
+@app.command(name="import-checkpoint")
+def take_over_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A brain-tuned state dictionary (.pth).")],
+    base: Annotated[str, typer.Option(help="The model that was tuned: local folder or hub id.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    revision: Annotated[str | None, typer.Option(help="Revision of a hub base.")] = None,
+    lora_alpha: Annotated[
+        float | None, typer.Option(help="Alpha of low-rank adapters; 32 by default.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Convert a published brain-tuned checkpoint to a model folder for --model."""
+    from braindash.speech.checkpoints import import_checkpoint
+
+    record = import_checkpoint(file, base=base, out=out, revision=revision, lora_alpha=lora_alpha)
+    if as_json:
+        _print_json(record.as_dict() | {"folder": str(out)})
+        return
+    for line in record.lines():
+        notes.print(_plain(line), highlight=False)
+    typer.echo(str(out))
+
+
 @jobs_app.command(name="list")
 def list_jobs(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the background jobs of a store."""

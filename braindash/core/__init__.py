@@ -12,6 +12,7 @@
 ``core.permutation``  significance of a score, and false discovery rate
 ``core.uncertainty``  intervals from blocks of test rows; preferred layers
 ``core.subjects``     intervals and differences over subjects
+``core.phones``       alphabets of phone labels, and how each phone is made
 ``core.stages``       which stage of processing a model's layers reflect
 ``core.regions``      means over named sets of targets
 ====================  ===========================================================

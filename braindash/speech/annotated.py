@@ -12,16 +12,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from braindash.core.phones import ARPABET, ARTICULATION_OF, ARTICULATIONS, is_word, phones_of
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError
-from braindash.speech.phones import ARPABET, ARTICULATION_OF, ARTICULATIONS, phones_of
 
 STEP_SECONDS = 0.01
 # Aligners round their last times up; more than this is another recording's annotation.
 _BEYOND_SECONDS = 0.5
-# Marks of aligners in word tiers; others stand in brackets.
-_NO_WORD = frozenset(["", "sp", "sil", "spn"])
-_BRACKETS = ("[]", "{}", "<>", "()")
 # A share of a step: times such as 0.29 s are no exact multiple of 0.01 s in binary.
 _ROUNDING = 1e-9
 
@@ -179,7 +176,7 @@ def word_rate(words: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
     InputError
         For intervals that do not fit the recording.
     """
-    return _begun(words, seconds, "words per second", lambda label: int(_is_word(label)))
+    return _begun(words, seconds, "words per second", lambda label: int(is_word(label)))
 
 
 ANNOTATION_SPACES: Mapping[str, Callable[[Sequence[Labelled], float], AnnotatedFrames]] = (
@@ -192,11 +189,6 @@ ANNOTATION_SPACES: Mapping[str, Callable[[Sequence[Labelled], float], AnnotatedF
         }
     )
 )
-
-
-def _is_word(label: str) -> bool:
-    text = label.strip().lower()
-    return text not in _NO_WORD and text[0] + text[-1] not in _BRACKETS
 
 
 def _covered(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from braindash.core.phones import ARPABET, ARTICULATION_OF, ARTICULATIONS, phones_of
 from braindash.core.timing import lanczos_weights
 from braindash.demo import __file__ as demo_file
 from braindash.errors import InputError
@@ -18,7 +19,6 @@ from braindash.speech.annotated import (
     phone_rate,
     word_rate,
 )
-from braindash.speech.phones import ARPABET, ARTICULATION_OF, ARTICULATIONS, phones_of
 
 CAT = [
     Interval(0.0, 0.1, "sil"),

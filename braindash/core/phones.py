@@ -1,4 +1,7 @@
-"""Phones: one alphabet for the labels of several sources, and how each phone is made."""
+"""Phones: one alphabet for the labels of several sources, and how each phone is made.
+
+Which labels of a word tier are words is told here too: aligners mark pauses alike in both tiers.
+"""
 
 import re
 import unicodedata
@@ -89,6 +92,15 @@ _MADE = {
 }
 ARTICULATION_OF: Mapping[str, frozenset[str]] = MappingProxyType(
     {phone: frozenset(text.split()) for phone, text in _MADE.items()}
+)
+
+# Every phone has exactly one of these articulations.
+MANNERS = ("vowel", "approximant", "nasal", "stop", "fricative", "affricate")
+MANNER_OF: Mapping[str, str] = MappingProxyType(
+    {
+        phone: next(manner for manner in MANNERS if manner in made)
+        for phone, made in ARTICULATION_OF.items()
+    }
 )
 
 # Allophones and closures of TIMIT, folded as by Lee and Hon (1989) as far as ARPABET allows.
@@ -192,6 +204,23 @@ _IPA = {
     "ɟ": "G",
     "ç": "HH",
 }
+# The 61 labels of TIMIT in the 39 groups of Lee and Hon, "Speaker-independent phone recognition
+# using hidden Markov models", IEEE Trans. ASSP 37 (1989): first the labels that stand for
+# themselves, then those that are folded. The glottal stop "q" is left out.
+SILENCE = "sil"
+TIMIT_PHONES = tuple(
+    "aa ae ah aw ay b ch d dh dx eh er ey f g hh ih iy jh k l m n ng ow oy p r s sh t th uh uw v w "
+    "y z".split()
+)
+_LEE_HON: Mapping[str, str | None] = MappingProxyType(
+    {phone: phone for phone in TIMIT_PHONES}
+    | {"ao": "aa", "ax": "ah", "ax-h": "ah", "axr": "er", "ix": "ih", "ux": "uw", "zh": "sh"}
+    | {"el": "l", "em": "m", "en": "n", "nx": "n", "eng": "ng", "hv": "hh"}
+    | dict.fromkeys("bcl dcl gcl pcl tcl kcl h# pau epi".split(), SILENCE)
+    | {"q": None}
+)
+# Marks of aligners in word tiers; others stand in brackets.
+_NO_WORD = frozenset(["", "sp", "sil", "spn"])
 _STRESS = re.compile(r"[0-2]$")
 _IN_BRACKETS = re.compile(r"[\[{<(].*[\]}>)]$")
 # Length, stress, tie bar, aspiration, rounding, palatalisation, dental and syllabic marks.
@@ -236,3 +265,37 @@ def phones_of(label: str) -> tuple[str, ...]:
         hint=f"Allowed are ARPABET ({', '.join(ARPABET)}; with or without stress digits), the "
         "phones of TIMIT and broad IPA; other sounds and noises go in brackets, such as <noise>.",
     )
+
+
+def fold_timit(label: str) -> str | None:
+    """Fold a phone of TIMIT into one of 39 groups.
+
+    Parameters
+    ----------
+    label : str
+        One of the 61 labels of TIMIT's ``.PHN`` files.
+
+    Returns
+    -------
+    str or None
+        One of :data:`TIMIT_PHONES`, :data:`SILENCE` for closures and pauses, or None for the
+        glottal stop, which Lee and Hon leave out.
+
+    Raises
+    ------
+    InputError
+        When TIMIT has no such label.
+    """
+    try:
+        return _LEE_HON[label.strip().lower()]
+    except KeyError as error:
+        raise InputError(
+            f"{label!r} is no phone of TIMIT",
+            hint=f"The labels of its .PHN files are {', '.join(sorted(_LEE_HON))}.",
+        ) from error
+
+
+def is_word(label: str) -> bool:
+    """Say whether the label of a word tier is a word: no pause, and nothing in brackets."""
+    text = label.strip().lower()
+    return text not in _NO_WORD and not _IN_BRACKETS.match(text)

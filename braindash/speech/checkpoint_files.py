@@ -1,0 +1,256 @@
+"""Read the state dictionary of a brain-tuned model: nothing but tensors, under transformers' names.
+
+The published code saves an encoder inside a module of its own, often wrapped by ``DataParallel``,
+with a linear head to the voxels. With low-rank adapters and with Whisper the same tensors stand in
+the file twice, under the names of two parents.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from braindash.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_WRAPPER = "module."
+_HEAD = "linear"
+_ADAPTED = "lora_model.base_model.model."
+# First part of a name -> the family that stands there and the prefix that transformers writes.
+_BRANCHES = {
+    "wav2vec": ("wav2vec2", ""),
+    "wav2vec2": ("wav2vec2", ""),
+    "hubert": ("hubert", ""),
+    "whisper_encoder": ("whisper", "encoder."),
+    "whisper_model": ("whisper", ""),
+}
+_LORA = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])\.(?P<adapter>[^.]+)\.weight")
+_LISTED = 6
+
+
+@dataclass
+class StateDict:
+    """What stands in the file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    tensors : dict of str to Tensor
+        The model's weights, under the names of transformers.
+    families : set of str
+        Families that the names tell: one, or none where only adapted names stand in the file.
+    head_shape : tuple of int or None
+        (targets, width) of the linear head, which is left out.
+    n_duplicates : int
+        Second copies of tensors, equal to the first, that are left out.
+    lora_rank : int or None
+        Rank of the adapters, once they are folded in.
+    n_lora_layers : int
+        Number of adapted layers.
+    """
+
+    path: Path
+    tensors: dict[str, "Tensor"] = field(default_factory=dict)
+    families: set[str] = field(default_factory=set)
+    head_shape: tuple[int, ...] | None = None
+    n_duplicates: int = 0
+    lora_rank: int | None = None
+    n_lora_layers: int = 0
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """Read a checkpoint and sort its tensors into model, second copies and head.
+
+    Parameters
+    ----------
+    path : Path
+        What ``torch.save(model.state_dict(), path)`` wrote.
+
+    Returns
+    -------
+    StateDict
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged, holds anything but tensors, weights of unknown parents, or
+        two copies of a weight that differ.
+    """
+    found, unknown = StateDict(path), []
+    for name, tensor in _load_tensors(path).items():
+        branch, _, rest = name.partition(".")
+        if branch == _HEAD and rest in ("weight", "bias"):
+            if rest == "weight":
+                found.head_shape = tuple(tensor.shape)
+        elif name.startswith(_ADAPTED):
+            _add(found, name.removeprefix(_ADAPTED), tensor)
+        elif branch in _BRANCHES and rest:
+            family, prefix = _BRANCHES[branch]
+            found.families.add(family)
+            _add(found, prefix + rest, tensor)
+        else:
+            unknown.append(name)
+    if unknown or not found.tensors:
+        what = f"{len(unknown)} unknown weights: {shortened(unknown)}" if unknown else "no model"
+        raise InputError(
+            f"the checkpoint {path} holds {what}",
+            hint=f"Known are the models {', '.join([*_BRANCHES, _ADAPTED.rstrip('.')])} and the "
+            f"head {_HEAD}, each with or without {_WRAPPER!r} before it.",
+        )
+    return found
+
+
+def fold_adapters(found: StateDict, alpha: float | None, default: float) -> float | None:
+    """Replace ``W``, ``A`` and ``B`` by ``W + alpha / rank * B @ A`` (Hu et al. 2022), in place.
+
+    Parameters
+    ----------
+    found : StateDict
+        Its tensors, ``lora_rank`` and ``n_lora_layers`` are changed.
+    alpha : float or None
+        What the user gave.
+    default : float
+        Alpha where the user gave none.
+
+    Returns
+    -------
+    float or None
+        The alpha that was used; None where there is nothing to fold.
+
+    Raises
+    ------
+    InputError
+        An adapter is incomplete, misshapen or not the only one of its layer, ranks differ, or
+        alpha was given for a checkpoint without adapters.
+    """
+    sides: dict[str, dict[str, str]] = {}
+    for name in found.tensors:
+        if match := _LORA.fullmatch(name):
+            taken = sides.setdefault(match["layer"], {}).setdefault(match["side"], name)
+            if taken != name:
+                raise _bad_adapter(found.path, f"{match['layer']} has more than one adapter")
+    if not sides:
+        if alpha is not None:
+            raise InputError(
+                f"lora_alpha = {alpha} was given, but {found.path} holds no low-rank adapters",
+                hint="Leave it out.",
+            )
+        return None
+    used = default if alpha is None else float(alpha)
+    ranks = {_fold_layer(found, layer, names, used) for layer, names in sides.items()}
+    if len(ranks) > 1:
+        raise _bad_adapter(found.path, f"they have the ranks {sorted(ranks)}")
+    found.lora_rank, found.n_lora_layers = ranks.pop(), len(sides)
+    return used
+
+
+def shortened(names: Sequence[object]) -> str:
+    """List the first few names for an error message."""
+    shown = ", ".join(map(str, names[:_LISTED]))
+    return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"
+
+
+def _load_tensors(path: Path) -> dict[str, "Tensor"]:
+    """Read names and tensors, refuse all else, and take the wrapper's prefix off."""
+    import torch
+
+    if not path.is_file():
+        kind = "a folder, not a file" if path.is_dir() else "missing"
+        raise InputError(f"the checkpoint {path} is {kind}", hint="Give the path of a .pth file.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # zipfile's, torch's and the unpickler's errors share no base class.
+        raise _unreadable(path, error) from error
+    if not isinstance(state, Mapping) or not state:
+        raise _no_state(path, f"a {type(state).__name__} of no tensors")
+    odd = [
+        name
+        for name, value in state.items()
+        if not (isinstance(name, str) and isinstance(value, torch.Tensor))
+    ]
+    if odd:
+        raise _no_state(path, f"entries that are no tensors: {shortened(odd)}")
+    tensors = {_unwrapped(name): tensor for name, tensor in state.items()}
+    if len(tensors) != len(state):
+        raise _no_state(path, f"the same names with and without {_WRAPPER!r}")
+    return tensors
+
+
+def _unwrapped(name: str) -> str:
+    while name.startswith(_WRAPPER):
+        name = name.removeprefix(_WRAPPER)
+    return name
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    reason = " ".join(str(error).split())
+    # What torch says of a class or function that the file asks for, in so many words.
+    if "unsupported global" in reason.lower() or "unsupported class" in reason.lower():
+        return InputError(
+            f"the checkpoint {path} holds Python objects besides tensors, whose code would have to "
+            "run to read it",
+            hint="braindash reads tensors only. Where you trust the file, load it elsewhere and "
+            "save `model.state_dict()` alone.",
+        )
+    return InputError(
+        f"the checkpoint {path} ({path.stat().st_size} bytes) cannot be read: "
+        f"{type(error).__name__}: {reason[:200]}",
+        hint="It must be what `torch.save(model.state_dict(), FILE)` writes. If it was, copy it "
+        "again: it is probably damaged or cut short.",
+    )
+
+
+def _no_state(path: Path, found: str) -> InputError:
+    return InputError(
+        f"the checkpoint {path} is no state dictionary: it holds {found}",
+        hint="Save `model.state_dict()` alone, without optimiser or settings.",
+    )
+
+
+def _add(found: StateDict, name: str, tensor: "Tensor") -> None:
+    if name not in found.tensors:
+        found.tensors[name] = tensor
+        return
+    first = found.tensors[name]
+    found.n_duplicates += 1
+    # Copies that both hold NaN are refused with all NaN, not here.
+    same = first.shape == tensor.shape and bool(
+        ((first == tensor) | (first.isnan() & tensor.isnan())).all()
+    )
+    if not same:
+        raise InputError(
+            f"the checkpoint {found.path} holds two copies of {name!r} that differ",
+            hint="In the published files they are one tensor under two names. Save the state "
+            "dictionary of the model that you mean alone.",
+        )
+
+
+def _fold_layer(found: StateDict, layer: str, names: Mapping[str, str], alpha: float) -> int:
+    """Fold one layer and give its rank."""
+    tensors = found.tensors
+    weight = tensors.pop(f"{layer}.base_layer.weight", None)
+    if set(names) != {"A", "B"} or weight is None:
+        raise _bad_adapter(found.path, f"{layer} lacks lora_A, lora_B or its base_layer")
+    down, up = tensors.pop(names["A"]).float(), tensors.pop(names["B"]).float()
+    fits = down.ndim == up.ndim == weight.ndim == 2 and down.shape[0] == up.shape[1]
+    if not fits or (up.shape[0], down.shape[1]) != tuple(weight.shape):
+        shapes = [tuple(tensor.shape) for tensor in (weight, down, up)]
+        raise _bad_adapter(found.path, f"W, A and B of {layer} have the shapes {shapes}")
+    tensors[f"{layer}.weight"] = weight.float() + (alpha / len(down)) * (up @ down)
+    bias = tensors.pop(f"{layer}.base_layer.bias", None)
+    if bias is not None:
+        tensors[f"{layer}.bias"] = bias
+    return len(down)
+
+
+def _bad_adapter(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"the low-rank adapters of {path} cannot be folded in: {reason}",
+        hint="Fold them in where the model was trained (peft: `merge_and_unload()`) and save the "
+        "state dictionary of the whole model.",
+    )
