@@ -1,23 +1,41 @@
 """What the visitor looks at: the store, the index of results and the selection in the URL."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
+from braindash.comparison import Difference, Group, compare
 from braindash.errors import InputError
 from braindash.io.store import Store, default_root
 from braindash.jobs import JobQueue
 from braindash.results import EncodingResult
 
 SCORES = {"r": "Pearson r", "normalised": "r / ceiling"}
+ALL_SUBJECTS = "all subjects"
+NO_OTHER = "none"
+SCORE_HELP = (
+    "r: Pearson correlation of predicted and measured response on the test story. "
+    "r / ceiling: divided by the noise ceiling where that exceeds 0.4; never clipped."
+)
+CEILING_HELP = (
+    "The highest correlation that a perfect model could reach. repeats: from the repeats of the "
+    "test story. inter-subject: correlation with the mean of the other subjects, which holds only "
+    "what they share. split-half: from halves of the subjects whose mean response was predicted."
+)
+COMPARE_HELP = "A second model on the same data; every difference is the first minus the second."
 
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One encoding result, as the menus need it."""
+    """One encoding result, as the menus need it.
+
+    ``of_mean`` says that it is of the mean response of several subjects, not of one.
+    """
 
     key: str
     data: str
@@ -26,15 +44,69 @@ class ResultRow:
     strategy: str
     simulated: bool
     created: str
+    of_mean: bool = False
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The visitor's choice on a page that shows one result."""
+    """The visitor's choice on a page that shows results of one model, or of two.
+
+    Attributes
+    ----------
+    row : ResultRow
+        The chosen result; of several subjects the first one's.
+    group : Group
+        The chosen results of model A, one per subject.
+    normalised : bool
+        r / ceiling instead of r.
+    ceiling : str or None
+        The chosen noise ceiling; None when there is none.
+    other_rows : tuple of ResultRow
+        Model B, for those of the subjects that have it; empty without a second model.
+    """
 
     row: ResultRow
-    result: EncodingResult
+    group: Group
     normalised: bool
+    ceiling: str | None
+    other_rows: tuple[ResultRow, ...] = ()
+
+    @property
+    def result(self) -> EncodingResult:
+        """The chosen result; of several subjects the first one's."""
+        return self.group.first
+
+    @property
+    def score(self) -> str:
+        """The score's column in tables."""
+        return "r_over_ceiling" if self.normalised else "r"
+
+    @property
+    def model_names(self) -> tuple[str, str]:
+        """Models A and B as the menus name them; B is empty without a second model."""
+        return self.row.model, self.other_rows[0].model if self.other_rows else ""
+
+    def difference(self) -> Difference | None:
+        """Pair the chosen models; None without a second one.
+
+        Raises
+        ------
+        InputError
+            When the two cannot be compared, or not with the chosen ceiling.
+        """
+        if not self.other_rows:
+            return None
+        pair = compare(self.group, [load(row) for row in self.other_rows])
+        if self.normalised and self.ceiling not in pair.b.ceiling_names:
+            raise InputError(
+                f"{pair.b.model} has no noise ceiling {self.ceiling!r}",
+                hint="Choose the score Pearson r, another ceiling or another model.",
+            )
+        return pair
+
+    def ceiling_for(self, group: Group) -> str | None:
+        """Give the chosen ceiling where a group has it; else its default one."""
+        return self.ceiling if self.ceiling in group.ceiling_names else None
 
 
 def store() -> Store:
@@ -54,7 +126,7 @@ def result_rows() -> list[ResultRow]:
     for entry in store().entries("encoding"):
         provenance = entry.provenance
         model = provenance["model"]["name"]
-        if provenance["strategy"] != "exact":
+        if provenance["strategy"] not in ("exact", "frames"):  # an acoustic space has no choice
             model = f"{model} · {provenance['strategy']}"
         place = (provenance["data"]["name"], entry.spec["subject"], model)
         seen[place] = seen.get(place, 0) + 1
@@ -69,6 +141,7 @@ def result_rows() -> list[ResultRow]:
                 strategy=provenance["strategy"],
                 simulated=bool(provenance["data"]["simulated"]),
                 created=provenance["created"],
+                of_mean=bool(entry.spec.get("members")),
             )
         )
     return rows
@@ -83,7 +156,79 @@ def load_result(root: str, key: str) -> EncodingResult:
     return result
 
 
-def choose(label: str, options: list[str], key: str) -> str:
+def load(row: ResultRow) -> EncodingResult:
+    """Load the result of a row."""
+    found: EncodingResult = load_result(str(store().root), row.key)
+    return found
+
+
+# ---- tables, computed once per server -------------------------------------------------------
+# Keys of results name their content, so they are all that a table depends on beside its settings.
+
+
+def region_table(group: Group, normalised: bool, ceiling: str | None) -> pd.DataFrame:
+    """Give a group's region table with intervals; see ``Group.regions``."""
+    return _region_table(_keys(group), normalised, ceiling, group)
+
+
+def stages(group: Group, normalised: bool, ceiling: str | None) -> pd.DataFrame:
+    """Give a group's stage summary; see ``Group.stages``."""
+    return _stages(_keys(group), normalised, ceiling, group)
+
+
+def difference_table(pair: Difference, normalised: bool, ceiling: str | None) -> pd.DataFrame:
+    """Give the difference per layer and region; see ``Difference.regions``."""
+    return _difference_table(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
+
+
+def stage_differences(pair: Difference, normalised: bool, ceiling: str | None) -> pd.DataFrame:
+    """Give the difference of the stage summaries; see ``Difference.stages``."""
+    return _stage_differences(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
+
+
+def _keys(group: Group) -> tuple[str, ...]:
+    return tuple(result.key for result in group.results)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _region_table(
+    keys: tuple[str, ...], normalised: bool, ceiling: str | None, _group: Group
+) -> pd.DataFrame:
+    return _group.regions(normalised=normalised, ceiling=ceiling)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _stages(
+    keys: tuple[str, ...], normalised: bool, ceiling: str | None, _group: Group
+) -> pd.DataFrame:
+    return _group.stages(normalised=normalised, ceiling=ceiling)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _difference_table(
+    a: tuple[str, ...], b: tuple[str, ...], normalised: bool, ceiling: str | None, _pair: Difference
+) -> pd.DataFrame:
+    return _pair.regions(normalised=normalised, ceiling=ceiling)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _stage_differences(
+    a: tuple[str, ...], b: tuple[str, ...], normalised: bool, ceiling: str | None, _pair: Difference
+) -> pd.DataFrame:
+    return _pair.stages(normalised=normalised, ceiling=ceiling)
+
+
+# ---- menus ----------------------------------------------------------------------------------
+
+
+def choose(
+    label: str,
+    options: list[str],
+    key: str,
+    *,
+    show: Callable[[str], str] = str,
+    help: str | None = None,
+) -> str:
     """Show a menu whose choice is always in the address, so that the address is the share link.
 
     A menu bound to the query leaves its default out; here the default depends on what the store
@@ -94,37 +239,98 @@ def choose(label: str, options: list[str], key: str) -> str:
         st.session_state[key] = in_address  # somebody opened a link
     elif st.session_state.get(key) not in options:
         st.session_state[key] = options[0]
-    chosen: str = st.selectbox(label, options, key=key, persist_state="session")
+    chosen: str = st.selectbox(
+        label, options, key=key, format_func=show, help=help, persist_state="session"
+    )
     st.query_params[key] = st.session_state[f"written_{key}"] = chosen
     return chosen
 
 
-def choose_result(rows: list[ResultRow]) -> Selection:
-    """Show the top row (data set, subject, model, score) and load what it names."""
-    columns = st.columns([2, 1, 2, 1.4], vertical_alignment="bottom")
+def choose_result(
+    rows: list[ResultRow], *, several_subjects: bool = False
+) -> tuple[Selection, DeltaGenerator]:
+    """Show the top rows (data, models, subject; score, ceiling) and load what they name.
+
+    Parameters
+    ----------
+    rows : list of ResultRow
+        All results.
+    several_subjects : bool, default False
+        Offer the mean of all subjects where there are several.
+
+    Returns
+    -------
+    Selection
+        What was chosen.
+    DeltaGenerator
+        The free place beside the ceiling, for the page's own menus.
+
+    Raises
+    ------
+    InputError
+        When the subjects' results of one model do not belong together.
+    """
+    columns = st.columns([2, 2, 1.7, 2], vertical_alignment="bottom")
     with columns[0]:
         data = choose("Data set", _unique(row.data for row in rows), "data")
     rows = [row for row in rows if row.data == data]
     with columns[1]:
-        subject = choose("Subject", sorted({row.subject for row in rows}), "subject")
-    rows = [row for row in rows if row.subject == subject]
-    with columns[2]:
         model = choose("Model", _unique(row.model for row in rows), "model")
-    row = next(row for row in rows if row.model == model)
-    result = load_result(str(store().root), row.key)
+    with columns[2]:
+        subject = _choose_subject([row for row in rows if row.model == model], several_subjects)
+    if subject == ALL_SUBJECTS:
+        rows = [row for row in rows if not row.of_mean]
+    else:
+        rows = [row for row in rows if row.subject == subject]
+    chosen = [row for row in rows if row.model == model]
+    subjects = {row.subject for row in chosen}
+    others = [row for row in rows if row.subject in subjects and row.model != model]
     with columns[3]:
+        other = choose(
+            "Compare with",
+            [NO_OTHER, *_unique(row.model for row in others)],
+            "compare",
+            show=lambda name: "no other model" if name == NO_OTHER else name,
+            help=COMPARE_HELP,
+        )
+    group = Group.of([load(row) for row in chosen])
+    columns = st.columns([1.6, 1.3, 4.8], vertical_alignment="bottom")
+    normalised, ceiling = _choose_score(group, columns)
+    row = next(row for row in chosen if row.key == group.first.key)
+    other_rows = tuple(row for row in others if row.model == other)
+    return Selection(row, group, normalised, ceiling, other_rows), columns[-1]
+
+
+def _choose_subject(rows: list[ResultRow], several: bool) -> str:
+    """Ask for one of a model's subjects, or for the mean of all where there are several."""
+    names = sorted({row.subject for row in rows})
+    count = len({row.subject for row in rows if not row.of_mean})
+    options = [*names, ALL_SUBJECTS] if several and count > 1 else names
+    mean = f"{ALL_SUBJECTS} (mean of {count})"
+    return choose(
+        "Subject", options, "subject", show=lambda name: mean if name == ALL_SUBJECTS else name
+    )
+
+
+def _choose_score(group: Group, columns: Sequence[DeltaGenerator]) -> tuple[bool, str | None]:
+    """Ask for r or r / ceiling, and for the ceiling."""
+    names = list(group.ceiling_names)
+    with columns[0]:
         score = st.segmented_control(
             "Score",
-            list(SCORES) if result.has_ceiling else ["r"],
+            list(SCORES) if names else ["r"],
             default="r",
             required=True,
             format_func=lambda name: SCORES[name],
             key="score",
             bind="query-params",
-            help="r: Pearson correlation of predicted and measured response on the test story. "
-            "r / ceiling: divided by the noise ceiling where that exceeds 0.4; never clipped.",
+            help=SCORE_HELP,
         )
-    return Selection(row, result, normalised=score == "normalised")
+    if not names:
+        return False, None
+    with columns[1]:
+        ceiling = choose("Noise ceiling", names, "ceiling", help=CEILING_HELP)
+    return score == "normalised", ceiling
 
 
 def _unique(names: Iterable[str]) -> list[str]:

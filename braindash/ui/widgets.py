@@ -3,14 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pandas as pd
 import streamlit as st
 
-from braindash.errors import BraindashError
+from braindash.comparison import Difference, Group
+from braindash.errors import BraindashError, InputError
 from braindash.jobs import Job
 from braindash.launch import submit_demo
 from braindash.progress import spoken_duration
-from braindash.results import EncodingResult
+from braindash.shares import low_level_line, low_level_shares
 from braindash.ui import state
+from braindash.views.captions import provenance_line, subject_lines
+from braindash.views.curves import share_curves
+from braindash.views.tables import StageSide, stage_table
 
 ACTIVE = ("queued", "running")
 _COLOURS = {
@@ -48,9 +53,109 @@ def simulated_stamp() -> None:
     )
 
 
-def provenance(result: EncodingResult) -> None:
-    """Write the provenance line under a figure."""
-    st.caption(result.provenance_line())
+def provenance(group: Group, ceiling: str | None = None, *notes: str) -> None:
+    """Write the provenance line under a figure.
+
+    Parameters
+    ----------
+    group : Group
+        The results in the figure.
+    ceiling : str, optional
+        The noise ceiling that is used; the default one when left out.
+    *notes : str
+        What else to say, such as what the intervals are.
+    """
+    st.caption(" · ".join([provenance_line(group, ceiling), *notes]))
+    if group.n_subjects > 1:
+        with st.expander(f"Provenance of each of the {group.n_subjects} subjects"):
+            for line in subject_lines(group, ceiling):
+                st.caption(line)
+
+
+def pair_models(selection: state.Selection) -> Difference | None:
+    """Pair the two chosen models; say why where they cannot be compared."""
+    try:
+        return selection.difference()
+    except InputError as problem:
+        show_error(problem)
+        return None
+
+
+def download(label: str, table: pd.DataFrame, file_name: str) -> None:
+    """Offer a table as a CSV file."""
+    st.download_button(
+        label,
+        table.to_csv(index=False),
+        file_name=file_name,
+        mime="text/csv",
+        icon=":material/download:",
+    )
+
+
+def stage_summary(
+    selection: state.Selection, group: Group, pair: Difference | None, regions: list[str]
+) -> None:
+    """Show at which depth a model holds what each region needs; with a pair both, and A minus B.
+
+    Parameters
+    ----------
+    selection : Selection
+        Which score.
+    group : Group
+        Model A.
+    pair : Difference or None
+        A and B.
+    regions : list of str
+        Rows, in this order.
+    """
+    st.subheader("Stage summary", anchor=False)
+    groups = [group] if pair is None else [pair.a, pair.b]
+    named = list(zip(selection.model_names, groups, strict=False))
+    flat = [name for name, one in named if one.first.n_layers < 2]
+    if flat:
+        st.caption(f"{' and '.join(flat)}: one layer, so there is no depth to sum up.")
+    deep = [(name, one) for name, one in named if one.first.n_layers > 1]
+    if not deep:
+        return
+    score = selection.normalised
+    sides = [
+        StageSide(
+            name, state.stages(one, score, selection.ceiling_for(one)), one.first.n_layers - 1
+        )
+        for name, one in deep
+    ]
+    difference = None
+    if pair is not None and not flat:
+        difference = state.stage_differences(pair, score, selection.ceiling_for(pair.b))
+    st.dataframe(stage_table(sides, regions, difference), hide_index=True, height="content")
+    line = deep[0][1].interval_line() if pair is None or flat else pair.stages_line()
+    layer = "" if difference is None else " A difference of preferred layers is one of depths."
+    st.caption(
+        "Score-weighted depth: 0 is the first layer, 1 the last. Late-layer drop: score at the "
+        f"best layer minus score at the last one.{layer} {line}"
+    )
+    tables = [side.table.assign(model=side.name) for side in sides]
+    if difference is not None:
+        tables.append(difference.assign(model="A minus B", estimate=difference["difference"]))
+    download(
+        "Download the stage summary (CSV)",
+        pd.concat(tables, ignore_index=True).assign(score=selection.score, interval=line),
+        f"braindash-{group.first.key[:8]}-stages.csv",
+    )
+
+
+def low_level(group: Group, regions: list[str], *, relative: bool) -> None:
+    """Show the share of the score that low-level features explain, where it was computed."""
+    table = low_level_shares(group.first)
+    if table is None:
+        return
+    st.subheader("Share explained by low-level features", anchor=False)
+    if group.n_subjects > 1:
+        st.info("Choose one subject to see it.")
+        return
+    st.plotly_chart(share_curves(table, regions, relative_depth=relative), key="low_level")
+    st.caption(low_level_line(group.first))
+    download("Download the shares (CSV)", table, f"braindash-{group.first.key[:8]}-low-level.csv")
 
 
 def _start_demo() -> None:

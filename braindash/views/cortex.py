@@ -6,7 +6,7 @@ offset of every array. Geometry travels once; a set of maps is one byte per valu
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
@@ -200,7 +200,9 @@ def _region_rows(values: np.ndarray, regions: Mapping[str, np.ndarray]) -> list[
     table = region_means(values, regions) if regions else None
     rows: list[dict[str, object]] = []
     for name in regions:
-        means = table[table["region"] == name]["value"] if table is not None else []
+        means: Iterable[float] = ()
+        if table is not None:
+            means = table[table["region"] == name]["value"]
         rows.append(
             {
                 "name": region_title(name),

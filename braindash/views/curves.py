@@ -1,6 +1,7 @@
 """Layer curves: how a score changes with the depth of the model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,9 @@ import plotly.graph_objects as go
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+_GREY = "#7F7F7F"
 REGION_COLOURS: Mapping[str, str] = {
-    "all targets": "#7F7F7F",
+    "all targets": _GREY,
     "primary_auditory": "#0072B2",
     "early_auditory": "#56B4E9",
     "superior_temporal": "#009E73",
@@ -20,12 +22,48 @@ REGION_COLOURS: Mapping[str, str] = {
     "early_visual": "#999933",
 }
 DEFAULT_REGIONS = ("primary_auditory", "superior_temporal", "late_language", "early_visual")
+SCORE_TITLES: Mapping[str, str] = {"r": "Pearson r", "r_over_ceiling": "r / ceiling"}
 _TITLES = {"ifg_mfg": "IFG / MFG", "all targets": "All targets"}
+_BAND_OPACITY = 0.16
+_SMALL = 270  # height in pixels
+# One left margin for all: figures under each other then share their horizontal axis.
+_LEFT_MARGIN = 70
 
 
 def region_title(region: str) -> str:
     """Write a region's name for readers."""
     return _TITLES.get(region, region.replace("_", " ").capitalize())
+
+
+def key_regions(regions: Sequence[str]) -> list[str]:
+    """Choose the regions that a page shows first: the usual ones, else all there are."""
+    return [name for name in DEFAULT_REGIONS if name in regions] or list(regions)
+
+
+@dataclass(frozen=True)
+class DepthAxis:
+    """The horizontal axis of layer curves.
+
+    Parameters
+    ----------
+    last : int
+        Last layer of the deepest model in the figure.
+    relative : bool
+        Layer / last layer of its own model instead of the layer.
+    """
+
+    last: int
+    relative: bool = False
+
+    @property
+    def end(self) -> float:
+        """Where the axis ends."""
+        return 1.0 if self.relative else float(self.last)
+
+    def places(self, layers: pd.Series, last: int) -> np.ndarray:
+        """Give the places of a model's layers, the last one being ``last``."""
+        places = np.asarray(layers, dtype=float)
+        return places / max(1, last) if self.relative else places
 
 
 def layer_curves(
@@ -35,13 +73,16 @@ def layer_curves(
     score: str,
     relative_depth: bool = False,
     show_ceiling: bool = True,
+    show_intervals: bool = True,
+    other: pd.DataFrame | None = None,
 ) -> go.Figure:
-    """Draw one curve per region.
+    """Draw one curve per region, with its interval as a shaded band.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.EncodingResult.regions` gives.
+        What :meth:`braindash.groups.Group.regions` gives; the columns ``low`` and ``high`` may be
+        missing.
     regions : sequence of str
         Regions to draw, in this order.
     score : {"r", "r_over_ceiling"}
@@ -50,100 +91,333 @@ def layer_curves(
         Use layer / last layer as the horizontal axis.
     show_ceiling : bool, default True
         Mark each region's mean noise ceiling: a dotted line for r, 1 for r / ceiling.
+    show_intervals : bool, default True
+        Shade from ``low`` to ``high``.
+    other : pandas.DataFrame, optional
+        The same of a second model, drawn dashed and without bands. A model with one layer is a
+        horizontal line.
 
     Returns
     -------
     plotly.graph_objects.Figure
-        With the layer as custom data of every point.
+        Custom data of every point: layer, number of targets, their share of the region, low,
+        high, and 0 or, for the second model, 1.
     """
     figure = go.Figure()
-    last = int(table["layer"].max())
+    axis = DepthAxis(_last_layer(table, other), relative_depth)
     for index, region in enumerate(regions):
-        rows = table[table["region"] == region].sort_values("layer")
-        colour = REGION_COLOURS.get(region, _PALETTE[index % len(_PALETTE)])
-        x = rows["layer"] / max(1, last) if relative_depth else rows["layer"]
-        figure.add_trace(
-            go.Scatter(
-                x=x,
-                y=rows[score],
-                name=region_title(region),
-                mode="lines+markers",
-                line={"color": colour, "width": 2.5},
-                marker={"size": 8},
-                customdata=np.stack([rows["layer"], rows["n_valid"], rows["coverage"]], axis=1),
-                hovertemplate=(
-                    "<b>%{fullData.name}</b><br>layer %{customdata[0]}: %{y:.3f}<br>"
-                    "%{customdata[1]} targets (%{customdata[2]:.0%} of the region)<extra></extra>"
-                ),
-            )
-        )
+        colour = _colour(region, index)
+        rows = _rows_of(table, region)
+        if show_intervals:
+            _add_band(figure, rows, axis, colour)
+        _add_curve(figure, rows, axis, colour, score)
+        if other is not None:
+            _add_curve(figure, _rows_of(other, region), axis, colour, score, side=1)
         ceiling = rows["ceiling"].iloc[0] if len(rows) else np.nan
         if show_ceiling and score == "r" and np.isfinite(ceiling):
             figure.add_hline(y=float(ceiling), line={"color": colour, "dash": "dot", "width": 1.5})
     if show_ceiling and score == "r_over_ceiling":
-        figure.add_hline(y=1.0, line={"color": "#7F7F7F", "dash": "dot", "width": 1.5})
-    return _layer_axes(
-        figure, last, score, relative_depth, simulated=bool(table["simulated"].any())
-    )
+        figure.add_hline(y=1.0, line={"color": _GREY, "dash": "dot", "width": 1.5})
+    simulated = bool(table["simulated"].any())
+    if other is not None:
+        _explain_lines(figure, table, other)
+        simulated = simulated or bool(other["simulated"].any())
+    return _layer_axes(figure, axis, f"{_long_title(score)} on the test story", simulated)
 
 
-def target_curve(
-    values: np.ndarray, *, title: str, ceiling: float, score: str, simulated: bool
+def difference_curves(
+    table: pd.DataFrame,
+    regions: Sequence[str],
+    *,
+    score: str,
+    relative_depth: bool = False,
+    show_intervals: bool = True,
 ) -> go.Figure:
-    """Draw the layer curve of one target.
+    """Draw model A minus model B, one curve per region around the zero line.
 
     Parameters
     ----------
-    values : ndarray of shape (n_layers,)
-        The target's score per layer; NaN where there is none.
+    table : pandas.DataFrame
+        What :meth:`braindash.comparison.Difference.regions` gives.
+    regions : sequence of str
+        Regions to draw, in this order.
+    score : {"r", "r_over_ceiling"}
+        What was subtracted.
+    relative_depth, show_intervals
+        As for :func:`layer_curves`.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        The p values, where there are any, are shown on hover.
+    """
+    figure = go.Figure()
+    axis = DepthAxis(_last_layer(table), relative_depth)
+    figure.add_hline(y=0.0, line={"color": _GREY, "width": 1.5})
+    tested = bool(table["p"].notna().any())
+    for index, region in enumerate(regions):
+        rows = _rows_of(table, region)
+        colour = _colour(region, index)
+        if show_intervals:
+            _add_band(figure, rows, axis, colour)
+        template = "<b>%{fullData.name}</b><br>layer %{customdata[0]}: %{y:+.3f}"
+        template += _INTERVAL if _has_interval(rows) else ""
+        template += "<br>p = %{customdata[3]:.3g}, sign-flip test" if tested else ""
+        columns = ["layer", "low", "high", "p"]
+        figure.add_trace(
+            _line(rows, axis, "difference", colour, name=region_title(region)).update(
+                customdata=rows[columns].to_numpy(dtype=float),
+                hovertemplate=template.replace("LOW", "1").replace("HIGH", "2") + "<extra></extra>",
+            )
+        )
+    title = f"A minus B, {SCORE_TITLES[score]}"
+    figure = _layer_axes(figure, axis, title, bool(table["simulated"].any()))
+    return figure.update_layout(height=_SMALL)
+
+
+def share_curves(
+    table: pd.DataFrame, regions: Sequence[str], *, relative_depth: bool = False
+) -> go.Figure:
+    """Draw the share of each region's score that low-level features explain.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With ``layer``, ``region``, ``share`` (of 1) and ``simulated``; ``low`` and ``high`` where
+        there are intervals.
+    regions : sequence of str
+        Regions to draw, in this order.
+    relative_depth : bool, default False
+        Use layer / last layer as the horizontal axis.
+    """
+    figure = go.Figure()
+    axis = DepthAxis(_last_layer(table), relative_depth)
+    for index, region in enumerate(regions):
+        rows = _rows_of(table, region)
+        colour = _colour(region, index)
+        _add_band(figure, rows, axis, colour)
+        figure.add_trace(
+            _line(rows, axis, "share", colour, name=region_title(region)).update(
+                customdata=rows[["layer"]].to_numpy(dtype=float),
+                hovertemplate="<b>%{fullData.name}</b><br>layer %{customdata[0]}: %{y:.0%}"
+                "<extra></extra>",
+            )
+        )
+    title = "Explained by low level"
+    figure = _layer_axes(figure, axis, title, bool(table["simulated"].any()))
+    return figure.update_layout(height=_SMALL).update_yaxes(tickformat=".0%", rangemode="tozero")
+
+
+@dataclass(frozen=True)
+class TargetCurve:
+    """Layer curve of one target.
+
+    Parameters
+    ----------
+    values : float array of shape (n_layers,)
+        Its score per layer; NaN where there is none.
+    name : str
+        Names the model.
+    significant : bool array of shape (n_layers,), optional
+        Where the score is significant; None when that was not tested.
+    """
+
+    values: np.ndarray
+    name: str = ""
+    significant: np.ndarray | None = None
+
+
+def target_curve(
+    curve: TargetCurve,
+    *,
+    title: str,
+    ceiling: float,
+    score: str,
+    simulated: bool,
+    other: TargetCurve | None = None,
+) -> go.Figure:
+    """Draw the layer curve of one target; markers are filled where the score is significant.
+
+    Parameters
+    ----------
+    curve : TargetCurve
+        What to draw.
     title : str
         Names the target.
     ceiling : float
         The target's noise ceiling; NaN when it has none.
     score : {"r", "r_over_ceiling"}
-        What ``values`` are.
+        What the values are.
     simulated : bool
         Whether to stamp the figure.
+    other : TargetCurve, optional
+        The same target with a second model, drawn dashed.
     """
-    layers = np.arange(len(values))
-    figure = go.Figure(
-        go.Scatter(
-            x=layers,
-            y=values,
-            mode="lines+markers",
-            line={"color": _PALETTE[0], "width": 2.5},
-            marker={"size": 8},
-            hovertemplate="layer %{x}: %{y:.3f}<extra></extra>",
+    sides = [curve] if other is None else [curve, other]
+    axis = DepthAxis(max(len(side.values) for side in sides) - 1)
+    figure = go.Figure()
+    for side, dash, colour in zip(sides, ("solid", "dash"), _PALETTE, strict=False):
+        symbols: str | list[str] = "circle"
+        words = [""] * len(side.values)
+        if side.significant is not None:
+            symbols = ["circle" if yes else "circle-open" for yes in side.significant]
+            words = ["significant" if yes else "not significant" for yes in side.significant]
+        figure.add_trace(
+            go.Scatter(
+                x=np.arange(len(side.values)),
+                y=side.values,
+                name=side.name,
+                mode="lines+markers",
+                line={"color": colour, "width": 2.5, "dash": dash},
+                marker={"size": 9, "symbol": symbols},
+                customdata=words,
+                hovertemplate="layer %{x}: %{y:.3f}<br>%{customdata}"
+                "<extra>%{fullData.name}</extra>",
+            )
         )
-    )
     if score == "r" and np.isfinite(ceiling):
         figure.add_hline(
             y=ceiling,
-            line={"color": "#7F7F7F", "dash": "dot"},
+            line={"color": _GREY, "dash": "dot"},
             annotation_text=f"ceiling {ceiling:.2f}",
         )
-    figure = _layer_axes(figure, len(values) - 1, score, False, simulated=simulated)
-    return figure.update_layout(height=300, showlegend=False, title={"text": title, "x": 0})
+    figure = _layer_axes(figure, axis, f"{_long_title(score)} on the test story", simulated)
+    return figure.update_layout(
+        height=320,
+        showlegend=other is not None,
+        title={"text": title, "x": 0},
+        margin={"t": 70},
+    )
 
 
-def _layer_axes(
-    figure: go.Figure, last: int, score: str, relative_depth: bool, *, simulated: bool
-) -> go.Figure:
-    name = "Pearson r" if score == "r" else "r / noise ceiling"
+# ---- traces ---------------------------------------------------------------------------------
+
+# LOW and HIGH stand for places in the custom data.
+_INTERVAL = " [%{customdata[LOW]:.3f}, %{customdata[HIGH]:.3f}]"
+
+
+def _rows_of(table: pd.DataFrame, region: str) -> pd.DataFrame:
+    return table[table["region"] == region].sort_values("layer")
+
+
+def _last_layer(*tables: pd.DataFrame | None) -> int:
+    return max(int(table["layer"].max()) for table in tables if table is not None)
+
+
+def _colour(region: str, index: int) -> str:
+    return REGION_COLOURS.get(region, _PALETTE[index % len(_PALETTE)])
+
+
+def _has_interval(rows: pd.DataFrame) -> bool:
+    return {"low", "high"} <= set(rows) and bool(rows[["low", "high"]].notna().all(axis=1).any())
+
+
+def _line(rows: pd.DataFrame, axis: DepthAxis, column: str, colour: str, name: str) -> go.Scatter:
+    last = int(rows["layer"].max()) if len(rows) else 0
+    return go.Scatter(
+        x=axis.places(rows["layer"], last),
+        y=rows[column],
+        name=name,
+        legendgroup=name,
+        mode="lines+markers",
+        line={"color": colour, "width": 2.5},
+        marker={"size": 8},
+    )
+
+
+def _add_curve(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    axis: DepthAxis,
+    colour: str,
+    score: str,
+    *,
+    side: int = 0,
+) -> None:
+    """Draw one region of one model; ``side`` is 1 for the second one."""
+    count = rows["n_valid"] if score == "r" else rows["n_above_threshold"]
+    low, high = (
+        rows[end] if end in rows else pd.Series(np.nan, index=rows.index) for end in ("low", "high")
+    )
+    shares = count / rows["n_targets"].where(rows["n_targets"] > 0)
+    sides = pd.Series(side, index=rows.index)
+    trace = _line(rows, axis, score, colour, region_title(str(rows["region"].iloc[0])))
+    template = "<b>%{fullData.name}</b> · MODEL<br>layer %{customdata[0]}: %{y:.3f}"
+    template += _INTERVAL if _has_interval(rows) else ""
+    template += "<br>%{customdata[1]} targets (%{customdata[2]:.0%} of the region)<extra></extra>"
+    trace.update(
+        customdata=np.stack([rows["layer"], count, shares, low, high, sides], axis=1),
+        hovertemplate=template.replace("LOW", "3")
+        .replace("HIGH", "4")
+        .replace("MODEL", str(rows["model"].iloc[0])),
+    )
+    if side:
+        trace.update(line={"dash": "dash", "width": 2}, marker={"size": 6}, showlegend=False)
+        if len(rows) == 1 and axis.last > 0:  # a model without depth holds for every layer
+            both = np.repeat(trace.customdata, 2, axis=0)
+            trace.update(x=[0, axis.end], y=list(rows[score]) * 2, customdata=both, mode="lines")
+    figure.add_trace(trace)
+
+
+def _add_band(figure: go.Figure, rows: pd.DataFrame, axis: DepthAxis, colour: str) -> None:
+    if not _has_interval(rows):
+        return
+    last = int(rows["layer"].max())
+    known = rows[rows["low"].notna() & rows["high"].notna()]
+    x = axis.places(known["layer"], last)
+    figure.add_trace(
+        go.Scatter(
+            x=np.concatenate([x, x[::-1]]),
+            y=np.concatenate([known["high"], known["low"][::-1]]),
+            fill="toself",
+            fillcolor=_faded(colour),
+            mode="lines",
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=region_title(str(known["region"].iloc[0])),
+        )
+    )
+
+
+def _faded(colour: str) -> str:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{_BAND_OPACITY})"
+
+
+def _explain_lines(figure: go.Figure, table: pd.DataFrame, other: pd.DataFrame) -> None:
+    """Say in the legend which model is solid and which is dashed."""
+    for rows, letter, dash in ((table, "A", "solid"), (other, "B", "dash")):
+        figure.add_trace(
+            go.Scatter(
+                x=[None],
+                y=[None],
+                mode="lines",
+                name=f"{letter}: {rows['model'].iloc[0]}",
+                line={"color": _GREY, "dash": dash, "width": 2},
+            )
+        )
+
+
+def _long_title(score: str) -> str:
+    return "Pearson r" if score == "r" else "r / noise ceiling"
+
+
+def _layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) -> go.Figure:
     figure.update_layout(
         height=460,
-        margin={"l": 10, "r": 10, "t": 40, "b": 10},
+        margin={"l": _LEFT_MARGIN, "r": 10, "t": 40, "b": 10},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hovermode="closest",
     )
-    figure.update_yaxes(title=f"{name} on the test story", zeroline=True)
-    if relative_depth:
+    figure.update_yaxes(title=title, zeroline=True, automargin=False)
+    if axis.relative:
         figure.update_xaxes(title="Relative depth (layer / last layer)", range=[-0.03, 1.03])
     else:
         figure.update_xaxes(
             title="Layer (0: input of the first transformer block)",
-            tickmode="linear" if last <= 24 else "auto",
-            range=[-0.3, last + 0.3],
+            tickmode="linear" if axis.last <= 24 else "auto",
+            range=[-0.3, axis.last + 0.3],
         )
     if simulated:
         figure.add_annotation(

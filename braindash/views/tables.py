@@ -1,31 +1,208 @@
-"""Tables of scores, as readers want them."""
+"""Tables of scores, as readers want them: an estimate and its interval in one cell."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from braindash.views.curves import region_title
 
+NOTHING = "-"
+LAST_IS_BEST = "0 (the last is best)"
+STAGE_COLUMNS: Mapping[str, str] = {
+    "weighted_depth": "score-weighted depth",
+    "preferred_depth": "preferred layer",
+    "late_layer_drop": "late-layer drop",
+}
+# Of a colour that is seen on light and on dark ground.
+_MARK = "background-color: rgba(0,114,178,0.18)"
 
-def region_by_layer(table: pd.DataFrame, regions: list[str], score: str) -> pd.DataFrame:
-    """Lay a region table out with one row per region and one column per layer.
+
+@dataclass(frozen=True)
+class StageSide:
+    """Stage summary of one model.
+
+    Parameters
+    ----------
+    name : str
+        The model.
+    table : pandas.DataFrame
+        What :meth:`braindash.groups.Group.stages` gives.
+    last_layer : int
+        Its last layer: preferred depths are shown as layers.
+    """
+
+    name: str
+    table: pd.DataFrame
+    last_layer: int
+
+
+def with_interval(value: float, low: float, high: float, form: str = ".3f") -> str:
+    """Write an estimate with its interval.
+
+    Parameters
+    ----------
+    value, low, high : float
+        The estimate and the ends; without ends (NaN) the estimate stands alone.
+    form : str, default ".3f"
+        How each number is written.
+
+    Returns
+    -------
+    str
+        Such as ``"0.312 [0.281, 0.344]"``; ``"-"`` for an estimate that is NaN.
+    """
+    if not np.isfinite(value):
+        return NOTHING
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return format(value, form)
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def score_by_layer(table: pd.DataFrame, regions: Sequence[str], score: str) -> Styler:
+    """Lay scores out with one row per layer and one column per region.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.EncodingResult.regions` gives.
-    regions : list of str
-        Rows, in this order.
+        What :meth:`braindash.groups.Group.regions` gives.
+    regions : sequence of str
+        Columns, in this order.
     score : str
-        Column of ``table`` to show.
+        Column of ``table`` to show, with ``low`` and ``high`` where there are any.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+        Index "layer 0", ...; the best layer of every region is marked.
+    """
+    values = _wide(table, regions, score)
+    texts = _texts(table, regions, score, ".3f")
+    best = pd.DataFrame(False, index=texts.index, columns=texts.columns)
+    for column in texts.columns:
+        if values[column].notna().any():
+            best.loc[values[column].idxmax(skipna=True), column] = True
+    return _marked(texts, best)
+
+
+def difference_by_layer(table: pd.DataFrame, regions: Sequence[str]) -> Styler:
+    """Lay differences out with one row per layer and one column per region.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :meth:`braindash.comparison.Difference.regions` gives.
+    regions : sequence of str
+        Columns, in this order.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+        With p values where there are any; intervals that do not hold 0 are marked.
+    """
+    texts = _texts(table, regions, "difference", "+.3f")
+    low, high, p = (_wide(table, regions, column) for column in ("low", "high", "p"))
+    tested = p.notna() & (texts != NOTHING)
+    texts = texts.where(~tested, texts + ", p = " + p.map("{:.3g}".format))
+    return _marked(texts, (low > 0) | (high < 0))
+
+
+def stage_table(
+    sides: Sequence[StageSide], regions: Sequence[str], difference: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Lay stage summaries out with one row per region and model.
+
+    Parameters
+    ----------
+    sides : sequence of StageSide
+        One or two models.
+    regions : sequence of str
+        Rows, in this order.
+    difference : pandas.DataFrame, optional
+        What :meth:`braindash.comparison.Difference.stages` gives: a row "A minus B" per region.
 
     Returns
     -------
     pandas.DataFrame
-        Index: readable region names; columns: "layer 0", ...; then "best layer".
+        Text: the score-weighted depth (relative, 0 to 1), the preferred layer (of a difference:
+        the relative depth) and the late-layer drop, each with its interval.
     """
-    wide = table.pivot(index="region", columns="layer", values=score).loc[regions]
-    best = wide.idxmax(axis=1, skipna=True) if wide.notna().any().any() else None
-    wide.columns = [f"layer {layer}" for layer in wide.columns]
-    if best is not None:
-        wide["best layer"] = best
-    wide.index = pd.Index([region_title(region) for region in regions], name="region")
+    rows = []
+    for region in regions:
+        for side in sides:
+            cells = _stage_cells(side.table, region, "estimate", side.last_layer)
+            rows.append({"region": region_title(region), "model": side.name, **cells})
+        if difference is not None:
+            cells = _stage_cells(difference, region, "difference", None)
+            rows.append({"region": region_title(region), "model": "A minus B", **cells})
+    frame = pd.DataFrame(rows, columns=["region", "model", *STAGE_COLUMNS.values()])
+    return frame if len(sides) > 1 else frame.drop(columns="model")
+
+
+def download_table(
+    tables: Sequence[pd.DataFrame], score: str, ceiling: str | None, interval_line: str
+) -> pd.DataFrame:
+    """Stack region tables for a download, with what their intervals are of.
+
+    Parameters
+    ----------
+    tables : sequence of pandas.DataFrame
+        Of one or two models.
+    score : str
+        The column that ``low`` and ``high`` belong to.
+    ceiling : str or None
+        Name of the noise ceiling.
+    interval_line : str
+        What the intervals are.
+
+    Returns
+    -------
+    pandas.DataFrame
+        All columns of the tables, and ``interval_of``, ``interval`` and ``ceiling_name``.
+    """
+    return pd.concat(list(tables), ignore_index=True).assign(
+        interval_of=score, interval=interval_line, ceiling_name=ceiling or ""
+    )
+
+
+# ---- small parts ----------------------------------------------------------------------------
+
+
+def _wide(table: pd.DataFrame, regions: Sequence[str], column: str) -> pd.DataFrame:
+    wide = table.pivot(index="layer", columns="region", values=column)[list(regions)]
+    wide.index = pd.Index([f"layer {layer}" for layer in wide.index], name="layer")
+    wide.columns = pd.Index([region_title(region) for region in regions])
     return wide
+
+
+def _texts(table: pd.DataFrame, regions: Sequence[str], column: str, form: str) -> pd.DataFrame:
+    if "low" not in table:
+        table = table.assign(low=np.nan, high=np.nan)
+    cells = zip(table[column], table["low"], table["high"], strict=True)
+    return _wide(table.assign(text=[with_interval(*cell, form) for cell in cells]), regions, "text")
+
+
+def _marked(texts: pd.DataFrame, marks: pd.DataFrame) -> Styler:
+    styles = marks.map(lambda yes: _MARK if yes else "")
+    return texts.style.apply(lambda _: styles, axis=None)
+
+
+def _stage_cells(
+    table: pd.DataFrame, region: str, column: str, last_layer: int | None
+) -> dict[str, str]:
+    """Write one region's quantities; ``last_layer`` is None for a difference."""
+    own = table[table["name"] == region].set_index("quantity")[[column, "low", "high"]]
+    sign = "+" if last_layer is None else ""
+    cells = {}
+    for quantity, title in STAGE_COLUMNS.items():
+        value, low, high = (float(end) for end in own.loc[quantity].to_numpy())
+        form = f"{sign}.3f" if quantity == "late_layer_drop" else f"{sign}.2f"
+        if quantity == "preferred_depth" and last_layer is not None:
+            value, low, high = value * last_layer, low * last_layer, high * last_layer
+            form = ".3g"
+        cells[title] = with_interval(value, low, high, form)
+        if quantity == "late_layer_drop" and value == 0 and last_layer is not None:
+            cells[title] = LAST_IS_BEST
+    return cells

@@ -8,8 +8,8 @@ from braindash.errors import BraindashError
 from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
 from braindash.io.manifest import load_manifest
 from braindash.launch import submit_encoding
-from braindash.plan import EncodeRequest, build_request
 from braindash.preflight import preflight
+from braindash.requests import EncodeRequest, build_request
 from braindash.ui import state, widgets
 
 INTRODUCTION = "Score how well each layer of a speech model predicts the brain of each subject."
@@ -19,6 +19,14 @@ HUB_MODELS = [
     "facebook/hubert-base-ls960",
     "facebook/hubert-large-ll60k",
 ]
+# The feature spaces of braindash.speech.spaces, as a reader knows them.
+ACOUSTIC_SPACES = {
+    "Log-mel spectrogram (acoustic:logmel)": "acoustic:logmel",
+    "Mel-frequency cepstrum (acoustic:mfcc)": "acoustic:mfcc",
+    "Energy (acoustic:energy)": "acoustic:energy",
+    "Pitch (acoustic:pitch)": "acoustic:pitch",
+    "Spectrogram, energy and pitch together (acoustic:lowlevel)": "acoustic:lowlevel",
+}
 STRATEGIES = {
     "exact": "exact: causal windows, the reference (slow)",
     "chunk": "chunk: about 20 times faster; other features, which see up to 2 s of future audio",
@@ -27,7 +35,18 @@ OWN_DATA = "My manifest"
 DEMO_DATA = "Embedded demo (simulated)"
 OWN_MODEL = "Another hub id or local folder"
 MANIFEST_HELP = "A TOML file that names your stories, responses and splits; the README shows one."
-MODEL_HELP = "A hub id is downloaded once; a local folder holds config.json and model.safetensors."
+MODEL_HELP = (
+    "A hub id is downloaded once; a local folder holds config.json and model.safetensors. An "
+    "acoustic space has one layer and no weights: it says how well the sound itself predicts."
+)
+PERMUTATIONS_HELP = (
+    "Block permutations of the test responses, for p and q values; the smallest p is 1 / (n + 1). "
+    "0: no significance."
+)
+BOOTSTRAPS_HELP = (
+    "Block bootstrap samples of the test story's time, for intervals and the confidence of "
+    "preferred layers. 0: no intervals."
+)
 
 
 def choose_data() -> Path | None:
@@ -44,18 +63,40 @@ def choose_data() -> Path | None:
 
 
 def choose_model() -> str | None:
-    """Ask for the model: shipped, by hub id, or a local folder."""
-    shipped = {f"{name} (shipped with the demo)": str(path) for name, path in DEMO_MODELS.items()}
-    chosen = st.selectbox(
-        "Model", [*shipped, *HUB_MODELS, OWN_MODEL], help=MODEL_HELP, key="run_model"
-    )
+    """Ask for the model: shipped, by hub id, an acoustic space, or a local folder."""
+    named = {f"{name} (shipped with the demo)": str(path) for name, path in DEMO_MODELS.items()}
+    named |= {name: name for name in HUB_MODELS} | ACOUSTIC_SPACES
+    chosen = st.selectbox("Model", [*named, OWN_MODEL], help=MODEL_HELP, key="run_model")
     if chosen != OWN_MODEL:
-        return shipped.get(chosen, chosen)
+        return named[chosen]
     text = st.text_input(
         "Hub id or folder", placeholder="organisation/model or /path/to/folder", key="own_model"
     ).strip()
     looks_local = text.startswith(("/", "~", "."))
     return str(state.resolve_inside_roots(text)) if looks_local else text or None
+
+
+def choose_statistics() -> dict[str, int]:
+    """Ask how the significance and the uncertainty are estimated."""
+    with st.expander("Advanced"):
+        left, right = st.columns(2)
+        permutations = left.number_input(
+            "Permutations",
+            min_value=0,
+            value=1000,
+            step=500,
+            help=PERMUTATIONS_HELP,
+            key="run_permutations",
+        )
+        bootstraps = right.number_input(
+            "Bootstrap samples",
+            min_value=0,
+            value=1000,
+            step=500,
+            help=BOOTSTRAPS_HELP,
+            key="run_bootstraps",
+        )
+    return {"n_permutations": int(permutations), "n_bootstraps": int(bootstraps)}
 
 
 def choose_requests() -> list[EncodeRequest]:
@@ -66,13 +107,13 @@ def choose_requests() -> list[EncodeRequest]:
         st.info("Choose a data set and a model.")
         return []
     subjects = st.multiselect("Subjects", load_manifest(data).subjects, key="run_subjects")
-    strategy = st.radio(
-        "Features", list(STRATEGIES), format_func=STRATEGIES.__getitem__, key="run_strategy"
-    )
-    return [
-        build_request(data=data, model=model, subject=subject, strategy=strategy)
-        for subject in subjects
-    ]
+    strategy = "exact"
+    if model not in ACOUSTIC_SPACES.values():  # they have one grid of frames and no windows
+        strategy = st.radio(
+            "Features", list(STRATEGIES), format_func=STRATEGIES.__getitem__, key="run_strategy"
+        )
+    settings = {"data": data, "model": model, "strategy": strategy} | choose_statistics()
+    return [build_request(subject=subject, **settings) for subject in subjects]
 
 
 @st.cache_data(ttl=20, show_spinner="Checking data, cache, memory and disk")

@@ -1,42 +1,75 @@
-"""The surface: one result's map of every layer, and the layer curve of a chosen vertex."""
+"""The surface: maps of one result, or of two, and the layer curve of a chosen vertex."""
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from braindash.ui import state, widgets
+from braindash.comparison import Difference
+from braindash.results import EncodingResult
+from braindash.ui import state, texts, widgets
 from braindash.ui.viewer import surface_viewer
-from braindash.views.cortex import MapSet, can_show
-from braindash.views.curves import region_title, target_curve
+from braindash.views.cortex import can_show
+from braindash.views.curves import TargetCurve, region_title, target_curve
+from braindash.views.maps import (
+    KINDS,
+    LEVELS,
+    MapChoice,
+    available_kinds,
+    make_map,
+    missing_kinds,
+    permutation_line,
+)
 
 INTRODUCTION = (
     "Scrub through the layers, turn the brain, unfold it; click a vertex for its layer curve."
 )
-HELP = """
-**Colour** is the score of the shown layer at every vertex; grey is below the threshold or without
-a score. Layer, threshold, colours and shape change in your browser, without asking the server.
-
-**Keys** (after a click on the surface): left and right arrow change the layer, F unfolds, space
-plays. Drag to turn all views together, use the wheel to zoom.
-"""
+LEVEL_HELP = "Largest false discovery rate q that counts as significant, in maps and in curves."
+SURE_HELP = (
+    "Show a preferred layer only where at least this share of the bootstrap samples has the same "
+    "best layer."
+)
 
 
-def map_set(selection: state.Selection) -> MapSet:
-    """Pack the selected score as one map per layer."""
+def choose_map(selection: state.Selection, beside: DeltaGenerator, *, compared: bool) -> MapChoice:
+    """Ask for the map and for what belongs to it."""
     result = selection.result
-    values = result.scores(normalised=selection.normalised)
-    finite = values[np.isfinite(values)]
-    top = float(np.quantile(finite, 0.999)) if finite.size else 1.0
-    return MapSet(
-        values=values,
-        names=[f"layer {layer}" for layer in range(result.n_layers)],
-        label="r / ceiling" if selection.normalised else "Pearson r",
-        vmin=0.0,
-        vmax=round(max(top, 0.05), 2),
-        threshold=round(0.2 * max(top, 0.05), 2),
-        space=result.space,
-        simulated=result.simulated,
-        regions={name: mask for name, mask in result.masks.items() if name != "all targets"},
-    )
+    columns = beside.columns([2.2, 1.2, 0.6], vertical_alignment="bottom")
+    with columns[0]:
+        kinds = available_kinds(result, compared=compared)
+        kind = state.choose("Map", kinds, "map", show=KINDS.__getitem__)
+    level, share, relative = LEVELS[0], 0.0, False
+    if result.has_significance:
+        with columns[1]:
+            text = state.choose(
+                "Significant",
+                [str(one) for one in LEVELS],
+                "q",
+                show=lambda one: f"q ≤ {one}",
+                help=LEVEL_HELP,
+            )
+            level = float(text)
+    if kind == "preferred":
+        share, relative = choose_preferred(result)
+    return MapChoice(kind, selection.normalised, selection.ceiling, level, share, relative)
+
+
+def choose_preferred(result: EncodingResult) -> tuple[float, bool]:
+    """Ask how sure a preferred layer has to be, and in which unit it is shown."""
+    share = 0.0
+    left, right, _ = st.columns([2.9, 2, 2.8], vertical_alignment="bottom")
+    if result.has_intervals:
+        share = left.slider(
+            "At least this sure",
+            0.0,
+            1.0,
+            0.5,
+            0.05,
+            key="sure",
+            bind="query-params",
+            help=SURE_HELP,
+        )
+    relative = right.toggle("Relative depth", key="depth", bind="query-params")
+    return share, relative
 
 
 def start_layer(n_layers: int) -> int:
@@ -51,28 +84,51 @@ def chosen_target(n_targets: int) -> int | None:
     return int(text) if text.isdigit() and int(text) < n_targets else None
 
 
-def show_target(selection: state.Selection, target: int) -> None:
+def curve_of(
+    result: EncodingResult, name: str, target: int, choice: MapChoice, ceiling: str | None
+) -> TargetCurve:
+    """Take one target's scores, and where they are significant."""
+    values = result.scores(choice.normalised, ceiling)[:, target]
+    tested = result.has_significance
+    significant = result.significant(choice.level)[:, target] if tested else None
+    return TargetCurve(values, name, significant)
+
+
+def show_target(
+    selection: state.Selection, pair: Difference | None, choice: MapChoice, target: int
+) -> None:
     """Draw the layer curve of one target, with its regions."""
     result = selection.result
     half = result.n_targets // 2
     side, vertex = ("left", target) if target < half else ("right", target - half)
     inside = [name for name, mask in result.masks.items() if mask[target]][1:]
     places = ", ".join(region_title(name) for name in inside) or "no named region"
-    score = "r_over_ceiling" if selection.normalised else "r"
-    values = result.scores(normalised=selection.normalised)[:, target]
+    names = selection.model_names
+    curve = curve_of(result, names[0], target, choice, selection.ceiling)
+    other = None
+    if pair is not None:
+        other = curve_of(pair.b.first, names[1], target, choice, selection.ceiling_for(pair.b))
     figure = target_curve(
-        values,
+        curve,
         title=f"{side} vertex {vertex} · {places}",
-        ceiling=float(result.ceiling[target]),
-        score=score,
+        ceiling=float(result.named_ceiling(selection.ceiling)[target]),
+        score=selection.score,
         simulated=result.simulated,
+        other=other,
     )
     st.plotly_chart(figure, key="target_curve")
-    if not np.isfinite(values).any():
-        st.info("This vertex has no score: its responses are constant or missing.")
+    if not np.isfinite(curve.values).any():
+        st.info(
+            "This vertex has no score: its responses are constant or missing, or its noise "
+            "ceiling is too low to divide by."
+        )
+    notes = []
+    if result.has_significance:
+        notes.append(f"filled markers: q ≤ {choice.level:g}, {permutation_line(result)}")
+    widgets.provenance(selection.group, selection.ceiling, *notes)
 
 
-def show(selection: state.Selection) -> None:
+def show(selection: state.Selection, beside: DeltaGenerator) -> None:
     """Draw the viewer, and below it the chosen vertex's layer curve."""
     result = selection.result
     if not can_show(result.space, result.n_targets):
@@ -81,21 +137,34 @@ def show(selection: state.Selection) -> None:
             "Their layer curves are on the page Layers."
         )
         return
+    pair = widgets.pair_models(selection)
+    same_layers = pair is not None and pair.b.first.n_layers == result.n_layers
+    choice = choose_map(selection, beside, compared=same_layers)
+    shown = make_map(choice, result, pair)
+    other_key = pair.b.first.key if pair is not None and choice.kind == "difference" else ""
     pick = surface_viewer(
-        map_set(selection),
+        shown.maps,
         key="cortex",
-        identity=f"{result.key} {selection.normalised}",
+        identity=f"{result.key} {other_key} {choice}",
         layer=start_layer(result.n_layers),
     )
-    widgets.provenance(result)
+    st.caption(shown.note)
+    notes = (f"minus {selection.model_names[1]}, key {other_key[:8]}",) if other_key else ()
+    widgets.provenance(selection.group, selection.ceiling, *notes)
+    missing = missing_kinds(result)
+    if pair is not None and not same_layers:
+        missing.append("no difference map: the models have different numbers of layers")
+    if missing:
+        st.caption(f"Not here: {'; '.join(missing)}.")
     if pick is not None:
-        st.query_params["layer"] = str(pick.layer)
+        if len(shown.maps.names) > 1:
+            st.query_params["layer"] = str(pick.layer)
         st.query_params["target"] = str(pick.index)
     target = chosen_target(result.n_targets)
     if target is None:
         st.info("Click the surface to see a vertex's score in every layer.")
     else:
-        show_target(selection, target)
+        show_target(selection, pair, choice, target)
 
 
 with widgets.page("Cortex", INTRODUCTION):
@@ -103,7 +172,7 @@ with widgets.page("Cortex", INTRODUCTION):
     if not found:
         widgets.empty_store()
     else:
-        selected = state.choose_result(found)
-        show(selected)
+        selected, free = state.choose_result(found)
+        show(selected, free)
         with st.expander("What is this, and how do I use it?"):
-            st.markdown(HELP)
+            st.markdown(texts.CORTEX)

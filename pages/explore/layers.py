@@ -1,48 +1,46 @@
-"""The paper's figure: layer by score, one curve per region."""
+"""The paper's figure: layer by score, one curve per region; of one model, or of two."""
 
+from dataclasses import dataclass
+
+import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from braindash.ui import state, widgets
-from braindash.views.curves import DEFAULT_REGIONS, layer_curves, region_title
-from braindash.views.tables import region_by_layer
+from braindash.comparison import Difference, Group
+from braindash.errors import InputError
+from braindash.ui import state, texts, widgets
+from braindash.views.curves import difference_curves, key_regions, layer_curves, region_title
+from braindash.views.tables import difference_by_layer, download_table, score_by_layer
 
 INTRODUCTION = "How well each layer predicts the brain, region by region."
-HELP = """
-**What is this number?** Each layer's features, delayed by 1 to 4 TRs, predict every target
-(vertex) with ridge regression: the penalty is chosen per target on the training stories alone
-(leave-stories-out). The curve is the mean Pearson correlation between the predicted and the
-measured response to the *test* story over the region's valid targets, both hemispheres.
-
-**Ceiling** (dotted): the highest correlation that a perfect model could reach with this noise,
-from the repeats of the test story. **r / ceiling** divides target by target where the ceiling
-exceeds 0.4, and is never clipped.
-
-**Layer 0** is the input of the first transformer block; the last layer is taken after the
-encoder's final layer norm. **Regions** are spheres around published coordinates, not parcels.
-
-**Time**: with exact features every window is causal; the Lanczos filter that brings them to the
-response times reaches 3 TR to both sides.
-"""
 
 
-def controls(regions: list[str]) -> tuple[list[str], bool, bool]:
-    """Choose regions, axis and ceiling."""
-    columns = st.columns([3, 1, 1], vertical_alignment="bottom")
-    default = [name for name in DEFAULT_REGIONS if name in regions] or regions
-    with columns[0]:
-        chosen = st.multiselect(
-            "Regions",
-            regions,
-            default=default,
-            format_func=region_title,
-            key="regions",
-            bind="query-params",
-        )
-    with columns[1]:
-        relative = st.toggle("Relative depth", key="depth", bind="query-params")
-    with columns[2]:
-        ceiling = st.toggle("Noise ceiling", value=True, key="ceiling", bind="query-params")
-    return chosen or default, relative, ceiling
+@dataclass(frozen=True)
+class View:
+    """What to draw of the chosen results."""
+
+    regions: list[str]
+    bands: bool
+    ceiling_lines: bool
+    relative: bool
+
+
+def controls(regions: list[str], beside: DeltaGenerator) -> View:
+    """Choose regions and, beside the score, bands, ceiling lines and axis."""
+    columns = beside.columns([0.6, 1, 1.1, 1.2], vertical_alignment="bottom")[1:]
+    bands = columns[0].toggle("Intervals", value=True, key="bands", bind="query-params")
+    lines = columns[1].toggle("Ceiling lines", value=True, key="lines", bind="query-params")
+    relative = columns[2].toggle("Relative depth", key="depth", bind="query-params")
+    default = key_regions(regions)
+    chosen = st.multiselect(
+        "Regions",
+        regions,
+        default=default,
+        format_func=region_title,
+        key="regions",
+        bind="query-params",
+    )
+    return View(chosen or default, bands, lines, relative)
 
 
 def open_on_cortex(selection: state.Selection, points: list[list[float]]) -> None:
@@ -50,49 +48,118 @@ def open_on_cortex(selection: state.Selection, points: list[list[float]]) -> Non
     if not points:
         st.caption("Click a point to open its layer on the cortex.")
         return
-    layer = int(points[0][0])
-    row = selection.row
+    layer, *_, side = points[0]
+    row = selection.other_rows[0] if side and selection.other_rows else selection.row
     st.page_link(
         "pages/explore/cortex.py",
-        label=f"Open layer {layer} on the cortex",
+        label=f"Open layer {int(layer)} of {row.model}, subject {row.subject}, on the cortex",
         icon=":material/neurology:",
         query_params={
             "data": row.data,
             "subject": row.subject,
             "model": row.model,
-            "layer": str(layer),
+            "layer": str(int(layer)),
         },
     )
 
 
-def show(selection: state.Selection) -> None:
-    """Draw the curves, the table and its download."""
-    result = selection.result
-    table = result.regions()
-    score = "r_over_ceiling" if selection.normalised else "r"
-    regions, relative, ceiling = controls(list(result.masks))
+def tables(selection: state.Selection, group: Group, pair: Difference | None) -> list[pd.DataFrame]:
+    """Give the region tables of model A and, where there is one, of model B."""
+    found = []
+    groups = [group] if pair is None else [pair.a, pair.b]
+    for one, name in zip(groups, selection.model_names, strict=False):
+        table = state.region_table(one, selection.normalised, selection.ceiling_for(one))
+        found.append(table.assign(model=name))
+    return found
+
+
+def show_curves(
+    selection: state.Selection, group: Group, pair: Difference | None, view: View
+) -> None:
+    """Draw one curve per region, of one model or of two."""
+    table, *others = tables(selection, group, pair)
     figure = layer_curves(
-        table, regions, score=score, relative_depth=relative, show_ceiling=ceiling
+        table,
+        view.regions,
+        score=selection.score,
+        relative_depth=view.relative,
+        show_ceiling=view.ceiling_lines,
+        show_intervals=view.bands,
+        other=others[0] if others else None,
     )
     chosen = st.plotly_chart(figure, key="curves", on_select="rerun", selection_mode="points")
     open_on_cortex(selection, [point["customdata"] for point in chosen["selection"]["points"]])
-    widgets.provenance(result)
-    if not result.has_ceiling:
-        st.info("These data have no repeats of the test story, so there is no noise ceiling.")
-    st.subheader("Region by layer", anchor=False)
-    st.dataframe(region_by_layer(table, regions, score).style.format(precision=3, na_rep="-"))
-    st.download_button(
-        "Download all regions (CSV)",
-        table.to_csv(index=False),
-        file_name=f"braindash-{result.key[:8]}-regions.csv",
-        mime="text/csv",
-        icon=":material/download:",
+    bands = "bands of A: " if pair is not None and view.bands else ""
+    widgets.provenance(group, selection.ceiling, bands + group.interval_line())
+    if pair is not None:
+        widgets.provenance(pair.b, selection.ceiling_for(pair.b), "dashed")
+    if not group.ceiling_names:
+        st.info(
+            "There is no noise ceiling: no repeats of the test story, and no other subject who "
+            "heard it."
+        )
+
+
+def show_difference(selection: state.Selection, pair: Difference, view: View) -> None:
+    """Draw A minus B with its paired interval, where the models have the same layers."""
+    st.subheader("A minus B", anchor=False)
+    ceiling = selection.ceiling_for(pair.b)
+    try:
+        table = state.difference_table(pair, selection.normalised, ceiling)
+    except InputError as problem:
+        st.info(f"{problem.message}. {problem.hint}")
+        return
+    figure = difference_curves(
+        table,
+        view.regions,
+        score=selection.score,
+        relative_depth=view.relative,
+        show_intervals=view.bands,
     )
-    without = int((~result.valid).sum())
+    st.plotly_chart(figure, key="difference")
+    st.caption(pair.interval_line())
+    with st.expander("Differences by layer and region"):
+        st.dataframe(difference_by_layer(table, view.regions))
+        st.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
+        widgets.download(
+            "Download the differences (CSV)",
+            table.assign(difference_of=selection.score, interval=pair.interval_line()),
+            f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}.csv",
+        )
+
+
+def show_table(
+    selection: state.Selection, group: Group, pair: Difference | None, view: View
+) -> None:
+    """List the scores by layer and region, with their download."""
+    found = tables(selection, group, pair)
+    st.subheader("Score by layer and region", anchor=False)
+    st.dataframe(score_by_layer(found[0], view.regions, selection.score))
+    named = f"{selection.model_names[0]}: " if pair is not None else ""
+    st.caption(f"{named}{group.interval_line()}. Shaded: the best layer of each region.")
+    widgets.download(
+        "Download all regions (CSV)",
+        download_table(found, selection.score, selection.ceiling, group.interval_line()),
+        f"braindash-{group.first.key[:8]}-regions.csv",
+    )
+    without = sum(int((~result.valid).sum()) for result in group.results)
+    total = sum(result.n_targets for result in group.results)
     st.caption(
-        f"{without} of {result.n_targets} targets have no score (constant or missing responses) "
+        f"{without} of {total} targets have no score (constant or missing responses) "
         "and enter no mean."
     )
+
+
+def show(selection: state.Selection, view: View) -> None:
+    """Draw the curves, the difference, the stage summary and the tables."""
+    pair = widgets.pair_models(selection)
+    group = selection.group if pair is None else pair.a
+    show_curves(selection, group, pair, view)
+    if pair is not None:
+        show_difference(selection, pair, view)
+    widgets.stage_summary(selection, group, pair, view.regions)
+    show_table(selection, group, pair, view)
+    widgets.low_level(group, view.regions, relative=view.relative)
 
 
 with widgets.page("Layers", INTRODUCTION):
@@ -100,9 +167,10 @@ with widgets.page("Layers", INTRODUCTION):
     if not found:
         widgets.empty_store()
     else:
-        selected = state.choose_result(found)
-        if selected.result.simulated:
+        selected, free = state.choose_result(found, several_subjects=True)
+        chosen_view = controls(list(selected.group.region_names), free)
+        if selected.group.simulated:
             widgets.simulated_stamp()
-        show(selected)
-        with st.expander("What is this number, and how is it computed?"):
-            st.markdown(HELP)
+        show(selected, chosen_view)
+        with st.expander("What are these numbers, and how are they computed?"):
+            st.markdown(texts.LAYERS)

@@ -3,8 +3,10 @@
 import pandas as pd
 import streamlit as st
 
-from braindash.ui import state, widgets
-from braindash.views.curves import region_title
+from braindash.comparison import Group
+from braindash.ui import state, texts, widgets
+from braindash.views.cards import region_cards, significance_card
+from braindash.views.curves import key_regions
 
 INTRODUCTION = (
     "Which stage of speech processing does each layer of a speech model reflect? Every number is "
@@ -12,30 +14,31 @@ INTRODUCTION = (
 )
 
 
-def headline(rows: list[state.ResultRow]) -> None:
-    """Show how much there is, and where the newest result is best."""
-    newest = state.load_result(str(state.store().root), rows[0].key)
-    table = newest.regions()
-    region = "late_language" if "late_language" in set(table["region"]) else "all targets"
-    curve = table[table["region"] == region].set_index("layer")["r"]
-    columns = st.columns(4)
-    columns[0].metric("Results", len(rows), border=True)
-    columns[1].metric("Models", len({row.model for row in rows}), border=True)
-    columns[2].metric("Subjects", len({(row.data, row.subject) for row in rows}), border=True)
-    columns[3].metric(
-        f"Best layer, {region_title(region).lower()}",
-        "none" if curve.isna().all() else f"{curve.idxmax()} (r = {curve.max():.2f})",
-        border=True,
-        help=f"Newest result: {newest.model}, subject {newest.subject}. Mean Pearson r over the "
-        "region's valid targets, on the test story.",
-        chart_data=curve.dropna().tolist(),
-    )
-    if any(row.simulated for row in rows):
-        widgets.simulated_stamp()
+def headline(row: state.ResultRow, newest: bool) -> Group:
+    """Show where a result is best, and how much of it is significant."""
+    group = Group.of([state.load(row)])
+    which = "Newest result" if newest else "Chosen result"
+    st.markdown(f"**{which}**: {row.model}, subject {row.subject}, {row.data}")
+    regions = key_regions(group.region_names)[:4]
+    cards = region_cards(state.region_table(group, False, None), regions)
+    cards.append(significance_card(group.first))
+    for column, card in zip(st.columns(len(cards)), cards, strict=True):
+        column.metric(
+            card.label,
+            card.value,
+            card.detail,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            chart_data=list(card.curve) or None,
+        )
+    widgets.provenance(group, None, group.interval_line())
+    return group
 
 
-def results_table(rows: list[state.ResultRow]) -> None:
-    """List the results; a chosen one opens as curves or on the cortex."""
+def choose_row(rows: list[state.ResultRow]) -> int:
+    """List the results; give the chosen one, the newest at first."""
+    st.subheader("Results", anchor=False)
     frame = pd.DataFrame(
         {
             "data set": [row.data for row in rows],
@@ -46,14 +49,32 @@ def results_table(rows: list[state.ResultRow]) -> None:
             "key": [row.key[:8] for row in rows],
         }
     )
-    st.subheader("Results", anchor=False)
+    # The address is read once: afterwards it follows the table.
+    opened = st.session_state.setdefault("opened_result", st.query_params.get("result"))
+    places = [place for place, row in enumerate(rows) if opened and row.key.startswith(opened)]
     chosen = st.dataframe(
-        frame, hide_index=True, on_select="rerun", selection_mode="single-row", key="results"
+        frame,
+        hide_index=True,
+        column_config={"computed": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")},
+        on_select="rerun",
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": places[:1]}} if places else None,
+        key="results",
     )
-    index = chosen["selection"]["rows"][0] if chosen["selection"]["rows"] else 0
-    row = rows[index]
+    selected = chosen["selection"]["rows"]
+    index = selected[0] if selected and selected[0] < len(rows) else 0
+    st.query_params["result"] = rows[index].key[:8]
+    models, people = ({row.model for row in rows}, {(row.data, row.subject) for row in rows})
+    st.caption(
+        f"Results: {len(rows)}, models: {len(models)}, subjects: {len(people)}. "
+        "Choose a row to see it above."
+    )
+    return index
+
+
+def links(row: state.ResultRow) -> None:
+    """Lead to the pages that show a result."""
     query = {"data": row.data, "subject": row.subject, "model": row.model}
-    st.caption(f"Selected: {row.model}, subject {row.subject}. Choose a row to change it.")
     left, right, _ = st.columns([1, 1, 2])
     with left:
         st.page_link(
@@ -71,11 +92,26 @@ def results_table(rows: list[state.ResultRow]) -> None:
         )
 
 
+def show(rows: list[state.ResultRow]) -> None:
+    """Show the chosen result's headline and stage summary around the list of results."""
+    if any(row.simulated for row in rows):
+        widgets.simulated_stamp()
+    top = st.container()
+    index = choose_row(rows)
+    row = rows[index]
+    links(row)
+    with top:
+        group = headline(row, newest=index == 0)
+    selection = state.Selection(row, group, normalised=False, ceiling=None)
+    widgets.stage_summary(selection, group, None, key_regions(group.region_names))
+    with st.expander("What are these numbers, and how are they computed?"):
+        st.markdown(texts.OVERVIEW)
+
+
 with widgets.page("braindash", INTRODUCTION):
     found = state.result_rows()
     if not found:
         widgets.empty_store()
     else:
-        headline(found)
-        results_table(found)
+        show(found)
         widgets.running_jobs(follow_results=True)

@@ -190,6 +190,25 @@ def test_missing_values_are_grey_and_said_so(viewer):
     assert "no value" in part(viewer, "tip").text_content()
 
 
+def test_a_single_map_has_no_layers_and_the_chosen_one_comes_back(viewer):
+    set_slider(viewer, "layer", 5)
+    assert "layer=5" in viewer.url
+    viewer.get_by_role("radio", name="single").click()
+    viewer.get_by_text("all layers", exact=True).wait_for()
+    settle(viewer)
+    assert part(viewer, "layer").is_disabled() and part(viewer, "play").is_disabled()
+    assert "layer=5" in viewer.url, "a single map must not write itself into the address"
+    assert coloured(picture(viewer)).sum() > 100
+    viewer.locator(".braindash-viewer").focus()
+    viewer.keyboard.press(" ")
+    assert part(viewer, "play").text_content() == "Play"
+    viewer.mouse.click(*spot(viewer, "right lateral"))
+    viewer.get_by_text(re.compile("picked: right")).wait_for()
+    viewer.get_by_role("radio", name="score").click()
+    viewer.get_by_text("layer 5", exact=True).wait_for()
+    assert part(viewer, "layer").input_value() == "5"
+
+
 COUNT_ADDRESS_CHANGES = """() => {
   globalThis.addressChanges = 0;
   const change = history.replaceState.bind(history);

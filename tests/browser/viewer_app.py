@@ -17,7 +17,7 @@ SHOWN = ("primary_auditory", "early_visual", "ifg_mfg")
 
 @st.cache_resource
 def made_maps(kind: str) -> MapSet:
-    """Make maps: "score", "difference" (negative on the left), or "none" (all missing)."""
+    """Make maps: "score", "difference" (negative on the left), "none" (all missing), "single"."""
     masks = region_masks("fsaverage5", N_TARGETS)
     values = np.zeros((N_LAYERS, N_TARGETS), dtype=np.float32)
     for layer in range(N_LAYERS):
@@ -26,9 +26,12 @@ def made_maps(kind: str) -> MapSet:
         values[:, : N_TARGETS // 2] *= -1
     if kind == "none":
         values[:] = np.nan
+    names = [f"layer {layer}" for layer in range(N_LAYERS)]
+    if kind == "single":
+        values, names = values[2:3], ["all layers"]
     return MapSet(
         values=values,
-        names=[f"layer {layer}" for layer in range(N_LAYERS)],
+        names=names,
         label={"difference": "difference of r"}.get(kind, "Pearson r"),
         vmin=-0.8 if kind == "difference" else 0.0,
         vmax=0.8,
@@ -42,7 +45,7 @@ def made_maps(kind: str) -> MapSet:
 def viewer_page() -> None:
     """Show the viewer, what was clicked, and how often the script ran."""
     kind = st.segmented_control(
-        "maps", ["score", "difference", "none"], default="score", key="kind"
+        "maps", ["score", "difference", "none", "single"], default="score", key="kind"
     )
     st.session_state.runs = st.session_state.get("runs", 0) + 1
     pick = surface_viewer(made_maps(kind), key="viewer", identity=kind, layer=0, height=480)

@@ -17,8 +17,9 @@ import braindash
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError, ModelError
 from braindash.io.store import Store
-from braindash.plan import build_request, plan_encoding
+from braindash.plan import plan_encoding
 from braindash.preflight import preflight
+from braindash.requests import build_request
 from braindash.speech.features import (
     estimate_seconds,
     extract,

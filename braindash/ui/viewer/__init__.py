@@ -88,7 +88,8 @@ def surface_viewer(
     identity : str
         Names the content of ``maps``: packed bytes are kept under it.
     layer : int, default 0
-        The layer shown at first; later changes stay in the browser.
+        The layer shown at first; later changes stay in the browser. With a single map it is kept
+        for maps of all layers that may follow.
     height : int, default 520
         Height of the surface, in pixels.
 
@@ -118,9 +119,10 @@ def surface_viewer(
     }
     state = st.session_state.get(key)
     if state is not None and getattr(state, "fallback", False):
-        picture, picture_bytes = _picture_message(identity, layer, maps)
+        shown_map = min(layer, len(maps.names) - 1)
+        picture, picture_bytes = _picture_message(identity, shown_map, maps)
         carrier(data=picture_bytes, key=f"{key}_picture", height=1)
-        data |= {"fallback": picture, "fallback_name": maps.names[layer]}
+        data |= {"fallback": picture, "fallback_name": maps.names[shown_map]}
     shown = viewer(data=data, key=key, on_pick_change=_nothing, on_fallback_change=_nothing)
     return Pick(**shown.pick) if shown.pick else None
 

@@ -69,14 +69,17 @@ class Viewer {
     Object.assign(this.scene, { low: header.low, high: header.high });
     const slider = this.part("layer");
     slider.max = header.names.length - 1;
-    if (isFirst) this.layer = data.layer;
-    this.layer = Math.min(this.layer, header.names.length - 1);
+    if (isFirst) this.chosen = data.layer;
     if (isFirst || this.label !== header.label) this.setScale(data);
     this.label = header.label;
     this.part("label").textContent = header.label;
     this.listRegions();
     this.outline();
-    this.setLayer(this.layer);
+    // A single map has no layers: the chosen one waits for maps that do.
+    this.hasLayers = header.names.length > 1;
+    slider.disabled = this.part("play").disabled = !this.hasLayers;
+    if (!this.hasLayers) this.play(false);
+    this.setLayer(Math.min(this.chosen, header.names.length - 1));
   }
 
   setScale({ vmin, vmax, threshold, cmap }) {
@@ -171,6 +174,7 @@ class Viewer {
 
   setLayer(layer) {
     this.layer = layer;
+    if (this.hasLayers) this.chosen = layer;
     const name = this.header.names[layer];
     const slider = this.part("layer");
     slider.value = layer;
@@ -178,7 +182,7 @@ class Viewer {
     this.part("layer-name").textContent = name;
     this.renderer.setMap(this.maps.subarray(layer * this.count, (layer + 1) * this.count));
     this.showRegionMeans();
-    this.rememberInAddress();
+    if (this.hasLayers) this.rememberInAddress();
     this.redraw();
   }
 
@@ -195,7 +199,8 @@ class Viewer {
     globalThis.history.replaceState(globalThis.history.state, "", address);
   }
 
-  play(on) {
+  play(wanted) {
+    const on = wanted && this.hasLayers;
     clearInterval(this.playing);
     this.playing = on ? setInterval(() => this.stepLayer(1), PLAY_MS) : null;
     this.part("play").textContent = on ? "Pause" : "Play";

@@ -1,0 +1,84 @@
+"""What the pages say about their numbers: what each is, how it is computed, and the source."""
+
+LAYERS = r"""
+**Score.** Each layer's features, delayed by 1 to 4 TRs, predict every target (vertex) with ridge
+regression; the penalty is chosen per target on the training stories alone (leave-stories-out). The
+curve is the mean Pearson correlation between predicted and measured response to the *test* story
+over the region's valid targets, both hemispheres.
+
+**Noise ceiling** (dotted): the correlation that a perfect model could reach with this noise.
+*repeats*: from the $N$ repeats of the test story, $1/\sqrt{1 + (TP/SP - 1)/N}$ with the total and
+the signal power $TP$ and $SP$ (Schoppe et al. 2016).
+*inter-subject*: the correlation of the subject with the mean of the others. **r / ceiling** divides
+target by target where the ceiling exceeds 0.4, and is never clipped.
+
+**Intervals** (bands): 95 %. Of fewer than five subjects, blocks of test-story rows are drawn again
+with replacement (Politis & Romano 1992): how far the
+number would move with another stretch of story. From five subjects on, subjects are drawn. The line
+under the figure says which. Bands of two models may overlap although their paired difference is
+sure, so read the difference.
+
+**Difference.** A minus B, $\bar d_{l} = \frac1n \sum_i (a_{il} - b_{il})$ over the subjects $i$
+that both models have; within subjects the same test rows are drawn for both. With five subjects or
+more the interval is Student's, and $p$ is the share of the sign flips of the $d_i$ whose mean is as
+far from 0. $p$ is of one region and layer, not corrected for their number.
+
+**Score-weighted depth** of the layers $l = 0 \dots L$ with scores $s_l$:
+$\sum_l \frac{l}{L} \max(s_l, 0) \big/ \sum_l \max(s_l, 0)$, from 0 (first layer) to 1 (last).
+The **preferred layer** has the highest score; it jumps where several are nearly as good, so read
+the weighted depth first. The **late-layer drop** is the score at the best layer minus that at the
+last one: how much of its best a model loses late.
+
+**Explained by low level**, where it was computed: with the method *residual* $1 - r_{res}/r$,
+$r_{res}$ being the score after spectrogram, energy and pitch were regressed out of the features;
+with *banded* the low-level space's part of the joint $R^2$
+(Dupré la Tour et al. 2022).
+
+**Layer 0** is the input of the first transformer block; the last layer is taken after the
+encoder's final layer norm. **Regions** are spheres around published coordinates, not parcels.
+**Time**: with exact features every window is causal; the Lanczos filter that brings them to the
+response times reaches 3 TR to both sides.
+"""
+
+CORTEX = r"""
+**Score**: Pearson correlation of predicted and measured response to the test story at every vertex,
+or that divided by the noise ceiling. Layer, threshold, colours and shape change in your browser,
+without asking the server.
+
+**Significant.** The blocks of the measured test response are put in another order, which keeps the
+slow course of BOLD inside each block, and correlated again: $p = (1 + k)/(1 + n)$, $k$ of $n$
+permutations being at least as high. $q$ is the false discovery rate of a layer's targets
+(Benjamini & Hochberg 1995): at $q \le 0.05$
+about one in twenty coloured vertices is coloured by chance.
+
+**Preferred layer**: the layer with the highest $r$. **Confidence**: the share of block bootstrap
+samples of the test story in which the same layer is the best. The samples scatter around the
+measured scores, so noise alone gives much more than one over the number of layers: compare with the
+vertices that are not significant. Masked: vertices whose noise ceiling is 0.4 or less, whose best
+layer is not significant, or whose confidence is below the slider. Colours between two vertices are
+blended.
+
+**Noise ceiling**: the correlation that a perfect model could reach, from the repeats of the test
+story or from the other subjects. **Difference**: the score of model A minus that of model B at the
+same layer; it is not tested vertex by vertex.
+
+**The curve of a vertex** has filled markers where the layer is significant.
+
+**Keys** (after a click on the surface): left and right arrow change the layer, F unfolds, space
+plays. Drag to turn all views together, use the wheel to zoom.
+"""
+
+OVERVIEW = r"""
+**Best layer**: the layer with the highest mean Pearson $r$ between predicted and measured response
+to the test story, over the region's valid targets; the bracket is its 95 % interval (block
+bootstrap over test-story time). The best of several noisy layers looks a little better than it is.
+
+**Significant targets**: targets with a false discovery rate $q \le 0.05$
+(Benjamini & Hochberg 1995) in a block
+permutation test, at the layer that has most of them.
+
+**Stage summary**: the score-weighted depth
+$\sum_l \frac{l}{L} \max(s_l, 0) \big/ \sum_l \max(s_l, 0)$ of the layers $l = 0 \dots L$ with
+scores $s_l$; the preferred layer, which has the highest score; and the late-layer drop, the score
+there minus that at the last layer.
+"""

@@ -1,0 +1,85 @@
+"""Headline cards of a result: the best layer of each key region, and how much is significant."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from braindash.results import EncodingResult
+from braindash.views.curves import region_title
+from braindash.views.tables import with_interval
+
+
+@dataclass(frozen=True)
+class Card:
+    """One number with what belongs to it.
+
+    Parameters
+    ----------
+    label : str
+        What it is of.
+    value : str
+        The number.
+    detail : str
+        A smaller line below.
+    curve : tuple of float
+        Its layer curve, to be sketched.
+    """
+
+    label: str
+    value: str
+    detail: str
+    curve: tuple[float, ...]
+
+
+def region_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
+    """Give each region's best layer, with its score and interval.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :meth:`braindash.groups.Group.regions` gives, of r.
+    regions : sequence of str
+        Regions, in this order.
+    """
+    cards = []
+    for region in regions:
+        rows = table[table["region"] == region].sort_values("layer").reset_index(drop=True)
+        if rows["r"].isna().all():
+            cards.append(Card(region_title(region), "no score", "no valid target", ()))
+            continue
+        best = rows.iloc[int(np.nanargmax(rows["r"]))]
+        cards.append(
+            Card(
+                region_title(region),
+                f"layer {int(best['layer'])}",
+                f"r = {with_interval(best['r'], best['low'], best['high'], '.2f')}",
+                tuple(float(value) for value in rows["r"].dropna()),
+            )
+        )
+    return cards
+
+
+def significance_card(result: EncodingResult, level: float = 0.05) -> Card:
+    """Give the number of significant targets at the layer that has most of them.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        Any; without permutations the card says so.
+    level : float, default 0.05
+        Largest q.
+    """
+    label = "Significant targets"
+    if not result.has_significance:
+        return Card(label, "not tested", "computed without permutations", ())
+    counts = result.significant(level).sum(axis=1)
+    best = int(np.argmax(counts))
+    share = counts[best] / max(1, int(result.valid.sum()))
+    return Card(
+        label,
+        f"{counts[best]:,}",
+        f"{share:.0%} at layer {best}, q ≤ {level:g}",
+        tuple(float(count) for count in counts),
+    )

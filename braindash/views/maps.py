@@ -1,0 +1,410 @@
+"""Which map of a result the surface shows, what is masked in it, and a line that says so."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from braindash.comparison import Difference
+from braindash.core.scores import CEILING_THRESHOLD
+from braindash.errors import InputError, near_match
+from braindash.io.atlases import WHOLE
+from braindash.results import EncodingResult
+from braindash.views.cortex import MapSet
+
+LEVELS = (0.05, 0.01, 0.001)
+KINDS: Mapping[str, str] = {
+    "score": "score",
+    "significant": "score where significant",
+    "preferred": "preferred layer",
+    "confidence": "confidence of the preferred layer",
+    "ceiling": "noise ceiling",
+    "difference": "difference A minus B",
+}
+# Layers and shares go from low to high without a meaning of their own: evenly bright steps.
+_STEPS_COLOURS = "viridis"
+_LEAST_TOP = 0.05
+
+Floats = NDArray[np.floating]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """What the visitor wants to see.
+
+    Parameters
+    ----------
+    kind : str
+        A name in ``KINDS``.
+    normalised : bool
+        r / ceiling instead of r.
+    ceiling : str or None
+        Which noise ceiling; None: the default one.
+    level : float
+        Largest q that is significant.
+    least_share : float
+        Preferred layers with a smaller bootstrap share are masked.
+    relative : bool
+        Preferred layers as layer / last layer.
+    """
+
+    kind: str = "score"
+    normalised: bool = False
+    ceiling: str | None = None
+    level: float = LEVELS[0]
+    least_share: float = 0.0
+    relative: bool = False
+
+
+@dataclass(frozen=True)
+class ShownMap:
+    """Maps for the viewer, and what a reader has to know of them.
+
+    Parameters
+    ----------
+    maps : MapSet
+        One map per layer, or a single one.
+    note : str
+        What the colour is and what is masked, with numbers of targets.
+    """
+
+    maps: MapSet
+    note: str
+
+
+def available_kinds(result: EncodingResult, *, compared: bool) -> list[str]:
+    """List the kinds of maps that a result can give.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        The result of model A.
+    compared : bool
+        Whether there is a model B.
+    """
+    several = result.n_layers > 1
+    possible = {
+        "score": True,
+        "significant": result.has_significance,
+        "preferred": several,
+        "confidence": several and result.has_intervals,
+        "ceiling": result.has_ceiling,
+        "difference": compared,
+    }
+    return [kind for kind in KINDS if possible[kind]]
+
+
+def missing_kinds(result: EncodingResult) -> list[str]:
+    """Say why a result cannot give some kinds of maps, one sentence each."""
+    reasons = []
+    if not result.has_significance:
+        reasons.append("no significance: computed without permutations")
+    if result.n_layers > 1 and not result.has_intervals:
+        reasons.append("no confidence: computed without bootstraps")
+    if not result.has_ceiling:
+        reasons.append("no noise ceiling: no repeats of the test story, no other subject")
+    if result.n_layers == 1:
+        reasons.append("no preferred layer: the model has one layer")
+    return reasons
+
+
+def make_map(
+    choice: MapChoice, result: EncodingResult, difference: Difference | None = None
+) -> ShownMap:
+    """Make the chosen map.
+
+    Parameters
+    ----------
+    choice : MapChoice
+        What to show.
+    result : EncodingResult
+        Of model A.
+    difference : Difference, optional
+        A minus B of the same subject, for the kind "difference".
+
+    Raises
+    ------
+    InputError
+        When the result cannot give this map.
+    """
+    if choice.kind == "difference":
+        if difference is None:
+            raise InputError(
+                "a difference needs a second model", hint="Choose a model in 'Compare with'."
+            )
+        return _difference(choice, difference)
+    if choice.kind not in _MAKERS:
+        raise InputError(f"there is no map {choice.kind!r}", hint=near_match(choice.kind, KINDS))
+    return _MAKERS[choice.kind](choice, result)
+
+
+# ---- one map per layer ----------------------------------------------------------------------
+
+
+def _score(choice: MapChoice, result: EncodingResult) -> ShownMap:
+    values = result.scores(choice.normalised, choice.ceiling)
+    top = _top(values)
+    maps = _per_layer(result, values, _score_label(choice), top, threshold=round(0.2 * top, 2))
+    note = f"{maps.label} of the shown layer. {_normalised_note(choice, result)}"
+    return ShownMap(maps, f"{note}Grey: below the threshold, or without a score.")
+
+
+def _significant(choice: MapChoice, result: EncodingResult) -> ShownMap:
+    values = result.scores(choice.normalised, choice.ceiling)
+    kept = result.significant(choice.level)
+    label = f"{_score_label(choice)} (q ≤ {choice.level:g})"
+    shown = np.where(kept, values, np.nan)
+    maps = _per_layer(result, shown, label, _top(values))
+    return ShownMap(
+        maps,
+        f"{_score_label(choice)} where significant: {_count_line(shown, result, choice.level)} "
+        f"{_normalised_note(choice, result)}Masked (grey): q > {choice.level:g}, "
+        f"{permutation_line(result)}. Region means are of the coloured targets only, so they are "
+        "higher than those on the page Layers.",
+    )
+
+
+def _count_line(shown: Floats, result: EncodingResult, level: float) -> str:
+    counts = np.isfinite(shown).sum(axis=1)
+    few, many, total = int(counts.argmin()), int(counts.argmax()), int(result.valid.sum())
+    if counts[many]:
+        return (
+            f"{counts[few]:,} (layer {few}) to {counts[many]:,} (layer {many}) of {total:,} "
+            "targets with a score."
+        )
+    # q is at least p times the targets over their rank, and p at least 1 / (n + 1).
+    count = result.spec["statistics"]["n_permutations"]
+    share = min(1.0, 1 / (level * (count + 1)))
+    return (
+        f"none of {total:,} targets. With {count} permutations q ≤ {level:g} needs the smallest "
+        f"possible p in {share:.0%} of the targets: choose a larger q, or compute with more."
+    )
+
+
+def _difference(choice: MapChoice, difference: Difference) -> ShownMap:
+    a, b = difference.a.first, difference.b.first
+    if a.n_layers != b.n_layers:
+        raise InputError(
+            f"{a.model} has {a.n_layers} layers and {b.model} {b.n_layers}: their maps cannot be "
+            "subtracted layer by layer",
+            hint="Choose another model, or compare their stage summaries on the page Layers.",
+        )
+    first, second = (one.scores(choice.normalised, choice.ceiling) for one in (a, b))
+    values = first - second
+    top = _top(np.abs(values))
+    maps = _per_layer(
+        a,
+        values,
+        f"{_score_label(choice)}, minus {b.model}",
+        top,
+        vmin=-top,
+        threshold=round(0.1 * top, 2),
+        colours="RdBu_r",
+        simulated=a.simulated or b.simulated,
+    )
+    return ShownMap(
+        maps,
+        f"{_score_label(choice)} of {a.model} minus {b.model} at the shown layer: red where "
+        f"{a.model} predicts better, blue where {b.model} does. "
+        f"{_normalised_note(choice, a)}Grey: below the threshold on both sides of 0, or without a "
+        "score. A single target's difference is not tested here: the page Layers has the "
+        "intervals of the regions.",
+    )
+
+
+# ---- single maps ----------------------------------------------------------------------------
+
+
+def _preferred(choice: MapChoice, result: EncodingResult) -> ShownMap:
+    kept, reasons = preferred_mask(choice, result)
+    last = result.n_layers - 1
+    layers = np.where(kept, result.preferred_layer, np.nan)
+    values, label, top = layers, "preferred layer", float(last)
+    if choice.relative:
+        values, label, top = layers / last, "preferred depth (layer / last layer)", 1.0
+    maps = _single(result, values, label, top)
+    masked = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    return ShownMap(
+        maps,
+        f"The layer with the highest r, for {int(kept.sum()):,} of {int(result.valid.sum()):,} "
+        f"targets with a score. Masked (grey): {masked}.",
+    )
+
+
+def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dict[str, int]]:
+    """Say which targets have a preferred layer to speak of.
+
+    Parameters
+    ----------
+    choice : MapChoice
+        Ceiling, level and least share.
+    result : EncodingResult
+        Any; a test that it cannot give masks nothing, and the reasons say so.
+
+    Returns
+    -------
+    kept : bool array of shape (n_targets,)
+        Targets with a score that pass every test.
+    reasons : dict of str to int
+        Why others are masked, with numbers of targets: each target counts for the first reason
+        that applies.
+    """
+    kept = result.valid.copy()
+    reasons: dict[str, int] = {}
+
+    def keep(passed: Mask, reason: str) -> None:
+        reasons[reason] = int((kept & ~passed).sum())
+        kept[:] &= passed
+
+    if result.has_ceiling:
+        name = choice.ceiling or result.ceiling_name
+        ceiling = np.nan_to_num(result.named_ceiling(choice.ceiling), nan=-1.0)
+        keep(ceiling > CEILING_THRESHOLD, f"with a noise ceiling ({name}) ≤ {CEILING_THRESHOLD:g}")
+    if result.has_significance:
+        best = np.maximum(result.preferred_layer, 0).astype(np.intp)
+        passed = result.significant(choice.level)[best, np.arange(result.n_targets)]
+        keep(
+            passed,
+            f"whose best layer is not significant (q > {choice.level:g}, "
+            f"{permutation_line(result)})",
+        )
+    if result.has_intervals and choice.least_share > 0:
+        keep(
+            np.nan_to_num(result.preferred_share) >= choice.least_share,
+            f"whose best layer is the same in fewer than {choice.least_share:.0%} of "
+            f"{result.spec['statistics']['n_bootstraps']} bootstrap samples",
+        )
+    if not reasons:
+        reasons["(there is neither a noise ceiling nor a test in this result)"] = 0
+    return kept, reasons
+
+
+def _confidence(choice: MapChoice, result: EncodingResult) -> ShownMap:
+    maps = _single(result, result.preferred_share, "share of bootstrap samples", 1.0)
+    settings = result.spec["statistics"]
+    return ShownMap(
+        maps,
+        f"Share of {settings['n_bootstraps']} block bootstrap samples (blocks of "
+        f"{settings['block_rows']} rows) that have the same best layer: "
+        f"{_confidence_line(choice, result)}. Grey: without a score; nothing is masked.",
+    )
+
+
+def _confidence_line(choice: MapChoice, result: EncodingResult) -> str:
+    """Give medians; targets without a significant score show what noise alone gives."""
+    share = result.preferred_share
+    known = np.isfinite(share)
+    if not result.has_significance:
+        return f"median {_median(share[known])}"
+    best = np.maximum(result.preferred_layer, 0).astype(np.intp)
+    passed = result.significant(choice.level)[best, np.arange(result.n_targets)]
+    return (
+        f"median {_median(share[known & passed])} where the best layer is significant "
+        f"(q ≤ {choice.level:g}), {_median(share[known & ~passed])} elsewhere, where it is mostly "
+        "noise"
+    )
+
+
+def _median(values: Floats) -> str:
+    return f"{float(np.median(values)):.0%}" if values.size else "none"
+
+
+def _ceiling(choice: MapChoice, result: EncodingResult) -> ShownMap:
+    ceiling = result.named_ceiling(choice.ceiling)
+    name = choice.ceiling or result.ceiling_name
+    above = int((np.nan_to_num(ceiling, nan=-1.0) > CEILING_THRESHOLD).sum())
+    maps = _single(
+        result,
+        ceiling,
+        f"noise ceiling ({name})",
+        _top(ceiling),
+        threshold=min(CEILING_THRESHOLD, _top(ceiling)),
+    )
+    return ShownMap(
+        maps,
+        f"Noise ceiling from {result.ceiling_line(choice.ceiling)}: above {CEILING_THRESHOLD:g} "
+        f"in {above:,} of {int(result.valid.sum()):,} targets with a score. Scores are divided by "
+        "it there only; move the threshold to see lower ones.",
+    )
+
+
+_MAKERS: Mapping[str, Callable[[MapChoice, EncodingResult], ShownMap]] = {
+    "score": _score,
+    "significant": _significant,
+    "preferred": _preferred,
+    "confidence": _confidence,
+    "ceiling": _ceiling,
+}
+
+
+# ---- small parts ----------------------------------------------------------------------------
+
+
+def permutation_line(result: EncodingResult) -> str:
+    """Say in a few words how p values were computed."""
+    settings = result.spec["statistics"]
+    count = settings["n_permutations"]
+    if settings["scheme"] == "shift":
+        return f"{count} circular shifts of the test story"
+    return f"{count} permutations of blocks of at least {settings['block_rows']} rows"
+
+
+def _score_label(choice: MapChoice) -> str:
+    return "r / ceiling" if choice.normalised else "Pearson r"
+
+
+def _normalised_note(choice: MapChoice, result: EncodingResult) -> str:
+    if not choice.normalised:
+        return ""
+    name = choice.ceiling or result.ceiling_name
+    return f"Only targets whose ceiling ({name}) exceeds {CEILING_THRESHOLD:g}. "
+
+
+def _top(values: Floats) -> float:
+    finite = values[np.isfinite(values)]
+    top = float(np.quantile(finite, 0.999)) if finite.size else 1.0
+    return round(max(top, _LEAST_TOP), 2)
+
+
+def _per_layer(
+    result: EncodingResult,
+    values: Floats,
+    label: str,
+    top: float,
+    *,
+    vmin: float = 0.0,
+    threshold: float = 0.0,
+    colours: str = "inferno",
+    simulated: bool | None = None,
+) -> MapSet:
+    return MapSet(
+        values=values,
+        names=[f"layer {layer}" for layer in range(len(values))],
+        label=label,
+        vmin=vmin,
+        vmax=top,
+        threshold=threshold,
+        space=result.space,
+        simulated=result.simulated if simulated is None else simulated,
+        regions={name: mask for name, mask in result.masks.items() if name != WHOLE},
+        colours=colours,
+    )
+
+
+def _single(
+    result: EncodingResult, values: Floats, label: str, top: float, threshold: float = 0.0
+) -> MapSet:
+    return MapSet(
+        values=np.asarray(values, dtype=np.float32)[None],
+        names=["all layers"],
+        label=label,
+        vmin=0.0,
+        vmax=top,
+        threshold=threshold,
+        space=result.space,
+        simulated=result.simulated,
+        regions={name: mask for name, mask in result.masks.items() if name != WHOLE},
+        colours=_STEPS_COLOURS,
+    )

@@ -1,0 +1,142 @@
+"""The pages Cortex, Overview and Run with the statistics of a result."""
+
+import numpy as np
+import pytest
+from made_up import made_up_result, put_result
+from statistics_tools import ROI, figures
+from test_pages import run, texts
+
+from braindash.io.store import Store
+from braindash.speech.spaces import SPACES
+
+# ---- cortex ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["score", "significant", "preferred", "confidence", "ceiling"])
+def test_every_map_is_explained_and_stamped(filled_root, kind):
+    app = run("explore/cortex", map=kind, model="toy-model", subject="S1")
+    assert not app.exception and not app.error
+    assert app.selectbox(key="map").value == kind
+    shown = texts(app)
+    assert "Grey" in shown or "Masked (grey)" in shown or "Noise ceiling from" in shown
+    assert "SIMULATED DATA" in shown and "ceiling: repeats of story" in shown
+    if kind in ("significant", "preferred"):
+        assert "q > 0.05, 40 permutations" in shown
+
+
+def test_level_and_sureness_are_in_the_address(filled_root):
+    app = run("explore/cortex", map="preferred", q="0.001", sure="0.8", model="toy-model")
+    assert app.selectbox(key="q").value == "0.001" and app.slider(key="sure").value == 0.8
+    assert "q > 0.001" in texts(app) and "fewer than 80%" in texts(app)
+    app.slider(key="sure").set_value(0.3).run()
+    assert "fewer than 30%" in texts(app)
+    app.selectbox(key="map").set_value("score").run()
+    assert not app.exception and not app.slider
+
+
+def test_a_difference_needs_a_second_model(filled_root):
+    alone = run("explore/cortex", map="difference", model="toy-model", subject="S1")
+    assert alone.selectbox(key="map").value == "score"
+    app = run(
+        "explore/cortex",
+        map="difference",
+        model="toy-model",
+        subject="S1",
+        compare="toy-tuned",
+        target="1000",
+    )
+    assert not app.exception and app.selectbox(key="map").value == "difference"
+    assert "toy-model minus toy-tuned" in texts(app)
+    [figure] = figures(app)
+    assert [trace["name"] for trace in figure["data"]] == ["toy-model", "toy-tuned"]
+
+
+def test_the_curve_of_a_vertex_has_filled_markers_where_it_is_significant(filled_root):
+    app = run("explore/cortex", model="toy-model", subject="S1", target="1000", q="0.01")
+    result = made_up_result(model="toy-model", subject="S1", seed=0)
+    expected = np.where(result.q[:, 1000] <= 0.01, "circle", "circle-open").tolist()
+    [figure] = figures(app)
+    assert figure["data"][0]["marker"]["symbol"] == expected
+    assert "filled markers: q ≤ 0.01, 40 permutations" in texts(app)
+
+
+def test_what_a_result_cannot_show_is_said(empty_root):
+    put_result(Store(empty_root), ceiling=False, resampled=False)
+    app = run("explore/cortex", map="significant", target="1000")
+    assert not app.exception and app.selectbox(key="map").options == ["score", "preferred layer"]
+    assert "computed without permutations" in texts(app)
+
+
+def test_the_mean_of_subjects_is_no_choice_on_the_cortex(filled_root):
+    app = run("explore/cortex", model="toy-model", subject="all subjects")
+    assert app.selectbox(key="subject").options == ["S1", "S2"]
+
+
+# ---- overview -------------------------------------------------------------------------------
+
+
+def test_the_headline_has_best_layers_significance_and_stages(filled_root):
+    app = run("explore/overview")
+    assert not app.exception
+    result = made_up_result(model="toy-tuned", subject="S1", seed=2)  # the newest
+    labels = [metric.label for metric in app.metric]
+    assert labels == [
+        "Primary auditory",
+        "Superior temporal",
+        "Late language",
+        "Early visual",
+        "Significant targets",
+    ]
+    table = result.regions()
+    best = table[table["region"] == "late_language"].set_index("layer")["r"]
+    late = app.metric[2]
+    assert late.value == f"layer {best.idxmax()}" and f"r = {best.max():.2f} [" in late.delta
+    count = (result.q <= 0.05).sum(axis=1).max()
+    assert app.metric[4].value == f"{count:,}"
+    assert "score-weighted depth" in app.dataframe[-1].value.columns
+    assert app.query_params["result"] == result.key[:8]
+
+
+def test_an_address_opens_its_result(filled_root):
+    result = made_up_result(model="toy-model", subject="S2", seed=1)
+    app = run("explore/overview", result=result.key[:8])
+    assert "toy-model, subject S2" in texts(app)
+    assert not run("explore/overview", result="0" * 8).exception
+
+
+def test_a_bare_result_has_a_headline_too(empty_root):
+    put_result(Store(empty_root), ceiling=False, resampled=False, **ROI)
+    app = run("explore/overview")
+    assert not app.exception
+    assert [metric.value for metric in app.metric][1] == "not tested"
+
+
+# ---- run ------------------------------------------------------------------------------------
+
+
+def test_run_offers_every_acoustic_space(empty_root):
+    app = run("compute/run")
+    options = app.selectbox(key="run_model").options
+    for space in SPACES.values():
+        assert [text for text in options if text.endswith(f"({space.full_name})")], space.name
+    assert sum("(acoustic:" in text for text in options) == len(SPACES)
+
+
+def test_run_passes_the_statistics_and_the_acoustic_space_on(empty_root, lab, monkeypatch):
+    from braindash.jobs import JobQueue
+
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    monkeypatch.setenv("BRAINDASH_ROOTS", "/")
+    app = run("compute/run")
+    app.text_input(key="manifest").input(str(lab.manifest)).run()
+    label = next(text for text in app.selectbox(key="run_model").options if "mfcc" in text)
+    app.selectbox(key="run_model").select(label).run()
+    assert not app.radio, "an acoustic space has no windows to choose"
+    app.multiselect(key="run_subjects").select("A").run()
+    app.number_input(key="run_permutations").set_value(0).run()
+    app.number_input(key="run_bootstraps").set_value(300).run()
+    assert not app.exception and not app.error
+    app.button(key="submit").click().run()
+    [job] = JobQueue(empty_root).list()
+    wanted = {"model": "acoustic:mfcc", "n_permutations": 0, "n_bootstraps": 300}
+    assert wanted.items() <= job.request.items()
