@@ -20,7 +20,8 @@ ALL_SUBJECTS = "all subjects"
 NO_OTHER = "none"
 SCORE_HELP = (
     "r: Pearson correlation of predicted and measured response on the test story. "
-    "r / ceiling: divided by the noise ceiling where that exceeds 0.4; never clipped."
+    "r / ceiling: divided by the noise ceiling where that exceeds 0.4 (0.1 between subjects); "
+    "never clipped."
 )
 CEILING_HELP = (
     "The highest correlation that a perfect model could reach. repeats: from the repeats of the "

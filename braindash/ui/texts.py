@@ -10,7 +10,7 @@ over the region's valid targets, both hemispheres.
 *repeats*: from the $N$ repeats of the test story, $1/\sqrt{1 + (TP/SP - 1)/N}$ with the total and
 the signal power $TP$ and $SP$ (Schoppe et al. 2016).
 *inter-subject*: the correlation of the subject with the mean of the others. **r / ceiling** divides
-target by target where the ceiling exceeds 0.4, and is never clipped.
+target by target where the ceiling exceeds 0.4 (between subjects: 0.1), and is never clipped.
 
 **Intervals** (bands): 95 %. Of fewer than five subjects, blocks of test-story rows are drawn again
 with replacement (Politis & Romano 1992): how far the
@@ -54,7 +54,7 @@ about one in twenty coloured vertices is coloured by chance.
 **Preferred layer**: the layer with the highest $r$. **Confidence**: the share of block bootstrap
 samples of the test story in which the same layer is the best. The samples scatter around the
 measured scores, so noise alone gives much more than one over the number of layers: compare with the
-vertices that are not significant. Masked: vertices whose noise ceiling is 0.4 or less, whose best
+vertices that are not significant. Masked: vertices whose noise ceiling is too low, whose best
 layer is not significant, or whose confidence is below the slider. Colours between two vertices are
 blended.
 

@@ -421,13 +421,14 @@ def _layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool)
         )
     if simulated:
         figure.add_annotation(
-            text="SIMULATED",
+            text="SIMULATED",  # beside the axis title, where no legend grows to
             xref="paper",
             yref="paper",
             x=1,
-            y=1.02,
+            y=0,
             xanchor="right",
-            yanchor="bottom",
+            yanchor="top",
+            yshift=-26,
             showarrow=False,
             font={"size": 16, "color": "rgba(128,128,128,0.8)"},
         )

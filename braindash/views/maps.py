@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.comparison import Difference
-from braindash.core.scores import CEILING_THRESHOLD
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import WHOLE
 from braindash.results import EncodingResult
@@ -261,7 +260,8 @@ def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dic
     if result.has_ceiling:
         name = choice.ceiling or result.ceiling_name
         ceiling = np.nan_to_num(result.named_ceiling(choice.ceiling), nan=-1.0)
-        keep(ceiling > CEILING_THRESHOLD, f"with a noise ceiling ({name}) ≤ {CEILING_THRESHOLD:g}")
+        least = result.ceiling_threshold(choice.ceiling)
+        keep(ceiling > least, f"with a noise ceiling ({name}) ≤ {least:g}")
     if result.has_significance:
         best = np.maximum(result.preferred_layer, 0).astype(np.intp)
         passed = result.significant(choice.level)[best, np.arange(result.n_targets)]
@@ -314,17 +314,18 @@ def _median(values: Floats) -> str:
 def _ceiling(choice: MapChoice, result: EncodingResult) -> ShownMap:
     ceiling = result.named_ceiling(choice.ceiling)
     name = choice.ceiling or result.ceiling_name
-    above = int((np.nan_to_num(ceiling, nan=-1.0) > CEILING_THRESHOLD).sum())
+    least = result.ceiling_threshold(choice.ceiling)
+    above = int((np.nan_to_num(ceiling, nan=-1.0) > least).sum())
     maps = _single(
         result,
         ceiling,
         f"noise ceiling ({name})",
         _top(ceiling),
-        threshold=min(CEILING_THRESHOLD, _top(ceiling)),
+        threshold=min(least, _top(ceiling)),
     )
     return ShownMap(
         maps,
-        f"Noise ceiling from {result.ceiling_line(choice.ceiling)}: above {CEILING_THRESHOLD:g} "
+        f"Noise ceiling from {result.ceiling_line(choice.ceiling)}: above {least:g} "
         f"in {above:,} of {int(result.valid.sum()):,} targets with a score. Scores are divided by "
         "it there only; move the threshold to see lower ones.",
     )
@@ -359,7 +360,8 @@ def _normalised_note(choice: MapChoice, result: EncodingResult) -> str:
     if not choice.normalised:
         return ""
     name = choice.ceiling or result.ceiling_name
-    return f"Only targets whose ceiling ({name}) exceeds {CEILING_THRESHOLD:g}. "
+    least = result.ceiling_threshold(choice.ceiling)
+    return f"Only targets whose ceiling ({name}) exceeds {least:g}. "
 
 
 def _top(values: Floats) -> float:
