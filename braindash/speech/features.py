@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice, takewhile
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError, ResourceError
 from braindash.progress import NoProgress, Progress
 from braindash.speech.acoustics import AcousticModel
-from braindash.speech.files import SAMPLE_RATE_HZ
-from braindash.speech.forward import layer_frames, normalised
+from braindash.speech.folders import SAMPLE_RATE_HZ
 from braindash.speech.models import SpeechModel
+from braindash.speech.shared import WindowInputs
 from braindash.speech.windows import Window, find_strategy
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,8 @@ CUDA_BATCH = 32
 _BLOCK = 128
 # Same tolerance as the rule that picks the rows covered by audio.
 _TIME_TOLERANCE = 1e-6
+# From this much audio it is guessed how much work neighbouring windows share.
+_SAMPLE_SECONDS = 60
 _SILENT = NoProgress()
 
 
@@ -128,7 +131,7 @@ def plan_windows(
     if isinstance(model, AcousticModel):
         windows, also = model.windows(n_samples), ""
     else:
-        windows = cut(n_samples, model.hop_samples, model.receptive_field_samples)
+        windows = cut(n_samples, model.geometry)
         also = ", and the strategy 'exact' at least 0.1 s"
     if not windows:
         raise InputError(
@@ -166,10 +169,12 @@ def window_features(
         return
     size = CUDA_BATCH if model.device.startswith("cuda") else 1
     position = 0
+    inputs = _inputs(model, audio, windows)
     while position < len(windows):
         batch = _alike(windows, position, size)
         try:
-            features = _batch_features(model, audio, batch, layers)
+            embedded = inputs.take(position, len(batch))
+            features = model.encoder.layer_frames(embedded, batch[0].frames, layers)
         except torch.OutOfMemoryError as error:
             size = len(batch) // 2
             if size == 0:
@@ -201,18 +206,46 @@ def estimate_seconds(
     float
         Seconds, without loading the audio.
     """
-    windows = plan_windows(model, int(audio_seconds * SAMPLE_RATE_HZ), strategy)
+    n_samples = int(audio_seconds * SAMPLE_RATE_HZ)
+    windows = plan_windows(model, n_samples, strategy)
     longest = max(windows, key=lambda window: window.seconds)
     noise = np.random.default_rng(0).standard_normal(longest.end, dtype=np.float32)
-    warm_up = [windows[0]]
     timed = [longest] * (CUDA_BATCH if model.device.startswith("cuda") else 1)
-    for trial in (warm_up, timed):
-        start = time.perf_counter()
-        for _ in window_features(model, noise, trial):
-            pass
-        elapsed = time.perf_counter() - start
-    per_second = elapsed / sum(window.seconds for window in timed)
-    return per_second * sum(window.seconds for window in windows)
+    for trial in ([windows[0]], timed):  # the first one warms up
+        elapsed = _seconds_of(lambda trial=trial: list(window_features(model, noise, trial)))
+    if isinstance(model, AcousticModel):
+        return elapsed * sum(window.seconds for window in windows) / longest.seconds
+    if model.geometry.padded:
+        return elapsed * len(windows) / len(timed)
+    full = WindowInputs(model.encoder, noise, timed, normalise=model.normalise)
+    front = _seconds_of(lambda: full.take(0, len(timed)))
+    elapsed -= (1 - _shared_part(model, n_samples, strategy)) * front
+    return elapsed * sum(window.seconds for window in windows) / sum(w.seconds for w in timed)
+
+
+def _seconds_of(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _inputs(
+    model: SpeechModel, audio: NDArray[np.float32], windows: Sequence[Window]
+) -> WindowInputs:
+    return WindowInputs(
+        model.encoder,
+        audio,
+        windows,
+        normalise=model.normalise,
+        exact_arithmetic=model.precision == "float32",
+    )
+
+
+def _shared_part(model: SpeechModel, n_samples: int, strategy: str) -> float:
+    """Guess the part of the front end's work that sharing leaves, for even loudness."""
+    windows = plan_windows(model, min(n_samples, _SAMPLE_SECONDS * SAMPLE_RATE_HZ), strategy)
+    even = np.resize(np.array([0.1, -0.1], np.float32), windows[-1].end)
+    return _inputs(model, even, windows).share_of_work(len(windows) // 2)
 
 
 def _alike(windows: Sequence[Window], position: int, size: int) -> list[Window]:
@@ -223,18 +256,6 @@ def _alike(windows: Sequence[Window], position: int, size: int) -> list[Window]:
         return window.seconds == first.seconds and window.frames == first.frames
 
     return list(takewhile(fits, islice(windows, position, position + size)))
-
-
-def _batch_features(
-    model: SpeechModel,
-    audio: NDArray[np.float32],
-    batch: Sequence[Window],
-    layers: Sequence[int] | None,
-) -> NDArray[np.float32]:
-    waves = np.stack([audio[window.start : window.end] for window in batch])
-    if model.normalise:
-        waves = normalised(waves)
-    return layer_frames(model.module, waves, batch[0].frames, layers)
 
 
 class _Resampler:
@@ -299,7 +320,8 @@ def _checked_audio(audio: ArrayLike) -> NDArray[np.float32]:
         )
     if len(given) == 0:
         raise InputError("the audio is empty", hint="Check that the file holds sound.")
-    bad = np.flatnonzero(~np.isfinite(given))
+    # The sum is finite unless a sample is not, or the sum overflows: no array of flags is needed.
+    bad = () if np.isfinite(given.sum(dtype=np.float64)) else np.flatnonzero(~np.isfinite(given))
     if len(bad):
         raise InputError(
             f"the audio has {len(bad)} NaN or infinite samples, the first at "

@@ -3,30 +3,34 @@
 Acoustic feature spaces are opened here too: they have one layer and nothing to load.
 """
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from braindash.errors import InputError, ModelError, ResourceError
 from braindash.speech.acoustics import AcousticModel, open_space
-from braindash.speech.families import FAMILIES, Family
-from braindash.speech.files import ModelFiles, locate
+from braindash.speech.files import SAMPLE_RATE_HZ, ModelFiles, Precision, locate
+from braindash.speech.loading import load_encoder
+from braindash.speech.loading import quiet_transformers as _quiet_transformers
 from braindash.speech.spaces import ACOUSTIC
+from braindash.speech.windows import Geometry
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["AcousticModel", "ModelFiles", "SpeechModel", "locate", "open_model"]
+    from braindash.speech.forward import Encoder
 
-logger = logging.getLogger(__name__)
-
-_LISTED_KEYS = 6
+__all__ = [
+    "AcousticModel",
+    "ModelFiles",
+    "SpeechModel",
+    "_quiet_transformers",
+    "locate",
+    "open_model",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +41,8 @@ class SpeechModel:
     ----------
     module : torch.nn.Module
         The bare encoder, float32, on ``device``. Use it from one thread at a time.
+    encoder : Encoder
+        What runs it.
     name : str
         Short name for tables and figures.
     family : str
@@ -48,43 +54,63 @@ class SpeechModel:
         ``n_layers - 1`` are the outputs of the blocks (the last one behind the final layer norm).
     n_features : int
         Width of every layer.
-    hop_samples : int
-        Samples at 16 kHz from one frame to the next.
-    receptive_field_samples : int
-        Samples that one frame of the convolutional front end covers; the shortest input.
+    geometry : Geometry
+        How frames lie in the audio.
     normalise : bool
         True when each window is brought to zero mean and unit variance.
     n_parameters : int
         Parameters of the encoder.
     device : str
         Where it runs: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    precision : {"float32", "bf16", "fp16"}
+        Its arithmetic.
     """
 
     module: "nn.Module" = field(repr=False)
+    encoder: "Encoder" = field(repr=False)
     name: str
     family: str
     fingerprint: str
     n_layers: int
     n_features: int
-    hop_samples: int
-    receptive_field_samples: int
+    geometry: Geometry
     normalise: bool
     n_parameters: int
     device: str
+    precision: Precision
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples at 16 kHz from one frame to the next."""
+        return self.geometry.hop
+
+    @property
+    def receptive_field_samples(self) -> int:
+        """Samples up to the first frame's time; the shortest input."""
+        return self.geometry.first
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames per second."""
+        return SAMPLE_RATE_HZ / self.geometry.hop
 
 
 def open_model(
-    source: str | Path | ModelFiles, *, device: str = "auto"
+    source: str | Path | ModelFiles, *, device: str = "auto", precision: str | None = None
 ) -> SpeechModel | AcousticModel:
     """Load a speech model and probe it once, or open an acoustic feature space.
 
     Parameters
     ----------
     source : str, Path or ModelFiles
-        A local folder, a hub id, ``"acoustic:NAME"``, or what :func:`locate` returned.
+        Whatever :func:`locate` takes (a local folder, a hub id, ``"untrained:..."``,
+        ``"acoustic:NAME"``), or what it returned.
     device : {"auto", "cpu", "cuda", "cuda:N"}, default "auto"
         Where to run; "auto" takes a CUDA device when there is one. Acoustic spaces always run on
         the CPU.
+    precision : {"float32", "bf16", "fp16"}, optional
+        Arithmetic; by default that of ``source``, float32 for all but a ModelFiles that says
+        otherwise. bf16 and fp16 need a CUDA device (on CPUs they are slower than float32).
 
     Returns
     -------
@@ -94,30 +120,47 @@ def open_model(
     ------
     ModelError
         When weights are missing, misshapen, damaged or not finite: a model never keeps random
-        weights.
+        weights, unless it is an untrained control.
+    InputError
+        For a device or a precision that cannot be used.
     ResourceError
         When the device is not there.
     """
-    files = source if isinstance(source, ModelFiles) else locate(source)
+    files = _located(source, precision)
     if files.family == ACOUSTIC:
         return open_space(files.name)
+    from braindash.speech.forward import Encoder
+
     chosen = _device(device)
-    module = _load(files).to(chosen).eval()
-    hop, field_samples = _front_end(module.config)
-    n_layers, n_features = _probe(module, files, hop, field_samples)
+    _check_precision(files.precision, chosen)
+    module = load_encoder(files).to(chosen).eval()
+    encoder = Encoder(module, files.precision)
+    n_layers, n_features = _probe(encoder, files)
     return SpeechModel(
         module=module,
+        encoder=encoder,
         name=files.name,
         family=files.family,
         fingerprint=files.fingerprint,
         n_layers=n_layers,
         n_features=n_features,
-        hop_samples=hop,
-        receptive_field_samples=field_samples,
+        geometry=encoder.front.geometry,
         normalise=files.normalise,
         n_parameters=sum(parameter.numel() for parameter in module.parameters()),
         device=str(chosen),
+        precision=files.precision,
     )
+
+
+def _located(source: str | Path | ModelFiles, precision: str | None) -> ModelFiles:
+    if not isinstance(source, ModelFiles):
+        return locate(source, precision=precision or "float32")
+    if precision not in (None, source.precision):
+        raise InputError(
+            f"the precision {precision!r} was given for a model located with {source.precision!r}",
+            hint="Give the precision to `locate`: it is part of the fingerprint.",
+        )
+    return source
 
 
 def _device(name: str) -> "torch.device":
@@ -139,110 +182,33 @@ def _device(name: str) -> "torch.device":
     return torch.device(name)
 
 
-def _load(files: ModelFiles) -> "nn.Module":
-    """Read the weights into the family's class; refuse everything that would stay random."""
-    import torch
-    import transformers
-
-    family = FAMILIES[files.family]
-    try:
-        with _quiet_transformers():
-            module: nn.Module
-            module, report = getattr(transformers, family.class_name).from_pretrained(
-                files.folder,
-                dtype=torch.float32,
-                output_loading_info=True,
-                local_files_only=True,
-                weights_only=True,
-                # Listed in the report and refused below, with names and shapes.
-                ignore_mismatched_sizes=True,
-            )
-    except Exception as error:
-        # Damaged weights raise errors of many kinds: safetensors', zipfile's, torch's and others.
-        raise ModelError(
-            f"the model in {files.folder} cannot be loaded: {type(error).__name__}: {error}",
-            hint="Copy or download the model again; the file is probably damaged or cut short.",
-        ) from error
-    _check_report(files, family, report)
-    return module
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Silence transformers' own progress bar and load report: ours names what matters."""
-    from transformers.utils import logging
-
-    chatter: Any = logging  # its functions are not annotated
-
-    verbosity, bars = chatter.get_verbosity(), chatter.is_progress_bar_enabled()
-    chatter.set_verbosity_error()
-    chatter.disable_progress_bar()
-    try:
-        yield
-    finally:
-        chatter.set_verbosity(verbosity)
-        if bars:
-            chatter.enable_progress_bar()
-
-
-def _check_report(files: ModelFiles, family: Family, report: dict[str, Any]) -> None:
-    missing = sorted(
-        key for key in report["missing_keys"] if key.rpartition(".")[2] not in family.never_read
-    )
-    mismatched = [
-        f"{key} ({tuple(found)} instead of {tuple(wanted)})"
-        for key, found, wanted in sorted(report["mismatched_keys"])
-    ]
-    other = list(report.get("error_msgs") or [])
-    for problem, keys in (("lacks", missing), ("misshapes", mismatched), ("breaks", other)):
-        if keys:
-            raise ModelError(
-                f"the model in {files.folder} {problem} {len(keys)} of its weights: "
-                f"{_shortened(keys)}",
-                hint="They would stay random, so the model is refused. Save it again with "
-                "`model.save_pretrained(folder)`, or check that config.json belongs to it.",
-            )
-    unexpected = sorted(report["unexpected_keys"])
-    if unexpected:
-        # A head is left out on purpose; a block of the encoder hardly ever.
-        usual = not any("encoder.layers." in key for key in unexpected)
-        logger.log(
-            logging.INFO if usual else logging.WARNING,
-            "%s: %d weights have no place in the encoder and are left out: %s",
-            files.name,
-            len(unexpected),
-            ", ".join(unexpected),
+def _check_precision(precision: Precision, device: "torch.device") -> None:
+    if precision != "float32" and device.type != "cuda":
+        raise InputError(
+            f"the precision {precision!r} was asked for on the device {device.type!r}",
+            hint="Use float32: on a CPU the others are slower, and they give other features.",
         )
 
 
-def _shortened(keys: list[str]) -> str:
-    shown = ", ".join(keys[:_LISTED_KEYS])
-    return shown if len(keys) <= _LISTED_KEYS else f"{shown} and {len(keys) - _LISTED_KEYS} more"
-
-
-def _front_end(config: Any) -> tuple[int, int]:
-    """Hop and receptive field of the convolutional front end, in samples."""
-    hop, receptive_field = 1, 1
-    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-        receptive_field += (kernel - 1) * hop
-        hop *= stride
-    return hop, receptive_field
-
-
-def _probe(
-    module: "nn.Module", files: ModelFiles, hop: int, receptive_field: int
-) -> tuple[int, int]:
+def _probe(encoder: "Encoder", files: ModelFiles) -> tuple[int, int]:
     """Run silence of three frames: count layers and width, check frame rate and finiteness."""
-    from braindash.speech.forward import layer_frames
-
-    silence = np.zeros((1, receptive_field + 2 * hop), np.float32)
-    features = layer_frames(module, silence, slice(None))
+    geometry = encoder.front.geometry
+    n_samples = geometry.first + 2 * geometry.hop
+    silence = np.zeros((1, n_samples), np.float32)
+    features = encoder.layer_frames(encoder.embed(silence), slice(0, None))
     _, n_frames, n_layers, n_features = features.shape
-    if n_frames != 3:
+    expected = geometry.n_frames(geometry.padded or n_samples)
+    if n_frames != expected:
         raise ModelError(
             f"the model in {files.folder} gives {n_frames} frames where its configuration "
-            "promises 3",
+            f"promises {expected}",
             hint="Check conv_kernel and conv_stride in config.json.",
+        )
+    if (n_layers, n_features) != (files.n_layers, files.n_features):
+        raise ModelError(
+            f"the model in {files.folder} has {n_layers} layers of width {n_features} where its "
+            f"configuration promises {files.n_layers} of {files.n_features}",
+            hint="Copy or download the model again.",
         )
     if not np.isfinite(features).all():
         raise ModelError(

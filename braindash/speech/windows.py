@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError, near_match
-from braindash.speech.files import SAMPLE_RATE_HZ
+from braindash.speech.folders import SAMPLE_RATE_HZ
 
 WINDOW_SECONDS = 16.1
 EXACT_STEP_SECONDS = 0.1
@@ -19,7 +19,7 @@ _EXACT_STEP = round(EXACT_STEP_SECONDS * SAMPLE_RATE_HZ)
 _CHUNK_STEP = round(CHUNK_STEP_SECONDS * SAMPLE_RATE_HZ)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Window:
     """One piece of audio that a model sees at once.
 
@@ -45,6 +45,32 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Geometry:
+    """How a model's frames lie in its input; all in samples at 16 kHz.
+
+    Parameters
+    ----------
+    hop : int
+        From one frame to the next.
+    first : int
+        From the beginning of a window to the time of its first frame: for a convolutional front
+        end without padding its receptive field, whose end is the frame's time. For Whisper, whose
+        frames stand for 20 ms each and look 200 samples over both ends, the hop.
+    padded : int, optional
+        Length to which the model pads every window with silence behind the audio (480000 for
+        Whisper), and so the longest window; None where a window is as long as its audio.
+    """
+
+    hop: int
+    first: int
+    padded: int | None = None
+
+    def n_frames(self, n_samples: int) -> int:
+        """Count the frames whose time lies in a window's audio."""
+        return max(0, (n_samples - self.first) // self.hop + 1)
+
+
+@dataclass(frozen=True)
 class Strategy:
     """A named way to cut a recording into windows.
 
@@ -53,8 +79,8 @@ class Strategy:
     name : str
         Its name in specifications and commands.
     windows : callable
-        ``windows(n_samples, hop_samples, receptive_field_samples)`` lists the windows in order
-        of time; the times of all kept frames increase strictly.
+        ``windows(n_samples, geometry)`` lists the windows in order of time; the times of all kept
+        frames increase strictly.
     future_seconds : float
         How far behind a kept frame's time the audio may lie that the model saw for it.
     description : str
@@ -62,66 +88,92 @@ class Strategy:
     """
 
     name: str
-    windows: Callable[[int, int, int], list[Window]]
+    windows: Callable[[int, Geometry], list[Window]]
     future_seconds: float
     description: str
 
 
-def exact_windows(n_samples: int, hop_samples: int, receptive_field_samples: int) -> list[Window]:
+def context_seconds(strategy: str, padded_samples: int | None = None) -> float:
+    """Give the longest audio that a model sees at once.
+
+    Parameters
+    ----------
+    strategy : {"exact", "chunk"}
+    padded_samples : int, optional
+        :attr:`braindash.speech.files.ModelFiles.padded_samples` of the model.
+
+    Returns
+    -------
+    float
+        Seconds: 16.1, but for "chunk" the whole input of a padded model, 30 for Whisper. Its
+        attention sees the padding, so chunks are full of audio; causal windows keep the context
+        of the other models and are padded.
+    """
+    return _context(strategy, padded_samples) / SAMPLE_RATE_HZ
+
+
+def _context(strategy: str, padded: int | None) -> int:
+    if padded is None:
+        return _WINDOW
+    return padded if strategy == "chunk" else min(_WINDOW, padded)
+
+
+def exact_windows(n_samples: int, geometry: Geometry) -> list[Window]:
     """Cut causal windows: one ends at every 0.1 s and holds the 16.1 s before; keep its last frame.
 
-    Near the beginning windows are shorter; the first one is at least a receptive field long.
-    The kept frame's time is the end of its window.
+    Near the beginning windows are shorter; the first one holds at least one frame. The kept
+    frame's time is the end of its window. Of a padded model the kept frame is the last one mostly
+    inside the audio (position 804 of Whisper for 16.1 s), never one of the silence behind it.
 
     Parameters
     ----------
     n_samples : int
         Length of the recording at 16 kHz.
-    hop_samples : int
-        Samples between frames; plays no part here.
-    receptive_field_samples : int
-        Samples that one frame needs.
+    geometry : Geometry
 
     Returns
     -------
     list of Window
     """
-    ends = range(_EXACT_STEP, n_samples + 1, _EXACT_STEP)
-    return [
-        Window(max(0, end - _WINDOW), end, slice(-1, None), np.array([end / SAMPLE_RATE_HZ]))
-        for end in ends
-        if end >= receptive_field_samples
-    ]
+    context = _context("exact", geometry.padded)
+    windows = []
+    for end in range(_EXACT_STEP, n_samples + 1, _EXACT_STEP):
+        start = max(0, end - context)
+        last = geometry.n_frames(end - start) - 1
+        if last >= 0:
+            kept = slice(last, last + 1)
+            windows.append(Window(start, end, kept, np.array([end / SAMPLE_RATE_HZ])))
+    return windows
 
 
-def chunk_windows(n_samples: int, hop_samples: int, receptive_field_samples: int) -> list[Window]:
-    """Cut one 16.1 s window per 2 s and keep every frame of its last 2 s.
+def chunk_windows(n_samples: int, geometry: Geometry) -> list[Window]:
+    """Cut one window per 2 s and keep every frame of its last 2 s.
 
-    The last window ends with the recording. A frame's time is the end of its receptive field;
-    every frame of the recording is kept exactly once, on one grid of ``hop_samples``. A frame
-    may have seen the audio up to 2 s behind its time.
+    A window holds 16.1 s, or the whole input of a padded model. The last one ends with the
+    recording. Every frame of the recording is kept exactly once, on one grid of ``geometry.hop``;
+    a frame may have seen the audio up to 2 s behind its time.
 
     Parameters
     ----------
     n_samples : int
         Length of the recording at 16 kHz.
-    hop_samples, receptive_field_samples : int
-        Samples between frames, and samples that one frame covers.
+    geometry : Geometry
 
     Returns
     -------
     list of Window
     """
+    context, hop = _context("chunk", geometry.padded), geometry.hop
     windows = []
     for previous_end in range(0, n_samples, _CHUNK_STEP):
         end = min(previous_end + _CHUNK_STEP, n_samples)
         # Rounded up to the frame grid, so that all windows' frames fall on the same instants.
-        start = -(-max(0, end - _WINDOW) // hop_samples) * hop_samples
-        frame_ends = np.arange(start + receptive_field_samples, end + 1, hop_samples)
+        start = -(-max(0, end - context) // hop) * hop
+        frame_ends = np.arange(start + geometry.first, end + 1, hop)
         first = int(np.searchsorted(frame_ends, previous_end, side="right"))
         if first < len(frame_ends):
             times = frame_ends[first:] / SAMPLE_RATE_HZ
-            windows.append(Window(start, end, slice(first, None), times))
+            windows.append(Window(start, end, slice(first, len(frame_ends)), times))
     return windows
 
 
@@ -139,8 +191,9 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
                 "chunk",
                 chunk_windows,
                 CHUNK_STEP_SECONDS,
-                "Fast, and not the same features: one 16.1 s window per 2 s, all frames of its "
-                "last 2 s are kept, so a frame may have seen up to 2 s of future audio.",
+                "Fast, and not the same features: one 16.1 s window per 2 s (30 s for Whisper), "
+                "all frames of its last 2 s are kept, so a frame may have seen up to 2 s of "
+                "future audio.",
             ),
         )
     }

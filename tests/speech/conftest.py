@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import KINDS, build, save
+from tiny_models import save_kind
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +27,7 @@ def folder_of(tmp_path_factory) -> Callable[[str], Path]:
     def find(kind: str) -> Path:
         if kind not in made:
             folder = tmp_path_factory.mktemp(kind)
-            made[kind] = save(build(kind), folder, normalise=KINDS[kind][3])
+            made[kind] = save_kind(kind, folder)
         return made[kind]
 
     return find

@@ -1,58 +1,135 @@
 """Builds tiny models of every family from seeds: nothing is downloaded."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from braindash.speech.families import FAMILIES
 
-# family, normalisation of the front end, stable layer norm, and whether windows are normalised
+@dataclass(frozen=True)
+class Kind:
+    """A variant of a family.
+
+    ``local`` means that a frame of the front end depends on the audio under it alone, ``stable``
+    that a final layer norm follows the last block.
+    """
+
+    family: str
+    name: str
+    normalise: bool
+    local: bool = False
+    stable: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+_GROUP = {"feat_extract_norm": "group", "conv_bias": False}
+_LAYER = {"feat_extract_norm": "layer", "conv_bias": True}
+_STABLE = _LAYER | {"do_stable_layer_norm": True}
+
 KINDS = {
-    "wav2vec2-group": ("wav2vec2", "group", False, True),
-    "wav2vec2-stable": ("wav2vec2", "layer", True, True),
-    "hubert-group": ("hubert", "group", False, False),
-    "hubert-stable": ("hubert", "layer", True, True),
-    "hubert-layer": ("hubert", "layer", False, True),
+    "wav2vec2-group": Kind("wav2vec2", "Wav2Vec2", True, settings=_GROUP),
+    "wav2vec2-stable": Kind("wav2vec2", "Wav2Vec2", True, True, True, _STABLE),
+    "hubert-group": Kind("hubert", "Hubert", False, settings=_GROUP),
+    "hubert-stable": Kind("hubert", "Hubert", True, True, True, _STABLE),
+    "hubert-layer": Kind("hubert", "Hubert", False, True, settings=_LAYER),
+    "wavlm-group": Kind("wavlm", "WavLM", False, settings=_GROUP),
+    "wavlm-stable": Kind("wavlm", "WavLM", True, True, True, _STABLE),
+    "data2vec": Kind("data2vec-audio", "Data2VecAudio", True, True),
+    "whisper": Kind("whisper", "Whisper", False, stable=True),
 }
 N_BLOCKS = 2
 WIDTH = 32
+WHISPER_SECONDS = 2  # instead of 30
 
 
 def build(kind: str, head: str = "Model", **settings):
-    """A randomly initialised transformers model of one kind, with layer norms that matter."""
+    """A randomly initialised transformers model of one kind, with layer norms that matter.
+
+    Of Whisper, ``head="Encoder"`` gives the bare encoder.
+    """
     import torch
     import transformers
+    from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-    family, norm, stable, _ = KINDS[kind]
-    prefix = FAMILIES[family].class_name.removesuffix("Model")
-    config = getattr(transformers, f"{prefix}Config")(
-        hidden_size=WIDTH,
-        num_hidden_layers=N_BLOCKS,
-        num_attention_heads=4,
-        intermediate_size=48,
-        conv_dim=(8,) * 7,
-        conv_bias=norm == "layer",
-        feat_extract_norm=norm,
-        do_stable_layer_norm=stable,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-        vocab_size=12,
-        **settings,
-    )
+    made = KINDS[kind]
+    config = getattr(transformers, f"{made.name}Config")(**(_sizes(made) | settings))
     torch.manual_seed(len(kind))
-    model = getattr(transformers, f"{prefix}{head}")(config)
+    if (made.name, head) == ("Whisper", "Encoder"):
+        model = WhisperEncoder(config)
+    else:
+        model = getattr(transformers, f"{made.name}{head}")(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name:
                 parameter.add_(0.3 * torch.randn_like(parameter))
-            if "_proj.weight" in name or "dense.weight" in name:
+            if name.endswith(("_proj.weight", "dense.weight", "fc1.weight", "fc2.weight")):
                 parameter.mul_(8.0)
+            if "gru_rel_pos" in name or "rel_attn_embed" in name:
+                parameter.add_(torch.randn_like(parameter))
     return model.eval()
 
 
+def _sizes(made: Kind) -> dict[str, Any]:
+    if made.family == "whisper":
+        return {
+            "d_model": WIDTH,
+            "encoder_layers": N_BLOCKS,
+            "encoder_attention_heads": 4,
+            "encoder_ffn_dim": 48,
+            "decoder_layers": 1,
+            "decoder_attention_heads": 4,
+            "decoder_ffn_dim": 16,
+            "max_source_positions": 50 * WHISPER_SECONDS,
+            "num_mel_bins": 20,
+            "vocab_size": 12,
+            "pad_token_id": 0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "decoder_start_token_id": 1,
+        }
+    positions = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}
+    if made.family == "data2vec-audio":
+        positions = {
+            "num_conv_pos_embeddings": 2,
+            "conv_pos_kernel_size": 9,
+            "num_conv_pos_embedding_groups": 4,
+        }
+    return {
+        "hidden_size": WIDTH,
+        "num_hidden_layers": N_BLOCKS,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "conv_dim": (8,) * 7,
+        "vocab_size": 12,
+        **positions,
+        **made.settings,
+    }
+
+
+def extractor_of(kind: str, *, normalise: bool | None = None):
+    """The preprocessor of one kind."""
+    import transformers
+
+    made = KINDS[kind]
+    wanted = made.normalise if normalise is None else normalise
+    if made.family == "whisper":
+        return transformers.WhisperFeatureExtractor(
+            feature_size=20, chunk_length=WHISPER_SECONDS, do_normalize=wanted
+        )
+    return transformers.Wav2Vec2FeatureExtractor(do_normalize=wanted)
+
+
 def save(model, folder: Path, *, normalise: bool = True, **options) -> Path:
-    """Write a model and its preprocessor as a user's folder."""
+    """Write a model of a family without padding, and its preprocessor, as a user's folder."""
     import transformers
 
     model.save_pretrained(folder, **options)
     extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=normalise)
     extractor.save_pretrained(folder)
+    return folder
+
+
+def save_kind(kind: str, folder: Path, head: str = "Model", **settings) -> Path:
+    """Write a model of one kind with its own preprocessor."""
+    build(kind, head, **settings).save_pretrained(folder)
+    extractor_of(kind).save_pretrained(folder)
     return folder
