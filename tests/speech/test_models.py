@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import KINDS, N_BLOCKS, WIDTH, build, save
+from tiny_models import KINDS, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, save
 
 from braindash.errors import InputError, ModelError, ResourceError
 from braindash.speech.forward import layer_frames
@@ -49,10 +49,13 @@ def answer(folder: Path) -> np.ndarray:
 def test_probe_learns_the_geometry(kind, model_of, folder_of):
     model = model_of(kind)
     stored = load_file(folder_of(kind) / WEIGHTS)
+    padded = KINDS[kind].family == "whisper"
     assert (model.n_layers, model.n_features) == (N_BLOCKS + 1, WIDTH)
-    assert (model.hop_samples, model.receptive_field_samples) == (320, 400)
-    assert model.n_parameters == sum(tensor.numel() for tensor in stored.values())
-    assert (model.family, model.normalise) == (KINDS[kind][0], KINDS[kind][3])
+    assert (model.hop_samples, model.receptive_field_samples) == (320, 320 if padded else 400)
+    assert model.geometry.padded == (WHISPER_SECONDS * 16000 if padded else None)
+    encoder = [tensor for name, tensor in stored.items() if not name.startswith("decoder.")]
+    assert model.n_parameters == sum(tensor.numel() for tensor in encoder)
+    assert (model.family, model.normalise) == (KINDS[kind].family, KINDS[kind].normalise)
     assert not model.module.training
     assert {parameter.dtype for parameter in model.module.parameters()} == {torch.float32}
 
@@ -256,7 +259,8 @@ def test_missing_part_is_named(folder, folder_of, tmp_path):
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be read"),
         (lambda folder: (folder / "config.json").write_text("[]"), "no JSON object"),
         (lambda folder: edit_json(folder / "config.json", model_type="huberts"), "mean 'hubert'"),
-        (lambda folder: edit_json(folder / "config.json", model_type="whisper"), "'wav2vec2'"),
+        (lambda folder: edit_json(folder / "config.json", model_type="bert"), "'wav2vec2'"),
+        (lambda folder: edit_json(folder / "config.json", model_type="whisper"), "encoder_layers"),
         (lambda folder: (folder / "adapter_config.json").write_text("{}"), "adapter"),
         (
             lambda folder: edit_json(folder / "preprocessor_config.json", sampling_rate=8000),

@@ -38,12 +38,14 @@ KINDS = {
 }
 N_BLOCKS = 2
 WIDTH = 32
-WHISPER_SECONDS = 2  # instead of 30
+WHISPER_SECONDS = 3  # instead of 30
 
 
 def build(kind: str, head: str = "Model", **settings):
-    """A randomly initialised transformers model of one kind, with layer norms that matter.
+    """A randomly initialised transformers model of one kind, with parts that matter.
 
+    As transformers draws them, layer norms and biases would do nothing, attention would be even
+    and Whisper all but deaf to its spectrogram.
     Of Whisper, ``head="Encoder"`` gives the bare encoder.
     """
     import torch
@@ -59,8 +61,10 @@ def build(kind: str, head: str = "Model", **settings):
         model = getattr(transformers, f"{made.name}{head}")(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if "norm" in name:
+            if "norm" in name or name.endswith("conv.bias"):
                 parameter.add_(0.3 * torch.randn_like(parameter))
+            if name.endswith(("conv1.weight", "conv2.weight")):
+                parameter.mul_(8.0)
             if name.endswith(("_proj.weight", "dense.weight", "fc1.weight", "fc2.weight")):
                 parameter.mul_(8.0)
             if "gru_rel_pos" in name or "rel_attn_embed" in name:
