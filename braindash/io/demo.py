@@ -1,20 +1,23 @@
 """The embedded demo, laid out as a data set like any other: a manifest, audio, HDF5 responses.
 
 The stories ship with the package; the responses of three simulated subjects are made from seeds
-on the user's machine. They are simulated, and the manifest says so.
+on the user's machine. They are simulated, and the manifest says so. The same code lays out larger
+worlds, with stories that do not ship and subjects of other seeds, for those who make the demo.
 """
 
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import h5py
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from braindash.core.timing import Timing
@@ -23,7 +26,6 @@ from braindash.demo import (
     AUDIO_FOLDER,
     MODEL_FOLDER,
     SHIPPED_STORIES,
-    STORIES_WITH_RESPONSES,
     TEST_STORIES,
     TRAIN_STORIES,
     VALID_STORIES,
@@ -55,14 +57,18 @@ from braindash.progress import NoProgress, Progress
 
 logger = logging.getLogger(__name__)
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Rises with every change of the stories, of the simulation or of the layout."""
 
 DEMO_MODELS: Mapping[str, Path] = MappingProxyType({"tiny-hubert": MODEL_FOLDER})
 """Name and folder of the speech models that ship with the demo."""
 
 SUBJECTS = ("S1", "S2", "S3")
-N_REPEATS = 5
+N_REPEATS: Mapping[str, int] = MappingProxyType(
+    # The repeats of a training story give a ceiling that no test story is needed for.
+    {**dict.fromkeys(TEST_STORIES, 5), TRAIN_STORIES[0]: 3}
+)
+"""Presentations of the stories that were heard more than once."""
 TIMING = Timing(tr=2.0, first_volume=1)
 
 _SEED = 20_261_125
@@ -70,9 +76,63 @@ _SPACE = "fsaverage5"
 _MARKER = "demo.json"
 MANIFEST_NAME = "manifest.toml"
 _RESPONSES = "responses"
-_BYTES_PER_SUBJECT = 80_000_000
+_BYTES_PER_ROW = 2 * 20_484
 
 Components = Mapping[str, Mapping[str, Floats]]
+
+
+@dataclass(frozen=True)
+class World:
+    """The stories of a demo data set and its subjects.
+
+    Attributes
+    ----------
+    train, valid, test : tuple of str
+        Stories with responses; of each split.
+    seed : int
+        Seed of subjects and noise.
+    name : str
+        Name of the data set.
+    extra : Path or None
+        Folder with ``STORY.flac`` and ``STORY.TextGrid`` of the stories that do not ship.
+    """
+
+    train: tuple[str, ...] = TRAIN_STORIES
+    valid: tuple[str, ...] = VALID_STORIES
+    test: tuple[str, ...] = TEST_STORIES
+    seed: int = _SEED
+    name: str = "Embedded demo (simulated)"
+    extra: Path | None = None
+
+    @property
+    def with_responses(self) -> tuple[str, ...]:
+        """All stories that the subjects heard."""
+        return self.train + self.valid + self.test
+
+    @property
+    def stories(self) -> tuple[str, ...]:
+        """All stories: those that ship, and the further ones."""
+        return tuple(dict.fromkeys(SHIPPED_STORIES + self.with_responses))
+
+    def audio_file(self, story: str) -> Path:
+        """Find a story's recording."""
+        if story in SHIPPED_STORIES or self.extra is None:
+            return AUDIO_FOLDER / f"{story}.opus"
+        return self.extra / f"{story}.flac"
+
+    def annotation_file(self, story: str) -> Path:
+        """Find a story's words and phones."""
+        if story in SHIPPED_STORIES or self.extra is None:
+            return ANNOTATION_FOLDER / f"{story}.TextGrid"
+        return self.extra / f"{story}.TextGrid"
+
+    def n_repeats(self, story: str) -> int:
+        """Say how often each subject hears a story; a test story like the one that ships."""
+        return N_REPEATS.get(story, N_REPEATS[TEST_STORIES[0]] if story in self.test else 1)
+
+
+SHIPPED = World()
+"""The demo that the package brings along."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +142,12 @@ class _Part:
     subject: str
     story: str
     path: Path
-
-    @property
-    def is_test(self) -> bool:
-        return self.story in TEST_STORIES
+    n_repeats: int
 
 
-def prepare_demo(folder: Path | str, progress: Progress | None = None) -> Path:
+def prepare_demo(
+    folder: Path | str, progress: Progress | None = None, world: World = SHIPPED
+) -> Path:
     """Lay out the demo as a data set, or find it already there.
 
     Parameters
@@ -98,6 +157,8 @@ def prepare_demo(folder: Path | str, progress: Progress | None = None) -> Path:
         version is brought up to date; files already finished are not made again.
     progress : Progress, optional
         Told of every finished subject and story.
+    world : World
+        Stories and seed; by default what ships.
 
     Returns
     -------
@@ -111,23 +172,28 @@ def prepare_demo(folder: Path | str, progress: Progress | None = None) -> Path:
     """
     root, report = Path(folder), progress or NoProgress()
     parts = [
-        _Part(subject, story, root / _RESPONSES / subject / f"{story}.h5")
+        _Part(
+            subject,
+            story,
+            root / _RESPONSES / subject / f"{story}.h5",
+            world.n_repeats(story),
+        )
         for subject in SUBJECTS
-        for story in STORIES_WITH_RESPONSES
+        for story in world.with_responses
     ]
-    if _is_complete(root, parts):
+    if _is_complete(root, parts, world):
         return root / MANIFEST_NAME
     try:
-        _drop_other_version(root, parts)
-        _check_room(root, parts)
-        _copy_stories(root)
-        _make_responses(parts, report)
-        _write_text(root / MANIFEST_NAME, _manifest_text())
-        _write_text(root / _MARKER, _marker_text(complete=True))
+        _drop_other_version(root, parts, world)
+        _check_room(root, parts, world)
+        _copy_stories(root, world)
+        _make_responses(parts, world, report)
+        _write_text(root / MANIFEST_NAME, _manifest_text(world))
+        _write_text(root / _MARKER, _marker_text(world, complete=True))
     except OSError as error:
         raise ResourceError(
             f"the demo cannot be prepared in {root}: {error}",
-            hint="Free some disk space (about 250 MB) or choose a folder that you may write to, "
+            hint="Free some disk space (about 300 MB) or choose a folder that you may write to, "
             "then start again: finished files are kept.",
         ) from error
     return root / MANIFEST_NAME
@@ -144,30 +210,39 @@ def _marker(root: Path) -> dict[str, object]:
     return marker if isinstance(marker, dict) else {}
 
 
-def _marker_text(*, complete: bool) -> str:
-    return json.dumps({"generator_version": GENERATOR_VERSION, "complete": complete}) + "\n"
+def _identity(world: World) -> dict[str, object]:
+    return {"generator_version": GENERATOR_VERSION, "seed": world.seed}
 
 
-def _is_complete(root: Path, parts: Sequence[_Part]) -> bool:
-    expected = {"generator_version": GENERATOR_VERSION, "complete": True}
+def _marker_text(world: World, *, complete: bool) -> str:
+    return json.dumps({**_identity(world), "complete": complete}) + "\n"
+
+
+def _is_complete(root: Path, parts: Sequence[_Part], world: World) -> bool:
     files = [root / MANIFEST_NAME, *(part.path for part in parts)]
-    files += [root / "audio" / f"{story}.opus" for story in SHIPPED_STORIES]
-    files += [root / "textgrids" / f"{story}.TextGrid" for story in SHIPPED_STORIES]
+    for folder, find in _COPIED.items():
+        files += [root / folder / find(world, story).name for story in world.stories]
+    expected = {**_identity(world), "complete": True}
     return _marker(root) == expected and all(path.is_file() for path in files)
 
 
-def _drop_other_version(root: Path, parts: Sequence[_Part]) -> None:
-    """Remove responses that another version of the generator has made."""
+def _drop_other_version(root: Path, parts: Sequence[_Part], world: World) -> None:
+    """Remove responses that another version of the generator, or another seed, has made."""
     root.mkdir(parents=True, exist_ok=True)
-    if _marker(root).get("generator_version") != GENERATOR_VERSION:
+    found = _marker(root)
+    if {name: found.get(name) for name in _identity(world)} != _identity(world):
         for part in parts:
             part.path.unlink(missing_ok=True)
-    _write_text(root / _MARKER, _marker_text(complete=False))
+    _write_text(root / _MARKER, _marker_text(world, complete=False))
 
 
-def _check_room(root: Path, parts: Sequence[_Part]) -> None:
-    n_missing = sum(not part.path.is_file() for part in parts)
-    needed = n_missing * _BYTES_PER_SUBJECT * len(SUBJECTS) // len(parts)
+def _check_room(root: Path, parts: Sequence[_Part], world: World) -> None:
+    needed = 0
+    for part in parts:
+        if not part.path.is_file():
+            n_stored = part.n_repeats + 1 if part.n_repeats > 1 else 1
+            seconds = soundfile.info(world.audio_file(part.story)).duration
+            needed += int(n_stored * seconds / TIMING.tr * _BYTES_PER_ROW)
     free = shutil.disk_usage(root).free
     if free < needed:
         raise ResourceError(
@@ -179,19 +254,22 @@ def _check_room(root: Path, parts: Sequence[_Part]) -> None:
 # ---- the stories and the manifest -----------------------------------------------------------
 
 
-def _copy_stories(root: Path) -> None:
-    for source, name, suffix in (
-        (AUDIO_FOLDER, "audio", ".opus"),
-        (ANNOTATION_FOLDER, "textgrids", ".TextGrid"),
-    ):
-        (root / name).mkdir(exist_ok=True)
-        for story in SHIPPED_STORIES:
-            temporary = _temporary(root / name / f"{story}{suffix}")
-            shutil.copyfile(source / f"{story}{suffix}", temporary)
-            temporary.replace(root / name / f"{story}{suffix}")
+_COPIED: Mapping[str, Callable[[World, str], Path]] = MappingProxyType(
+    {"audio": World.audio_file, "textgrids": World.annotation_file}
+)
 
 
-def _manifest_text() -> str:
+def _copy_stories(root: Path, world: World) -> None:
+    for folder, find in _COPIED.items():
+        (root / folder).mkdir(exist_ok=True)
+        for story in world.stories:
+            source = find(world, story)
+            temporary = _temporary(root / folder / source.name)
+            shutil.copyfile(source, temporary)
+            temporary.replace(root / folder / source.name)
+
+
+def _manifest_text(world: World) -> str:
     def listed(stories: Sequence[str]) -> str:
         return json.dumps(list(stories))
 
@@ -202,7 +280,7 @@ def _manifest_text() -> str:
     return f"""\
 # Simulated responses to synthetic speech: a demonstration, no evidence about brains.
 [dataset]
-name = "Embedded demo (simulated)"
+name = {json.dumps(world.name)}
 format = 1
 simulated = true
 audio_dir = "audio"
@@ -223,39 +301,39 @@ space = "{_SPACE}"
 
 {subjects}
 [splits]
-test = {listed(TEST_STORIES)}
-valid = {listed(VALID_STORIES)}
-train = {listed(TRAIN_STORIES)}
+test = {listed(world.test)}
+valid = {listed(world.valid)}
+train = {listed(world.train)}
 """
 
 
 # ---- the responses --------------------------------------------------------------------------
 
 
-def _make_responses(parts: Sequence[_Part], progress: Progress) -> None:
+def _make_responses(parts: Sequence[_Part], world: World, progress: Progress) -> None:
     """Simulate the files that are not there yet, one after the other."""
     if all(part.path.is_file() for part in parts):
         return
     progress.advance(0, len(parts), "features of the stories")
-    components, cortex = demo_components(), demo_cortex()
+    components, cortex = demo_components(world), demo_cortex()
     smoother = Smoother(cortex.neighbours)
     train = [components[story] for story in TRAIN_STORIES]
     for number, subject in enumerate(SUBJECTS, start=1):
         own = [part for part in parts if part.subject == subject]
         if all(part.path.is_file() for part in own):
             continue
-        listener = draw_subject(number, train, cortex, smoother, seed=_SEED)
+        listener = draw_subject(number, train, cortex, smoother, seed=world.seed)
         for part in own:
             if not part.path.is_file():
                 runs = simulate_runs(
                     listener,
-                    STORIES_WITH_RESPONSES.index(part.story),
+                    zlib.crc32(part.story.encode()),
                     components[part.story],
                     cortex,
                     smoother,
-                    n_repeats=N_REPEATS if part.is_test else 1,
+                    n_repeats=part.n_repeats,
                     tr=TIMING.tr,
-                    seed=_SEED,
+                    seed=world.seed,
                 )
                 _write_responses(part, runs)
                 logger.info("simulated %s, %s", subject, part.story)
@@ -263,14 +341,15 @@ def _make_responses(parts: Sequence[_Part], progress: Progress) -> None:
             progress.advance(done, len(parts), f"simulated {subject}, {part.story}")
 
 
-def demo_stimuli() -> dict[str, Stimulus]:
-    """Read the stories that have responses, from the package."""
-    return {story: _stimulus(story) for story in STORIES_WITH_RESPONSES}
+def demo_stimuli(world: World = SHIPPED) -> dict[str, Stimulus]:
+    """Read the stories that have responses, and those that decide how every story is coded."""
+    stories = dict.fromkeys(TRAIN_STORIES + world.with_responses)
+    return {story: _stimulus(world, story) for story in stories}
 
 
-def _stimulus(story: str) -> Stimulus:
-    tiers = read_textgrid(ANNOTATION_FOLDER / f"{story}.TextGrid")
-    audio = load_audio(AUDIO_FOLDER / f"{story}.opus")
+def _stimulus(world: World, story: str) -> Stimulus:
+    tiers = read_textgrid(world.annotation_file(story))
+    audio = load_audio(world.audio_file(story))
     return Stimulus(story, audio, _spoken(tiers["phone"]), _spoken(tiers["word"]))
 
 
@@ -278,17 +357,20 @@ def _spoken(intervals: Sequence[Interval]) -> tuple[tuple[float, float, str], ..
     return tuple((entry.start, entry.end, entry.label) for entry in intervals if entry.label)
 
 
-def demo_components() -> Components:
+def demo_components(world: World = SHIPPED) -> Components:
     """Compute what the simulated subjects respond to, at the rows of every story.
+
+    The training stories that ship decide about phones and components, in every world: subjects of
+    one seed are the same whatever else they hear.
 
     Returns
     -------
     mapping of story to mapping of family to array of shape (n_rows, n_components)
         See :func:`braindash.demo.stimulus.response_components`.
     """
-    stimuli = demo_stimuli()
+    stimuli = demo_stimuli(world)
     inventory = phone_inventory([stimuli[story] for story in TRAIN_STORIES])
-    vectors = word_vectors(load_lexicon(), np.random.SeedSequence(_SEED))
+    vectors = word_vectors(load_lexicon(), np.random.SeedSequence(world.seed))
     features = {
         name: lagged_features(story, TIMING.times(_n_rows(story)), inventory, vectors)
         for name, story in stimuli.items()
@@ -333,7 +415,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _write_responses(part: _Part, runs: Iterator[NDArray[np.float32]]) -> None:
-    """Write runs as float16: their z-scored mean, and the test story's single repeats."""
+    """Write runs as float16: their z-scored mean, and the single repeats of a repeated story."""
     part.path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(part.path)
     try:
@@ -342,8 +424,8 @@ def _write_responses(part: _Part, runs: Iterator[NDArray[np.float32]]) -> None:
             file.attrs["generator_version"] = GENERATOR_VERSION
             first = next(runs)
             total = first.astype(np.float64)
-            if part.is_test:
-                shape = (N_REPEATS, *first.shape)
+            if part.n_repeats > 1:
+                shape = (part.n_repeats, *first.shape)
                 repeats = file.create_dataset("individual_repeats", shape, np.float16)
                 repeats[0] = first.astype(np.float16)
                 for index, run in enumerate(runs, start=1):

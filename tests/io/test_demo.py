@@ -2,10 +2,13 @@
 
 import json
 import shutil
+import tomllib
 
 import h5py
 import numpy as np
 import pytest
+import soundfile
+from praatio import textgrid
 
 from braindash.core.ceilings import repeats_ceiling
 from braindash.core.scores import pearson_r
@@ -42,7 +45,7 @@ def one_subject(components):
     """Make one subject only, and compute the stories' features once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo, "SUBJECTS", ("S1",))
-        patch.setattr(demo, "demo_components", lambda: components)
+        patch.setattr(demo, "demo_components", lambda world: components)
         yield
 
 
@@ -99,11 +102,14 @@ def test_responses_are_zscored_with_a_missing_medial_wall(dataset, story):
     np.testing.assert_allclose(valid.std(axis=0), 1, atol=1e-3)
 
 
-def test_only_the_test_story_has_repeats_and_data_are_their_mean(dataset):
-    source = dataset.responses("S1", "demo_test_01")
+@pytest.mark.parametrize(
+    ("story", "shape"), [("demo_test_01", (5, 180)), ("demo_train_01", (3, 120))]
+)
+def test_data_are_the_mean_of_the_repeats(dataset, story, shape):
+    source = dataset.responses("S1", story)
     repeats = load_repeats(source)
-    assert repeats.shape == (5, 180, N_TARGETS)
-    assert load_repeats(dataset.responses("S1", "demo_train_01")) is None
+    assert repeats.shape == (*shape, N_TARGETS)
+    assert load_repeats(dataset.responses("S1", "demo_train_02")) is None
     mean, data = repeats.mean(axis=0), load_responses(source)
     valid = ~np.isnan(data[0])
     assert pearson_r(mean[:, valid], data[:, valid]).min() > 0.9999
@@ -151,7 +157,7 @@ def test_files_are_float16_and_small(world):
     with h5py.File(path) as file:
         assert file["data"].dtype == file["individual_repeats"].dtype == np.float16
         assert bool(file.attrs["simulated"])
-    assert sum(p.stat().st_size for p in path.parent.iterdir()) < 80_000_000
+    assert sum(p.stat().st_size for p in path.parent.iterdir()) < 90_000_000
 
 
 def test_progress_tells_of_every_subject_and_story(world):
@@ -205,7 +211,7 @@ def made_anew(monkeypatch):
     """Give the list of the stories that will have been made, without making them."""
     made = []
 
-    def make(parts, progress):
+    def make(parts, world, progress):
         made.extend(part.story for part in parts if not part.path.is_file())
 
     monkeypatch.setattr(demo, "_make_responses", make)
@@ -217,6 +223,46 @@ def test_another_version_of_the_generator_makes_the_responses_anew(copy, one_sub
     made = made_anew(monkeypatch)
     demo.prepare_demo(copy)
     assert made == list(STORIES_WITH_RESPONSES)
+
+
+def test_another_seed_makes_the_responses_anew(copy, one_subject, monkeypatch):
+    made = made_anew(monkeypatch)
+    demo.prepare_demo(copy, world=demo.World(seed=1))
+    assert made == list(STORIES_WITH_RESPONSES)
+    assert json.loads((copy / "demo.json").read_text())["seed"] == 1
+
+
+def test_a_world_takes_stories_that_do_not_ship_from_their_folder(
+    tmp_path, one_subject, monkeypatch
+):
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    noise = 0.1 * np.random.default_rng(0).standard_normal(16_000)
+    soundfile.write(extra / "demo_train_06.flac", noise, 16_000)
+    write_textgrid(extra / "demo_train_06.TextGrid")
+    world = demo.World(train=("demo_train_01", "demo_train_06"), extra=extra, name="Larger world")
+    made = made_anew(monkeypatch)
+    manifest = tomllib.loads(demo.prepare_demo(tmp_path / "world", world=world).read_text())
+    assert made == ["demo_train_01", "demo_train_06", "demo_valid_01", "demo_test_01"]
+    assert manifest["dataset"]["name"] == "Larger world"
+    assert manifest["dataset"]["simulated"] is True
+    assert manifest["splits"]["train"] == ["demo_train_01", "demo_train_06"]
+    audio = {path.name for path in (tmp_path / "world" / "audio").iterdir()}
+    assert {"demo_train_06.flac", "demo_train_01.opus"} <= audio
+    assert (tmp_path / "world" / "textgrids" / "demo_train_06.TextGrid").is_file()
+
+
+def test_a_story_codes_alike_in_every_world(components):
+    small = demo.demo_components(demo.World(train=(TRAIN_STORIES[0],), test=()))
+    for family, expected in components["demo_valid_01"].items():
+        np.testing.assert_allclose(small["demo_valid_01"][family], expected, rtol=1e-9)
+
+
+def write_textgrid(path):
+    grid = textgrid.Textgrid()
+    for name in ("phone", "word"):
+        grid.addTier(textgrid.IntervalTier(name, [(0.1, 0.5, "a")], 0, 1.0))
+    grid.save(str(path), format="short_textgrid", includeBlankSpaces=True)
 
 
 def test_a_damaged_marker_counts_as_unfinished(copy, one_subject, monkeypatch):
@@ -235,6 +281,6 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
 def test_a_full_disk_is_refused_before_anything_is_made(tmp_path, monkeypatch, one_subject):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10_000_000))
-    with pytest.raises(ResourceError, match="needs 80 MB"):
+    with pytest.raises(ResourceError, match="needs 88 MB"):
         demo.prepare_demo(tmp_path)
     assert not (tmp_path / "responses").exists()
