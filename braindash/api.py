@@ -56,9 +56,9 @@ def encode(
         With a hint that says what to do next.
     """
     from braindash.pipeline import run_encoding
-    from braindash.requests import build_request
+    from braindash.requests import EncodeRequest, build_request
 
-    request = build_request(data=data, model=str(model), subject=subject, **settings)
+    request = build_request(EncodeRequest, data=data, model=str(model), subject=subject, **settings)
     return run_encoding(request, _as_store(store), progress)
 
 

@@ -12,9 +12,10 @@ from braindash.io.demo import DEMO_MODELS, GENERATOR_VERSION
 from braindash.io.store import Store
 from braindash.jobs import Job, JobQueue
 from braindash.plan import plan_encoding
-from braindash.requests import EncodeRequest
-from braindash.specs import ENCODING_VERSION
-from braindash.speech.files import locate
+from braindash.plan_changes import PROMISED
+from braindash.requests import EncodeRequest, Request, RequestT
+from braindash.specs import ENCODING_VERSION, Spec
+from braindash.speech.files import ModelFiles, locate
 
 LOOPBACK = "127.0.0.1"
 
@@ -48,18 +49,33 @@ def submit_encoding(request: EncodeRequest, store: Store) -> Job:
     InputError, ModelError
         When the request does not fit the data or the model: nothing is queued then.
     """
-    absolute = request.model_copy(update={"data": request.data.expanduser().resolve()})
+    absolute = _with_absolute_paths(request, "data")
     plan = plan_encoding(absolute)
-    if plan.model.revision is None:
-        folder = Path(request.model).expanduser().resolve()
-        absolute = absolute.model_copy(update={"model": str(folder)})
     title = f"Encoding: {plan.model.name}, {plan.dataset.name}, {request.subject}"
-    return JobQueue(store.root).submit(
-        "encode",
-        plan.spec.key(),
-        {**absolute.model_dump(mode="json"), "promised": plan.spec.canonical()},
-        title,
-    )
+    return _submit(absolute, plan.model, plan.spec, title, store)
+
+
+def _with_absolute_paths(request: RequestT, *names: str) -> RequestT:
+    paths = {name: getattr(request, name).expanduser().resolve() for name in names}
+    return request.model_copy(update=paths)
+
+
+def _submit(request: Request, model: ModelFiles, spec: Spec, title: str, store: Store) -> Job:
+    """Queue a request that was planned, with what it means now."""
+    if model.revision is None:
+        request = request.model_copy(update={"model": _absolute_model(request.model, model)})
+    document = request.model_dump(mode="json") | {PROMISED: spec.canonical()}
+    return JobQueue(store.root).submit(request.task, spec.key(), document, title)
+
+
+def _absolute_model(source: str, model: ModelFiles) -> str:
+    """Write the folder in a model's source as an absolute path."""
+    if model.seed is None:
+        return str(Path(source).expanduser().resolve())
+    control, _, place = source.partition(":")
+    if not Path(place).expanduser().is_dir():
+        place = place.removesuffix(f"@{model.seed}")
+    return f"{control}:{Path(place).expanduser().resolve()}@{model.seed}"
 
 
 def app_file() -> Path:

@@ -4,14 +4,12 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from braindash.core.blocks import block_layout
-from braindash.digest import digest_json
 from braindash.errors import InputError
 from braindash.io.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.plan_ceilings import OtherSubject, plan_others, possible_ceilings
@@ -204,63 +202,6 @@ def _low_level_settings(
         space=low_level.model.name,
         features=tuple(story.extraction.key() for story in low_level.stories),
     )
-
-
-def require_unchanged(plan: EncodingPlan, promised: Mapping[str, Any]) -> None:
-    """Refuse a plan that is no longer the one a job was queued for.
-
-    A manifest without a list of training stories takes what it finds: a recording that went away
-    would otherwise give another result than the one the job is named after.
-
-    Parameters
-    ----------
-    plan : EncodingPlan
-        The request as it is understood now.
-    promised : mapping
-        Canonical form of the specification when the job was queued.
-
-    Raises
-    ------
-    InputError
-        Names what changed.
-    """
-    changes = list(_changes(promised, plan.spec.canonical()))
-    if changes:
-        raise InputError(
-            "the data or the model changed after the job was queued: " + "; ".join(changes),
-            hint="Put the files back and go on, or submit the request again: what it means now"
-            " is a job and a result of its own.",
-        )
-
-
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    for field in sorted(before.keys() | after.keys()):
-        old, new = before.get(field), after.get(field)
-        if old == new:
-            continue
-        if field == "other_subjects":
-            yield "other subjects of the ceiling: " + " -> ".join(map(_listed_subjects, (old, new)))
-            continue
-        if field not in ("train", "test"):
-            yield f"{field} was {old!r}, is {new!r}"
-            continue
-        was, now = ({story["name"]: story for story in side or ()} for side in (old, new))
-        for story in sorted(was.keys() | now.keys()):
-            if story not in now:
-                yield f"{field} story {story!r} is gone"
-            elif story not in was:
-                yield f"{field} story {story!r} is new"
-            elif was[story] != now[story]:
-                parts = [part for part in was[story] if was[story][part] != now[story].get(part)]
-                yield f"{field} story {story!r} differs in {', '.join(parts)}"
-        if was == now:
-            yield f"the {field} stories are in another order"
-
-
-def _listed_subjects(others: Iterable[Mapping[str, Any]] | None) -> str:
-    """Name subjects, each with the start of a digest of its responses."""
-    names = [f"{one['subject']} ({digest_json(one['responses'])[:6]})" for one in others or ()]
-    return ", ".join(names) or "none"
 
 
 def _plan_statistics(

@@ -1,4 +1,4 @@
-"""Will it run here? What an encoding run would need, and what this machine has."""
+"""Will it run here? What a run would need, and what this machine has."""
 
 import importlib.util
 import shutil
@@ -14,7 +14,8 @@ from braindash.io.responses import shape as response_shape
 from braindash.io.store import Store
 from braindash.plan import EncodingPlan, plan_encoding
 from braindash.progress import spoken_duration
-from braindash.requests import EncodeRequest
+from braindash.requests import EncodeRequest, Request
+from braindash.specs import Spec
 from braindash.speech.files import ModelFiles
 
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
@@ -37,7 +38,7 @@ class Preflight:
     cached : bool
         Whether the result is there already.
     features_cached, n_stories : int
-        How many of the stories' features are there already.
+        How many of the recordings' features are there already.
     memory_needed, memory_free, disk_needed, disk_free : float
         In bytes; the needs are estimates.
     seconds : float
@@ -85,8 +86,8 @@ class Preflight:
         ]
 
 
-def preflight(request: EncodeRequest, store: Store) -> Preflight:
-    """Estimate what a request needs, from headers only.
+def preflight_encoding(request: EncodeRequest, store: Store) -> Preflight:
+    """Estimate what an encoding run needs, from headers only.
 
     Raises
     ------
@@ -94,31 +95,48 @@ def preflight(request: EncodeRequest, store: Store) -> Preflight:
         When the request cannot run at all.
     """
     plan = plan_encoding(request)
-    key = plan.spec.key()
     missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
-    memory_free = float(psutil.virtual_memory().available)
-    disk_free = float(shutil.disk_usage(_existing(store.root)).free)
     predicted = store.has("predictions", plan.spec.fit.key())
     memory_needed, disk_needed = _sizes(plan, len(missing), predicted)
-    warnings = list(plan.warnings)
-    if memory_needed > memory_free:
-        warnings.append(
-            "This may not fit into memory: close other programs or use a larger machine."
-        )
-    if disk_needed > disk_free:
-        warnings.append("This does not fit on the disk: free some space or choose another store.")
-    return Preflight(
-        key=key,
-        cached=store.has("encoding", key),
+    return _compared(
+        plan.spec,
+        store,
         features_cached=len(plan.stories) - len(missing),
         n_stories=len(plan.stories),
+        memory_needed=memory_needed,
+        disk_needed=disk_needed,
+        seconds=_seconds(plan, [story.name for story in missing]),
+        device=_device(request),
+        warnings=plan.warnings,
+    )
+
+
+def _compared(
+    spec: Spec,
+    store: Store,
+    *,
+    memory_needed: float,
+    disk_needed: float,
+    warnings: tuple[str, ...],
+    **needs: Any,
+) -> Preflight:
+    """Compare needs with what this machine has."""
+    memory_free = float(psutil.virtual_memory().available)
+    disk_free = float(shutil.disk_usage(_existing(store.root)).free)
+    told = list(warnings)
+    if memory_needed > memory_free:
+        told.append("This may not fit into memory: close other programs or use a larger machine.")
+    if disk_needed > disk_free:
+        told.append("This does not fit on the disk: free some space or choose another store.")
+    return Preflight(
+        key=spec.key(),
+        cached=store.has(spec.kind, spec.key()),
         memory_needed=memory_needed,
         memory_free=memory_free,
         disk_needed=disk_needed,
         disk_free=disk_free,
-        seconds=_seconds(plan, [story.name for story in missing]),
-        device=_device(request),
-        warnings=tuple(warnings),
+        warnings=tuple(told),
+        **needs,
     )
 
 
@@ -192,7 +210,7 @@ def _n_bytes(model: ModelFiles) -> int:
     return sum(path.stat().st_size for path in model.weights)
 
 
-def _device(request: EncodeRequest) -> str:
+def _device(request: Request) -> str:
     if request.device != "auto":
         return request.device
     # Asking torch would import it into the dashboard's server; the driver's tool is enough here.

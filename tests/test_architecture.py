@@ -30,11 +30,13 @@ ALLOWED = {
     "shares": {"core", "results"},
     "groups": {"core", "results"},
     "comparison": {"core", "groups", "results"},
+    "plan_changes": set(),
     "pipeline": {
         "encoding",
         "io",
         "lowlevel",
         "plan",
+        "plan_changes",
         "plan_stories",
         "requests",
         "results",
@@ -46,7 +48,7 @@ ALLOWED = {
     "jobs": {"jobtable"},
     "jobtable": set(),
     "worker": {"jobs", "jobtable", "pipeline", "io"},
-    "launch": {"io", "jobs", "plan", "requests", "speech"},
+    "launch": {"io", "jobs", "plan", "plan_changes", "requests", "speech"},
     "cli": {
         "io",
         "pipeline",

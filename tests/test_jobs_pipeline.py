@@ -16,7 +16,7 @@ from braindash.io.store import Store
 from braindash.jobs import JobQueue
 from braindash.launch import submit_demo, submit_encoding
 from braindash.progress import NoProgress
-from braindash.requests import build_request
+from braindash.requests import EncodeRequest, build_request
 from braindash.results import EncodingResult
 
 PATIENCE_SECONDS = 300
@@ -30,7 +30,12 @@ def store(tmp_path):
 @pytest.fixture
 def request_a(lab):
     return build_request(
-        data=lab.manifest, model=str(lab.model), subject="A", strategy="exact", alphas=(1.0, 100.0)
+        EncodeRequest,
+        data=lab.manifest,
+        model=str(lab.model),
+        subject="A",
+        strategy="exact",
+        alphas=(1.0, 100.0),
     )
 
 
@@ -162,3 +167,17 @@ def test_the_demo_is_submitted_once(store, monkeypatch):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
     assert submit_demo(store).key == submit_demo(store).key
     assert len(JobQueue(store.root).list()) == 1
+
+
+@pytest.mark.parametrize("seed", ["", "@3"])
+def test_an_untrained_control_is_found_from_any_working_directory(
+    lab, request_a, store, monkeypatch, seed
+):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    monkeypatch.chdir(lab.folder)
+    given = f"untrained:{os.path.relpath(lab.model)}{seed}"
+    job = submit_encoding(request_a.model_copy(update={"model": given}), store)
+    assert job.request["model"] == f"untrained:{lab.model}{seed or '@0'}"
+    monkeypatch.chdir(store.root.parent)
+    again = EncodeRequest.model_validate({k: v for k, v in job.request.items() if k != "promised"})
+    assert submit_encoding(again, store).key == job.key

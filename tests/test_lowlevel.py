@@ -16,7 +16,7 @@ from braindash.encoding import mean_test_response, scored_rows, train_responses
 from braindash.errors import BraindashError, Cancelled
 from braindash.io.store import Store
 from braindash.plan import plan_encoding
-from braindash.requests import build_request
+from braindash.requests import EncodeRequest, build_request
 from braindash.shares import low_level_line, low_level_shares
 
 ALPHA = 50.0
@@ -43,7 +43,7 @@ def store(filled, tmp_path):
 def request_for(lab, **changes):
     fields = {"data": lab.manifest, "model": str(lab.model), "subject": "A", "strategy": "chunk"}
     settings = {"alphas": (ALPHA,), "low_level": "residual", "n_permutations": 20}
-    return build_request(**(fields | settings | {"n_bootstraps": 50} | changes))
+    return build_request(EncodeRequest, **(fields | settings | {"n_bootstraps": 50} | changes))
 
 
 def features_of(store, stories, layer):

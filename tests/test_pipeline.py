@@ -16,7 +16,7 @@ from braindash.errors import BraindashError, Cancelled, InputError
 from braindash.groups import Group
 from braindash.io.store import Store
 from braindash.plan import plan_encoding
-from braindash.requests import build_request
+from braindash.requests import EncodeRequest, build_request
 
 ALPHAS = (1.0, 100.0, 10000.0)
 
@@ -44,7 +44,7 @@ def store(computed, empty_store):
 
 def request_for(lab, **changes):
     fields = {"data": lab.manifest, "model": str(lab.model), "subject": "A", "alphas": ALPHAS}
-    return build_request(**(fields | {"strategy": "chunk"} | changes))
+    return build_request(EncodeRequest, **(fields | {"strategy": "chunk"} | changes))
 
 
 class Reports:

@@ -8,7 +8,7 @@ from braindash.errors import BraindashError
 from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
 from braindash.io.manifest import load_manifest
 from braindash.launch import submit_encoding
-from braindash.preflight import preflight
+from braindash.preflight import preflight_encoding
 from braindash.requests import EncodeRequest, build_request
 from braindash.ui import state, widgets
 
@@ -113,13 +113,13 @@ def choose_requests() -> list[EncodeRequest]:
             "Features", list(STRATEGIES), format_func=STRATEGIES.__getitem__, key="run_strategy"
         )
     settings = {"data": data, "model": model, "strategy": strategy} | choose_statistics()
-    return [build_request(subject=subject, **settings) for subject in subjects]
+    return [build_request(EncodeRequest, subject=subject, **settings) for subject in subjects]
 
 
 @st.cache_data(ttl=20, show_spinner="Checking data, cache, memory and disk")
 def check(request_json: str, root: str) -> tuple[list[str], bool]:
     """Run the preflight of one request."""
-    found = preflight(EncodeRequest.model_validate_json(request_json), state.Store(root))
+    found = preflight_encoding(EncodeRequest.model_validate_json(request_json), state.Store(root))
     return found.lines(), found.fits
 
 

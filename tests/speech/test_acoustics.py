@@ -18,8 +18,8 @@ from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError, ModelError
 from braindash.io.store import Store
 from braindash.plan import plan_encoding
-from braindash.preflight import preflight
-from braindash.requests import build_request
+from braindash.preflight import preflight_encoding
+from braindash.requests import EncodeRequest, build_request
 from braindash.speech.features import (
     estimate_seconds,
     extract,
@@ -378,8 +378,8 @@ def test_a_space_is_encoded_and_cached_like_any_model(lab, tmp_path):
     assert len(store.entries("features")) == 4
     again = braindash.encode(lab.manifest, model, "A", store=store, strategy="chunk", **options)
     assert again.key == result.key  # windows mean nothing to a space, so it has one result
-    request = build_request(data=lab.manifest, model=model, subject="B", **options)
-    found = preflight(request, store)
+    request = build_request(EncodeRequest, data=lab.manifest, model=model, subject="B", **options)
+    found = preflight_encoding(request, store)
     assert found.features_cached == 4 and found.seconds > 0
     # Not a folder's name, which a job would make absolute.
     assert plan_encoding(request).model.revision is not None

@@ -1,37 +1,28 @@
-"""The one composer: runs the stages in order and asks the store before each."""
+"""Encoding runs: features, predictions, statistics, in order."""
 
-import logging
-import platform
 import time
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-import braindash
 from braindash.encoding import fit_predictions, summarise
 from braindash.io.audio import load_audio
-from braindash.io.demo import DEMO_MODELS, prepare_demo
 from braindash.io.store import Entry, Store
 from braindash.lowlevel import weigh_low_level
-from braindash.plan import EncodingPlan, plan_encoding, require_unchanged
+from braindash.pipeline.provenance import common_provenance
+from braindash.plan import EncodingPlan, plan_encoding
 from braindash.plan_stories import StoryPlan
 from braindash.progress import NoProgress, Progress, Span
 from braindash.requests import EncodeRequest
 from braindash.results import EncodingResult
 from braindash.speech.files import ModelFiles
 
-log = logging.getLogger(__name__)
-
 # Share of the time until predictions are there that goes into features when none are cached.
 _EXTRACTION_SHARE = 0.8
 # Share of a job's time after which predictions are there, and statistics begin.
 _PREDICTION_SHARE = 0.8
-_PLANNING = "reading the manifest and the model's files"
+PLANNING = "reading the manifest and the model's files"
 
 
 def run_encoding(
@@ -55,11 +46,12 @@ def run_encoding(
         The stored result.
     """
     report = progress or NoProgress()
-    report.advance(0, 1, _PLANNING)
-    return _run_plan(plan_encoding(request), store, report)
+    report.advance(0, 1, PLANNING)
+    return run_encoding_plan(plan_encoding(request), store, report)
 
 
-def _run_plan(plan: EncodingPlan, store: Store, report: Progress) -> EncodingResult:
+def run_encoding_plan(plan: EncodingPlan, store: Store, report: Progress) -> EncodingResult:
+    """Do as :func:`run_encoding` for a request that is planned already."""
     subject, key = plan.request.subject, plan.spec.key()
     cached = store.get_or_none("encoding", key)
     if cached is not None:
@@ -143,7 +135,7 @@ def _extract(
             "features",
             key,
             spec=story.extraction.canonical(),
-            provenance=_common_provenance(plan, files, story, time.monotonic() - started)
+            provenance=_features_provenance(plan, files, story, time.monotonic() - started)
             | {"story": story.name, "device": str(model.device)},
             dataset=dataset,
             chunks={"features": (1, *array.shape[1:])},
@@ -187,7 +179,7 @@ def _weigh_low_level(plan: EncodingPlan, store: Store, progress: Progress) -> xr
 
 def _provenance(plan: EncodingPlan, seconds: float) -> dict[str, Any]:
     keys = {key for _, stories in plan.extractions for key in _feature_keys(stories)}
-    return _common_provenance(plan, plan.model, plan.train[0], seconds) | {
+    return _features_provenance(plan, plan.model, plan.train[0], seconds) | {
         "parents": sorted(keys),
         "predictions": plan.spec.fit.key(),
         "no_inter_subject_ceiling_with": dict(plan.left_out),
@@ -195,91 +187,8 @@ def _provenance(plan: EncodingPlan, seconds: float) -> dict[str, Any]:
     }
 
 
-def _common_provenance(
+def _features_provenance(
     plan: EncodingPlan, model: ModelFiles, story: StoryPlan, seconds: float
 ) -> dict[str, Any]:
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "versions": _versions(),
-        "strategy": story.extraction.strategy,
-        "model": {"name": model.name, "fingerprint": model.fingerprint},
-        "data": {"name": plan.dataset.name, "simulated": plan.dataset.simulated},
-    }
-
-
-def _versions() -> dict[str, str]:
-    versions = {"braindash": braindash.__version__, "python": platform.python_version()}
-    for package in ("torch", "transformers", "numpy", "scipy"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "absent"
-    return versions
-
-
-# ---- the embedded demo ----------------------------------------------------------------------
-
-
-def demo_requests(manifest: Path, subjects: tuple[str, ...]) -> list[EncodeRequest]:
-    """Give the encoding runs of the embedded demo: every shipped model, every subject."""
-    return [
-        EncodeRequest(
-            data=manifest,
-            model=str(folder),
-            subject=subject,
-            strategy="chunk",
-            low_level="residual",
-        )
-        for folder in DEMO_MODELS.values()
-        for subject in subjects
-    ]
-
-
-def run_demo(store: Store, progress: Progress | None = None) -> list[EncodingResult]:
-    """Prepare the embedded demo and compute all its results, or load them.
-
-    Returns
-    -------
-    list of EncodingResult
-        One per shipped model and simulated subject.
-    """
-    from braindash.io.manifest import load_manifest
-
-    report = progress or NoProgress()
-    manifest = prepare_demo(store.demo_folder, Span(report, 0.0, 0.25, "demo data: "))
-    requests = demo_requests(manifest, load_manifest(manifest).subjects)
-    results = []
-    for index, request in enumerate(requests):
-        # The first run extracts the features that the others share.
-        start, stop = _demo_share(index, len(requests)), _demo_share(index + 1, len(requests))
-        results.append(run_encoding(request, store, Span(report, start, stop)))
-    return results
-
-
-def _demo_share(index: int, count: int) -> float:
-    return 0.25 + 0.75 * (0.0 if index == 0 else 0.6 + 0.4 * (index - 1) / max(1, count - 1))
-
-
-# ---- tasks of the job worker ----------------------------------------------------------------
-
-
-def _encode_task(request: dict[str, Any], root: Path, progress: Progress) -> dict[str, Any]:
-    progress.advance(0, 1, _PLANNING)
-    asked = {name: value for name, value in request.items() if name != "promised"}
-    plan = plan_encoding(EncodeRequest.model_validate(asked))
-    require_unchanged(plan, request["promised"])
-    result = _run_plan(plan, Store(root), progress)
-    return {"kind": "encoding", "keys": [result.key]}
-
-
-def _demo_task(request: dict[str, Any], root: Path, progress: Progress) -> dict[str, Any]:
-    results = run_demo(Store(root), progress)
-    return {"kind": "encoding", "keys": [result.key for result in results]}
-
-
-TASKS: Mapping[str, Callable[[dict[str, Any], Path, Progress], dict[str, Any]]] = {
-    "encode": _encode_task,
-    "demo": _demo_task,
-}
+    data = plan.dataset
+    return common_provenance(model, story.extraction.strategy, data.name, data.simulated, seconds)

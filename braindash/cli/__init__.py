@@ -1,0 +1,70 @@
+"""The command line: parse, make a request, hand it to the pipeline.
+
+One module per group of commands; :data:`app` lists them all.
+"""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+from rich.logging import RichHandler
+
+from braindash import __version__
+from braindash.cli import checkpoints, demo, encode, jobs, results
+from braindash.cli.output import notes, plain
+from braindash.environment import let_threads_sleep
+from braindash.errors import BraindashError
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="braindash",
+    help="Layer-wise brain alignment of speech models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _start(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=notes, show_path=False, markup=False)],
+    )
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+app.command(name="demo")(demo.demo)
+app.command(name="app")(demo.dashboard)
+app.command(name="encode")(encode.encode)
+app.command(name="list")(results.list_results)
+app.command(name="export")(results.export_result)
+app.command(name="import")(results.import_result)
+app.command(name="import-checkpoint")(checkpoints.take_over_checkpoint)
+app.add_typer(jobs.app, name="jobs")
+
+
+def main() -> None:
+    """Run the command line; a known error ends in one message and exit status 1."""
+    let_threads_sleep()
+    try:
+        app()
+    except BraindashError as problem:
+        notes.print(f"[bold red]Error:[/] {plain(problem.message)}", highlight=False)
+        notes.print(f"[bold]What to do:[/] {plain(problem.hint)}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        notes.print("Stopped. The same command goes on after the last finished part.")
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,6 @@
+"""``python -m braindash.cli`` is the command ``braindash``."""
+
+from braindash.cli import main
+
+if __name__ == "__main__":
+    main()

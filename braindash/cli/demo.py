@@ -1,0 +1,43 @@
+"""Commands that open the dashboard: with the embedded demo, or with what is there."""
+
+from typing import Annotated
+
+import typer
+
+from braindash.cli.encode import print_results, result_document
+from braindash.cli.options import JsonOption, StoreOption, open_store
+from braindash.cli.output import print_json, progress_bar
+
+PortOption = Annotated[int, typer.Option(help="Port of the dashboard.")]
+
+
+def demo(
+    store: StoreOption = None,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Compute here, without a browser.")
+    ] = False,
+    as_json: JsonOption = False,
+    port: PortOption = 8501,
+) -> None:
+    """Compute the embedded demo (simulated data) and open it in the dashboard."""
+    if headless or as_json:
+        from braindash.pipeline import run_demo
+
+        with progress_bar() as bar:
+            results = run_demo(open_store(store), bar)
+        if as_json:
+            print_json({"results": [result_document(result) for result in results]})
+        else:
+            print_results(results)
+        return
+    from braindash.launch import run_dashboard, submit_demo
+
+    submit_demo(open_store(store))
+    run_dashboard(open_store(store), port=port)
+
+
+def dashboard(store: StoreOption = None, port: PortOption = 8501) -> None:
+    """Open the dashboard on this machine."""
+    from braindash.launch import run_dashboard
+
+    run_dashboard(open_store(store), port=port)

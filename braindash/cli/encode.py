@@ -1,0 +1,117 @@
+"""The command ``braindash encode``, and how encoding results are printed."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from braindash.cli.options import (
+    CheckOption,
+    DeviceOption,
+    JsonOption,
+    RevisionOption,
+    StoreOption,
+    StrategyOption,
+    numbers,
+    open_store,
+)
+from braindash.cli.output import print_json, print_preflight, progress_bar
+from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
+
+
+def encode(
+    data: Annotated[Path, typer.Option(help="The data set's manifest (TOML).")],
+    model: Annotated[str, typer.Option(help="Local model folder or hub id.")],
+    subject: Annotated[str, typer.Option(help="A subject of the manifest.")],
+    store: StoreOption = None,
+    revision: RevisionOption = None,
+    strategy: StrategyOption = "exact",
+    alphas: Annotated[
+        str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
+    ] = None,
+    delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = "1,2,3,4",
+    metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
+    permutations: Annotated[
+        int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
+    ] = 1000,
+    bootstraps: Annotated[
+        int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
+    ] = 1000,
+    low_level: Annotated[
+        str | None,
+        typer.Option(help="residual or banded: how much low-level features explain as well."),
+    ] = None,
+    low_level_space: Annotated[
+        str, typer.Option(help="The acoustic space that counts as low level.")
+    ] = LOW_LEVEL_SPACE,
+    device: DeviceOption = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the regression.")] = None,
+    check_only: CheckOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score how well each layer of a model predicts one subject's responses."""
+    request = build_request(
+        EncodeRequest,
+        data=data,
+        model=model,
+        subject=subject,
+        revision=revision,
+        strategy=strategy,
+        alphas=alphas and numbers(alphas, float, "--alphas"),
+        delays=numbers(delays, int, "--delays"),
+        metric=metric,
+        n_permutations=permutations,
+        n_bootstraps=bootstraps,
+        low_level=low_level,
+        low_level_space=low_level_space,
+        device=device,
+        threads=threads,
+    )
+    if check_only:
+        from braindash.preflight import preflight_encoding
+
+        print_preflight(preflight_encoding(request, open_store(store)), as_json)
+        return
+    from braindash.pipeline import run_encoding
+
+    with progress_bar() as bar:
+        result = run_encoding(request, open_store(store), bar)
+    if as_json:
+        print_json(result_document(result))
+    else:
+        print_results([result])
+
+
+def print_results(results: list[Any]) -> None:
+    """Print the regions of encoding results, each with its provenance."""
+    for result in results:
+        table = result.regions()
+        invalid = int((~result.valid).sum())
+        typer.echo(result.provenance_line())
+        typer.echo(f"{invalid} of {result.n_targets} targets have no score (constant or NaN)")
+        wide = table.pivot(index="region", columns="layer", values="r")
+        typer.echo(wide.loc[list(result.masks)].round(3).to_string(na_rep="-"))
+        typer.echo(f"{result.folder}\n")
+
+
+def result_document(result: Any) -> dict[str, Any]:
+    """Give an encoding result as JSON values."""
+    table = result.region_intervals().drop(columns=["model", "subject", "simulated"])
+    table = table.astype(object)
+    return {
+        "key": result.key,
+        "folder": str(result.folder),
+        "model": result.model,
+        "task": "encoding",
+        "subject": result.subject,
+        "simulated": result.simulated,
+        "n_targets": result.n_targets,
+        "n_without_score": int((~result.valid).sum()),
+        "n_significant": result.significant().sum(axis=1).tolist()
+        if result.has_significance
+        else None,
+        "ceilings": list(result.ceilings),
+        "intervals": result.interval_line(),
+        "provenance": result.provenance_line(),
+        "regions": table.where(table.notna(), None).to_dict(orient="records"),
+    }

@@ -1,0 +1,70 @@
+"""What commands print: results to stdout, everything else to stderr."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichBar
+from rich.table import Table
+
+notes = Console(stderr=True)
+_KEY_DIGITS = 8
+
+
+def plain(text: str) -> str:
+    """Keep rich from reading brackets in ``text`` as its markup."""
+    return text.replace("[", r"\[")
+
+
+class _Bar:
+    """Shows progress as a bar with the time that remains, on stderr."""
+
+    def __init__(self, bar: RichBar) -> None:
+        self._bar = bar
+        self._task = bar.add_task("starting", total=1.0)
+
+    def advance(self, done: float, total: float, message: str) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=done / (total or 1.0), description=message)
+
+
+@contextmanager
+def progress_bar() -> Iterator[_Bar]:
+    """Show a bar while the body works; it takes the reports of a pipeline."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with RichBar(*columns, console=notes, transient=True) as bar:
+        yield _Bar(bar)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document to stdout."""
+    typer.echo(json.dumps(document, indent=1, allow_nan=False))
+
+
+def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Print rows that have a ``key`` as a table."""
+    table = Table()
+    for column in columns:
+        table.add_column(column, no_wrap=column == "key")
+    for row in rows:
+        shown = row | {"key": row["key"][:_KEY_DIGITS]}
+        table.add_row(*[str(shown[column]) for column in columns])
+    Console().print(table)
+
+
+def print_preflight(found: Any, as_json: bool) -> None:
+    """Print what a preflight found."""
+    if as_json:
+        print_json(found.as_dict())
+        return
+    for line in found.lines():
+        typer.echo(line)

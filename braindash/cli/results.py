@@ -1,0 +1,61 @@
+"""Commands about stored results: list them, and move them between stores."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from braindash.cli.options import JsonOption, StoreOption, open_store
+from braindash.cli.output import notes, print_json, print_table
+
+
+def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """List the results of a store."""
+    opened = open_store(store)
+    entries = opened.entries()
+    outdated = opened.count_outdated()
+    if outdated:
+        notes.print(
+            f"Results of another version of braindash, not listed: {outdated}. Compute them "
+            "again, or delete their folders."
+        )
+    rows = [
+        {
+            "key": entry.key,
+            "kind": entry.kind,
+            "model": entry.provenance["model"]["name"],
+            "data": entry.provenance["data"]["name"],
+            "of": entry.spec.get("subject") or entry.provenance.get("story", ""),
+            "simulated": entry.provenance["data"]["simulated"],
+            "created": entry.provenance["created"],
+            "folder": str(entry.folder),
+        }
+        for entry in entries
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        notes.print(f"The store {opened.root} is empty. Try `braindash demo --headless`.")
+        return
+    print_table(["key", "kind", "model", "data", "of", "simulated", "created"], rows)
+
+
+def export_result(
+    key: Annotated[str, typer.Argument(help="The result's key, or its first digits.")],
+    to: Annotated[Path, typer.Option("--to", help="File or folder to write to.")] = Path("."),
+    with_predictions: Annotated[
+        bool, typer.Option("--with-predictions", help="Add the predictions of the test rows.")
+    ] = False,
+    store: StoreOption = None,
+) -> None:
+    """Write one result to a file that another machine can import."""
+    typer.echo(str(open_store(store).export(key, to, with_predictions=with_predictions)))
+
+
+def import_result(
+    file: Annotated[Path, typer.Argument(help="A file that `braindash export` wrote.")],
+    store: StoreOption = None,
+) -> None:
+    """Take over a result that another store exported."""
+    typer.echo(str(open_store(store).import_(file).folder))

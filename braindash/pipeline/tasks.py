@@ -1,0 +1,40 @@
+"""Tasks of the job worker: each takes a queued request and says what it made."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from braindash.io.store import Store
+from braindash.pipeline.demo import run_demo
+from braindash.pipeline.encoding import PLANNING, run_encoding_plan
+from braindash.plan import plan_encoding
+from braindash.plan_changes import PROMISED, require_unchanged
+from braindash.progress import Progress
+from braindash.requests import EncodeRequest, Request
+
+Task = Callable[[dict[str, Any], Path, Progress], dict[str, Any]]
+
+
+def _planned(kind: type[Request], plan: Callable[[Any], Any], run: Callable[..., Any]) -> Task:
+    """Make the task of one kind of request: plan it, compare it with what was queued, run it."""
+
+    def task(request: dict[str, Any], root: Path, progress: Progress) -> dict[str, Any]:
+        progress.advance(0, 1, PLANNING)
+        asked = {name: value for name, value in request.items() if name != PROMISED}
+        planned = plan(kind.model_validate(asked))
+        require_unchanged(planned.spec, request[PROMISED])
+        result = run(planned, Store(root), progress)
+        return {"kind": planned.spec.kind, "keys": [result.key]}
+
+    return task
+
+
+def _demo_task(request: dict[str, Any], root: Path, progress: Progress) -> dict[str, Any]:
+    results = run_demo(Store(root), progress)
+    return {"kind": "encoding", "keys": [result.key for result in results]}
+
+
+TASKS: Mapping[str, Task] = {
+    EncodeRequest.task: _planned(EncodeRequest, plan_encoding, run_encoding_plan),
+    "demo": _demo_task,
+}

@@ -1,0 +1,16 @@
+"""What a user asks for, before anything is looked up: settings that are checked on their own.
+
+One module per kind of work; each request names the worker's task that does it.
+"""
+
+from braindash.requests.base import Request, RequestT, build_request
+from braindash.requests.encode import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest
+
+__all__ = [
+    "LOW_LEVEL_SPACE",
+    "MEAN_SUBJECT",
+    "EncodeRequest",
+    "Request",
+    "RequestT",
+    "build_request",
+]
