@@ -40,6 +40,10 @@ class ResourceError(BraindashError):
     """This machine has too little memory, disk or accelerator for the request."""
 
 
+class TuningError(BraindashError):
+    """Training of a model cannot go on."""
+
+
 class JobError(BraindashError):
     """A job cannot be submitted, found or run."""
 

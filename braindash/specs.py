@@ -8,7 +8,7 @@ computation behind it changes, and older results are computed again.
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from braindash.digest import digest_json
 
@@ -19,6 +19,9 @@ Metric = Literal["r2", "r"]
 CeilingName = Literal["repeats", "inter-subject", "split-half"]
 Scheme = Literal["blocks", "shift"]
 LowLevelMethod = Literal["residual", "banded"]
+TuningLoss = Literal["mse", "correlation", "mse+cosine"]
+TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
+TargetRule = Literal["train-repeats", "train-inter-subject", "test-repeats", "regions", "all"]
 
 # 17 values from 1 to 1e8: wide enough that z-scored designs of every layer find their optimum.
 DEFAULT_ALPHAS = tuple(10.0 ** (step / 2) for step in range(17))
@@ -134,6 +137,110 @@ class EncodingSpec(FitSpec):
     def fit(self) -> FitSpec:
         """The part that names the predictions: other statistics of them need no other fit."""
         return FitSpec(**{name: getattr(self, name) for name in FitSpec.model_fields})
+
+
+class AdapterSettings(Spec):
+    """Low-rank adapters, ``W + alpha / rank * B A`` (arXiv 2106.09685)."""
+
+    kind: ClassVar[str] = "adapter"
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    layers: tuple[str, ...] = Field(default=(), description="empty: the family's usual ones")
+
+
+class TuningSettings(Spec):
+    """How a model is brain-tuned; the defaults are those of the published recipe.
+
+    The audio of the last ``window_trs`` before a row predicts it. With ``segment_trs`` equal to
+    ``window_trs`` every row is encoded by itself, as published. Longer segments are encoded once
+    for all their rows (the first ``window_trs - 1`` TRs are lead-in only), each row is predicted
+    from the mean over its own window, and features and responses are centred within the segment.
+    """
+
+    kind: ClassVar[str] = "tuning-settings"
+    adapter: AdapterSettings | None = Field(default=None, description="None: full fine-tuning")
+    loss: TuningLoss = "mse"
+    window_trs: int = Field(default=5, ge=1, description="audio that predicts a row, in TRs")
+    segment_trs: int = Field(default=5, ge=1, description="audio that is encoded at once, in TRs")
+    attention_trs: int | None = Field(
+        default=None, ge=1, description="attention stays within so many TRs of a segment"
+    )
+    front: Literal["story", "window"] = Field(
+        default="story", description="the frozen front end runs once per story, or per segment"
+    )
+    start: Literal["probe", "random"] = Field(
+        default="probe", description="the head starts as the base model's ridge probe, or random"
+    )
+    encoder_rate: float = Field(default=5e-5, gt=0, description="highest learning rate")
+    head_rate: float = Field(default=1e-4, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0, description="of the encoder's weights")
+    warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps")
+    clip_norm: float = Field(default=1.0, gt=0)
+    batch_rows: int = Field(default=128, ge=1)
+    epochs: int = Field(default=30, ge=1)
+    patience: int | None = Field(
+        default=5, ge=1, description="epochs without a better validation r; None: never stop early"
+    )
+    keep: Literal["best", "last"] = Field(default="best", description="epoch that is kept")
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    mask_share: float = Field(default=0.0, ge=0, lt=1, description="of the frames, in training")
+    seed: int = Field(default=0, ge=0)
+    precision: Literal["float32", "bf16"] = "float32"
+
+    @model_validator(mode="after")
+    def _segments_hold_a_window(self) -> "TuningSettings":
+        if self.segment_trs < self.window_trs:
+            raise ValueError(
+                f"segment_trs ({self.segment_trs}) is less than window_trs ({self.window_trs})"
+            )
+        return self
+
+    @property
+    def rows_per_segment(self) -> int:
+        """Rows that one segment predicts."""
+        return self.segment_trs - self.window_trs + 1
+
+
+class TargetSettings(Spec):
+    """Which targets a subject's head is tuned on, and what chose them."""
+
+    kind: ClassVar[str] = "targets"
+    rule: TargetRule
+    threshold: float | None = Field(default=None, description="the ceiling exceeds it")
+    regions: tuple[str, ...] = ()
+    chosen_from: tuple[str, ...] = Field(
+        default=(), description="digests of all that was read to choose"
+    )
+    limit: int | None = Field(default=None, ge=1, description="at most so many, drawn by the seed")
+
+
+class TunedStory(Spec):
+    """One story of one subject in a tuning run."""
+
+    kind: ClassVar[str] = "tuned-story"
+    name: str
+    subject: str
+    audio: str = Field(description="digest of the audio file")
+    responses: str = Field(description="digest of the responses")
+    times: RowTimes = Field(description="of the rows that the audio covers")
+    first_row: int = Field(ge=0)
+
+
+class TuningSpec(Spec):
+    """A brain-tuned model: everything that changes its weights."""
+
+    kind: ClassVar[str] = "tuning"
+    version: Literal[1] = 1
+    model: str = Field(description="fingerprint of the base model")
+    subjects: tuple[str, ...] = Field(description="one head each")
+    targets: tuple[TargetSettings, ...] = Field(description="one per subject")
+    train: tuple[TunedStory, ...]
+    validation: tuple[TunedStory, ...]
+    standardise_responses: bool
+    control: TuningControl = "none"
+    text: str | None = Field(default=None, description="digest of the control's word vectors")
+    settings: TuningSettings = TuningSettings()
 
 
 FIT_VERSION: int = FitSpec.model_fields["fit_version"].default

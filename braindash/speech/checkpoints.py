@@ -25,6 +25,7 @@ from braindash.speech.checkpoint_files import (
 )
 from braindash.speech.families import FAMILIES
 from braindash.speech.files import ModelFiles, locate
+from braindash.speech.folders import CONFIGS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,7 +51,6 @@ _SPELLINGS = (
     ("parametrizations.weight.original0", "weight_g"),
     ("parametrizations.weight.original1", "weight_v"),
 )
-_CONFIGS = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def import_checkpoint(
     files = locate(base, revision)
     _check_family(found, files)
     alpha = fold_adapters(found, lora_alpha, LORA_ALPHA)
-    module = _load_base(files)
+    module = load_whole(files)
     before = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
     tensors = _respelled(found.tensors, before)
     from_base = _check_names(tensors, before, file)
@@ -238,8 +238,24 @@ def _check_family(found: StateDict, files: ModelFiles) -> None:
         )
 
 
-def _load_base(files: ModelFiles) -> "nn.Module":
-    """Load the whole base, so that what the checkpoint need not hold is the base's own."""
+def load_whole(files: ModelFiles) -> "nn.Module":
+    """Load a model with all that transformers saves of it, Whisper's decoder too.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        A whole model with weights of its own: no adapter and no untrained control.
+
+    Returns
+    -------
+    nn.Module
+        In eval mode, float32; weights that are never read are 0 where the files lack them.
+
+    Raises
+    ------
+    ModelError
+        When weights are missing or damaged.
+    """
     import torch
     import transformers
 
@@ -339,19 +355,26 @@ def _compared(tensors: Mapping[str, "Tensor"], own: Mapping[str, "Tensor"]) -> d
 # Writing ----------------------------------------------------------------------------------------
 
 
+def save_whole(module: "nn.Module", files: ModelFiles, folder: Path) -> None:
+    """Write a model as ``save_pretrained`` does, with the preprocessing of another one."""
+    from braindash.speech.models import _quiet_transformers
+
+    saved: Any = module
+    with _quiet_transformers():
+        saved.save_pretrained(folder)
+    for name in CONFIGS[1:]:
+        if (files.folder / name).exists():
+            shutil.copyfile(files.folder / name, folder / name)
+
+
 def _write(module: "nn.Module", files: ModelFiles, record: Conversion, out: Path) -> Conversion:
     """Write beside the goal, open the result once as every user will, and move it into place."""
-    from braindash.speech.models import _quiet_transformers, open_model
+    from braindash.speech.models import open_model
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as parent:
         folder = Path(parent) / out.name
-        saved: Any = module
-        with _quiet_transformers():
-            saved.save_pretrained(folder)
-        for name in _CONFIGS:
-            if (files.folder / name).exists():
-                shutil.copyfile(files.folder / name, folder / name)
+        save_whole(module, files, folder)
         opened = open_model(folder, device="cpu")
         record = replace(record, fingerprint=opened.fingerprint)
         text = json.dumps(record.as_dict(), indent=1, allow_nan=False)

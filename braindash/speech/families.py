@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+
 
 @dataclass(frozen=True)
 class Family:
@@ -32,6 +34,9 @@ class Family:
     deaf_adapters : tuple of str
         Linear layers whose weights the model reads past their module: a low-rank adapter there
         has no effect while it is trained.
+    adapted : tuple of str
+        Linear layers that brain-tuning gives low-rank adapters: the attention's projections, or
+        the feed-forward part where those would be deaf.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Family:
     never_read: tuple[str, ...] = ()
     padded: bool = False
     deaf_adapters: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = _ATTENTION
 
 
 # masked_spec_embed replaces masked frames in training (SpecAugment). Eval mode never masks, and
@@ -78,7 +84,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
                 "WavLMConfig",
                 ("wavlm.", ""),
                 never_read=_MASKING_ONLY,
-                deaf_adapters=("q_proj", "k_proj", "v_proj", "out_proj"),
+                deaf_adapters=_ATTENTION,
+                adapted=("intermediate_dense", "output_dense"),
             ),
             Family(
                 "data2vec-audio",

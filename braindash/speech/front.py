@@ -1,6 +1,6 @@
 """From windows of audio to the input of the first transformer block, for every family."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -93,6 +93,25 @@ class ConvolutionalFront:
         -------
         Tensor of shape (n_windows, n_frames, n_features)
         """
+        return self._in_blocks(windows, self._projected)
+
+    def convolve(self, windows: NDArray[np.float32]) -> Tensor:
+        """Run the convolutions alone: what brain-tuning keeps of a front end that it freezes.
+
+        Parameters
+        ----------
+        windows : float32 array of shape (n_windows, n_samples)
+
+        Returns
+        -------
+        Tensor of shape (n_windows, n_frames, n_channels)
+            Input of the projection.
+        """
+        return self._in_blocks(windows, lambda hidden: hidden)
+
+    def _in_blocks(
+        self, windows: NDArray[np.float32], finish: Callable[[Tensor], Tensor]
+    ) -> Tensor:
         waves = self.inputs(windows)
         n_frames = self.geometry.n_frames(waves.shape[1])
         if n_frames == 0:
@@ -103,7 +122,7 @@ class ConvolutionalFront:
         for first in range(0, n_frames, step):
             last = min(first + step, n_frames) - 1
             start, end = first * self.geometry.hop, last * self.geometry.hop + self.geometry.first
-            blocks.append(self._frames(waves[:, start:end], affine))
+            blocks.append(finish(self._frames(waves[:, start:end], affine)))
         return torch.cat(blocks, dim=1)
 
     def begin(self, embedded: Tensor) -> Tensor:
@@ -122,7 +141,10 @@ class ConvolutionalFront:
                 hidden = layer.activation(torch.addcmul(shift, layer.conv(hidden), scale))
             else:
                 hidden = layer(hidden)
-        projected = self._module.feature_projection(hidden.transpose(1, 2))
+        return hidden.transpose(1, 2)
+
+    def _projected(self, hidden: Tensor) -> Tensor:
+        projected = self._module.feature_projection(hidden)
         frames: Tensor = projected[0] if isinstance(projected, tuple) else projected
         return frames
 
