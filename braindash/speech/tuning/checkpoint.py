@@ -220,7 +220,7 @@ def replace_json(path: Path, content: Any) -> None:
 
 
 def flat_optimiser(optimiser: torch.optim.Optimizer, names: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Give an optimiser's state as named tensors: ``FIELD/PARAMETER``."""
+    """Give an optimiser's state as named tensors, not copied: ``FIELD/PARAMETER``."""
     flat = {}
     for name, parameter in names.items():
         for key, value in optimiser.state.get(parameter, {}).items():
