@@ -109,7 +109,14 @@ def test_another_seed_gives_other_weights(tune):
 @pytest.mark.parametrize("start", ["probe", "random"])
 def test_it_learns_what_can_be_learnt(tune, loss, start):
     settings = QUICK.model_copy(
-        update={"loss": loss, "start": start, "epochs": 12, "keep": "best", "dropout": 0.0}
+        update={
+            "loss": loss,
+            "start": start,
+            "head_rate": 1e-3 if start == "probe" else 2e-2,
+            "epochs": 10,
+            "keep": "best",
+            "dropout": 0.0,
+        }
     )
     tuned = tune(settings, kind="data2vec", train=[make_story(i, "A", "B") for i in range(4)])
     history = tuned.state.history
