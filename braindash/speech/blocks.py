@@ -58,13 +58,13 @@ class Block:
         """
         if self.before:
             seen = self.attention_norm(hidden)
-            hidden = hidden[:, frames] + self._attend(seen, frames, bias)
-            hidden = hidden + self.feed_forward(self.output_norm(hidden))
+            attended = hidden[:, frames] + self._attend(seen, frames, bias)
+            output: Tensor = attended + self.feed_forward(self.output_norm(attended))
         else:
             attended = hidden[:, frames] + self._attend(hidden, frames, bias)
-            hidden = self.attention_norm(attended)
-            hidden = self.output_norm(hidden + self.feed_forward(hidden))
-        return hidden if self.adapter is None else hidden + self.adapter(hidden)
+            attended = self.attention_norm(attended)
+            output = self.output_norm(attended + self.feed_forward(attended))
+        return output if self.adapter is None else output + self.adapter(output)
 
     def _attend(self, seen: Tensor, frames: slice, bias: "RelativeBias | None") -> Tensor:
         asking = seen[:, frames]
@@ -78,7 +78,7 @@ class Block:
         return joined
 
     def _heads(self, values: Tensor) -> Tensor:
-        return values.unflatten(2, (self.attention.num_heads, -1)).transpose(1, 2)
+        return _split(values, self.attention.num_heads)
 
 
 class RelativeBias:
@@ -113,11 +113,12 @@ class RelativeBias:
         -------
         Tensor of shape (n_windows, n_heads, n_chosen, n_frames)
         """
-        split = asking.unflatten(2, (attention.num_heads, -1)).transpose(1, 2)
-        projected = attention.gru_rel_pos_linear(split).unflatten(3, (2, 4)).sum(-1)
-        update, reset = torch.sigmoid(projected).chunk(2, dim=-1)
+        projected = attention.gru_rel_pos_linear(_split(asking, attention.num_heads))
+        gates = torch.sigmoid(projected.reshape(*projected.shape[:-1], 2, 4).sum(-1))
+        update, reset = gates.chunk(2, dim=-1)
         gate = update * (reset * attention.gru_rel_pos_const - 1.0) + 2.0
-        return gate * self._distances[:, frames].to(gate.dtype)
+        added: Tensor = gate * self._distances[:, frames].to(gate.dtype)
+        return added
 
     def prepare(self, n_frames: int, device: torch.device) -> None:
         """Look the embedding of all distances up; kept for the next windows of this length."""
@@ -126,6 +127,11 @@ class RelativeBias:
         if self._made_for != wanted:
             self._distances = self._first.compute_bias(n_frames, n_frames)
             self._made_for = wanted
+
+
+def _split(values: Tensor, n_heads: int) -> Tensor:
+    """Give each head its features: (n_windows, n_heads, n_frames, n_features / n_heads)."""
+    return values.view(*values.shape[:2], n_heads, -1).transpose(1, 2)
 
 
 def run_blocks(

@@ -259,11 +259,11 @@ def load_whole(files: ModelFiles) -> "nn.Module":
     import torch
     import transformers
 
-    from braindash.speech.models import _quiet_transformers
+    from braindash.speech.loading import quiet_transformers
 
     class_name = _WHOLE_MODELS.get(files.family, FAMILIES[files.family].class_name)
     try:
-        with _quiet_transformers():
+        with quiet_transformers():
             module: nn.Module
             module, report = getattr(transformers, class_name).from_pretrained(
                 files.folder,
@@ -357,10 +357,10 @@ def _compared(tensors: Mapping[str, "Tensor"], own: Mapping[str, "Tensor"]) -> d
 
 def save_whole(module: "nn.Module", files: ModelFiles, folder: Path) -> None:
     """Write a model as ``save_pretrained`` does, with the preprocessing of another one."""
-    from braindash.speech.models import _quiet_transformers
+    from braindash.speech.loading import quiet_transformers
 
     saved: Any = module
-    with _quiet_transformers():
+    with quiet_transformers():
         saved.save_pretrained(folder)
     for name in CONFIGS[1:]:
         if (files.folder / name).exists():

@@ -211,8 +211,8 @@ def estimate_seconds(
     longest = max(windows, key=lambda window: window.seconds)
     noise = np.random.default_rng(0).standard_normal(longest.end, dtype=np.float32)
     timed = [longest] * (CUDA_BATCH if model.device.startswith("cuda") else 1)
-    for trial in ([windows[0]], timed):  # the first one warms up
-        elapsed = _seconds_of(lambda trial=trial: list(window_features(model, noise, trial)))
+    list(window_features(model, noise, [windows[0]]))  # warms up
+    elapsed = _seconds_of(lambda: list(window_features(model, noise, timed)))
     if isinstance(model, AcousticModel):
         return elapsed * sum(window.seconds for window in windows) / longest.seconds
     if model.geometry.padded:
@@ -321,7 +321,8 @@ def _checked_audio(audio: ArrayLike) -> NDArray[np.float32]:
     if len(given) == 0:
         raise InputError("the audio is empty", hint="Check that the file holds sound.")
     # The sum is finite unless a sample is not, or the sum overflows: no array of flags is needed.
-    bad = () if np.isfinite(given.sum(dtype=np.float64)) else np.flatnonzero(~np.isfinite(given))
+    clean = bool(np.isfinite(given.sum(dtype=np.float64)))
+    bad = np.flatnonzero(~np.isfinite(given[: 0 if clean else None]))
     if len(bad):
         raise InputError(
             f"the audio has {len(bad)} NaN or infinite samples, the first at "

@@ -126,7 +126,7 @@ class ModelFiles:
 
 
 def locate(
-    source: str | Path, revision: str | None = None, *, precision: str = "float32"
+    source: str | Path, revision: str | None = None, *, precision: Precision = "float32"
 ) -> ModelFiles:
     """Find a speech model's files and fingerprint them.
 

@@ -1,6 +1,6 @@
 """From windows of audio to the input of the first transformer block, for every family."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -180,23 +180,30 @@ class PaddedFront:
     """Log-mel spectrogram of 30 s and two convolutions (Whisper)."""
 
     def __init__(self, module: Any) -> None:
-        from transformers import WhisperFeatureExtractor
+        import transformers
 
+        preprocessor: Any = transformers.WhisperFeatureExtractor  # its class is not annotated
         self._module = module
         self.local = False
         n_samples = padded_samples(module.config.to_dict())
         self.geometry = Geometry(PADDED_HOP, PADDED_HOP, n_samples)
-        self._spectrogram = WhisperFeatureExtractor(
+        self._spectrogram = preprocessor(
             feature_size=module.config.num_mel_bins,
             chunk_length=n_samples // SAMPLE_RATE_HZ,
         )
 
     def inputs(self, windows: NDArray[np.float32]) -> Tensor:
         """Pad with silence and make spectrograms, (n_windows, n_bands, n_columns)."""
-        made = self._spectrogram(
-            list(windows), sampling_rate=SAMPLE_RATE_HZ, return_tensors="np"
-        ).input_features
-        return torch.from_numpy(made).to(_device_of(self._module))
+        device = _device_of(self._module)
+        # Mixed precision is for the model: the spectrogram enters it as it always does.
+        with torch.autocast(device.type, enabled=False):
+            made = self._spectrogram(
+                list(windows),
+                sampling_rate=SAMPLE_RATE_HZ,
+                return_tensors="np",
+                device=str(device),
+            ).input_features
+        return torch.from_numpy(made).to(device)
 
     def embed(self, windows: NDArray[np.float32]) -> Tensor:
         """Run the convolutions and add the positions, (n_windows, n_positions, n_features)."""
@@ -216,11 +223,6 @@ def front_of(module: Any) -> Front:
     if hasattr(module, "embed_positions"):
         return PaddedFront(module)
     return ConvolutionalFront(module)
-
-
-def cut(audio: NDArray[np.float32], spans: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-    """Cut equally long pieces of a recording, (n_pieces, n_samples)."""
-    return np.stack([audio[start:end] for start, end in spans])
 
 
 def _geometry(config: Any) -> Geometry:

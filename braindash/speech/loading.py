@@ -29,11 +29,15 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
         When weights are missing, misshapen or damaged: a model never keeps random weights, unless
         it is an untrained control.
     """
-    if files.seed is not None:
-        return _draw(files, files.seed)
-    if files.base is not None:
-        return _merge(load_encoder(files.base), files)
-    return _read(files)
+    import torch
+
+    # transformers and peft draw numbers that the weights then replace.
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        if files.seed is not None:
+            return _draw(files, files.seed)
+        if files.base is not None:
+            return _merge(_read(files.base), files)
+        return _read(files)
 
 
 def encoder_class(family: Family) -> Any:
@@ -49,18 +53,17 @@ def _read(files: ModelFiles) -> "nn.Module":
     # transformers itself takes one parent off: that of the family's whole models.
     parents = "|".join(parent.replace(".", r"\.") for parent in family.parents if parent)
     try:
-        with quiet_transformers():
-            module: nn.Module
-            module, report = encoder_class(family).from_pretrained(
-                files.folder,
-                dtype=torch.float32,
-                output_loading_info=True,
-                local_files_only=True,
-                weights_only=True,
-                key_mapping={f"^({parents})": ""} if family.padded else None,
-                # Listed in the report and refused below, with names and shapes.
-                ignore_mismatched_sizes=True,
-            )
+        module: nn.Module
+        module, report = encoder_class(family).from_pretrained(
+            files.folder,
+            dtype=torch.float32,
+            output_loading_info=True,
+            local_files_only=True,
+            weights_only=True,
+            key_mapping={f"^({parents})": ""} if family.padded else None,
+            # Listed in the report and refused below, with names and shapes.
+            ignore_mismatched_sizes=True,
+        )
     except Exception as error:
         # Damaged weights raise errors of many kinds: safetensors', zipfile's, torch's and others.
         raise ModelError(
@@ -114,7 +117,7 @@ def _shortened(keys: list[str]) -> str:
 
 
 def _draw(files: ModelFiles, seed: int) -> "nn.Module":
-    """Make the model as transformers initialises it, from a seed, on the CPU."""
+    """Make the model as transformers initialises it, on the CPU; sets torch's seed."""
     import torch
     import transformers
 
@@ -123,9 +126,8 @@ def _draw(files: ModelFiles, seed: int) -> "nn.Module":
         config = getattr(transformers, family.config_name).from_pretrained(
             files.folder, local_files_only=True
         )
-        with torch.random.fork_rng(devices=[]), quiet_transformers():
-            torch.manual_seed(seed)
-            module: nn.Module = encoder_class(family)(config)
+        torch.manual_seed(seed)
+        module: nn.Module = encoder_class(family)(config)
     except Exception as error:
         # What a broken configuration raises differs from family to family.
         raise ModelError(
@@ -141,7 +143,6 @@ def _draw(files: ModelFiles, seed: int) -> "nn.Module":
 
 def _merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
     """Put a low-rank adapter into the weights, ``W + alpha / r * B A`` and its variants."""
-    import torch
     from peft import LoraConfig, PeftModel, set_peft_model_state_dict
 
     family = FAMILIES[files.family]
@@ -152,9 +153,8 @@ def _merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
         config.modules_to_save = [
             name for name in config.modules_to_save or () if _has_part(holder, name)
         ] or None
-        with torch.random.fork_rng(devices=[]):
-            wrapped = PeftModel(holder, config)
-            outcome = set_peft_model_state_dict(wrapped, stored)
+        wrapped = PeftModel(holder, config)
+        outcome: Any = set_peft_model_state_dict(wrapped, stored)
     except Exception as error:
         # peft's own errors are of many kinds, from names that fit nothing to shapes.
         raise ModelError(
@@ -173,10 +173,9 @@ def _merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
             hint="Check that base_model_name_or_path names the model it was trained on.",
         )
     _tell_deaf(files, family, own)
-    merged = wrapped.merge_and_unload()
-    for part in parent.split(".")[:-1]:
-        merged = getattr(merged, part)
-    return merged
+    merge: Any = wrapped.merge_and_unload  # it changes the encoder in place
+    merge()
+    return encoder
 
 
 def _adapter_tensors(files: ModelFiles, family: Family) -> tuple[dict[str, "Tensor"], str]:

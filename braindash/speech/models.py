@@ -13,7 +13,6 @@ from braindash.errors import InputError, ModelError, ResourceError
 from braindash.speech.acoustics import AcousticModel, open_space
 from braindash.speech.files import SAMPLE_RATE_HZ, ModelFiles, Precision, locate
 from braindash.speech.loading import load_encoder
-from braindash.speech.loading import quiet_transformers as _quiet_transformers
 from braindash.speech.spaces import ACOUSTIC
 from braindash.speech.windows import Geometry
 
@@ -27,7 +26,6 @@ __all__ = [
     "AcousticModel",
     "ModelFiles",
     "SpeechModel",
-    "_quiet_transformers",
     "locate",
     "open_model",
 ]
@@ -96,7 +94,7 @@ class SpeechModel:
 
 
 def open_model(
-    source: str | Path | ModelFiles, *, device: str = "auto", precision: str | None = None
+    source: str | Path | ModelFiles, *, device: str = "auto", precision: Precision | None = None
 ) -> SpeechModel | AcousticModel:
     """Load a speech model and probe it once, or open an acoustic feature space.
 
@@ -152,7 +150,7 @@ def open_model(
     )
 
 
-def _located(source: str | Path | ModelFiles, precision: str | None) -> ModelFiles:
+def _located(source: str | Path | ModelFiles, precision: Precision | None) -> ModelFiles:
     if not isinstance(source, ModelFiles):
         return locate(source, precision=precision or "float32")
     if precision not in (None, source.precision):

@@ -130,7 +130,8 @@ class WindowInputs:
         frames = group.nodes[:, skipped : skipped + n_frames]
         weights = torch.from_numpy(group.weights[position - group.first]).to(frames)
         with torch.inference_mode():
-            return torch.tensordot(weights, frames, dims=1)[None]
+            shared: Tensor = torch.tensordot(weights, frames, dims=1)[None]
+            return shared
 
     def _made_group(self, first: int) -> _Group:
         scales, offsets = self._normalisation(first)

@@ -80,7 +80,7 @@ def published_loop(kind, model, audio, times, tr, context):
     for end in range(1600, len(audio) + 1, 1600):
         wave = audio[max(0, end - context) : end]
         inputs = preprocess(wave, sampling_rate=RATE, return_tensors="np")
-        last = len(wave) // 320 - 1 if kind == "whisper" else -1
+        last = (len(wave) - KINDS[kind].first) // KINDS[kind].hop
         samples.append(reference_states(model, *inputs.values())[:, last])
         ends.append(end / RATE)
     return lanczos_sum(samples, ends, times, tr)
@@ -108,14 +108,15 @@ def test_chunk_equals_a_literal_loop(kind, model_of, sound, short_windows):
     model, audio, times = model_of(kind), sound[: int(2.8 * RATE)], np.arange(0.3, 2.7, 0.4)
     preprocess = extractor_of(kind)
     # Whisper's chunks are as long as its input.
-    context, field = (48000, 320) if kind == "whisper" else (17600, 400)
+    context = 48000 if kind == "whisper" else 17600
+    hop, field = KINDS[kind].hop, KINDS[kind].first
     samples, ends = [], []
     for step_end in (8000, 16000, 24000, 32000, 40000, 44800):
-        start = -(-max(0, step_end - context) // 320) * 320
+        start = -(-max(0, step_end - context) // hop) * hop
         wave = preprocess(audio[start:step_end], sampling_rate=RATE, return_tensors="np")
         states = reference_states(model, *wave.values())
-        for frame in range((step_end - start - field) // 320 + 1):
-            end = start + 320 * frame + field
+        for frame in range((step_end - start - field) // hop + 1):
+            end = start + hop * frame + field
             if end > (step_end - 1) // 8000 * 8000:
                 samples.append(states[:, frame])
                 ends.append(end / RATE)

@@ -49,13 +49,14 @@ def answer(folder: Path) -> np.ndarray:
 def test_probe_learns_the_geometry(kind, model_of, folder_of):
     model = model_of(kind)
     stored = load_file(folder_of(kind) / WEIGHTS)
-    padded = KINDS[kind].family == "whisper"
     assert (model.n_layers, model.n_features) == (N_BLOCKS + 1, WIDTH)
-    assert (model.hop_samples, model.receptive_field_samples) == (320, 320 if padded else 400)
-    assert model.geometry.padded == (WHISPER_SECONDS * 16000 if padded else None)
+    made = KINDS[kind]
+    assert (model.hop_samples, model.receptive_field_samples) == (made.hop, made.first)
+    assert model.frame_rate_hz == 16000 / made.hop
+    assert model.geometry.padded == (WHISPER_SECONDS * 16000 if made.family == "whisper" else None)
     encoder = [tensor for name, tensor in stored.items() if not name.startswith("decoder.")]
     assert model.n_parameters == sum(tensor.numel() for tensor in encoder)
-    assert (model.family, model.normalise) == (KINDS[kind].family, KINDS[kind].normalise)
+    assert (model.family, model.normalise) == (made.family, made.normalise)
     assert not model.module.training
     assert {parameter.dtype for parameter in model.module.parameters()} == {torch.float32}
 

@@ -10,7 +10,8 @@ class Kind:
     """A variant of a family.
 
     ``local`` means that a frame of the front end depends on the audio under it alone, ``stable``
-    that a final layer norm follows the last block.
+    that a final layer norm follows the last block. ``hop`` is the step between two frames and
+    ``first`` the audio up to the first one, in samples.
     """
 
     family: str
@@ -19,22 +20,30 @@ class Kind:
     local: bool = False
     stable: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    hop: int = 320
+    first: int = 400
 
 
 _GROUP = {"feat_extract_norm": "group", "conv_bias": False}
 _LAYER = {"feat_extract_norm": "layer", "conv_bias": True}
 _STABLE = _LAYER | {"do_stable_layer_norm": True}
+_FAST = _LAYER | {"conv_stride": (5, 2, 2, 2, 2, 1, 2)}  # 100 frames per second
 
 KINDS = {
     "wav2vec2-group": Kind("wav2vec2", "Wav2Vec2", True, settings=_GROUP),
     "wav2vec2-stable": Kind("wav2vec2", "Wav2Vec2", True, True, True, _STABLE),
+    # The language adapters of MMS checkpoints.
+    "wav2vec2-mms": Kind(
+        "wav2vec2", "Wav2Vec2", True, True, True, _STABLE | {"adapter_attn_dim": 6}
+    ),
     "hubert-group": Kind("hubert", "Hubert", False, settings=_GROUP),
     "hubert-stable": Kind("hubert", "Hubert", True, True, True, _STABLE),
     "hubert-layer": Kind("hubert", "Hubert", False, True, settings=_LAYER),
+    "hubert-fast": Kind("hubert", "Hubert", True, True, False, _FAST, hop=160, first=320),
     "wavlm-group": Kind("wavlm", "WavLM", False, settings=_GROUP),
     "wavlm-stable": Kind("wavlm", "WavLM", True, True, True, _STABLE),
     "data2vec": Kind("data2vec-audio", "Data2VecAudio", True, True),
-    "whisper": Kind("whisper", "Whisper", False, stable=True),
+    "whisper": Kind("whisper", "Whisper", False, stable=True, first=320),
 }
 N_BLOCKS = 2
 WIDTH = 32
