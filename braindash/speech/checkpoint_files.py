@@ -24,6 +24,9 @@ _BRANCHES = {
     "wav2vec": ("wav2vec2", ""),
     "wav2vec2": ("wav2vec2", ""),
     "hubert": ("hubert", ""),
+    "wavlm": ("wavlm", ""),
+    "data2vec": ("data2vec-audio", ""),
+    "data2vec_audio": ("data2vec-audio", ""),
     "whisper_encoder": ("whisper", "encoder."),
     "whisper_model": ("whisper", ""),
 }
@@ -49,8 +52,8 @@ class StateDict:
         Second copies of tensors, equal to the first, that are left out.
     lora_rank : int or None
         Rank of the adapters, once they are folded in.
-    n_lora_layers : int
-        Number of adapted layers.
+    lora_layers : tuple of str
+        Names of the adapted layers.
     """
 
     path: Path
@@ -59,7 +62,7 @@ class StateDict:
     head_shape: tuple[int, ...] | None = None
     n_duplicates: int = 0
     lora_rank: int | None = None
-    n_lora_layers: int = 0
+    lora_layers: tuple[str, ...] = ()
 
 
 def read_state_dict(path: Path) -> StateDict:
@@ -80,20 +83,22 @@ def read_state_dict(path: Path) -> StateDict:
         The file is missing, damaged, holds anything but tensors, weights of unknown parents, or
         two copies of a weight that differ.
     """
-    found, unknown = StateDict(path), []
+    found, unknown, adapted = StateDict(path), [], {}
     for name, tensor in _load_tensors(path).items():
         branch, _, rest = name.partition(".")
         if branch == _HEAD and rest in ("weight", "bias"):
             if rest == "weight":
                 found.head_shape = tuple(tensor.shape)
         elif name.startswith(_ADAPTED):
-            _add(found, name.removeprefix(_ADAPTED), tensor)
+            adapted[name.removeprefix(_ADAPTED)] = tensor
         elif branch in _BRANCHES and rest:
             family, prefix = _BRANCHES[branch]
             found.families.add(family)
             _add(found, prefix + rest, tensor)
         else:
             unknown.append(name)
+    for name, tensor in adapted.items():
+        _add(found, _whole_name(name, found.families), tensor)
     if unknown or not found.tensors:
         what = f"{len(unknown)} unknown weights: {shortened(unknown)}" if unknown else "no model"
         raise InputError(
@@ -110,7 +115,7 @@ def fold_adapters(found: StateDict, alpha: float | None, default: float) -> floa
     Parameters
     ----------
     found : StateDict
-        Its tensors, ``lora_rank`` and ``n_lora_layers`` are changed.
+        Its tensors, ``lora_rank`` and ``lora_layers`` are changed.
     alpha : float or None
         What the user gave.
     default : float
@@ -144,7 +149,7 @@ def fold_adapters(found: StateDict, alpha: float | None, default: float) -> floa
     ranks = {_fold_layer(found, layer, names, used) for layer, names in sides.items()}
     if len(ranks) > 1:
         raise _bad_adapter(found.path, f"they have the ranks {sorted(ranks)}")
-    found.lora_rank, found.n_lora_layers = ranks.pop(), len(sides)
+    found.lora_rank, found.lora_layers = ranks.pop(), tuple(sides)
     return used
 
 
@@ -179,6 +184,12 @@ def _load_tensors(path: Path) -> dict[str, "Tensor"]:
     if len(tensors) != len(state):
         raise _no_state(path, f"the same names with and without {_WRAPPER!r}")
     return tensors
+
+
+def _whole_name(name: str, families: set[str]) -> str:
+    """Name an adapted weight as in the whole model: Whisper's encoder may be adapted alone."""
+    alone = families == {"whisper"} and not name.startswith(("encoder.", "decoder."))
+    return f"encoder.{name}" if alone else name
 
 
 def _unwrapped(name: str) -> str:

@@ -26,6 +26,7 @@ from braindash.speech.checkpoint_files import (
 from braindash.speech.families import FAMILIES
 from braindash.speech.files import ModelFiles, locate
 from braindash.speech.folders import CONFIGS
+from braindash.speech.loading import quiet_transformers, tell_deaf
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -194,7 +195,7 @@ def import_checkpoint(
         base_revision=files.revision,
         base_fingerprint=files.fingerprint,
         family=files.family,
-        form="lora" if found.n_lora_layers else "whole",
+        form="lora" if found.lora_layers else "whole",
         fingerprint="",
         n_tensors=len(before),
         **_compared(tensors, before),
@@ -203,8 +204,9 @@ def import_checkpoint(
         n_duplicates=found.n_duplicates,
         lora_rank=found.lora_rank,
         lora_alpha=alpha,
-        n_lora_layers=found.n_lora_layers,
+        n_lora_layers=len(found.lora_layers),
     )
+    tell_deaf(file.name, FAMILIES[files.family], found.lora_layers)
     if not record.front_end_equal:
         logger.warning(
             "%s: the convolutional front end differs from that of %s, although brain-tuning "
@@ -229,12 +231,12 @@ def _check_family(found: StateDict, files: ModelFiles) -> None:
     """Names alone tell wav2vec2 and HuBERT apart: inside, all their weights are called the same."""
     wrong = found.families - {files.family}
     if wrong:
-        bases = " or ".join(_PUBLISHED_BASES[family] for family in sorted(wrong))
+        bases = " or ".join(_PUBLISHED_BASES.get(family, family) for family in sorted(wrong))
         raise InputError(
             f"the checkpoint {found.path} holds a model of the family "
             f"{', '.join(sorted(found.families))}, but the base {files.name} is of the family "
             f"{files.family}",
-            hint=f"Give the model that was tuned; the published ones are {bases}.",
+            hint=f"Give the model that was tuned, such as {bases}.",
         )
 
 
@@ -258,8 +260,6 @@ def load_whole(files: ModelFiles) -> "nn.Module":
     """
     import torch
     import transformers
-
-    from braindash.speech.loading import quiet_transformers
 
     class_name = _WHOLE_MODELS.get(files.family, FAMILIES[files.family].class_name)
     try:
@@ -357,8 +357,6 @@ def _compared(tensors: Mapping[str, "Tensor"], own: Mapping[str, "Tensor"]) -> d
 
 def save_whole(module: "nn.Module", files: ModelFiles, folder: Path) -> None:
     """Write a model as ``save_pretrained`` does, with the preprocessing of another one."""
-    from braindash.speech.loading import quiet_transformers
-
     saved: Any = module
     with quiet_transformers():
         saved.save_pretrained(folder)

@@ -2,7 +2,7 @@
 
 import importlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -172,7 +172,7 @@ def _merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
             f"layers: {_shortened(wrong)}",
             hint="Check that base_model_name_or_path names the model it was trained on.",
         )
-    _tell_deaf(files, family, own)
+    tell_deaf(files.name, family, own)
     merge: Any = wrapped.merge_and_unload  # it changes the encoder in place
     merge()
     return encoder
@@ -220,15 +220,25 @@ def _has_part(holder: "nn.Module", name: str) -> bool:
     return any(part == name or part.endswith(f".{name}") for part, _ in holder.named_modules())
 
 
-def _tell_deaf(files: ModelFiles, family: Family, names: set[str]) -> None:
-    deaf = sorted(
-        {layer for layer in family.deaf_adapters for name in names if f".{layer}." in name}
-    )
+def tell_deaf(name: str, family: Family, weights: Iterable[str]) -> None:
+    """Warn when adapters sit where the family does not hear them while they are trained.
+
+    Parameters
+    ----------
+    name : str
+        What the adapters belong to, for the message.
+    family : Family
+    weights : iterable of str
+        Names of adapted layers, or of their weights.
+    """
+    parts = {part for weight in weights for part in weight.split(".")}
+    deaf = sorted(parts.intersection(family.deaf_adapters))
     if deaf:
         logger.warning(
             "%s: %s reads the weights of %s past the adapter, so training there through "
-            "transformers and peft had no effect; they are merged as stored",
-            files.name,
+            "transformers and peft had no effect; they are merged as stored. Adapt the "
+            "feed-forward layers (intermediate_dense, output_dense) instead.",
+            name,
             family.name,
             ", ".join(deaf),
         )

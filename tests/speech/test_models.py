@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_models import KINDS, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, save
+from tiny_models import KINDS, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, extractor_of, save
 
 from braindash.errors import InputError, ModelError, ResourceError
 from braindash.speech.forward import layer_frames
@@ -36,10 +36,11 @@ def edit_weights(folder: Path, change) -> None:
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
 
 
-def answer(folder: Path) -> np.ndarray:
-    """All layers and frames of a short fixed sound."""
+def answer(model) -> np.ndarray:
+    """All layers and frames of a short fixed sound, from a folder or a model in memory."""
     wave = np.random.default_rng(0).standard_normal((1, 4000)).astype(np.float32)
-    return layer_frames(open_model(folder, device="cpu").module, wave, slice(None))
+    module = model if isinstance(model, torch.nn.Module) else open_model(model, device="cpu").module
+    return layer_frames(module, wave, slice(None))
 
 
 # --- what is found -----------------------------------------------------------------------------
@@ -91,14 +92,87 @@ def test_checkpoint_with_a_head_gives_the_encoder(head, tmp_path, caplog):
     assert "lm_head.weight" in caplog.text or "quantizer.codevectors" in caplog.text
 
 
-def test_hubert_with_a_head_gives_the_encoder(tmp_path):
-    whole = build("hubert-stable", "ForCTC")
+@pytest.mark.parametrize(
+    ("kind", "inside"),
+    [
+        ("wav2vec2-mms", "wav2vec2"),
+        ("hubert-stable", "hubert"),
+        ("wavlm-stable", "wavlm"),
+        ("data2vec", "data2vec_audio"),
+    ],
+)
+@pytest.mark.parametrize("head", ["ForCTC", "ForSequenceClassification"])
+def test_fine_tuned_model_of_every_family_gives_the_encoder(kind, inside, head, tmp_path, caplog):
+    whole = build(kind, head)
     save(whole, tmp_path / "whole")
-    save(whole.hubert, tmp_path / "bare")
-    np.testing.assert_array_equal(answer(tmp_path / "whole"), answer(tmp_path / "bare"))
+    save(getattr(whole, inside), tmp_path / "bare")
+    with caplog.at_level(logging.INFO, logger="braindash"):
+        found = answer(tmp_path / "whole")
+    np.testing.assert_array_equal(found, answer(tmp_path / "bare"))
+    assert ("lm_head.weight" if head == "ForCTC" else "classifier.weight") in caplog.text
+    np.testing.assert_array_equal(found, answer(getattr(whole, inside)))
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2-group", "hubert-stable"])
+# --- Whisper -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "inside", "options"),
+    [
+        ("Model", "encoder", {}),
+        ("ForConditionalGeneration", "model.encoder", {}),
+        ("ForConditionalGeneration", "model.encoder", {"max_shard_size": "20KB"}),
+        ("ForAudioClassification", "encoder", {}),
+        ("Encoder", "", {}),
+    ],
+)
+def test_every_way_to_save_whisper_gives_the_trained_encoder(
+    head, inside, options, tmp_path, caplog
+):
+    """Among them an encoder saved alone, which AutoModel would fill with random weights."""
+    whole = build("whisper", head)
+    whole.save_pretrained(tmp_path, **options)
+    extractor_of("whisper").save_pretrained(tmp_path)
+    with caplog.at_level(logging.WARNING, logger="braindash"):
+        model = open_model(tmp_path, device="cpu")
+    wanted = whole.get_submodule(inside).state_dict()
+    found = model.module.state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
+    # A decoder or a head is left out without a warning.
+    assert caplog.text == ""
+
+
+def test_whisper_that_lacks_a_weight_is_refused(folder_of, tmp_path):
+    folder = Path(shutil.copytree(folder_of("whisper"), tmp_path / "model"))
+    name = "encoder.layers.1.fc1.weight"
+    edit_weights(folder, lambda tensors: {n: t for n, t in tensors.items() if n != name})
+    with pytest.raises(ModelError, match=r"layers\.1\.fc1\.weight"):
+        open_model(folder, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "says"),
+    [
+        ("preprocessor_config.json", {"feature_size": 128}, "feature_size to 128"),
+        ("preprocessor_config.json", {"chunk_length": 30}, "chunk_length to 30"),
+        ("preprocessor_config.json", {"hop_length": 320}, "hop_length to 320"),
+        ("preprocessor_config.json", {"do_normalize": "yes"}, "do_normalize 'yes'"),
+        ("config.json", {"max_source_positions": 75}, "max_source_positions to 75"),
+        ("config.json", {"max_source_positions": None}, "max_source_positions to None"),
+        ("config.json", {"d_model": 0}, "d_model to 0"),
+    ],
+)
+def test_whisper_with_settings_of_another_spectrogram_is_refused(
+    file, changes, says, folder_of, tmp_path
+):
+    folder = Path(shutil.copytree(folder_of("whisper"), tmp_path / "model"))
+    edit_json(folder / file, **changes)
+    with pytest.raises(ModelError, match=says):
+        locate(folder)
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2-group", "hubert-stable", "wavlm-group"])
 def test_both_spellings_of_the_positional_convolution_load(kind, folder_of, tmp_path):
     old = Path(shutil.copytree(folder_of(kind), tmp_path / "old"))
     spellings = {"original0": "weight_g", "original1": "weight_v"}
