@@ -13,6 +13,7 @@ _HOMES = {
     "BraindashError": "braindash.errors",
     "EncodingResult": "braindash.results",
     "Group": "braindash.comparison",
+    "ProbingResult": "braindash.results_probing",
     "RidgePlan": "braindash.core.ridge",
     "Store": "braindash.io.store",
     "compare": "braindash.comparison",
@@ -23,6 +24,7 @@ _HOMES = {
     "open_model": "braindash.speech.models",
     "open_result": "braindash.api",
     "prepare_demo": "braindash.io.demo",
+    "probe": "braindash.api",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604

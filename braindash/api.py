@@ -9,6 +9,7 @@ import numpy as np
 from braindash.io.store import Store, default_root
 from braindash.progress import NoProgress, Progress
 from braindash.results import EncodingResult
+from braindash.results_probing import ProbingResult
 
 if TYPE_CHECKING:
     from braindash.speech.acoustics import AcousticModel
@@ -60,6 +61,66 @@ def encode(
 
     request = build_request(EncodeRequest, data=data, model=str(model), subject=subject, **settings)
     return run_encoding(request, _as_store(store), progress)
+
+
+def probe(
+    model: str | Path,
+    data: Path | str | None = None,
+    *,
+    labels: str | None = None,
+    labels_path: Path | str | None = None,
+    tasks: Sequence[str] = (),
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> ProbingResult:
+    """Compute, or load, what each layer of a speech model tells about labelled speech.
+
+    Parameters
+    ----------
+    model : str or Path
+        A local folder or a hub id; ``"untrained:MODEL"`` and ``"acoustic:logmel"`` are controls.
+    data : Path or str, optional
+        A manifest whose ``alignment_dir`` holds TextGrids of its stories.
+    labels, labels_path : str and Path, optional
+        In place of ``data``: a source of :data:`braindash.io.labels_sources.LABEL_SOURCES` and its
+        folder or table.
+    tasks : sequence of str, optional
+        Of :data:`braindash.probe_tasks.PROBE_TASKS`; all that the labels allow by default.
+    store : Store, Path or str, optional
+        Where results are kept; by default what ``braindash.io.store.default_root`` says.
+    progress : Progress, optional
+        Receives reports.
+    **settings
+        Further fields of :class:`braindash.requests.ProbeRequest`: ``labels_options`` (of the
+        source's reader), ``recordings``, ``categories``, ``word_vectors``, ``revision``,
+        ``strategy`` ("chunk" or "exact"), ``method`` ("ridge", "discriminant" or "logistic"),
+        ``split`` ("auto", "drawn" or "given"), ``max_units``, ``n_shuffles``, ``n_bootstraps``,
+        ``seed``, ``device``, ``threads``.
+
+    Returns
+    -------
+    ProbingResult
+        ``.table()`` has one row per task and layer, ``.stages()`` the depth of each task.
+
+    Raises
+    ------
+    InputError, ModelError, StoreError
+        With a hint that says what to do next.
+    """
+    from braindash.pipeline import run_probing
+    from braindash.requests import ProbeRequest, build_request
+
+    request = build_request(
+        ProbeRequest,
+        model=str(model),
+        data=data,
+        labels=labels,
+        labels_path=labels_path,
+        tasks=tuple(tasks),
+        **settings,
+    )
+    return run_probing(request, _as_store(store), progress)
 
 
 def extract_features(
@@ -114,9 +175,12 @@ def extract_features(
     )
 
 
-def open_result(key: str, *, store: Store | Path | str | None = None) -> EncodingResult:
-    """Open a stored encoding result by its key, or by the first digits of it."""
-    return EncodingResult.load(_as_store(store).find(key))
+def open_result(
+    key: str, *, store: Store | Path | str | None = None
+) -> EncodingResult | ProbingResult:
+    """Open a stored encoding or probing result by its key, or by the first digits of it."""
+    entry = _as_store(store).find(key)
+    return ProbingResult.load(entry) if entry.kind == "probing" else EncodingResult.load(entry)
 
 
 def _as_store(store: Store | Path | str | None) -> Store:

@@ -9,11 +9,13 @@ from pathlib import Path
 from braindash.digest import digest_json
 from braindash.errors import InputError
 from braindash.io.demo import DEMO_MODELS, GENERATOR_VERSION
+from braindash.io.labels_sources import LABEL_FOLDERS
 from braindash.io.store import Store
 from braindash.jobs import Job, JobQueue
 from braindash.plan import plan_encoding
 from braindash.plan_changes import PROMISED
-from braindash.requests import EncodeRequest, Request, RequestT
+from braindash.plan_probing import plan_probing
+from braindash.requests import EncodeRequest, ProbeRequest, Request, RequestT
 from braindash.specs import ENCODING_VERSION, Spec
 from braindash.speech.files import ModelFiles, locate
 
@@ -55,9 +57,30 @@ def submit_encoding(request: EncodeRequest, store: Store) -> Job:
     return _submit(absolute, plan.model, plan.spec, title, store)
 
 
+def submit_probing(request: ProbeRequest, store: Store) -> Job:
+    """Queue a probing run, as :func:`submit_encoding` does.
+
+    Raises
+    ------
+    InputError, ModelError
+        When labels, audio, tasks and model do not fit together: nothing is queued then.
+    """
+    absolute = _with_absolute_paths(request, "data", "labels_path", "categories", "word_vectors")
+    folders = {
+        name: str(Path(str(value)).expanduser().resolve()) if name in LABEL_FOLDERS else value
+        for name, value in request.labels_options.items()
+    }
+    absolute = absolute.model_copy(update={"labels_options": folders})
+    plan = plan_probing(absolute)
+    title = f"Probing: {plan.model.name}, {plan.data_name}"
+    return _submit(absolute, plan.model, plan.spec, title, store)
+
+
 def _with_absolute_paths(request: RequestT, *names: str) -> RequestT:
-    paths = {name: getattr(request, name).expanduser().resolve() for name in names}
-    return request.model_copy(update=paths)
+    paths = {name: path for name in names if (path := getattr(request, name)) is not None}
+    return request.model_copy(
+        update={name: path.expanduser().resolve() for name, path in paths.items()}
+    )
 
 
 def _submit(request: Request, model: ModelFiles, spec: Spec, title: str, store: Store) -> Job:

@@ -9,6 +9,8 @@ from braindash.specs import Spec
 
 PROMISED = "promised"
 """Field of a queued request that holds the specification it had then."""
+# Fields that list things with a name, and what one of these is called.
+_NAMED = {"train": "train story", "test": "test story", "units": "units", "tasks": "task"}
 
 
 def require_unchanged(spec: Spec, promised: Mapping[str, Any]) -> None:
@@ -46,20 +48,21 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
         if field == "other_subjects":
             yield "other subjects of the ceiling: " + " -> ".join(map(_listed_subjects, (old, new)))
             continue
-        if field not in ("train", "test"):
+        noun = _NAMED.get(field)
+        if noun is None:
             yield f"{field} was {old!r}, is {new!r}"
             continue
-        was, now = ({story["name"]: story for story in side or ()} for side in (old, new))
-        for story in sorted(was.keys() | now.keys()):
-            if story not in now:
-                yield f"{field} story {story!r} is gone"
-            elif story not in was:
-                yield f"{field} story {story!r} is new"
-            elif was[story] != now[story]:
-                parts = [part for part in was[story] if was[story][part] != now[story].get(part)]
-                yield f"{field} story {story!r} differs in {', '.join(parts)}"
+        was, now = ({one["name"]: one for one in side or ()} for side in (old, new))
+        for name in sorted(was.keys() | now.keys()):
+            if name not in now:
+                yield f"{noun} {name!r} is gone"
+            elif name not in was:
+                yield f"{noun} {name!r} is new"
+            elif was[name] != now[name]:
+                parts = [part for part in was[name] if was[name][part] != now[name].get(part)]
+                yield f"{noun} {name!r} differs in {', '.join(parts)}"
         if was == now:
-            yield f"the {field} stories are in another order"
+            yield f"the {field} are in another order"
 
 
 def _listed_subjects(others: Iterable[Mapping[str, Any]] | None) -> str:

@@ -13,8 +13,9 @@ import psutil
 from braindash.io.responses import shape as response_shape
 from braindash.io.store import Store
 from braindash.plan import EncodingPlan, plan_encoding
+from braindash.plan_probing import ProbingPlan, plan_probing
 from braindash.progress import spoken_duration
-from braindash.requests import EncodeRequest, Request
+from braindash.requests import EncodeRequest, ProbeRequest, Request
 from braindash.specs import Spec
 from braindash.speech.files import ModelFiles
 
@@ -38,7 +39,7 @@ class Preflight:
     cached : bool
         Whether the result is there already.
     features_cached, n_stories : int
-        How many of the recordings' features are there already.
+        How many of the stories' features, or of groups of short recordings, are there already.
     memory_needed, memory_free, disk_needed, disk_free : float
         In bytes; the needs are estimates.
     seconds : float
@@ -76,7 +77,7 @@ class Preflight:
             return [f"Already computed: key {self.key[:8]}; opening it takes no time."]
         return [
             f"Result {self.key[:8]}: not computed yet.",
-            f"Features: {self.features_cached} of {self.n_stories} stories are cached.",
+            f"Features: {self.features_cached} of {self.n_stories} recordings are cached.",
             f"Memory: about {self.memory_needed / 1e9:.1f} GB of {self.memory_free / 1e9:.1f} GB "
             "available.",
             f"Disk: about {self.disk_needed / 1e9:.2f} GB of {self.disk_free / 1e9:.1f} GB free.",
@@ -109,6 +110,55 @@ def preflight_encoding(request: EncodeRequest, store: Store) -> Preflight:
         device=_device(request),
         warnings=plan.warnings,
     )
+
+
+def preflight_probing(request: ProbeRequest, store: Store) -> Preflight:
+    """Estimate what a probing run needs, from headers and labels only.
+
+    Raises
+    ------
+    InputError, ModelError
+        When the request cannot run at all.
+    """
+    plan = plan_probing(request)
+    missing = [one for one in plan.extractions if not store.has("unit-features", one.key)]
+    own = [one for one in plan.extractions if one.model.fingerprint == plan.model.fingerprint]
+    lacking = {one.group.names for one in missing} & {one.group.names for one in own}
+    width, n_layers = _width(plan.model), _n_layers(plan.model)
+    most = max(map(len, plan.units))
+    # One group's units of all layers while they are pooled; one layer's, standardised, when asked.
+    pooled = max(sum(len(units.of(group)) for units in plan.units) for group in plan.groups)
+    memory = _BASE_MEMORY_BYTES + 4.0 * max(2 * pooled * n_layers * width, 4 * most * width)
+    disk = sum(
+        4.0 * len(one.units.of(one.group)) * one.model.n_layers * one.model.n_features
+        for one in missing
+    )
+    return _compared(
+        plan.spec,
+        store,
+        features_cached=len(plan.groups) - len(lacking),
+        n_stories=len(plan.groups),
+        memory_needed=memory,
+        disk_needed=disk,
+        seconds=_probing_seconds(plan, lacking),
+        device=_device(request),
+        warnings=plan.warnings,
+    )
+
+
+def _probing_seconds(plan: ProbingPlan, lacking: set[tuple[str, ...]]) -> float:
+    """Estimate the time of the model's passes over recordings, and of the probes."""
+    rate = _product_rate()
+    spec = plan.features(plan.model, plan.units[0])[0].spec
+    seconds = sum(group.seconds for group in plan.groups if group.names in lacking)
+    windows = seconds / spec.step_seconds
+    width, n_layers = _width(plan.model), _n_layers(plan.model)
+    # An untrained control has no files to count its weights by.
+    n_parameters = max(_n_bytes(plan.model) / 4, 12.0 * n_layers * width**2)
+    extraction = windows * 2 * n_parameters * spec.context_seconds * _FRAMES_PER_SECOND
+    n_units = sum(len(question.units) for question in plan.questions)
+    probing = n_layers * (2.0 * n_units * width * (width + 40 * (1 + plan.spec.n_shuffles)))
+    return float(extraction / (rate * _ENCODER_EFFICIENCY) + probing / (rate * 0.2))
 
 
 def _compared(

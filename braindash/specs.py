@@ -22,6 +22,9 @@ LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
 TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
 TargetRule = Literal["train-repeats", "train-inter-subject", "test-repeats", "regions", "all"]
+ProbeMethod = Literal["ridge", "discriminant", "logistic"]
+# Sides of the units: drawn from the seed, or as the labels' source has them.
+ProbeSplit = Literal["drawn", "given"]
 
 # 17 values from 1 to 1e8: wide enough that z-scored designs of every layer find their optimum.
 DEFAULT_ALPHAS = tuple(10.0 ** (step / 2) for step in range(17))
@@ -243,5 +246,69 @@ class TuningSpec(Spec):
     settings: TuningSettings = TuningSettings()
 
 
+# ---- probing --------------------------------------------------------------------------------
+
+
+class UnitFeaturesSpec(Spec):
+    """Every layer of one model, averaged over each labelled unit of some recordings."""
+
+    kind: ClassVar[str] = "unit-features"
+    version: Literal[1] = 1
+    model: str = Field(description="fingerprint of configuration, normalisation and weights")
+    audio: tuple[str, ...] = Field(description="digests of the audio files")
+    units: str = Field(description="digest of every unit's recording, start and end")
+    strategy: StoredStrategy
+    context_seconds: float
+    step_seconds: float
+    empty: Literal["nearest"] = "nearest"
+
+
+class UnitsSpec(Spec):
+    """Units of one kind: where they are, and the features that the probes learn from."""
+
+    kind: ClassVar[str] = "units"
+    name: str = Field(description="frame, phone, word or the name of a tier")
+    n_units: int = Field(gt=0)
+    units: tuple[str, ...] = Field(description="digests of the units, group by group")
+    features: tuple[str, ...] = Field(description="keys of the model's features of each group")
+    sound: tuple[str, ...] = Field(description="keys of their energy, to leave silence out")
+
+
+class ProbeTaskSpec(Spec):
+    """One question to every layer."""
+
+    kind: ClassVar[str] = "probe-task"
+    task_version: Literal[1] = 1
+    name: str
+    units: str = Field(description="name of its units")
+    problem: Literal["classification", "regression"]
+    labels: str = Field(description="digest of the labels of all units")
+    targets: tuple[str, ...] = Field(
+        default=(), description="keys of the acoustic features that are foretold, if so"
+    )
+    apart: Literal["recording", "word type"]
+    metric: str
+    balanced: bool
+    method: ProbeMethod
+
+
+class ProbingSpec(Spec):
+    """Linear probes of every layer of one model, for several tasks."""
+
+    kind: ClassVar[str] = "probing"
+    version: Literal[1] = 1
+    labels: str = Field(description="digest of the labelled segments")
+    units: tuple[UnitsSpec, ...]
+    tasks: tuple[ProbeTaskSpec, ...]
+    split: ProbeSplit = "drawn"
+    shares: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    type_folds: int = Field(default=5, ge=3, description="divisions of words kept apart by type")
+    seed: int = 0
+    n_shuffles: int = Field(default=10, ge=0)
+    n_bootstraps: int = Field(default=1000, ge=1)
+
+
+PROBING_VERSION: int = ProbingSpec.model_fields["version"].default
+UNIT_FEATURES_VERSION: int = UnitFeaturesSpec.model_fields["version"].default
 FIT_VERSION: int = FitSpec.model_fields["fit_version"].default
 ENCODING_VERSION: int = EncodingSpec.model_fields["version"].default

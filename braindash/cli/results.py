@@ -7,6 +7,7 @@ import typer
 
 from braindash.cli.options import JsonOption, StoreOption, open_store
 from braindash.cli.output import notes, print_json, print_table
+from braindash.io.store import Entry
 
 
 def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None:
@@ -25,7 +26,7 @@ def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None
             "kind": entry.kind,
             "model": entry.provenance["model"]["name"],
             "data": entry.provenance["data"]["name"],
-            "of": entry.spec.get("subject") or entry.provenance.get("story", ""),
+            "of": _what_of(entry),
             "simulated": entry.provenance["data"]["simulated"],
             "created": entry.provenance["created"],
             "folder": str(entry.folder),
@@ -39,6 +40,14 @@ def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None
         notes.print(f"The store {opened.root} is empty. Try `braindash demo --headless`.")
         return
     print_table(["key", "kind", "model", "data", "of", "simulated", "created"], rows)
+
+
+def _what_of(entry: Entry) -> str:
+    """Say of whom or what a result is: a subject, a story, tasks, or units of speech."""
+    if entry.kind == "probing":
+        return ", ".join(task["name"] for task in entry.spec["tasks"])
+    told = entry.provenance
+    return str(entry.spec.get("subject") or told.get("story") or told.get("units") or "")
 
 
 def export_result(

@@ -102,6 +102,23 @@ MANNER_OF: Mapping[str, str] = MappingProxyType(
         for phone, made in ARTICULATION_OF.items()
     }
 )
+# Where a consonant is made; for a vowel, where the tongue is highest. W, made in two places, counts
+# as labial.
+PLACES = (
+    "labial dental alveolar postalveolar palatal velar glottal front central back".split()
+)  # fmt: skip
+PLACE_OF: Mapping[str, str] = MappingProxyType(
+    {
+        phone: next(place for place in PLACES if place in made)
+        for phone, made in ARTICULATION_OF.items()
+    }
+)
+VOICING_OF: Mapping[str, str] = MappingProxyType(
+    {
+        phone: "voiced" if "voiced" in made else "voiceless"
+        for phone, made in ARTICULATION_OF.items()
+    }
+)
 
 # Allophones and closures of TIMIT, folded as by Lee and Hon (1989) as far as ARPABET allows.
 _TIMIT = {

@@ -27,34 +27,41 @@ class PooledUnits(NamedTuple):
     n_frames: NDArray[np.int64]
 
 
-def pool_units(
-    frames: ArrayLike,
-    times: ArrayLike,
-    starts: ArrayLike,
-    ends: ArrayLike,
-    *,
-    empty: str = "nan",
-) -> PooledUnits:
-    """Average the frames within each unit's own time span: ``start <= time < end``, to 1 us.
+class PoolWeights(NamedTuple):
+    """Which frames each unit is the mean of.
+
+    Attributes
+    ----------
+    weights : csr_matrix of float32, shape (n_units, n_frames)
+        One over the number of the unit's frames; no entry for other frames.
+    n_frames : array of int64, shape (n_units,)
+        Frames each mean is over.
+    """
+
+    weights: csr_matrix
+    n_frames: NDArray[np.int64]
+
+
+def pool_weights(
+    times: ArrayLike, starts: ArrayLike, ends: ArrayLike, *, empty: str = "nan"
+) -> PoolWeights:
+    """Find the frames within each unit's own time span: ``start <= time < end``, to 1 us.
 
     Parameters
     ----------
-    frames : array of float, shape (n_frames, n_features)
-        Features of one layer and recording.
     times : array of float, shape (n_frames,)
         Time of each frame in seconds, growing: its middle for states of a convolutional front end.
     starts, ends : array of float, shape (n_units,)
         Span of each unit in seconds. Units may overlap and come in any order.
     empty : {"nan", "nearest", "error"}, default "nan"
-        What a unit becomes whose span holds no frame time, as one shorter than a frame may: NaN,
-        with ``n_frames`` 0, for the caller to leave out and count; the one frame nearest to its
-        middle, if that is no further away than two frames are from each other, else NaN; or an
-        error.
+        What becomes of a unit whose span holds no frame time, as one shorter than a frame may: it
+        has no frame; it has the one frame nearest to its middle, if that is no further away than
+        two frames are from each other; or an error.
 
     Returns
     -------
-    PooledUnits
-        ``features`` and ``n_frames``.
+    PoolWeights
+        ``weights`` and ``n_frames``.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def pool_units(
         For shapes that do not fit, times that do not grow, a unit that does not end after its
         start, and, with ``empty="error"``, a unit without frames.
     """
-    values, clock = _check_frames(frames, times)
+    clock = _check_times(times)
     begin, end = _check_spans(starts, ends)
     if empty not in EMPTY_RULES:
         raise InputError(f"unknown rule {empty!r} for units", hint=near_match(empty, EMPTY_RULES))
@@ -82,7 +89,46 @@ def pool_units(
     edges = np.append(0, np.cumsum(n_frames))
     frame = np.arange(edges[-1]) + np.repeat(first - edges[:-1], n_frames)
     weight = np.repeat(1 / np.maximum(n_frames, 1), n_frames).astype(np.float32)
-    pooled = csr_matrix((weight, frame, edges), shape=(len(begin), len(clock))) @ values
+    return PoolWeights(csr_matrix((weight, frame, edges), (len(begin), len(clock))), n_frames)
+
+
+def pool_units(
+    frames: ArrayLike,
+    times: ArrayLike,
+    starts: ArrayLike,
+    ends: ArrayLike,
+    *,
+    empty: str = "nan",
+) -> PooledUnits:
+    """Average the frames of each unit, see :func:`pool_weights`.
+
+    Parameters
+    ----------
+    frames : array of float, shape (n_frames, n_features)
+        Features of one layer and recording.
+    times, starts, ends, empty
+        As for :func:`pool_weights`; a unit without frames becomes NaN, for the caller to leave out
+        and count.
+
+    Returns
+    -------
+    PooledUnits
+        ``features`` and ``n_frames``.
+
+    Raises
+    ------
+    InputError
+        As :func:`pool_weights`, and for frames that do not fit their times.
+    """
+    values = np.asarray(frames)
+    if values.ndim != 2 or values.dtype.kind != "f" or np.shape(times) != values.shape[:1]:
+        raise InputError(
+            f"the frames have shape {values.shape} and type {values.dtype}, their times "
+            f"{np.shape(times)}",
+            hint="Give floats of shape (n_frames, n_features) and one time in seconds per frame.",
+        )
+    weights, n_frames = pool_weights(times, starts, ends, empty=empty)
+    pooled = weights @ values.astype(np.float32, copy=False)
     pooled[n_frames == 0] = np.nan
     return PooledUnits(np.asarray(pooled, dtype=np.float32), n_frames)
 
@@ -96,22 +142,15 @@ def _nearest(
     return frame, np.abs(clock[frame] - middle) <= np.median(np.diff(clock))
 
 
-def _check_frames(
-    frames: ArrayLike, times: ArrayLike
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    values, clock = np.asarray(frames), np.asarray(times, dtype=np.float64)
-    if values.ndim != 2 or values.dtype.kind != "f" or clock.shape != values.shape[:1]:
+def _check_times(times: ArrayLike) -> NDArray[np.float64]:
+    clock = np.asarray(times, dtype=np.float64)
+    growing = clock.ndim == 1 and len(clock) > 1 and bool((np.diff(clock) > 0).all())
+    if not growing or not np.isfinite(clock).all():
         raise InputError(
-            f"the frames have shape {values.shape} and type {values.dtype}, their times "
-            f"{clock.shape}",
-            hint="Give floats of shape (n_frames, n_features) and one time in seconds per frame.",
-        )
-    if len(clock) < 2 or not np.isfinite(clock).all() or (np.diff(clock) <= 0).any():
-        raise InputError(
-            f"the {len(clock)} frame times do not grow from frame to frame",
+            f"the {clock.size} frame times do not grow from frame to frame",
             hint="Give two frames or more, in the order of time, with finite times in seconds.",
         )
-    return values.astype(np.float32, copy=False), clock
+    return clock
 
 
 def _check_spans(

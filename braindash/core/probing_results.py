@@ -1,10 +1,13 @@
-"""What probes found; light to import, for readers of stored results."""
+"""What probes found, and the mean of several divisions; light to import, for readers of results."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from braindash.core.uncertainty import interval
 
 Floats = NDArray[np.float64]
 
@@ -102,3 +105,67 @@ class ProbeResult:
     split: str
     bootstrap: str
     warnings: tuple[str, ...]
+
+
+def mean_of_divisions(results: Sequence[ProbeResult]) -> ProbeResult:
+    """Average a task over divisions that test other units each, such as folds of word types.
+
+    Scores, chance levels and bootstrap samples are means over the divisions. Sample i of each has
+    draws of its own, so the samples of the mean vary as those of independent divisions do.
+
+    Parameters
+    ----------
+    results : sequence of ProbeResult
+        One task on every division, with as many samples; classes may differ where a division lacks
+        one.
+
+    Returns
+    -------
+    ProbeResult
+        ``n_pieces`` are those of all divisions together, 1 (no interval) where one has a single
+        piece; ``detail`` sums the counts of test units, or averages R^2; ``n_train``,
+        ``n_validation`` and ``split`` are those of the first division, ``n_test`` of all together.
+    """
+    first = results[0]
+    if len(results) == 1:
+        return first
+    samples = np.mean([one.samples for one in results], axis=0, dtype=np.float64)
+    few = any(one.n_pieces < 2 for one in results)
+    n_pieces = 1 if few else sum(one.n_pieces for one in results)
+    ends = interval(samples, n_units=n_pieces) if n_pieces > 1 else (np.nan * first.score,) * 2
+    classes = tuple(sorted({name for one in results for name in one.classes}))
+    spread = np.mean([one.chance_shuffled_sd**2 for one in results], axis=0) / len(results)
+    averaged = {
+        name: np.mean([getattr(one, name) for one in results], axis=0)
+        for name in ("score", "chance_shuffled", "selectivity", "alpha")
+    }
+    return replace(
+        first,
+        **averaged,
+        classes=classes,
+        n_classes=len(classes),
+        low=ends[0],
+        high=ends[1],
+        samples=np.asarray(samples, dtype=np.float32),
+        n_pieces=n_pieces,
+        metrics={
+            name: np.mean([one.metrics[name] for one in results], axis=0) for name in first.metrics
+        },
+        detail=_joined_detail(results, classes),
+        chance_majority=float(np.mean([one.chance_majority for one in results])),
+        chance_shuffled_sd=np.sqrt(spread),
+        n_test=sum(one.n_test for one in results),
+        bootstrap=f"{first.bootstrap} (within each of {len(results)} divisions)",
+        warnings=tuple(dict.fromkeys(text for one in results for text in one.warnings)),
+    )
+
+
+def _joined_detail(results: Sequence[ProbeResult], classes: tuple[Any, ...]) -> NDArray[Any]:
+    if not classes:
+        return np.asarray(np.mean([one.detail for one in results], axis=0))
+    place = {name: index for index, name in enumerate(classes)}
+    total = np.zeros((len(results[0].score), len(classes), len(classes)), dtype=np.int64)
+    for one in results:
+        own = [place[name] for name in one.classes]
+        total[:, np.array(own)[:, None], np.array(own)] += one.detail
+    return total

@@ -12,7 +12,7 @@ from braindash.io.labels_checks import some
 from braindash.io.labels_intervals import PHONE, SENTENCE, WORD, Taken
 
 # Names of tiers, in lower case, as aligners write them (MFA, MAUS, P2FA, the public story data).
-_TIERS = {
+TIERS = {
     "phones": PHONE,
     "phone": PHONE,
     "mau": PHONE,
@@ -75,7 +75,7 @@ def read_textgrids(
     recordings = find_audio(Path(audio).expanduser() if audio is not None else folder)
     recording_of, speaker_of = matcher(recordings), _speaker_rule(speaker)
     taken = Taken(fold_phones=fold_phones, pauses=pauses)
-    wanted = _TIERS if tiers is None else {name.lower(): tier for name, tier in tiers.items()}
+    wanted = TIERS if tiers is None else {name.lower(): tier for name, tier in tiers.items()}
     segments: list[Segment] = []
     for file in files:
         recording = recording_of(file.relative_to(folder).with_suffix("").as_posix())
@@ -135,7 +135,7 @@ def read_librispeech(
             segments.append(Segment(recording, 0.0, None, text, SENTENCE, **who))
             grid = aligned / f"{recording}.TextGrid"
             if grid.is_file():
-                segments += taken.textgrid(grid, recording, _TIERS, **who)
+                segments += taken.textgrid(grid, recording, TIERS, **who)
             else:
                 unaligned.append(recording)
     told = taken.warnings()

@@ -14,6 +14,9 @@ from braindash.io.labels_table import read_label_table
 from braindash.io.labels_timit import read_timit
 from braindash.io.labels_utterances import read_cremad, read_slurp, read_speech_commands
 
+# Options of the readers that are folders.
+LABEL_FOLDERS = ("audio", "alignments")
+
 LABEL_SOURCES: Mapping[str, Callable[..., Labels]] = MappingProxyType(
     {
         "textgrid": read_textgrids,

@@ -44,6 +44,9 @@ __all__ = ["Entry", "Store", "default_root"]
 
 log = logging.getLogger(__name__)
 
+# What a list of the store shows.
+LISTED_KINDS = ("encoding", "probing", "features", "unit-features")
+
 _NAME = re.compile(r"[a-z][a-z-]*")
 _KEY = re.compile(r"[0-9a-f]{8,64}")
 _PART = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<digest>[0-9a-f]{32})\.nc")
@@ -134,8 +137,8 @@ class Store:
         Parameters
         ----------
         kind : str, optional
-            Only results of this kind; by default encodings and features, without the predictions
-            that belong to encodings.
+            Only results of this kind; by default encodings, probings and features, without the
+            predictions that belong to encodings.
 
         Returns
         -------
@@ -150,7 +153,7 @@ class Store:
 
     def _all_entries(self, kind: str | None) -> list[Entry]:
         found: list[tuple[float, Entry]] = []
-        for one in [kind] if kind else ["encoding", "features"]:
+        for one in [kind] if kind else LISTED_KINDS:
             for checksums in (self.root / one).glob(f"*/{CHECKSUM_FILE}"):
                 folder = checksums.parent
                 try:

@@ -13,7 +13,12 @@ import xarray as xr
 
 from braindash.digest import digest_file
 from braindash.errors import StoreError
-from braindash.specs import ENCODING_VERSION, FIT_VERSION
+from braindash.specs import (
+    ENCODING_VERSION,
+    FIT_VERSION,
+    PROBING_VERSION,
+    UNIT_FEATURES_VERSION,
+)
 
 RESULT_FILE = "result.nc"
 SPEC_FILE = "spec.json"
@@ -24,6 +29,8 @@ FILES = (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE)
 _VERSIONS = {
     "encoding": ("version", ENCODING_VERSION),
     "predictions": ("fit_version", FIT_VERSION),
+    "probing": ("version", PROBING_VERSION),
+    "unit-features": ("version", UNIT_FEATURES_VERSION),
 }
 
 
@@ -34,7 +41,8 @@ class Entry:
     Attributes
     ----------
     kind, key : str
-        What it is ("features", "encoding", "predictions") and the digest that names it.
+        What it is ("features", "encoding", "predictions", "unit-features", "probing") and the
+        digest that names it.
     folder : Path
         Where its files are.
     spec, provenance : dict

@@ -5,11 +5,13 @@ One module per kind of work; each request names the worker's task that does it.
 
 from braindash.requests.base import Request, RequestT, build_request
 from braindash.requests.encode import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest
+from braindash.requests.probe import ProbeRequest
 
 __all__ = [
     "LOW_LEVEL_SPACE",
     "MEAN_SUBJECT",
     "EncodeRequest",
+    "ProbeRequest",
     "Request",
     "RequestT",
     "build_request",

@@ -1,6 +1,5 @@
 """What all requests share."""
 
-from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +17,6 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     task: ClassVar[str]
 
-    data: Path
     model: str
     revision: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"

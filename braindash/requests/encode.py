@@ -1,5 +1,6 @@
 """Layer-wise encoding of a subject's responses, as a user asks for it."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -30,6 +31,7 @@ class EncodeRequest(Request):
 
     task: ClassVar[str] = "encode"
 
+    data: Path
     subject: str
     strategy: Strategy = "exact"
     alphas: tuple[float, ...] = DEFAULT_ALPHAS

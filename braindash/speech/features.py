@@ -86,7 +86,7 @@ def extract(
     ResourceError
         When the device has no memory for a single window.
     """
-    samples = _checked_audio(audio)
+    samples = checked_audio(audio)
     windows = plan_windows(model, len(samples), strategy)
     instants = _checked_times(times, len(samples) / SAMPLE_RATE_HZ)
     chosen = _checked_layers(layers, model.n_layers)
@@ -310,7 +310,8 @@ class _Resampler:
         self._columns.clear()
 
 
-def _checked_audio(audio: ArrayLike) -> NDArray[np.float32]:
+def checked_audio(audio: ArrayLike) -> NDArray[np.float32]:
+    """Give audio as float32 (n_samples,), or refuse what is no mono signal of finite samples."""
     given = np.asarray(audio)
     if given.ndim != 1 or not np.issubdtype(given.dtype, np.floating):
         raise InputError(

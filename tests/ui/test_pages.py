@@ -117,7 +117,7 @@ def test_run_checks_a_request_and_submits_it(empty_root, lab, monkeypatch):
     app.multiselect(key="run_subjects").select("A").select("B").run()
     app.radio(key="run_strategy").set_value("chunk").run()
     assert not app.exception
-    assert "0 of 4 stories are cached" in "\n".join(text.value for text in app.text)
+    assert "0 of 4 recordings are cached" in "\n".join(text.value for text in app.text)
     app.button(key="submit").click().run()
     jobs = JobQueue(empty_root).list()
     assert sorted(job.request["subject"] for job in jobs) == ["A", "B"]

@@ -1,0 +1,155 @@
+"""The command ``braindash probe``, and how probing results are printed."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from braindash.cli.options import (
+    CheckOption,
+    DeviceOption,
+    JsonOption,
+    RevisionOption,
+    StoreOption,
+    StrategyOption,
+    open_store,
+)
+from braindash.cli.output import print_json, print_preflight, progress_bar
+from braindash.io.labels_sources import LABEL_SOURCES
+from braindash.probe_tasks import PROBE_TASKS
+from braindash.requests import ProbeRequest, build_request
+
+_TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the labels allow by default."
+_SOURCES_HELP = f"Source of labels: {', '.join(LABEL_SOURCES)}."
+
+
+def probe(
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Local folder or hub id; untrained:MODEL and acoustic:logmel are the controls."
+        ),
+    ],
+    data: Annotated[
+        Path | None, typer.Option(help="A manifest (TOML) whose alignment_dir holds TextGrids.")
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help=_SOURCES_HELP)] = None,
+    labels_path: Annotated[Path | None, typer.Option(help="Folder or table of the labels.")] = None,
+    labels_audio: Annotated[
+        Path | None, typer.Option(help="Folder of the recordings, if elsewhere.")
+    ] = None,
+    labels_option: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE for the source's reader; may be repeated."),
+    ] = None,
+    recordings: Annotated[
+        str | None, typer.Option(help="Comma-separated names or patterns (*); all by default.")
+    ] = None,
+    tasks: Annotated[str | None, typer.Option(help=_TASKS_HELP)] = None,
+    categories: Annotated[
+        Path | None, typer.Option(help="Table of word and category, for the task category.")
+    ] = None,
+    word_vectors: Annotated[
+        Path | None, typer.Option(help="GloVe, word2vec (text) or .npz, for the task word_vector.")
+    ] = None,
+    store: StoreOption = None,
+    revision: RevisionOption = None,
+    strategy: StrategyOption = "chunk",
+    method: Annotated[str, typer.Option(help="ridge, discriminant or logistic.")] = "ridge",
+    split: Annotated[
+        str, typer.Option(help="auto (the source's own, else drawn), drawn or given.")
+    ] = "auto",
+    max_units: Annotated[int, typer.Option(help="Most units of one kind.")] = 20_000,
+    shuffles: Annotated[int, typer.Option(help="Runs with shuffled labels; 0: none.")] = 10,
+    bootstraps: Annotated[int, typer.Option(help="Bootstrap samples of intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the split, the shuffles and the draws.")] = 0,
+    device: DeviceOption = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the probes.")] = None,
+    check_only: CheckOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score what each layer of a model tells about labelled speech, from sound to meaning."""
+    options = _options(labels_option or [])
+    if labels_audio is not None:
+        options["audio"] = str(labels_audio)
+    request = build_request(
+        ProbeRequest,
+        data=data,
+        model=model,
+        labels=labels,
+        labels_path=labels_path,
+        labels_options=options,
+        recordings=_names(recordings),
+        tasks=_names(tasks),
+        categories=categories,
+        word_vectors=word_vectors,
+        revision=revision,
+        strategy=strategy,
+        method=method,
+        split=split,
+        max_units=max_units,
+        n_shuffles=shuffles,
+        n_bootstraps=bootstraps,
+        seed=seed,
+        device=device,
+        threads=threads,
+    )
+    if check_only:
+        from braindash.preflight import preflight_probing
+
+        print_preflight(preflight_probing(request, open_store(store)), as_json)
+        return
+    from braindash.pipeline import run_probing
+
+    with progress_bar() as bar:
+        result = run_probing(request, open_store(store), bar)
+    if as_json:
+        print_json(probing_document(result))
+    else:
+        print_probing([result])
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _options(given: list[str]) -> dict[str, Any]:
+    """Read NAME=VALUE: yes and no are truth values, A:B,C:D is a table of names."""
+    found: dict[str, Any] = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not mark or not name:
+            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--labels-option")
+        if value.lower() in ("true", "yes", "false", "no"):
+            found[name] = value.lower() in ("true", "yes")
+        elif name == "tiers":
+            found[name] = dict(pair.split(":", 1) for pair in value.split(",") if ":" in pair)
+        else:
+            found[name] = value
+    return found
+
+
+def print_probing(results: list[Any]) -> None:
+    """Print the scores of probing results, each with its provenance."""
+    for result in results:
+        typer.echo(result.provenance_line())
+        wide = result.table().pivot(index="task", columns="layer", values="score")
+        wide.insert(0, "chance", [float(result.chance(task).mean()) for task in wide.index])
+        wide.insert(0, "metric", [result.metric(task) for task in wide.index])
+        typer.echo(wide.loc[list(result.tasks)].round(3).to_string(na_rep="-"))
+        typer.echo(f"{result.folder}\n")
+
+
+def probing_document(result: Any) -> dict[str, Any]:
+    """Give a probing result as JSON values."""
+    table = result.table().drop(columns=["model", "simulated"]).astype(object)
+    return {
+        "key": result.key,
+        "folder": str(result.folder),
+        "model": result.model,
+        "task": "probing",
+        "simulated": result.simulated,
+        "provenance": result.provenance_line(),
+        "tasks": {task: result.facts(task) for task in result.tasks},
+        "scores": table.where(table.notna(), None).to_dict(orient="records"),
+    }

@@ -1,0 +1,260 @@
+"""Every question that a probe may ask, from acoustic to semantic: one registry for all interfaces.
+
+A task says which units it asks about (frames, phones, words, or the segments of a tier), what is
+foretold of each, and how its test units are kept apart from those it learns from.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from braindash.core.phones import MANNER_OF, PLACE_OF, VOICING_OF
+from braindash.errors import InputError, near_match
+
+FRAME, PHONE, WORD, SENTENCE = "frame", "phone", "word", "sentence"
+Stage = Literal["acoustic", "phonetic", "lexical", "semantic", "utterance"]
+STAGES: tuple[Stage, ...] = ("acoustic", "phonetic", "lexical", "semantic", "utterance")
+# Stages that stand on the way from sound to meaning; a whole utterance has no place on it.
+HIERARCHY: tuple[Stage, ...] = STAGES[:4]
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """One task.
+
+    Parameters
+    ----------
+    name : str
+        As users write it.
+    title : str
+        As readers see it.
+    stage : str
+        Where it stands between sound and meaning.
+    units : str
+        What it asks about: ``"frame"``, or a tier of the labels.
+    description : str
+        One sentence for interfaces.
+    problem : {"classification", "regression"}
+        What is foretold.
+    space : str, optional
+        The acoustic space whose columns are foretold.
+    columns : tuple of int, optional
+        First column and the one behind the last; all by default.
+    relative : bool
+        Foretell the difference from the recording's mean, which is the speaker's.
+    phones : mapping of str to str, optional
+        Class of every phone; the phone itself by default.
+    by_type : bool
+        Keep the types of words apart: the words of the test part are never learnt from.
+    balanced : bool
+        Give every class the same weight.
+    needs : str, optional
+        A file that the user must give: ``"categories"`` or ``"word_vectors"``.
+    """
+
+    name: str
+    title: str
+    stage: Stage
+    units: str
+    description: str
+    problem: Literal["classification", "regression"] = "classification"
+    space: str | None = None
+    columns: tuple[int, int] | None = None
+    relative: bool = False
+    phones: Mapping[str, str] | None = None
+    by_type: bool = False
+    balanced: bool = False
+    needs: Literal["categories", "word_vectors"] | None = None
+
+    @property
+    def tiers(self) -> frozenset[str]:
+        """Tiers of the labels that it needs, or ``"frame"``, which needs none."""
+        return frozenset({PHONE, WORD} if self.name == "boundary" else {self.units})
+
+    @property
+    def metric(self) -> str:
+        """The score: R^2, accuracy, or balanced accuracy."""
+        if self.problem == "regression":
+            return "r2"
+        return "balanced_accuracy" if self.balanced else "accuracy"
+
+
+def _regression(
+    name: str,
+    title: str,
+    text: str,
+    columns: tuple[int, int] | None = None,
+    *,
+    relative: bool = False,
+) -> TaskInfo:
+    return TaskInfo(
+        name,
+        title,
+        "acoustic",
+        FRAME,
+        text,
+        problem="regression",
+        space=f"acoustic:{name}",
+        columns=columns,
+        relative=relative,
+    )
+
+
+PROBE_TASKS: Mapping[str, TaskInfo] = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            _regression("energy", "Energy", "Loudness of a frame."),
+            _regression("logmel", "Log-mel spectrum", "80 mel bands of a frame."),
+            _regression(
+                "mfcc",
+                "MFCC",
+                "13 mel-frequency cepstral coefficients of a frame, without slopes.",
+                columns=(0, 13),
+            ),
+            _regression(
+                "pitch",
+                "Pitch",
+                "Logarithm of the pitch of voiced frames, about its mean in the recording.",
+                columns=(0, 1),
+                relative=True,
+            ),
+            TaskInfo(
+                "voicing",
+                "Voicing",
+                "phonetic",
+                PHONE,
+                "Whether a phone is voiced.",
+                phones=VOICING_OF,
+                balanced=True,
+            ),
+            TaskInfo(
+                "manner",
+                "Manner",
+                "phonetic",
+                PHONE,
+                "How a phone is made: vowel, approximant, nasal, stop, fricative, affricate.",
+                phones=MANNER_OF,
+                balanced=True,
+            ),
+            TaskInfo(
+                "place",
+                "Place",
+                "phonetic",
+                PHONE,
+                "Where a phone is made, from labial to glottal; for vowels front, central, back.",
+                phones=PLACE_OF,
+                balanced=True,
+            ),
+            TaskInfo("phone", "Phone", "phonetic", PHONE, "Which phone it is.", balanced=True),
+            TaskInfo(
+                "boundary",
+                "Word boundary",
+                "lexical",
+                PHONE,
+                "Whether a word begins with this phone.",
+                balanced=True,
+            ),
+            TaskInfo(
+                "word",
+                "Word identity",
+                "lexical",
+                WORD,
+                "Which word it is, of the most frequent ones that every side holds.",
+                balanced=True,
+            ),
+            TaskInfo(
+                "category",
+                "Semantic category",
+                "semantic",
+                WORD,
+                "Category or part of speech of a word that was never learnt from.",
+                by_type=True,
+                balanced=True,
+                needs="categories",
+            ),
+            TaskInfo(
+                "word_vector",
+                "Word embedding",
+                "semantic",
+                WORD,
+                "Vector of a word that was never learnt from.",
+                problem="regression",
+                by_type=True,
+                needs="word_vectors",
+            ),
+            TaskInfo(
+                "sentence_type",
+                "Sentence type",
+                "utterance",
+                SENTENCE,
+                "Question, statement or exclamation, by the mark at the end of its text.",
+                balanced=True,
+            ),
+            TaskInfo(
+                "intent", "Intent", "utterance", "intent", "What a speaker asks for.", balanced=True
+            ),
+            TaskInfo("scenario", "Scenario", "utterance", "scenario", "What it is about."),
+            TaskInfo("action", "Action", "utterance", "action", "What shall be done."),
+            TaskInfo(
+                "emotion",
+                "Emotion",
+                "utterance",
+                "emotion",
+                "The emotion that was acted.",
+                balanced=True,
+            ),
+            TaskInfo(
+                "command",
+                "Command",
+                "utterance",
+                WORD,
+                "Which word of a closed set an utterance of one word is.",
+            ),
+            TaskInfo(
+                "label",
+                "Label",
+                "utterance",
+                "label",
+                "The label of a segment of your own table.",
+                balanced=True,
+            ),
+        )
+    }
+)
+
+
+def find_task(name: str) -> TaskInfo:
+    """Look a task up.
+
+    Raises
+    ------
+    InputError
+        When there is none of this name.
+    """
+    if name not in PROBE_TASKS:
+        raise InputError(f"there is no probing task {name!r}", hint=near_match(name, PROBE_TASKS))
+    return PROBE_TASKS[name]
+
+
+def possible_tasks(
+    tiers: Iterable[str], *, categories: bool = False, word_vectors: bool = False
+) -> tuple[str, ...]:
+    """Name the tasks that labels allow, from acoustic to semantic.
+
+    Parameters
+    ----------
+    tiers : iterable of str
+        Tiers of the labels.
+    categories, word_vectors : bool
+        Whether the user gave such a file.
+    """
+    there = {FRAME, *tiers}
+    given = {"categories": categories, "word_vectors": word_vectors, None: True}
+    # Commands are words under another name, and have to be asked for.
+    return tuple(
+        task.name
+        for task in PROBE_TASKS.values()
+        if task.tiers <= there and given[task.needs] and task.name != "command"
+    )

@@ -1,0 +1,267 @@
+"""Stored probing results as objects: scores of every task and layer, with their provenance."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from braindash.core.stages import QUANTITIES, hierarchy_index, score_weighted_depth, stage_summary
+from braindash.core.uncertainty import interval
+from braindash.digest import digest_json
+from braindash.errors import InputError, near_match
+from braindash.io.store import Entry
+from braindash.probe_tasks import HIERARCHY, PROBE_TASKS, STAGES
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ProbingResult:
+    """Linear probes of every layer of one model.
+
+    Attributes
+    ----------
+    key : str
+        The result's key in the store.
+    folder : Path
+        Its folder.
+    spec, provenance : dict
+        What was asked for; how it was made.
+    dataset : xarray.Dataset
+        ``score``, ``low``, ``high`` (95 % interval), ``alpha``, ``chance_shuffled`` and
+        ``chance_shuffled_sd`` (task, layer); ``chance_majority`` (task); ``metrics`` (task,
+        metric, layer), NaN where a task has no such metric; ``samples`` (task, sample, layer); for
+        every task ``detail_TASK``: test units by true and predicted class (layer, class, class) or
+        R^2 of every output (layer, output).
+    """
+
+    key: str
+    folder: Path
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+    dataset: xr.Dataset
+
+    @classmethod
+    def load(cls, entry: Entry) -> "ProbingResult":
+        """Read the arrays of a store entry of kind "probing" into memory."""
+        with entry.open() as dataset:
+            loaded = dataset.load()
+        return cls(entry.key, entry.folder, entry.spec, entry.provenance, loaded)
+
+    # ---- what it is of --------------------------------------------------------------------
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return str(self.provenance["model"]["name"])
+
+    @property
+    def data(self) -> str:
+        """Name of the recordings."""
+        return str(self.provenance["data"]["name"])
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the recordings were made by a synthesiser for a simulation."""
+        return bool(self.provenance["data"]["simulated"])
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks, from acoustic to semantic."""
+        return tuple(str(name) for name in self.dataset["task"].values)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers, the input of the first block included."""
+        return int(self.dataset.sizes["layer"])
+
+    @property
+    def questions(self) -> str:
+        """Digest of what was asked, whatever the model: equal for results that can be compared."""
+        return questions_digest(self.spec)
+
+    def metric(self, task: str) -> str:
+        """Say what a task's score is: "r2", "accuracy" or "balanced_accuracy"."""
+        return str(self._task_spec(task)["metric"])
+
+    def facts(self, task: str) -> dict[str, Any]:
+        """Give the classes, the numbers of units, the split and the warnings of a task."""
+        self._task_spec(task)
+        return dict(self.provenance["tasks"][task])
+
+    # ---- scores ---------------------------------------------------------------------------
+
+    def score(self, task: str) -> Floats:
+        """Score on the test part, (n_layers,)."""
+        return self._of("score", task)
+
+    def chance(self, task: str) -> Floats:
+        """Give what a probe reaches that knows nothing, (n_layers,).
+
+        The score of one and the same answer or, where that is higher, the mean score after
+        learning from shuffled labels; of a regression at least 0.
+        """
+        majority = float(self._of("chance_majority", task))
+        shuffled = np.nan_to_num(self._of("chance_shuffled", task), nan=majority)
+        least = 0.0 if self.metric(task) == "r2" else majority
+        return np.maximum(shuffled, max(least, majority))
+
+    def above_chance(self, task: str) -> Floats:
+        """Give ``(score - chance) / (1 - chance)``: 0 at chance, 1 for a perfect probe."""
+        chance = self.chance(task)
+        return np.asarray((self.score(task) - chance) / (1 - chance))
+
+    def table(self) -> pd.DataFrame:
+        """Tabulate all scores.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per task and layer: ``score``, ``low``, ``high``, ``chance_majority``,
+            ``chance_shuffled``, ``selectivity`` (score minus ``chance_shuffled``),
+            ``above_chance``, ``metric``, ``stage``, ``model`` and ``simulated``.
+        """
+        parts = []
+        for task in self.tasks:
+            shuffled = self._of("chance_shuffled", task)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "task": task,
+                        "layer": np.arange(self.n_layers),
+                        "score": self.score(task),
+                        "low": self._of("low", task),
+                        "high": self._of("high", task),
+                        "chance_majority": float(self._of("chance_majority", task)),
+                        "chance_shuffled": shuffled,
+                        "selectivity": self.score(task) - shuffled,
+                        "above_chance": self.above_chance(task),
+                        "metric": self.metric(task),
+                        "stage": PROBE_TASKS[task].stage,
+                    }
+                )
+            )
+        table = pd.concat(parts, ignore_index=True)
+        return table.assign(model=self.model, simulated=self.simulated)
+
+    # ---- depth ----------------------------------------------------------------------------
+
+    @property
+    def hierarchy(self) -> tuple[str, ...]:
+        """The tasks that stand between sound and meaning, in this order."""
+        return tuple(name for name in self.tasks if PROBE_TASKS[name].stage in HIERARCHY)
+
+    def stages(self, level: float = 0.95) -> pd.DataFrame:
+        """Say at which depth the model holds what each task needs.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As of :func:`braindash.core.stages.stage_summary`, of the scores above chance; the
+            hierarchy index correlates the stages of the tasks with their weighted depth.
+
+        Raises
+        ------
+        InputError
+            The model has one layer, so there is no depth.
+        """
+        if self.n_layers < 2:
+            raise InputError(
+                f"{self.model} has one layer, so there is no depth",
+                hint="Choose a model with several layers.",
+            )
+        tables = [self._stages_of(task, level) for task in self.tasks]
+        tables.append(self._hierarchy_row(level))
+        table = pd.concat(tables, ignore_index=True)
+        order = {name: place for place, name in enumerate(QUANTITIES)}
+        return table.sort_values("quantity", key=lambda names: names.map(order), kind="stable")
+
+    def _stages_of(self, task: str, level: float) -> pd.DataFrame:
+        pieces = self.facts(task)["n_pieces"]
+        curve, samples = self.above_chance(task)[None], self._samples(task)[:, None]
+        units = pieces if pieces > 1 else None
+        table = stage_summary(curve, samples, [task], level=level, n_units=units)
+        return table if pieces > 1 else table.assign(low=np.nan, high=np.nan)
+
+    def _hierarchy_row(self, level: float) -> pd.DataFrame:
+        names = self.hierarchy
+        place = [STAGES.index(PROBE_TASKS[name].stage) for name in names]
+        curves = np.stack([self.above_chance(name) for name in names]) if names else None
+        found = (np.nan, np.nan, np.nan)
+        if curves is not None:
+            drawn = np.stack([self._samples(name) for name in names], axis=1)
+            estimate = float(hierarchy_index(score_weighted_depth(curves), place))
+            index = hierarchy_index(score_weighted_depth(drawn), place)
+            pieces = min(self.facts(name)["n_pieces"] for name in names)
+            found = (estimate, np.nan, np.nan)
+            if np.isfinite(estimate) and pieces > 1:
+                low, high = interval(index, level=level, n_units=pieces)
+                found = (estimate, float(low), float(high))
+        row = dict(zip(("estimate", "low", "high"), found, strict=True))
+        return pd.DataFrame([{"quantity": QUANTITIES[-1], "name": "all", **row}])
+
+    def _samples(self, task: str) -> Floats:
+        """Bootstrap samples of the score above chance, (n_samples, n_layers)."""
+        chance = self.chance(task)
+        return np.asarray((self._of("samples", task) - chance) / (1 - chance))
+
+    # ---- where the numbers come from ------------------------------------------------------
+
+    def interval_line(self, task: str | None = None, level: float = 0.95) -> str:
+        """Say in one line what an interval is."""
+        what = "test recordings, or stretches of them where there are few"
+        if task is not None:
+            what = str(self.facts(task)["bootstrap"])
+        return f"{100 * level:g} % intervals: bootstrap over {what}"
+
+    def provenance_line(self, task: str | None = None) -> str:
+        """Say in one line where the numbers come from, of one task or of all."""
+        stamp = "SIMULATED DATA, SYNTHETIC SPEECH · " if self.simulated else ""
+        split = ""
+        if task is not None:
+            facts = self.facts(task)
+            split = f"{task}: {facts['split']} · "
+        method = next(iter({one["method"] for one in self.spec["tasks"]}), "ridge")
+        return (
+            f"{stamp}{self.data} · {self.model} · {self.provenance['recordings']} recordings · "
+            f"features: {self.provenance['strategy']}, mean over each unit's own span · {split}"
+            f"{method} probes, penalty chosen on the validation part, test part scored once · "
+            f"{self.spec['n_shuffles']} shuffled runs · seed {self.spec['seed']} · braindash "
+            f"{self.provenance['versions']['braindash']} · key {self.key[:8]}"
+        )
+
+    def _task_spec(self, task: str) -> dict[str, Any]:
+        for one in self.spec["tasks"]:
+            if one["name"] == task:
+                return dict(one)
+        raise InputError(f"this result has no task {task!r}", hint=near_match(task, self.tasks))
+
+    def _of(self, name: str, task: str) -> Floats:
+        self._task_spec(task)
+        values: Floats = self._arrays[name][self._rows[task]]
+        return values
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {task: row for row, task in enumerate(self.tasks)}
+
+    @cached_property
+    def _arrays(self) -> dict[str, Floats]:
+        names = ("score", "low", "high", "chance_majority", "chance_shuffled", "samples")
+        return {name: np.asarray(self.dataset[name].values, dtype=np.float64) for name in names}
+
+
+def questions_digest(spec: dict[str, Any]) -> str:
+    """Digest a probing specification without the features of its model."""
+    units = [{**one, "features": None} for one in spec["units"]]
+    return digest_json({**spec, "units": units})
