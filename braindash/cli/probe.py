@@ -23,35 +23,42 @@ _TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the label
 _SOURCES_HELP = f"Source of labels: {', '.join(LABEL_SOURCES)}."
 
 
+ModelOption = Annotated[
+    str,
+    typer.Option(help="Local folder or hub id; untrained:MODEL and acoustic:logmel are controls."),
+]
+DataOption = Annotated[
+    Path | None, typer.Option(help="A manifest (TOML) whose alignment_dir holds TextGrids.")
+]
+SourceOption = Annotated[str | None, typer.Option(help=_SOURCES_HELP)]
+PathOption = Annotated[Path | None, typer.Option(help="Folder or table of the labels.")]
+AudioOption = Annotated[Path | None, typer.Option(help="Folder of the recordings, if elsewhere.")]
+ReaderOption = Annotated[
+    list[str] | None, typer.Option(help="NAME=VALUE for the source's reader; may be repeated.")
+]
+RecordingsOption = Annotated[
+    str | None, typer.Option(help="Comma-separated names or patterns (*); all by default.")
+]
+TasksOption = Annotated[str | None, typer.Option(help=_TASKS_HELP)]
+CategoriesOption = Annotated[
+    Path | None, typer.Option(help="Table of word and category, for the task category.")
+]
+VectorsOption = Annotated[
+    Path | None, typer.Option(help="GloVe, word2vec (text) or .npz, for the task word_vector.")
+]
+
+
 def probe(
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Local folder or hub id; untrained:MODEL and acoustic:logmel are the controls."
-        ),
-    ],
-    data: Annotated[
-        Path | None, typer.Option(help="A manifest (TOML) whose alignment_dir holds TextGrids.")
-    ] = None,
-    labels: Annotated[str | None, typer.Option(help=_SOURCES_HELP)] = None,
-    labels_path: Annotated[Path | None, typer.Option(help="Folder or table of the labels.")] = None,
-    labels_audio: Annotated[
-        Path | None, typer.Option(help="Folder of the recordings, if elsewhere.")
-    ] = None,
-    labels_option: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=VALUE for the source's reader; may be repeated."),
-    ] = None,
-    recordings: Annotated[
-        str | None, typer.Option(help="Comma-separated names or patterns (*); all by default.")
-    ] = None,
-    tasks: Annotated[str | None, typer.Option(help=_TASKS_HELP)] = None,
-    categories: Annotated[
-        Path | None, typer.Option(help="Table of word and category, for the task category.")
-    ] = None,
-    word_vectors: Annotated[
-        Path | None, typer.Option(help="GloVe, word2vec (text) or .npz, for the task word_vector.")
-    ] = None,
+    model: ModelOption,
+    data: DataOption = None,
+    labels: SourceOption = None,
+    labels_path: PathOption = None,
+    labels_audio: AudioOption = None,
+    labels_option: ReaderOption = None,
+    recordings: RecordingsOption = None,
+    tasks: TasksOption = None,
+    categories: CategoriesOption = None,
+    word_vectors: VectorsOption = None,
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "chunk",
