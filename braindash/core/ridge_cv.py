@@ -1,6 +1,6 @@
 """The part of ridge that both forms share: score alphas, choose, predict the test story."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,8 +9,13 @@ import torch
 from numpy.typing import NDArray
 
 from braindash.core.ridge_data import Block, Responses
-from braindash.core.ridge_scoring import RightSides, Scorer, sample_moments, score_predictions
-from braindash.core.ridge_search import TIE, Search, plan_search
+from braindash.core.ridge_scoring import (
+    RightSides,
+    score_of_zeros,
+    score_operators,
+    score_predictions,
+)
+from braindash.core.ridge_search import TIE, Scores, Search, plan_search
 from braindash.core.scores import pearson_r
 
 # Operators of as many alphas are held at a time as fit into this.
@@ -81,9 +86,9 @@ class Solver(Protocol):
         """Bring new rows into the coordinates of the solver."""
 
     def operators(
-        self, indices: Sequence[int], cross: torch.Tensor | None
+        self, index: int, cross: torch.Tensor | None
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
-        """Build the operators of some alphas: one per fold for its rows, one for new rows."""
+        """Build the operators of one alpha: one per fold for its rows, one for new rows."""
 
     def right_sides(self, values: torch.Tensor) -> RightSides:
         """Return what the operators apply to."""
@@ -162,10 +167,10 @@ def _fit_few(
         new: list[torch.Tensor] = []
         predictions = solver.predictions(block.values.double(), cross)
         for index, (held_out, predicted) in enumerate(predictions):
-            outcome.scores[index, columns] = score_predictions(held_out, block, metric)
+            outcome.known.gain[index, columns] = score_predictions(held_out, block, metric)
             if predicted is not None:
                 new.append(predicted)
-        best = outcome.choose(columns, block)
+        best = outcome.choose(columns, block, score_of_zeros(block, responses.fold_rows, metric))
         if new:
             own = torch.stack(new)[best, :, torch.arange(len(best), device=best.device)]
             outcome.predict(columns, block, own.T)
@@ -180,84 +185,160 @@ def _fit_many(
     thorough: bool,
 ) -> None:
     """Build operators and apply them to one block of targets after the other."""
-    alphas = outcome.alphas
-    operators = _Operators(solver, cross, len(alphas))
-    search = Search.full(len(alphas), alphas.device)
+    n_alphas = len(outcome.alphas)
+    operators = _Operators(solver, cross, n_alphas)
+    search = None
     if not thorough and responses.n_targets >= _LEAST_TARGETS:
-        block = responses.sample(_sample_size(responses, len(alphas)))
-        sides = solver.right_sides(block.values)
-        everything = (operators.build(group) for group in operators.groups(search))
-        moments = sample_moments(everything, sides, block)
-        search = plan_search(moments, alphas, metric, operators.most)
-    wanted = outcome.scores.new_zeros((len(search.rest), responses.n_targets), dtype=torch.bool)
+        block = responses.sample(_sample_size(responses))
+        search = plan_search(_score_all(operators, solver, block, metric), block.valid, metric)
+        if search is not None:
+            operators.forget(set(range(n_alphas)) - set(search.used()))
     groups = operators.groups(search)
     for group in groups:
-        held_out = operators.build(group)
+        operators.keep(group)
         for columns, block in responses.blocks(_block_columns(solver, responses, len(group))):
             sides = solver.right_sides(block.values)
-            scorer = Scorer(group, held_out, sides, block, metric)
-            _score_group(scorer, group, search, outcome.scores[:, columns], wanted[:, columns])
+            scorer = _Scorer(operators, sides, block, metric, outcome.known.of(columns))
+            scorer.score(group, search)
             if group is groups[-1]:
-                best = outcome.choose(columns, block)
+                zeros = score_of_zeros(block, responses.fold_rows, metric)
+                best = outcome.choose(columns, block, zeros)
                 if cross is not None:
-                    outcome.predict(columns, block, _predict(operators.new, sides.whole, best))
+                    outcome.predict(columns, block, _predict(operators, sides.whole, best))
 
 
-def _score_group(
-    scorer: Scorer,
-    group: Sequence[int],
-    search: Search,
-    scores: torch.Tensor,
-    wanted: torch.Tensor,
-) -> None:
-    """Write the scores of a group of alphas for a block of targets, where they are wanted."""
-    rest = {index: row for row, index in enumerate(search.rest.tolist())}
-    nodes = [index for index in group if index not in rest]
-    if nodes and rest:
-        exact, estimate = scorer.nodes(search)
-        scores[search.nodes] = exact
-        wanted[:] = search.candidates(exact, estimate)
-    elif nodes:
-        scores[nodes] = scorer.exact(nodes)
-    for index in (index for index in group if index in rest):
-        columns = wanted[rest[index]].nonzero()[:, 0]
-        if len(columns):
-            scores[index, columns] = scorer.exact([index], columns)[0]
+def _score_all(operators: "_Operators", solver: Solver, block: Block, metric: str) -> Scores:
+    """Score every alpha for a few targets."""
+    sides = solver.right_sides(block.values)
+    parts = [
+        score_operators(operators.held_out(index), sides, block, metric)
+        for index in range(operators.n_alphas)
+    ]
+    return Scores(torch.cat([p.gain for p in parts]), torch.cat([p.size for p in parts]))
+
+
+class _Scorer:
+    """Scores alphas for one block of targets, as far as they are wanted.
+
+    Parameters
+    ----------
+    operators : _Operators
+        Of any alpha.
+    sides : RightSides
+        What they apply to.
+    block : Block
+        The targets.
+    metric : {"r2", "r"}
+        What a score is.
+    known : Scores
+        Of the block, -inf where not known; filled in.
+    """
+
+    def __init__(
+        self,
+        operators: "_Operators",
+        sides: RightSides,
+        block: Block,
+        metric: str,
+        known: Scores,
+    ) -> None:
+        self._operators, self._sides, self._block = operators, sides, block
+        self._metric, self._known = metric, known
+
+    def score(self, group: Sequence[int], search: Search | None) -> None:
+        """Score the alphas of a group that could be the best; all of them without a search."""
+        if search is None or search.node in group:
+            for index in group if search is None else [search.node]:
+                self._fill(index)
+        if search is not None:
+            self._follow(search, [index for index in group if index != search.node])
+
+    def _follow(self, search: Search, group: Sequence[int]) -> None:
+        """Score for each target the alpha that looks best, then what could still beat it."""
+        known = self._known
+        inside = torch.zeros((len(known.gain), 1), dtype=torch.bool, device=known.gain.device)
+        inside[group] = True
+        could, estimate, margin = search.promising(known)
+        could &= inside
+        choice = torch.where(could, estimate, -torch.inf).argmax(dim=0)
+        chosen = could.any(dim=0)
+        tried = {
+            index: (chosen & (choice == index)).nonzero()[:, 0]
+            for index in torch.unique(choice[chosen]).tolist()
+        }
+        stretch = 1.0
+        for index, columns in tried.items():
+            self._fill(index, columns)
+            error = (known.gain[index, columns] - estimate[index, columns]).abs()
+            stretch = max(stretch, float((error / margin[index, columns]).nan_to_num().max()))
+        # An error beyond its margin says that the sample was too kind: all margins grow by it.
+        could = search.promising(known, stretch)[0] & inside
+        for index, columns in tried.items():
+            some = known.of(columns)
+            could[:, columns] &= search.left(some, index, stretch)
+        for index in group:
+            columns = could[index].nonzero()[:, 0]
+            if len(columns):
+                self._fill(index, columns)
+
+    def _fill(self, index: int, columns: torch.Tensor | None = None) -> None:
+        """Score one alpha for all targets of the block, or for some."""
+        sides, block = self._sides, self._block
+        if columns is None:
+            columns = torch.arange(len(block.mean), device=block.mean.device)
+        else:
+            sides, block = sides.at(columns), block.at(columns)
+        found = score_operators(self._operators.held_out(index), sides, block, self._metric)
+        self._known.gain[index, columns] = found.gain[0]
+        self._known.size[index, columns] = found.size[0]
 
 
 class _Operators:
-    """The operators of all alphas: kept where they fit, else built whenever they are needed."""
+    """The operators of as many alphas as fit; the others are built whenever they are needed."""
 
     def __init__(self, solver: Solver, cross: torch.Tensor | None, n_alphas: int) -> None:
-        self._solver, self._cross, self._n_alphas = solver, cross, n_alphas
-        self._kept: list[torch.Tensor] | None = None
-        #: How many alphas fit at a time.
-        self.most = max(1, _OPERATOR_BYTES // max(1, solver.operator_bytes()))
-        #: Operators for the test rows by alpha, as far as they were built.
-        self.new: dict[int, torch.Tensor] = {}
+        self._solver, self._cross, self.n_alphas = solver, cross, n_alphas
+        self._most = max(1, _OPERATOR_BYTES // max(1, solver.operator_bytes()))
+        self._held_out: dict[int, list[torch.Tensor]] = {}
+        self._new: dict[int, torch.Tensor] = {}
 
-    def groups(self, search: Search) -> list[list[int]]:
-        """Cut the alphas into groups that fit; the nodes of a search stay together and lead."""
-        if self._n_alphas <= self.most:
-            return [list(range(self._n_alphas))]
-        nodes, rest = search.nodes.tolist(), search.rest.tolist()
-        leading = [nodes] if rest else _cut(nodes, self.most)
-        return leading + _cut(rest, self.most)
+    def groups(self, search: Search | None) -> list[list[int]]:
+        """Cut the alphas into groups that fit, those first that a search will use most."""
+        every = range(self.n_alphas) if search is None else [search.node, *search.order]
+        return [list(every[at : at + self._most]) for at in range(0, len(every), self._most)]
 
-    def build(self, group: Sequence[int]) -> list[torch.Tensor]:
-        """Give a group's operators for held-out rows: per fold (n_group, fold rows, n_inputs)."""
-        if self._kept is not None:
-            return self._kept
-        held_out, new = self._solver.operators(group, self._cross)
+    def keep(self, alphas: Collection[int]) -> None:
+        """Forget the operators for held-out rows of all other alphas."""
+        self._held_out = {
+            index: parts for index, parts in self._held_out.items() if index in alphas
+        }
+
+    def forget(self, alphas: Collection[int]) -> None:
+        """Forget all operators of some alphas; if a target asks for one, it is built again."""
+        for index in alphas:
+            self._held_out.pop(index, None)
+            self._new.pop(index, None)
+
+    def held_out(self, index: int) -> list[torch.Tensor]:
+        """Give one alpha's operators for held-out rows, fold by fold."""
+        found = self._held_out.get(index)
+        if found is None:
+            found = self._build(index)
+            if len(self._held_out) < self._most:
+                self._held_out[index] = found
+        return found
+
+    def new(self, index: int) -> torch.Tensor:
+        """Give one alpha's operator for new rows."""
+        if index not in self._new:
+            self._build(index)
+        return self._new[index]
+
+    def _build(self, index: int) -> list[torch.Tensor]:
+        found, new = self._solver.operators(index, self._cross)
         if new is not None:
-            self.new |= dict(zip(group, new, strict=True))
-        if len(group) == self._n_alphas:
-            self._kept = held_out
-        return held_out
-
-
-def _cut(indices: list[int], most: int) -> list[list[int]]:
-    return [indices[start : start + most] for start in range(0, len(indices), most)]
+            self._new[index] = new
+        return found
 
 
 def _block_columns(solver: Solver, responses: Responses, n_held: int) -> int:
@@ -268,10 +349,9 @@ def _block_columns(solver: Solver, responses: Responses, n_held: int) -> int:
     return int(min(most, max(fewest, size // one)))
 
 
-def _sample_size(responses: Responses, n_alphas: int) -> int:
-    """As many targets as tell enough, but no more than an eighth, nor than memory allows."""
-    fits = _BLOCK_BYTES[responses.device.type] // (8 * n_alphas * responses.source.shape[0])
-    return int(min(_SAMPLE, responses.n_targets // 8, max(_SAMPLE // 4, fits)))
+def _sample_size(responses: Responses) -> int:
+    """As many targets as tell enough, but no more than an eighth."""
+    return min(_SAMPLE, responses.n_targets // 8)
 
 
 def _choose(scores: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
@@ -286,7 +366,7 @@ class _Outcome:
 
     alphas: torch.Tensor
     test: TestStory | None
-    scores: torch.Tensor
+    known: Scores
     alpha: NDArray[np.float64]
     cv_score: NDArray[np.float32]
     prediction: NDArray[np.float32] | None
@@ -299,18 +379,19 @@ class _Outcome:
             prediction = np.full((len(test.design), n_targets), np.nan, np.float32)
         if test is not None and test.responses is not None:
             r = np.full(n_targets, np.nan)
-        scores = alphas.new_full((len(alphas), n_targets), -torch.inf)
-        cv_score = np.full(scores.shape, np.nan, np.float32)
-        return cls(alphas, test, scores, np.full(n_targets, np.nan), cv_score, prediction, r)
+        unknown = alphas.new_full((len(alphas), n_targets), -torch.inf)
+        known = Scores(unknown, torch.zeros_like(unknown))
+        cv_score = np.full(unknown.shape, np.nan, np.float32)
+        return cls(alphas, test, known, np.full(n_targets, np.nan), cv_score, prediction, r)
 
-    def choose(self, columns: slice, block: Block) -> torch.Tensor:
-        """Choose the alphas of one block by its scores, and give their indices."""
-        scores = self.scores[:, columns]
-        best = _choose(scores, self.alphas)
+    def choose(self, columns: slice, block: Block, zeros: torch.Tensor) -> torch.Tensor:
+        """Choose the alphas of one block by its gains over zeros, and give their indices."""
+        gains = self.known.gain[:, columns]
+        best = _choose(gains, self.alphas)
         valid = block.valid.cpu().numpy()
         self.alpha[columns] = np.where(valid, self.alphas[best].cpu().numpy(), np.nan)
-        known = torch.isfinite(scores) & block.valid
-        self.cv_score[:, columns] = torch.where(known, scores, torch.nan).cpu().numpy()
+        known = torch.isfinite(gains) & block.valid
+        self.cv_score[:, columns] = torch.where(known, zeros + gains, torch.nan).cpu().numpy()
         return best
 
     def predict(self, columns: slice, block: Block, predicted: torch.Tensor) -> None:
@@ -326,12 +407,11 @@ class _Outcome:
         return RidgeResult(self.alpha, self.cv_score, self.prediction, self.r, method, n_folds)
 
 
-def _predict(
-    new: Mapping[int, torch.Tensor], whole: torch.Tensor, best: torch.Tensor
-) -> torch.Tensor:
+def _predict(operators: _Operators, whole: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
     """Apply to each target the operator of its own alpha, and no other."""
-    predicted = whole.new_empty((len(next(iter(new.values()))), whole.shape[1]))
-    for index in torch.unique(best).tolist():
+    used = torch.unique(best).tolist()
+    predicted = whole.new_empty((len(operators.new(used[0])), whole.shape[1]))
+    for index in used:
         columns = (best == index).nonzero()[:, 0]
-        predicted[:, columns] = new[index] @ whole[:, columns]
+        predicted.index_copy_(1, columns, operators.new(index) @ whole.index_select(1, columns))
     return predicted

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import torch
 
-from braindash.core.ridge_data import Fold, finish_operator, outside
+from braindash.core.ridge_data import Fold, apply_outside, finish_operator
 
 # Where centring leaves no more than this share of a kernel, the features were constant.
 _ROUNDING = 1e-13
@@ -71,7 +71,7 @@ class DualSolver:
 
     def side_bytes(self) -> int:
         """Return the size of what is made of one target for the operators."""
-        return 8 * len(self._kernel)
+        return 4 * len(self._kernel)
 
     def cross(self, design: Kernels) -> torch.Tensor:
         """Return the kernel between new rows and the training rows, (n_new, n_rows)."""
@@ -79,43 +79,34 @@ class DualSolver:
         return centre_kernel(kernel, self._row_mean) if self._intercept else kernel
 
     def operators(
-        self, indices: Sequence[int], cross: torch.Tensor | None
+        self, index: int, cross: torch.Tensor | None
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """Build what maps responses to held-out and to new predictions.
 
         Parameters
         ----------
-        indices : sequence of int
-            Which alphas.
+        index : int
+            Which alpha.
         cross : Tensor of shape (n_new, n_rows), or None
             From :meth:`cross`.
 
         Returns
         -------
-        held_out : list of Tensor of float32, shape (n_indices, fold rows, other rows)
-            One per fold, applied to the fold's right side.
-        new : Tensor of float32, shape (n_indices, n_new, n_rows), or None
-            Applied to the whole right side.
+        held_out : list of Tensor of float32, shape (fold rows, other rows)
+            One per fold, applied to the responses of the other rows.
+        new : Tensor of float32, shape (n_new, n_rows), or None
+            Applied to all responses.
         """
-        n_rows = len(self._kernel)
-        cut = self._kernel[:0].float()
-        held_out = [
-            cut.new_empty((len(indices), stop - start, n_rows - stop + start))
-            for start, stop in self._folds
-        ]
-        new = None if cross is None else cross.new_empty((len(indices), *cross.shape)).float()
-        for position, index in enumerate(indices):
-            alpha = float(self._alphas[index])
-            inverse, scale = self._inverse(alpha), 1 + alpha / self._size if self._centred else None
-            for operator, (start, stop) in zip(held_out, self._folds, strict=True):
-                rows = inverse[start:stop]
-                factor = torch.linalg.cholesky(rows[:, start:stop])
-                others = torch.cat([rows[:, :start], rows[:, stop:]], dim=1)
-                solved = torch.cholesky_solve(others, factor).neg_()
-                operator[position] = finish_operator(solved, scale)
-            if new is not None and cross is not None:
-                new[position] = cross @ inverse
-        return held_out, new
+        alpha = float(self._alphas[index])
+        inverse, scale = self._inverse(alpha), 1 + alpha / self._size if self._centred else None
+        held_out = []
+        for start, stop in self._folds:
+            rows = inverse[start:stop]
+            factor = torch.linalg.cholesky(rows[:, start:stop])
+            others = torch.cat([rows[:, :start], rows[:, stop:]], dim=1)
+            solved = torch.cholesky_solve(others, factor).neg_()
+            held_out.append(finish_operator(solved, scale))
+        return held_out, None if cross is None else (cross @ inverse).float()
 
     def predictions(
         self, values: torch.Tensor, cross: torch.Tensor | None
@@ -164,12 +155,16 @@ class DualSolver:
         return DualSides(values, self._folds)
 
     def _inverse(self, alpha: float) -> torch.Tensor:
-        shifted = self._kernel.clone()
-        shifted.diagonal().add_(alpha)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(shifted))
+        # Nothing is named that is no longer needed: each of these is as large as the kernel.
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(self._shifted(alpha)))
         if self._intercept:
             inverse -= 1 / ((alpha + self._constant) * len(inverse))
         return inverse
+
+    def _shifted(self, alpha: float) -> torch.Tensor:
+        shifted = self._kernel.clone()
+        shifted.diagonal().add_(alpha)
+        return shifted
 
 
 def centre_kernel(kernel: torch.Tensor, row_mean: torch.Tensor) -> torch.Tensor:
@@ -194,12 +189,15 @@ def centre_kernel(kernel: torch.Tensor, row_mean: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class DualSides:
-    """Responses of all rows, and of the rows outside each fold."""
+    """Responses of all rows, (n_rows, n_columns), and what each fold's operators make of them."""
 
     whole: torch.Tensor
     folds: Sequence[Fold]
 
-    def outside(self, fold: int, columns: torch.Tensor | None = None) -> torch.Tensor:
-        """Give the rows outside a fold, (other rows, n_columns)."""
-        values = self.whole if columns is None else self.whole[:, columns]
-        return outside(values, self.folds[fold])
+    def at(self, columns: torch.Tensor) -> "DualSides":
+        """Give those of some of the targets."""
+        return DualSides(self.whole.index_select(1, columns), self.folds)
+
+    def apply(self, fold: int, operator: torch.Tensor) -> torch.Tensor:
+        """Predict rows of a fold from the responses of the rows outside it."""
+        return apply_outside(operator, self.whole, self.folds[fold])

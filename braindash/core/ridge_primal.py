@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 
-from braindash.core.ridge_data import Design, Fold, finish_operator, outside
+from braindash.core.ridge_data import Design, Fold, apply_outside, finish_operator, outside
 
 # A feature whose centred values are this small beside its raw ones was constant.
 _ROUNDING = 1e-12
@@ -74,16 +74,17 @@ class PrimalSolver:
         if intercept:
             weights = torch.nn.functional.pad(weights, (0, 1), value=1.0)
         self._weights = weights
+        self._fold_moments: dict[int, torch.Tensor | None] = {}
 
     @cached_property
     def _rest(self) -> list[float]:
         return [_least_rest(self._rows[start:stop]) for start, stop in self._folds]
 
-    @property
+    @cached_property
     def _alone(self) -> list[bool]:
         return [least < _NEARLY_ALONE for least in self._rest]
 
-    @property
+    @cached_property
     def _well(self) -> list[bool]:
         # Centring takes nearly all of an operator off where alpha is large: that needs double.
         return [least > _WELL_CONDITIONED and not self._centred for least in self._rest]
@@ -99,35 +100,34 @@ class PrimalSolver:
 
     def side_bytes(self) -> int:
         """Return the size of what is made of one target for the operators."""
-        return (4 * len(self._folds) + 16) * self._rows.shape[1]
+        return 8 * (len(self._folds) + 1) * self._rows.shape[1]
 
     def cross(self, design: Design) -> torch.Tensor:
         """Return new rows in the coordinates of the solver, (n_new, n_columns)."""
         return self._rotated((design.delayed() - self._mean) * self._kept)
 
     def operators(
-        self, indices: Sequence[int], cross: torch.Tensor | None
+        self, index: int, cross: torch.Tensor | None
     ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
         """Build what maps moments to held-out and to new predictions.
 
         Parameters
         ----------
-        indices : sequence of int
-            Which alphas.
+        index : int
+            Which alpha.
         cross : Tensor of shape (n_new, n_columns), or None
             From :meth:`cross`.
 
         Returns
         -------
-        held_out : list of Tensor of float32, shape (n_indices, fold rows, n_inputs)
+        held_out : list of Tensor of float32, shape (fold rows, n_inputs)
             One per fold, applied to the fold's right side.
-        new : Tensor of float32, shape (n_indices, n_new, n_columns), or None
+        new : Tensor of float32, shape (n_new, n_columns), or None
             Applied to the whole right side.
         """
-        weights = self._weights[list(indices)]
-        held_out = [self._fold_operators(fold, weights) for fold in range(len(self._folds))]
-        new = None if cross is None else (cross * weights[:, None, :]).float()
-        return held_out, new
+        weight = self._weights[index]
+        held_out = [self._fold_operator(fold, weight) for fold in range(len(self._folds))]
+        return held_out, None if cross is None else (cross * weight).float()
 
     def predictions(
         self, values: torch.Tensor, cross: torch.Tensor | None
@@ -177,31 +177,28 @@ class PrimalSolver:
 
     def right_sides(self, values: torch.Tensor) -> "PrimalSides":
         """Return what operators are applied to: the moments of all rows and outside each fold."""
-        moments = [
-            None if alone else self._rows32[start:stop].T @ values[start:stop]
-            for (start, stop), alone in zip(self._folds, self._alone, strict=True)
-        ]
-        # Summed in float64, so that taking a fold out again leaves the others' sum and no rounding.
-        total = torch.zeros((self._rows.shape[1], values.shape[1]), dtype=torch.float64)
-        total = total.to(values.device)
-        for (start, stop), moment in zip(self._folds, moments, strict=True):
-            total += self._rows32[start:stop].T @ values[start:stop] if moment is None else moment
-        return PrimalSides(values, self._folds, moments, total)
+        moments = [self._rows32[start:stop].T @ values[start:stop] for start, stop in self._folds]
+        whole, others = _sums_of_others(moments)
+        kept = [None if alone else other for alone, other in zip(self._alone, others, strict=True)]
+        return PrimalSides(values, self._folds, kept, whole)
 
-    def _fold_operators(self, fold: int, weights: torch.Tensor) -> torch.Tensor:
+    def _fold_operator(self, fold: int, weight: torch.Tensor) -> torch.Tensor:
         source = self._rows32 if self._well[fold] else self._rows
-        rows, weights = source[slice(*self._folds[fold])], weights.to(source.dtype)
-        moments = rows.T @ rows if rows.shape[1] <= len(rows) else None
-        others = outside(source, self._folds[fold]).T if self._alone[fold] else None
-        operators = []
-        for weight in weights:
-            operator = _held_out_operator(rows, moments, weight)
-            if others is not None:
-                operator = operator @ others
-            # The largest weight of a feature tells how small the predictions are.
-            scale = 1 / float(weight[: len(self._kept)].max()) if self._centred else None
-            operators.append(finish_operator(operator, scale))
-        return torch.stack(operators)
+        rows, own = source[slice(*self._folds[fold])], weight.to(source.dtype)
+        operator = _held_out_operator(rows, self._moments(fold, source.dtype), own)
+        if self._alone[fold]:
+            operator = operator @ outside(source, self._folds[fold]).T
+        # The largest weight of a feature tells how small the predictions are.
+        scale = 1 / float(weight[: len(self._kept)].max()) if self._centred else None
+        return finish_operator(operator, scale)
+
+    def _moments(self, fold: int, dtype: torch.dtype) -> torch.Tensor | None:
+        """Give ``rows' rows`` of a fold with at least as many rows as columns."""
+        if fold not in self._fold_moments:
+            rows = self._rows[slice(*self._folds[fold])]
+            wide = rows.shape[1] > len(rows)
+            self._fold_moments[fold] = None if wide else (rows.T @ rows).to(dtype)
+        return self._fold_moments[fold]
 
     def _rotated(self, deviation: torch.Tensor) -> torch.Tensor:
         rotated: torch.Tensor = deviation @ self._basis
@@ -221,28 +218,48 @@ class PrimalSides:
         Responses.
     folds : sequence of (start, stop)
         Rows of each fold.
-    moments : list of Tensor of float32, shape (n_inputs, n_columns), or None
-        Of each fold; None where its operators apply to responses.
-    total : Tensor of float64, shape (n_inputs, n_columns)
+    others : list of Tensor of float32, shape (n_inputs, n_columns), or None
+        Moments of the rows outside each fold; None where its operators apply to responses.
+    whole : Tensor of float32, shape (n_inputs, n_columns)
         Moments of all rows.
     """
 
     values: torch.Tensor
     folds: Sequence[Fold]
-    moments: list[torch.Tensor | None]
-    total: torch.Tensor
+    others: list[torch.Tensor | None]
+    whole: torch.Tensor
 
-    @property
-    def whole(self) -> torch.Tensor:
-        """Moments of all rows, float32."""
-        return self.total.float()
+    def at(self, columns: torch.Tensor) -> "PrimalSides":
+        """Give those of some of the targets."""
+        alone = any(other is None for other in self.others)
+        values = self.values.index_select(1, columns) if alone else self.values[:, :0]
+        others = [
+            None if other is None else other.index_select(1, columns) for other in self.others
+        ]
+        return PrimalSides(values, self.folds, others, self.whole[:, :0])
 
-    def outside(self, fold: int, columns: torch.Tensor | None = None) -> torch.Tensor:
-        """Give what a fold's operators apply to, (n_inputs, n_columns)."""
-        moment, some = self.moments[fold], slice(None) if columns is None else columns
-        if moment is None:
-            return outside(self.values[:, some], self.folds[fold])
-        return (self.total[:, some] - moment[:, some]).float()
+    def apply(self, fold: int, operator: torch.Tensor) -> torch.Tensor:
+        """Predict rows of a fold from the others' moments, or from their responses."""
+        moments = self.others[fold]
+        if moments is None:
+            return apply_outside(operator, self.values, self.folds[fold])
+        return operator @ moments
+
+
+def _sums_of_others(terms: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Add up all terms, and for each all but itself, which takes nothing off again.
+
+    The list of terms is used up.
+    """
+    others, total = [], torch.zeros_like(terms[0])
+    for own in terms:
+        others.append(total)
+        total = total + own
+    after = terms.pop()
+    for place in reversed(range(len(terms))):
+        others[place] += after
+        after += terms.pop()
+    return total, others
 
 
 def _held_out_operator(
@@ -252,9 +269,9 @@ def _held_out_operator(
     if moments is not None:
         root = weight.sqrt()
         factor = _factor_of_rest(moments * root * root[:, None])
-        return torch.cholesky_solve((rows * root).T, factor).T * root
+        return (rows * root) @ torch.cholesky_inverse(factor) * root
     weighted = rows * weight
-    return torch.cholesky_solve(weighted, _factor_of_rest(weighted @ rows.T))
+    return torch.cholesky_inverse(_factor_of_rest(weighted @ rows.T)) @ weighted
 
 
 def _least_rest(rows: torch.Tensor) -> float:

@@ -1,12 +1,12 @@
-"""Score alphas on held-out rows: exactly, or from the predictions of a few of them."""
+"""Score alphas on held-out rows, some targets at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import torch
 
 from braindash.core.ridge_data import CENTRING_ROUNDING, Block
-from braindash.core.ridge_search import Moments, Search, make_moments, total_moments
+from braindash.core.ridge_search import Scores
 
 # Predictions of so many rows at once: enough for a fast product, few enough to stay in the cache.
 _PRODUCT_ROWS = 1024
@@ -19,120 +19,39 @@ class RightSides(Protocol):
     def whole(self) -> torch.Tensor:
         """Right side of operators for new rows, (n_inputs, n_columns)."""
 
-    def outside(self, fold: int, columns: torch.Tensor | None = None) -> torch.Tensor:
-        """Right side of a fold's operators, for all columns or for some."""
+    def at(self, columns: torch.Tensor) -> "RightSides":
+        """Give those of some of the targets."""
+
+    def apply(self, fold: int, operator: torch.Tensor) -> torch.Tensor:
+        """Apply rows of a fold's operator (n_rows, n_inputs), (n_rows, n_columns)."""
 
 
-class Scorer:
-    """Scores of some alphas for a block of targets.
-
-    Parameters
-    ----------
-    group : sequence of int
-        The alphas whose operators are at hand.
-    held_out : list of Tensor of float32, shape (n_group, fold rows, n_inputs)
-        Their operators, fold by fold.
-    sides : RightSides
-        What the operators apply to.
-    block : Block
-        The targets.
-    metric : {"r2", "r"}
-        What a score is.
-    """
-
-    def __init__(
-        self,
-        group: Sequence[int],
-        held_out: list[torch.Tensor],
-        sides: RightSides,
-        block: Block,
-        metric: str,
-    ) -> None:
-        self._places = {index: place for place, index in enumerate(group)}
-        self._held_out, self._sides, self._block, self._metric = held_out, sides, block, metric
-
-    def exact(self, alphas: Sequence[int], columns: torch.Tensor | None = None) -> torch.Tensor:
-        """Score alphas of the group, for all columns or some, float64, (n_alphas, n_columns)."""
-        return self._scores(alphas, columns, None)[0]
-
-    def nodes(self, search: Search) -> tuple[torch.Tensor, torch.Tensor]:
-        """Score the nodes of a search, and estimate the scores of the rest.
-
-        Returns
-        -------
-        exact : Tensor of float64, shape (n_nodes, n_columns)
-        estimate : Tensor of float64, shape (n_rest, n_columns)
-        """
-        return self._scores(search.nodes.tolist(), None, search.weights.float())
-
-    def _scores(
-        self, alphas: Sequence[int], columns: torch.Tensor | None, weights: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        block = self._block if columns is None else self._block.at(columns)
-        exact = block.values.new_zeros((len(alphas), len(block.mean)), dtype=torch.float64)
-        estimate = exact[:0] if weights is None else exact.new_zeros((len(weights), exact.shape[1]))
-        start = 0
-        for fold, operators in enumerate(self._held_out):
-            measured = block.values[start : start + operators.shape[1]]
-            start += len(measured)
-            mean, power = block.fold_mean[fold], block.fold_power[fold]
-            sums: list[torch.Tensor] = []
-            moments: list[Moments] = []
-            for rows, predicted in self._predictions(fold, alphas, columns):
-                if weights is not None:
-                    moments.append(make_moments(predicted, measured[rows], power))
-                sums.append(_SUMS[self._metric](predicted, measured[rows], mean))
-            score = _SCORE[self._metric](torch.stack(sums).sum(dim=0), power)
-            exact += torch.where(power > 0, score, 0.0)
-            if weights is not None:
-                estimate += total_moments(moments).combined(weights, self._metric)
-        n_folds = (block.fold_power > 0).sum(dim=0).clamp(min=1)
-        return exact / n_folds, estimate / n_folds
-
-    def _predictions(
-        self, fold: int, alphas: Sequence[int], columns: torch.Tensor | None
-    ) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Predict some rows of a fold after the other, (n_alphas, rows, n_columns)."""
-        operators, right = self._held_out[fold], self._sides.outside(fold, columns)
-        places = [self._places[index] for index in alphas]
-        step = max(1, _PRODUCT_ROWS // len(places))
-        for start in range(0, operators.shape[1], step):
-            rows = slice(start, min(start + step, operators.shape[1]))
-            some = operators[places, rows]
-            yield rows, (some.flatten(0, 1) @ right).view(len(places), -1, right.shape[1])
-
-
-def sample_moments(
-    groups: Iterable[list[torch.Tensor]], sides: RightSides, block: Block
-) -> list[Moments]:
-    """Sum up the predictions of every alpha for a few targets.
+def score_operators(
+    operators: Sequence[torch.Tensor], sides: RightSides, block: Block, metric: str
+) -> Scores:
+    """Score one alpha by its operators.
 
     Parameters
     ----------
-    groups : iterable of list of Tensor, shape (n_group, fold rows, n_inputs)
-        Operators of all alphas, group after group, each fold by fold.
+    operators : sequence of Tensor of float32, shape (fold rows, n_inputs)
+        One per fold.
     sides : RightSides
         What they apply to.
     block : Block
         The targets.
+    metric : {"r2", "r"}
+        What a score is.
 
     Returns
     -------
-    list of Moments
-        One per fold, float64, alphas in the order of the groups.
+    Scores
+        Of one alpha: arrays of shape (1, n_columns).
     """
-    parts: list[list[torch.Tensor]] = [[] for _ in block.fold_power]
-    for held_out in groups:
-        for fold, operators in enumerate(held_out):
-            some = operators.flatten(0, 1) @ sides.outside(fold)
-            parts[fold].append(some.view(*operators.shape[:2], -1))
-    moments, start = [], 0
-    for part, power in zip(parts, block.fold_power, strict=True):
-        predicted = torch.cat(part).double()
-        measured = block.values[start : start + predicted.shape[1]].double()
-        start += len(measured)
-        moments.append(make_moments(predicted, measured, power.double()))
-    return moments
+    predictions = (
+        ((rows, sides.apply(fold, operator[rows])) for rows in _steps(len(operator)))
+        for fold, operator in enumerate(operators)
+    )
+    return _score(predictions, block, metric)
 
 
 def score_predictions(held_out: Sequence[torch.Tensor], block: Block, metric: str) -> torch.Tensor:
@@ -141,18 +60,56 @@ def score_predictions(held_out: Sequence[torch.Tensor], block: Block, metric: st
     Returns
     -------
     Tensor of float64, shape (n_columns,)
+        Gains, as in :class:`Scores`.
     """
-    total = torch.zeros_like(block.mean)
+    if metric == "r":
+        held_out = [_shape(predicted) for predicted in held_out]
+    predictions = (iter([(slice(0, len(predicted)), predicted)]) for predicted in held_out)
+    return _score(predictions, block, metric).gain[0]
+
+
+def score_of_zeros(block: Block, fold_rows: Sequence[int], metric: str) -> torch.Tensor:
+    """Score the prediction that is zero everywhere, which gains are counted from.
+
+    Returns
+    -------
+    Tensor of float64, shape (n_columns,)
+    """
+    score = torch.zeros_like(block.mean)
+    if metric == "r2":
+        for fold, n_rows in enumerate(fold_rows):
+            power = block.fold_power[fold].double()
+            score -= torch.where(power > 0, _offset(block, fold, n_rows) / power, 0.0)
+    return score / _n_varying(block)
+
+
+def _score(
+    folds: Iterator[Iterator[tuple[slice, torch.Tensor]]], block: Block, metric: str
+) -> Scores:
+    gain, size = torch.zeros_like(block.mean), torch.zeros_like(block.mean)
     start = 0
-    for fold, predicted in enumerate(held_out):
-        measured = block.values[start : start + len(predicted)].double()
-        start += len(measured)
-        mean, power = block.fold_mean[fold].double(), block.fold_power[fold].double()
-        if metric == "r":
-            predicted = _shape(predicted)
-        score = _SCORE[metric](_SUMS[metric](predicted[None].clone(), measured, mean), power)[0]
-        total += torch.where(power > 0, score, 0.0)
-    return total / (block.fold_power > 0).sum(dim=0).clamp(min=1)
+    for fold, parts in enumerate(folds):
+        sums, n_rows = torch.zeros((2, *gain.shape), dtype=gain.dtype, device=gain.device), 0
+        for rows, predicted in parts:
+            measured = block.values[start + rows.start : start + rows.stop]
+            sums += _SUMS[metric](predicted, measured, block.fold_mean[fold])
+            n_rows = rows.stop
+        power = block.fold_power[fold].double()
+        found = _GAIN[metric](sums[0], sums[1], power, _offset(block, fold, n_rows))
+        gain += torch.where(power > 0, found[0], 0.0)
+        size += torch.where(power > 0, found[1], 0.0)
+        start += n_rows
+    n_folds = _n_varying(block)
+    return Scores((gain / n_folds)[None], (size / n_folds)[None])
+
+
+def _steps(n_rows: int) -> Iterator[slice]:
+    for start in range(0, n_rows, _PRODUCT_ROWS):
+        yield slice(start, min(start + _PRODUCT_ROWS, n_rows))
+
+
+def _n_varying(block: Block) -> torch.Tensor:
+    return (block.fold_power > 0).sum(dim=0).clamp(min=1)
 
 
 def _shape(predicted: torch.Tensor) -> torch.Tensor:
@@ -163,31 +120,40 @@ def _shape(predicted: torch.Tensor) -> torch.Tensor:
     return torch.where(varies, centred / size, 0.0)
 
 
-def _residual_square(
+def _offset(block: Block, fold: int, n_rows: int) -> torch.Tensor:
+    """Sum of squares of a fold's responses that is due to their mean."""
+    return n_rows * block.fold_mean[fold].double().square()
+
+
+def _square_and_residual(
     predicted: torch.Tensor, measured: torch.Tensor, mean: torch.Tensor
 ) -> torch.Tensor:
-    """Squares of what is left, (1, n_alphas, n_columns); works in place on ``predicted``."""
-    return predicted.sub_(measured).square_().sum(dim=1)[None]
+    """Squares of predictions and of what they leave, (2, n_columns); works in place."""
+    square = predicted.square().sum(dim=0)
+    return torch.stack([square, predicted.sub_(measured).square_().sum(dim=0)])
 
 
-def _product_and_square(
+def _square_and_product(
     predicted: torch.Tensor, measured: torch.Tensor, mean: torch.Tensor
 ) -> torch.Tensor:
-    """For predictions that are centred already, (2, n_alphas, n_columns)."""
-    product = (predicted * (measured - mean)).sum(dim=1)
-    return torch.stack([product, predicted.square_().sum(dim=1)])
+    """For predictions that are centred already, (2, n_columns); works in place."""
+    product = (predicted * (measured - mean)).sum(dim=0)
+    return torch.stack([predicted.square_().sum(dim=0), product])
 
 
-def _r2(sums: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
-    score: torch.Tensor = 1 - sums[0] / power
-    return score
+def _r2(
+    square: torch.Tensor, residual: torch.Tensor, power: torch.Tensor, offset: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return (power + offset - residual) / power, square / power
 
 
-def _r(sums: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+def _r(
+    square: torch.Tensor, product: torch.Tensor, power: torch.Tensor, offset: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Pearson r; a constant prediction scores 0."""
-    length = (sums[1] * power).sqrt()
-    return torch.where(length > 0, sums[0] / length, 0.0)
+    length = (square * power).sqrt()
+    return torch.where(length > 0, product / length, 0.0), (square / power).sqrt()
 
 
-_SUMS = {"r2": _residual_square, "r": _product_and_square}
-_SCORE = {"r2": _r2, "r": _r}
+_SUMS = {"r2": _square_and_residual, "r": _square_and_product}
+_GAIN = {"r2": _r2, "r": _r}

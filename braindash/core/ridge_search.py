@@ -1,9 +1,9 @@
 """Which alphas to score for which target, so that few are scored and the best is among them.
 
-Held-out predictions change smoothly with alpha. From a sample of targets, for which every alpha is
-scored, this learns how the predictions of a few *nodes* combine into those of the other alphas, and
-how wrong the scores are that follow from it. For all other targets only the nodes are scored
-exactly, and then the alphas whose estimated score, give or take that error, could win.
+The scores of one target at different alphas hang together. From a sample of targets, for which
+every alpha is scored, this learns to tell the others from those at one *node*, and how wrong that
+can be. For every other target the node is scored, then the alpha that looks best; with both known
+the rest can be told much better, and hardly any target has an alpha left that could still win.
 """
 
 from collections.abc import Sequence
@@ -14,195 +14,214 @@ import torch
 # Scores that differ by less than this are a tie, which the larger alpha wins.
 TIE = 1e-6
 # The largest error seen in the sample, times this, is taken for the largest anywhere.
-_SAFETY = 1.1
+_SAFETY = 2.0
 # A search that scores more than this share of the alphas is not worth its overhead.
 _WORTHWHILE = 0.85
-# Directions of the nodes' predictions below this share of the largest are rounding.
+# Directions of the sample's scores below this share of the largest are rounding.
 _RANK = 1e-12
-# What the products of one pair of nodes cost beside the prediction of one alpha.
-_PRODUCT_COST = 0.01
 
 
 @dataclass(frozen=True)
-class Search:
-    """What to score, and how to estimate the rest.
+class Scores:
+    """What is known of some alphas, each array of float64, shape (n_alphas, n_targets).
 
     Attributes
     ----------
-    nodes : Tensor of int64, shape (n_nodes,)
-        Alphas that are scored for every target.
-    rest : Tensor of int64, shape (n_rest,)
-        The other alphas.
-    weights : Tensor of float64, shape (n_rest, n_nodes)
-        The prediction of each other alpha as a combination of the nodes' predictions.
-    margin : Tensor of float64, shape (n_rest,)
-        How far an estimated score may be from the exact one.
+    gain : Tensor
+        Score less that of predicting zeros, averaged over the folds within which a target varies.
+    size : Tensor
+        How large the predictions are beside the responses: their squares for R^2, whose gain
+        grows with them, their length for r.
     """
 
-    nodes: torch.Tensor
-    rest: torch.Tensor
+    gain: torch.Tensor
+    size: torch.Tensor
+
+    def of(self, columns: slice | torch.Tensor) -> "Scores":
+        """Give those of some of the targets; for a slice, to be filled in."""
+        return Scores(self.gain[:, columns], self.size[:, columns])
+
+    def at(self, alphas: Sequence[int], metric: str) -> torch.Tensor:
+        """Give what other alphas' gains are told from, (n_known, n_targets)."""
+        gain, size = self.gain[list(alphas)], self.size[list(alphas)]
+        if metric == "r2":  # is a sum of what a prediction hits and its size: nothing else matters
+            return torch.cat([gain, size])
+        return torch.cat([gain, size, gain * size, gain.square(), torch.ones_like(gain[:1])])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Tells the gains of all alphas from those of a few.
+
+    Attributes
+    ----------
+    weights : Tensor of float64, shape (n_alphas, n_known)
+        What known numbers are multiplied with.
+    margin : Tensor of float64, shape (n_alphas,)
+        How far the estimate may be off, for a target of unit scale.
+    """
+
     weights: torch.Tensor
     margin: torch.Tensor
 
     @classmethod
-    def full(cls, n_alphas: int, device: torch.device) -> "Search":
-        """Score every alpha for every target."""
-        everything = torch.arange(n_alphas, device=device)
-        nothing = torch.zeros(0, dtype=torch.float64, device=device)
-        return cls(everything, everything[:0], nothing.reshape(0, n_alphas), nothing)
+    def learned(cls, known: torch.Tensor, gain: torch.Tensor, scale: torch.Tensor) -> "Estimate":
+        """Fit least squares to a sample of targets, each divided by its scale."""
+        inputs, outputs = known / scale, gain / scale
+        inverse = torch.linalg.pinv(inputs @ inputs.T, rtol=_RANK, hermitian=True)
+        weights = outputs @ inputs.T @ inverse
+        margin = _SAFETY * (weights @ inputs - outputs).abs().amax(dim=1)
+        return cls(weights, margin)
 
-    def candidates(self, exact: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        """Tell which of the other alphas could be the best.
-
-        Parameters
-        ----------
-        exact : Tensor of shape (n_nodes, n_targets)
-            Scores of the nodes.
-        estimate : Tensor of shape (n_rest, n_targets)
-            Estimated scores of the others.
-
-        Returns
-        -------
-        Tensor of bool, shape (n_rest, n_targets)
-            True where an exact score is needed.
-        """
-        margin = self.margin[:, None]
-        sure = torch.maximum(exact.amax(dim=0), (estimate - margin).amax(dim=0))
-        return estimate + margin >= sure - TIE
+    def of(
+        self, known: torch.Tensor, scale: torch.Tensor, stretch: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Give estimates and margins, each (n_alphas, n_targets)."""
+        return self.weights @ known, self.margin[:, None] * (stretch * scale)
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Sums over the rows of one fold, from which scores follow.
+class Search:
+    """What to score first, and how to tell the rest.
 
     Attributes
     ----------
-    gram : Tensor of shape (n_alphas, n_alphas, n_targets)
-        Products of the predictions of two alphas.
-    cross : Tensor of shape (n_alphas, n_targets)
-        Products of prediction and response.
-    total : Tensor of shape (n_targets,)
-        Squares of the response.
-    power : Tensor of shape (n_targets,)
-        Squares of the response about its mean; 0 where it is constant.
+    node : int
+        Alpha that is scored for every target.
+    first : Estimate
+        From the node alone.
+    second : list of Estimate
+        From the node and one other alpha, by that alpha.
+    metric : {"r2", "r"}
+        What is maximised.
+    order : list of int
+        The other alphas, first those that were scored for most targets of the sample.
+    n_used : int
+        How many of these were scored for any target of the sample.
+    cost : float
+        Alphas scored for a target of the sample, on average.
     """
 
-    gram: torch.Tensor
-    cross: torch.Tensor
-    total: torch.Tensor
-    power: torch.Tensor
+    node: int
+    first: Estimate
+    second: list[Estimate]
+    metric: str
+    order: list[int]
+    n_used: int
+    cost: float
 
-    def at(self, alphas: torch.Tensor) -> "Moments":
-        """Give the sums of some of the alphas."""
-        gram = self.gram[alphas][:, alphas]
-        return Moments(gram, self.cross[alphas], self.total, self.power)
+    def used(self) -> list[int]:
+        """Give the alphas that the sample had use for."""
+        return [self.node, *self.order[: self.n_used]]
 
-    def exact(self, metric: str) -> torch.Tensor:
-        """Score the fold, (n_alphas, n_targets); 0 for a constant response."""
-        return self._score(metric, self.cross, self.gram.diagonal().T)
-
-    def combined(self, weights: torch.Tensor, metric: str) -> torch.Tensor:
-        """Score predictions that are weighted sums of these.
+    def promising(
+        self, known: Scores, stretch: float = 1.0
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tell from the node alone which alphas could be the best.
 
         Parameters
         ----------
-        weights : Tensor of shape (n_sums, n_alphas)
-            The sums.
-        metric : {"r2", "r"}
-            What a score is.
+        known : Scores
+            Gains, -inf where not known; the node's is.
+        stretch : float, default 1
+            What the margins are multiplied with.
 
         Returns
         -------
-        Tensor of shape (n_sums, n_targets)
+        could : Tensor of bool, shape (n_alphas, n_targets)
+            Whether an exact score is needed.
+        estimate, margin : Tensor of float64, shape (n_alphas, n_targets)
         """
-        pairs = (weights[:, :, None] * weights[:, None, :]).flatten(1)
-        return self._score(metric, weights @ self.cross, pairs @ self.gram.flatten(0, 1))
+        scale = self._scale(known)
+        estimate, margin = self.first.of(known.at([self.node], self.metric), scale, stretch)
+        return _could_win(known.gain, estimate, margin), estimate, margin
 
-    def _score(self, metric: str, cross: torch.Tensor, square: torch.Tensor) -> torch.Tensor:
-        if metric == "r2":
-            score = 1 - (self.total - 2 * cross + square) / self.power
-        else:
-            length = (square.clamp(min=0) * self.power).sqrt()
-            score = torch.where(length > 0, cross / length, 0.0)
-        return torch.where(self.power > 0, score, 0.0)
+    def left(self, known: Scores, other: int, stretch: float) -> torch.Tensor:
+        """Tell from the node and one other alpha which could still win, (n_alphas, n_targets)."""
+        scale = self._scale(known)
+        told = self.second[other].of(known.at([self.node, other], self.metric), scale, stretch)
+        return _could_win(known.gain, *told)
 
-
-def make_moments(predicted: torch.Tensor, measured: torch.Tensor, power: torch.Tensor) -> Moments:
-    """Sum up predictions (n_alphas, n_rows, n_targets) beside responses (n_rows, n_targets)."""
-    n_alphas = len(predicted)
-    gram = predicted.new_empty((n_alphas, n_alphas, predicted.shape[2]))
-    for one in range(n_alphas):
-        for other in range(one + 1):
-            product = (predicted[one] * predicted[other]).sum(dim=0)
-            gram[one, other] = gram[other, one] = product
-    cross = (predicted * measured).sum(dim=1)
-    return Moments(gram, cross, measured.square().sum(dim=0), power)
+    def _scale(self, known: Scores) -> torch.Tensor:
+        return _scale(known.size[self.node], self.metric)
 
 
-def total_moments(parts: Sequence[Moments]) -> Moments:
-    """Add up the sums over several parts of one fold."""
-    return Moments(
-        _summed([part.gram for part in parts]),
-        _summed([part.cross for part in parts]),
-        _summed([part.total for part in parts]),
-        parts[0].power,
-    )
-
-
-def plan_search(
-    moments: Sequence[Moments], alphas: torch.Tensor, metric: str, most_nodes: int
-) -> Search:
-    """Choose the nodes that make the search cheapest, judged by a sample of targets.
+def plan_search(sample: Scores, usable: torch.Tensor, metric: str) -> Search | None:
+    """Choose the node that makes the search cheapest, judged by a sample of targets.
 
     Parameters
     ----------
-    moments : sequence of Moments
-        Of every alpha, for the sample, fold by fold; float64.
-    alphas : Tensor of shape (n_alphas,)
-        In any order.
+    sample : Scores
+        Of every alpha, for the sample.
+    usable : Tensor of bool, shape (n_targets,)
+        Whether a target of the sample has a score at all.
     metric : {"r2", "r"}
         What is maximised.
-    most_nodes : int
-        As many nodes are allowed.
 
     Returns
     -------
-    Search
-        The full search where no other is much cheaper.
+    Search or None
+        None where it is not much cheaper to score every alpha.
     """
-    n_alphas, order = len(alphas), torch.argsort(alphas)
-    varying = torch.stack([fold.power > 0 for fold in moments])
-    n_folds, usable = varying.sum(dim=0).clamp(min=1), varying.any(dim=0)
-    exact = _summed([fold.exact(metric) for fold in moments]) / n_folds
-    # Every target counts the same, however large its responses are.
-    pooled = _summed(
-        [
-            (fold.gram[..., ok] / fold.power[ok]).sum(dim=2)
-            for fold, ok in zip(moments, varying, strict=True)
-        ]
+    gain, size = sample.gain[:, usable].cpu(), sample.size[:, usable].cpu()
+    best: Search | None = None
+    for node in range(len(gain)):
+        varies = _scale(size[node], metric) > 0
+        if int(varies.sum()) < 2 * len(gain):
+            continue
+        search = _search_from(node, Scores(gain, size).of(varies), metric)
+        if search.cost < (_WORTHWHILE * len(gain) if best is None else best.cost):
+            best = search
+    return None if best is None else _moved(best, sample.gain.device)
+
+
+def _search_from(node: int, sample: Scores, metric: str) -> Search:
+    """Learn from the sample, and count there what would have been scored."""
+    gain, scale = sample.gain, _scale(sample.size[node], metric)
+    n_alphas, n_targets = gain.shape
+    first = Estimate.learned(sample.at([node], metric), gain, scale)
+    second = [
+        Estimate.learned(sample.at([node, other], metric), gain, scale) for other in range(n_alphas)
+    ]
+    search = Search(node, first, second, metric, [], 0, 0.0)
+    seen = torch.zeros(gain.shape, dtype=torch.bool)
+    seen[node] = True
+    could, estimate, _ = search.promising(_masked(sample, seen))
+    choice = torch.where(could, estimate, -torch.inf).argmax(dim=0)
+    some = could.any(dim=0)
+    seen[choice[some], some.nonzero()[:, 0]] = True
+    after = _masked(sample, seen)
+    for other in torch.unique(choice[some]).tolist():
+        columns = (some & (choice == other)).nonzero()[:, 0]
+        seen[:, columns] |= search.left(after.of(columns), other, 1.0) & could[:, columns]
+    times = seen.sum(dim=1)
+    order = [other for other in times.argsort(descending=True).tolist() if other != node]
+    n_used = int((times[order] > 0).sum())
+    return Search(node, first, second, metric, order, n_used, float(times.sum()) / n_targets)
+
+
+def _could_win(gain: torch.Tensor, estimate: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
+    """Tell which unknown gains (-inf) could be above all that is known and all that is likely."""
+    unknown = torch.isinf(gain)
+    likely = torch.where(unknown, estimate - margin, gain).amax(dim=0)
+    return unknown & (estimate + margin >= likely - TIE)
+
+
+def _masked(sample: Scores, seen: torch.Tensor) -> Scores:
+    return Scores(torch.where(seen, sample.gain, -torch.inf), sample.size)
+
+
+def _scale(size: torch.Tensor, metric: str) -> torch.Tensor:
+    """Give what errors grow with: strong predictions are estimated less closely."""
+    return size.sqrt() if metric == "r2" else (size > 0).to(size.dtype)
+
+
+def _moved(search: Search, device: torch.device) -> Search:
+    """Bring what targets are compared with to the device; the planning itself is small."""
+    parts = [
+        Estimate(part.weights.to(device), part.margin.to(device))
+        for part in (search.first, *search.second)
+    ]
+    return Search(
+        search.node, parts[0], parts[1:], search.metric, search.order, search.n_used, search.cost
     )
-    best, least = Search.full(n_alphas, alphas.device), _WORTHWHILE * n_alphas
-    for n_nodes in range(2, min(n_alphas - 1, most_nodes) + 1):
-        places = torch.linspace(0, n_alphas - 1, n_nodes).round().long()
-        others = torch.ones(n_alphas, dtype=torch.bool)
-        others[places] = False
-        nodes, rest = order[places], order[others]
-        weights = _combination(pooled, nodes, rest)
-        estimate = _summed([fold.at(nodes).combined(weights, metric) for fold in moments]) / n_folds
-        margin = _SAFETY * (estimate - exact[rest])[:, usable].abs().amax(dim=1)
-        search = Search(nodes, rest, weights, margin)
-        wanted = search.candidates(exact[nodes], estimate)[:, usable].double().sum(dim=0).mean()
-        cost = n_nodes + float(wanted) + _PRODUCT_COST * n_nodes**2
-        if cost < least:
-            best, least = search, cost
-    return best
-
-
-def _combination(pooled: torch.Tensor, nodes: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
-    """Least squares of the others' predictions on the nodes', (n_rest, n_nodes)."""
-    inverse: torch.Tensor = torch.linalg.pinv(pooled[nodes][:, nodes], rtol=_RANK, hermitian=True)
-    return pooled[rest][:, nodes] @ inverse
-
-
-def _summed(terms: Sequence[torch.Tensor]) -> torch.Tensor:
-    return torch.stack(list(terms)).sum(dim=0)

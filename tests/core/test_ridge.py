@@ -363,8 +363,23 @@ def test_the_search_finds_the_same_alphas(method, metric, operator_bytes, monkey
         np.testing.assert_allclose(
             found.prediction[:, same], full.prediction[:, same], atol=EXACT_PREDICTION
         )
-        if operator_bytes > 1:  # else no two alphas fit at a time, and all are scored
-            assert scored.sum(axis=0).mean() < 0.7 * len(alphas)
+        assert scored.sum(axis=0).mean() < len(alphas)
+
+
+@pytest.mark.parametrize("method", FORMS)
+def test_the_search_scores_few_alphas_of_responses_as_long_as_real_ones(method):
+    lengths = (150, 210, 180, 200)
+    groups = np.repeat(np.arange(len(lengths)), lengths)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((len(groups), 40))
+    design = delayed(X, groups=groups)
+    signal = design @ rng.standard_normal((design.shape[1], 2000)) / design.shape[1] ** 0.5
+    Y = signal * rng.uniform(0, 1, 2000) ** 3 + rng.standard_normal(signal.shape)
+    full = RidgePlan(X, groups, search="full", method=method).fit(Y)
+    found = RidgePlan(X, groups, method=method).fit(Y)
+    assert (found.alpha == full.alpha).mean() >= 0.999
+    np.testing.assert_allclose(found.best_cv_score, full.best_cv_score, atol=1e-4)
+    assert np.isfinite(found.cv_score).sum(axis=0).mean() < 0.3 * len(DEFAULT_ALPHAS)
 
 
 @pytest.mark.parametrize(
@@ -456,7 +471,7 @@ def test_inputs_are_not_changed_and_may_be_file_backed(tmp_path):
 @pytest.fixture
 def inner(route):
     """Name of a function that every fit calls."""
-    return "score_predictions" if route == "few" else "_score_group"
+    return "score_predictions" if route == "few" else "score_operators"
 
 
 def test_threads_are_put_back_also_after_an_error(inner, monkeypatch):
