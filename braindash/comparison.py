@@ -17,6 +17,7 @@ from braindash.core.uncertainty import interval
 from braindash.errors import InputError
 from braindash.groups import (
     MIN_SUBJECTS,
+    Floats,
     Group,
     ceilings_of,
     describe_interval,
@@ -28,7 +29,27 @@ from braindash.groups import (
 )
 from braindash.results import EncodingResult
 
-__all__ = ["MIN_SUBJECTS", "Difference", "Group", "compare"]
+__all__ = ["MIN_SUBJECTS", "Difference", "Group", "LayerPairs", "compare"]
+
+
+@dataclass(frozen=True)
+class LayerPairs:
+    """Mean differences of regions between any layer of model A and any layer of model B.
+
+    Attributes
+    ----------
+    regions : tuple of str
+        Their names.
+    difference, low, high, p : array of shape (n_layers_a, n_layers_b, n_regions)
+        A minus B, the ends of its interval, and the p value of the sign-flip test; NaN where there
+        is none.
+    """
+
+    regions: tuple[str, ...]
+    difference: Floats
+    low: Floats
+    high: Floats
+    p: Floats
 
 
 @dataclass(frozen=True)
@@ -78,18 +99,10 @@ class Difference:
         """
         self._require_same_layers()
         ceiling = self._ceiling(ceiling)
-        pair = [one.values(normalised=normalised, ceiling=ceiling) for one in (self.a, self.b)]
+        pair = self._values(normalised, ceiling)
+        samples = self._time_samples(normalised, ceiling)
+        low, high, p = self._contrast(pair, samples, level)
         shape = pair[0].shape[1:]
-        p = low = high = np.full(shape, np.nan)
-        if self.a.over_subjects:
-            found = paired_difference(*pair, level=level)
-            p, low, high = found.p, found.low, found.high
-        elif self.a.first.has_intervals:
-            one, two = (
-                side.time_samples(normalised=normalised, ceiling=ceiling)
-                for side in (self.a, self.b)
-            )
-            low, high = interval(nanmean(one - two), level=level, n_units=self.a.n_units)
         layers, regions = np.indices(shape)
         names = np.array(self.a.region_names)
         table = {"layer": layers.ravel(), "region": names[regions.ravel()]}
@@ -105,6 +118,27 @@ class Difference:
         return pd.DataFrame(table).assign(
             n_subjects=self.a.n_subjects, simulated=self.a.simulated or self.b.simulated
         )
+
+    def layer_pairs(
+        self, level: float = 0.95, *, normalised: bool = False, ceiling: str | None = None
+    ) -> "LayerPairs":
+        """Subtract every layer of B from every layer of A; their numbers may differ.
+
+        Parameters
+        ----------
+        level, normalised, ceiling
+            As for :meth:`regions`, whose numbers are those of equal layers.
+        """
+        ceiling = self._ceiling(ceiling)
+        one, two = self._values(normalised, ceiling)
+        samples = self._time_samples(normalised, ceiling)
+        rows = []
+        for layer in range(one.shape[1]):  # layer by layer: the replicates of all pairs are large
+            pair = np.broadcast_arrays(one[:, layer, None], two)
+            drawn = None if samples is None else (samples[0][:, :, layer, None], samples[1])
+            rows.append((nanmean(pair[0] - pair[1]), *self._contrast(pair, drawn, level)))
+        difference, low, high, p = (np.stack(part) for part in zip(*rows, strict=True))
+        return LayerPairs(self.a.region_names, difference, low, high, p)
 
     def interval_line(self, level: float = 0.95) -> str:
         """Say in one line what the intervals are, and of how many subjects."""
@@ -161,6 +195,34 @@ class Difference:
     def stages_line(self, level: float = 0.95) -> str:
         """Say in one line what the intervals of :meth:`stages` are."""
         return self._line(describe_interval(self.a, level, "paired "))
+
+    def _values(self, normalised: bool, ceiling: str | None) -> list[Floats]:
+        return [one.values(normalised=normalised, ceiling=ceiling) for one in (self.a, self.b)]
+
+    def _time_samples(self, normalised: bool, ceiling: str | None) -> list[Floats] | None:
+        """Give both models' block bootstrap replicates, where the intervals are made of them."""
+        if self.a.over_subjects or not self.a.first.has_intervals:
+            return None
+        return [
+            one.time_samples(normalised=normalised, ceiling=ceiling) for one in (self.a, self.b)
+        ]
+
+    def _contrast(
+        self, pair: Sequence[Floats], samples: Sequence[Floats] | None, level: float
+    ) -> tuple[Floats, Floats, Floats]:
+        """Give ends of the intervals of the mean difference, and p, each of one subject's shape.
+
+        ``pair`` is (n_subjects, ...), ``samples`` (n_subjects, n_samples, ...).
+        """
+        nothing = np.full(pair[0].shape[1:], np.nan)
+        if self.a.over_subjects:
+            found = paired_difference(*pair, level=level)
+            return found.low, found.high, found.p
+        if samples is None:
+            return nothing, nothing, nothing
+        drawn = nanmean(samples[0] - samples[1])
+        low, high = interval(drawn, level=level, n_units=self.a.n_units)
+        return low, high, nothing
 
     def _ceiling(self, name: str | None) -> str | None:
         """Name the same ceiling for both models."""

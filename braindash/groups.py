@@ -25,6 +25,16 @@ MIN_SUBJECTS = 5
 """So many subjects make a bootstrap over subjects."""
 _SUBJECT_SAMPLES = 10_000
 
+_REMEDIES = {
+    "data set": "Score both models on the same data set.",
+    "space": "Score both models on the same responses: scores in different spaces have no targets "
+    "in common.",
+    "test stories": "Score both models on the same test stories: name them under [splits] in the "
+    "manifest, and compute the missing one again.",
+    "test responses": "The test responses were changed between the two runs. Compute the older "
+    "result again with the present data.",
+}
+
 Floats = NDArray[np.floating]
 
 
@@ -143,6 +153,28 @@ class Group:
         return np.stack(
             [_by_layer(result.regions(chosen), column, self) for result in self.results]
         )
+
+    def scores(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
+        """Give the subjects' mean score of every target, (n_layers, n_targets).
+
+        A target's mean is over the subjects who have a score there; NaN where nobody has.
+
+        Raises
+        ------
+        InputError
+            When every subject has targets of their own: such maps have no mean.
+        """
+        chosen = self._ceiling(ceiling)
+        if self.n_subjects == 1:
+            return self.first.scores(normalised, chosen)
+        sizes = {result.n_targets for result in self.results}
+        if self.first.space.startswith("native") or len(sizes) > 1:
+            raise InputError(
+                f"in the space {self.first.space!r} every subject has targets of their own, so "
+                "their maps have no mean",
+                hint="Choose one subject, or compute the results on a common surface (fsaverage5).",
+            )
+        return nanmean(np.stack([result.scores(normalised, chosen) for result in self.results]))
 
     def regions(
         self, level: float = 0.95, *, normalised: bool = False, ceiling: str | None = None
@@ -337,7 +369,7 @@ def require_equal(
         raise InputError(
             f"{first} and {second} cannot be compared: they differ in {', '.join(different)} "
             f"({name}: {one[name]!r} and {two[name]!r})",
-            hint="Compute both with the same data and settings.",
+            hint=_REMEDIES.get(name, "Compute both with the same data and settings."),
         )
 
 

@@ -84,6 +84,7 @@ ALLOWED = {
         "views",
         "results",
         "comparison",
+        "groups",
         "launch",
         "preflight",
         "plan",

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.comparison import Difference, Group, compare
+from braindash.comparison import Difference, Group, LayerPairs, compare
 from braindash.errors import InputError
 from braindash.io.store import Store, default_root
 from braindash.jobs import JobQueue
@@ -29,6 +29,7 @@ CEILING_HELP = (
     "what they share. split-half: from halves of the subjects whose mean response was predicted."
 )
 COMPARE_HELP = "A second model on the same data; every difference is the first minus the second."
+THIRD_HELP = "One more model beside the two, for example a control."
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,12 @@ def difference_table(pair: Difference, normalised: bool, ceiling: str | None) ->
     return _difference_table(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
 
 
+def layer_pairs(pair: Difference, normalised: bool, ceiling: str | None) -> LayerPairs:
+    """Give the differences of all pairs of layers; see ``Difference.layer_pairs``."""
+    found: LayerPairs = _layer_pairs(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
+    return found
+
+
 def stage_differences(pair: Difference, normalised: bool, ceiling: str | None) -> pd.DataFrame:
     """Give the difference of the stage summaries; see ``Difference.stages``."""
     return _stage_differences(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
@@ -210,6 +217,13 @@ def _difference_table(
     a: tuple[str, ...], b: tuple[str, ...], normalised: bool, ceiling: str | None, _pair: Difference
 ) -> pd.DataFrame:
     return _pair.regions(normalised=normalised, ceiling=ceiling)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _layer_pairs(
+    a: tuple[str, ...], b: tuple[str, ...], normalised: bool, ceiling: str | None, _pair: Difference
+) -> LayerPairs:
+    return _pair.layer_pairs(normalised=normalised, ceiling=ceiling)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -248,7 +262,7 @@ def choose(
 
 
 def choose_result(
-    rows: list[ResultRow], *, several_subjects: bool = False
+    rows: list[ResultRow], *, several_subjects: bool = False, pair: bool = False
 ) -> tuple[Selection, DeltaGenerator]:
     """Show the top rows (data, models, subject; score, ceiling) and load what they name.
 
@@ -258,6 +272,9 @@ def choose_result(
         All results.
     several_subjects : bool, default False
         Offer the mean of all subjects where there are several.
+    pair : bool, default False
+        Two models are wanted: offer no "none" where there is another one, and also model A itself,
+        whose layers may be compared with each other.
 
     Returns
     -------
@@ -276,7 +293,7 @@ def choose_result(
         data = choose("Data set", _unique(row.data for row in rows), "data")
     rows = [row for row in rows if row.data == data]
     with columns[1]:
-        model = choose("Model", _unique(row.model for row in rows), "model")
+        model = choose("Model A" if pair else "Model", _unique(row.model for row in rows), "model")
     with columns[2]:
         subject = _choose_subject([row for row in rows if row.model == model], several_subjects)
     if subject == ALL_SUBJECTS:
@@ -285,13 +302,15 @@ def choose_result(
         rows = [row for row in rows if row.subject == subject]
     chosen = [row for row in rows if row.model == model]
     subjects = {row.subject for row in chosen}
-    others = [row for row in rows if row.subject in subjects and row.model != model]
+    others = [row for row in rows if row.subject in subjects]
+    names = [name for name in _unique(row.model for row in others) if name != model]
+    titles = {NO_OTHER: "no other model", model: f"{model}, another layer"}
     with columns[3]:
         other = choose(
-            "Compare with",
-            [NO_OTHER, *_unique(row.model for row in others)],
+            "Model B" if pair else "Compare with",
+            [*(names or [NO_OTHER]), model] if pair else [NO_OTHER, *names],
             "compare",
-            show=lambda name: "no other model" if name == NO_OTHER else name,
+            show=lambda name: titles.get(name, name),
             help=COMPARE_HELP,
         )
     group = Group.of([load(row) for row in chosen])
@@ -300,6 +319,39 @@ def choose_result(
     row = next(row for row in chosen if row.key == group.first.key)
     other_rows = tuple(row for row in others if row.model == other)
     return Selection(row, group, normalised, ceiling, other_rows), columns[-1]
+
+
+def choose_third(rows: list[ResultRow], selection: Selection) -> tuple[ResultRow, ...]:
+    """Ask for a third model of the same data and subjects.
+
+    Parameters
+    ----------
+    rows : list of ResultRow
+        All results.
+    selection : Selection
+        Models A and B.
+
+    Returns
+    -------
+    tuple of ResultRow
+        One per subject that has it; empty without a third model.
+    """
+    subjects = set(selection.group.subjects)
+    others = [
+        row
+        for row in rows
+        if row.data == selection.row.data
+        and row.subject in subjects
+        and row.model not in selection.model_names
+    ]
+    name = choose(
+        "Third model",
+        [NO_OTHER, *_unique(row.model for row in others)],
+        "third",
+        show=lambda name: "no third model" if name == NO_OTHER else name,
+        help=THIRD_HELP,
+    )
+    return tuple(row for row in others if row.model == name)
 
 
 def _choose_subject(rows: list[ResultRow], several: bool) -> str:

@@ -82,3 +82,28 @@ $\sum_l \frac{l}{L} \max(s_l, 0) \big/ \sum_l \max(s_l, 0)$ of the layers $l = 0
 scores $s_l$; the preferred layer, which has the highest score; and the late-layer drop, the score
 there minus that at the last layer.
 """
+
+COMPARE = r"""
+**Panels.** A and B (and a third model) on one colour scale, with one threshold; the last panel is
+their **difference** $r_A - r_B$ at the layers that the two show, on a scale centred at 0. It is
+made in your browser from the two maps, each of which is kept in 254 steps, and is grey where
+neither model reaches the threshold. Of several subjects every map is the mean over them, target by
+target.
+
+**Layers.** One slider moves all panels; models of different depth are aligned by relative depth.
+Tick **hold** to keep a panel at a layer of its own: then the difference is between two layers. The
+figures below take the layers over when you click a vertex or press **Use these layers below**.
+
+**Statistics.** Means of regions, A minus B. With five subjects or more the interval is Student's,
+of the subjects' paired differences, and $p$ is from sign flips: its least value is $2^{1-n}$, so
+with five subjects none is below 0.06. With fewer subjects blocks of test rows are drawn again, the
+same ones for both models: the interval then is about this stretch of story, not about other
+people. $p$ is of one region and one pair of layers, not corrected for their number: choose layers
+before you look, or read the stage summary, which uses all of them.
+
+**Scatter.** One point per target; below the dashed line A predicts better. Neighbouring targets are
+not independent, so the share of targets is no test.
+
+**Keys** (after a click on a surface): left and right arrow change the layer, F unfolds, space
+plays. Drag to turn all surfaces together, use the wheel to zoom.
+"""

@@ -13,9 +13,9 @@ from braindash.launch import submit_demo
 from braindash.progress import spoken_duration
 from braindash.shares import low_level_line, low_level_shares
 from braindash.ui import state
+from braindash.views import tables
 from braindash.views.captions import provenance_line, subject_lines
-from braindash.views.curves import share_curves
-from braindash.views.tables import StageSide, stage_table
+from braindash.views.curves import difference_curves, share_curves
 
 ACTIVE = ("queued", "running")
 _COLOURS = {
@@ -92,6 +92,41 @@ def download(label: str, table: pd.DataFrame, file_name: str) -> None:
     )
 
 
+def difference_by_layer(
+    selection: state.Selection,
+    pair: Difference,
+    regions: list[str],
+    *,
+    bands: bool = True,
+    relative: bool = False,
+) -> None:
+    """Draw A minus B of every layer with its paired interval, where both have the same layers."""
+    st.subheader("A minus B", anchor=False)
+    ceiling = selection.ceiling_for(pair.b)
+    try:
+        table = state.difference_table(pair, selection.normalised, ceiling)
+    except InputError as problem:
+        st.info(f"{problem.message}. {problem.hint}")
+        return
+    figure = difference_curves(
+        table,
+        regions,
+        score=selection.score,
+        relative_depth=relative,
+        show_intervals=bands,
+    )
+    st.plotly_chart(figure, key="difference")
+    st.caption(pair.interval_line())
+    with st.expander("Differences by layer and region"):
+        st.dataframe(tables.difference_by_layer(table, regions))
+        st.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
+        download(
+            "Download the differences (CSV)",
+            table.assign(difference_of=selection.score, interval=pair.interval_line()),
+            f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}.csv",
+        )
+
+
 def stage_summary(
     selection: state.Selection, group: Group, pair: Difference | None, regions: list[str]
 ) -> None:
@@ -119,7 +154,7 @@ def stage_summary(
         return
     score = selection.normalised
     sides = [
-        StageSide(
+        tables.StageSide(
             name, state.stages(one, score, selection.ceiling_for(one)), one.first.n_layers - 1
         )
         for name, one in deep
@@ -127,19 +162,19 @@ def stage_summary(
     difference = None
     if pair is not None and not flat:
         difference = state.stage_differences(pair, score, selection.ceiling_for(pair.b))
-    st.dataframe(stage_table(sides, regions, difference), hide_index=True, height="content")
+    st.dataframe(tables.stage_table(sides, regions, difference), hide_index=True, height="content")
     line = deep[0][1].interval_line() if pair is None or flat else pair.stages_line()
     layer = "" if difference is None else " A difference of preferred layers is one of depths."
     st.caption(
         "Score-weighted depth: 0 is the first layer, 1 the last. Late-layer drop: score at the "
         f"best layer minus score at the last one.{layer} {line}"
     )
-    tables = [side.table.assign(model=side.name) for side in sides]
+    parts = [side.table.assign(model=side.name) for side in sides]
     if difference is not None:
-        tables.append(difference.assign(model="A minus B", estimate=difference["difference"]))
+        parts.append(difference.assign(model="A minus B", estimate=difference["difference"]))
     download(
         "Download the stage summary (CSV)",
-        pd.concat(tables, ignore_index=True).assign(score=selection.score, interval=line),
+        pd.concat(parts, ignore_index=True).assign(score=selection.score, interval=line),
         f"braindash-{group.first.key[:8]}-stages.csv",
     )
 

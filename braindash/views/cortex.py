@@ -1,19 +1,11 @@
-"""Surface maps: what the viewer needs as compact binary blobs, and nilearn pictures for print.
+"""Surface maps as the viewer needs them: geometry travels once, a map is one byte per value."""
 
-A blob is ``uint32 header length, JSON header, arrays``; the header lists name, type, shape and
-offset of every array. Geometry travels once; a set of maps is one byte per value.
-"""
-
-import json
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from io import BytesIO
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 
 from braindash.core.regions import region_means
 from braindash.errors import InputError
@@ -26,6 +18,7 @@ from braindash.io.surfaces import (
     sulcal_depth,
 )
 from braindash.views.curves import REGION_COLOURS, region_title
+from braindash.views.packing import pack
 
 VIEWER_MESH = "fsaverage5"
 SHAPES = ("inflated", "pial", "white", "sphere", "flat")
@@ -60,6 +53,9 @@ class MapSet:
         Regions to name, outline and average.
     colours : str
         A name in ``SEQUENTIAL`` or ``DIVERGING``.
+    means : mapping of str to array of shape (n_layers,), optional
+        Means of the regions, where they are not those of ``values``: the mean over subjects of a
+        region's mean is not the region's mean of their mean map.
     """
 
     values: np.ndarray
@@ -72,6 +68,7 @@ class MapSet:
     simulated: bool = False
     regions: Mapping[str, np.ndarray] = field(default_factory=dict)
     colours: str = "inferno"
+    means: Mapping[str, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or len(self.values) != len(self.names):
@@ -89,40 +86,6 @@ class MapSet:
 def can_show(space: str, n_targets: int) -> bool:
     """Say whether targets of a space can be drawn on a surface."""
     return space_name(space) is not None and n_targets == count_targets(space)
-
-
-def pack(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Join arrays and a header into one blob, every array on a multiple of four bytes."""
-    listed, chunks, offset = [], [], 0
-    for name, array in arrays.items():
-        content = np.ascontiguousarray(array).tobytes()
-        padding = -len(content) % 4
-        listed.append(
-            {
-                "name": name,
-                "dtype": array.dtype.name,
-                "shape": list(array.shape),
-                "offset": offset,
-                "bytes": len(content),
-            }
-        )
-        chunks.append(content + b"\0" * padding)
-        offset += len(content) + padding
-    text = json.dumps({**header, "arrays": listed}, allow_nan=False).encode()
-    text += b" " * (-len(text) % 4)
-    return struct.pack("<I", len(text)) + text + b"".join(chunks)
-
-
-def unpack(blob: bytes) -> tuple[dict[str, object], dict[str, np.ndarray]]:
-    """Read a blob that :func:`pack` made."""
-    (length,) = struct.unpack_from("<I", blob)
-    header = json.loads(blob[4 : 4 + length])
-    arrays = {}
-    for item in header.pop("arrays"):
-        start = 4 + length + item["offset"]
-        content = blob[start : start + item["bytes"]]
-        arrays[item["name"]] = np.frombuffer(content, item["dtype"]).reshape(item["shape"])
-    return header, arrays
 
 
 @lru_cache(maxsize=1)
@@ -166,6 +129,11 @@ def _upright(points: np.ndarray, faces: np.ndarray, side: str) -> np.ndarray:
     return upright
 
 
+def shown_regions(maps: MapSet) -> list[str]:
+    """Name the regions that travel with maps: as many as there are bits."""
+    return list(maps.regions)[:_MOST_REGIONS]
+
+
 def map_blob(maps: MapSet) -> bytes:
     """Pack maps as bytes: 0 to 254 between the lowest and the highest value, 255 missing.
 
@@ -182,7 +150,7 @@ def map_blob(maps: MapSet) -> bytes:
     span = max(high - low, 1e-6)
     steps = np.round((np.where(np.isfinite(coarse), coarse, low) - low) / span * _STEPS)
     quantised = np.where(np.isfinite(coarse), steps, MISSING).astype(np.uint8)
-    regions = dict(list(maps.regions.items())[:_MOST_REGIONS])
+    regions = {name: maps.regions[name] for name in shown_regions(maps)}
     bits = np.zeros(coarse.shape[1], dtype=np.uint16)
     for position, mask in enumerate(regions.values()):
         bits |= coarsen(mask, maps.space).astype(np.uint16) << np.uint16(position)
@@ -191,16 +159,20 @@ def map_blob(maps: MapSet) -> bytes:
         "high": low + span,
         "names": list(maps.names),
         "label": maps.label,
-        "regions": _region_rows(values, regions),
+        "regions": _region_rows(values, regions, maps.means),
     }
     return pack(header, {"maps": quantised, "regions": bits})
 
 
-def _region_rows(values: np.ndarray, regions: Mapping[str, np.ndarray]) -> list[dict[str, object]]:
-    table = region_means(values, regions) if regions else None
+def _region_rows(
+    values: np.ndarray,
+    regions: Mapping[str, np.ndarray],
+    given: Mapping[str, np.ndarray] | None,
+) -> list[dict[str, object]]:
+    table = region_means(values, regions) if regions and given is None else None
     rows: list[dict[str, object]] = []
     for name in regions:
-        means: Iterable[float] = ()
+        means: Iterable[float] = () if given is None else given[name]
         if table is not None:
             means = table[table["region"] == name]["value"]
         rows.append(
@@ -222,66 +194,3 @@ def colour_blob() -> bytes:
         for name in (*SEQUENTIAL, *DIVERGING)
     }
     return pack({"diverging": list(DIVERGING)}, arrays)
-
-
-def static_figure(maps: MapSet, index: int) -> Figure:
-    """Draw one map with nilearn: both hemispheres, lateral and medial, for print.
-
-    Parameters
-    ----------
-    maps : MapSet
-        The maps.
-    index : int
-        Which of them.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Save it as PNG, SVG or PDF.
-    """
-    from matplotlib import pyplot as plt
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from nilearn.plotting import plot_surf_stat_map
-
-    values = np.split(coarsen(np.asarray(maps.values[index], dtype=float), maps.space), 2)
-    depth = np.split(sulcal_depth(), 2)
-    figure = plt.figure(figsize=(9, 6.4), layout="constrained")
-    for column, side in enumerate(HEMISPHERES):
-        mesh = load_surface("inflated")[side]
-        for row, view in enumerate(("lateral", "medial")):
-            axes = figure.add_subplot(2, 2, 2 * row + column + 1, projection="3d")
-            plot_surf_stat_map(
-                (mesh.coordinates.copy(), mesh.faces),  # nilearn centres them in place
-                stat_map=values[column],
-                bg_map=depth[column],
-                hemi=side,
-                view=view,
-                engine="matplotlib",
-                threshold=maps.threshold,
-                vmin=maps.vmin,
-                vmax=maps.vmax,
-                cmap=maps.colours,
-                colorbar=False,
-                axes=axes,
-                figure=figure,
-                title=f"{side}, {view}",
-            )
-            axes.set_box_aspect(None, zoom=1.4)
-    scale = ScalarMappable(Normalize(maps.vmin, maps.vmax), maps.colours)
-    bar = figure.colorbar(scale, ax=figure.axes, shrink=0.6, label=maps.label)
-    bar.ax.axhline(maps.threshold, color="white", linewidth=1.5)
-    stamp = "  ·  SIMULATED" if maps.simulated else ""
-    figure.suptitle(f"{maps.names[index]} · {maps.label}{stamp}")
-    return figure
-
-
-def static_png(maps: MapSet, index: int) -> bytes:
-    """Draw one map as PNG bytes."""
-    from matplotlib import pyplot as plt
-
-    figure = static_figure(maps, index)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    plt.close(figure)
-    return buffer.getvalue()

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
 _GREY = "#7F7F7F"
+_DASHES = ("solid", "dash", "dot", "dashdot")
 REGION_COLOURS: Mapping[str, str] = {
     "all targets": _GREY,
     "primary_auditory": "#0072B2",
@@ -227,21 +228,20 @@ class TargetCurve:
     significant: np.ndarray | None = None
 
 
-def target_curve(
-    curve: TargetCurve,
+def target_curves(
+    curves: Sequence[TargetCurve],
     *,
     title: str,
     ceiling: float,
     score: str,
     simulated: bool,
-    other: TargetCurve | None = None,
 ) -> go.Figure:
     """Draw the layer curve of one target; markers are filled where the score is significant.
 
     Parameters
     ----------
-    curve : TargetCurve
-        What to draw.
+    curves : sequence of TargetCurve
+        The target with one model, or with several; the first one's line is solid.
     title : str
         Names the target.
     ceiling : float
@@ -250,23 +250,20 @@ def target_curve(
         What the values are.
     simulated : bool
         Whether to stamp the figure.
-    other : TargetCurve, optional
-        The same target with a second model, drawn dashed.
     """
-    sides = [curve] if other is None else [curve, other]
-    axis = DepthAxis(max(len(side.values) for side in sides) - 1)
+    axis = DepthAxis(max(len(curve.values) for curve in curves) - 1)
     figure = go.Figure()
-    for side, dash, colour in zip(sides, ("solid", "dash"), _PALETTE, strict=False):
+    for curve, dash, colour in zip(curves, _DASHES, _PALETTE, strict=False):
         symbols: str | list[str] = "circle"
-        words = [""] * len(side.values)
-        if side.significant is not None:
-            symbols = ["circle" if yes else "circle-open" for yes in side.significant]
-            words = ["significant" if yes else "not significant" for yes in side.significant]
+        words = [""] * len(curve.values)
+        if curve.significant is not None:
+            symbols = ["circle" if yes else "circle-open" for yes in curve.significant]
+            words = ["significant" if yes else "not significant" for yes in curve.significant]
         figure.add_trace(
             go.Scatter(
-                x=np.arange(len(side.values)),
-                y=side.values,
-                name=side.name,
+                x=np.arange(len(curve.values)),
+                y=curve.values,
+                name=curve.name,
                 mode="lines+markers",
                 line={"color": colour, "width": 2.5, "dash": dash},
                 marker={"size": 9, "symbol": symbols},
@@ -284,7 +281,7 @@ def target_curve(
     figure = _layer_axes(figure, axis, f"{_long_title(score)} on the test story", simulated)
     return figure.update_layout(
         height=320,
-        showlegend=other is not None,
+        showlegend=len(curves) > 1,
         title={"text": title, "x": 0},
         margin={"t": 70},
     )
@@ -419,17 +416,20 @@ def _layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool)
             tickmode="linear" if axis.last <= 24 else "auto",
             range=[-0.3, axis.last + 0.3],
         )
-    if simulated:
-        figure.add_annotation(
-            text="SIMULATED",  # beside the axis title, where no legend grows to
-            xref="paper",
-            yref="paper",
-            x=1,
-            y=0,
-            xanchor="right",
-            yanchor="top",
-            yshift=-26,
-            showarrow=False,
-            font={"size": 16, "color": "rgba(128,128,128,0.8)"},
-        )
-    return figure
+    return stamp_simulated(figure) if simulated else figure
+
+
+def stamp_simulated(figure: go.Figure) -> go.Figure:
+    """Write SIMULATED beside the title of the horizontal axis, where no legend grows to."""
+    return figure.add_annotation(
+        text="SIMULATED",
+        xref="paper",
+        yref="paper",
+        x=1,
+        y=0,
+        xanchor="right",
+        yanchor="top",
+        yshift=-26,
+        showarrow=False,
+        font={"size": 16, "color": "rgba(128,128,128,0.8)"},
+    )

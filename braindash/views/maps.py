@@ -144,8 +144,10 @@ def make_map(
 
 def _score(choice: MapChoice, result: EncodingResult) -> ShownMap:
     values = result.scores(choice.normalised, choice.ceiling)
-    top = _top(values)
-    maps = _per_layer(result, values, _score_label(choice), top, threshold=round(0.2 * top, 2))
+    top = colour_top(values)
+    maps = _per_layer(
+        result, values, score_label(choice.normalised), top, threshold=round(0.2 * top, 2)
+    )
     note = f"{maps.label} of the shown layer. {_normalised_note(choice, result)}"
     return ShownMap(maps, f"{note}Grey: below the threshold, or without a score.")
 
@@ -153,12 +155,13 @@ def _score(choice: MapChoice, result: EncodingResult) -> ShownMap:
 def _significant(choice: MapChoice, result: EncodingResult) -> ShownMap:
     values = result.scores(choice.normalised, choice.ceiling)
     kept = result.significant(choice.level)
-    label = f"{_score_label(choice)} (q ≤ {choice.level:g})"
+    label = f"{score_label(choice.normalised)} (q ≤ {choice.level:g})"
     shown = np.where(kept, values, np.nan)
-    maps = _per_layer(result, shown, label, _top(values))
+    maps = _per_layer(result, shown, label, colour_top(values))
     return ShownMap(
         maps,
-        f"{_score_label(choice)} where significant: {_count_line(shown, result, choice.level)} "
+        f"{score_label(choice.normalised)} where significant: "
+        f"{_count_line(shown, result, choice.level)} "
         f"{_normalised_note(choice, result)}Masked (grey): q > {choice.level:g}, "
         f"{permutation_line(result)}. Region means are of the coloured targets only, so they are "
         "higher than those on the page Layers.",
@@ -192,11 +195,11 @@ def _difference(choice: MapChoice, difference: Difference) -> ShownMap:
         )
     first, second = (one.scores(choice.normalised, choice.ceiling) for one in (a, b))
     values = first - second
-    top = _top(np.abs(values))
+    top = colour_top(np.abs(values))
     maps = _per_layer(
         a,
         values,
-        f"{_score_label(choice)}, minus {b.model}",
+        f"{score_label(choice.normalised)}, minus {b.model}",
         top,
         vmin=-top,
         threshold=round(0.1 * top, 2),
@@ -205,8 +208,8 @@ def _difference(choice: MapChoice, difference: Difference) -> ShownMap:
     )
     return ShownMap(
         maps,
-        f"{_score_label(choice)} of {a.model} minus {b.model} at the shown layer: red where "
-        f"{a.model} predicts better, blue where {b.model} does. "
+        f"{score_label(choice.normalised)} of {a.model} minus {b.model} at the shown layer: red "
+        f"where {a.model} predicts better, blue where {b.model} does. "
         f"{_normalised_note(choice, a)}Grey: below the threshold on both sides of 0, or without a "
         "score. A single target's difference is not tested here: the page Layers has the "
         "intervals of the regions.",
@@ -320,8 +323,8 @@ def _ceiling(choice: MapChoice, result: EncodingResult) -> ShownMap:
         result,
         ceiling,
         f"noise ceiling ({name})",
-        _top(ceiling),
-        threshold=min(least, _top(ceiling)),
+        colour_top(ceiling),
+        threshold=min(least, colour_top(ceiling)),
     )
     return ShownMap(
         maps,
@@ -352,19 +355,23 @@ def permutation_line(result: EncodingResult) -> str:
     return f"{count} permutations of blocks of at least {settings['block_rows']} rows"
 
 
-def _score_label(choice: MapChoice) -> str:
-    return "r / ceiling" if choice.normalised else "Pearson r"
+def score_label(normalised: bool) -> str:
+    """Name a score for readers."""
+    return "r / ceiling" if normalised else "Pearson r"
 
 
 def _normalised_note(choice: MapChoice, result: EncodingResult) -> str:
-    if not choice.normalised:
-        return ""
-    name = choice.ceiling or result.ceiling_name
-    least = result.ceiling_threshold(choice.ceiling)
-    return f"Only targets whose ceiling ({name}) exceeds {least:g}. "
+    return f"{normalised_note(result, choice.ceiling)} " if choice.normalised else ""
 
 
-def _top(values: Floats) -> float:
+def normalised_note(result: EncodingResult, ceiling: str | None) -> str:
+    """Say which targets have a score that is divided by the ceiling."""
+    least = result.ceiling_threshold(ceiling)
+    return f"Only targets whose ceiling ({ceiling or result.ceiling_name}) exceeds {least:g}."
+
+
+def colour_top(values: Floats) -> float:
+    """Give the end of a colour scale: nearly the highest value, so that a few do not stretch it."""
     finite = values[np.isfinite(values)]
     top = float(np.quantile(finite, 0.999)) if finite.size else 1.0
     return round(max(top, _LEAST_TOP), 2)

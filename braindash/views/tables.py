@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from braindash.views.curves import region_title
+from braindash.comparison import LayerPairs
+from braindash.views.curves import TargetCurve, region_title
 
 NOTHING = "-"
 LAST_IS_BEST = "0 (the last is best)"
@@ -107,6 +108,93 @@ def difference_by_layer(table: pd.DataFrame, regions: Sequence[str]) -> Styler:
     tested = p.notna() & (texts != NOTHING)
     texts = texts.where(~tested, texts + ", p = " + p.map("{:.3g}".format))
     return _marked(texts, (low > 0) | (high < 0))
+
+
+def pair_table(
+    pairs: LayerPairs, means: Sequence[np.ndarray], layers: tuple[int, int], n_subjects: int
+) -> pd.DataFrame:
+    """Tabulate the regions of two models at chosen layers.
+
+    Parameters
+    ----------
+    pairs : LayerPairs
+        A minus B of all pairs of layers.
+    means : sequence of two arrays of shape (n_layers, n_regions)
+        The models' own region means.
+    layers : (int, int)
+        Layer of A and of B.
+    n_subjects : int
+        How many subjects the p values are of.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per region: ``region``, ``a``, ``b``, ``difference``, ``low``, ``high``, ``p``,
+        ``n_subjects``, ``layer_a``, ``layer_b``.
+    """
+    one, two = layers
+    return pd.DataFrame(
+        {
+            "region": [region_title(name) for name in pairs.regions],
+            "a": means[0][one],
+            "b": means[1][two],
+            "difference": pairs.difference[one, two],
+            "low": pairs.low[one, two],
+            "high": pairs.high[one, two],
+            "p": pairs.p[one, two],
+            "n_subjects": n_subjects,
+            "layer_a": one,
+            "layer_b": two,
+        }
+    )
+
+
+def pair_cells(table: pd.DataFrame, names: Sequence[str]) -> Styler:
+    """Write a :func:`pair_table` for readers; intervals that do not hold 0 are marked.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of :func:`pair_table`.
+    names : sequence of two str
+        Columns of A and B.
+    """
+    cells = zip(table["difference"], table["low"], table["high"], strict=True)
+    texts = pd.DataFrame(
+        {
+            "region": table["region"],
+            names[0]: [with_interval(value, np.nan, np.nan) for value in table["a"]],
+            names[1]: [with_interval(value, np.nan, np.nan) for value in table["b"]],
+            "A minus B": [with_interval(*cell, "+.3f") for cell in cells],
+        }
+    )
+    if table["p"].notna().any():
+        texts["p (sign flips)"] = table["p"].map("{:.3g}".format)
+    sure = (table["low"] > 0) | (table["high"] < 0)
+    marks = pd.DataFrame(False, index=texts.index, columns=texts.columns)
+    marks["A minus B"] = sure
+    return _marked(texts, marks)
+
+
+def target_table(curves: Sequence[TargetCurve]) -> pd.DataFrame:
+    """List one target's score in every layer, one column per model.
+
+    Parameters
+    ----------
+    curves : sequence of TargetCurve
+        With one model each; of two of the same depth the difference is added.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index "layer 0", ...; NaN where a model has no such layer.
+    """
+    columns = {curve.name: pd.Series(curve.values) for curve in curves}
+    if len(curves) > 1 and len(curves[0].values) == len(curves[1].values):
+        columns["A minus B"] = pd.Series(curves[0].values - curves[1].values)
+    table = pd.DataFrame(columns)
+    table.index = pd.Index([f"layer {layer}" for layer in table.index], name="layer")
+    return table
 
 
 def stage_table(

@@ -9,7 +9,7 @@ from braindash.results import EncodingResult
 from braindash.ui import state, texts, widgets
 from braindash.ui.viewer import surface_viewer
 from braindash.views.cortex import can_show
-from braindash.views.curves import TargetCurve, region_title, target_curve
+from braindash.views.curves import TargetCurve, region_title, target_curves
 from braindash.views.maps import (
     KINDS,
     LEVELS,
@@ -104,20 +104,19 @@ def show_target(
     inside = [name for name, mask in result.masks.items() if mask[target]][1:]
     places = ", ".join(region_title(name) for name in inside) or "no named region"
     names = selection.model_names
-    curve = curve_of(result, names[0], target, choice, selection.ceiling)
-    other = None
+    curves = [curve_of(result, names[0], target, choice, selection.ceiling)]
     if pair is not None:
-        other = curve_of(pair.b.first, names[1], target, choice, selection.ceiling_for(pair.b))
-    figure = target_curve(
-        curve,
+        ceiling = selection.ceiling_for(pair.b)
+        curves.append(curve_of(pair.b.first, names[1], target, choice, ceiling))
+    figure = target_curves(
+        curves,
         title=f"{side} vertex {vertex} · {places}",
         ceiling=float(result.named_ceiling(selection.ceiling)[target]),
         score=selection.score,
         simulated=result.simulated,
-        other=other,
     )
     st.plotly_chart(figure, key="target_curve")
-    if not np.isfinite(curve.values).any():
+    if not np.isfinite(curves[0].values).any():
         st.info(
             "This vertex has no score: its responses are constant or missing, or its noise "
             "ceiling is too low to divide by."

@@ -7,10 +7,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from braindash.comparison import Difference, Group
-from braindash.errors import InputError
 from braindash.ui import state, texts, widgets
-from braindash.views.curves import difference_curves, key_regions, layer_curves, region_title
-from braindash.views.tables import difference_by_layer, download_table, score_by_layer
+from braindash.views.curves import key_regions, layer_curves, region_title
+from braindash.views.tables import download_table, score_by_layer
 
 INTRODUCTION = "How well each layer predicts the brain, region by region."
 
@@ -100,34 +99,6 @@ def show_curves(
         )
 
 
-def show_difference(selection: state.Selection, pair: Difference, view: View) -> None:
-    """Draw A minus B with its paired interval, where the models have the same layers."""
-    st.subheader("A minus B", anchor=False)
-    ceiling = selection.ceiling_for(pair.b)
-    try:
-        table = state.difference_table(pair, selection.normalised, ceiling)
-    except InputError as problem:
-        st.info(f"{problem.message}. {problem.hint}")
-        return
-    figure = difference_curves(
-        table,
-        view.regions,
-        score=selection.score,
-        relative_depth=view.relative,
-        show_intervals=view.bands,
-    )
-    st.plotly_chart(figure, key="difference")
-    st.caption(pair.interval_line())
-    with st.expander("Differences by layer and region"):
-        st.dataframe(difference_by_layer(table, view.regions))
-        st.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
-        widgets.download(
-            "Download the differences (CSV)",
-            table.assign(difference_of=selection.score, interval=pair.interval_line()),
-            f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}.csv",
-        )
-
-
 def show_table(
     selection: state.Selection, group: Group, pair: Difference | None, view: View
 ) -> None:
@@ -156,7 +127,9 @@ def show(selection: state.Selection, view: View) -> None:
     group = selection.group if pair is None else pair.a
     show_curves(selection, group, pair, view)
     if pair is not None:
-        show_difference(selection, pair, view)
+        widgets.difference_by_layer(
+            selection, pair, view.regions, bands=view.bands, relative=view.relative
+        )
     widgets.stage_summary(selection, group, pair, view.regions)
     show_table(selection, group, pair, view)
     widgets.low_level(group, view.regions, relative=view.relative)

@@ -80,7 +80,7 @@ def test_the_layer_slider_recolours_the_surface_without_the_server(demo, serve, 
     seen.add(pixels(page))
     assert page.traffic.bytes == before, "a change on the surface talked to the server"
     assert len(seen) == LAYERS + 5, "every change must change the picture"
-    assert f"layer={LAYERS - 2}" in page.url
+    page.wait_for_function("t => location.search.includes(t)", arg=f"layer={LAYERS - 2}")
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 

@@ -38,6 +38,11 @@ def settle(page):
     page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
+def wait_for_address(page, text):
+    """Wait until the address says so: it is written a moment after the change."""
+    page.wait_for_function("t => location.search.includes(t)", arg=text)
+
+
 def part(page, name):
     return page.locator(f'[data-part="{name}"]')
 
@@ -192,7 +197,7 @@ def test_missing_values_are_grey_and_said_so(viewer):
 
 def test_a_single_map_has_no_layers_and_the_chosen_one_comes_back(viewer):
     set_slider(viewer, "layer", 5)
-    assert "layer=5" in viewer.url
+    wait_for_address(viewer, "layer=5")
     viewer.get_by_role("radio", name="single").click()
     viewer.get_by_text("all layers", exact=True).wait_for()
     settle(viewer)

@@ -10,7 +10,8 @@ import pytest
 
 from braindash.io.surfaces import load_surface
 from braindash.ui.viewer import CARRIER_MODULES, FOLDER, MODULES, script
-from braindash.views.cortex import geometry_blob, pack, unpack
+from braindash.views.cortex import geometry_blob
+from braindash.views.packing import pack, unpack
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(
@@ -31,7 +32,7 @@ def run_node(tmp_path, code, *blobs):
         paths[-1].write_bytes(blob)
     # A package of type "module": node then reads .js files as the modules they are.
     (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
-    others = [name for name in MODULES if name != "component"]
+    others = [name for name in MODULES if name not in ("component", "viewer")]
     for name in others:
         shutil.copy(FOLDER / f"{name}.js", tmp_path)
     imports = "".join(f'import * as {name} from "./{name}.js";\n' for name in others)
@@ -93,7 +94,7 @@ def test_javascript_reads_what_python_packs(tmp_path):
         "real": np.array([0.5, -1.25], dtype=np.float32),
     }
     code = """
-    const { header, arrays } = blob(0);
+    const { header, arrays } = await blob(0);
     const lists = Object.fromEntries(Object.entries(arrays).map(([k, v]) => [k, Array.from(v)]));
     console.log(JSON.stringify({ word: header.word, lists }));
     """
@@ -103,10 +104,10 @@ def test_javascript_reads_what_python_packs(tmp_path):
 
 
 PICK = """
-const hemispheres = geometry.readHemispheres(blob(0));
+const hemispheres = geometry.readHemispheres(await blob(0));
 const view = new camera.Camera();
 const shape = SHAPE;
-const found = camera.PANELS.map((panel) => {
+const found = camera.VIEWS.map((panel) => {
   const matrix = view.matrix(panel);
   const points = POINTS;
   return points.map((at) => picking.pickVertex(hemispheres[panel.side], shape, matrix, at));
@@ -181,7 +182,7 @@ def test_outlines_follow_the_border_of_a_region(tmp_path):
     faces = np.array([[0, 1, 2], [1, 3, 2], [3, 4, 2]], dtype=np.uint16)
     bits = np.array([0b10, 0b10, 0, 0b01, 0], dtype=np.uint16)
     code = """
-    const { arrays } = blob(0);
+    const { arrays } = await blob(0);
     const pairs = geometry.outlinePairs(arrays.faces, arrays.bits, 0, 1);
     const points = Float32Array.from([0,0,0, 2,0,0, 0,2,0, 2,2,0, 4,4,0]);
     console.log(JSON.stringify({ pairs, middle: Array.from(geometry.midpoints(points, pairs)) }));
@@ -198,7 +199,7 @@ def test_outlines_follow_the_border_of_a_region(tmp_path):
 @needs_node
 def test_normals_point_outwards_and_dragging_keeps_shapes(tmp_path):
     code = """
-    const sphere = geometry.readHemispheres(blob(0)).right.shapes.sphere;
+    const sphere = geometry.readHemispheres(await blob(0)).right.shapes.sphere;
     let outwards = 0;
     for (let i = 0; i < sphere.points.length; i += 3) {
       const axes = [i, i + 1, i + 2];

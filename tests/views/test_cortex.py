@@ -1,8 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from matplotlib import colormaps
 from matplotlib import image as mpimg
 
@@ -19,11 +16,9 @@ from braindash.views.cortex import (
     colour_blob,
     geometry_blob,
     map_blob,
-    pack,
-    static_figure,
-    static_png,
-    unpack,
 )
+from braindash.views.packing import unpack
+from braindash.views.pictures import picture_png, static_figure
 
 N_TARGETS = 20484
 
@@ -35,28 +30,6 @@ def made_maps(n_layers=3, n_targets=N_TARGETS, seed=0, **options):
     names = [f"layer {layer}" for layer in range(n_layers)]
     settings = {"label": "Pearson r", "vmin": 0.0, "vmax": 0.8, "threshold": 0.1} | options
     return MapSet(values=values, names=names, **settings)
-
-
-@given(
-    st.lists(
-        hnp.arrays(
-            st.sampled_from([np.uint8, np.uint16, np.int16, np.float32]),
-            hnp.array_shapes(max_dims=2, max_side=7),
-        ),
-        max_size=4,
-    )
-)
-def test_unpack_undoes_pack_and_arrays_are_aligned(arrays):
-    named = {f"a{position}": array for position, array in enumerate(arrays)}
-    blob = pack({"word": "grün"}, named)
-    header, again = unpack(blob)
-    assert header == {"word": "grün"}
-    assert list(again) == list(named)
-    for name, array in named.items():
-        assert again[name].dtype == array.dtype
-        assert again[name].tobytes() == array.tobytes()  # NaN included
-        assert again[name].shape == array.shape
-    assert len(blob) % 4 == 0
 
 
 def test_geometry_keeps_coordinates_within_half_a_step():
@@ -185,7 +158,7 @@ def test_static_picture_shows_the_layer_and_says_simulated(tmp_path):
     coloured = []
     for layer in range(2):
         path = tmp_path / f"{layer}.png"
-        path.write_bytes(static_png(maps, layer))
+        path.write_bytes(picture_png(static_figure(maps, layer)))
         pixels = mpimg.imread(path)[..., :3]
         coloured.append(np.ptp(pixels, axis=-1) > 0.15)
     assert coloured[0].mean() < 0.01  # nothing but grey cortex and black words

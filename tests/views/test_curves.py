@@ -16,7 +16,7 @@ from braindash.views.curves import (
     layer_curves,
     region_title,
     share_curves,
-    target_curve,
+    target_curves,
 )
 
 REGIONS = ["late_language", "primary_auditory"]
@@ -192,7 +192,7 @@ def test_no_colour_is_a_placeholder_of_the_theme(table, differences):
     figures = [
         layer_curves(with_ends(table), REGIONS, score="r", other=table),
         difference_curves(differences, REGIONS, score="r"),
-        target_curve(curve, title="t", ceiling=0.5, score="r", simulated=True),
+        target_curves([curve], title="t", ceiling=0.5, score="r", simulated=True),
     ]
     for figure in figures:
         text = figure.update_layout(template=None).to_json()
@@ -212,14 +212,14 @@ def test_simulated_figures_are_stamped_and_real_ones_are_not(table):
     real = table.assign(simulated=False)
     assert not stamps(layer_curves(real, ["late_language"], score="r"))
     curve = TargetCurve(np.ones(3))
-    assert stamps(target_curve(curve, title="t", ceiling=np.nan, score="r", simulated=True))
+    assert stamps(target_curves([curve], title="t", ceiling=np.nan, score="r", simulated=True))
 
 
 def test_a_target_without_ceiling_has_no_line():
     values = np.array([0.1, np.nan, 0.3])
     options = {"title": "t", "score": "r", "simulated": False}
-    with_line = target_curve(TargetCurve(values), ceiling=0.7, **options)
-    without = target_curve(TargetCurve(values), ceiling=np.nan, **options)
+    with_line = target_curves([TargetCurve(values)], ceiling=0.7, **options)
+    without = target_curves([TargetCurve(values)], ceiling=np.nan, **options)
     assert with_line.layout.shapes[0].y0 == 0.7 and len(without.layout.shapes) == 0
     np.testing.assert_array_equal(with_line.data[0].y, values)
 
@@ -228,9 +228,7 @@ def test_markers_of_a_target_are_filled_where_it_is_significant():
     values = np.array([0.1, 0.4, 0.3])
     curve = TargetCurve(values, "a", np.array([False, True, False]))
     untested = TargetCurve(values + 0.1, "b")
-    figure = target_curve(
-        curve, title="t", ceiling=np.nan, score="r", simulated=False, other=untested
-    )
+    figure = target_curves([curve, untested], title="t", ceiling=np.nan, score="r", simulated=False)
     assert list(figure.data[0].marker.symbol) == ["circle-open", "circle", "circle-open"]
     assert list(figure.data[0].customdata) == ["not significant", "significant", "not significant"]
     assert figure.data[1].marker.symbol == "circle" and figure.data[1].line.dash == "dash"

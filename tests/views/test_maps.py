@@ -9,7 +9,7 @@ from made_up import N_LAYERS, made_up_result
 
 from braindash.comparison import Group, compare
 from braindash.errors import InputError
-from braindash.views.cortex import map_blob, unpack
+from braindash.views.cortex import map_blob
 from braindash.views.maps import (
     KINDS,
     MapChoice,
@@ -18,6 +18,7 @@ from braindash.views.maps import (
     missing_kinds,
     preferred_mask,
 )
+from braindash.views.packing import unpack
 
 N_SCORED = 20484 - 25
 

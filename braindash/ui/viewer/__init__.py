@@ -1,12 +1,15 @@
-"""The surface viewer: a WebGL2 component whose layer, threshold, colours and shape are local.
+"""The surface viewer: a WebGL2 component whose layers, threshold, colours and shape are local.
 
 The JavaScript modules beside this file are joined into one text, because a component is given as
 a string and nothing may be fetched at run time: ``import`` lines are dropped and ``export`` is
 kept for the entry point only. Bytes travel through a carrier component, since bytes inside a
-dictionary are not supported, and are named by their content, so nothing travels twice.
+dictionary are not supported, and are named by their content, so nothing travels twice. What the
+viewer shows travels through a carrier too: a message to the viewer itself would bring its script
+again.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,11 +18,37 @@ from typing import Any
 import streamlit as st
 
 from braindash.digest import digest_bytes
-from braindash.views.cortex import MapSet, colour_blob, geometry_blob, map_blob, static_png
+from braindash.views.cortex import MapSet, colour_blob, geometry_blob, map_blob
+from braindash.views.linked import (
+    DIFFERENCE,
+    DIFFERENCE_COLOURS,
+    LinkedMaps,
+    difference_maps,
+    shown_layers,
+    statistics_blob,
+)
+from braindash.views.pictures import linked_figure, picture_png, static_figure
 
 FOLDER = Path(__file__).parent
 # In the order of their dependencies.
-MODULES = ("blobs", "geometry", "camera", "picking", "shader", "renderer", "component")
+MODULES = (
+    "blobs",
+    "dom",
+    "address",
+    "geometry",
+    "camera",
+    "layout",
+    "picking",
+    "shader",
+    "renderer",
+    "panels",
+    "scale",
+    "regions",
+    "titles",
+    "pointer",
+    "viewer",
+    "component",
+)
 CARRIER_MODULES = ("blobs", "carrier")
 _ID_LENGTH = 16
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
@@ -28,7 +57,7 @@ _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Pick:
-    """A clicked vertex: its hemisphere, its number there, its target, and the layer shown."""
+    """A clicked vertex: its hemisphere, its number there, its target, and the slider's layer."""
 
     hemisphere: str
     vertex: int
@@ -69,9 +98,23 @@ def _map_message(identity: str, _maps: MapSet) -> tuple[str, bytes]:
     return _named(map_blob(_maps))
 
 
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _statistics_message(identity: str, _linked: LinkedMaps) -> tuple[str, bytes]:
+    return _named(statistics_blob(_linked))
+
+
 @st.cache_resource(max_entries=8, show_spinner="Drawing a static picture")
-def _picture_message(identity: str, layer: int, _maps: MapSet) -> tuple[str, bytes]:
-    return _named(static_png(_maps, layer))
+def _picture_message(
+    identity: str, layers: tuple[int, ...], _linked: LinkedMaps
+) -> tuple[str, bytes]:
+    pictures = list(zip(_linked.maps, layers, strict=True))
+    if len(pictures) == 1:
+        return _named(picture_png(static_figure(*pictures[0])))
+    titles = list(_linked.names)
+    if _linked.end is not None:
+        pictures.append((difference_maps(_linked, layers), 0))
+        titles.append(DIFFERENCE)
+    return _named(picture_png(linked_figure(pictures, titles)))
 
 
 def surface_viewer(
@@ -98,33 +141,97 @@ def surface_viewer(
     Pick or None
         The vertex that was clicked just now.
     """
+    linked = LinkedMaps(names=("",), maps=(maps,))
+    return linked_viewer(linked, key=key, identities=[identity], layer=layer, height=height)
+
+
+def linked_viewer(
+    linked: LinkedMaps,
+    *,
+    key: str,
+    identities: Sequence[str],
+    layer: int = 0,
+    held: Sequence[int | None] = (),
+    height: int = 520,
+) -> Pick | None:
+    """Show maps of several models, turned by one camera and coloured by one scale.
+
+    Parameters
+    ----------
+    linked : LinkedMaps
+        The panels.
+    key : str
+        Streamlit key of the viewer.
+    identities : sequence of str
+        Name the content of every model's maps: packed bytes are kept under them.
+    layer : int, default 0
+        Place of the layer slider at first, a layer of the deepest model.
+    held : sequence of (int or None), optional
+        At first: the layer that a panel is held at; None where it follows the slider.
+    height : int, default 520
+        Height of all surfaces together, in pixels.
+
+    Returns
+    -------
+    Pick or None
+        The vertex that was clicked just now.
+    """
     viewer, carrier = _components()
     (geometry, geometry_bytes), (colours, colour_bytes) = _fixed_blobs()
-    map_id, map_bytes = _map_message(identity, maps)
+    messages = [
+        _map_message(identity, maps) for identity, maps in zip(identities, linked.maps, strict=True)
+    ]
+    fixed = [*held, *[None] * (len(messages) - len(held))]
+    settings = _settings(linked, [name for name, _ in messages])
+    settings |= {"geometry": geometry, "colours": colours, "layer": layer, "held": fixed}
+    settings |= {"height": height}
     with st.container(gap=None):
         carrier(data=geometry_bytes, key=f"{key}_geometry", height=1)
         carrier(data=colour_bytes, key=f"{key}_colours", height=1)
-        carrier(data=map_bytes, key=f"{key}_maps", height=1)
-    data = {
-        "geometry": geometry,
-        "colours": colours,
-        "maps": map_id,
-        "layer": layer,
-        "vmin": maps.vmin,
-        "vmax": maps.vmax,
-        "threshold": maps.threshold,
-        "cmap": maps.colours,
-        "simulated": maps.simulated,
-        "height": height,
-    }
-    state = st.session_state.get(key)
-    if state is not None and getattr(state, "fallback", False):
-        shown_map = min(layer, len(maps.names) - 1)
-        picture, picture_bytes = _picture_message(identity, shown_map, maps)
-        carrier(data=picture_bytes, key=f"{key}_picture", height=1)
-        data |= {"fallback": picture, "fallback_name": maps.names[shown_map]}
-    shown = viewer(data=data, key=key, on_pick_change=_nothing, on_fallback_change=_nothing)
+        for place, (_, content) in enumerate(messages):
+            carrier(data=content, key=f"{key}_maps_{place}", height=1)
+        if settings["difference"]:
+            name, content = _statistics_message(" ".join(identities), linked)
+            settings["difference"]["statistics"] = name
+            carrier(data=content, key=f"{key}_statistics", height=1)
+        if getattr(st.session_state.get(key), "fallback", False):
+            layers = shown_layers(layer, fixed, linked.last_layers)
+            name, content = _picture_message(" ".join(identities), layers, linked)
+            carrier(data=content, key=f"{key}_picture", height=1)
+            settings |= {"fallback": name, "fallback_name": _spoken(linked, layers)}
+        carrier(data={"viewer": key, "settings": settings}, key=f"{key}_settings", height=1)
+    shown = viewer(
+        data={"viewer": key},
+        key=key,
+        on_pick_change=_nothing,
+        on_use_change=_nothing,
+        on_fallback_change=_nothing,
+    )
     return Pick(**shown.pick) if shown.pick else None
+
+
+def _settings(linked: LinkedMaps, names: Sequence[str]) -> dict[str, Any]:
+    """Say what to show: the panels, by the names of their bytes, and the scales."""
+    first = linked.maps[0]
+    difference = None
+    if linked.end is not None:
+        difference = {"name": DIFFERENCE, "end": linked.end, "cmap": DIFFERENCE_COLOURS}
+    return {
+        "panels": [
+            {"maps": blob, "name": name} for blob, name in zip(names, linked.names, strict=True)
+        ],
+        "difference": difference,
+        "vmin": first.vmin,
+        "vmax": first.vmax,
+        "threshold": first.threshold,
+        "cmap": first.colours,
+        "simulated": any(maps.simulated for maps in linked.maps),
+    }
+
+
+def _spoken(linked: LinkedMaps, layers: Sequence[int]) -> str:
+    named = zip(linked.names, linked.maps, layers, strict=True)
+    return ", ".join(f"{name} {maps.names[layer]}".strip() for name, maps, layer in named)
 
 
 def _nothing() -> None:

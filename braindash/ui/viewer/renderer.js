@@ -1,7 +1,8 @@
-// Draws the panels: keeps buffers on the graphics card and redraws only what is asked for.
+// Draws panels: keeps geometry and maps on the graphics card and redraws only what is asked for.
 
 import { LARGEST_STEP, MISSING } from "./blobs.js";
 import { SIDES, midpoints, outlinePairs, shapeReach } from "./geometry.js";
+import { arrange } from "./layout.js";
 import { shapeFaces } from "./picking.js";
 import { makePrograms } from "./shader.js";
 
@@ -11,8 +12,9 @@ export class Renderer {
     this.gl = canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true, alpha: true });
     if (!this.gl) throw new Error("WebGL2 is not available");
     this.programs = makePrograms(this.gl);
-    this.table = this.gl.createTexture();
+    this.tables = { score: this.gl.createTexture(), difference: this.gl.createTexture() };
     this.outlines = [];
+    this.mapBuffers = new Map(); // by panel
   }
 
   // Give the graphics card's memory back: a browser keeps only a few contexts alive.
@@ -32,13 +34,10 @@ export class Renderer {
     this.reach = shapeReach(hemispheres);
     for (const side of SIDES) {
       const hemisphere = hemispheres[side];
-      const gl = this.gl;
       hemisphere.buffers = {
-        faces: this.buffer(hemisphere.faces, gl.ELEMENT_ARRAY_BUFFER),
-        flatFaces: this.buffer(hemisphere.flatFaces, gl.ELEMENT_ARRAY_BUFFER),
+        faces: this.buffer(hemisphere.faces, this.gl.ELEMENT_ARRAY_BUFFER),
+        flatFaces: this.buffer(hemisphere.flatFaces, this.gl.ELEMENT_ARRAY_BUFFER),
         depth: this.buffer(hemisphere.depth),
-        value: gl.createBuffer(),
-        present: gl.createBuffer(),
       };
       for (const shape of Object.values(hemisphere.shapes)) {
         shape.pointBuffer = this.buffer(shape.points);
@@ -47,28 +46,22 @@ export class Renderer {
     }
   }
 
-  // Upload one map: a byte per vertex of both hemispheres, 255 where there is no value.
-  setMap(bytes) {
-    const gl = this.gl;
-    let offset = 0;
-    for (const side of SIDES) {
-      const { count, buffers } = this.hemispheres[side];
-      const values = bytes.slice(offset, offset + count);
-      const present = Uint8Array.from(values, (value) => (value === MISSING ? 0 : 255));
-      for (let v = 0; v < count; v++) if (values[v] === MISSING) values[v] = 0;
-      gl.bindBuffer(gl.ARRAY_BUFFER, buffers.value);
-      gl.bufferData(gl.ARRAY_BUFFER, values, gl.DYNAMIC_DRAW);
-      gl.bindBuffer(gl.ARRAY_BUFFER, buffers.present);
-      gl.bufferData(gl.ARRAY_BUFFER, present, gl.DYNAMIC_DRAW);
-      offset += count;
+  // Put every layer's map on the card, a byte per vertex: another layer is another offset.
+  setPanels(panels) {
+    for (const made of this.mapBuffers.values()) this.gl.deleteBuffer(made);
+    this.mapBuffers.clear();
+    for (const panel of panels.flatMap(({ sources }) => sources)) {
+      if (!this.mapBuffers.has(panel)) this.mapBuffers.set(panel, this.buffer(panel.maps));
     }
+    this.panels = panels;
   }
 
-  setTable(rgb) {
+  // `kind` is "score" or "difference", the table its 256 colours.
+  setTable(kind, rgb) {
     const gl = this.gl;
     const rgba = new Uint8Array(256 * 4).fill(255);
     for (let i = 0; i < 256; i++) rgba.set(rgb.subarray(3 * i, 3 * i + 3), 4 * i);
-    gl.bindTexture(gl.TEXTURE_2D, this.table);
+    gl.bindTexture(gl.TEXTURE_2D, this.tables[kind]);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, rgba);
     for (const filter of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) {
       gl.texParameteri(gl.TEXTURE_2D, filter, gl.LINEAR);
@@ -101,11 +94,11 @@ export class Renderer {
     }
   }
 
-  attribute(location, buffer, size, type, normalised = false) {
+  attribute(location, buffer, size, type, normalised = false, offset = 0) {
     if (location < 0) return;
     this.gl.bindBuffer(this.gl.ARRAY_BUFFER, buffer);
     this.gl.enableVertexAttribArray(location);
-    this.gl.vertexAttribPointer(location, size, type, normalised, 0, 0);
+    this.gl.vertexAttribPointer(location, size, type, normalised, 0, offset);
   }
 
   draw(scene, camera) {
@@ -117,49 +110,67 @@ export class Renderer {
     gl.disable(gl.SCISSOR_TEST);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-    gl.enable(gl.DEPTH_TEST);
-    gl.enable(gl.SCISSOR_TEST);
-    for (const place of camera.layout(scene.shape, width, height)) {
-      const bottom = height - place.y - place.height;
-      gl.viewport(place.x, bottom, place.width, place.height);
-      gl.scissor(place.x, bottom, place.width, place.height);
-      const m = camera.matrix(place.panel);
+    for (const ability of [gl.DEPTH_TEST, gl.SCISSOR_TEST]) gl.enable(ability);
+    // The far side of a closed surface is never seen; on the way to the flat one faces may turn.
+    if (scene.shape.t > 0 && scene.shape.t < 1) gl.disable(gl.CULL_FACE);
+    else gl.enable(gl.CULL_FACE);
+    const { places } = arrange(this.panels.length, scene.shape, canvas.clientWidth, canvas.clientHeight);
+    for (const place of places) {
+      const [left, right] = [place.x, place.x + place.width].map((x) => Math.round(x * density));
+      const [top, bottom] = [place.y, place.y + place.height].map((y) => Math.round(y * density));
+      gl.viewport(left, height - bottom, right - left, bottom - top);
+      gl.scissor(left, height - bottom, right - left, bottom - top);
+      const m = camera.matrix(place.view);
       const turn = [m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]]; // by columns
       const frame = camera.frame(scene.shape, this.reach, place.width, place.height);
-      this.drawSurface(scene, place.panel.side, turn, frame);
-      this.drawOutlines(scene, place, turn, frame);
+      this.drawSurface(scene, place, turn, frame);
+      this.drawOutlines(scene, place, turn, frame, density);
     }
   }
 
-  drawSurface(scene, side, turn, frame) {
+  drawSurface(scene, place, turn, frame) {
     const gl = this.gl, { program, attribute, uniform } = this.programs.surface;
-    const hemisphere = this.hemispheres[side], { buffers } = hemisphere;
+    const hemisphere = this.hemispheres[place.view.side], { buffers } = hemisphere;
     const first = hemisphere.shapes[scene.shape.first], second = hemisphere.shapes[scene.shape.second];
     gl.useProgram(program);
-    gl.activeTexture(gl.TEXTURE0);
-    gl.bindTexture(gl.TEXTURE_2D, this.table);
-    gl.uniform1i(uniform.table, 0);
     gl.uniformMatrix3fv(uniform.turn, false, turn);
     gl.uniform2fv(uniform.frame, frame);
     gl.uniform1f(uniform.t, scene.shape.t);
-    gl.uniform2f(uniform.range, scene.vmin, scene.vmax);
-    // Bytes arrive as 0..1 of 255, values span 0..254.
-    gl.uniform2f(uniform.span, scene.low, scene.low + ((scene.high - scene.low) * MISSING) / LARGEST_STEP);
-    gl.uniform1f(uniform.threshold, scene.threshold);
-    gl.uniform1f(uniform.diverging, scene.diverging ? 1 : 0);
     this.attribute(attribute.firstPoint, first.pointBuffer, 3, gl.FLOAT);
     this.attribute(attribute.secondPoint, second.pointBuffer, 3, gl.FLOAT);
     this.attribute(attribute.firstNormal, first.normalBuffer, 3, gl.FLOAT);
     this.attribute(attribute.secondNormal, second.normalBuffer, 3, gl.FLOAT);
-    this.attribute(attribute.value, buffers.value, 1, gl.UNSIGNED_BYTE, true);
-    this.attribute(attribute.present, buffers.present, 1, gl.UNSIGNED_BYTE, true);
     this.attribute(attribute.depth, buffers.depth, 1, gl.UNSIGNED_BYTE, true);
+    this.useMaps(scene, this.panels[place.panel], place.view.side);
     const faces = shapeFaces(hemisphere, scene.shape);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, faces === hemisphere.faces ? buffers.faces : buffers.flatFaces);
     gl.drawElements(gl.TRIANGLES, faces.length, gl.UNSIGNED_SHORT, 0);
   }
 
-  drawOutlines(scene, place, turn, frame) {
+  // The values of a panel's shown layers, and how they are coloured.
+  useMaps(scene, panel, side) {
+    const gl = this.gl, { attribute, uniform } = this.programs.surface;
+    const kind = panel.isDifference ? "difference" : "score";
+    const [one, two = one] = panel.sources;
+    const start = side === SIDES[0] ? 0 : this.hemispheres[SIDES[0]].count;
+    for (const [location, source] of [[attribute.value, one], [attribute.other, two]]) {
+      const offset = source.layer * source.count + start;
+      this.attribute(location, this.mapBuffers.get(source), 1, gl.UNSIGNED_BYTE, true, offset);
+    }
+    // Bytes arrive as 0..1 of 255, values span 0..254.
+    const spans = [one, two].map(({ header }) => ((header.high - header.low) * MISSING) / LARGEST_STEP);
+    gl.uniform2f(uniform.low, one.header.low, two.header.low);
+    gl.uniform2f(uniform.span, ...spans);
+    gl.uniform2f(uniform.range, scene[kind].low, scene[kind].high);
+    gl.uniform1f(uniform.threshold, scene.threshold);
+    gl.uniform1f(uniform.difference, panel.isDifference ? 1 : 0);
+    gl.uniform1f(uniform.diverging, scene[kind].diverging ? 1 : 0);
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, this.tables[kind]);
+    gl.uniform1i(uniform.table, 0);
+  }
+
+  drawOutlines(scene, place, turn, frame, density) {
     const gl = this.gl, { program, attribute, uniform } = this.programs.outline;
     const flat = scene.shape.second === "flat" && scene.shape.t > 0;
     gl.useProgram(program);
@@ -167,14 +178,15 @@ export class Renderer {
     gl.uniform2fv(uniform.frame, frame);
     gl.uniform1f(uniform.t, scene.shape.t);
     for (const outline of this.outlines) {
-      if (outline.side !== place.panel.side || outline.flat !== flat) continue;
+      if (outline.side !== place.view.side || outline.flat !== flat) continue;
       gl.uniform3fv(uniform.ink, outline.ink);
       for (const location of Object.values(attribute)) {
         const name = location === attribute.firstPoint ? scene.shape.first : scene.shape.second;
         this.attribute(location, outline.buffers[name], 3, gl.FLOAT);
       }
       // Lines are one pixel wide in WebGL: draw them three times for a border that is seen.
-      for (const shift of [[0, 0], [2 / place.width, 0], [0, 2 / place.height]]) {
+      const [right, up] = [2 / (place.width * density), 2 / (place.height * density)];
+      for (const shift of [[0, 0], [right, 0], [0, up]]) {
         gl.uniform2fv(uniform.shift, shift);
         gl.drawArrays(gl.LINES, 0, outline.count);
       }

@@ -2,37 +2,45 @@
 
 const SURFACE_VERTEX = `#version 300 es
 in vec3 firstPoint, secondPoint, firstNormal, secondNormal;
-in float value, present, depth;
+in float value, other, depth;
 uniform mat3 turn;
 uniform vec2 frame;
 uniform float t;
 // Centroid: at the brain's rim a sample must not run beyond the values of its face.
-centroid out float v_value, v_present, v_depth;
+centroid out vec2 v_values, v_present;
+centroid out float v_depth;
 centroid out vec3 v_normal;
 void main() {
   vec3 p = turn * mix(firstPoint, secondPoint, t);
   v_normal = turn * mix(normalize(firstNormal + 1e-9), normalize(secondNormal + 1e-9), t);
-  v_value = value; v_present = present; v_depth = depth;
+  // The byte 255 is a missing value: it counts as zero, and so does its presence.
+  vec2 bytes = vec2(value, other);
+  v_present = 1.0 - step(254.5 / 255.0, bytes);
+  v_values = bytes * v_present;
+  v_depth = depth;
   gl_Position = vec4(p.xy / frame, -p.z / 400.0, 1.0);
 }`;
 
-// The threshold is applied to the interpolated value, so its edge is a clean line.
+// The threshold is applied to the interpolated value, so its edge is a clean line. A difference
+// is shown where the larger of its two values reaches the threshold.
 const SURFACE_FRAGMENT = `#version 300 es
 precision highp float;
-centroid in float v_value, v_present, v_depth;
+centroid in vec2 v_values, v_present;
+centroid in float v_depth;
 centroid in vec3 v_normal;
 uniform sampler2D table;
-uniform vec2 range, span;
-uniform float threshold, diverging;
+uniform vec2 range, low, span;
+uniform float threshold, difference, diverging;
 out vec4 colour;
 void main() {
   // Values of missing vertices are zero, so this is the mean over the present ones.
-  float value = span.x + v_value / max(v_present, 1e-3) * (span.y - span.x);
+  vec2 values = low + v_values / max(v_present, vec2(1e-3)) * span;
+  float value = difference > 0.5 ? values.x - values.y : values.x;
+  float size = difference > 0.5 ? max(values.x, values.y) : diverging > 0.5 ? abs(value) : value;
+  bool shown = size >= threshold && min(v_present.x, v_present.y) > 0.5;
   vec3 cortex = vec3(mix(0.83, 0.58, smoothstep(0.35, 0.65, v_depth)));
   float share = clamp((value - range.x) / (range.y - range.x), 0.0, 1.0);
   vec3 painted = texture(table, vec2(share, 0.5)).rgb;
-  float size = diverging > 0.5 ? abs(value) : value;
-  bool shown = size >= threshold && v_present > 0.5;
   float light = 0.5 + 0.5 * abs(normalize(v_normal).z);
   colour = vec4((shown ? painted : cortex) * light, 1.0);
 }`;
@@ -78,8 +86,8 @@ export function makePrograms(gl) {
   const points = ["firstPoint", "secondPoint"];
   return {
     surface: link(gl, SURFACE_VERTEX, SURFACE_FRAGMENT,
-      [...points, "firstNormal", "secondNormal", "value", "present", "depth"],
-      ["turn", "frame", "t", "table", "range", "span", "threshold", "diverging"]),
+      [...points, "firstNormal", "secondNormal", "value", "other", "depth"],
+      ["turn", "frame", "t", "table", "range", "low", "span", "threshold", "difference", "diverging"]),
     outline: link(gl, OUTLINE_VERTEX, OUTLINE_FRAGMENT, points, ["turn", "frame", "shift", "t", "ink"]),
   };
 }

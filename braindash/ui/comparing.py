@@ -1,0 +1,133 @@
+"""The selection of the page Compare: the models, their maps, and the layers they show."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from braindash.comparison import Difference, Group, compare
+from braindash.errors import InputError
+from braindash.groups import nanmean
+from braindash.ui import state
+from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
+
+LETTERS = "ABC"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two models, or three, of the same subjects.
+
+    Attributes
+    ----------
+    pair : Difference
+        A minus B.
+    groups : tuple of Group
+        A, B and, where there is one, the third model.
+    names : tuple of str
+        "A: ...", as panels and curves are named.
+    normalised : bool
+        r / ceiling instead of r.
+    ceilings : tuple of (str or None)
+        Each model's noise ceiling.
+    """
+
+    pair: Difference
+    groups: tuple[Group, ...]
+    names: tuple[str, ...]
+    normalised: bool
+    ceilings: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, selection: state.Selection, third: tuple[state.ResultRow, ...]) -> "Compared":
+        """Pair the chosen models, and put the third one beside them.
+
+        Raises
+        ------
+        InputError
+            When they cannot be compared, or when the third model lacks a subject.
+        """
+        pair = selection.difference()
+        if pair is None:
+            raise InputError("there is one model only", hint="Choose a second model.")
+        groups, models = [pair.a, pair.b], list(selection.model_names)
+        if third:
+            with_third = compare(pair.a, [state.load(row) for row in third])
+            lacking = sorted(set(pair.a.subjects) - set(with_third.b.subjects))
+            if lacking:
+                raise InputError(
+                    f"{third[0].model} has no result of subject {', '.join(lacking)}",
+                    hint="Choose another third model or one subject, or compute what is missing.",
+                )
+            groups.append(with_third.b)
+            models.append(third[0].model)
+        names = tuple(f"{letter}: {model}" for letter, model in zip(LETTERS, models, strict=False))
+        ceilings = tuple(selection.ceiling_for(group) for group in groups)
+        return cls(pair, tuple(groups), names, selection.normalised, ceilings)
+
+    @property
+    def last_layers(self) -> tuple[int, ...]:
+        """Last layer of every model."""
+        return tuple(group.first.n_layers - 1 for group in self.groups)
+
+    @property
+    def identities(self) -> list[str]:
+        """Name the content of every model's maps on their common scale."""
+        keys = [" ".join(_keys(group)) for group in self.groups]
+        settings = f"{self.normalised} {self.ceilings}"
+        return [f"{one} of {keys} {settings}" for one in keys]
+
+    def linked(self, *, with_difference: bool) -> LinkedMaps:
+        """Give the maps of all models, made once per server."""
+        keys = tuple(_keys(group) for group in self.groups)
+        found: LinkedMaps = _linked(
+            keys, self.normalised, self.ceilings, self.names, with_difference, self
+        )
+        return found
+
+    def layers(self) -> tuple[int, ...]:
+        """Give the layer that every model shows, as the address says."""
+        place, held = address_layers(self.last_layers)
+        return shown_layers(place, held, self.last_layers)
+
+    def means(self) -> list[np.ndarray]:
+        """Give every model's region means, (n_layers, n_regions), averaged over subjects."""
+        return [
+            nanmean(group.values(normalised=self.normalised, ceiling=ceiling))
+            for group, ceiling in zip(self.groups, self.ceilings, strict=True)
+        ]
+
+
+def address_layers(last_layers: tuple[int, ...]) -> tuple[int, list[int | None]]:
+    """Read the slider's place and the held panels from the address; at first the last layer."""
+    text, deepest = st.query_params.get("layer", ""), max(last_layers)
+    place = min(int(text), deepest) if text.isdecimal() else deepest
+    return place, read_held(st.query_params.get("hold", ""), len(last_layers))
+
+
+def swap() -> None:
+    """Exchange models A and B."""
+    session = st.session_state
+    session["model"], session["compare"] = session["compare"], session["model"]
+
+
+def _keys(group: Group) -> tuple[str, ...]:
+    return tuple(result.key for result in group.results)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Preparing the maps")
+def _linked(
+    keys: tuple[tuple[str, ...], ...],
+    normalised: bool,
+    ceilings: tuple[str | None, ...],
+    names: tuple[str, ...],
+    with_difference: bool,
+    _compared: Compared,
+) -> LinkedMaps:
+    return link_maps(
+        _compared.groups,
+        names,
+        normalised=normalised,
+        ceilings=ceilings,
+        pair=_compared.pair if with_difference else None,
+    )

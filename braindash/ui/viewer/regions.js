@@ -1,0 +1,115 @@
+// The list of regions: the mean of every panel at its shown layer, and the difference with its
+// interval; a click outlines a region on the surface.
+
+import { element } from "./dom.js";
+
+const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
+const inkOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
+
+export class RegionList {
+  constructor(list, outline) {
+    Object.assign(this, { list, outline, outlined: new Set(), rows: [] });
+  }
+
+  // `statistics`: {header, arrays} with a difference for every pair of layers, or null.
+  setPanels(panels, statistics) {
+    this.scores = panels.filter((panel) => !panel.isDifference);
+    this.difference = panels.find((panel) => panel.isDifference);
+    this.statistics = statistics;
+    this.regions = this.scores[0].header.regions;
+    this.list.style.setProperty("--scores", this.scores.length);
+    this.list.classList.toggle("tabular", panels.length > 1);
+    this.list.classList.toggle("with-difference", Boolean(this.difference));
+    this.rows = this.regions.map((region, bit) => this.makeRow(region, bit));
+    const head = panels.length > 1 ? [this.makeHead()] : [];
+    this.list.replaceChildren(...head, ...this.rows.map(({ row }) => row));
+    this.tellOutlines();
+  }
+
+  makeHead() {
+    const head = element("div", "region head");
+    head.append(element("span", "name", "Region means"));
+    for (const panel of this.scores) head.append(element("span", "of", panel.name));
+    if (this.difference) head.append(element("span", "of last", this.difference.name));
+    return head;
+  }
+
+  makeRow(region, bit) {
+    const row = element("button", "region");
+    row.type = "button";
+    row.title = "Outline this region on the surface";
+    row.setAttribute("aria-pressed", this.outlined.has(bit));
+    row.append(element("span", "name", region.name));
+    const bars = this.scores.map(() => {
+      const [track, fill, value] = [element("span", "track"), element("i", ""), element("span", "value")];
+      fill.style.background = region.colour;
+      track.append(fill);
+      row.append(track, value);
+      return { fill, value };
+    });
+    const forest = this.difference ? this.makeForest(row) : null;
+    row.addEventListener("click", () => {
+      if (!this.outlined.delete(bit)) this.outlined.add(bit);
+      row.setAttribute("aria-pressed", this.outlined.has(bit));
+      this.tellOutlines();
+    });
+    return { row, bars, forest };
+  }
+
+  makeForest(row) {
+    const [track, reach, point, text] = ["forest", "reach", "point", "difference"]
+      .map((name) => element("span", name));
+    track.append(reach, point);
+    row.append(track, text);
+    return { track, reach, point, text };
+  }
+
+  tellOutlines() {
+    const shown = [...this.outlined].filter((bit) => bit < this.regions.length);
+    this.outline(shown.map((bit) => ({ bit, ink: inkOf(this.regions[bit].colour) })));
+  }
+
+  // Write the means of the shown layers; `top` ends the score's scale, `reach` the difference's.
+  show(top, reach) {
+    this.rows.forEach(({ bars, forest }, bit) => {
+      bars.forEach(({ fill, value }, index) => {
+        const mean = this.scores[index].regionMean(bit);
+        const share = mean === null ? 0 : Math.max(0, Math.min(1, mean / top));
+        fill.style.width = `${100 * share}%`;
+        value.textContent = mean === null ? "none" : mean.toFixed(3);
+      });
+      if (forest) this.showForest(forest, bit, reach);
+    });
+  }
+
+  // The difference of a region at the shown layers: {difference, low, high, p}, null where unknown.
+  differenceOf(bit) {
+    const { a, b } = this.difference;
+    const found = {};
+    const place = (a.layer * (b.last + 1) + b.layer) * this.regions.length + bit;
+    for (const name of ["difference", "low", "high", "p"]) {
+      const value = this.statistics ? this.statistics.arrays[name][place] : NaN;
+      found[name] = Number.isFinite(value) ? value : null;
+    }
+    if (this.statistics) return found;
+    const [one, two] = [a.regionMean(bit), b.regionMean(bit)];
+    if (one !== null && two !== null) found.difference = one - two;
+    return found;
+  }
+
+  showForest({ track, reach: bar, point, text }, bit, reach) {
+    const { difference, low, high, p } = this.differenceOf(bit);
+    const percent = (value) => 50 + 50 * Math.max(-1, Math.min(1, value / reach));
+    track.hidden = difference === null;
+    text.textContent = difference === null ? "none" : signed(difference);
+    point.style.left = `${percent(difference ?? 0)}%`;
+    bar.hidden = low === null;
+    const sure = low !== null && (low > 0 || high < 0);
+    track.classList.toggle("sure", sure);
+    text.classList.toggle("sure", sure);
+    if (low === null) return;
+    Object.assign(bar.style, { left: `${percent(low)}%`, width: `${percent(high) - percent(low)}%` });
+    text.textContent += ` [${signed(low)}, ${signed(high)}]`;
+    if (p !== null) text.textContent += `, p = ${p < 0.001 ? p.toExponential(1) : p.toPrecision(2)}`;
+  }
+}

@@ -1,0 +1,343 @@
+// The viewer: its panels, their layers, scales and shape; everything but a click stays in the browser.
+
+import { Address } from "./address.js";
+import { waitForArrays } from "./blobs.js";
+import { Camera } from "./camera.js";
+import { readHemispheres } from "./geometry.js";
+import { DifferencePanel, ScorePanel } from "./panels.js";
+import { Pointer } from "./pointer.js";
+import { RegionList } from "./regions.js";
+import { Renderer } from "./renderer.js";
+import { Scale } from "./scale.js";
+import { Titles } from "./titles.js";
+
+const MORPH_MS = 350;
+const PLAY_MS = 450;
+// What the address keeps of a scale: its name there, and where the viewer has it.
+const SCALE_NAMES = ["threshold", "low", "high", "colours", "spread"];
+
+export class Viewer {
+  constructor(root) {
+    this.root = root;
+    this.camera = new Camera();
+    this.address = new Address();
+    this.part = (name) => root.querySelector(`[data-part="${name}"]`);
+    this.canvas = this.part("canvas");
+    this.renderer = new Renderer(this.canvas);
+    this.regions = new RegionList(this.part("regions"), (shown) => this.outline(shown));
+    this.titles = new Titles(this.part("titles"), this.part("names"), () => this.setPlace(this.position));
+    this.scales = this.makeScales();
+    this.scene = { shape: { first: "inflated", second: "inflated", t: 0 }, threshold: 0, ...this.scales };
+    this.listenToControls();
+    new Pointer(this);
+    root.addEventListener("keydown", (event) => this.key(event));
+    this.sizes = new ResizeObserver(() => this.redraw());
+    this.sizes.observe(this.canvas);
+  }
+
+  makeScales() {
+    const ends = (low, high, bar) => ({ low: this.part(low), high: this.part(high), bar: this.part(bar) });
+    const score = new Scale(ends("vmin", "vmax", "bar"), () => {
+      this.address.remember({ low: score.diverging ? null : score.low, high: score.high });
+      this.part("threshold").max = Math.max(score.high, this.scene.threshold);
+      this.scaleChanged();
+    });
+    const difference = new Scale(ends("difference-low", "difference-high", "difference-bar"), () => {
+      this.address.remember({ spread: difference.high });
+      this.scaleChanged();
+    });
+    return { score, difference };
+  }
+
+  // Stop everything that would outlive the page's viewer.
+  leave() {
+    this.play(false);
+    this.address.forget();
+    this.sizes.disconnect();
+    cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.morphing);
+    this.renderer.release();
+  }
+
+  // ---- data ------------------------------------------------------------------------------
+
+  async show(settings) {
+    this.wanted = settings;
+    this.root.style.setProperty("--viewer-height", `${settings.height}px`);
+    const ids = [settings.geometry, settings.colours, ...settings.panels.map((panel) => panel.maps)];
+    if (settings.difference?.statistics) ids.push(settings.difference.statistics);
+    const [geometry, colours, ...rest] = await Promise.all(ids.map(waitForArrays));
+    if (this.wanted !== settings) return; // newer settings came while the bytes travelled
+    if (this.geometryId !== settings.geometry) {
+      this.geometryId = settings.geometry;
+      this.renderer.setGeometry(readHemispheres(geometry));
+    }
+    if (!this.colours) this.setColours(colours);
+    const shown = JSON.stringify(settings.panels) + JSON.stringify(settings.difference);
+    if (this.shown !== shown) this.setPanels(rest, settings);
+    this.shown = shown;
+    this.part("stamp").hidden = !settings.simulated;
+    this.drawNow();
+    this.root.dataset.ready = ids.slice(2).join(" ");
+  }
+
+  setColours({ header, arrays }) {
+    this.colours = arrays;
+    this.diverging = new Set(header.diverging);
+    const menu = this.part("colours");
+    for (const name of Object.keys(arrays)) menu.append(new Option(name.replace("_r", ""), name));
+  }
+
+  setPanels(blobs, settings) {
+    const isFirst = !this.panels;
+    const held = isFirst ? settings.held : this.panels.map((panel) => panel.held ?? null);
+    const scores = settings.panels.map(({ name }, index) => new ScorePanel(blobs[index], name));
+    scores.forEach((panel, index) => { panel.held = held[index] ?? null; });
+    this.panels = scores;
+    if (settings.difference) {
+      this.panels = [...scores, new DifferencePanel(scores[0], scores[1], settings.difference.name)];
+    }
+    this.renderer.setPanels(this.panels);
+    this.titles.setPanels(this.panels);
+    this.regions.setPanels(this.panels, blobs[scores.length] ?? null);
+    this.part("use").hidden = this.panels.length < 2;
+    this.part("heading").hidden = this.panels.length > 1;
+    this.part("difference-scale").hidden = !settings.difference;
+    this.part("body").classList.toggle("stacked", this.panels.length > 1);
+    this.setScale(settings, isFirst);
+    this.setSteps(settings, isFirst);
+    if (isFirst) this.openShape();
+  }
+
+  // ---- layers ----------------------------------------------------------------------------------
+
+  setSteps(settings, isFirst) {
+    const deepest = Math.max(...this.panels.map((panel) => panel.last ?? 0));
+    this.steps = deepest;
+    // A single map has no layers: the chosen one waits for maps that do.
+    this.hasLayers = deepest > 0;
+    const slider = this.part("layer");
+    slider.max = deepest;
+    slider.disabled = this.part("play").disabled = !this.hasLayers;
+    if (isFirst) this.chosen = settings.layer;
+    if (!this.hasLayers) this.play(false);
+    this.setPlace(Math.min(this.chosen, deepest));
+  }
+
+  // Move the slider; panels follow unless they are held.
+  setPlace(place) {
+    this.position = place;
+    for (const panel of this.panels) panel.follow?.(place, this.steps);
+    const name = this.panels.find((panel) => panel.last === this.steps).header.names[place];
+    const slider = this.part("layer");
+    slider.value = place;
+    slider.setAttribute("aria-valuetext", name);
+    this.part("layer-name").textContent = name;
+    this.titles.showLayers();
+    this.regions.show(this.scene.score.high, this.scene.difference.high);
+    if (this.hasLayers) {
+      this.chosen = place;
+      this.address.remember({ layer: place, hold: this.holdText() });
+    }
+    this.redraw();
+  }
+
+  // Held panels as the address has them: "A3B0"; null when all follow.
+  holdText() {
+    const held = this.panels.flatMap((panel, index) => (
+      (panel.held ?? null) === null ? [] : [`${String.fromCharCode(65 + index)}${panel.held}`]));
+    return held.length ? held.join("") : null;
+  }
+
+  stepLayer(step) {
+    const count = this.steps + 1;
+    this.setPlace((this.position + step + count) % count);
+  }
+
+  play(wanted) {
+    const on = wanted && this.hasLayers;
+    clearInterval(this.playing);
+    this.playing = on ? setInterval(() => this.stepLayer(1), PLAY_MS) : null;
+    this.part("play").textContent = on ? "Pause" : "Play";
+    this.part("play").setAttribute("aria-pressed", on);
+  }
+
+  // ---- scales ----------------------------------------------------------------------------------
+
+  // Another quantity brings its own scale; the address's counts for the first one only.
+  setScale(settings, isFirst) {
+    const { label } = this.panels[0];
+    this.part("label").textContent = label;
+    this.part("difference-label").textContent = settings.difference?.name ?? "";
+    if (!isFirst && this.label === label) return;
+    this.label = label;
+    const own = (name, otherwise) => {
+      const text = isFirst ? this.address.read(name) : null;
+      return text !== null && text !== "" && Number.isFinite(Number(text)) ? Number(text) : otherwise;
+    };
+    if (!isFirst) this.address.remember(Object.fromEntries(SCALE_NAMES.map((name) => [name, null])));
+    const [low, high] = [own("low", settings.vmin), own("high", settings.vmax)];
+    this.scales.score.setEnds(...(low < high ? [low, high] : [settings.vmin, settings.vmax]));
+    const named = isFirst ? this.address.read("colours") : null;
+    this.useColours(named in this.colours ? named : settings.cmap);
+    if (settings.difference) this.setDifferenceScale(own("spread", settings.difference.end), settings.difference);
+    this.scene.threshold = own("threshold", settings.threshold);
+    const slider = this.part("threshold");
+    slider.max = Math.max(this.scales.score.high, this.scene.threshold);
+    slider.step = Math.max(this.scales.score.high / 200, 1e-4);
+    slider.value = this.scene.threshold;
+    this.describeScales();
+  }
+
+  setDifferenceScale(end, { cmap }) {
+    this.scales.difference.setColours(this.colours[cmap], true);
+    this.scales.difference.setEnds(-end, end);
+    this.renderer.setTable("difference", this.colours[cmap]);
+  }
+
+  useColours(name) {
+    this.part("colours").value = name;
+    this.scales.score.setColours(this.colours[name], this.diverging.has(name));
+    this.renderer.setTable("score", this.colours[name]);
+  }
+
+  // The colour bars, the score's grey below the threshold.
+  describeScales() {
+    const { threshold } = this.scene, { score, difference } = this.scales;
+    this.part("threshold-value").textContent = threshold.toFixed(2);
+    score.describe((value) => (score.diverging ? Math.abs(value) : value) < threshold);
+    if (difference.table) difference.describe(() => false);
+  }
+
+  scaleChanged() {
+    this.describeScales();
+    this.regions.show(this.scene.score.high, this.scene.difference.high);
+    this.redraw();
+  }
+
+  // ---- shape and drawing -----------------------------------------------------------------------
+
+  outline(shown) {
+    this.renderer.setOutlines(shown, this.panels[0].bits);
+    this.redraw();
+  }
+
+  baseShape() {
+    return this.part("shape").value;
+  }
+
+  // Take shape, unfolding and camera from the address.
+  openShape() {
+    const [shape, unfolded, turn] = ["shape", "unfold", "turn"].map((name) => this.address.read(name));
+    if ([...this.part("shape").options].some((option) => option.value === shape)) this.part("shape").value = shape;
+    if (turn) this.camera.fromText(turn);
+    this.unfold(Math.min(1, Math.max(0, Number(unfolded) || 0)));
+  }
+
+  unfold(t) {
+    cancelAnimationFrame(this.morphing);
+    this.part("unfold").value = t;
+    this.scene.shape = t > 0
+      ? { first: this.baseShape(), second: "flat", t: Number(t) }
+      : { first: this.baseShape(), second: this.baseShape(), t: 0 };
+    const shape = this.baseShape();
+    this.address.remember({ shape: shape === "inflated" ? null : shape, unfold: t > 0 ? t : null });
+    this.redraw();
+  }
+
+  morph(from, to, done) {
+    cancelAnimationFrame(this.morphing);
+    const start = performance.now();
+    const step = (now) => {
+      const t = Math.max(0, Math.min(1, (now - start) / MORPH_MS));
+      this.scene.shape = { first: from, second: to, t };
+      this.drawNow();
+      if (t < 1) this.morphing = requestAnimationFrame(step);
+      else done();
+    };
+    this.morphing = requestAnimationFrame(step);
+  }
+
+  changeShape(to) {
+    const from = this.scene.shape.first;
+    this.part("unfold").value = 0;
+    this.morph(from, to, () => this.unfold(0));
+  }
+
+  toggleFlat() {
+    const flat = Number(this.part("unfold").value) > 0.5;
+    this.resetCamera();
+    if (flat) this.unfold(0);
+    else this.morph(this.baseShape(), "flat", () => this.unfold(1));
+  }
+
+  turned() {
+    this.address.remember({ turn: this.camera.toText() });
+    this.redraw();
+  }
+
+  resetCamera() {
+    this.camera.reset();
+    this.turned();
+  }
+
+  redraw() {
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.drawNow());
+  }
+
+  drawNow() {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    if (!this.panels) return;
+    this.renderer.draw(this.scene, this.camera);
+    this.titles.place(this.scene.shape, this.canvas.clientWidth, this.canvas.clientHeight);
+  }
+
+  // ---- controls --------------------------------------------------------------------------------
+
+  pick({ side, vertex, index }) {
+    this.address.write();
+    this.component.setTriggerValue("pick", { hemisphere: side, vertex, index, layer: this.position });
+  }
+
+  listenToControls() {
+    const on = (part, kind, act) => this.part(part).addEventListener(kind, act);
+    on("layer", "input", (event) => this.setPlace(Number(event.target.value)));
+    on("play", "click", () => this.play(!this.playing));
+    on("threshold", "input", (event) => {
+      this.scene.threshold = Number(event.target.value);
+      this.address.remember({ threshold: this.scene.threshold });
+      this.describeScales();
+      this.redraw();
+    });
+    on("colours", "change", (event) => {
+      this.useColours(event.target.value);
+      this.address.remember({ colours: event.target.value });
+      this.scaleChanged();
+    });
+    on("shape", "change", (event) => this.changeShape(event.target.value));
+    on("unfold", "input", (event) => this.unfold(Number(event.target.value)));
+    on("reset", "click", () => this.resetCamera());
+    // The page below reads the layers from the address.
+    on("use", "click", () => {
+      this.address.write();
+      this.component.setTriggerValue("use", true);
+    });
+  }
+
+  key(event) {
+    // Sliders and menus keep their own keys.
+    if (["INPUT", "SELECT"].includes(event.target.tagName) || !this.panels) return;
+    const acts = {
+      ArrowLeft: () => this.stepLayer(-1),
+      ArrowRight: () => this.stepLayer(1),
+      f: () => this.toggleFlat(),
+      F: () => this.toggleFlat(),
+      " ": () => this.play(!this.playing),
+    };
+    const act = acts[event.key];
+    if (!act || (event.key === " " && event.target.tagName === "BUTTON")) return;
+    event.preventDefault();
+    act();
+  }
+}

@@ -1,0 +1,235 @@
+"""Maps of several models side by side, on one colour scale, with the difference of the first two.
+
+The difference is made in the browser from the two models' own maps, so it follows layers that are
+chosen there, also different ones, and brings no bytes of its own.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from braindash.comparison import Difference, Group, LayerPairs
+from braindash.errors import InputError
+from braindash.groups import nanmean
+from braindash.io.atlases import WHOLE
+from braindash.views.cortex import MapSet, shown_regions
+from braindash.views.maps import colour_top, normalised_note, score_label
+from braindash.views.packing import pack
+
+MOST_PANELS = 4
+DIFFERENCE = "A minus B"
+DIFFERENCE_COLOURS = "RdBu_r"
+_THRESHOLD_SHARE = 0.2  # of the score's scale
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class LinkedMaps:
+    """Panels of one model each, and their difference.
+
+    Parameters
+    ----------
+    names : tuple of str
+        What each panel is of.
+    maps : tuple of MapSet
+        Its maps, one per layer; all with one scale, one threshold and the same targets.
+    end : float or None
+        End of the difference's colour scale, which is centred at 0; None without that panel.
+    statistics : LayerPairs or None
+        Differences of the regions with their intervals.
+    """
+
+    names: tuple[str, ...]
+    maps: tuple[MapSet, ...]
+    end: float | None = None
+    statistics: LayerPairs | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.maps) + (self.end is not None)
+        if not 1 <= len(self.maps) == len(self.names) or count > MOST_PANELS:
+            raise InputError(
+                f"{len(self.names)} names and {count} panels",
+                hint=f"Give one name per model, and {MOST_PANELS} panels at most.",
+            )
+        if self.end is not None and len(self.maps) < 2:
+            raise InputError("a difference needs two models", hint="Choose a second model.")
+        first = self.maps[0]
+        for other in self.maps[1:]:
+            if (other.space, other.values.shape[1]) != (first.space, first.values.shape[1]):
+                raise InputError(
+                    f"maps of {first.space} and {other.space} cannot be shown side by side",
+                    hint="Choose results in the same space.",
+                )
+
+    @property
+    def last_layers(self) -> tuple[int, ...]:
+        """Last layer of every model."""
+        return tuple(len(maps.names) - 1 for maps in self.maps)
+
+
+def link_maps(
+    groups: Sequence[Group],
+    names: Sequence[str],
+    *,
+    normalised: bool,
+    ceilings: Sequence[str | None],
+    pair: Difference | None = None,
+) -> LinkedMaps:
+    """Make linked maps of one score.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        Models A, B, ..., each of the same subjects; of several subjects the mean is shown.
+    names : sequence of str
+        What each panel is of.
+    normalised : bool
+        r / ceiling instead of r.
+    ceilings : sequence of (str or None)
+        Noise ceiling of each model.
+    pair : Difference, optional
+        A and B, for a panel with their difference.
+    """
+    values = [
+        group.scores(normalised=normalised, ceiling=ceiling)
+        for group, ceiling in zip(groups, ceilings, strict=True)
+    ]
+    top = max(colour_top(one) for one in values)
+    maps = [
+        _maps(group, one, top, normalised, ceiling)
+        for group, one, ceiling in zip(groups, values, ceilings, strict=True)
+    ]
+    if pair is None:
+        return LinkedMaps(tuple(names), tuple(maps))
+    last = [len(one) - 1 for one in values[:2]]
+    steps = max(last)
+    layers = [[layer_at(place, steps, end) for place in range(steps + 1)] for end in last]
+    gaps = values[0][layers[0]] - values[1][layers[1]]
+    statistics = pair.layer_pairs(normalised=normalised, ceiling=ceilings[0])
+    return LinkedMaps(tuple(names), tuple(maps), colour_top(np.abs(gaps)), statistics)
+
+
+def _maps(
+    group: Group, values: Floats, top: float, normalised: bool, ceiling: str | None
+) -> MapSet:
+    means = nanmean(group.values(normalised=normalised, ceiling=ceiling))
+    return MapSet(
+        values=values,
+        names=[f"layer {layer}" for layer in range(len(values))],
+        label=score_label(normalised),
+        vmin=0.0,
+        vmax=top,
+        threshold=round(_THRESHOLD_SHARE * top, 2),
+        space=group.first.space,
+        simulated=group.simulated,
+        regions={name: mask for name, mask in group.first.masks.items() if name != WHOLE},
+        means=dict(zip(group.region_names, means.T, strict=True)),
+    )
+
+
+def difference_maps(linked: LinkedMaps, layers: Sequence[int]) -> MapSet:
+    """Give the difference at chosen layers as a map of its own, for a static picture.
+
+    Parameters
+    ----------
+    linked : LinkedMaps
+        With a difference.
+    layers : sequence of int
+        Layers of A and of B.
+    """
+    one, two = (maps.values[layer] for maps, layer in zip(linked.maps, layers, strict=False))
+    a, b = linked.maps[:2]
+    reached = np.fmax(one, two) >= a.threshold
+    end = linked.end or 1.0
+    return MapSet(
+        values=np.where(reached, one - two, np.nan)[None],
+        names=[f"layer {layers[0]} minus layer {layers[1]}"],
+        label=f"difference of {a.label}",
+        vmin=-end,
+        vmax=end,
+        threshold=0.0,
+        space=a.space,
+        simulated=a.simulated or b.simulated,
+        colours=DIFFERENCE_COLOURS,
+    )
+
+
+def statistics_blob(linked: LinkedMaps) -> bytes:
+    """Pack the regions' differences of every pair of layers, in the order of the maps' regions.
+
+    Returns
+    -------
+    bytes
+        float32 ``difference``, ``low``, ``high`` and ``p`` of shape (n_layers_a, n_layers_b,
+        n_regions); NaN where there is none.
+    """
+    found = linked.statistics
+    if found is None:
+        raise InputError("these maps have no statistics", hint="Give a pair of models.")
+    places = [found.regions.index(name) for name in shown_regions(linked.maps[0])]
+    arrays = {
+        name: np.asarray(getattr(found, name)[..., places], dtype=np.float32)
+        for name in ("difference", "low", "high", "p")
+    }
+    return pack({}, arrays)
+
+
+def linked_note(linked: LinkedMaps, groups: Sequence[Group], ceiling: str | None) -> str:
+    """Say what the colours of linked maps are, and what is grey."""
+    first = linked.maps[0]
+    normalised = first.label == score_label(True)
+    parts = [f"{first.label} of every model at its shown layer, on one scale."]
+    if groups[0].n_subjects > 1:
+        parts.append(f"Every map is the mean of n = {groups[0].n_subjects} subjects.")
+    if normalised:
+        parts.append(normalised_note(groups[0].first, ceiling))
+    parts.append("Grey: below the threshold, or without a score.")
+    if linked.end is not None:
+        parts.append(
+            f"{DIFFERENCE}: red where A predicts better, blue where B does; grey where neither "
+            "model reaches the threshold. A single target's difference is not tested: the "
+            "intervals are those of the regions."
+        )
+    return " ".join(parts)
+
+
+# ---- layers ---------------------------------------------------------------------------------
+
+
+def layer_at(place: int, steps: int, last: int) -> int:
+    """Give a model's layer at a place of the common slider.
+
+    Parameters
+    ----------
+    place : int
+        From 0 to ``steps``, the layers of the deepest model.
+    steps : int
+        Its last layer.
+    last : int
+        Last layer of this model: models of other depth are aligned by relative depth.
+    """
+    return int(np.floor(place / steps * last + 0.5)) if steps else 0
+
+
+def read_held(text: str, count: int) -> list[int | None]:
+    """Read which panels are held at which layer, such as ``"A3C0"``; None: not held."""
+    held: list[int | None] = [None] * count
+    for letter, layer in re.findall(r"([A-D])(\d{1,4})", text):
+        if ord(letter) - ord("A") < count:
+            held[ord(letter) - ord("A")] = int(layer)
+    return held
+
+
+def shown_layers(
+    place: int, held: Sequence[int | None], last_layers: Sequence[int]
+) -> tuple[int, ...]:
+    """Give the layer that every panel shows; the viewer's script does the same."""
+    steps = max(last_layers)
+    return tuple(
+        layer_at(min(place, steps), steps, last) if fixed is None else min(fixed, last)
+        for fixed, last in zip(held, last_layers, strict=True)
+    )

@@ -1,0 +1,125 @@
+"""Static pictures of surface maps, drawn by nilearn: for print, and where there is no WebGL2."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from braindash.io.surfaces import HEMISPHERES, coarsen, load_surface, sulcal_depth
+from braindash.views.cortex import MapSet
+
+_VIEWS = ("lateral", "medial")
+# Of four views in one row: mirrored about the middle, as in the viewer.
+_STRIP = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
+Picture = tuple[MapSet, int]
+"""Maps, and which of them to draw."""
+
+
+def static_figure(maps: MapSet, index: int) -> Figure:
+    """Draw one map: both hemispheres, lateral and medial.
+
+    Parameters
+    ----------
+    maps : MapSet
+        The maps.
+    index : int
+        Which of them.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Save it as PNG, SVG or PDF.
+    """
+    from matplotlib import pyplot as plt
+
+    figure = plt.figure(figsize=(9, 6.4), layout="constrained")
+    axes = [
+        figure.add_subplot(2, 2, 2 * row + column + 1, projection="3d")
+        for column in range(len(HEMISPHERES))
+        for row in range(len(_VIEWS))
+    ]
+    views = [(side, view) for side in HEMISPHERES for view in _VIEWS]
+    _draw(figure, axes, views, (maps, index))
+    figure.suptitle(f"{_title((maps, index))}{_stamp([maps])}")
+    return figure
+
+
+def linked_figure(pictures: Sequence[Picture], titles: Sequence[str]) -> Figure:
+    """Draw several maps under each other, one row of four views each.
+
+    Parameters
+    ----------
+    pictures : sequence of (MapSet, int)
+        Maps, and which of them.
+    titles : sequence of str
+        One per map.
+    """
+    from matplotlib import pyplot as plt
+
+    figure = plt.figure(figsize=(11, 2.7 * len(pictures) + 0.4), layout="constrained")
+    rows = np.atleast_1d(figure.subfigures(len(pictures), 1))
+    for row, picture, title in zip(rows, pictures, titles, strict=True):
+        axes = [row.add_subplot(1, 4, place + 1, projection="3d") for place in range(4)]
+        _draw(row, axes, _STRIP, picture)
+        row.suptitle(f"{title} · {_title(picture)}")
+    figure.suptitle(_stamp([maps for maps, _ in pictures]).removeprefix("  ·  ") or None)
+    return figure
+
+
+def picture_png(figure: Figure) -> bytes:
+    """Write a figure as PNG bytes, and close it."""
+    from matplotlib import pyplot as plt
+
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def _draw(
+    place: Figure | SubFigure,
+    axes: Sequence[Axes],
+    views: Sequence[tuple[str, str]],
+    picture: Picture,
+) -> None:
+    """Draw views of one map, with its colour scale."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from nilearn.plotting import plot_surf_stat_map
+
+    maps, index = picture
+    values = np.split(coarsen(np.asarray(maps.values[index], dtype=float), maps.space), 2)
+    depth = np.split(sulcal_depth(), 2)
+    for one, (side, view) in zip(axes, views, strict=True):
+        mesh, hemisphere = load_surface("inflated")[side], HEMISPHERES.index(side)
+        plot_surf_stat_map(
+            (mesh.coordinates.copy(), mesh.faces),  # nilearn centres them in place
+            stat_map=values[hemisphere],
+            bg_map=depth[hemisphere],
+            hemi=side,
+            view=view,
+            engine="matplotlib",
+            threshold=maps.threshold,
+            vmin=maps.vmin,
+            vmax=maps.vmax,
+            cmap=maps.colours,
+            colorbar=False,
+            axes=one,
+            figure=one.get_figure(root=True),
+            title=f"{side}, {view}",
+        )
+        one.set_box_aspect(None, zoom=1.4)  # type: ignore[call-arg]
+    scale = ScalarMappable(Normalize(maps.vmin, maps.vmax), maps.colours)
+    bar = place.colorbar(scale, ax=list(axes), shrink=0.6, label=maps.label)
+    bar.ax.axhline(maps.threshold, color="white", linewidth=1.5)
+
+
+def _title(picture: Picture) -> str:
+    maps, index = picture
+    return f"{maps.names[index]} · {maps.label}"
+
+
+def _stamp(maps: Sequence[MapSet]) -> str:
+    return "  ·  SIMULATED" if any(one.simulated for one in maps) else ""

@@ -1,0 +1,239 @@
+"""Models side by side on linked surfaces: two or three, and the difference of the first two."""
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from braindash.results import WHOLE
+from braindash.ui import comparing, state, texts, widgets
+from braindash.ui.comparing import Compared
+from braindash.ui.viewer import linked_viewer
+from braindash.views.cortex import can_show
+from braindash.views.curves import TargetCurve, key_regions, region_title, target_curves
+from braindash.views.linked import linked_note
+from braindash.views.maps import LEVELS, permutation_line, score_label
+from braindash.views.scatter import target_scatter
+from braindash.views.tables import pair_cells, pair_table, target_table
+
+INTRODUCTION = (
+    "Two models, or a model before and after tuning, on the same brains: turn one surface and all "
+    "turn, move the slider and all change layer; click a vertex for its curves."
+)
+HEIGHT = 560
+LEVEL = LEVELS[0]
+
+
+def alone(selection: state.Selection, rows: list[state.ResultRow]) -> None:
+    """Say what to do when there is nothing to compare with."""
+    row = selection.row
+    st.info(
+        f"**{row.model}** is the only model with results of {row.data}, subject {row.subject}. "
+        "Score a second model on the same data: its checkpoint before tuning, another model, or an "
+        "acoustic space such as acoustic:logmel. Or choose the same model again as model B, to "
+        "compare two of its layers."
+    )
+    places = sorted(
+        {
+            f"{one.model} ({one.data}, subject {one.subject})"
+            for one in rows
+            if (one.data, one.subject) != (row.data, row.subject)
+        }
+    )
+    if places:
+        st.caption(
+            "Results of other data or subjects have no targets in common with these, so they "
+            f"cannot be subtracted: {', '.join(places)}."
+        )
+    st.page_link(
+        "pages/compute/run.py", label="Score a second model", icon=":material/play_circle:"
+    )
+
+
+def controls(
+    selection: state.Selection, rows: list[state.ResultRow], beside: DeltaGenerator
+) -> tuple[tuple[state.ResultRow, ...], bool]:
+    """Ask for a third model and for the difference; offer to swap A and B."""
+    columns = beside.columns([1.9, 1.3, 1.3], vertical_alignment="bottom")
+    with columns[0]:
+        third = state.choose_third(rows, selection)
+    difference = columns[1].toggle("Difference", value=True, key="minus", bind="query-params")
+    columns[2].button("Swap A and B", icon=":material/swap_horiz:", on_click=comparing.swap)
+    return third, difference
+
+
+def provenance(compared: Compared, *notes: str) -> None:
+    """Write the provenance lines of all models."""
+    for group, name, ceiling in zip(
+        compared.groups, compared.names, compared.ceilings, strict=True
+    ):
+        widgets.provenance(group, ceiling, name.split(":")[0], *notes)
+
+
+def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
+    """Draw the linked surfaces, and keep a clicked vertex in the address."""
+    first = compared.groups[0].first
+    if not can_show(first.space, first.n_targets):
+        st.info(
+            f"These responses are in the space {first.space!r}, which has no surface here. Choose "
+            "layers for the tables and figures below."
+        )
+        choose_layers(compared)
+        return
+    linked = compared.linked(with_difference=with_difference)
+    place, held = comparing.address_layers(compared.last_layers)
+    pick = linked_viewer(
+        linked,
+        key="compare_viewer",
+        identities=compared.identities,
+        layer=place,
+        held=held,
+        height=HEIGHT,
+    )
+    if pick is not None:
+        st.query_params["layer"] = str(pick.layer)
+        st.query_params["target"] = str(pick.index)
+    st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
+    if with_difference:
+        st.caption(
+            f"{compared.pair.interval_line()}. Filled in colour: the interval does not hold 0."
+        )
+    provenance(compared)
+
+
+def choose_layers(compared: Compared) -> None:
+    """Ask for every model's layer where there is no surface to do it."""
+    shown = compared.layers()
+    columns = st.columns(len(shown))
+    held = ""
+    for letter, column, name, last, layer in zip(
+        comparing.LETTERS, columns, compared.names, compared.last_layers, shown, strict=False
+    ):
+        if last:
+            layer = column.slider(f"Layer of {name}", 0, last, layer, key=f"layer_{letter}")
+        held += f"{letter}{layer}"
+    st.query_params["hold"] = held
+
+
+def show_target(compared: Compared, target: int) -> None:
+    """Draw the layer curves of one target with every model, and list their values."""
+    first = compared.groups[0].first
+    half = first.n_targets // 2
+    side, vertex = ("left", target) if target < half else ("right", target - half)
+    inside = [name for name, mask in first.masks.items() if mask[target] and name != WHOLE]
+    places = ", ".join(region_title(name) for name in inside) or "no named region"
+    curves = [curve_of(compared, index, target) for index in range(len(compared.groups))]
+    ceilings = [
+        result.named_ceiling(compared.ceilings[0])[target] for result in compared.groups[0].results
+    ]
+    known = [value for value in ceilings if np.isfinite(value)]
+    figure, table = st.columns([1.9, 1])
+    figure.plotly_chart(
+        target_curves(
+            curves,
+            title=f"{side} vertex {vertex} · {places}",
+            ceiling=float(np.mean(known)) if known else float("nan"),
+            score="r_over_ceiling" if compared.normalised else "r",
+            simulated=any(group.simulated for group in compared.groups),
+        ),
+        key="target_curves",
+    )
+    table.dataframe(target_table(curves).style.format("{:.3f}", na_rep="-"), height=320)
+    if not any(np.isfinite(curve.values).any() for curve in curves):
+        st.info(
+            "This vertex has no score: its responses are constant or missing, or its noise "
+            "ceiling is too low to divide by."
+        )
+    notes = []
+    if curves[0].significant is not None:
+        notes.append(f"filled markers: q ≤ {LEVEL:g}, {permutation_line(first)}")
+    provenance(compared, *notes)
+
+
+def curve_of(compared: Compared, index: int, target: int) -> TargetCurve:
+    """Take one target's scores with one model; of several subjects their mean, untested."""
+    group = compared.groups[index]
+    values = group.scores(normalised=compared.normalised, ceiling=compared.ceilings[index])
+    significant = None
+    if group.n_subjects == 1 and group.first.has_significance:
+        significant = group.first.significant(LEVEL)[:, target]
+    return TargetCurve(values[:, target], compared.names[index], significant)
+
+
+def show_at_layers(compared: Compared, regions: list[str]) -> None:
+    """Draw the scatter of targets and list the regions, at the layers that are shown."""
+    one, two, *_ = compared.layers()
+    st.subheader(f"Layer {one} of A against layer {two} of B", anchor=False)
+    left, right = st.columns([1, 1])
+    groups, names = compared.groups, compared.names
+    scores = [
+        group.scores(normalised=compared.normalised, ceiling=ceiling)[layer]
+        for group, ceiling, layer in zip(groups, compared.ceilings, (one, two), strict=False)
+    ]
+    simulated = any(group.simulated for group in groups[:2])
+    figure, note = target_scatter(
+        *scores,
+        groups[0].first.masks,
+        regions,
+        names=(f"{names[0]}, layer {one}", f"{names[1]}, layer {two}"),
+        score_title=score_label(compared.normalised),
+        simulated=simulated,
+    )
+    left.plotly_chart(figure, key="scatter")
+    left.caption(note)
+    pair = compared.pair
+    pairs = state.layer_pairs(pair, compared.normalised, compared.ceilings[0])
+    table = pair_table(pairs, compared.means(), (one, two), pair.a.n_subjects)
+    right.dataframe(pair_cells(table, names[:2]), hide_index=True, height="content")
+    right.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
+    with right:
+        widgets.download(
+            "Download this table (CSV)",
+            table.assign(
+                model_a=names[0],
+                model_b=names[1],
+                simulated=simulated,
+                interval=pair.interval_line(),
+            ),
+            f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}-layers-{one}-{two}.csv",
+        )
+    provenance(compared)
+
+
+def show(selection: state.Selection, rows: list[state.ResultRow], beside: DeltaGenerator) -> None:
+    """Draw the surfaces, the chosen vertex, the figures at the shown layers, and the summaries."""
+    third, with_difference = controls(selection, rows, beside)
+    compared = Compared.of(selection, third)
+    if any(group.simulated for group in compared.groups):
+        widgets.simulated_stamp()
+    pair = compared.pair
+    if pair.settings:
+        st.warning(
+            f"A and B also differ in {', '.join(pair.settings)}: the difference is not of the "
+            "models alone. Compute both with the same settings.",
+            icon=":material/balance:",
+        )
+    show_surfaces(compared, with_difference=with_difference)
+    n_targets = compared.groups[0].first.n_targets
+    target = st.query_params.get("target", "")
+    if target.isdecimal() and int(target) < n_targets:
+        show_target(compared, int(target))
+    elif can_show(pair.a.first.space, n_targets):
+        st.info("Click a surface to see that vertex in every layer of all models.")
+    regions = key_regions(pair.a.region_names)
+    show_at_layers(compared, regions)
+    widgets.difference_by_layer(selection, pair, regions)
+    widgets.stage_summary(selection, pair.a, pair, regions)
+
+
+with widgets.page("Compare", INTRODUCTION):
+    found = state.result_rows()
+    if not found:
+        widgets.empty_store()
+    else:
+        selected, free = state.choose_result(found, several_subjects=True, pair=True)
+        if selected.other_rows:
+            show(selected, found, free)
+        else:
+            alone(selected, found)
+        with st.expander("What is this, and how do I use it?"):
+            st.markdown(texts.COMPARE)
