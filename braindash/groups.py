@@ -26,13 +26,11 @@ MIN_SUBJECTS = 5
 _SUBJECT_SAMPLES = 10_000
 
 _REMEDIES = {
-    "data set": "Score both models on the same data set.",
-    "space": "Score both models on the same responses: scores in different spaces have no targets "
-    "in common.",
-    "test stories": "Score both models on the same test stories: name them under [splits] in the "
-    "manifest, and compute the missing one again.",
-    "test responses": "The test responses were changed between the two runs. Compute the older "
-    "result again with the present data.",
+    "data set": "Scores of other data have nothing in common with these.",
+    "space": "Targets of one space are not those of another: bring the responses to one space.",
+    "test stories": "The test stories stand under [splits] in the manifest.",
+    "test responses": "The responses were changed between the two runs: the older result has to be "
+    "computed again.",
 }
 
 Floats = NDArray[np.floating]
@@ -369,7 +367,7 @@ def require_equal(
         raise InputError(
             f"{first} and {second} cannot be compared: they differ in {', '.join(different)} "
             f"({name}: {one[name]!r} and {two[name]!r})",
-            hint=_REMEDIES.get(name, "Compute both with the same data and settings."),
+            hint=f"Compute both with the same data and settings. {_REMEDIES.get(name, '')}".strip(),
         )
 
 

@@ -1,5 +1,7 @@
 """Several results together: means and differences against plain numpy, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up import N_LAYERS, N_SAMPLES, made_up_result
@@ -18,6 +20,11 @@ def results(subjects, *, model="toy-model", seed=0, space="roi", **changes):
         made_up_result(model=model, subject=subject, seed=seed + index, space=space, **changes)
         for index, subject in enumerate(subjects)
     ]
+
+
+def shallower(result, n_layers):
+    """Cut a result to its first layers."""
+    return replace(result, dataset=result.dataset.isel(layer=slice(0, n_layers)))
 
 
 def means_of(group_results):
@@ -290,3 +297,93 @@ def test_stages_without_bootstraps_have_no_intervals():
     group = Group.of(results(["S1"], resampled=False))
     table = group.stages()
     assert table["estimate"].notna().all() and table[["low", "high"]].isna().all(axis=None)
+
+
+# ---- pairs of layers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subjects", [["S1"], ["S1", "S2"], MANY])
+def test_equal_layers_of_all_pairs_are_the_difference_by_layer(subjects):
+    pair = compare(results(subjects), results(subjects, model="tuned", seed=50))
+    pairs, table = pair.layer_pairs(), pair.regions()
+    assert pairs.difference.shape == (N_LAYERS, N_LAYERS, 1)
+    for name in ("difference", "low", "high", "p"):
+        same = np.stack([getattr(pairs, name)[layer, layer] for layer in range(N_LAYERS)])
+        np.testing.assert_allclose(same.ravel(), table[name], atol=1e-12)
+
+
+def test_a_pair_of_other_layers_is_subtracted_replicate_by_replicate():
+    a, b = results(["S1", "S2"]), results(["S1", "S2"], model="tuned", seed=50)
+    b = [shallower(result, 3) for result in b]
+    pairs = compare(a, b).layer_pairs()
+    assert pairs.difference.shape == (N_LAYERS, 3, 1) and np.isnan(pairs.p).all()
+    gap = means_of(a)[:, 3] - means_of(b)[:, 1]
+    np.testing.assert_allclose(pairs.difference[3, 1, 0], gap.mean(), atol=1e-6)
+    drawn = np.mean(
+        [
+            one.samples().values[:, 3, 0].astype(float) - two.samples().values[:, 1, 0]
+            for one, two in zip(a, b, strict=True)
+        ],
+        axis=0,
+    )
+    low, high = expanded(drawn, a[0].n_blocks)
+    np.testing.assert_allclose([pairs.low[3, 1, 0], pairs.high[3, 1, 0]], [low, high], atol=1e-6)
+
+
+def test_a_pair_of_other_layers_of_many_subjects_has_a_students_interval():
+    a, b = results(MANY), results(MANY, model="tuned", seed=50)
+    pairs = compare(a, b).layer_pairs()
+    gap = means_of(a)[:, 0] - means_of(b)[:, 2]
+    expected = stats.ttest_1samp(gap, 0).confidence_interval(0.95)
+    found = [pairs.low[0, 2, 0], pairs.high[0, 2, 0]]
+    np.testing.assert_allclose(found, [expected.low, expected.high], atol=1e-6)
+    signs = np.array(np.meshgrid(*[[1, -1]] * len(gap))).reshape(len(gap), -1)
+    far = np.abs((signs * gap[:, None]).sum(axis=0)) >= abs(gap.sum()) - 1e-12
+    assert pairs.p[0, 2, 0] == pytest.approx(far.mean())
+
+
+def test_pairs_without_bootstraps_have_no_intervals():
+    pair = compare(results(["S1"], resampled=False), results(["S1"], seed=9, resampled=False))
+    pairs = pair.layer_pairs()
+    assert np.isfinite(pairs.difference).all() and np.isnan(pairs.low).all()
+
+
+# ---- maps of several subjects -------------------------------------------------------------------
+
+
+def test_a_map_of_subjects_is_the_mean_of_those_who_have_a_score():
+    found = results(["S1", "S2", "S3"])
+    changed = found[1].dataset.copy(deep=True)
+    changed["r"][:, 27] = np.nan
+    found[1] = replace(found[1], dataset=changed)
+    mean = Group.of(found).scores()
+    expected = np.nanmean([result.r for result in found], axis=0)
+    np.testing.assert_allclose(mean, expected, atol=1e-6)
+    assert np.isnan(mean[:, :25]).all() and np.isfinite(mean[:, 27]).all()
+    normalised = Group.of(found).scores(normalised=True, ceiling="inter-subject")
+    tops = [result.scores(True, "inter-subject") for result in found]
+    np.testing.assert_allclose(normalised, np.nanmean(tops, axis=0), atol=1e-6)
+
+
+def test_targets_of_each_subjects_own_have_no_mean():
+    found = results(["S1", "S2"], space="native-volume")
+    with pytest.raises(InputError, match="targets of their own") as caught:
+        Group.of(found).scores()
+    assert "Choose one subject" in caught.value.hint
+    assert Group.of(found[:1]).scores().shape == (N_LAYERS, 30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"space": "other-rois"}, "one space"),
+        ({"test": (STORY.model_copy(update={"name": "elsewhere"}),)}, "[splits]"),
+        ({"test": (STORY.model_copy(update={"responses": "0" * 32}),)}, "changed between"),
+    ],
+)
+def test_what_to_do_is_said_of_models_that_cannot_be_compared(changes, hint):
+    one = made_up_result(space="roi")
+    two = made_up_result(model="tuned", **({"space": "roi"} | changes))
+    with pytest.raises(InputError, match="cannot be compared") as caught:
+        compare([one], [two])
+    assert hint in caught.value.hint

@@ -314,7 +314,7 @@ def choose_result(
             help=COMPARE_HELP,
         )
     group = Group.of([load(row) for row in chosen])
-    columns = st.columns([1.6, 1.3, 4.8], vertical_alignment="bottom")
+    columns = st.columns([2, 1.4, 4.6], vertical_alignment="bottom")
     normalised, ceiling = _choose_score(group, columns)
     row = next(row for row in chosen if row.key == group.first.key)
     other_rows = tuple(row for row in others if row.model == other)

@@ -1,6 +1,9 @@
 """Lines under figures: where the numbers come from, what is shown and what is masked."""
 
+from collections.abc import Sequence
+
 from braindash.comparison import Group
+from braindash.groups import ceilings_of, rows_of, settings_of
 
 
 def provenance_line(group: Group, ceiling: str | None = None) -> str:
@@ -31,6 +34,44 @@ def provenance_line(group: Group, ceiling: str | None = None) -> str:
         f" · features: {first.provenance['strategy']} · delays {delays} TR · "
         f"ceiling: {kind or 'none that all subjects have'} · n = {group.n_subjects} subjects"
     )
+
+
+def comparison_lines(
+    groups: Sequence[Group], names: Sequence[str], ceilings: Sequence[str | None]
+) -> list[str]:
+    """Say where the numbers of several models come from; of the later ones what is their own.
+
+    Parameters
+    ----------
+    groups : sequence of Group
+        One per model.
+    names : sequence of str
+        What the figure calls them, such as "A: hubert".
+    ceilings : sequence of (str or None)
+        Noise ceiling of each.
+
+    Returns
+    -------
+    list of str
+        One line per model.
+    """
+    first = groups[0]
+    lines = [f"{names[0].split(':')[0]}: {provenance_line(first, ceilings[0])}"]
+    for group, name, ceiling in zip(groups[1:], names[1:], ceilings[1:], strict=True):
+        if _common(group, ceiling) == _common(first, ceilings[0]):
+            keys = ", ".join(result.key[:8] for result in group.results)
+            lines.append(f"{name} · all else as A · key{'s' * (group.n_subjects > 1)} {keys}")
+        else:
+            lines.append(f"{name.split(':')[0]}: {provenance_line(group, ceiling)}")
+    return lines
+
+
+def _common(group: Group, ceiling: str | None) -> list[object]:
+    """Give what a provenance line says beside the model and the key."""
+    return [
+        (settings_of(one), rows_of(one), ceilings_of(one), one.subject, one.simulated)
+        for one in group.results
+    ] + [ceiling, [one.provenance["versions"]["braindash"] for one in group.results]]
 
 
 def subject_lines(group: Group, ceiling: str | None = None) -> list[str]:

@@ -26,6 +26,7 @@ DEFAULT_REGIONS = ("primary_auditory", "superior_temporal", "late_language", "ea
 SCORE_TITLES: Mapping[str, str] = {"r": "Pearson r", "r_over_ceiling": "r / ceiling"}
 _TITLES = {"ifg_mfg": "IFG / MFG", "all targets": "All targets"}
 _BAND_OPACITY = 0.16
+_OTHER_OPACITY = 0.1
 _SMALL = 270  # height in pixels
 # One left margin for all: figures under each other then share their horizontal axis.
 _LEFT_MARGIN = 70
@@ -95,7 +96,7 @@ def layer_curves(
     show_intervals : bool, default True
         Shade from ``low`` to ``high``.
     other : pandas.DataFrame, optional
-        The same of a second model, drawn dashed and without bands. A model with one layer is a
+        The same of a second model, drawn dashed, with paler bands. A model with one layer is a
         horizontal line.
 
     Returns
@@ -111,6 +112,8 @@ def layer_curves(
         rows = _rows_of(table, region)
         if show_intervals:
             _add_band(figure, rows, axis, colour)
+            if other is not None:
+                _add_band(figure, _rows_of(other, region), axis, colour, opacity=_OTHER_OPACITY)
         _add_curve(figure, rows, axis, colour, score)
         if other is not None:
             _add_curve(figure, _rows_of(other, region), axis, colour, score, side=1)
@@ -356,7 +359,13 @@ def _add_curve(
     figure.add_trace(trace)
 
 
-def _add_band(figure: go.Figure, rows: pd.DataFrame, axis: DepthAxis, colour: str) -> None:
+def _add_band(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    axis: DepthAxis,
+    colour: str,
+    opacity: float = _BAND_OPACITY,
+) -> None:
     if not _has_interval(rows):
         return
     last = int(rows["layer"].max())
@@ -367,7 +376,7 @@ def _add_band(figure: go.Figure, rows: pd.DataFrame, axis: DepthAxis, colour: st
             x=np.concatenate([x, x[::-1]]),
             y=np.concatenate([known["high"], known["low"][::-1]]),
             fill="toself",
-            fillcolor=_faded(colour),
+            fillcolor=_faded(colour, opacity),
             mode="lines",
             line={"width": 0},
             hoverinfo="skip",
@@ -377,9 +386,9 @@ def _add_band(figure: go.Figure, rows: pd.DataFrame, axis: DepthAxis, colour: st
     )
 
 
-def _faded(colour: str) -> str:
+def _faded(colour: str, opacity: float) -> str:
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{_BAND_OPACITY})"
+    return f"rgba({red},{green},{blue},{opacity})"
 
 
 def _explain_lines(figure: go.Figure, table: pd.DataFrame, other: pd.DataFrame) -> None:
@@ -419,8 +428,16 @@ def _layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool)
     return stamp_simulated(figure) if simulated else figure
 
 
-def stamp_simulated(figure: go.Figure) -> go.Figure:
-    """Write SIMULATED beside the title of the horizontal axis, where no legend grows to."""
+def stamp_simulated(figure: go.Figure, above: int = -26) -> go.Figure:
+    """Write SIMULATED beside the title of the horizontal axis, where no legend grows to.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Changed in place.
+    above : int, default -26
+        Pixels from the lower right corner of the axes, upwards.
+    """
     return figure.add_annotation(
         text="SIMULATED",
         xref="paper",
@@ -428,8 +445,8 @@ def stamp_simulated(figure: go.Figure) -> go.Figure:
         x=1,
         y=0,
         xanchor="right",
-        yanchor="top",
-        yshift=-26,
+        yanchor="top" if above < 0 else "bottom",
+        yshift=above,
         showarrow=False,
         font={"size": 16, "color": "rgba(128,128,128,0.8)"},
     )

@@ -24,8 +24,7 @@ def target_scatter(
     masks: Mapping[str, Mask],
     regions: Sequence[str],
     *,
-    names: tuple[str, str],
-    score_title: str,
+    titles: Sequence[str],
     simulated: bool,
     seed: int = 0,
 ) -> tuple[go.Figure, str]:
@@ -39,10 +38,8 @@ def target_scatter(
         Regions; a target in several of ``regions`` counts for the first.
     regions : sequence of str
         Regions to colour, in this order; the other targets are grey.
-    names : (str, str)
-        Names of the axes: A across, B upwards.
-    score_title : str
-        What the scores are.
+    titles : sequence of two str
+        Titles of the axes: A across, B upwards.
     simulated : bool
         Whether to stamp the figure.
     seed : int, default 0
@@ -68,7 +65,7 @@ def target_scatter(
         shown += len(drawn)
         if len(members):
             figure.add_trace(_points(region, members, drawn, a, b))
-    _finish(figure, a[known], b[known], names, score_title, simulated)
+    _finish(figure, a[known], b[known], titles, simulated)
     note = f"{int(known.sum()):,} targets with both scores"
     if shown < known.sum():
         note += (
@@ -117,12 +114,7 @@ def _points(
 
 
 def _finish(
-    figure: go.Figure,
-    a: Floats,
-    b: Floats,
-    names: tuple[str, str],
-    score_title: str,
-    simulated: bool,
+    figure: go.Figure, a: Floats, b: Floats, titles: Sequence[str], simulated: bool
 ) -> None:
     ends = [0.0, 1.0]
     if len(a):
@@ -146,9 +138,7 @@ def _finish(
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hovermode="closest",
     )
-    figure.update_xaxes(title=f"{names[0]} · {score_title}", range=ends, constrain="domain")
-    figure.update_yaxes(
-        title=f"{names[1]} · {score_title}", range=ends, scaleanchor="x", constrain="domain"
-    )
+    figure.update_xaxes(title=titles[0], range=ends, constrain="domain")
+    figure.update_yaxes(title=titles[1], range=ends, scaleanchor="x", constrain="domain")
     if simulated:
-        stamp_simulated(figure)
+        stamp_simulated(figure, above=12)

@@ -149,27 +149,19 @@ def pair_table(
     )
 
 
-def pair_cells(table: pd.DataFrame, names: Sequence[str]) -> Styler:
-    """Write a :func:`pair_table` for readers; intervals that do not hold 0 are marked.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Of :func:`pair_table`.
-    names : sequence of two str
-        Columns of A and B.
-    """
+def pair_cells(table: pd.DataFrame) -> Styler:
+    """Write a :func:`pair_table` for readers; intervals that do not hold 0 are marked."""
     cells = zip(table["difference"], table["low"], table["high"], strict=True)
     texts = pd.DataFrame(
         {
             "region": table["region"],
-            names[0]: [with_interval(value, np.nan, np.nan) for value in table["a"]],
-            names[1]: [with_interval(value, np.nan, np.nan) for value in table["b"]],
+            "A": [with_interval(value, np.nan, np.nan) for value in table["a"]],
+            "B": [with_interval(value, np.nan, np.nan) for value in table["b"]],
             "A minus B": [with_interval(*cell, "+.3f") for cell in cells],
         }
     )
     if table["p"].notna().any():
-        texts["p (sign flips)"] = table["p"].map("{:.3g}".format)
+        texts["p (sign flips)"] = [with_interval(p, np.nan, np.nan, ".2g") for p in table["p"]]
     sure = (table["low"] > 0) | (table["high"] < 0)
     marks = pd.DataFrame(False, index=texts.index, columns=texts.columns)
     marks["A minus B"] = sure
@@ -182,14 +174,14 @@ def target_table(curves: Sequence[TargetCurve]) -> pd.DataFrame:
     Parameters
     ----------
     curves : sequence of TargetCurve
-        With one model each; of two of the same depth the difference is added.
+        With one model each, named "A: ..."; of two of the same depth the difference is added.
 
     Returns
     -------
     pandas.DataFrame
         Index "layer 0", ...; NaN where a model has no such layer.
     """
-    columns = {curve.name: pd.Series(curve.values) for curve in curves}
+    columns = {curve.name.split(":")[0]: pd.Series(curve.values) for curve in curves}
     if len(curves) > 1 and len(curves[0].values) == len(curves[1].values):
         columns["A minus B"] = pd.Series(curves[0].values - curves[1].values)
     table = pd.DataFrame(columns)

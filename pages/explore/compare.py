@@ -8,6 +8,7 @@ from braindash.results import WHOLE
 from braindash.ui import comparing, state, texts, widgets
 from braindash.ui.comparing import Compared
 from braindash.ui.viewer import linked_viewer
+from braindash.views.captions import comparison_lines, subject_lines
 from braindash.views.cortex import can_show
 from braindash.views.curves import TargetCurve, key_regions, region_title, target_curves
 from braindash.views.linked import linked_note
@@ -19,7 +20,7 @@ INTRODUCTION = (
     "Two models, or a model before and after tuning, on the same brains: turn one surface and all "
     "turn, move the slider and all change layer; click a vertex for its curves."
 )
-HEIGHT = 560
+PANEL_HEIGHT = 187  # pixels: at common widths of a window four views in a row fill it
 LEVEL = LEVELS[0]
 
 
@@ -57,16 +58,21 @@ def controls(
     with columns[0]:
         third = state.choose_third(rows, selection)
     difference = columns[1].toggle("Difference", value=True, key="minus", bind="query-params")
-    columns[2].button("Swap A and B", icon=":material/swap_horiz:", on_click=comparing.swap)
+    columns[2].button(
+        "Swap", icon=":material/swap_horiz:", on_click=comparing.swap, help="Exchange A and B."
+    )
     return third, difference
 
 
 def provenance(compared: Compared, *notes: str) -> None:
-    """Write the provenance lines of all models."""
-    for group, name, ceiling in zip(
-        compared.groups, compared.names, compared.ceilings, strict=True
-    ):
-        widgets.provenance(group, ceiling, name.split(":")[0], *notes)
+    """Write where the numbers of all models come from."""
+    lines = comparison_lines(compared.groups, compared.names, compared.ceilings)
+    st.caption("  \n".join([*lines, *notes]))
+    if compared.groups[0].n_subjects > 1:
+        with st.expander(f"Provenance of each of the {compared.groups[0].n_subjects} subjects"):
+            for group, ceiling in zip(compared.groups, compared.ceilings, strict=True):
+                for line in subject_lines(group, ceiling):
+                    st.caption(line)
 
 
 def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
@@ -87,17 +93,14 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
         identities=compared.identities,
         layer=place,
         held=held,
-        height=HEIGHT,
+        height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
     )
     if pick is not None:
         st.query_params["layer"] = str(pick.layer)
         st.query_params["target"] = str(pick.index)
     st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
-    if with_difference:
-        st.caption(
-            f"{compared.pair.interval_line()}. Filled in colour: the interval does not hold 0."
-        )
-    provenance(compared)
+    intervals = f"{compared.pair.interval_line()}. Bold: the interval does not hold 0."
+    provenance(compared, *[intervals] * with_difference)
 
 
 def choose_layers(compared: Compared) -> None:
@@ -162,7 +165,8 @@ def curve_of(compared: Compared, index: int, target: int) -> TargetCurve:
 def show_at_layers(compared: Compared, regions: list[str]) -> None:
     """Draw the scatter of targets and list the regions, at the layers that are shown."""
     one, two, *_ = compared.layers()
-    st.subheader(f"Layer {one} of A against layer {two} of B", anchor=False)
+    models = [group.model for group in compared.groups]
+    st.subheader(f"{models[0]}, layer {one}, against {models[1]}, layer {two}", anchor=False)
     left, right = st.columns([1, 1])
     groups, names = compared.groups, compared.names
     scores = [
@@ -174,8 +178,10 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
         *scores,
         groups[0].first.masks,
         regions,
-        names=(f"{names[0]}, layer {one}", f"{names[1]}, layer {two}"),
-        score_title=score_label(compared.normalised),
+        titles=[
+            f"{letter}, layer {layer} · {score_label(compared.normalised)}"
+            for letter, layer in zip("AB", (one, two), strict=True)
+        ],
         simulated=simulated,
     )
     left.plotly_chart(figure, key="scatter")
@@ -183,7 +189,7 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
     pair = compared.pair
     pairs = state.layer_pairs(pair, compared.normalised, compared.ceilings[0])
     table = pair_table(pairs, compared.means(), (one, two), pair.a.n_subjects)
-    right.dataframe(pair_cells(table, names[:2]), hide_index=True, height="content")
+    right.dataframe(pair_cells(table), hide_index=True, height="content")
     right.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
     with right:
         widgets.download(

@@ -88,10 +88,9 @@ def show_curves(
     )
     chosen = st.plotly_chart(figure, key="curves", on_select="rerun", selection_mode="points")
     open_on_cortex(selection, [point["customdata"] for point in chosen["selection"]["points"]])
-    bands = "bands of A: " if pair is not None and view.bands else ""
-    widgets.provenance(group, selection.ceiling, bands + group.interval_line())
+    widgets.provenance(group, selection.ceiling, group.interval_line())
     if pair is not None:
-        widgets.provenance(pair.b, selection.ceiling_for(pair.b), "dashed")
+        widgets.provenance(pair.b, selection.ceiling_for(pair.b), "dashed, paler bands")
     if not group.ceiling_names:
         st.info(
             "There is no noise ceiling: no repeats of the test story, and no other subject who "

@@ -12,7 +12,7 @@ from braindash.io.store import Store
 from braindash.jobs import JobQueue
 
 ROOT = Path(__file__).resolve().parents[2]
-EXPLORE = ["overview", "layers", "cortex"]
+EXPLORE = ["overview", "layers", "cortex", "compare"]
 
 
 def run(page: str, **query: str) -> AppTest:

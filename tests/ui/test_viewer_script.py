@@ -10,7 +10,8 @@ import pytest
 
 from braindash.io.surfaces import load_surface
 from braindash.ui.viewer import CARRIER_MODULES, FOLDER, MODULES, script
-from braindash.views.cortex import geometry_blob
+from braindash.views.cortex import MapSet, geometry_blob, map_blob
+from braindash.views.linked import layer_at
 from braindash.views.packing import pack, unpack
 
 NODE = shutil.which("node")
@@ -215,3 +216,129 @@ def test_normals_point_outwards_and_dragging_keeps_shapes(tmp_path):
     rotation = np.array(found["rotation"]).reshape(3, 3)
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
     assert np.linalg.det(rotation) == pytest.approx(1)
+
+
+ARRANGE = """
+const shape = SHAPE;
+const found = CASES.map(([count, width, height]) => layout.arrange(count, shape, width, height));
+console.log(JSON.stringify(found));
+"""
+INFLATED = {"first": "inflated", "second": "inflated", "t": 0}
+FLAT = {"first": "inflated", "second": "flat", "t": 1}
+
+
+@needs_node
+@pytest.mark.parametrize(("shape", "views"), [(INFLATED, 4), (FLAT, 2)])
+def test_panels_fill_the_canvas_without_overlap(tmp_path, shape, views):
+    cases = [[count, *size] for count in (1, 2, 3, 4) for size in ([820, 560], [1540, 560])]
+    code = ARRANGE.replace("SHAPE", json.dumps(shape)).replace("CASES", json.dumps(cases))
+    for (count, width, height), found in zip(cases, run_node(tmp_path, code), strict=True):
+        assert len(found["panels"]) == count and len(found["places"]) == count * views
+        covered = np.zeros((height, width), dtype=int)
+        for place in found["places"]:
+            box = found["panels"][place["panel"]]
+            assert box["x"] - 1e-6 <= place["x"] and box["y"] - 1e-6 <= place["y"]
+            rows = slice(round(place["y"]), round(place["y"] + place["height"]))
+            columns = slice(round(place["x"]), round(place["x"] + place["width"]))
+            covered[rows, columns] += 1
+        assert covered.max() == 1, "two views share pixels"
+        assert covered.mean() > 0.6, "the canvas is used"
+        seen = {(one["view"]["side"], one["view"]["from"]) for one in found["places"]}
+        assert len(seen) == views
+
+
+@needs_node
+def test_the_widest_brains_decide_how_panels_are_arranged(tmp_path):
+    cases = [[3, 820, 560], [3, 1540, 400], [1, 820, 400]]
+    code = ARRANGE.replace("SHAPE", json.dumps(INFLATED)).replace("CASES", json.dumps(cases))
+    narrow, wide, single = run_node(tmp_path, code)
+    assert [box["x"] for box in narrow["panels"]] == [0, 0, 0]  # under each other
+    assert [box["y"] for box in wide["panels"]] == [0, 0, 0]  # beside each other
+    order = [(one["view"]["side"], one["view"]["from"]) for one in narrow["places"][:4]]
+    assert order[0] == ("left", "lateral") and order[-1] == ("right", "lateral")
+    assert single["places"][0]["y"] == 0, "a single panel needs no title"
+
+
+@needs_node
+def test_python_and_the_browser_agree_on_layers(tmp_path):
+    cases = [(place, steps, last) for steps in (6, 12, 24) for last in (0, 1, 6, 12, 24)
+             for place in range(steps + 1)]  # fmt: skip
+    code = """
+    const found = CASES.map((one) => panels.layerAt(...one));
+    console.log(JSON.stringify([...found, panels.layerAt(0, 0, 0)]));
+    """
+    found = run_node(tmp_path, code.replace("CASES", json.dumps(cases)))
+    assert found == [*(layer_at(*case) for case in cases), 0]
+
+
+PANELS = """
+const made = await Promise.all([blob(0), blob(1)]);
+const [a, b] = made.map((one, place) => new panels.ScorePanel(one, "AB"[place]));
+const difference = new panels.DifferencePanel(a, b, "A minus B");
+b.held = 1;
+for (const panel of [a, b]) panel.follow(2, 2);
+const indices = INDICES;
+console.log(JSON.stringify({
+  layers: [a.layer, b.layer],
+  names: [a.layerName, difference.layerName],
+  values: indices.map((i) => [a.valueAt(i), b.valueAt(i), difference.valueAt(i)]),
+  mean: a.regionMean(0),
+}));
+"""
+
+
+@needs_node
+def test_a_difference_is_made_of_the_layers_that_its_panels_show(tmp_path):
+    rng = np.random.default_rng(0)
+    regions = {"late_language": np.arange(20484) < 500}
+    values = rng.uniform(-0.1, 0.6, (2, 3, 20484)).astype(np.float32)
+    values[0, :, 7] = np.nan
+    blobs = [
+        map_blob(MapSet(one, [f"layer {i}" for i in range(3)], "r", 0.0, 0.5, 0.1, regions=regions))
+        for one in values
+    ]
+    indices = [0, 7, 499, 20483]
+    code = PANELS.replace("INDICES", json.dumps(indices))
+    found = run_node(tmp_path, code, *blobs)
+    assert found["layers"] == [2, 1], "the held panel keeps its layer"
+    assert found["names"] == ["layer 2", "layer 2 minus layer 1"]
+    step = 0.7 / 254
+    for index, (one, two, difference) in zip(indices, found["values"], strict=True):
+        assert two == pytest.approx(values[1, 1, index], abs=step)
+        if index == 7:
+            assert one is None and difference is None
+        else:
+            expected = values[0, 2, index] - values[1, 1, index]
+            assert difference == pytest.approx(expected, abs=2 * step)
+    assert found["mean"] == pytest.approx(values[0, 2, :500][np.arange(500) != 7].mean())
+
+
+@needs_node
+def test_the_camera_is_the_same_after_the_address(tmp_path):
+    code = """
+    const [view, again, odd] = [new camera.Camera(), new camera.Camera(), new camera.Camera()];
+    const untouched = view.toText();
+    view.drag(37, -12); view.drag(-5, 88); view.zoomBy(1.7);
+    again.fromText(view.toText());
+    for (const text of ["", "1_2", "a_b_c_d_e_f_g", "0_0_0_0_0_0_1"]) odd.fromText(text);
+    console.log(JSON.stringify({ untouched, text: view.toText(), zoom: again.zoom,
+      one: view.rotation, two: again.rotation, odd: odd.toText() }));
+    """
+    found = run_node(tmp_path, code)
+    assert found["untouched"] is None and found["odd"] is None
+    np.testing.assert_allclose(found["two"], found["one"], atol=2e-3)
+    rotation = np.array(found["two"]).reshape(3, 3)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    assert found["zoom"] == pytest.approx(1.7, abs=1e-3) and re.fullmatch(
+        r"[-\d._]+", found["text"]
+    )
+
+
+@needs_node
+def test_numbers_are_spoken_with_a_true_minus_and_no_negative_zero(tmp_path):
+    code = """
+    const cases = [[-0.001, 2, false], [-0.123, 2, true], [0.456, 3, true], [0, 2, true]];
+    console.log(JSON.stringify(cases.map((one) => dom.spoken(...one))));
+    """
+    assert run_node(tmp_path, code) == ["0.00", "\u22120.12", "+0.456", "0.00"]

@@ -6,7 +6,7 @@ import numpy as np
 from made_up import made_up_result
 
 from braindash.comparison import Group
-from braindash.views.captions import provenance_line, subject_lines
+from braindash.views.captions import comparison_lines, provenance_line, subject_lines
 from braindash.views.cards import region_cards, significance_card
 
 
@@ -28,6 +28,22 @@ def test_several_subjects_share_a_line_and_keep_their_own():
     lines = subject_lines(group, "repeats")
     assert [f"key {result.key[:8]}" in line for result, line in zip(results, lines, strict=True)]
     assert "subject A" in lines[0] and "subject B" in lines[1]
+
+
+def test_a_second_models_line_says_only_what_is_its_own():
+    names = ("A: toy-model", "B: tuned")
+    a, b = (
+        Group.of([made_up_result(space="roi", model=model, seed=seed)])
+        for seed, model in enumerate(("toy-model", "tuned"))
+    )
+    first, second = comparison_lines([a, b], names, ["repeats", "repeats"])
+    assert first == f"A: {provenance_line(a, 'repeats')}"
+    assert second == f"B: tuned · all else as A · key {b.first.key[:8]}"
+    other = Group.of([made_up_result(space="roi", model="tuned", seed=1, delays=(1, 2))])
+    _, second = comparison_lines([a, other], names, ["repeats", "repeats"])
+    assert second == f"B: {provenance_line(other, 'repeats')}" and "delays 1, 2 TR" in second
+    _, second = comparison_lines([a, b], names, ["repeats", "inter-subject"])
+    assert "ceiling: inter-subject on story" in second
 
 
 def test_a_card_has_the_best_layer_with_its_interval():

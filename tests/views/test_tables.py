@@ -4,14 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from braindash.comparison import LayerPairs
+from braindash.views.curves import TargetCurve
 from braindash.views.tables import (
     LAST_IS_BEST,
     NOTHING,
     StageSide,
     difference_by_layer,
     download_table,
+    pair_cells,
+    pair_table,
     score_by_layer,
     stage_table,
+    target_table,
     with_interval,
 )
 
@@ -120,3 +125,47 @@ def test_a_download_says_what_its_intervals_are(table):
     np.testing.assert_array_equal(both["low"][: len(table)], table["low"])
     assert set(both["interval_of"]) == {"r"} and set(both["ceiling_name"]) == {"repeats"}
     assert set(both["interval"]) == {"95 % intervals: made up"}
+
+
+def test_the_pair_table_takes_the_chosen_layers():
+    rng = np.random.default_rng(0)
+    parts = rng.normal(size=(4, 3, 2, 2))
+    pairs = LayerPairs(("all targets", "late_language"), *parts)
+    means = [rng.normal(size=(3, 2)), rng.normal(size=(2, 2))]
+    table = pair_table(pairs, means, (2, 1), 6)
+    assert list(table["region"]) == ["All targets", "Late language"]
+    np.testing.assert_array_equal(table["a"], means[0][2])
+    np.testing.assert_array_equal(table["b"], means[1][1])
+    for name, part in zip(("difference", "low", "high", "p"), parts, strict=True):
+        np.testing.assert_array_equal(table[name], part[2, 1])
+    assert set(table["layer_a"]) == {2} and set(table["layer_b"]) == {1}
+    assert set(table["n_subjects"]) == {6}
+
+
+def test_sure_differences_of_a_pair_are_marked_and_p_is_shown_where_there_is_one():
+    table = pd.DataFrame(
+        {
+            "region": ["One", "Two"],
+            "a": [0.3, 0.1],
+            "b": [0.1, np.nan],
+            "difference": [0.2, np.nan],
+            "low": [0.1, np.nan],
+            "high": [0.3, np.nan],
+            "p": [0.031, np.nan],
+        }
+    )
+    cells = pair_cells(table)
+    assert list(cells.data["A minus B"]) == ["+0.200 [+0.100, +0.300]", "-"]
+    assert list(cells.data["p (sign flips)"]) == ["0.031", "-"]
+    assert cells.to_html().count("background-color") == 1
+    assert "p (sign flips)" not in pair_cells(table.assign(p=np.nan)).data
+
+
+def test_the_values_of_a_target_stand_beside_each_other():
+    a = TargetCurve(np.array([0.1, 0.2, 0.4]), "A: toy")
+    b = TargetCurve(np.array([0.2, np.nan, 0.1]), "B: tuned")
+    table = target_table([a, b])
+    assert list(table) == ["A", "B", "A minus B"] and table.index[2] == "layer 2"
+    np.testing.assert_allclose(table["A minus B"], [-0.1, np.nan, 0.3])
+    other = target_table([a, TargetCurve(np.array([0.3, 0.1]), "B: small")])
+    assert list(other) == ["A", "B"] and np.isnan(other["B"].iloc[2])

@@ -1,5 +1,6 @@
 // The pointer: dragging turns every panel, the wheel zooms, hovering tells values, a click picks.
 
+import { spoken } from "./dom.js";
 import { SIDES } from "./geometry.js";
 import { arrange } from "./layout.js";
 import { pickVertex } from "./picking.js";
@@ -47,9 +48,9 @@ export class Pointer {
     if (!found) return;
     const { panels } = this.viewer, { bits, header } = panels[0];
     const lines = panels.map((panel) => {
-      const value = panel.valueAt(found.index);
-      if (panels.length === 1) return value === null ? "no value" : `${panel.label} ${value.toFixed(2)}`;
-      return `${panel.name}, ${panel.layerName}: ${value === null ? "no value" : value.toFixed(2)}`;
+      const value = panel.valueAt(found.index), known = value !== null;
+      if (panels.length === 1) return known ? `${panel.label} ${spoken(value, 2)}` : "no value";
+      return `${panel.name}, ${panel.layerName}: ${known ? spoken(value, 2, panel.isDifference) : "no value"}`;
     });
     const inside = header.regions.filter((_, bit) => (bits[found.index] >> bit) & 1);
     lines.push(inside.map((region) => region.name).join(", "), `${found.side} vertex ${found.vertex}`);

@@ -1,9 +1,9 @@
 // The list of regions: the mean of every panel at its shown layer, and the difference with its
 // interval; a click outlines a region on the surface.
 
-import { element } from "./dom.js";
+import { element, spoken } from "./dom.js";
 
-const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
+const signed = (value) => spoken(value, 3, true);
 const inkOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
 
 export class RegionList {
@@ -16,6 +16,7 @@ export class RegionList {
     this.scores = panels.filter((panel) => !panel.isDifference);
     this.difference = panels.find((panel) => panel.isDifference);
     this.statistics = statistics;
+    this.reach = this.findReach();
     this.regions = this.scores[0].header.regions;
     this.list.style.setProperty("--scores", this.scores.length);
     this.list.classList.toggle("tabular", panels.length > 1);
@@ -24,6 +25,17 @@ export class RegionList {
     const head = panels.length > 1 ? [this.makeHead()] : [];
     this.list.replaceChildren(...head, ...this.rows.map(({ row }) => row));
     this.tellOutlines();
+  }
+
+  // The largest distance of an interval from 0, over all layers: bars keep their scale.
+  findReach() {
+    let reach = 0.01;
+    for (const name of this.statistics ? ["difference", "low", "high"] : []) {
+      for (const value of this.statistics.arrays[name]) {
+        if (Math.abs(value) > reach) reach = Math.abs(value);
+      }
+    }
+    return reach;
   }
 
   makeHead() {
@@ -69,16 +81,16 @@ export class RegionList {
     this.outline(shown.map((bit) => ({ bit, ink: inkOf(this.regions[bit].colour) })));
   }
 
-  // Write the means of the shown layers; `top` ends the score's scale, `reach` the difference's.
-  show(top, reach) {
+  // Write the means of the shown layers; `top` ends the score's scale.
+  show(top) {
     this.rows.forEach(({ bars, forest }, bit) => {
       bars.forEach(({ fill, value }, index) => {
         const mean = this.scores[index].regionMean(bit);
         const share = mean === null ? 0 : Math.max(0, Math.min(1, mean / top));
         fill.style.width = `${100 * share}%`;
-        value.textContent = mean === null ? "none" : mean.toFixed(3);
+        value.textContent = mean === null ? "none" : spoken(mean, 3);
       });
-      if (forest) this.showForest(forest, bit, reach);
+      if (forest) this.showForest(forest, bit);
     });
   }
 
@@ -97,9 +109,9 @@ export class RegionList {
     return found;
   }
 
-  showForest({ track, reach: bar, point, text }, bit, reach) {
+  showForest({ track, reach: bar, point, text }, bit) {
     const { difference, low, high, p } = this.differenceOf(bit);
-    const percent = (value) => 50 + 50 * Math.max(-1, Math.min(1, value / reach));
+    const percent = (value) => 50 + 50 * Math.max(-1, Math.min(1, value / this.reach));
     track.hidden = difference === null;
     text.textContent = difference === null ? "none" : signed(difference);
     point.style.left = `${percent(difference ?? 0)}%`;

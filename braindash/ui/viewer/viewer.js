@@ -134,7 +134,7 @@ export class Viewer {
     slider.setAttribute("aria-valuetext", name);
     this.part("layer-name").textContent = name;
     this.titles.showLayers();
-    this.regions.show(this.scene.score.high, this.scene.difference.high);
+    this.regions.show(this.scene.score.high);
     if (this.hasLayers) {
       this.chosen = place;
       this.address.remember({ layer: place, hold: this.holdText() });
@@ -211,7 +211,7 @@ export class Viewer {
 
   scaleChanged() {
     this.describeScales();
-    this.regions.show(this.scene.score.high, this.scene.difference.high);
+    this.regions.show(this.scene.score.high);
     this.redraw();
   }
 
