@@ -96,7 +96,6 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
         height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
     )
     if pick is not None:
-        st.query_params["layer"] = str(pick.layer)
         st.query_params["target"] = str(pick.index)
     st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
     intervals = f"{compared.pair.interval_line()}. Bold: the interval does not hold 0."

@@ -156,8 +156,6 @@ def show(selection: state.Selection, beside: DeltaGenerator) -> None:
     if missing:
         st.caption(f"Not here: {'; '.join(missing)}.")
     if pick is not None:
-        if len(shown.maps.names) > 1:
-            st.query_params["layer"] = str(pick.layer)
         st.query_params["target"] = str(pick.index)
     target = chosen_target(result.n_targets)
     if target is None:

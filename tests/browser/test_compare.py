@@ -45,8 +45,8 @@ def store(tmp_path_factory):
 @pytest.fixture
 def compare(page, serve, store):
     """Open the page: with its surfaces drawn."""
-    page.url_of_server = serve(store).url
-    page.goto(page.url_of_server + ADDRESS)
+    page.set_viewport_size({"width": 1440, "height": 1400})  # so that all panels can be clicked
+    page.goto(serve(store).url + ADDRESS)
     page.wait_for_selector(VIEWER)
     settle(page)
     return page
@@ -174,13 +174,10 @@ def click_patch(page, panel):
     """Click into the coloured patch of a panel's left half."""
     cut = panels(page)[panel]
     rows, columns = np.nonzero(coloured(halves(cut)[0]))
-    place = len(rows) // 2
-    title = page.locator(".title").nth(panel)
-    box, scale = part(page, "canvas").bounding_box(), 1.0
-    left, top = title.evaluate("e => [e.offsetLeft, e.offsetTop]")
-    page.mouse.click(
-        box["x"] + left + columns[place] * scale, box["y"] + top + 34 + rows[place] * scale
-    )
+    row, column = float(rows[len(rows) // 2]), float(columns[len(rows) // 2])
+    left, top = page.locator(".title").nth(panel).evaluate("e => [e.offsetLeft, e.offsetTop]")
+    box = part(page, "canvas").bounding_box()
+    page.mouse.click(box["x"] + left + column, box["y"] + top + 34 + row)
 
 
 def test_a_click_in_any_panel_gives_the_curves_of_all_models(compare):
@@ -260,6 +257,10 @@ def test_without_webgl_a_static_picture_of_all_panels_stands_in(
     page.wait_for_function("i => i.naturalWidth > 900", arg=image.element_handle())
     words = page.locator('[data-part="fallback"] p').text_content()
     assert "static picture of A: toy layer 2, B: tuned layer 2" in words
+    assert image.evaluate("i => i.clientWidth <= i.parentElement.clientWidth")
     if folder := os.environ.get("BRAINDASH_PICTURES"):  # to be looked at
-        page.screenshot(path=Path(folder) / "compare-static.png", full_page=True)
+        image.screenshot(path=Path(folder) / "compare-static.png")
+    page.get_by_role("slider", name="Layer").press("ArrowLeft")
+    page.get_by_text("static picture of A: toy layer 1, B: tuned layer 1").wait_for()
+    page.get_by_role("heading", name="toy, layer 1, against tuned, layer 1").wait_for()
     context.close()

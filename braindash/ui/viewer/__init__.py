@@ -9,7 +9,7 @@ again.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -195,6 +195,7 @@ def linked_viewer(
             settings["difference"]["statistics"] = name
             carrier(data=content, key=f"{key}_statistics", height=1)
         if getattr(st.session_state.get(key), "fallback", False):
+            layer = _choose_layer(key, layer, max(linked.last_layers))
             layers = shown_layers(layer, fixed, linked.last_layers)
             name, content = _picture_message(" ".join(identities), layers, linked)
             carrier(data=content, key=f"{key}_picture", height=1)
@@ -207,7 +208,31 @@ def linked_viewer(
         on_use_change=_nothing,
         on_fallback_change=_nothing,
     )
-    return Pick(**shown.pick) if shown.pick else None
+    told = shown.pick or shown.use
+    if not told:
+        return None
+    _keep(told["address"])
+    if not shown.pick:
+        return None
+    return Pick(**{name: told[name] for name in ("hemisphere", "vertex", "index", "layer")})
+
+
+def _choose_layer(key: str, layer: int, deepest: int) -> int:
+    """Ask for the layer where the viewer's own slider cannot be used."""
+    if not deepest:
+        return layer
+    chosen: int = st.slider("Layer", 0, deepest, min(layer, deepest), key=f"{key}_layer")
+    st.query_params["layer"] = str(chosen)
+    return chosen
+
+
+def _keep(address: Mapping[str, str | None]) -> None:
+    """Take over what the viewer wrote into the address, which the server has not seen."""
+    for name, value in address.items():
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != value:
+            st.query_params[name] = value
 
 
 def _settings(linked: LinkedMaps, names: Sequence[str]) -> dict[str, Any]:

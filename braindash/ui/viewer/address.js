@@ -2,10 +2,14 @@
 // asked of the server.
 
 const WRITE_MS = 150; // browsers allow about three changes of the address per second
+const WATCH_MS = 1000;
 
 export class Address {
   constructor() {
-    this.changes = new Map();
+    this.kept = {};
+    this.page = globalThis.location.pathname;
+    // A rerun brings back the address that the server knows: what is shown here is written again.
+    this.watch = setInterval(() => this.write(), WATCH_MS);
   }
 
   read(name) {
@@ -14,25 +18,29 @@ export class Address {
 
   // Write soon; null takes a name out.
   remember(changes) {
-    for (const [name, value] of Object.entries(changes)) this.changes.set(name, value);
+    for (const [name, value] of Object.entries(changes)) {
+      this.kept[name] = value === null ? null : String(value);
+    }
     this.timer ||= setTimeout(() => this.write(), WRITE_MS);
   }
 
-  // Write now, so that the server sees the address of what is shown.
   write() {
-    this.forget();
-    const address = new URL(globalThis.location.href), before = address.href;
-    for (const [name, value] of this.changes) {
+    clearTimeout(this.timer);
+    this.timer = null;
+    const address = new URL(globalThis.location.href);
+    if (address.pathname !== this.page) return; // another page's address
+    let changed = false;
+    for (const [name, value] of Object.entries(this.kept)) {
+      if (address.searchParams.get(name) === value) continue;
+      changed = true;
       if (value === null) address.searchParams.delete(name);
       else address.searchParams.set(name, value);
     }
-    this.changes.clear();
-    if (address.href !== before) globalThis.history.replaceState(globalThis.history.state, "", address);
+    if (changed) globalThis.history.replaceState(globalThis.history.state, "", address);
   }
 
-  // Leave the address alone: it may be another page's by now.
-  forget() {
+  leave() {
     clearTimeout(this.timer);
-    this.timer = null;
+    clearInterval(this.watch);
   }
 }

@@ -52,7 +52,7 @@ export class Viewer {
   // Stop everything that would outlive the page's viewer.
   leave() {
     this.play(false);
-    this.address.forget();
+    this.address.leave();
     this.sizes.disconnect();
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.morphing);
@@ -295,9 +295,10 @@ export class Viewer {
 
   // ---- controls --------------------------------------------------------------------------------
 
+  // The server does not see what was written into the address here, so it is told.
   pick({ side, vertex, index }) {
-    this.address.write();
-    this.component.setTriggerValue("pick", { hemisphere: side, vertex, index, layer: this.position });
+    const address = this.address.kept;
+    this.component.setTriggerValue("pick", { hemisphere: side, vertex, index, layer: this.position, address });
   }
 
   listenToControls() {
@@ -318,11 +319,7 @@ export class Viewer {
     on("shape", "change", (event) => this.changeShape(event.target.value));
     on("unfold", "input", (event) => this.unfold(Number(event.target.value)));
     on("reset", "click", () => this.resetCamera());
-    // The page below reads the layers from the address.
-    on("use", "click", () => {
-      this.address.write();
-      this.component.setTriggerValue("use", true);
-    });
+    on("use", "click", () => this.component.setTriggerValue("use", { address: this.address.kept }));
   }
 
   key(event) {
