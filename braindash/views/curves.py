@@ -8,11 +8,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
-_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
-_GREY = "#7F7F7F"
-_DASHES = ("solid", "dash", "dot", "dashdot")
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+GREY = "#7F7F7F"
 REGION_COLOURS: Mapping[str, str] = {
-    "all targets": _GREY,
+    "all targets": GREY,
     "primary_auditory": "#0072B2",
     "early_auditory": "#56B4E9",
     "superior_temporal": "#009E73",
@@ -121,12 +120,12 @@ def layer_curves(
         if show_ceiling and score == "r" and np.isfinite(ceiling):
             figure.add_hline(y=float(ceiling), line={"color": colour, "dash": "dot", "width": 1.5})
     if show_ceiling and score == "r_over_ceiling":
-        figure.add_hline(y=1.0, line={"color": _GREY, "dash": "dot", "width": 1.5})
+        figure.add_hline(y=1.0, line={"color": GREY, "dash": "dot", "width": 1.5})
     simulated = bool(table["simulated"].any())
     if other is not None:
         _explain_lines(figure, table, other)
         simulated = simulated or bool(other["simulated"].any())
-    return _layer_axes(figure, axis, f"{_long_title(score)} on the test story", simulated)
+    return layer_axes(figure, axis, f"{long_title(score)} on the test story", simulated)
 
 
 def difference_curves(
@@ -157,7 +156,7 @@ def difference_curves(
     """
     figure = go.Figure()
     axis = DepthAxis(_last_layer(table), relative_depth)
-    figure.add_hline(y=0.0, line={"color": _GREY, "width": 1.5})
+    figure.add_hline(y=0.0, line={"color": GREY, "width": 1.5})
     tested = bool(table["p"].notna().any())
     for index, region in enumerate(regions):
         rows = _rows_of(table, region)
@@ -175,7 +174,7 @@ def difference_curves(
             )
         )
     title = f"A minus B, {SCORE_TITLES[score]}"
-    figure = _layer_axes(figure, axis, title, bool(table["simulated"].any()))
+    figure = layer_axes(figure, axis, title, bool(table["simulated"].any()))
     return figure.update_layout(height=_SMALL)
 
 
@@ -208,86 +207,8 @@ def share_curves(
             )
         )
     title = "Explained by low level"
-    figure = _layer_axes(figure, axis, title, bool(table["simulated"].any()))
+    figure = layer_axes(figure, axis, title, bool(table["simulated"].any()))
     return figure.update_layout(height=_SMALL).update_yaxes(tickformat=".0%", rangemode="tozero")
-
-
-@dataclass(frozen=True)
-class TargetCurve:
-    """Layer curve of one target.
-
-    Parameters
-    ----------
-    values : float array of shape (n_layers,)
-        Its score per layer; NaN where there is none.
-    name : str
-        Names the model.
-    significant : bool array of shape (n_layers,), optional
-        Where the score is significant; None when that was not tested.
-    """
-
-    values: np.ndarray
-    name: str = ""
-    significant: np.ndarray | None = None
-
-
-def target_curves(
-    curves: Sequence[TargetCurve],
-    *,
-    title: str,
-    ceiling: float,
-    score: str,
-    simulated: bool,
-) -> go.Figure:
-    """Draw the layer curve of one target; markers are filled where the score is significant.
-
-    Parameters
-    ----------
-    curves : sequence of TargetCurve
-        The target with one model, or with several; the first one's line is solid.
-    title : str
-        Names the target.
-    ceiling : float
-        The target's noise ceiling; NaN when it has none.
-    score : {"r", "r_over_ceiling"}
-        What the values are.
-    simulated : bool
-        Whether to stamp the figure.
-    """
-    axis = DepthAxis(max(len(curve.values) for curve in curves) - 1)
-    figure = go.Figure()
-    for curve, dash, colour in zip(curves, _DASHES, _PALETTE, strict=False):
-        symbols: str | list[str] = "circle"
-        words = [""] * len(curve.values)
-        if curve.significant is not None:
-            symbols = ["circle" if yes else "circle-open" for yes in curve.significant]
-            words = ["significant" if yes else "not significant" for yes in curve.significant]
-        figure.add_trace(
-            go.Scatter(
-                x=np.arange(len(curve.values)),
-                y=curve.values,
-                name=curve.name,
-                mode="lines+markers",
-                line={"color": colour, "width": 2.5, "dash": dash},
-                marker={"size": 9, "symbol": symbols},
-                customdata=words,
-                hovertemplate="layer %{x}: %{y:.3f}<br>%{customdata}"
-                "<extra>%{fullData.name}</extra>",
-            )
-        )
-    if score == "r" and np.isfinite(ceiling):
-        figure.add_hline(
-            y=ceiling,
-            line={"color": _GREY, "dash": "dot"},
-            annotation_text=f"ceiling {ceiling:.2f}",
-        )
-    figure = _layer_axes(figure, axis, f"{_long_title(score)} on the test story", simulated)
-    return figure.update_layout(
-        height=320,
-        showlegend=len(curves) > 1,
-        title={"text": title, "x": 0},
-        margin={"t": 70},
-    )
 
 
 # ---- traces ---------------------------------------------------------------------------------
@@ -305,7 +226,7 @@ def _last_layer(*tables: pd.DataFrame | None) -> int:
 
 
 def _colour(region: str, index: int) -> str:
-    return REGION_COLOURS.get(region, _PALETTE[index % len(_PALETTE)])
+    return REGION_COLOURS.get(region, PALETTE[index % len(PALETTE)])
 
 
 def _has_interval(rows: pd.DataFrame) -> bool:
@@ -400,16 +321,18 @@ def _explain_lines(figure: go.Figure, table: pd.DataFrame, other: pd.DataFrame) 
                 y=[None],
                 mode="lines",
                 name=f"{letter}: {rows['model'].iloc[0]}",
-                line={"color": _GREY, "dash": dash, "width": 2},
+                line={"color": GREY, "dash": dash, "width": 2},
             )
         )
 
 
-def _long_title(score: str) -> str:
+def long_title(score: str) -> str:
+    """Name a column of scores on an axis."""
     return "Pearson r" if score == "r" else "r / noise ceiling"
 
 
-def _layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) -> go.Figure:
+def layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) -> go.Figure:
+    """Give a figure of layer curves its size, its axes and, where it has to be, its stamp."""
     figure.update_layout(
         height=460,
         margin={"l": _LEFT_MARGIN, "r": 10, "t": 40, "b": 10},

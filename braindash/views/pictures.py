@@ -42,7 +42,8 @@ def static_figure(maps: MapSet, index: int) -> Figure:
     ]
     views = [(side, view) for side in HEMISPHERES for view in _VIEWS]
     _draw(figure, axes, views, (maps, index))
-    figure.suptitle(f"{_title((maps, index))}{_stamp([maps])}")
+    stamp = _stamp([maps])
+    figure.suptitle("  ·  ".join(filter(None, [_title((maps, index)), stamp])))
     return figure
 
 
@@ -59,12 +60,13 @@ def linked_figure(pictures: Sequence[Picture], titles: Sequence[str]) -> Figure:
     from matplotlib import pyplot as plt
 
     figure = plt.figure(figsize=(11, 2.7 * len(pictures) + 0.4), layout="constrained")
-    rows = np.atleast_1d(figure.subfigures(len(pictures), 1))
-    for row, picture, title in zip(rows, pictures, titles, strict=True):
+    rows = figure.subfigures(len(pictures), 1, squeeze=False)
+    for (row,), picture, title in zip(rows, pictures, titles, strict=True):
         axes = [row.add_subplot(1, 4, place + 1, projection="3d") for place in range(4)]
         _draw(row, axes, _STRIP, picture)
         row.suptitle(f"{title} · {_title(picture)}")
-    figure.suptitle(_stamp([maps for maps, _ in pictures]).removeprefix("  ·  ") or None)
+    if stamp := _stamp([maps for maps, _ in pictures]):
+        figure.suptitle(stamp)
     return figure
 
 
@@ -122,4 +124,4 @@ def _title(picture: Picture) -> str:
 
 
 def _stamp(maps: Sequence[MapSet]) -> str:
-    return "  ·  SIMULATED" if any(one.simulated for one in maps) else ""
+    return "SIMULATED" if any(one.simulated for one in maps) else ""

@@ -7,12 +7,11 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from braindash.io.atlases import WHOLE
-from braindash.views.curves import REGION_COLOURS, region_title, stamp_simulated
+from braindash.views.curves import GREY, REGION_COLOURS, region_title, stamp_simulated
 
 MOST_POINTS = 600
 """So many points of one region are drawn at most: a browser stays quick."""
 _ELSEWHERE = "elsewhere"
-_GREY = REGION_COLOURS[WHOLE]
 
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -103,7 +102,7 @@ def _points(
         name=f"{title}: {len(members):,}, A higher in {higher:.0%}",
         legendrank=1001 if is_rest else 1000,
         marker={
-            "color": REGION_COLOURS.get(region, _GREY),
+            "color": REGION_COLOURS.get(region, GREY),
             "size": 4 if is_rest else 6,
             "opacity": 0.35 if is_rest else 0.75,
         },
@@ -127,7 +126,7 @@ def _finish(
             y=ends,
             mode="lines",
             name="A = B",
-            line={"color": _GREY, "width": 1.5, "dash": "dash"},
+            line={"color": GREY, "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
             showlegend=False,
         )

@@ -8,7 +8,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from braindash.comparison import LayerPairs
-from braindash.views.curves import TargetCurve, region_title
+from braindash.views.curves import region_title
 
 NOTHING = "-"
 LAST_IS_BEST = "0 (the last is best)"
@@ -166,27 +166,6 @@ def pair_cells(table: pd.DataFrame) -> Styler:
     marks = pd.DataFrame(False, index=texts.index, columns=texts.columns)
     marks["A minus B"] = sure
     return _marked(texts, marks)
-
-
-def target_table(curves: Sequence[TargetCurve]) -> pd.DataFrame:
-    """List one target's score in every layer, one column per model.
-
-    Parameters
-    ----------
-    curves : sequence of TargetCurve
-        With one model each, named "A: ..."; of two of the same depth the difference is added.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index "layer 0", ...; NaN where a model has no such layer.
-    """
-    columns = {curve.name.split(":")[0]: pd.Series(curve.values) for curve in curves}
-    if len(curves) > 1 and len(curves[0].values) == len(curves[1].values):
-        columns["A minus B"] = pd.Series(curves[0].values - curves[1].values)
-    table = pd.DataFrame(columns)
-    table.index = pd.Index([f"layer {layer}" for layer in table.index], name="layer")
-    return table
 
 
 def stage_table(

@@ -10,11 +10,12 @@ from braindash.ui.comparing import Compared
 from braindash.ui.viewer import linked_viewer
 from braindash.views.captions import comparison_lines, subject_lines
 from braindash.views.cortex import can_show
-from braindash.views.curves import TargetCurve, key_regions, region_title, target_curves
+from braindash.views.curves import key_regions, region_title
 from braindash.views.linked import linked_note
 from braindash.views.maps import LEVELS, permutation_line, score_label
 from braindash.views.scatter import target_scatter
-from braindash.views.tables import pair_cells, pair_table, target_table
+from braindash.views.tables import pair_cells, pair_table
+from braindash.views.targets import TargetCurve, target_curves, target_table
 
 INTRODUCTION = (
     "Two models, or a model before and after tuning, on the same brains: turn one surface and all "

@@ -9,7 +9,7 @@ from braindash.results import EncodingResult
 from braindash.ui import state, texts, widgets
 from braindash.ui.viewer import surface_viewer
 from braindash.views.cortex import can_show
-from braindash.views.curves import TargetCurve, region_title, target_curves
+from braindash.views.curves import region_title
 from braindash.views.maps import (
     KINDS,
     LEVELS,
@@ -19,6 +19,7 @@ from braindash.views.maps import (
     missing_kinds,
     permutation_line,
 )
+from braindash.views.targets import TargetCurve, target_curves
 
 INTRODUCTION = (
     "Scrub through the layers, turn the brain, unfold it; click a vertex for its layer curve."

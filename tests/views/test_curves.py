@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from braindash.views.curves import (
     DepthAxis,
-    TargetCurve,
     difference_curves,
     key_regions,
     layer_curves,
     region_title,
     share_curves,
-    target_curves,
 )
+from braindash.views.targets import TargetCurve, target_curves
 
 REGIONS = ["late_language", "primary_auditory"]
 
@@ -213,26 +212,6 @@ def test_simulated_figures_are_stamped_and_real_ones_are_not(table):
     assert not stamps(layer_curves(real, ["late_language"], score="r"))
     curve = TargetCurve(np.ones(3))
     assert stamps(target_curves([curve], title="t", ceiling=np.nan, score="r", simulated=True))
-
-
-def test_a_target_without_ceiling_has_no_line():
-    values = np.array([0.1, np.nan, 0.3])
-    options = {"title": "t", "score": "r", "simulated": False}
-    with_line = target_curves([TargetCurve(values)], ceiling=0.7, **options)
-    without = target_curves([TargetCurve(values)], ceiling=np.nan, **options)
-    assert with_line.layout.shapes[0].y0 == 0.7 and len(without.layout.shapes) == 0
-    np.testing.assert_array_equal(with_line.data[0].y, values)
-
-
-def test_markers_of_a_target_are_filled_where_it_is_significant():
-    values = np.array([0.1, 0.4, 0.3])
-    curve = TargetCurve(values, "a", np.array([False, True, False]))
-    untested = TargetCurve(values + 0.1, "b")
-    figure = target_curves([curve, untested], title="t", ceiling=np.nan, score="r", simulated=False)
-    assert list(figure.data[0].marker.symbol) == ["circle-open", "circle", "circle-open"]
-    assert list(figure.data[0].customdata) == ["not significant", "significant", "not significant"]
-    assert figure.data[1].marker.symbol == "circle" and figure.data[1].line.dash == "dash"
-    assert [trace.name for trace in figure.data] == ["a", "b"] and figure.layout.showlegend
 
 
 def test_the_usual_regions_come_first_and_others_where_there_are_none():

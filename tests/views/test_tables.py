@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from braindash.comparison import LayerPairs
-from braindash.views.curves import TargetCurve
 from braindash.views.tables import (
     LAST_IS_BEST,
     NOTHING,
@@ -16,7 +15,6 @@ from braindash.views.tables import (
     pair_table,
     score_by_layer,
     stage_table,
-    target_table,
     with_interval,
 )
 
@@ -159,13 +157,3 @@ def test_sure_differences_of_a_pair_are_marked_and_p_is_shown_where_there_is_one
     assert list(cells.data["p (sign flips)"]) == ["0.031", "-"]
     assert cells.to_html().count("background-color") == 1
     assert "p (sign flips)" not in pair_cells(table.assign(p=np.nan)).data
-
-
-def test_the_values_of_a_target_stand_beside_each_other():
-    a = TargetCurve(np.array([0.1, 0.2, 0.4]), "A: toy")
-    b = TargetCurve(np.array([0.2, np.nan, 0.1]), "B: tuned")
-    table = target_table([a, b])
-    assert list(table) == ["A", "B", "A minus B"] and table.index[2] == "layer 2"
-    np.testing.assert_allclose(table["A minus B"], [-0.1, np.nan, 0.3])
-    other = target_table([a, TargetCurve(np.array([0.3, 0.1]), "B: small")])
-    assert list(other) == ["A", "B"] and np.isnan(other["B"].iloc[2])
