@@ -25,6 +25,7 @@ _HOMES = {
     "open_result": "braindash.api",
     "prepare_demo": "braindash.io.demo",
     "probe": "braindash.api",
+    "tune": "braindash.api",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604

@@ -12,6 +12,7 @@ from braindash.results import EncodingResult
 from braindash.results_probing import ProbingResult
 
 if TYPE_CHECKING:
+    from braindash.pipeline import TuningResult
     from braindash.speech.acoustics import AcousticModel
     from braindash.speech.models import SpeechModel
 
@@ -121,6 +122,54 @@ def probe(
         **settings,
     )
     return run_probing(request, _as_store(store), progress)
+
+
+def tune(
+    data: Path | str,
+    model: str | Path,
+    subjects: Sequence[str],
+    *,
+    out: Path | str | None = None,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> "TuningResult":
+    """Tune a speech model to the responses of one or several subjects, or open the result.
+
+    Parameters
+    ----------
+    data : Path or str
+        The data set's manifest (TOML).
+    model : str or Path
+        A local model folder or a hub id.
+    subjects : sequence of str
+        Subjects of the manifest; each gets a head of its own.
+    out : Path or str, optional
+        Folder to copy the model to; it stays in the store too.
+    store : Store, Path or str, optional
+        Where results are kept; by default what ``braindash.io.store.default_root`` says.
+    progress : Progress, optional
+        Receives reports.
+    **settings
+        As :func:`braindash.requests.build_tune_request` takes them: ``method`` ("full" or
+        "lora"), ``loss``, ``control``, ``targets``, ``segment_trs``, ``epochs``, ``seed``...
+
+    Returns
+    -------
+    TuningResult
+        ``.folder`` is a model for :func:`encode` and everything else, ``.record`` tells of the
+        training.
+
+    Raises
+    ------
+    InputError, ModelError, StoreError, ResourceError, TuningError
+        With a hint that says what to do next.
+    """
+    from braindash.pipeline import run_tuning
+    from braindash.requests import build_tune_request
+
+    request = build_tune_request(data=data, model=str(model), subjects=tuple(subjects), **settings)
+    return run_tuning(request, _as_store(store), progress, out=out)
 
 
 def extract_features(

@@ -15,7 +15,8 @@ from braindash.jobs import Job, JobQueue
 from braindash.plan import plan_encoding
 from braindash.plan_changes import PROMISED
 from braindash.plan_probing import plan_probing
-from braindash.requests import EncodeRequest, ProbeRequest, Request, RequestT
+from braindash.plan_tuning import plan_tuning
+from braindash.requests import EncodeRequest, ProbeRequest, Request, RequestT, TuneRequest
 from braindash.specs import ENCODING_VERSION, Spec
 from braindash.speech.files import ModelFiles, locate
 
@@ -74,6 +75,23 @@ def submit_probing(request: ProbeRequest, store: Store) -> Job:
     plan = plan_probing(absolute)
     title = f"Probing: {plan.model.name}, {plan.data_name}"
     return _submit(absolute, plan.model, plan.spec, title, store)
+
+
+def submit_tuning(request: TuneRequest, store: Store) -> Job:
+    """Queue a tuning run, as :func:`submit_encoding` does.
+
+    Raises
+    ------
+    InputError, ModelError
+        When the request does not fit the data or the model: nothing is queued then.
+    """
+    absolute = _with_absolute_paths(request, "data", "words")
+    plan = plan_tuning(absolute)
+    base = locate(absolute.model, absolute.revision)
+    control = "" if request.control == "none" else f" (control: {request.control})"
+    people = ", ".join(request.subjects)
+    title = f"Tuning: {base.name}, {plan.dataset.name}, {people}{control}"
+    return _submit(absolute, base, plan.spec, title, store)
 
 
 def _with_absolute_paths(request: RequestT, *names: str) -> RequestT:

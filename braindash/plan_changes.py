@@ -10,7 +10,13 @@ from braindash.specs import Spec
 PROMISED = "promised"
 """Field of a queued request that holds the specification it had then."""
 # Fields that list things with a name, and what one of these is called.
-_NAMED = {"train": "train story", "test": "test story", "units": "units", "tasks": "task"}
+_NAMED = {
+    "train": "train story",
+    "validation": "validation story",
+    "test": "test story",
+    "units": "units",
+    "tasks": "task",
+}
 
 
 def require_unchanged(spec: Spec, promised: Mapping[str, Any]) -> None:
@@ -52,7 +58,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
         if noun is None:
             yield f"{field} was {old!r}, is {new!r}"
             continue
-        was, now = ({one["name"]: one for one in side or ()} for side in (old, new))
+        was, now = ({_name(one): one for one in side or ()} for side in (old, new))
         for name in sorted(was.keys() | now.keys()):
             if name not in now:
                 yield f"{noun} {name!r} is gone"
@@ -63,6 +69,12 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
                 yield f"{noun} {name!r} differs in {', '.join(parts)}"
         if was == now:
             yield f"the {field} are in another order"
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    """Name a thing; a story with its subject where a specification holds those of several."""
+    subject = one.get("subject")
+    return f"{one['name']} of {subject}" if subject else str(one["name"])
 
 
 def _listed_subjects(others: Iterable[Mapping[str, Any]] | None) -> str:

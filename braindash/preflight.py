@@ -14,10 +14,12 @@ from braindash.io.responses import shape as response_shape
 from braindash.io.store import Store
 from braindash.plan import EncodingPlan, plan_encoding
 from braindash.plan_probing import ProbingPlan, plan_probing
+from braindash.plan_tuning import TuningPlan, plan_tuning
 from braindash.progress import spoken_duration
-from braindash.requests import EncodeRequest, ProbeRequest, Request
+from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.specs import Spec
 from braindash.speech.files import ModelFiles
+from braindash.tuning_records import read_progress
 
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
 _ENCODER_EFFICIENCY = 0.35
@@ -25,6 +27,11 @@ _FRAMES_PER_SECOND = 50
 # As in braindash.statistics, whose import would bring torch into the dashboard.
 _TARGETS_AT_ONCE = 1024
 _REPLICATE_COPIES = 4
+# As in braindash.speech.tuning.loop, for the same reason.
+_CPU_FRAMES = 4000
+# Numbers per frame, feature and block that the backward pass needs, with a feed-forward part four
+# times as wide; counted, attention's products left out.
+_ACTIVATIONS = 34
 _BASE_MEMORY_BYTES = 900e6  # torch, transformers and the model runtime, before any data
 
 
@@ -48,6 +55,8 @@ class Preflight:
         "cpu" or "cuda".
     warnings : tuple of str
         What the check of the data found, and what may not fit.
+    kept : str
+        What of an interrupted run is there already, in place of a count of features.
     """
 
     key: str
@@ -61,6 +70,7 @@ class Preflight:
     seconds: float
     device: str
     warnings: tuple[str, ...]
+    kept: str = ""
 
     @property
     def fits(self) -> bool:
@@ -77,7 +87,8 @@ class Preflight:
             return [f"Already computed: key {self.key[:8]}; opening it takes no time."]
         return [
             f"Result {self.key[:8]}: not computed yet.",
-            f"Features: {self.features_cached} of {self.n_stories} recordings are cached.",
+            self.kept
+            or f"Features: {self.features_cached} of {self.n_stories} recordings are cached.",
             f"Memory: about {self.memory_needed / 1e9:.1f} GB of {self.memory_free / 1e9:.1f} GB "
             "available.",
             f"Disk: about {self.disk_needed / 1e9:.2f} GB of {self.disk_free / 1e9:.1f} GB free.",
@@ -159,6 +170,70 @@ def _probing_seconds(plan: ProbingPlan, lacking: set[tuple[str, ...]]) -> float:
     n_units = sum(len(question.units) for question in plan.questions)
     probing = n_layers * (2.0 * n_units * width * (width + 40 * (1 + plan.spec.n_shuffles)))
     return float(extraction / (rate * _ENCODER_EFFICIENCY) + probing / (rate * 0.2))
+
+
+def preflight_tuning(request: TuneRequest, store: Store) -> Preflight:
+    """Estimate what a tuning run needs, from headers only.
+
+    Raises
+    ------
+    InputError, ModelError
+        When the request cannot run at all.
+    """
+    plan = plan_tuning(request)
+    known = read_progress(store, plan.spec.key())
+    n_done = len(known["history"]) - 1 if known else 0
+    n_epochs = plan.spec.settings.epochs
+    memory, disk = _tuning_sizes(plan)
+    return _compared(
+        plan.spec,
+        store,
+        features_cached=0,
+        n_stories=len(plan.recordings),
+        memory_needed=memory,
+        disk_needed=disk,
+        seconds=_tuning_seconds(plan) * (n_epochs - n_done) / n_epochs,
+        device=_device(request),
+        warnings=plan.warnings,
+        kept=f"Epochs: {n_done} of at most {n_epochs} are kept from an earlier run.",
+    )
+
+
+def _tuning_sizes(plan: TuningPlan) -> tuple[float, float]:
+    """Estimate bytes of memory and disk: weights with their moments, activations, responses."""
+    settings, model = plan.spec.settings, plan.model
+    weights = float(_n_bytes(model) or 4 * _n_parameters(model))
+    trained = weights if settings.adapter is None else 0.02 * weights
+    rows = sum(s.n_rows for one in plan.subjects for s in (*one.train, *one.validation))
+    _, n_targets = response_shape(plan.subjects[0].train[0].responses)
+    limit = plan.request.limit or n_targets
+    heads = 4.0 * min(limit, n_targets) * _width(model) * len(plan.subjects)
+    frames = max(_CPU_FRAMES, settings.segment_trs * _tr(plan) * _FRAMES_PER_SECOND)
+    activations = 4.0 * _ACTIVATIONS * _width(model) * _n_layers(model) * frames
+    responses = 4.0 * rows * min(limit, n_targets) + 8.0 * n_targets * rows / len(plan.recordings)
+    memory = _BASE_MEMORY_BYTES + weights + 3 * (trained + heads) + activations + responses
+    seconds = sum(s.times[-1] for one in plan.subjects for s in (*one.train, *one.validation))
+    channels = (model.config.get("conv_dim") or [_width(model)])[-1]
+    front = 4.0 * channels * _FRAMES_PER_SECOND * float(seconds)
+    return memory, front + 3 * 3 * (trained + heads) + weights
+
+
+def _tuning_seconds(plan: TuningPlan) -> float:
+    """Estimate the time: forward and backward over all segments of all epochs."""
+    settings = plan.spec.settings
+    segments = plan.n_rows / settings.rows_per_segment
+    frames = segments * settings.segment_trs * _tr(plan) * _FRAMES_PER_SECOND
+    operations = 3 * 2 * _n_parameters(plan.model) * frames
+    return float(settings.epochs * operations / (_product_rate() * _ENCODER_EFFICIENCY))
+
+
+def _tr(plan: TuningPlan) -> float:
+    return plan.spec.train[0].times.tr
+
+
+def _n_parameters(model: ModelFiles) -> float:
+    """Count the weights of the transformer blocks: 12 width^2 each, with the usual widths."""
+    return 12.0 * int(model.config["num_hidden_layers"]) * _width(model) ** 2
 
 
 def _compared(

@@ -11,7 +11,7 @@ import typer
 from rich.logging import RichHandler
 
 from braindash import __version__
-from braindash.cli import checkpoints, demo, encode, jobs, probe, results
+from braindash.cli import checkpoints, demo, encode, jobs, probe, results, tune
 from braindash.cli.output import notes, plain
 from braindash.environment import let_threads_sleep
 from braindash.errors import BraindashError
@@ -50,6 +50,7 @@ app.command(name="demo")(demo.demo)
 app.command(name="app")(demo.dashboard)
 app.command(name="encode")(encode.encode)
 app.command(name="probe")(probe.probe)
+app.command(name="tune")(tune.tune)
 app.command(name="list")(results.list_results)
 app.command(name="export")(results.export_result)
 app.command(name="import")(results.import_result)

@@ -45,7 +45,7 @@ __all__ = ["Entry", "Store", "default_root"]
 log = logging.getLogger(__name__)
 
 # What a list of the store shows.
-LISTED_KINDS = ("encoding", "probing", "features", "unit-features")
+LISTED_KINDS = ("encoding", "probing", "tuning", "features", "unit-features")
 
 _NAME = re.compile(r"[a-z][a-z-]*")
 _KEY = re.compile(r"[0-9a-f]{8,64}")
@@ -137,8 +137,8 @@ class Store:
         Parameters
         ----------
         kind : str, optional
-            Only results of this kind; by default encodings, probings and features, without the
-            predictions that belong to encodings.
+            Only results of this kind; by default encodings, probings, tuned models and features,
+            without the predictions that belong to encodings.
 
         Returns
         -------
@@ -238,14 +238,14 @@ class Store:
             _write_json(temporary / SPEC_FILE, spec)
             _write_json(temporary / PROVENANCE_FILE, provenance)
             self._publish(temporary, target)
-        shutil.rmtree(self._parts_folder(kind, key), ignore_errors=True)
+        shutil.rmtree(self.parts_folder(kind, key), ignore_errors=True)
         return self.get(kind, key)
 
     # ---- parts of a result under way -----------------------------------------------------
 
     def put_part(self, kind: str, key: str, name: str, dataset: xr.Dataset) -> None:
         """Keep one finished part of a result, so that a killed run goes on after it."""
-        folder = self._parts_folder(kind, key)
+        folder = self.parts_folder(kind, key)
         with self._temporary_folder(dataset.nbytes) as temporary:
             written = temporary / "part.nc"
             dataset.to_netcdf(written, engine="h5netcdf")
@@ -257,7 +257,7 @@ class Store:
     def part_files(self, kind: str, key: str) -> dict[str, Path]:
         """Find the finished parts by name; a damaged one is removed and left out."""
         found: dict[str, Path] = {}
-        for path in sorted(self._parts_folder(kind, key).glob("*.nc")):
+        for path in sorted(self.parts_folder(kind, key).glob("*.nc")):
             match = _PART.fullmatch(path.name)
             if match is None or digest_file(path) != match["digest"]:
                 log.warning("the part %s is damaged and is computed again", path)
@@ -271,7 +271,8 @@ class Store:
         files = self.part_files(kind, key)
         return {name: xr.load_dataset(path, engine="h5netcdf") for name, path in files.items()}
 
-    def _parts_folder(self, kind: str, key: str) -> Path:
+    def parts_folder(self, kind: str, key: str) -> Path:
+        """Give the folder of a result under way, where its run may keep what it likes."""
         self.folder(kind, key)  # refuses names that are not names
         return self.root / "parts" / kind / key
 

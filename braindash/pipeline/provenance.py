@@ -11,7 +11,7 @@ from braindash.speech.files import ModelFiles
 
 
 def common_provenance(
-    model: ModelFiles, strategy: StoredStrategy, data: str, simulated: bool, seconds: float
+    model: ModelFiles, strategy: StoredStrategy | None, data: str, simulated: bool, seconds: float
 ) -> dict[str, Any]:
     """Describe a computation as JSON values.
 
@@ -19,8 +19,8 @@ def common_provenance(
     ----------
     model : ModelFiles
         The model whose features they are.
-    strategy : {"exact", "chunk", "frames"}
-        How its features were made.
+    strategy : {"exact", "chunk", "frames"} or None
+        How its features were made; None where no features are.
     data : str
         Name of the data set.
     simulated : bool
@@ -32,12 +32,12 @@ def common_provenance(
     -------
     dict
     """
-    return {
+    how = {} if strategy is None else {"strategy": strategy}
+    return how | {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": _versions(),
-        "strategy": strategy,
         "model": {"name": model.name, "fingerprint": model.fingerprint},
         "data": {"name": data, "simulated": simulated},
     }

@@ -8,11 +8,13 @@ from braindash.io.store import Store
 from braindash.pipeline.demo import run_demo
 from braindash.pipeline.encoding import PLANNING, run_encoding_plan
 from braindash.pipeline.probing import run_probing_plan
+from braindash.pipeline.tuning import run_tuning_plan
 from braindash.plan import plan_encoding
 from braindash.plan_changes import PROMISED, require_unchanged
 from braindash.plan_probing import plan_probing
+from braindash.plan_tuning import plan_tuning
 from braindash.progress import Progress
-from braindash.requests import EncodeRequest, ProbeRequest, Request
+from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 
 Task = Callable[[dict[str, Any], Path, Progress], dict[str, Any]]
 
@@ -39,5 +41,6 @@ def _demo_task(request: dict[str, Any], root: Path, progress: Progress) -> dict[
 TASKS: Mapping[str, Task] = {
     EncodeRequest.task: _planned(EncodeRequest, plan_encoding, run_encoding_plan),
     ProbeRequest.task: _planned(ProbeRequest, plan_probing, run_probing_plan),
+    TuneRequest.task: _planned(TuneRequest, plan_tuning, run_tuning_plan),
     "demo": _demo_task,
 }

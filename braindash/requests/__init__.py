@@ -6,6 +6,7 @@ One module per kind of work; each request names the worker's task that does it.
 from braindash.requests.base import Request, RequestT, build_request
 from braindash.requests.encode import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest
 from braindash.requests.probe import ProbeRequest
+from braindash.requests.tune import TuneRequest, build_tune_request
 
 __all__ = [
     "LOW_LEVEL_SPACE",
@@ -14,5 +15,7 @@ __all__ = [
     "ProbeRequest",
     "Request",
     "RequestT",
+    "TuneRequest",
     "build_request",
+    "build_tune_request",
 ]

@@ -23,6 +23,7 @@ from braindash.speech.checkpoint_files import (
     read_state_dict,
     shortened,
 )
+from braindash.speech.copying import check_free
 from braindash.speech.families import FAMILIES
 from braindash.speech.files import ModelFiles, locate
 from braindash.speech.folders import CONFIGS
@@ -177,7 +178,7 @@ def import_checkpoint(
         The base cannot be found or loaded.
     """
     file, out = Path(file).expanduser(), Path(out).expanduser()
-    _check_free(out)
+    check_free(out)
     found = read_state_dict(file)
     files = locate(base, revision)
     _check_family(found, files)
@@ -218,13 +219,6 @@ def import_checkpoint(
 
 
 # The base ---------------------------------------------------------------------------------------
-
-
-def _check_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(
-            f"{out} exists already", hint="Give a new folder; nothing is ever overwritten."
-        )
 
 
 def _check_family(found: StateDict, files: ModelFiles) -> None:

@@ -18,6 +18,8 @@ PADDED_HOP = 320
 _SPECTRAL_HOP = 160
 _SPECTRAL_WINDOW = 400
 
+# What a brain-tuned model's folder tells of its tuning.
+TUNING_RECORD = "tuning.json"
 CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 # Best first: safetensors hold nothing but arrays; transformers reads the others with weights_only.
 WEIGHTS = (

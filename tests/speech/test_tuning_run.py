@@ -372,7 +372,7 @@ def share_of_two(folder, out):
     from safetensors.torch import save_file
 
     state = {name: value.contiguous() for name, value in tuned.network.state_dict().items()}
-    name = "first" if tuned.is_first else "second"
+    name = "first" if tuned.team.is_first else "second"
     save_file(state, out / f"{name}.safetensors")
 
 

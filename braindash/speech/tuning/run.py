@@ -54,8 +54,8 @@ class Tuned:
     kept_epoch : int
     stopped : str
         Why training ended before the last epoch; empty when it did not.
-    is_first : bool
-        Whether this process writes files.
+    team : Team
+        The processes that trained it.
     """
 
     files: ModelFiles
@@ -65,7 +65,7 @@ class Tuned:
     state: TrainingState
     kept_epoch: int
     stopped: str
-    is_first: bool = True
+    team: Team
 
     @property
     def n_trained(self) -> int:
@@ -190,7 +190,7 @@ def tune_model(
         team.wait()
     state = trainer.run(Span(progress, _FRONT_SHARE, 1.0))
     kept = trainer.kept(state)
-    return Tuned(files, settings, network, wrapper, state, kept, trainer.stopped, team.is_first)
+    return Tuned(files, settings, network, wrapper, state, kept, trainer.stopped, team)
 
 
 def _count_targets(

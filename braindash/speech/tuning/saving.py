@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,11 +12,11 @@ from torch import nn
 
 from braindash.errors import InputError, ResourceError
 from braindash.speech.checkpoints import load_whole, save_whole
+from braindash.speech.copying import check_free
 from braindash.speech.families import FAMILIES
 from braindash.speech.files import ModelFiles, locate
+from braindash.speech.folders import TUNING_RECORD
 from braindash.speech.loading import quiet_transformers
-
-RECORD_FILE = "tuning.json"
 
 
 def save_tuned(
@@ -61,7 +60,7 @@ def save_tuned(
                 _save_whole(tuned, files, folder)
             fingerprint = locate(folder).fingerprint
             text = json.dumps(dict(record) | {"fingerprint": fingerprint}, indent=1)
-            (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+            (folder / TUNING_RECORD).write_text(text + "\n", encoding="utf-8")
             for path in folder.iterdir():
                 _flush(path)
             if out.exists():
@@ -73,14 +72,6 @@ def save_tuned(
             hint="Free some space or give another folder, and start again: all epochs are kept.",
         ) from problem
     return locate(out)
-
-
-def check_free(out: Path) -> None:
-    """Refuse a folder that holds something."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(
-            f"{out} exists already", hint="Give a new folder; nothing is ever overwritten."
-        )
 
 
 def check_base(files: ModelFiles, *, adapter: bool) -> None:
@@ -145,23 +136,3 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def copy_model(source: Path, out: Path) -> None:
-    """Copy a model's folder to where the user wants it.
-
-    Raises
-    ------
-    InputError
-        When the folder is taken.
-    ResourceError
-        When it cannot be written.
-    """
-    check_free(out)
-    try:
-        shutil.copytree(source, out, dirs_exist_ok=True)
-    except (OSError, shutil.Error) as problem:
-        raise ResourceError(
-            f"the tuned model cannot be copied to {out}: {problem}",
-            hint=f"Copy {source} yourself.",
-        ) from problem

@@ -1,0 +1,145 @@
+"""The command ``braindash tune``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from braindash.cli.options import (
+    CheckOption,
+    DeviceOption,
+    JsonOption,
+    RevisionOption,
+    StoreOption,
+    open_store,
+)
+from braindash.cli.output import notes, plain, print_json, print_preflight, progress_bar
+from braindash.io.store import Store
+from braindash.requests import TuneRequest, build_tune_request
+
+SubjectsOption = Annotated[str, typer.Option(help="Comma-separated; each gets a head of its own.")]
+OutOption = Annotated[
+    Path | None, typer.Option(help="New folder to copy the model to; it stays in the store.")
+]
+ControlOption = Annotated[
+    str, typer.Option(help="none, shuffled, other-story, text or random-init: same budget.")
+]
+WordsOption = Annotated[
+    Path | None, typer.Option(help="Word vectors of the control text (GloVe, word2vec, .npz).")
+]
+ValidationOption = Annotated[
+    str | None, typer.Option(help="Stories; the manifest's or the last one by default.")
+]
+TargetsOption = Annotated[
+    str,
+    typer.Option(help="auto, train-repeats, train-inter-subject, test-repeats, regions or all."),
+]
+SegmentOption = Annotated[
+    int | None, typer.Option(help="TRs encoded at once; 5: every row by itself, as published.")
+]
+AttentionOption = Annotated[
+    int | None, typer.Option(help="Attention stays within so many TRs of a segment.")
+]
+PatienceOption = Annotated[
+    int | None, typer.Option(help="Epochs without a better validation r; 5, and 0: no early stop.")
+]
+AtOnceOption = Annotated[
+    int | None, typer.Option(help="Segments in memory at once; changes no result's key.")
+]
+SettingOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Any other field of the request, NAME=VALUE: rank=16, head_rate=1e-3..."),
+]
+
+
+def tune(
+    data: Annotated[Path, typer.Option(help="The data set's manifest (TOML).")],
+    model: Annotated[str, typer.Option(help="The base: local model folder or hub id.")],
+    subjects: SubjectsOption,
+    out: OutOption = None,
+    store: StoreOption = None,
+    revision: RevisionOption = None,
+    method: Annotated[str, typer.Option(help="full, or lora (low-rank adapters).")] = "full",
+    loss: Annotated[str, typer.Option(help="mse, correlation or mse+cosine.")] = "mse",
+    control: ControlOption = "none",
+    words: WordsOption = None,
+    validation: ValidationOption = None,
+    targets: TargetsOption = "auto",
+    threshold: Annotated[float | None, typer.Option(help="Of the noise ceiling.")] = None,
+    regions: Annotated[str | None, typer.Option(help="Regions to tune on.")] = None,
+    segment_trs: SegmentOption = None,
+    attention_trs: AttentionOption = None,
+    epochs: Annotated[int | None, typer.Option(help="At most; 30 by default.")] = None,
+    patience: PatienceOption = None,
+    encoder_rate: Annotated[float | None, typer.Option(help="Learning rate; 5e-5.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    at_once: AtOnceOption = None,
+    setting: SettingOption = None,
+    device: DeviceOption = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    check_only: CheckOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tune a model to the responses of subjects; the same command goes on after an interruption.
+
+    Several GPUs: accelerate launch -m braindash.cli tune ...
+    """
+    fields: dict[str, Any] = {
+        "data": data,
+        "model": model,
+        "subjects": _listed(subjects),
+        "revision": revision,
+        "method": method,
+        "loss": loss,
+        "control": control,
+        "words": words,
+        "validation": _listed(validation),
+        "targets": targets,
+        "threshold": threshold,
+        "regions": _listed(regions),
+        "segment_trs": segment_trs,
+        "attention_trs": attention_trs,
+        "epochs": epochs,
+        "patience": patience,
+        "encoder_rate": encoder_rate,
+        "seed": seed,
+        "n_at_once": at_once,
+        "device": device,
+        "threads": threads,
+    }
+    request = build_tune_request(**fields | _further(setting or []))
+    if check_only:
+        from braindash.preflight import preflight_tuning
+
+        print_preflight(preflight_tuning(request, open_store(store)), as_json)
+        return
+    _run(request, open_store(store), out, as_json)
+
+
+def _run(request: TuneRequest, store: Store, out: Path | None, as_json: bool) -> None:
+    from braindash.pipeline import run_tuning
+
+    with progress_bar() as bar:
+        result = run_tuning(request, store, bar, out=out)
+    if as_json:
+        print_json({"key": result.key, "folder": str(result.folder), "record": result.record})
+        return
+    for warning in result.record["warnings"]:
+        notes.print(plain(f"Note: {warning}"), highlight=False)
+    notes.print(plain(result.line()), highlight=False)
+    typer.echo(str(result.folder))
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(part.strip() for part in text.split(","))
+
+
+def _further(settings: list[str]) -> dict[str, Any]:
+    """Read settings without an option of their own; their values are checked with all others."""
+    found: dict[str, Any] = {}
+    for one in settings:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--setting")
+        found[name.strip().replace("-", "_")] = value
+    return found

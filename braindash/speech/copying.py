@@ -1,0 +1,34 @@
+"""Where model folders may be written, and how one is copied, without torch."""
+
+import shutil
+from pathlib import Path
+
+from braindash.errors import InputError, ResourceError
+
+
+def check_free(out: Path) -> None:
+    """Refuse a folder that holds something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            f"{out} exists already", hint="Give a new folder; nothing is ever overwritten."
+        )
+
+
+def copy_model(source: Path, out: Path) -> None:
+    """Copy a model's folder to where the user wants it.
+
+    Raises
+    ------
+    InputError
+        When the folder is taken.
+    ResourceError
+        When it cannot be written.
+    """
+    check_free(out)
+    try:
+        shutil.copytree(source, out, dirs_exist_ok=True)
+    except (OSError, shutil.Error) as problem:
+        raise ResourceError(
+            f"the tuned model cannot be copied to {out}: {problem}",
+            hint=f"Copy {source} yourself.",
+        ) from problem

@@ -1,0 +1,92 @@
+"""Where tuned models lie in a store, and what is known of runs under way; plain facts, no torch."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from braindash.io.store import Store
+from braindash.specs import TuningSpec
+from braindash.speech.folders import TUNING_RECORD
+
+log = logging.getLogger(__name__)
+
+PROGRESS_FILE = "progress.json"
+_MODELS = "models"
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class TunedModel:
+    """A tuned model of the store, as menus need it.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    folder : Path
+    record : mapping
+        Content of its record.
+    """
+
+    name: str
+    folder: Path
+    record: Mapping[str, Any]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it was tuned on simulated responses."""
+        return bool(self.record.get("data", {}).get("simulated", False))
+
+
+def model_folder(store: Store, base: str, spec: TuningSpec) -> Path:
+    """Say where a tuned model goes: ``models/BASE-tuned-SUBJECTS-KEY``."""
+    name = _NOT_IN_A_NAME.sub("-", base.rsplit("/", 1)[-1]).strip("-")
+    what = "tuned" if spec.control in ("none", "random-init") else f"control-{spec.control}"
+    if spec.settings.adapter is not None:
+        what += "-lora"
+    people = "-".join(spec.subjects) if len(spec.subjects) < 4 else f"{len(spec.subjects)}-subjects"
+    people = _NOT_IN_A_NAME.sub("-", people)
+    return store.root / _MODELS / f"{name}-{what}-{people}-{spec.key()[:8]}"
+
+
+def tuned_models(store: Store) -> list[TunedModel]:
+    """List the tuned models of a store, newest first."""
+    found = []
+    for path in (store.root / _MODELS).glob(f"*/{TUNING_RECORD}"):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            found.append((path.stat().st_mtime, path.parent, record))
+        except (OSError, ValueError) as problem:
+            log.warning("the tuned model in %s cannot be listed: %s", path.parent, problem)
+    return [
+        TunedModel(folder.name, folder, record)
+        for _, folder, record in sorted(found, key=lambda one: (-one[0], one[1]))
+    ]
+
+
+def progress_document(n_epochs: int, epochs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Make the content of a run's progress file."""
+    return {"epochs": n_epochs, "history": list(epochs)}
+
+
+def read_progress(store: Store, key: str) -> dict[str, Any] | None:
+    """Read how far a run under way is; None where there is none, or no epoch yet.
+
+    Returns
+    -------
+    dict or None
+        ``epochs``, how many there will be at most, and ``history``, a dict per finished epoch.
+    """
+    path = store.parts_folder("tuning", key) / PROGRESS_FILE
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as problem:
+        log.warning("%s cannot be read: %s", path, problem)
+        return None
+    return found
