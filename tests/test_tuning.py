@@ -403,7 +403,7 @@ def spoken(lab, tmp_path):
             Interval(at, at + 0.5, str(rng.choice(["fox", "Crow", "unknown"])))
             for at in np.arange(0.0, seconds - 1.0)
         ]
-        write_textgrid(folder / f"{story}.TextGrid", {"words": words}, duration=seconds)
+        write_textgrid(folder / f"{story}.TextGrid", {"words": words}, seconds=seconds)
     lab.edit('audio_dir = "audio"', 'audio_dir = "audio"\nalignment_dir = "grids"')
     path = tmp_path / "vectors.npz"
     np.savez(path, words=np.array(["fox", "crow"]), vectors=np.eye(2, 4) + 0.1)
