@@ -22,6 +22,7 @@ class TuneRequest(Request):
 
     task: ClassVar[str] = "tune"
 
+    data: Path
     subjects: tuple[str, ...] = Field(min_length=1, description="one head each")
     train: tuple[str, ...] = Field(default=(), description="stories; the manifest's by default")
     validation: tuple[str, ...] = Field(
