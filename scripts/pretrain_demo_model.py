@@ -1,10 +1,9 @@
-"""Pretrain the demo's tiny HuBERT: masked prediction of k-means clusters.
+"""Pretrain the demo's tiny HuBERT: masked prediction of k-means clusters of MFCC.
 
-    python scripts/pretrain_demo_model.py WORLD --output WORLD/first
-    python scripts/pretrain_demo_model.py WORLD --teacher WORLD/first --layer 4 --output FOLDER
+    python scripts/pretrain_demo_model.py WORLD --output braindash/demo/models/tiny-hubert
+    python scripts/pretrain_demo_model.py braindash/demo/audio --pattern "demo_probe_01*" --steps 3
 
-The first iteration predicts clusters of MFCC, the second one, as HuBERT's own (Hsu et al. 2021,
-arXiv 2106.07447), clusters of a middle layer of the first. Each step depends only on SEED, its
+The recipe was fixed before any encoding score was looked at. Each step depends only on SEED, its
 number and the weights, so a killed run goes on from its last checkpoint to the same end.
 """
 
@@ -35,7 +34,6 @@ SAMPLE_RATE_HZ = 16_000
 HOP = 320  # samples between two frames of the model
 RECEPTIVE_FIELD = 860  # samples one frame of the model sees
 WINDOW = 512  # samples of one MFCC frame, in the middle of the receptive field
-TEACHER_FRAMES = 800  # 16 s
 STATE_FILE = "pretrain-state.pt"
 CHECK_PATTERN, CHECK_STEPS = "demo_probe_01*", 3
 
@@ -47,7 +45,6 @@ class Recipe:
     seed: int = SEED
     n_steps: int = 1500
     n_clusters: int = 64
-    target_layer: int | None = None  # of the teacher; None: clusters of MFCC
     batch_size: int = 8
     crop_seconds: int = 6
     mask_start_share: float = 0.065
@@ -90,42 +87,13 @@ def mfcc(wave: np.ndarray, n_coefficients: int = 13) -> np.ndarray:
     return (features - features.mean(0)) / features.std(0)
 
 
-def hidden_states(teacher: HubertModel, wave: np.ndarray, layer: int) -> np.ndarray:
-    """Give a layer's frames of a recording, z-scored: (n_frames, n_features).
-
-    The teacher sees pieces of ``TEACHER_FRAMES`` frames, normalised like its training crops.
-    """
-    n_frames = (len(wave) - RECEPTIVE_FIELD) // HOP + 1
-    pieces = []
-    for first in range(0, n_frames, TEACHER_FRAMES):
-        last = min(first + TEACHER_FRAMES, n_frames) - 1
-        piece = wave[first * HOP : last * HOP + RECEPTIVE_FIELD]
-        with torch.inference_mode():
-            states = teacher(torch.from_numpy(_normalised(piece))[None], output_hidden_states=True)
-        pieces.append(states.hidden_states[layer][0].numpy())
-    features = np.concatenate(pieces)
-    return (features - features.mean(0)) / features.std(0)
-
-
-def _normalised(wave: np.ndarray) -> np.ndarray:
-    return (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)  # as do_normalize does
-
-
-def load_corpus(
-    folder: Path, pattern: str, recipe: Recipe, teacher: HubertModel | None = None
-) -> Corpus:
-    """Read the recordings and cluster their frames: of MFCC, or of the teacher's layer."""
+def load_corpus(folder: Path, pattern: str, recipe: Recipe) -> Corpus:
+    """Read the recordings and cluster their frames."""
     paths = sorted(p for p in folder.glob(pattern) if p.suffix in (".flac", ".opus", ".wav"))
     if not paths:
         raise SystemExit(f"no .flac, .opus or .wav file matches {pattern!r} in {folder}")
     waves = [soundfile.read(path, dtype="float32")[0] for path in paths]
-    if (teacher is None) != (recipe.target_layer is None):
-        raise SystemExit("a teacher and the layer to cluster belong together")
-    layer = recipe.target_layer
-    features = [
-        mfcc(wave) if teacher is None or layer is None else hidden_states(teacher, wave, layer)
-        for wave in waves
-    ]
+    features = [mfcc(wave) for wave in waves]
     clusters = MiniBatchKMeans(
         recipe.n_clusters, batch_size=4096, n_init=2, random_state=recipe.seed, max_iter=30
     )
@@ -184,7 +152,7 @@ def draw_batch(corpus: Corpus, recipe: Recipe, step: int) -> tuple[torch.Tensor,
         story = int(rng.integers(len(corpus.waves)))
         start = int(rng.integers((len(corpus.waves[story]) - n_samples) // HOP))
         wave = corpus.waves[story][start * HOP : start * HOP + n_samples]
-        waves.append(_normalised(wave))
+        waves.append((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7))  # as do_normalize does
         labels.append(corpus.labels[story][start : start + n_frames])
         n_spans = int(n_frames * recipe.mask_start_share)
         for first in rng.integers(0, n_frames - recipe.mask_frames, n_spans):
@@ -284,9 +252,9 @@ def training_record(training: Pretraining) -> dict[str, Any]:
     }
 
 
-def check_record(recipe: Recipe, teacher: HubertModel | None = None) -> dict[str, Any]:
+def check_record(recipe: Recipe) -> dict[str, Any]:
     """Take the first steps on a shipped story: what a test can repeat without espeak-ng."""
-    check = Pretraining(load_corpus(AUDIO_FOLDER, CHECK_PATTERN, recipe, teacher), recipe)
+    check = Pretraining(load_corpus(AUDIO_FOLDER, CHECK_PATTERN, recipe), recipe)
     for _ in run_steps(check, CHECK_STEPS):
         pass
     return {"pattern": CHECK_PATTERN, "first_masked_losses": check.losses}
@@ -311,19 +279,14 @@ def main() -> None:
     parser.add_argument("audio", type=Path, help="folder of recordings")
     parser.add_argument("--pattern", default="demo_pretrain_*")
     parser.add_argument("--steps", type=int, default=Recipe().n_steps, help="stop after this many")
-    parser.add_argument("--clusters", type=int, default=Recipe().n_clusters)
-    parser.add_argument("--teacher", type=Path, help="model of the iteration before")
-    parser.add_argument("--layer", type=int, help="layer of the teacher to cluster")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--state", type=Path, help="folder for checkpoints of the run itself")
     parser.add_argument("--output", type=Path, help="folder for the model")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    recipe = Recipe(n_clusters=arguments.clusters, target_layer=arguments.layer)
-    teacher = HubertModel.from_pretrained(arguments.teacher).eval() if arguments.teacher else None
-    corpus = load_corpus(arguments.audio, arguments.pattern, recipe, teacher)
-    training = Pretraining(corpus, recipe)
+    recipe = Recipe()
+    training = Pretraining(load_corpus(arguments.audio, arguments.pattern, recipe), recipe)
     state = arguments.state / STATE_FILE if arguments.state else None
     if state and state.exists():
         training.load(state)
@@ -334,7 +297,7 @@ def main() -> None:
     logger.info("first masked losses %s", record["first_masked_losses"])
     if arguments.output:
         save_model(training, arguments.output)
-        record["check"] = check_record(recipe, teacher)
+        record["check"] = check_record(recipe)
         text = json.dumps(record, indent=1)
         (arguments.output / "training.json").write_text(text + "\n", encoding="utf-8")
 
