@@ -14,17 +14,11 @@ from braindash.io.manifest import Dataset
 from braindash.io.responses import ResponseSource
 from braindash.io.responses import digest as digest_responses
 from braindash.io.responses import shape as response_shape
+from braindash.io.tiers import Tier, story_tier
 from braindash.specs import ExtractionSpec, RowTimes, StoredStrategy, StoryInput
 from braindash.speech.files import ModelFiles
-from braindash.speech.spaces import SPECTRUM
-from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, WINDOW_SECONDS
-
-# Context and step of the windows of each strategy, in seconds.
-WINDOWS: dict[StoredStrategy, tuple[float, float]] = {
-    "exact": (WINDOW_SECONDS, EXACT_STEP_SECONDS),
-    "chunk": (WINDOW_SECONDS, CHUNK_STEP_SECONDS),
-    "frames": (SPECTRUM.window_seconds, SPECTRUM.hop_seconds),
-}
+from braindash.speech.spaces import ACOUSTIC, find_space
+from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, context_seconds
 
 
 @dataclass(frozen=True)
@@ -47,6 +41,8 @@ class StoryPlan:
         Scored rows of a test story start here, counted in the response file.
     members : tuple of ResponseSource
         For the mean of several subjects: the responses of each; else empty.
+    tier : Tier, optional
+        For features made of annotations: where they stand.
     """
 
     name: str
@@ -56,6 +52,7 @@ class StoryPlan:
     rows: slice
     score_from_row: int = 0
     members: tuple[ResponseSource, ...] = ()
+    tier: Tier | None = None
 
     @property
     def times(self) -> np.ndarray:
@@ -109,15 +106,31 @@ def plan_story(
     row_times = RowTimes(
         first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start
     )
+    context, step = _context_and_step(strategy, model)
+    tier = _annotated_tier(dataset, story, model)
     extraction = ExtractionSpec(
         model=model.fingerprint,
         audio=digest_file(audio),
         times=row_times,
         strategy=strategy,
-        context_seconds=WINDOWS[strategy][0],
-        step_seconds=WINDOWS[strategy][1],
+        context_seconds=context,
+        step_seconds=step,
+        annotation=None if tier is None else tier.digest,
     )
-    return StoryPlan(story, audio, source, extraction, rows, source.score_from_row)
+    return StoryPlan(story, audio, source, extraction, rows, source.score_from_row, tier=tier)
+
+
+def _context_and_step(strategy: StoredStrategy, model: ModelFiles) -> tuple[float, float]:
+    """Give the longest audio that a model sees at once, and the step to the next window."""
+    if strategy == "frames":
+        return find_space(model.name).window_and_step_seconds
+    step = EXACT_STEP_SECONDS if strategy == "exact" else CHUNK_STEP_SECONDS
+    return context_seconds(strategy, model.padded_samples), step
+
+
+def _annotated_tier(dataset: Dataset, story: str, model: ModelFiles) -> Tier | None:
+    unit = find_space(model.name).tier if model.family == ACOUSTIC else None
+    return None if unit is None else story_tier(dataset, story, unit)
 
 
 def story_difference(own: StoryPlan, other: StoryPlan) -> str:

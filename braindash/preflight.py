@@ -18,12 +18,15 @@ from braindash.plan_tuning import TuningPlan, plan_tuning
 from braindash.progress import spoken_duration
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.specs import Spec
-from braindash.speech.files import ModelFiles
+from braindash.speech.files import ModelFiles, require_full_precision
+from braindash.speech.work import extraction_products, n_parameters
 from braindash.tuning_records import read_progress
 
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
 _ENCODER_EFFICIENCY = 0.35
-_FRAMES_PER_SECOND = 50
+# Products per second of an encoder in float32 on an ordinary GPU; its own cannot be measured
+# without torch.
+_CUDA_RATE = 5e12
 # As in braindash.statistics, whose import would bring torch into the dashboard.
 _TARGETS_AT_ONCE = 1024
 _REPLICATE_COPIES = 4
@@ -107,6 +110,9 @@ def preflight_encoding(request: EncodeRequest, store: Store) -> Preflight:
         When the request cannot run at all.
     """
     plan = plan_encoding(request)
+    device = _device(request)
+    if device == "cpu":
+        require_full_precision(plan.model)
     missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
     predicted = store.has("predictions", plan.spec.fit.key())
     memory_needed, disk_needed = _sizes(plan, len(missing), predicted)
@@ -117,8 +123,8 @@ def preflight_encoding(request: EncodeRequest, store: Store) -> Preflight:
         n_stories=len(plan.stories),
         memory_needed=memory_needed,
         disk_needed=disk_needed,
-        seconds=_seconds(plan, [story.name for story in missing]),
-        device=_device(request),
+        seconds=_seconds(plan, [story.name for story in missing], device),
+        device=device,
         warnings=plan.warnings,
     )
 
@@ -273,7 +279,7 @@ def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[f
     n_columns = _width(plan.model) * len(plan.spec.delays)
     responses = 4.0 * n_targets * (2 * n_train + 3 * n_test)
     smaller = min(n_train, n_columns)
-    memory = _BASE_MEMORY_BYTES + _n_bytes(plan.model) + responses
+    memory = _BASE_MEMORY_BYTES + 4.0 * n_parameters(plan.model) + responses
     memory += 8.0 * (n_train + n_test) * n_columns + 3 * 8.0 * smaller**2
     n_layers = _n_layers(plan.model)
     replicates = (
@@ -287,21 +293,18 @@ def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[f
     return memory, disk
 
 
-def _seconds(plan: EncodingPlan, missing: list[str]) -> float:
+def _seconds(plan: EncodingPlan, missing: list[str], device: str) -> float:
     """Estimate the time from counted products and the measured rate of one product."""
     rate = _product_rate()
-    window = plan.stories[0].extraction
-    context = window.context_seconds
-    seconds = sum(story.times[-1] for story in plan.stories if story.name in missing)
-    windows = seconds / window.step_seconds
-    n_parameters = _n_bytes(plan.model) / 4
-    extraction = windows * 2 * n_parameters * context * _FRAMES_PER_SECOND
+    audio_seconds = sum(story.times[-1] for story in plan.stories if story.name in missing)
+    extraction = 2.0 * extraction_products(plan.model, audio_seconds, plan.strategy)
+    encoder_rate = _CUDA_RATE if device == "cuda" else rate * _ENCODER_EFFICIENCY
     n_train = sum(story.n_rows for story in plan.train)
     _, n_targets = response_shape(plan.test[0].responses)
     width = min(n_train, _width(plan.model) * len(plan.spec.delays))
     products = 2.0 * n_train * width * n_targets * (len(plan.spec.alphas) + 2)
     encoding = _n_layers(plan.model) * (products + n_targets * _statistics_products(plan))
-    return float(extraction / (rate * _ENCODER_EFFICIENCY) + encoding / (rate * 0.5))
+    return float(extraction / encoder_rate + encoding / (rate * 0.5))
 
 
 def _statistics_products(plan: EncodingPlan) -> float:
@@ -329,10 +332,6 @@ def _n_layers(model: ModelFiles) -> int:
 
 def _width(model: ModelFiles) -> int:
     return int(model.config["hidden_size"])
-
-
-def _n_bytes(model: ModelFiles) -> int:
-    return sum(path.stat().st_size for path in model.weights)
 
 
 def _device(request: Request) -> str:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from braindash.digest import digest_json
 
 Strategy = Literal["exact", "chunk"]
+Precision = Literal["float32", "bf16", "fp16"]
 # Acoustic spaces have one grid of frames and no strategy to choose.
 StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
@@ -63,8 +64,11 @@ class ExtractionSpec(Spec):
     audio: str = Field(description="digest of the audio file")
     times: RowTimes
     strategy: StoredStrategy
-    context_seconds: float
+    context_seconds: float = Field(description="longest audio that the model sees at once")
     step_seconds: float
+    annotation: str | None = Field(
+        default=None, description="digest of the annotated tier, for spaces made of one"
+    )
     resampler: Literal["lanczos3"] = "lanczos3"
 
 

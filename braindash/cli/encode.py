@@ -9,6 +9,8 @@ from braindash.cli.options import (
     CheckOption,
     DeviceOption,
     JsonOption,
+    ModelOption,
+    PrecisionOption,
     RevisionOption,
     StoreOption,
     StrategyOption,
@@ -21,11 +23,12 @@ from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
 
 def encode(
     data: Annotated[Path, typer.Option(help="The data set's manifest (TOML).")],
-    model: Annotated[str, typer.Option(help="Local model folder or hub id.")],
+    model: ModelOption,
     subject: Annotated[str, typer.Option(help="A subject of the manifest.")],
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
+    precision: PrecisionOption = "float32",
     alphas: Annotated[
         str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
     ] = None,
@@ -57,6 +60,7 @@ def encode(
         subject=subject,
         revision=revision,
         strategy=strategy,
+        precision=precision,
         alphas=alphas and numbers(alphas, float, "--alphas"),
         delays=numbers(delays, int, "--delays"),
         metric=metric,

@@ -15,6 +15,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 CheckOption = Annotated[bool, typer.Option("--check", help="Only say what would be needed.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 RevisionOption = Annotated[str | None, typer.Option(help="Revision of the hub model.")]
+PrecisionOption = Annotated[
+    str, typer.Option(help="float32; bf16 or fp16 on a CUDA device: quicker, other features.")
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        help="Local folder (of a whole model or a LoRA adapter), hub id, untrained:MODEL[@SEED] or "
+        "acoustic:NAME."
+    ),
+]
 StrategyOption = Annotated[
     str, typer.Option(help="exact (causal, the reference) or chunk (quicker).")
 ]

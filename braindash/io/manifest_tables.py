@@ -60,6 +60,8 @@ class DatasetTable(_Table):
     audio_dir: Text = Field(description="folder of the stories' audio files")
     audio_suffix: str = Field("", description="end of an audio file's name after the story's name")
     alignment_dir: Text | None = Field(None, description="folder of TextGrids named by story")
+    phone_tier: Text | None = Field(None, description="tier of phones in the TextGrids")
+    word_tier: Text | None = Field(None, description="tier of words in the TextGrids")
     simulated: bool = Field(False, description="true for data that a program made up")
 
 

@@ -1,27 +1,37 @@
 """Encoding runs: features, predictions, statistics, in order."""
 
+import logging
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from braindash.encoding import fit_predictions, summarise
-from braindash.io.audio import load_audio
+from braindash.errors import InputError
+from braindash.io.audio import audio_seconds, load_audio
 from braindash.io.store import Entry, Store
 from braindash.lowlevel import weigh_low_level
 from braindash.pipeline.provenance import common_provenance
 from braindash.plan import EncodingPlan, plan_encoding
 from braindash.plan_stories import StoryPlan
-from braindash.progress import NoProgress, Progress, Span
+from braindash.progress import NoProgress, Progress, Span, spoken_duration
 from braindash.requests import EncodeRequest
 from braindash.results import EncodingResult
+from braindash.speech.annotated import annotated_features
 from braindash.speech.files import ModelFiles
+from braindash.speech.spaces import AcousticSpace, find_space
+
+log = logging.getLogger(__name__)
 
 # Share of the time until predictions are there that goes into features when none are cached.
 _EXTRACTION_SHARE = 0.8
 # Share of a job's time after which predictions are there, and statistics begin.
 _PREDICTION_SHARE = 0.8
+FeatureMaker = Callable[[StoryPlan, Progress], NDArray[np.float32]]
 PLANNING = "reading the manifest and the model's files"
 
 
@@ -104,11 +114,7 @@ def _extract(
     missing = [story for story in stories if story.extraction.key() not in entries]
     if not missing:
         return entries
-    # torch and transformers are needed from here on, so planning and cached runs stay light.
-    from braindash.speech.features import extract
-    from braindash.speech.models import open_model
-
-    model = open_model(files, device=plan.request.device)
+    compute, device = _feature_maker(plan, files, missing, progress)
     seconds = np.cumsum([0.0] + [story.times[-1] for story in missing])
     for index, story in enumerate(missing):
         started = time.monotonic()
@@ -118,14 +124,7 @@ def _extract(
             seconds[index + 1] / seconds[-1],
             f"features of {story.name} ({index + 1}/{len(missing)}): ",
         )
-        array = extract(
-            model,
-            load_audio(story.audio),
-            story.times,
-            strategy=plan.request.strategy,
-            tr=story.extraction.times.tr,
-            progress=span,
-        )
+        array = compute(story, span)
         dataset = xr.Dataset(
             {"features": (("layer", "time", "feature"), array)},
             coords={"layer": np.arange(len(array)), "time": story.times},
@@ -136,11 +135,56 @@ def _extract(
             key,
             spec=story.extraction.canonical(),
             provenance=_features_provenance(plan, files, story, time.monotonic() - started)
-            | {"story": story.name, "device": str(model.device)},
+            | {"story": story.name, "device": device},
             dataset=dataset,
             chunks={"features": (1, *array.shape[1:])},
         )
     return entries
+
+
+def _feature_maker(
+    plan: EncodingPlan, files: ModelFiles, missing: list[StoryPlan], progress: Progress
+) -> tuple[FeatureMaker, str]:
+    """Open what makes the features of a story, and say where it runs."""
+    if missing[0].tier is not None:
+        return partial(_annotated_features, find_space(files.name)), "cpu"
+    # torch and transformers are needed from here on, so planning and cached runs stay light.
+    from braindash.speech.features import estimate_seconds, extract
+    from braindash.speech.models import open_model
+
+    model = open_model(files, device=plan.request.device)
+    longest = max(story.times[-1] for story in missing)
+    total = sum(story.times[-1] for story in missing)
+    expected = estimate_seconds(model, longest, plan.request.strategy) * total / longest
+    told = (
+        f"features of {len(missing)} stories with {files.name}: about {spoken_duration(expected)}"
+    )
+    log.info("%s on %s", told, model.device)
+    progress.advance(0, 1, told)
+
+    def compute(story: StoryPlan, span: Progress) -> NDArray[np.float32]:
+        return extract(
+            model,
+            load_audio(story.audio),
+            story.times,
+            strategy=plan.request.strategy,
+            tr=story.extraction.times.tr,
+            progress=span,
+        )
+
+    return compute, str(model.device)
+
+
+def _annotated_features(
+    space: AcousticSpace, story: StoryPlan, progress: Progress
+) -> NDArray[np.float32]:
+    if story.tier is None:
+        raise ValueError(f"the plan names no annotation of {story.name}")
+    seconds, tr = audio_seconds(story.audio), story.extraction.times.tr
+    try:
+        return annotated_features(space, story.tier.intervals(), seconds, story.times, tr)
+    except InputError as problem:
+        raise InputError(f"{story.tier.path}: {problem.message}", hint=problem.hint) from problem
 
 
 def _feature_keys(stories: tuple[StoryPlan, ...]) -> list[str]:

@@ -11,6 +11,7 @@ from braindash.specs import (
     DEFAULT_ALPHAS,
     LowLevelMethod,
     Metric,
+    Precision,
     Scheme,
     StatisticsSettings,
     Strategy,
@@ -26,7 +27,8 @@ class EncodeRequest(Request):
 
     ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
-    features explain is computed as well.
+    features explain is computed as well. ``precision`` is that of the model's features; the
+    regression has its own.
     """
 
     task: ClassVar[str] = "encode"
@@ -34,6 +36,7 @@ class EncodeRequest(Request):
     data: Path
     subject: str
     strategy: Strategy = "exact"
+    precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
     delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
     metric: Metric = "r2"

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.errors import InputError
 from braindash.speech.pitch import pitch
 from braindash.speech.spaces import ACOUSTIC, AcousticSpace, find_space
 from braindash.speech.spectral import (
@@ -118,5 +119,14 @@ def open_space(source: str) -> AcousticModel:
     ------
     ModelError
         When there is no such space.
+    InputError
+        When it is made of annotations, not of sound.
     """
-    return AcousticModel(find_space(source))
+    space = find_space(source)
+    if space.tier is not None:
+        raise InputError(
+            f"{source} is made of annotated {space.tier}s, not of sound",
+            hint="Use it with `braindash encode` and a manifest whose dataset.alignment_dir holds "
+            "TextGrids, or call braindash.speech.annotated.annotated_features.",
+        )
+    return AcousticModel(space)

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from braindash.core.phones import ARPABET, ARTICULATION_OF, ARTICULATIONS, is_word, phones_of
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError
+from braindash.speech.spaces import ANNOTATED_STEP_SECONDS, AcousticSpace
 
-STEP_SECONDS = 0.01
 # Aligners round their last times up; more than this is another recording's annotation.
 _BEYOND_SECONDS = 0.5
 # A share of a step: times such as 0.29 s are no exact multiple of 0.01 s in binary.
@@ -56,7 +56,7 @@ class AnnotatedFrames:
     @property
     def times(self) -> NDArray[np.float64]:
         """Middle of every step in seconds, (n_steps,)."""
-        return np.asarray((np.arange(len(self.values)) + 0.5) * STEP_SECONDS)
+        return np.asarray((np.arange(len(self.values)) + 0.5) * ANNOTATED_STEP_SECONDS)
 
     def at(self, times: ArrayLike, tr: float) -> NDArray[np.float32]:
         """Bring the features to response times.
@@ -184,11 +184,46 @@ ANNOTATION_SPACES: Mapping[str, Callable[[Sequence[Labelled], float], AnnotatedF
         {
             "phones": phone_identity,
             "articulation": articulation,
-            "phone-rate": phone_rate,
-            "word-rate": word_rate,
+            "phonerate": phone_rate,
+            "wordrate": word_rate,
         }
     )
 )
+
+
+def annotated_features(
+    space: AcousticSpace,
+    intervals: Sequence[Labelled],
+    seconds: float,
+    times: ArrayLike,
+    tr: float,
+) -> NDArray[np.float32]:
+    """Compute the features of an annotated space at response times.
+
+    Parameters
+    ----------
+    space : AcousticSpace
+        One with a ``tier``.
+    intervals : sequence of Labelled
+        The tier.
+    seconds : float
+        Length of the recording.
+    times : array of shape (n_times,)
+        Increasing response times in seconds from the beginning of the audio.
+    tr : float
+        Seconds between responses, the unit of the resampling.
+
+    Returns
+    -------
+    float32 array of shape (1, n_times, n_features)
+
+    Raises
+    ------
+    InputError
+        For intervals or labels that cannot be used.
+    """
+    (part,) = space.parts
+    return ANNOTATION_SPACES[part.name](intervals, seconds).at(times, tr)
 
 
 def _covered(
@@ -202,12 +237,12 @@ def _covered(
     place = {name: column for column, name in enumerate(names)}
     for interval in _checked(intervals, seconds):
         columns = [place[name] for name in columns_of(interval.label)]
-        first = int(interval.start / STEP_SECONDS)
-        stop = min(len(values), int(np.ceil(interval.end / STEP_SECONDS)))
+        first = int(interval.start / ANNOTATED_STEP_SECONDS)
+        stop = min(len(values), int(np.ceil(interval.end / ANNOTATED_STEP_SECONDS)))
         if not columns or stop <= first:
             continue
-        edges = np.arange(first, stop + 1) * STEP_SECONDS
-        share = np.diff(np.clip(edges, interval.start, interval.end)) / STEP_SECONDS
+        edges = np.arange(first, stop + 1) * ANNOTATED_STEP_SECONDS
+        share = np.diff(np.clip(edges, interval.start, interval.end)) / ANNOTATED_STEP_SECONDS
         values[first:stop, columns] += share[:, None].astype(np.float32)
     return AnnotatedFrames(values, names)
 
@@ -218,14 +253,16 @@ def _begun(
     """Count what begins in each step, per second."""
     values = np.zeros((_n_steps(seconds), 1), np.float32)
     for interval in _checked(intervals, seconds):
-        step = int(interval.start / STEP_SECONDS + _ROUNDING)
+        step = int(interval.start / ANNOTATED_STEP_SECONDS + _ROUNDING)
         if step < len(values):
-            values[step, 0] += count(interval.label) / STEP_SECONDS
+            values[step, 0] += count(interval.label) / ANNOTATED_STEP_SECONDS
     return AnnotatedFrames(values, (name,))
 
 
 def _n_steps(seconds: float) -> int:
-    steps = int(np.ceil(seconds / STEP_SECONDS - _ROUNDING)) if np.isfinite(seconds) else 0
+    steps = (
+        int(np.ceil(seconds / ANNOTATED_STEP_SECONDS - _ROUNDING)) if np.isfinite(seconds) else 0
+    )
     if steps < 1:
         raise InputError(
             f"the recording lasts {seconds} s",

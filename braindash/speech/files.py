@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError, ModelError, near_match
+from braindash.specs import Precision
 from braindash.speech.families import FAMILIES
 from braindash.speech.folders import (
     CONFIGS,
@@ -28,9 +29,8 @@ from braindash.speech.folders import (
 )
 from braindash.speech.spaces import ACOUSTIC, find_space, is_acoustic
 
-__all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate"]
+__all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate", "require_full_precision"]
 
-Precision = Literal["float32", "bf16", "fp16"]
 UNTRAINED = "untrained"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
@@ -172,6 +172,21 @@ def locate(
         return files
     mixed = digest_json({"model": files.fingerprint, "precision": precision})
     return replace(files, precision=precision, fingerprint=mixed)
+
+
+def require_full_precision(files: ModelFiles) -> None:
+    """Refuse mixed precision for a model that is to run on a CPU.
+
+    Raises
+    ------
+    InputError
+    """
+    if files.precision != "float32":
+        raise InputError(
+            f"the precision {files.precision!r} was asked for, but the model will run on a CPU",
+            hint="Use float32, or a CUDA device: on a CPU the others are many times slower, and "
+            "they give other features.",
+        )
 
 
 # Whole models, adapters and controls ------------------------------------------------------------

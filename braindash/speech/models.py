@@ -11,7 +11,13 @@ import numpy as np
 
 from braindash.errors import InputError, ModelError, ResourceError
 from braindash.speech.acoustics import AcousticModel, open_space
-from braindash.speech.files import SAMPLE_RATE_HZ, ModelFiles, Precision, locate
+from braindash.speech.files import (
+    SAMPLE_RATE_HZ,
+    ModelFiles,
+    Precision,
+    locate,
+    require_full_precision,
+)
 from braindash.speech.loading import load_encoder
 from braindash.speech.spaces import ACOUSTIC
 from braindash.speech.windows import Geometry
@@ -130,7 +136,8 @@ def open_model(
     from braindash.speech.forward import Encoder
 
     chosen = _device(device)
-    _check_precision(files.precision, chosen)
+    if chosen.type != "cuda":
+        require_full_precision(files)
     module = load_encoder(files).to(chosen).eval()
     encoder = Encoder(module, files.precision)
     n_layers, n_features = _probe(encoder, files)
@@ -178,14 +185,6 @@ def _device(name: str) -> "torch.device":
             hint="Use device='auto' or 'cpu', or install a CUDA build of torch.",
         )
     return torch.device(name)
-
-
-def _check_precision(precision: Precision, device: "torch.device") -> None:
-    if precision != "float32" and device.type != "cuda":
-        raise InputError(
-            f"the precision {precision!r} was asked for on the device {device.type!r}",
-            hint="Use float32: on a CPU the others are slower, and they give other features.",
-        )
 
 
 def _probe(encoder: "Encoder", files: ModelFiles) -> tuple[int, int]:

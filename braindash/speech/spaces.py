@@ -3,18 +3,22 @@
 A space is a model with one layer and no weights. It is made of parts side by side, and a part is
 what :mod:`braindash.speech.spectral` or :mod:`braindash.speech.pitch` compute with the settings
 given here. All parts share one grid of frames: frame ``i`` is centred ``0.0125 + 0.01 i`` seconds
-after the beginning of the recording.
+after the beginning of the recording. Spaces of an annotated tier
+(:mod:`braindash.speech.annotated`) have steps of 0.01 seconds from its beginning instead.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
+from braindash.core.phones import ARPABET, ARTICULATIONS
 from braindash.digest import digest_json
 from braindash.errors import ModelError, near_match
 
 ACOUSTIC = "acoustic"
+# Of the spaces made of annotations.
+ANNOTATED_STEP_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -125,11 +129,21 @@ class AcousticSpace:
         Its columns, from left to right.
     description : str
         One sentence for interfaces.
+    tier : {"phone", "word"}, optional
+        The annotation it is made of; None for a space made of the sound.
     """
 
     name: str
     parts: tuple[Part, ...]
     description: str
+    tier: Literal["phone", "word"] | None = None
+
+    @property
+    def window_and_step_seconds(self) -> tuple[float, float]:
+        """Length of a frame and the step to the next one."""
+        if self.tier is not None:
+            return ANNOTATED_STEP_SECONDS, ANNOTATED_STEP_SECONDS
+        return SPECTRUM.window_seconds, SPECTRUM.hop_seconds
 
     @property
     def full_name(self) -> str:
@@ -165,6 +179,13 @@ _SPECTRUM_OF_BANDS = {
     name: value for name, value in asdict(SPECTRUM).items() if name not in _CEPSTRAL_ONLY
 }
 _GRID = {name: getattr(SPECTRUM, name) for name in ("window_seconds", "hop_seconds")}
+
+
+def _annotated(name: str, columns: tuple[str, ...]) -> Part:
+    settings = {"step_seconds": ANNOTATED_STEP_SECONDS, "columns": columns}
+    return Part(name, 1, len(columns), settings)
+
+
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
         part.name: part
@@ -173,6 +194,10 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             Part("mfcc", 1, 3 * SPECTRUM.n_coefficients, asdict(SPECTRUM)),
             Part("energy", 1, 1, _GRID | {"power_floor": SPECTRUM.power_floor}),
             Part("pitch", 1, 2, {"grid": _GRID} | asdict(PITCH)),
+            _annotated("phones", ARPABET),
+            _annotated("articulation", ARTICULATIONS),
+            _annotated("phonerate", ("phones per second",)),
+            _annotated("wordrate", ("words per second",)),
         )
     }
 )
@@ -199,6 +224,30 @@ SPACES: Mapping[str, AcousticSpace] = MappingProxyType(
                 "lowlevel",
                 (PARTS["logmel"], PARTS["energy"], PARTS["pitch"]),
                 "Log-mel spectrogram, energy and pitch together.",
+            ),
+            AcousticSpace(
+                "phones",
+                (PARTS["phones"],),
+                "Which of the 39 phones of ARPABET is spoken, from the annotations.",
+                "phone",
+            ),
+            AcousticSpace(
+                "articulation",
+                (PARTS["articulation"],),
+                "How the sound is made (voicing, manner, place), from the annotated phones.",
+                "phone",
+            ),
+            AcousticSpace(
+                "phonerate",
+                (PARTS["phonerate"],),
+                "Phones that begin, per second, from the annotations.",
+                "phone",
+            ),
+            AcousticSpace(
+                "wordrate",
+                (PARTS["wordrate"],),
+                "Words that begin, per second, from the annotations.",
+                "word",
             ),
         )
     }
