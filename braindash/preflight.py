@@ -137,7 +137,7 @@ def preflight_probing(request: ProbeRequest, store: Store) -> Preflight:
     InputError, ModelError
         When the request cannot run at all.
     """
-    plan = plan_probing(request)
+    plan, device = plan_probing(request), _device(request)
     missing = [one for one in plan.extractions if not store.has("unit-features", one.key)]
     own = [one for one in plan.extractions if one.model.fingerprint == plan.model.fingerprint]
     lacking = {one.group.names for one in missing} & {one.group.names for one in own}
@@ -145,7 +145,8 @@ def preflight_probing(request: ProbeRequest, store: Store) -> Preflight:
     most = max(map(len, plan.units))
     # One group's units of all layers while they are pooled; one layer's, standardised, when asked.
     pooled = max(sum(len(units.of(group)) for units in plan.units) for group in plan.groups)
-    memory = _BASE_MEMORY_BYTES + 4.0 * max(2 * pooled * n_layers * width, 4 * most * width)
+    memory = _BASE_MEMORY_BYTES + 4.0 * n_parameters(plan.model)
+    memory += 4.0 * max(2 * pooled * n_layers * width, 4 * most * width)
     disk = sum(
         4.0 * len(one.units.of(one.group)) * one.model.n_layers * one.model.n_features
         for one in missing
@@ -157,25 +158,22 @@ def preflight_probing(request: ProbeRequest, store: Store) -> Preflight:
         n_stories=len(plan.groups),
         memory_needed=memory,
         disk_needed=disk,
-        seconds=_probing_seconds(plan, lacking),
-        device=_device(request),
+        seconds=_probing_seconds(plan, lacking, device),
+        device=device,
         warnings=plan.warnings,
     )
 
 
-def _probing_seconds(plan: ProbingPlan, lacking: set[tuple[str, ...]]) -> float:
+def _probing_seconds(plan: ProbingPlan, lacking: set[tuple[str, ...]], device: str) -> float:
     """Estimate the time of the model's passes over recordings, and of the probes."""
     rate = _product_rate()
-    spec = plan.features(plan.model, plan.units[0])[0].spec
+    strategy = plan.features(plan.model, plan.units[0])[0].spec.strategy
     seconds = sum(group.seconds for group in plan.groups if group.names in lacking)
-    windows = seconds / spec.step_seconds
+    extraction = 2.0 * extraction_products(plan.model, seconds, strategy)
     width, n_layers = _width(plan.model), _n_layers(plan.model)
-    # An untrained control has no files to count its weights by.
-    n_parameters = max(_n_bytes(plan.model) / 4, 12.0 * n_layers * width**2)
-    extraction = windows * 2 * n_parameters * spec.context_seconds * _FRAMES_PER_SECOND
     n_units = sum(len(question.units) for question in plan.questions)
     probing = n_layers * (2.0 * n_units * width * (width + 40 * (1 + plan.spec.n_shuffles)))
-    return float(extraction / (rate * _ENCODER_EFFICIENCY) + probing / (rate * 0.2))
+    return float(extraction / _encoder_rate(device, rate) + probing / (rate * 0.2))
 
 
 def preflight_tuning(request: TuneRequest, store: Store) -> Preflight:
@@ -298,13 +296,16 @@ def _seconds(plan: EncodingPlan, missing: list[str], device: str) -> float:
     rate = _product_rate()
     audio_seconds = sum(story.times[-1] for story in plan.stories if story.name in missing)
     extraction = 2.0 * extraction_products(plan.model, audio_seconds, plan.strategy)
-    encoder_rate = _CUDA_RATE if device == "cuda" else rate * _ENCODER_EFFICIENCY
     n_train = sum(story.n_rows for story in plan.train)
     _, n_targets = response_shape(plan.test[0].responses)
     width = min(n_train, _width(plan.model) * len(plan.spec.delays))
     products = 2.0 * n_train * width * n_targets * (len(plan.spec.alphas) + 2)
     encoding = _n_layers(plan.model) * (products + n_targets * _statistics_products(plan))
-    return float(extraction / encoder_rate + encoding / (rate * 0.5))
+    return float(extraction / _encoder_rate(device, rate) + encoding / (rate * 0.5))
+
+
+def _encoder_rate(device: str, product_rate: float) -> float:
+    return _CUDA_RATE if device == "cuda" else product_rate * _ENCODER_EFFICIENCY
 
 
 def _statistics_products(plan: EncodingPlan) -> float:

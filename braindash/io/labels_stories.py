@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from braindash.errors import InputError
 from braindash.io.dataset import Dataset
 from braindash.io.labels import Labels, Segment, make_labels
-from braindash.io.labels_aligned import TIERS
 from braindash.io.labels_intervals import Taken
+from braindash.io.tiers import tier_units
 
 
 def read_story_labels(dataset: Dataset, recordings: Sequence[str] = ()) -> Labels:
@@ -40,12 +40,12 @@ def read_story_labels(dataset: Dataset, recordings: Sequence[str] = ()) -> Label
             "--labels and --labels-path.",
         )
     chosen = select_recordings(dataset.known_stories, recordings)
-    taken = Taken(fold_phones=True, pauses=False)
+    taken, units = Taken(fold_phones=True, pauses=False), tier_units(dataset)
     segments: list[Segment] = []
     for story in chosen:
         path = dataset.annotation_path(story)
         if path is not None:
-            segments += taken.textgrid(path, story, TIERS)
+            segments += taken.textgrid(path, story, units)
     audio = {story: dataset.audio_path(story) for story in chosen}
     return make_labels(f"the stories of {dataset.name}", segments, audio, taken.warnings())
 

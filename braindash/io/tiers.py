@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from braindash.digest import digest_file, digest_json
-from braindash.errors import InputError, near_match
+from braindash.errors import InputError
 from braindash.io.annotations import Interval, read_textgrid
 from braindash.io.dataset import Dataset
 from braindash.io.labels_aligned import TIERS
+from braindash.io.labels_intervals import PHONE, WORD
 
 Unit = Literal["phone", "word"]
 
@@ -39,11 +40,32 @@ class Tier:
         return read_textgrid(self.path)[self.name]
 
 
+def tier_units(dataset: Dataset) -> dict[str, str]:
+    """Say which tiers of a data set's TextGrids hold phones, and which words.
+
+    Parameters
+    ----------
+    dataset : Dataset
+
+    Returns
+    -------
+    dict of str to str
+        Name of a tier in lower case -> ``"phone"`` or ``"word"``: the one that the manifest names
+        (``phone_tier``, ``word_tier``), else the usual names.
+    """
+    table = dataset.tables.dataset
+    units = dict(TIERS)
+    for unit, named in ((PHONE, table.phone_tier), (WORD, table.word_tier)):
+        if named is not None:
+            units = {name: kind for name, kind in units.items() if kind != unit}
+            units[named.lower()] = unit
+    return units
+
+
 def story_tier(dataset: Dataset, story: str, unit: Unit) -> Tier:
     """Find the tier of phones, or of words, of a story.
 
-    It is the one that the manifest names (``phone_tier``, ``word_tier``), else the first with a
-    usual name.
+    The first tier of that unit counts, as :func:`tier_units` has it.
 
     Parameters
     ----------
@@ -71,22 +93,16 @@ def story_tier(dataset: Dataset, story: str, unit: Unit) -> Tier:
         )
     status = path.stat()
     names = _tier_names(path, status.st_mtime_ns, status.st_size)
-    field = f"{unit}_tier"
-    named = getattr(dataset.tables.dataset, field)
-    if named is None:
-        usual = [name for name in names if TIERS.get(name.lower()) == unit]
-        if usual:
-            return Tier(path, usual[0])
-        raise InputError(
-            f"{path} has no tier of {unit}s under a usual name; its tiers are {', '.join(names)}",
-            hint=f"Name it in the manifest: dataset.{field}.",
-        )
-    if named not in names:
-        raise InputError(
-            f"{path} has no tier {named!r}, which dataset.{field} names",
-            hint=near_match(named, names),
-        )
-    return Tier(path, named)
+    units = tier_units(dataset)
+    for name in names:
+        if units.get(name.lower()) == unit:
+            return Tier(path, name)
+    looked_for = ", ".join(name for name, kind in units.items() if kind == unit)
+    raise InputError(
+        f"{path} has no tier of {unit}s: it holds {', '.join(names) or 'no tier'}, and looked for "
+        f"was {looked_for}",
+        hint=f"Name the tier in the manifest: dataset.{unit}_tier.",
+    )
 
 
 @lru_cache(maxsize=1024)
