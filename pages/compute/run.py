@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from braindash.errors import BraindashError
+from braindash.errors import BraindashError, InputError
 from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
 from braindash.io.manifest import load_manifest
 from braindash.launch import submit_encoding
@@ -16,8 +16,13 @@ INTRODUCTION = "Score how well each layer of a speech model predicts the brain o
 HUB_MODELS = [
     "facebook/wav2vec2-base",
     "facebook/wav2vec2-base-960h",
+    "facebook/wav2vec2-large",
     "facebook/hubert-base-ls960",
     "facebook/hubert-large-ll60k",
+    "microsoft/wavlm-base-plus",
+    "microsoft/wavlm-large",
+    "facebook/data2vec-audio-base",
+    "openai/whisper-small",
 ]
 # The feature spaces of braindash.speech.spaces, as a reader knows them.
 ACOUSTIC_SPACES = {
@@ -26,6 +31,15 @@ ACOUSTIC_SPACES = {
     "Energy (acoustic:energy)": "acoustic:energy",
     "Pitch (acoustic:pitch)": "acoustic:pitch",
     "Spectrogram, energy and pitch together (acoustic:lowlevel)": "acoustic:lowlevel",
+    "Annotated phones (acoustic:phones)": "acoustic:phones",
+    "Articulation of annotated phones (acoustic:articulation)": "acoustic:articulation",
+    "Annotated phones per second (acoustic:phonerate)": "acoustic:phonerate",
+    "Annotated words per second (acoustic:wordrate)": "acoustic:wordrate",
+}
+PRECISIONS = {
+    "float32": "float32: the reference, on every device",
+    "bf16": "bf16: quicker on a CUDA device; other features",
+    "fp16": "fp16: quicker on a CUDA device; other features",
 }
 STRATEGIES = {
     "exact": "exact: causal windows, the reference (slow)",
@@ -36,9 +50,16 @@ DEMO_DATA = "Embedded demo (simulated)"
 OWN_MODEL = "Another hub id or local folder"
 MANIFEST_HELP = "A TOML file that names your stories, responses and splits; the README shows one."
 MODEL_HELP = (
-    "A hub id is downloaded once; a local folder holds config.json and model.safetensors. An "
-    "acoustic space has one layer and no weights: it says how well the sound itself predicts."
+    "A hub id is downloaded once; a local folder holds config.json and model.safetensors, or a "
+    "LoRA adapter as peft saves it, whose base must be found too. An acoustic space has one layer "
+    "and no weights: it says how well the sound itself predicts; the annotated ones need the "
+    "manifest's TextGrids."
 )
+UNTRAINED_HELP = (
+    "The same configuration with random weights, drawn from the seed: what the architecture alone "
+    "predicts, without any training."
+)
+REVISION_HELP = "A branch, tag or commit of the hub model; empty means its newest version."
 PERMUTATIONS_HELP = (
     "Block permutations of the test responses, for p and q values; the smallest p is 1 / (n + 1). "
     "0: no significance."
@@ -62,22 +83,44 @@ def choose_data() -> Path | None:
     return state.resolve_inside_roots(text) if text else None
 
 
-def choose_model() -> str | None:
-    """Ask for the model: shipped, by hub id, an acoustic space, or a local folder."""
+def choose_model() -> dict[str, str]:
+    """Ask for the model, its revision and whether its untrained control is meant."""
     named = {f"{name} (shipped with the demo)": str(path) for name, path in DEMO_MODELS.items()}
     named |= {name: name for name in HUB_MODELS} | ACOUSTIC_SPACES
     chosen = st.selectbox("Model", [*named, OWN_MODEL], help=MODEL_HELP, key="run_model")
-    if chosen != OWN_MODEL:
-        return named[chosen]
+    model = named[chosen] if chosen != OWN_MODEL else own_model()
+    if model is None or model in ACOUSTIC_SPACES.values():
+        return {} if model is None else {"model": model}
+    settings = {"model": model}
+    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    if not Path(model).is_absolute():  # local folders have no revisions
+        revision = left.text_input(
+            "Revision", placeholder="main", help=REVISION_HELP, key="run_revision"
+        )
+        settings |= {"revision": revision.strip()} if revision.strip() else {}
+    if middle.toggle("Untrained control", help=UNTRAINED_HELP, key="run_untrained"):
+        seed = right.number_input("Seed", min_value=0, value=0, step=1, key="run_seed")
+        settings["model"] = f"untrained:{model}@{seed}"
+    return settings
+
+
+def own_model() -> str | None:
+    """Ask for a hub id or a folder; folders stay inside the allowed ones."""
     text = st.text_input(
         "Hub id or folder", placeholder="organisation/model or /path/to/folder", key="own_model"
     ).strip()
+    if ":" in text:
+        raise InputError(
+            f"{text!r} is neither a hub id nor a folder",
+            hint="Untrained controls have a switch below, acoustic spaces stand in the list.",
+        )
     looks_local = text.startswith(("/", "~", "."))
     return str(state.resolve_inside_roots(text)) if looks_local else text or None
 
 
-def choose_statistics() -> dict[str, int]:
-    """Ask how the significance and the uncertainty are estimated."""
+def choose_advanced(*, mixed: bool) -> dict[str, int | str]:
+    """Ask how significance and uncertainty are estimated, and for the model's arithmetic."""
+    precision = "float32"
     with st.expander("Advanced"):
         left, right = st.columns(2)
         permutations = left.number_input(
@@ -96,23 +139,32 @@ def choose_statistics() -> dict[str, int]:
             help=BOOTSTRAPS_HELP,
             key="run_bootstraps",
         )
-    return {"n_permutations": int(permutations), "n_bootstraps": int(bootstraps)}
+        if mixed:
+            precision = st.selectbox(
+                "Precision", list(PRECISIONS), format_func=PRECISIONS.get, key="run_precision"
+            )
+    return {
+        "n_permutations": int(permutations),
+        "n_bootstraps": int(bootstraps),
+        "precision": precision,
+    }
 
 
 def choose_requests() -> list[EncodeRequest]:
     """Ask for everything and make one request per subject."""
     data = choose_data()
     model = choose_model()
-    if data is None or model is None:
+    if data is None or not model:
         st.info("Choose a data set and a model.")
         return []
     subjects = st.multiselect("Subjects", load_manifest(data).subjects, key="run_subjects")
     strategy = "exact"
-    if model not in ACOUSTIC_SPACES.values():  # they have one grid of frames and no windows
+    acoustic = model["model"] in ACOUSTIC_SPACES.values()
+    if not acoustic:  # they have one grid of frames and no windows
         strategy = st.radio(
             "Features", list(STRATEGIES), format_func=STRATEGIES.__getitem__, key="run_strategy"
         )
-    settings = {"data": data, "model": model, "strategy": strategy} | choose_statistics()
+    settings = {"data": data, "strategy": strategy} | model | choose_advanced(mixed=not acoustic)
     return [build_request(EncodeRequest, subject=subject, **settings) for subject in subjects]
 
 

@@ -155,3 +155,40 @@ def test_paths_are_resolved_before_they_are_compared(monkeypatch, tmp_path):
     for path in ("../secret", str(inside / ".." / "x"), str(inside / "link" / "passwd")):
         with pytest.raises(InputError, match="outside"):
             state.resolve_inside_roots(path)
+
+
+def test_run_passes_revision_control_and_precision_on(empty_root, lab, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    monkeypatch.setattr("braindash.preflight.shutil.which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda hub_id, **options: str(lab.model)
+    )
+    monkeypatch.setenv("BRAINDASH_ROOTS", "/")
+    app = run("compute/run")
+    app.text_input(key="manifest").input(str(lab.manifest)).run()
+    app.selectbox(key="run_model").select("openai/whisper-small").run()
+    app.text_input(key="run_revision").input("v2").run()
+    app.toggle(key="run_untrained").set_value(True).run()
+    app.number_input(key="run_seed").set_value(3).run()
+    app.selectbox(key="run_precision").select("bf16").run()
+    app.multiselect(key="run_subjects").select("A").run()
+    assert not app.exception and not app.error
+    app.button(key="submit").click().run()
+    [job] = JobQueue(empty_root).list()
+    asked = {name: job.request[name] for name in ("model", "revision", "precision")}
+    assert asked == {
+        "model": "untrained:openai/whisper-small@3",
+        "revision": "v2",
+        "precision": "bf16",
+    }
+
+
+def test_run_of_a_local_folder_has_no_revision_and_takes_no_prefix(empty_root, lab, monkeypatch):
+    monkeypatch.setenv("BRAINDASH_ROOTS", "/")
+    app = run("compute/run")
+    app.text_input(key="manifest").input(str(lab.manifest)).run()
+    app.selectbox(key="run_model").select("Another hub id or local folder").run()
+    app.text_input(key="own_model").input(str(lab.model)).run()
+    assert "run_revision" not in [field.key for field in app.text_input]
+    app.text_input(key="own_model").input(f"untrained:{lab.model}").run()
+    assert not app.exception and "have a switch" in texts(app)
