@@ -19,7 +19,7 @@ from braindash.progress import spoken_duration
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.specs import Spec
 from braindash.speech.files import ModelFiles, require_full_precision
-from braindash.speech.work import extraction_products, n_parameters
+from braindash.speech.work import extraction_products, frame_rate_hz, n_parameters
 from braindash.tuning_records import read_progress
 
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
@@ -184,7 +184,7 @@ def preflight_tuning(request: TuneRequest, store: Store) -> Preflight:
     InputError, ModelError
         When the request cannot run at all.
     """
-    plan = plan_tuning(request)
+    plan, device = plan_tuning(request), _device(request)
     known = read_progress(store, plan.spec.key())
     n_done = len(known["history"]) - 1 if known else 0
     n_epochs = plan.spec.settings.epochs
@@ -196,8 +196,8 @@ def preflight_tuning(request: TuneRequest, store: Store) -> Preflight:
         n_stories=len(plan.recordings),
         memory_needed=memory,
         disk_needed=disk,
-        seconds=_tuning_seconds(plan) * (n_epochs - n_done) / n_epochs,
-        device=_device(request),
+        seconds=_tuning_seconds(plan, device) * (n_epochs - n_done) / n_epochs,
+        device=device,
         warnings=plan.warnings,
         kept=f"Epochs: {n_done} of at most {n_epochs} are kept from an earlier run.",
     )
@@ -206,38 +206,33 @@ def preflight_tuning(request: TuneRequest, store: Store) -> Preflight:
 def _tuning_sizes(plan: TuningPlan) -> tuple[float, float]:
     """Estimate bytes of memory and disk: weights with their moments, activations, responses."""
     settings, model = plan.spec.settings, plan.model
-    weights = float(_n_bytes(model) or 4 * _n_parameters(model))
+    weights = 4.0 * n_parameters(model)
     trained = weights if settings.adapter is None else 0.02 * weights
     rows = sum(s.n_rows for one in plan.subjects for s in (*one.train, *one.validation))
     _, n_targets = response_shape(plan.subjects[0].train[0].responses)
     limit = plan.request.limit or n_targets
     heads = 4.0 * min(limit, n_targets) * _width(model) * len(plan.subjects)
-    frames = max(_CPU_FRAMES, settings.segment_trs * _tr(plan) * _FRAMES_PER_SECOND)
+    frames = max(_CPU_FRAMES, settings.segment_trs * _tr(plan) * frame_rate_hz(model))
     activations = 4.0 * _ACTIVATIONS * _width(model) * _n_layers(model) * frames
     responses = 4.0 * rows * min(limit, n_targets) + 8.0 * n_targets * rows / len(plan.recordings)
     memory = _BASE_MEMORY_BYTES + weights + 3 * (trained + heads) + activations + responses
     seconds = sum(s.times[-1] for one in plan.subjects for s in (*one.train, *one.validation))
     channels = (model.config.get("conv_dim") or [_width(model)])[-1]
-    front = 4.0 * channels * _FRAMES_PER_SECOND * float(seconds)
+    front = 4.0 * channels * frame_rate_hz(model) * float(seconds)
     return memory, front + 3 * 3 * (trained + heads) + weights
 
 
-def _tuning_seconds(plan: TuningPlan) -> float:
+def _tuning_seconds(plan: TuningPlan, device: str) -> float:
     """Estimate the time: forward and backward over all segments of all epochs."""
     settings = plan.spec.settings
     segments = plan.n_rows / settings.rows_per_segment
-    frames = segments * settings.segment_trs * _tr(plan) * _FRAMES_PER_SECOND
-    operations = 3 * 2 * _n_parameters(plan.model) * frames
-    return float(settings.epochs * operations / (_product_rate() * _ENCODER_EFFICIENCY))
+    frames = segments * settings.segment_trs * _tr(plan) * frame_rate_hz(plan.model)
+    operations = 3 * 2 * n_parameters(plan.model) * frames
+    return float(settings.epochs * operations / _encoder_rate(device, _product_rate()))
 
 
 def _tr(plan: TuningPlan) -> float:
     return plan.spec.train[0].times.tr
-
-
-def _n_parameters(model: ModelFiles) -> float:
-    """Count the weights of the transformer blocks: 12 width^2 each, with the usual widths."""
-    return 12.0 * int(model.config["num_hidden_layers"]) * _width(model) ** 2
 
 
 def _compared(

@@ -67,7 +67,7 @@ def window_products(files: ModelFiles, seconds: float, *, shared: bool = False) 
     if files.padded_samples is not None:
         seconds = files.padded_samples / SAMPLE_RATE_HZ
     front = sum(layer.n_weights * layer.per_second for layer in _front(files)) * seconds
-    n_frames = _frame_rate(files) * seconds
+    n_frames = frame_rate_hz(files) * seconds
     attention = 2.0 * n_frames * files.n_features
     blocks = n_frames * (_block_weights(files) + attention) * (files.n_layers - 1)
     return front * (_SHARED_FRONT if shared else 1.0) + blocks
@@ -130,8 +130,8 @@ def _convolutions(files: ModelFiles) -> Iterator[tuple[int, int, int]]:
     )
 
 
-def _frame_rate(files: ModelFiles) -> float:
-    """Frames per second that the blocks see."""
+def frame_rate_hz(files: ModelFiles) -> float:
+    """Give the frames per second that the blocks see, 50 for all published models."""
     if files.padded_samples is not None:
         return SAMPLE_RATE_HZ / PADDED_HOP
     rate = float(SAMPLE_RATE_HZ)

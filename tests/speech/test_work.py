@@ -10,7 +10,7 @@ from tiny_models import KINDS, build, extractor_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from braindash.speech.files import locate
-from braindash.speech.work import extraction_products, n_parameters, window_products
+from braindash.speech.work import extraction_products, frame_rate_hz, n_parameters, window_products
 
 SECONDS = 2.0
 # Wide enough that norms and biases are few beside the products.
@@ -45,6 +45,7 @@ def test_parameters_are_those_of_the_model(kind, pair):
     files, module = pair(kind)
     counted = sum(p.numel() for n, p in module.named_parameters() if "embed_positions" not in n)
     assert n_parameters(files) == pytest.approx(counted, rel=0.04)
+    assert frame_rate_hz(files) == 16000 / KINDS[kind].hop
 
 
 @pytest.mark.parametrize("kind", KINDS)
