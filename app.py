@@ -19,6 +19,7 @@ navigation = st.navigation(
             st.Page("pages/explore/layers.py", title="Layers", icon=":material/show_chart:"),
             st.Page("pages/explore/cortex.py", title="Cortex", icon=":material/neurology:"),
             st.Page("pages/explore/compare.py", title="Compare", icon=":material/compare:"),
+            st.Page("pages/explore/probes.py", title="Probes", icon=":material/hub:"),
         ],
         "Compute": [
             st.Page("pages/compute/run.py", title="Run", icon=":material/play_circle:"),

@@ -89,9 +89,9 @@ class JobQueue:
         """Ask for work; a key that waits, runs or is done stays the one job it is.
 
         A failed or cancelled job is queued again. A finished one is queued again when what it
-        made is gone: its result names a ``kind`` and ``keys``, and one of the folders
-        ``<root>/<kind>/<key>`` does not exist. A running one that somebody asked to cancel goes
-        on.
+        made is gone: its result, and what stands under ``also`` in it, name a ``kind`` and
+        ``keys``, and one of the folders ``<root>/<kind>/<key>`` does not exist. A running one that
+        somebody asked to cancel goes on.
 
         Parameters
         ----------
@@ -262,10 +262,13 @@ class JobQueue:
         return True
 
     def _result_is_gone(self, job: Job) -> bool:
-        result = job.result or {}
-        kind, keys = result.get("kind"), result.get("keys", [])
-        return isinstance(kind, str) and not all(
-            (self.root / kind / str(key)).is_dir() for key in keys
+        made = [job.result or {}]
+        made += [made[0]["also"]] if isinstance(made[0].get("also"), dict) else []
+        return not all(
+            (self.root / kind / str(key)).is_dir()
+            for one in made
+            if isinstance(kind := one.get("kind"), str)
+            for key in one.get("keys", [])
         )
 
     def _kill_deaf_worker(self) -> None:

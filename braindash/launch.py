@@ -17,7 +17,7 @@ from braindash.plan_changes import PROMISED
 from braindash.plan_probing import plan_probing
 from braindash.plan_tuning import plan_tuning
 from braindash.requests import EncodeRequest, ProbeRequest, Request, RequestT, TuneRequest
-from braindash.specs import ENCODING_VERSION, Spec
+from braindash.specs import ENCODING_VERSION, PROBING_VERSION, Spec
 from braindash.speech.files import ModelFiles, locate
 
 LOOPBACK = "127.0.0.1"
@@ -32,6 +32,7 @@ def demo_job_key() -> str:
             "generator": GENERATOR_VERSION,
             "models": models,
             "encoding": ENCODING_VERSION,
+            "probing": PROBING_VERSION,
         }
     )
 

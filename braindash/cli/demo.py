@@ -7,6 +7,7 @@ import typer
 from braindash.cli.encode import print_results, result_document
 from braindash.cli.options import JsonOption, StoreOption, open_store
 from braindash.cli.output import print_json, progress_bar
+from braindash.cli.probe import print_probing, probing_document
 
 PortOption = Annotated[int, typer.Option(help="Port of the dashboard.")]
 
@@ -24,11 +25,17 @@ def demo(
         from braindash.pipeline import run_demo
 
         with progress_bar() as bar:
-            results = run_demo(open_store(store), bar)
+            made = run_demo(open_store(store), bar)
         if as_json:
-            print_json({"results": [result_document(result) for result in results]})
+            print_json(
+                {
+                    "results": [result_document(result) for result in made.encodings],
+                    "probing": [probing_document(result) for result in made.probings],
+                }
+            )
         else:
-            print_results(results)
+            print_results(made.encodings)
+            print_probing(made.probings)
         return
     from braindash.launch import run_dashboard, submit_demo
 

@@ -34,8 +34,13 @@ def _planned(kind: type[Request], plan: Callable[[Any], Any], run: Callable[...,
 
 
 def _demo_task(request: dict[str, Any], root: Path, progress: Progress) -> dict[str, Any]:
-    results = run_demo(Store(root), progress)
-    return {"kind": "encoding", "keys": [result.key for result in results]}
+    made = run_demo(Store(root), progress)
+    probed = {"kind": "probing", "keys": [result.key for result in made.probings]}
+    return {
+        "kind": "encoding",
+        "keys": [result.key for result in made.encodings],
+        "also": probed,
+    }
 
 
 TASKS: Mapping[str, Task] = {

@@ -36,7 +36,8 @@ THIRD_HELP = "One more model beside the two, for example a control."
 class ResultRow:
     """One encoding result, as the menus need it.
 
-    ``of_mean`` says that it is of the mean response of several subjects, not of one.
+    ``of_mean`` says that it is of the mean response of several subjects, not of one;
+    ``fingerprint`` is the model's.
     """
 
     key: str
@@ -47,6 +48,7 @@ class ResultRow:
     simulated: bool
     created: str
     of_mean: bool = False
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,7 @@ def result_rows() -> list[ResultRow]:
                 simulated=bool(provenance["data"]["simulated"]),
                 created=provenance["created"],
                 of_mean=bool(entry.spec.get("members")),
+                fingerprint=str(provenance["model"]["fingerprint"]),
             )
         )
     return rows

@@ -1,5 +1,7 @@
 """What the pages say about their numbers: what each is, how it is computed, and the source."""
 
+from braindash.probe_tasks import PROBE_TASKS
+
 LAYERS = r"""
 **Score.** Each layer's features, delayed by 1 to 4 TRs, predict every target (vertex) with ridge
 regression; the penalty is chosen per target on the training stories alone (leave-stories-out). The
@@ -107,3 +109,45 @@ not independent, so the share of targets is no test.
 **Keys** (after a click on a surface): left and right arrow change the layer, F unfolds, space
 plays. Drag to turn all surfaces together, use the wheel to zoom.
 """
+
+PROBES = r"""
+**A probe** is a linear map from one layer to one task. The units (a frame of 20 ms every 0.1 s, a
+phone, a word, an utterance) are averaged over their own time span; features are standardised on
+the training part; ridge regression on one-hot classes (or on the values) has its penalty chosen on
+a validation part and is scored **once** on the test part.
+
+**Sides.** No recording is on two sides and, where the labels name several speakers, no speaker is.
+For semantic tasks words are kept apart as well: the words of the test part were never learnt from,
+so a probe cannot look a category up. The words fall into five folds, each tested once; the score is
+their mean.
+
+**Score.** $R^2$, weighted by variance, for values; accuracy or balanced accuracy (mean share of
+right units over the classes) for classes. **Chance**: one and the same answer for all units, and
+the mean of probes that learnt from shuffled labels, penalty and all. **Share above chance**:
+$(s - c)/(1 - c)$ with the score $s$ and the higher of the two chance levels $c$. **Selectivity** is
+the score minus that of shuffled labels.
+
+**Controls.** *untrained*: the same form of model with random weights. *acoustic:logmel*: the
+sound itself. What they reach needs no training; a layer tells something of its own where it is
+above them.
+
+**Intervals** (band): 95 %, test recordings drawn again with replacement, or stretches of them where
+there are fewer than eight; all layers draw the same ones.
+
+**Depth.** The score-weighted depth of a task with the shares above chance $s_l$ of the layers
+$l = 0 \dots L$ is $\sum_l \frac{l}{L} \max(s_l, 0) \big/ \sum_l \max(s_l, 0)$. The
+**hierarchy index** is the Spearman correlation, over tasks, of their stage (acoustic, phonetic,
+lexical, semantic) with that depth. Curves that are nearly flat have a depth near 0.5 whatever the
+model does.
+
+Features come from *chunk* windows unless the model's name says otherwise: a frame may have seen up
+to 2 s of audio behind its own time.
+"""
+
+
+def probe_tasks() -> str:
+    """List every task with what it asks, as the registry has them."""
+    lines = [
+        f"- **{task.title}** ({task.stage}): {task.description}" for task in PROBE_TASKS.values()
+    ]
+    return "\n".join(["**Tasks**", "", *lines])

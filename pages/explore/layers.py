@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from braindash.comparison import Difference, Group
-from braindash.ui import state, texts, widgets
+from braindash.ui import probing, state, texts, widgets
 from braindash.views.curves import key_regions, layer_curves, region_title
 from braindash.views.tables import download_table, score_by_layer
 
@@ -129,6 +129,7 @@ def show(selection: state.Selection, view: View) -> None:
         widgets.difference_by_layer(
             selection, pair, view.regions, bands=view.bands, relative=view.relative
         )
+    probing.beside_encoding(selection.row.fingerprint, relative=view.relative)
     widgets.stage_summary(selection, group, pair, view.regions)
     show_table(selection, group, pair, view)
     widgets.low_level(group, view.regions, relative=view.relative)

@@ -1,0 +1,151 @@
+"""What the visitor looks at on pages that show probing results."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from braindash.io.store import Store
+from braindash.results_probing import ProbingResult, questions_digest
+from braindash.ui import state, widgets
+from braindash.views.probes import depth_curves, task_title
+
+# One curve per stage is enough for a glance.
+_KEY_TASKS = ("mfcc", "phone", "word", "category", "word_vector", "intent", "emotion", "command")
+_CONTROLS = ("untrained:", "acoustic:")
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """One probing result, as the menus need it.
+
+    ``questions`` is equal for results that were asked the same of the same recordings.
+    """
+
+    key: str
+    data: str
+    model: str
+    fingerprint: str
+    simulated: bool
+    questions: str
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a baseline, not a model somebody trained."""
+        return self.model.startswith(_CONTROLS)
+
+
+def probe_rows() -> list[ProbeRow]:
+    """List the probing results, newest first, trained models before controls."""
+    rows: list[ProbeRow] = []
+    seen: dict[tuple[str, str], int] = {}
+    for entry in state.store().entries("probing"):
+        told = entry.provenance
+        model, data = told["model"]["name"], told["data"]["name"]
+        if told["strategy"] == "exact":  # chunk is usual here, and acoustic spaces have no choice
+            model = f"{model} · exact"
+        seen[data, model] = seen.get((data, model), 0) + 1
+        if seen[data, model] > 1:  # same names, other content: the key tells them apart
+            model = f"{model} · {entry.key[:6]}"
+        rows.append(
+            ProbeRow(
+                entry.key,
+                data,
+                model,
+                told["model"]["fingerprint"],
+                bool(told["data"]["simulated"]),
+                questions_digest(entry.spec),
+            )
+        )
+    return sorted(rows, key=lambda row: row.is_control)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _load(root: str, key: str) -> ProbingResult:
+    return ProbingResult.load(Store(root).get("probing", key))
+
+
+def load(row: ProbeRow) -> ProbingResult:
+    """Load the result of a row, once per server; its arrays must not be changed."""
+    found: ProbingResult = _load(str(state.store().root), row.key)
+    return found
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _stages(key: str, _result: ProbingResult) -> pd.DataFrame:
+    return _result.stages()
+
+
+def stages(result: ProbingResult) -> pd.DataFrame:
+    """Give a result's depths, computed once per server."""
+    found: pd.DataFrame = _stages(result.key, result)
+    return found
+
+
+def choose_result(rows: Sequence[ProbeRow]) -> tuple[ProbeRow, list[ProbeRow]]:
+    """Show the menus of data and model; give the chosen row, and those asked the same."""
+    left, right = st.columns(2)
+    with left:
+        data = state.choose("Recordings", list(dict.fromkeys(row.data for row in rows)), "data")
+    rows = [row for row in rows if row.data == data]
+    with right:
+        model = state.choose("Model", [row.model for row in rows], "model")
+    chosen = next(row for row in rows if row.model == model)
+    return chosen, [row for row in rows if row.questions == chosen.questions and row != chosen]
+
+
+def key_tasks(tasks: Sequence[str]) -> list[str]:
+    """Choose the tasks that a figure shows first."""
+    return [name for name in _KEY_TASKS if name in tasks] or list(tasks)
+
+
+def beside_encoding(fingerprint: str, *, relative: bool) -> None:
+    """Draw a model's probing curves under its encoding curves, on the same axis, if there are any.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the model whose encoding is shown.
+    relative : bool
+        Whether the axis is relative depth.
+    """
+    rows = [row for row in probe_rows() if row.fingerprint == fingerprint]
+    if not rows:
+        return
+    result = load(rows[0])
+    if result.n_layers < 2:
+        return
+    st.subheader("Probing on the same layers", anchor=False)
+    tasks = st.multiselect(
+        "Tasks",
+        result.tasks,
+        default=key_tasks(result.tasks),
+        format_func=task_title,
+        key="tasks",
+        bind="query-params",
+    )
+    figure = depth_curves(result.table(), tasks or key_tasks(result.tasks), relative_depth=relative)
+    st.plotly_chart(figure, key="probing")
+    st.caption(f"{result.provenance_line()} · 0: chance, 1: a perfect probe")
+    st.page_link(
+        "pages/explore/probes.py",
+        label="All tasks, with chance levels and controls",
+        icon=":material/hub:",
+        query_params={"data": rows[0].data, "model": rows[0].model},
+    )
+
+
+def empty() -> None:
+    """Say what to do when nothing was probed yet."""
+    if not state.result_rows():
+        widgets.empty_store()
+        return
+    st.subheader("Nothing probed yet", anchor=False)
+    st.markdown(
+        "Probes need recordings with labels in time: TextGrids beside your stories "
+        "(`alignment_dir` in the manifest), TIMIT, LibriSpeech, or a table. The page Run starts "
+        "them; so does `braindash probe --data manifest.toml --model MODEL`."
+    )
+    st.page_link("pages/compute/run.py", label="Probe a model", icon=":material/play_circle:")
+    widgets.running_jobs(follow_results=True)

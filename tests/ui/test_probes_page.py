@@ -1,0 +1,171 @@
+"""The page Probes, and probing on the page Layers."""
+
+import base64
+
+import numpy as np
+import pytest
+from made_up import put_result
+from made_up_probing import TASKS, made_up_probing, put_probing
+from statistics_tools import ROI, figures, filled
+from test_pages import run, texts
+
+from braindash.io.store import Store
+from braindash.probe_tasks import PROBE_TASKS
+from braindash.ui import widgets
+
+
+@pytest.fixture
+def probed(empty_root):
+    """A model, its two controls, and another model that was asked something else."""
+    store = Store(empty_root)
+    return {
+        name: put_probing(store, model=name, draw=draw, n_layers=layers, **settings)
+        for draw, (name, layers, settings) in enumerate(
+            [
+                ("toy", 4, {}),
+                ("untrained:toy@0", 4, {}),
+                ("acoustic:logmel", 1, {}),
+                ("asked-otherwise", 4, {"seed": 3, "tasks": TASKS[:2]}),
+            ]
+        )
+    }
+
+
+def numbers(stored) -> np.ndarray:
+    """Read an array as plotly writes it for the browser."""
+    if not isinstance(stored, dict):
+        return np.array(stored, dtype=float)
+    flat = np.frombuffer(base64.b64decode(stored["bdata"]), dtype=stored["dtype"])
+    return flat.reshape([int(size) for size in stored["shape"].split(",")])
+
+
+def names(figure):
+    return [trace.get("name") for trace in figure["data"]]
+
+
+def test_an_empty_store_says_what_to_do(empty_root):
+    app = run("explore/probes")
+    assert not app.exception and "Nothing computed yet" in texts(app)
+
+
+def test_encodings_without_probes_say_how_to_start_one(empty_root):
+    put_result(Store(empty_root), **ROI)
+    app = run("explore/probes")
+    assert not app.exception and "Nothing probed yet" in texts(app)
+    assert "braindash probe" in texts(app)
+
+
+def test_the_heat_map_has_every_task_and_layer(probed):
+    app = run("explore/probes", model="toy")
+    assert not app.exception
+    cells = figures(app)[0]["data"][0]
+    assert list(cells["y"]) == [PROBE_TASKS[name].title for name in TASKS]
+    expected = [probed["toy"].above_chance(name) for name in TASKS]
+    np.testing.assert_allclose(numbers(cells["z"]), expected)
+    shown = texts(app)
+    assert "SIMULATED DATA, SYNTHETIC SPEECH" in shown and "0 is chance" in shown
+    app.segmented_control(key="scale").set_value("z").run()
+    z = numbers(figures(app)[0]["data"][0]["z"])
+    np.testing.assert_allclose(z.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(z.std(axis=1), 1)
+    assert "standard deviations of that task's layers" in texts(app)
+
+
+def test_a_task_has_chance_levels_controls_and_intervals(probed):
+    app = run("explore/probes", model="toy", task="phone")
+    curve = figures(app)[1]
+    assert names(curve)[1:] == [
+        *("toy", "acoustic:logmel", "untrained:toy@0"),  # the newest control first
+        *("chance: one answer for all", "chance: shuffled labels"),
+    ]
+    assert len(filled(curve)) == 1
+    baseline = curve["data"][2]
+    assert list(baseline["y"]) == [probed["acoustic:logmel"].score("phone")[0]] * 2
+    assert app.multiselect(key="controls").options == ["acoustic:logmel", "untrained:toy@0"]
+    app.toggle(key="bands").set_value(False).run()
+    assert not filled(figures(app)[1])
+    app.multiselect(key="controls").set_value([]).run()
+    assert "untrained:toy@0" not in names(figures(app)[1])
+    regression = run("explore/probes", model="toy", task="energy")
+    assert "chance: one answer for all" not in names(figures(regression)[1])
+
+
+def test_results_without_controls_say_how_to_compute_them(empty_root):
+    put_probing(Store(empty_root), model="alone")
+    app = run("explore/probes")
+    assert not app.exception and "No control was computed" in texts(app)
+
+
+def test_depths_and_the_hierarchy_index_are_listed(probed):
+    app = run("explore/probes", model="toy")
+    table = app.dataframe[0].value
+    assert list(table["task"]) == [PROBE_TASKS[name].title for name in TASKS]
+    stages = probed["toy"].stages().set_index(["quantity", "name"])
+    depth = stages.loc[("weighted_depth", "category"), "estimate"]
+    assert table["score-weighted depth"].iloc[-1].startswith(f"{depth:.2f} [")
+    index = stages.loc[("hierarchy_index", "all"), "estimate"]
+    assert f"Hierarchy index: {index:+.2f} [" in texts(app)
+    flat = run("explore/probes", model="acoustic:logmel")
+    assert not flat.exception and "one layer, so there is no depth" in texts(flat)
+
+
+def test_encoding_and_probing_share_one_axis(empty_root, probed):
+    put_result(Store(empty_root), model="toy", **ROI)
+    app = run("explore/probes", model="toy", depth="true")
+    assert not app.exception
+    encoding, probing = figures(app)[2:]
+    assert encoding["layout"]["xaxis"]["range"] == probing["layout"]["xaxis"]["range"]
+    assert "Relative depth" in probing["layout"]["xaxis"]["title"]["text"]
+    assert names(probing) == ["MFCC", "Phone", "Word identity", "Semantic category"]
+    without = run("explore/probes", model="asked-otherwise")
+    assert "no encoding result" in texts(without)
+
+
+def test_the_layers_page_has_the_probing_curves_of_its_model(empty_root, probed):
+    put_result(Store(empty_root), model="toy", **ROI)
+    put_result(Store(empty_root), model="never-probed", seed=1, **ROI)
+    app = run("explore/layers", model="toy")
+    assert not app.exception
+    assert "Probing on the same layers" in [one.value for one in app.subheader]
+    assert names(figures(app)[-1]) == ["MFCC", "Phone", "Word identity", "Semantic category"]
+    app.multiselect(key="tasks").set_value(["energy"]).run()
+    assert names(figures(app)[-1]) == ["Energy"]
+    other = run("explore/layers", model="never-probed")
+    assert "Probing on the same layers" not in [one.value for one in other.subheader]
+
+
+def test_the_address_reopens_the_view(probed):
+    app = run("explore/probes", model="toy", task="word", depth="true", scale="z over layers")
+    for name, value in {"model": "toy", "task": "word", "data": "made up"}.items():
+        assert app.query_params[name] == [value] or app.query_params[name] == value
+    assert app.toggle(key="depth").value and app.segmented_control(key="scale").value == "z"
+    gone = run("explore/probes", model="no-such-model", task="no-such-task")
+    assert not gone.exception and gone.selectbox(key="task").value == TASKS[0]
+
+
+def test_results_of_the_same_names_are_told_apart(probed, empty_root):
+    put_probing(Store(empty_root), model="toy", draw=9, n_shuffles=7)
+    app = run("explore/probes")
+    options = app.selectbox(key="model").options
+    assert len(options) == len(set(options)) == 5
+    assert options[-2:] != ["toy", "toy"] and sum(name.startswith("toy") for name in options) == 2
+
+
+def test_the_downloads_hold_all_scores_and_depths(probed, monkeypatch):
+    offered = {}
+    monkeypatch.setattr(
+        widgets, "download", lambda label, table, name: offered.setdefault(label, table)
+    )
+    assert not run("explore/probes", model="toy").exception
+    table = offered["Download all scores (CSV)"]
+    assert len(table) == len(TASKS) * 4
+    np.testing.assert_allclose(table["selectivity"], table["score"] - table["chance_shuffled"])
+    assert "hierarchy_index" in set(offered["Download the depths (CSV)"]["quantity"])
+
+
+def test_every_task_of_the_registry_is_explained(probed):
+    app = run("explore/probes", model="toy")
+    shown = texts(app)
+    for task in PROBE_TASKS.values():
+        assert task.description in shown
+    assert made_up_probing().tasks == TASKS
