@@ -12,6 +12,8 @@ from typing import Literal
 from braindash.core.phones import MANNER_OF, PLACE_OF, VOICING_OF
 from braindash.errors import InputError, near_match
 
+# How the sources of models begin that nobody trained.
+CONTROL_PREFIXES = ("untrained:", "acoustic:")
 FRAME, PHONE, WORD, SENTENCE = "frame", "phone", "word", "sentence"
 Stage = Literal["acoustic", "phonetic", "lexical", "semantic", "utterance"]
 STAGES: tuple[Stage, ...] = ("acoustic", "phonetic", "lexical", "semantic", "utterance")

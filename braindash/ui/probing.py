@@ -7,13 +7,13 @@ import pandas as pd
 import streamlit as st
 
 from braindash.io.store import Store
+from braindash.probe_tasks import CONTROL_PREFIXES
 from braindash.results_probing import ProbingResult, questions_digest
 from braindash.ui import state, widgets
 from braindash.views.probes import depth_curves, task_title
 
 # One curve per stage is enough for a glance.
 _KEY_TASKS = ("mfcc", "phone", "word", "category", "word_vector", "intent", "emotion", "command")
-_CONTROLS = ("untrained:", "acoustic:")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ProbeRow:
     @property
     def is_control(self) -> bool:
         """Whether it is a baseline, not a model somebody trained."""
-        return self.model.startswith(_CONTROLS)
+        return self.model.startswith(CONTROL_PREFIXES)
 
 
 def probe_rows() -> list[ProbeRow]:
@@ -84,7 +84,11 @@ def stages(result: ProbingResult) -> pd.DataFrame:
 
 
 def choose_result(rows: Sequence[ProbeRow]) -> tuple[ProbeRow, list[ProbeRow]]:
-    """Show the menus of data and model; give the chosen row, and those asked the same."""
+    """Show the menus of data and model; give the chosen row, and those asked the same.
+
+    ``?result=KEY`` in the address, as on the page Jobs, chooses that result.
+    """
+    _follow_link(rows)
     left, right = st.columns(2)
     with left:
         data = state.choose("Recordings", list(dict.fromkeys(row.data for row in rows)), "data")
@@ -93,6 +97,18 @@ def choose_result(rows: Sequence[ProbeRow]) -> tuple[ProbeRow, list[ProbeRow]]:
         model = state.choose("Model", [row.model for row in rows], "model")
     chosen = next(row for row in rows if row.model == model)
     return chosen, [row for row in rows if row.questions == chosen.questions and row != chosen]
+
+
+def _follow_link(rows: Sequence[ProbeRow]) -> None:
+    """Turn a key in the address into the choice of its data and model."""
+    if "result" not in st.query_params:
+        return
+    key = st.query_params["result"]
+    del st.query_params["result"]
+    for row in rows:
+        if key and row.key.startswith(key):
+            st.query_params["data"], st.query_params["model"] = row.data, row.model
+            return
 
 
 def key_tasks(tasks: Sequence[str]) -> list[str]:

@@ -10,6 +10,11 @@ from braindash.ui import state, widgets
 INTRODUCTION = (
     "Jobs run in a process of their own: close the browser or stop the server, they go on."
 )
+# Where results of each kind are shown.
+RESULT_PAGES = {
+    "encoding": ("pages/explore/overview.py", "Open the encoding result"),
+    "probing": ("pages/explore/probes.py", "Open the probing result"),
+}
 
 
 def act(action: str, key: str) -> None:
@@ -39,8 +44,19 @@ def show(job: Job) -> None:
             st.error(f"{job.error}\n\n{job.hint or ''}")
         if job.state == "done" and job.finished and job.started:
             st.caption(f"Took {spoken_duration(job.finished - job.started)}.")
+            open_results(job)
         with st.expander("Log"):
             st.code(state.queue().log_tail(job.key) or "The log is empty.", language=None)
+
+
+def open_results(job: Job) -> None:
+    """Lead to what a finished job made."""
+    made = job.result or {}
+    for one in (made, made.get("also") or {}):
+        kind, keys = one.get("kind"), one.get("keys")
+        if kind in RESULT_PAGES and keys:
+            place, label = RESULT_PAGES[kind]
+            st.page_link(place, label=label, query_params={"result": str(keys[0])[:8]})
 
 
 @st.fragment(run_every=1.0)

@@ -1,4 +1,4 @@
-"""Start work: model, data set, subjects, then a preflight, then the jobs."""
+"""Start work: encode or probe; model, data, settings, then a preflight, then the jobs."""
 
 from pathlib import Path
 
@@ -7,12 +7,23 @@ import streamlit as st
 from braindash.errors import BraindashError, InputError
 from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
 from braindash.io.manifest import load_manifest
-from braindash.launch import submit_encoding
-from braindash.preflight import preflight_encoding
-from braindash.requests import EncodeRequest, build_request
-from braindash.ui import state, widgets
+from braindash.launch import submit_encoding, submit_probing
+from braindash.preflight import preflight_encoding, preflight_probing
+from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
+from braindash.ui import probe_form, state, widgets
 
-INTRODUCTION = "Score how well each layer of a speech model predicts the brain of each subject."
+INTRODUCTION = (
+    "Score how well each layer of a speech model predicts the brain of each subject, or what it "
+    "tells about labelled speech."
+)
+ENCODE, PROBE = "Encode", "Probe"
+WORK_HELP = (
+    "Encode: features of every layer predict brain responses to stories. Probe: features of every "
+    "layer foretell phones, words, categories and other labels of recordings."
+)
+PREFLIGHTS = {EncodeRequest.task: preflight_encoding, ProbeRequest.task: preflight_probing}
+SUBMITTERS = {EncodeRequest.task: submit_encoding, ProbeRequest.task: submit_probing}
+KINDS = {kind.task: kind for kind in (EncodeRequest, ProbeRequest)}
 HUB_MODELS = [
     "facebook/wav2vec2-base",
     "facebook/wav2vec2-base-960h",
@@ -150,6 +161,19 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | str]:
     }
 
 
+def choose_probes() -> list[ProbeRequest]:
+    """Ask for everything about a probing run; with controls, one request for each model."""
+    above = st.container()
+    # First, so that the choice stays when the labels cannot be found.
+    model = choose_model()
+    with above:
+        labels = probe_form.choose_labels(choose_data)
+    if labels is None or model is None:
+        st.info("Choose recordings with labels, and a model.")
+        return []
+    return probe_form.choose_requests(labels, model)
+
+
 def choose_requests() -> list[EncodeRequest]:
     """Ask for everything and make one request per subject."""
     data = choose_data()
@@ -169,31 +193,34 @@ def choose_requests() -> list[EncodeRequest]:
 
 
 @st.cache_data(ttl=20, show_spinner="Checking data, cache, memory and disk")
-def check(request_json: str, root: str) -> tuple[list[str], bool]:
+def check(task: str, request_json: str, root: str) -> tuple[list[str], bool]:
     """Run the preflight of one request."""
-    found = preflight_encoding(EncodeRequest.model_validate_json(request_json), state.Store(root))
+    request = KINDS[task].model_validate_json(request_json)
+    found = PREFLIGHTS[task](request, state.Store(root))  # type: ignore[operator]
     return found.lines(), found.fits
 
 
-def submit(requests: list[EncodeRequest]) -> None:
+def submit(requests: list[Request]) -> None:
     """Queue the requests; equal ones are one job."""
     try:
-        jobs = [submit_encoding(request, state.store()) for request in requests]
+        jobs = [SUBMITTERS[one.task](one, state.store()) for one in requests]  # type: ignore[operator]
     except BraindashError as problem:
         st.session_state["run_problem"] = problem
     else:
         st.session_state["run_submitted"] = len(jobs)
 
 
-def show_preflight(requests: list[EncodeRequest]) -> None:
+def show_preflight(requests: list[Request]) -> None:
     """Show what every request needs and offer to start."""
     st.subheader("Will it run here?", anchor=False)
     fits = True
     for request in requests:
-        lines, fit = check(request.model_dump_json(), str(state.store().root))
+        lines, fit = check(request.task, request.model_dump_json(), str(state.store().root))
         fits = fits and fit
         with st.container(border=True):
-            st.markdown(f"**{request.subject}**")
+            st.markdown(
+                f"**{request.subject if isinstance(request, EncodeRequest) else request.model}**"
+            )
             for line in lines:
                 st.text(line)
     if not fits:
@@ -208,7 +235,16 @@ def show_preflight(requests: list[EncodeRequest]) -> None:
 
 
 with widgets.page("Run", INTRODUCTION):
-    chosen = choose_requests()
+    work = st.segmented_control(
+        "Work",
+        [ENCODE, PROBE],
+        default=ENCODE,
+        required=True,
+        key="work",
+        bind="query-params",
+        help=WORK_HELP,
+    )
+    chosen: list[Request] = [*(choose_probes() if work == PROBE else choose_requests())]
     if chosen:
         show_preflight(chosen)
     if (problem := st.session_state.pop("run_problem", None)) is not None:

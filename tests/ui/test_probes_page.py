@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from made_up import put_result
 from made_up_probing import TASKS, made_up_probing, put_probing
+from spoken_corpus import make_corpus
 from statistics_tools import ROI, figures, filled
 from test_pages import run, texts
 
 from braindash.io.store import Store
+from braindash.jobs import JobQueue
 from braindash.probe_tasks import PROBE_TASKS
 from braindash.ui import widgets
 
@@ -169,3 +171,62 @@ def test_every_task_of_the_registry_is_explained(probed):
     for task in PROBE_TASKS.values():
         assert task.description in shown
     assert made_up_probing().tasks == TASKS
+
+
+# ---- starting and opening --------------------------------------------------------------------
+
+
+def test_run_checks_a_probe_and_submits_it_with_its_controls(
+    empty_root, tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    monkeypatch.setenv("BRAINDASH_ROOTS", "/")
+    corpus = make_corpus(tmp_path / "corpus", n_recordings=4, n_words=8)
+    app = run("compute/run", work="Probe")
+    assert "Choose recordings with labels" in texts(app)
+    app.text_input(key="manifest").input(str(corpus.manifest)).run()
+    app.selectbox(key="run_model").select("Another hub id or local folder").run()
+    app.text_input(key="own_model").input(str(tiny_model)).run()
+    app.multiselect(key="probe_tasks").select("phone").run()
+    assert not app.exception and not app.error
+    assert "0 of 1 recordings are cached" in "\n".join(text.value for text in app.text)
+    app.button(key="submit").click().run()
+    jobs = JobQueue(empty_root).list()
+    models = sorted(job.request["model"].partition(":")[0] for job in jobs)
+    assert models == sorted(["acoustic", "untrained", str(tiny_model)])
+    assert {tuple(job.request["tasks"]) for job in jobs} == {("phone",)}
+    app.toggle(key="probe_with_controls").set_value(False).run()
+    assert app.button(key="submit").label == "Start 1 job"
+
+
+def test_run_takes_labels_of_a_corpus_inside_the_allowed_folders(
+    empty_root, tiny_model, tmp_path, monkeypatch
+):
+    corpus = make_corpus(tmp_path / "corpus", n_recordings=4, n_words=8)
+    monkeypatch.setenv("BRAINDASH_ROOTS", str(corpus.grids))
+    app = run("compute/run", work="Probe")
+    app.segmented_control(key="probe_labels").set_value("A corpus or a table").run()
+    app.selectbox(key="run_model").select("Log-mel spectrogram (acoustic:logmel)").run()
+    app.text_input(key="probe_path").input(str(corpus.grids)).run()
+    assert "holds no audio" in texts(app)  # the recordings lie elsewhere, and the page says so
+    app.text_input(key="probe_audio").input(str(corpus.audio)).run()
+    assert "outside the folders" in texts(app)
+    monkeypatch.setenv("BRAINDASH_ROOTS", str(corpus.folder))
+    app.run()
+    assert not app.error and app.button(key="submit").label == "Start 1 job"
+
+
+def test_a_finished_job_leads_to_its_result(empty_root, probed, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    key = probed["untrained:toy@0"].key
+    queue = JobQueue(empty_root)
+    queue.submit("probe", key, {}, "Probing: toy", start=False)
+    job = queue.table.claim()
+    queue.table.finish(job, "done", result={"kind": "probing", "keys": [key]})
+    app = run("compute/jobs")
+    assert not app.exception
+    [link] = app.get("page_link")
+    assert link.proto.label == "Open the probing result" and key[:8] in link.proto.query_string
+    opened = run("explore/probes", result=key[:8])
+    assert opened.selectbox(key="model").value == "untrained:toy@0"
+    assert "result" not in opened.query_params

@@ -1,0 +1,107 @@
+"""The part of the page Run that asks what to probe."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from braindash.io.demo_words import UNHEARD_STORIES, demo_categories
+from braindash.io.labels_sources import LABEL_SOURCES
+from braindash.probe_tasks import CONTROL_PREFIXES, PROBE_TASKS
+from braindash.requests import ProbeRequest, build_request
+from braindash.ui import state
+from braindash.views.probes import task_title
+
+MANIFEST, FOLDER = "TextGrids of a manifest", "A corpus or a table"
+STRATEGIES = {
+    "chunk": "chunk: a frame every 20 ms, which may have seen up to 2 s of future audio",
+    "exact": "exact: causal, but only a frame every 0.1 s, and slow",
+}
+_CONTROLS_HELP = (
+    "The same form of model with random weights, and the log-mel spectrum, asked the same: what "
+    "they reach needs no training."
+)
+_CATEGORIES_HELP = "A CSV file with the columns word and category, for the semantic task."
+_VECTORS_HELP = "GloVe or word2vec as text, or .npz, for the task word embedding."
+_TASKS_HELP = "All that the labels allow, when nothing is chosen."
+
+Labels = Mapping[str, Any]
+"""Fields of a request that say which recordings and labels are meant."""
+
+
+def choose_labels(choose_data: Callable[[], Path | None]) -> Labels | None:
+    """Ask where the labels come from; None until that is known.
+
+    Parameters
+    ----------
+    choose_data : callable
+        Asks for a manifest.
+    """
+    kind = st.segmented_control(
+        "Labels", [MANIFEST, FOLDER], default=MANIFEST, required=True, key="probe_labels"
+    )
+    if kind == MANIFEST:
+        data = choose_data()
+        if data is None:
+            return None
+        if data.parent != state.store().demo_folder:
+            return {"data": data}
+        return {
+            "data": data,
+            "recordings": UNHEARD_STORIES,
+            "categories": demo_categories(data.parent),
+        }
+    left, middle, right = st.columns([1, 2, 2])
+    source = left.selectbox("Source", list(LABEL_SOURCES), key="probe_source")
+    path = middle.text_input("Folder or table of the labels", key="probe_path")
+    audio = right.text_input("Folder of the recordings, if elsewhere", key="probe_audio")
+    if not path:
+        return None
+    options = {"audio": str(state.resolve_inside_roots(audio))} if audio else {}
+    return {
+        "labels": source,
+        "labels_path": state.resolve_inside_roots(path),
+        "labels_options": options,
+    }
+
+
+def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
+    """Ask for tasks and settings; one request for the model and, if wanted, for each control.
+
+    Parameters
+    ----------
+    labels : mapping
+        From :func:`choose_labels`.
+    model : str
+        The model.
+    """
+    tasks = st.multiselect(
+        "Tasks", list(PROBE_TASKS), format_func=task_title, help=_TASKS_HELP, key="probe_tasks"
+    )
+    given = dict(labels)
+    with st.expander("Words, seed and features"):
+        left, right = st.columns(2)
+        categories = left.text_input(
+            "Categories of words", help=_CATEGORIES_HELP, key="probe_categories"
+        )
+        vectors = right.text_input("Word vectors", help=_VECTORS_HELP, key="probe_vectors")
+        seed = left.number_input("Seed", min_value=0, value=0, key="probe_seed")
+        strategy = right.radio(
+            "Features",
+            list(STRATEGIES),
+            format_func=STRATEGIES.__getitem__,
+            key="probe_strategy",
+        )
+    if categories:
+        given["categories"] = state.resolve_inside_roots(categories)
+    if vectors:
+        given["word_vectors"] = state.resolve_inside_roots(vectors)
+    with_controls = st.toggle(
+        "With controls", value=True, help=_CONTROLS_HELP, key="probe_with_controls"
+    )
+    models = [model]
+    if with_controls and not model.startswith(CONTROL_PREFIXES):
+        models += [f"untrained:{model}", "acoustic:logmel"]
+    settings = given | {"tasks": tuple(tasks), "strategy": strategy, "seed": int(seed)}
+    return [build_request(ProbeRequest, model=one, **settings) for one in models]
