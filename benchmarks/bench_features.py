@@ -43,6 +43,7 @@ from braindash.speech.windows import (
 )
 
 SEED = 0
+BIAS = 0.1
 LATER_SECONDS = 14.0
 SIZES = {"tiny": (128, 6, 4, 512), "base": (768, 12, 12, 3072), "large": (1024, 24, 16, 4096)}
 _LAYER = {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True}
@@ -100,7 +101,13 @@ def save(variant: str, size: str, folder: str) -> Any:
     facts = FAMILIES[family]
     torch.manual_seed(SEED)
     encoder = getattr(import_module(facts.module), facts.class_name)
-    encoder(configuration(variant, size)).save_pretrained(folder)
+    module = encoder(configuration(variant, size))
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            # Drawn as 0 they would leave the layer norms blind to loudness, and sharing trivial.
+            if name.startswith("feature_extractor") and name.endswith("conv.bias"):
+                parameter.normal_(std=BIAS)
+    module.save_pretrained(folder)
     if family == "whisper":
         preprocess: Any = transformers.WhisperFeatureExtractor(feature_size=80)
     else:

@@ -10,6 +10,7 @@ from braindash.io.store import Store, default_root
 from braindash.progress import NoProgress, Progress
 from braindash.results import EncodingResult
 from braindash.results_probing import ProbingResult
+from braindash.specs import Precision
 
 if TYPE_CHECKING:
     from braindash.pipeline import TuningResult
@@ -33,7 +34,8 @@ def encode(
     data : Path or str
         The data set's manifest (TOML).
     model : str or Path
-        A local model folder or a hub id of the wav2vec2 or HuBERT family.
+        A local folder (of a whole model or a low-rank adapter), a hub id, ``"untrained:MODEL"`` or
+        ``"acoustic:NAME"``.
     subject : str
         A subject of the manifest.
     store : Store, Path or str, optional
@@ -41,9 +43,9 @@ def encode(
     progress : Progress, optional
         Receives reports.
     **settings
-        Further fields of :class:`braindash.requests.EncodeRequest`: ``revision``, ``strategy``
-        ("exact" or "chunk"), ``alphas``, ``delays`` (in TRs), ``metric`` ("r2" or "r"),
-        ``intercept``, ``n_permutations`` and ``n_bootstraps`` (0: none), ``block_rows``,
+        Further fields of :class:`braindash.requests.EncodeRequest`: ``revision``, ``precision``,
+        ``strategy`` ("exact" or "chunk"), ``alphas``, ``delays`` (in TRs), ``metric`` ("r2" or
+        "r"), ``intercept``, ``n_permutations`` and ``n_bootstraps`` (0: none), ``block_rows``,
         ``scheme`` ("blocks" or "shift"), ``seed``, ``low_level`` ("residual" or "banded") and
         ``low_level_space``, ``device``, ``threads``.
 
@@ -180,6 +182,8 @@ def extract_features(
     layers: Sequence[int] | None = None,
     *,
     tr: float | None = None,
+    revision: str | None = None,
+    precision: Precision = "float32",
     device: str = "auto",
     progress: Progress | None = None,
 ) -> np.ndarray:
@@ -188,7 +192,7 @@ def extract_features(
     Parameters
     ----------
     model : SpeechModel, AcousticModel, str or Path
-        An opened model, a local folder, a hub id or the name of an acoustic space.
+        An opened model, or what :func:`encode` takes.
     audio : ndarray of shape (n_samples,)
         Mono, 16 kHz.
     times : array of shape (n_times,)
@@ -201,8 +205,12 @@ def extract_features(
     tr : float, optional
         Spacing that the Lanczos filter is made for, in seconds; the median difference of
         ``times`` by default.
+    revision : str, optional
+        Branch, tag or commit of a hub id.
+    precision : {"float32", "bf16", "fp16"}, default "float32"
+        All but float32 need a CUDA device.
     device : {"auto", "cpu", "cuda"}, default "auto"
-        Used when ``model`` is not opened yet.
+        Like the two before it, used when ``model`` is not opened yet.
     progress : Progress, optional
         Receives reports.
 
@@ -211,10 +219,13 @@ def extract_features(
     ndarray of shape (n_layers, n_times, n_features), float32
     """
     from braindash.speech.features import extract
+    from braindash.speech.files import locate
     from braindash.speech.models import open_model
 
+    if isinstance(model, str | Path):
+        model = open_model(locate(model, revision, precision=precision), device=device)
     return extract(
-        open_model(str(model), device=device) if isinstance(model, str | Path) else model,
+        model,
         audio,
         np.asarray(times, dtype=np.float64),
         strategy=strategy,

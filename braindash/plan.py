@@ -16,7 +16,7 @@ from braindash.plan_ceilings import OtherSubject, plan_others, possible_ceilings
 from braindash.plan_stories import StoryPlan, plan_stories, plan_story
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
 from braindash.specs import EncodingSpec, LowLevelSettings, StatisticsSettings, StoredStrategy
-from braindash.speech.files import ModelFiles, locate, require_full_precision
+from braindash.speech.files import ModelFiles, locate, require_precision
 from braindash.speech.spaces import ACOUSTIC
 
 log = logging.getLogger(__name__)
@@ -113,8 +113,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     members = _members(dataset, request.subject)
     checks = [check_subject(dataset, name) for name in members]
     model = locate(request.model, request.revision, precision=request.precision)
-    if request.device == "cpu":
-        require_full_precision(model)
+    require_precision(model, request.device)
     strategy: StoredStrategy = "frames" if model.family == ACOUSTIC else request.strategy
     split = _split(dataset, members)
     train = plan_stories(dataset, members, strategy, model, split.train)

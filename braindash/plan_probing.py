@@ -31,7 +31,7 @@ from braindash.specs import (
     UnitFeaturesSpec,
     UnitsSpec,
 )
-from braindash.speech.files import ModelFiles, locate
+from braindash.speech.files import ModelFiles, locate, require_precision
 from braindash.speech.spaces import ACOUSTIC, SPECTRUM
 from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, context_seconds
 
@@ -189,7 +189,8 @@ def plan_probing(request: ProbeRequest) -> ProbingPlan:
             )
             told += lost
     questions = _asked(infos, by_name, labels, tables, named=bool(request.tasks), told=told)
-    model = locate(request.model, request.revision)
+    model = locate(request.model, request.revision, precision=request.precision)
+    require_precision(model, request.device)
     groups = group_recordings(labels.recordings)
     given = _is_given(request, labels)
     draft = ProbingPlan(

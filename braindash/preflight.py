@@ -18,7 +18,7 @@ from braindash.plan_tuning import TuningPlan, plan_tuning
 from braindash.progress import spoken_duration
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.specs import Spec
-from braindash.speech.files import ModelFiles, require_full_precision
+from braindash.speech.files import ModelFiles, require_precision
 from braindash.speech.work import extraction_products, frame_rate_hz, n_parameters
 from braindash.tuning_records import read_progress
 
@@ -109,10 +109,8 @@ def preflight_encoding(request: EncodeRequest, store: Store) -> Preflight:
     InputError, ModelError
         When the request cannot run at all.
     """
-    plan = plan_encoding(request)
-    device = _device(request)
-    if device == "cpu":
-        require_full_precision(plan.model)
+    plan, device = plan_encoding(request), _device(request)
+    require_precision(plan.model, device)
     missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
     predicted = store.has("predictions", plan.spec.fit.key())
     memory_needed, disk_needed = _sizes(plan, len(missing), predicted)
@@ -138,6 +136,7 @@ def preflight_probing(request: ProbeRequest, store: Store) -> Preflight:
         When the request cannot run at all.
     """
     plan, device = plan_probing(request), _device(request)
+    require_precision(plan.model, device)
     missing = [one for one in plan.extractions if not store.has("unit-features", one.key)]
     own = [one for one in plan.extractions if one.model.fingerprint == plan.model.fingerprint]
     lacking = {one.group.names for one in missing} & {one.group.names for one in own}

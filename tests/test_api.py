@@ -5,7 +5,7 @@ import pytest
 from toy_lab import babble
 
 import braindash
-from braindash.errors import ModelError, StoreError
+from braindash.errors import InputError, ModelError, StoreError
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +52,21 @@ def test_the_default_store_is_the_environments(lab, tmp_path, monkeypatch):
     monkeypatch.setenv("BRAINDASH_STORE", str(tmp_path / "named"))
     result = braindash.encode(lab.manifest, lab.model, "A", strategy="chunk", alphas=(1.0, 10.0))
     assert result.folder.is_relative_to(tmp_path / "named")
+
+
+def test_features_of_a_model_that_is_named_take_revision_and_precision(tiny_model, monkeypatch):
+    asked = []
+
+    def snapshot_download(hub_id, *, revision, allow_patterns):
+        asked.append((hub_id, revision))
+        return str(tiny_model)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    audio, times = np.full(16000, 0.1, np.float32), [0.4, 0.6]
+    by_hub = braindash.extract_features("lab/tiny", audio, times, revision="v1", device="cpu")
+    assert asked == [("lab/tiny", "v1")]
+    np.testing.assert_array_equal(
+        by_hub, braindash.extract_features(tiny_model, audio, times, device="cpu")
+    )
+    with pytest.raises(InputError, match="'bf16'.* CPU"):
+        braindash.extract_features(tiny_model, audio, times, precision="bf16", device="cpu")

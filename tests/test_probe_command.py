@@ -13,6 +13,7 @@ from braindash.io.store import Store
 from braindash.jobs import JobQueue
 from braindash.launch import submit_probing
 from braindash.pipeline import TASKS, run_probing
+from braindash.plan_probing import plan_probing
 from braindash.preflight import preflight_probing
 from braindash.progress import NoProgress
 from braindash.requests import ProbeRequest, build_request
@@ -144,3 +145,15 @@ def test_a_job_says_what_changed_since_it_was_queued(tiny_model, tmp_path, monke
     with pytest.raises(InputError, match="changed after the job was queued") as caught:
         TASKS[job.task](job.request, store.root, NoProgress())
     assert "task 'phone' differs in labels" in caught.value.message
+
+
+def test_mixed_precision_makes_other_features_and_is_refused_on_a_cpu(corpus, tiny_model, tmp_path):
+    refused = RUN.invoke(
+        app, arguments(corpus, tiny_model, tmp_path, "--precision", "bf16", "--device", "cpu")
+    )
+    assert isinstance(refused.exception, InputError) and "'bf16'" in refused.exception.message
+    usual, mixed = (
+        plan_probing(request_for(corpus, tiny_model, precision=precision))
+        for precision in ("float32", "fp16")
+    )
+    assert usual.spec.key() != mixed.spec.key()

@@ -9,6 +9,8 @@ from braindash.cli.options import (
     CheckOption,
     DeviceOption,
     JsonOption,
+    ModelOption,
+    PrecisionOption,
     RevisionOption,
     StoreOption,
     StrategyOption,
@@ -22,11 +24,6 @@ from braindash.requests import ProbeRequest, build_request
 _TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the labels allow by default."
 _SOURCES_HELP = f"Source of labels: {', '.join(LABEL_SOURCES)}."
 
-
-ModelOption = Annotated[
-    str,
-    typer.Option(help="Local folder or hub id; untrained:MODEL and acoustic:logmel are controls."),
-]
 DataOption = Annotated[
     Path | None, typer.Option(help="A manifest (TOML) whose alignment_dir holds TextGrids.")
 ]
@@ -62,6 +59,7 @@ def probe(
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "chunk",
+    precision: PrecisionOption = "float32",
     method: Annotated[str, typer.Option(help="ridge, discriminant or logistic.")] = "ridge",
     split: Annotated[
         str, typer.Option(help="auto (the source's own, else drawn), drawn or given.")
@@ -92,6 +90,7 @@ def probe(
         word_vectors=word_vectors,
         revision=revision,
         strategy=strategy,
+        precision=precision,
         method=method,
         split=split,
         max_units=max_units,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from braindash.requests.base import Request
-from braindash.specs import ProbeMethod, Strategy
+from braindash.specs import Precision, ProbeMethod, Strategy
 
 
 class ProbeRequest(Request):
@@ -29,6 +29,7 @@ class ProbeRequest(Request):
     categories: Path | None = Field(default=None, description="table of word and category")
     word_vectors: Path | None = None
     strategy: Strategy = "chunk"
+    precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
     method: ProbeMethod = "ridge"
     split: Literal["auto", "drawn", "given"] = "auto"
     max_units: int = Field(default=20_000, ge=100)

@@ -29,7 +29,7 @@ from braindash.speech.folders import (
 )
 from braindash.speech.spaces import ACOUSTIC, find_space, is_acoustic
 
-__all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate", "require_full_precision"]
+__all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate", "require_precision"]
 
 UNTRAINED = "untrained"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -174,14 +174,20 @@ def locate(
     return replace(files, precision=precision, fingerprint=mixed)
 
 
-def require_full_precision(files: ModelFiles) -> None:
+def require_precision(files: ModelFiles, device: str) -> None:
     """Refuse mixed precision for a model that is to run on a CPU.
+
+    Parameters
+    ----------
+    files : ModelFiles
+    device : str
+        Where it will run; "auto" is not known yet and passes.
 
     Raises
     ------
     InputError
     """
-    if files.precision != "float32":
+    if files.precision != "float32" and device == "cpu":
         raise InputError(
             f"the precision {files.precision!r} was asked for, but the model will run on a CPU",
             hint="Use float32, or a CUDA device: on a CPU the others are many times slower, and "

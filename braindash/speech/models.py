@@ -16,7 +16,7 @@ from braindash.speech.files import (
     ModelFiles,
     Precision,
     locate,
-    require_full_precision,
+    require_precision,
 )
 from braindash.speech.loading import load_encoder
 from braindash.speech.spaces import ACOUSTIC
@@ -136,8 +136,7 @@ def open_model(
     from braindash.speech.forward import Encoder
 
     chosen = _device(device)
-    if chosen.type != "cuda":
-        require_full_precision(files)
+    require_precision(files, chosen.type)
     module = load_encoder(files).to(chosen).eval()
     encoder = Encoder(module, files.precision)
     n_layers, n_features = _probe(encoder, files)
