@@ -4,8 +4,8 @@
 and take an hour with every peer. CPU seconds of this process (wall time on a GPU), all in turn,
 medians; MB is the largest growth of the process's memory (not the GPU's) during a run, and for
 "braindash" that of a fresh process that has fitted something small before, with an allocator that
-gives back what is freed. The difference is that of predictions from himalaya's in float64, for the first targets where both
-chose the same alpha.
+gives back what is freed. The difference is that of predictions from himalaya's in float64, for
+the first targets where both chose the same alpha.
 
 Peers: himalaya's two estimators on both its backends, targets in batches or all at once;
 scikit-learn's RidgeCV, which chooses one alpha for all targets; and the cross-validation by one
@@ -230,7 +230,7 @@ def fresh_growth(name: str, device: str, threads: int) -> float:
 
 
 def growth(name: str, device: str, threads: int) -> float:
-    """What :func:`fresh_growth` measures, in this process."""
+    """Measure what :func:`fresh_growth` asks for, in this process."""
     shape = SHAPES[name]
     for part in (Shape(600, shape.n_features // 4, 3000), shape):
         data, peaks = simulate(part), []

@@ -38,13 +38,15 @@ def babble(seconds: float, rate: int, rng: np.random.Generator) -> tuple[np.ndar
     return 0.1 * envelope * rng.normal(size=len(time)), slow
 
 
-def responses(slow: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+def responses(
+    slow: np.ndarray, n_rows: int, rng: np.random.Generator, n_targets: int = N_TARGETS
+) -> np.ndarray:
     """Targets that follow the envelope 2 s late, from all signal to none, z-scored."""
     times = np.arange(n_rows) * TR
     signal = np.interp(times - 2.0, np.arange(len(slow)) / 10, slow)
     signal = (signal - signal.mean()) / signal.std()
-    gains = np.linspace(1.0, 0.0, N_TARGETS)
-    rows = signal[:, None] * gains + 0.5 * rng.normal(size=(n_rows, N_TARGETS))
+    gains = np.linspace(1.0, 0.0, n_targets)
+    rows = signal[:, None] * gains + 0.5 * rng.normal(size=(n_rows, n_targets))
     rows = (rows - rows.mean(0)) / rows.std(0)
     rows[3, NAN_TARGET] = np.nan
     rows[:, CONSTANT_TARGET] = 1.0
@@ -107,29 +109,39 @@ def save_tiny_hubert(folder: Path, *, n_layers: int = 2, seed: int = 0) -> Path:
     return folder
 
 
-def make_lab(folder: Path, model: Path) -> Lab:
-    """Write a lab's files; subjects A and B, four stories, the test story with repeats."""
+def make_lab(
+    folder: Path,
+    model: Path,
+    *,
+    subjects: tuple[str, ...] = ("A", "B"),
+    space: str = "roi",
+    n_targets: int = N_TARGETS,
+) -> Lab:
+    """Write a lab's files; some subjects, four stories, the test story with repeats."""
     import h5py
     import soundfile
 
     rng = np.random.default_rng(5)
     (folder / "audio").mkdir(parents=True)
     for index, (story, seconds) in enumerate(STORY_SECONDS.items()):
-        rate, channels, suffix = [(44100, 2, "wav"), (16000, 1, "flac"), (22050, 1, "wav")][
-            index % 3
-        ]
+        rate, channels, suffix = FORMATS[index % 3]
         samples, slow = babble(seconds, rate, rng)
         path = folder / "audio" / f"{story}.{suffix}"
         soundfile.write(path, np.stack([samples] * channels, axis=1), rate)
-        for subject in ("A", "B"):
+        for subject in subjects:
             place = folder / "responses" / subject
             place.mkdir(parents=True, exist_ok=True)
             with h5py.File(place / f"{story}.hf5", "w") as file:
                 if story == "well":
-                    runs = [responses(slow, seconds, rng) for _ in range(N_REPEATS)]
+                    runs = [responses(slow, seconds, rng, n_targets) for _ in range(N_REPEATS)]
                     file["individual_repeats"] = np.stack(runs)
                     file["data"] = np.mean(runs, axis=0)
                 else:
-                    file["data"] = responses(slow, seconds, rng)
-    (folder / "manifest.toml").write_text(MANIFEST)
+                    file["data"] = responses(slow, seconds, rng, n_targets)
+    manifest = MANIFEST.replace('space = "roi"', f'space = "{space}"')
+    manifest = manifest.replace("units = 12", f"units = {n_targets}")
+    manifest += "".join(f'\n[[subjects]]\nid = "{name}"\n' for name in subjects[2:])
+    if len(subjects) == 1:
+        manifest = manifest.replace('[[subjects]]\nid = "B"\n', "")
+    (folder / "manifest.toml").write_text(manifest)
     return Lab(folder / "manifest.toml", model, folder)

@@ -1,0 +1,141 @@
+"""Results of a made-up lab that went through the real pipeline, on the pages."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+from statistics_tools import figures, filled
+from test_pages import run, texts
+from toy_lab import make_lab, save_tiny_hubert
+
+from braindash import pipeline
+from braindash.comparison import Group, compare
+from braindash.io.store import Store
+from braindash.requests import EncodeRequest, build_request
+
+SUBJECTS = ("A", "B", "C", "D", "E")
+MODELS = ("first", "second")
+NAMES = {"model": "first · chunk", "compare": "second · chunk"}
+N_VERTICES = 20484
+FEW = {"n_permutations": 40, "n_bootstraps": 200, "alphas": (1.0, 100.0, 10000.0)}
+
+
+def score(lab, store, models, subjects):
+    """Run every model for every subject; gives the results by model."""
+    found = {}
+    for model in models:
+        found[model.name] = [
+            pipeline.run_encoding(
+                build_request(
+                    EncodeRequest,
+                    data=lab.manifest,
+                    model=str(model),
+                    subject=subject,
+                    strategy="chunk",
+                    **FEW,
+                ),
+                store,
+            )
+            for subject in subjects
+        ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    return [save_tiny_hubert(folder / name, seed=seed) for seed, name in enumerate(MODELS)]
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory, models):
+    """Five subjects and two models: (store folder, results by model)."""
+    folder = tmp_path_factory.mktemp("five")
+    lab = make_lab(folder / "lab", models[0], subjects=SUBJECTS)
+    return folder / "store", score(lab, Store(folder / "store"), models, SUBJECTS)
+
+
+@pytest.fixture(scope="module")
+def surface(tmp_path_factory, models):
+    """One subject on fsaverage5 and two models: (store folder, results by model)."""
+    folder = tmp_path_factory.mktemp("surface")
+    space = {"subjects": ("A",), "space": "fsaverage5", "n_targets": N_VERTICES}
+    lab = make_lab(folder / "lab", models[0], **space)
+    return folder / "store", score(lab, Store(folder / "store"), models, ("A",))
+
+
+def all_targets(results):
+    """Mean score of every subject and layer, computed from the maps."""
+    return np.array([np.nanmean(result.r, axis=1) for result in results])
+
+
+def test_five_subjects_are_compared_as_textbooks_do(five, monkeypatch):
+    store, results = five
+    monkeypatch.setenv("BRAINDASH_STORE", str(store))
+    first, second = (all_targets(results[name]) for name in MODELS)
+    gap = first - second
+    test = stats.ttest_1samp(gap, 0, axis=0).confidence_interval()
+    signs = np.array(list(itertools.product((-1, 1), repeat=len(SUBJECTS))))
+    flips = signs @ gap
+    p = (np.abs(flips) >= np.abs(gap.sum(axis=0)) - 1e-9).mean(axis=0)
+    app = run("explore/layers", subject="all subjects", **NAMES)
+    assert not app.exception and not app.error
+    shown = texts(app)
+    assert "bootstrap over 5 subjects" in shown and "sign-flip test, n = 5" in shown
+    table = app.dataframe[0].value["All targets"].tolist()
+    for layer, cell in enumerate(table):
+        low, high = test.low[layer], test.high[layer]
+        expected = f"{gap[:, layer].mean():+.3f} [{low:+.3f}, {high:+.3f}] p = {p[layer]:.3g}"
+        assert "".join(cell.split()).replace(",p=", "p=") == "".join(expected.split()), layer
+    curves, difference = figures(app)[:2]
+    assert filled(curves) and len(filled(difference)) == 1
+
+
+def test_the_bootstrap_over_subjects_has_their_spread(five):
+    _, results = five
+    values = all_targets(results["first"])
+    rng = np.random.default_rng(1)
+    means = values[rng.integers(len(values), size=(4000, len(values)))].mean(axis=1)
+    group = Group.of(results["first"])
+    found = group.samples()
+    np.testing.assert_allclose(found.std(axis=0)[:, 0], means.std(axis=0), rtol=0.05)
+    np.testing.assert_allclose(found.mean(axis=0)[:, 0], values.mean(axis=0), atol=0.002)
+
+
+def test_every_subject_has_the_others_as_a_ceiling(five):
+    _, results = five
+    for result in results["first"]:
+        assert list(result.ceilings) == ["repeats", "inter-subject"]
+        others = [other["subject"] for other in result.spec["other_subjects"]]
+        assert others == [name for name in SUBJECTS if name != result.subject]
+        # The first targets follow the envelope in every subject, later ones less and less.
+        ceiling = result.ceilings["inter-subject"]
+        assert ceiling[0] > 0.7 and ceiling[0] > ceiling[9]
+
+
+def test_four_of_five_subjects_have_no_p_value(five):
+    _, results = five
+    pair = compare(results["first"][:4], results["second"])
+    assert pair.unpaired == ("E",) and pair.regions()["p"].isna().all()
+    assert compare(results["first"], results["second"]).regions()["p"].min() >= 2 / 2**5
+
+
+@pytest.mark.parametrize("kind", ["score", "significant", "preferred", "ceiling", "difference"])
+def test_real_results_fill_every_map(surface, kind, monkeypatch):
+    store, results = surface
+    monkeypatch.setenv("BRAINDASH_STORE", str(store))
+    app = run("explore/cortex", map=kind, target="5", **NAMES)
+    assert not app.exception and not app.error
+    assert app.selectbox(key="map").value == kind
+    assert "Not here" not in texts(app)
+    [curve] = figures(app)
+    names = [trace["name"] for trace in curve["data"] if trace.get("name")]
+    assert names[:2] == list(NAMES.values())
+    [result] = results["first"]
+    assert result.r.shape == (3, N_VERTICES) and 0.3 < np.nanmax(result.r) < 1
+    # The first targets follow the sound, the last hardly do. No vertex may be called significant:
+    # the test story has three blocks of rows, which can be shuffled in six ways.
+    strong, weak = result.r[:, :4000], result.r[:, -1000:]
+    assert np.nanmean(strong) > np.nanmean(weak) + 0.3
+    assert np.nanmin(result.p) > 0.1 and not result.significant(0.05).any()
