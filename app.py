@@ -23,6 +23,7 @@ navigation = st.navigation(
         ],
         "Compute": [
             st.Page("pages/compute/run.py", title="Run", icon=":material/play_circle:"),
+            st.Page("pages/compute/tuning.py", title="Tuning", icon=":material/model_training:"),
             st.Page("pages/compute/jobs.py", title="Jobs", icon=":material/list_alt:"),
         ],
     }

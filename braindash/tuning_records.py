@@ -68,9 +68,11 @@ def tuned_models(store: Store) -> list[TunedModel]:
     ]
 
 
-def progress_document(n_epochs: int, epochs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def progress_document(
+    n_epochs: int, epochs: Sequence[Mapping[str, Any]], *, simulated: bool
+) -> dict[str, Any]:
     """Make the content of a run's progress file."""
-    return {"epochs": n_epochs, "history": list(epochs)}
+    return {"epochs": n_epochs, "history": list(epochs), "simulated": simulated}
 
 
 def read_progress(store: Store, key: str) -> dict[str, Any] | None:
@@ -79,7 +81,8 @@ def read_progress(store: Store, key: str) -> dict[str, Any] | None:
     Returns
     -------
     dict or None
-        ``epochs``, how many there will be at most, and ``history``, a dict per finished epoch.
+        ``epochs``, how many there will be at most, ``history``, a dict per finished epoch, and
+        ``simulated``, whether a generator made the responses.
     """
     path = store.parts_folder("tuning", key) / PROGRESS_FILE
     try:

@@ -168,7 +168,10 @@ def _told(plan: TuningPlan, store: Store) -> "Callable[[TrainingState], None]":
 
     def told(state: "TrainingState") -> None:
         epochs = [record.as_dict() for record in state.history]
-        replace_json(folder / PROGRESS_FILE, progress_document(plan.spec.settings.epochs, epochs))
+        document = progress_document(
+            plan.spec.settings.epochs, epochs, simulated=plan.dataset.simulated
+        )
+        replace_json(folder / PROGRESS_FILE, document)
 
     return told
 

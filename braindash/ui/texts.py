@@ -110,6 +110,34 @@ not independent, so the share of targets is no test.
 plays. Drag to turn all surfaces together, use the wheel to zoom.
 """
 
+TUNING = r"""
+**Brain-tuning** (arXiv 2410.09230): the audio of the last 5 TRs before a response row goes through
+the model; the mean of its last layer over that time predicts the row with one linear head per
+subject. Gradients reach everything behind the convolutional front end, which is frozen, or
+low-rank adapters alone.
+
+**What is never seen.** The test story plays no part, and neither do targets whose noise ceiling is
+too low. The ceiling is taken from repeats of training stories, else from the agreement with other
+subjects on training stories. Where the data allow neither, the repeats of the test story choose
+the targets; the record and this page then say so, because scores of these targets are selected.
+
+**Start.** Each head begins as the ridge regression of the base model's features, so that the first
+gradients already say something about the brain (epoch 0 is this start, before any tuning).
+
+**Segments.** Encoding every row's own 5 TRs computes each second of audio five times. In segments
+of 31 TRs it is computed once; every row is still predicted from its own 5 TRs, and features and
+responses are centred within the segment. Attention reaches over 3 TRs then: another model of the
+context than the published one, not an approximation of it.
+
+**Validation r** is Pearson's correlation over the rows of the validation stories, averaged over all
+targets that are tuned on; the epoch where it is highest is kept. It is measured with single runs,
+so it is far below a score on a repeated test story. The training loss falls for a control as well:
+only held-out stories tell tuning from memorising.
+
+**Controls** have the same budget and one thing changed. A gain that a control shows too is not
+about the brain.
+"""
+
 PROBES = r"""
 **A probe** is a linear map from one layer to one task. The units (a frame of 20 ms every 0.1 s, a
 phone, a word, an utterance) are averaged over their own time span; features are standardised on

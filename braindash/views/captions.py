@@ -1,6 +1,7 @@
 """Lines under figures: where the numbers come from, what is shown and what is masked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from braindash.comparison import Group
 from braindash.groups import ceilings_of, rows_of, settings_of
@@ -77,3 +78,31 @@ def _common(group: Group, ceiling: str | None) -> list[object]:
 def subject_lines(group: Group, ceiling: str | None = None) -> list[str]:
     """Give the provenance line of every subject."""
     return [result.provenance_line(ceiling) for result in group.results]
+
+
+def tuning_line(record: Mapping[str, Any]) -> str:
+    """Say in one line what a tuned model learnt from, and what chose its targets.
+
+    Parameters
+    ----------
+    record : mapping
+        Content of a model's ``tuning.json``.
+    """
+    spec, stories, history = record["spec"], record["stories"], record["history"]
+    adapter = spec["settings"]["adapter"]
+    method = "all weights" if adapter is None else f"adapters of rank {adapter['rank']}"
+    targets = "; ".join(
+        f"{subject}: {found['n_targets']} targets by {found['rule']}"
+        for subject, found in record["targets"].items()
+    )
+    control = "" if spec["control"] == "none" else f"CONTROL ({spec['control']}) · "
+    stopped = f" · {record['stopped']}" if record["stopped"] else ""
+    better = "" if record["improved"] else " · no epoch was better than the start"
+    return (
+        f"{control}base {record['base']['name']} · {method} · loss {spec['settings']['loss']} · "
+        f"{targets} · trained on {len(stories['train'])} stories "
+        f"({sum(stories['train'].values())} rows), validated on "
+        f"{', '.join(stories['validation'])} · never trained on: "
+        f"{', '.join(stories['never_trained_on'])} · epoch {record['kept_epoch']} of "
+        f"{history[-1]['epoch']} kept{stopped}{better} · seed {spec['settings']['seed']}"
+    )

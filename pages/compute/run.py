@@ -4,13 +4,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from braindash.errors import BraindashError, InputError
-from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
+from braindash.errors import BraindashError
 from braindash.io.manifest import load_manifest
 from braindash.launch import submit_encoding, submit_probing
 from braindash.preflight import preflight_encoding, preflight_probing
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
-from braindash.ui import probe_form, state, widgets
+from braindash.ui import choices, probe_form, state, widgets
 
 INTRODUCTION = (
     "Score how well each layer of a speech model predicts the brain of each subject, or what it "
@@ -24,29 +23,6 @@ WORK_HELP = (
 PREFLIGHTS = {EncodeRequest.task: preflight_encoding, ProbeRequest.task: preflight_probing}
 SUBMITTERS = {EncodeRequest.task: submit_encoding, ProbeRequest.task: submit_probing}
 KINDS = {kind.task: kind for kind in (EncodeRequest, ProbeRequest)}
-HUB_MODELS = [
-    "facebook/wav2vec2-base",
-    "facebook/wav2vec2-base-960h",
-    "facebook/wav2vec2-large",
-    "facebook/hubert-base-ls960",
-    "facebook/hubert-large-ll60k",
-    "microsoft/wavlm-base-plus",
-    "microsoft/wavlm-large",
-    "facebook/data2vec-audio-base",
-    "openai/whisper-small",
-]
-# The feature spaces of braindash.speech.spaces, as a reader knows them.
-ACOUSTIC_SPACES = {
-    "Log-mel spectrogram (acoustic:logmel)": "acoustic:logmel",
-    "Mel-frequency cepstrum (acoustic:mfcc)": "acoustic:mfcc",
-    "Energy (acoustic:energy)": "acoustic:energy",
-    "Pitch (acoustic:pitch)": "acoustic:pitch",
-    "Spectrogram, energy and pitch together (acoustic:lowlevel)": "acoustic:lowlevel",
-    "Annotated phones (acoustic:phones)": "acoustic:phones",
-    "Articulation of annotated phones (acoustic:articulation)": "acoustic:articulation",
-    "Annotated phones per second (acoustic:phonerate)": "acoustic:phonerate",
-    "Annotated words per second (acoustic:wordrate)": "acoustic:wordrate",
-}
 PRECISIONS = {
     "float32": "float32: the reference, on every device",
     "bf16": "bf16: quicker on a CUDA device; other features",
@@ -56,16 +32,6 @@ STRATEGIES = {
     "exact": "exact: causal windows, the reference (slow)",
     "chunk": "chunk: about 20 times faster; other features, which see up to 2 s of future audio",
 }
-OWN_DATA = "My manifest"
-DEMO_DATA = "Embedded demo (simulated)"
-OWN_MODEL = "Another hub id or local folder"
-MANIFEST_HELP = "A TOML file that names your stories, responses and splits; the README shows one."
-MODEL_HELP = (
-    "A hub id is downloaded once; a local folder holds config.json and model.safetensors, or a "
-    "LoRA adapter as peft saves it, whose base must be found too. An acoustic space has one layer "
-    "and no weights: it says how well the sound itself predicts; the annotated ones need the "
-    "manifest's TextGrids."
-)
 UNTRAINED_HELP = (
     "The same configuration with random weights, drawn from the seed: what the architecture alone "
     "predicts, without any training."
@@ -81,26 +47,10 @@ BOOTSTRAPS_HELP = (
 )
 
 
-def choose_data() -> Path | None:
-    """Ask for the manifest."""
-    demo = state.store().demo_folder / MANIFEST_NAME
-    kinds = [DEMO_DATA, OWN_DATA] if demo.is_file() else [OWN_DATA]
-    kind = st.segmented_control("Data set", kinds, default=kinds[0], required=True, key="run_data")
-    if kind == DEMO_DATA:
-        return demo
-    text = st.text_input(
-        "Manifest file", placeholder="/path/to/manifest.toml", help=MANIFEST_HELP, key="manifest"
-    )
-    return state.resolve_inside_roots(text) if text else None
-
-
 def choose_model() -> dict[str, str]:
     """Ask for the model, its revision and whether its untrained control is meant."""
-    named = {f"{name} (shipped with the demo)": str(path) for name, path in DEMO_MODELS.items()}
-    named |= {name: name for name in HUB_MODELS} | ACOUSTIC_SPACES
-    chosen = st.selectbox("Model", [*named, OWN_MODEL], help=MODEL_HELP, key="run_model")
-    model = named[chosen] if chosen != OWN_MODEL else own_model()
-    if model is None or model in ACOUSTIC_SPACES.values():
+    model = choices.model("run", choices.ACOUSTIC_SPACES)
+    if model is None or model in choices.ACOUSTIC_SPACES.values():
         return {} if model is None else {"model": model}
     settings = {"model": model}
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
@@ -113,20 +63,6 @@ def choose_model() -> dict[str, str]:
         seed = right.number_input("Seed", min_value=0, value=0, step=1, key="run_seed")
         settings["model"] = f"untrained:{model}@{seed}"
     return settings
-
-
-def own_model() -> str | None:
-    """Ask for a hub id or a folder; folders stay inside the allowed ones."""
-    text = st.text_input(
-        "Hub id or folder", placeholder="organisation/model or /path/to/folder", key="own_model"
-    ).strip()
-    if ":" in text:
-        raise InputError(
-            f"{text!r} is neither a hub id nor a folder",
-            hint="Untrained controls have a switch below, acoustic spaces stand in the list.",
-        )
-    looks_local = text.startswith(("/", "~", "."))
-    return str(state.resolve_inside_roots(text)) if looks_local else text or None
 
 
 def choose_advanced(*, mixed: bool) -> dict[str, int | str]:
@@ -167,7 +103,7 @@ def choose_probes() -> list[ProbeRequest]:
     # First, so that the choice stays when the labels cannot be found.
     model = choose_model()
     with above:
-        labels = probe_form.choose_labels(choose_data)
+        labels = probe_form.choose_labels(lambda: choices.data("run"))
     if labels is None or model is None:
         st.info("Choose recordings with labels, and a model.")
         return []
@@ -176,14 +112,14 @@ def choose_probes() -> list[ProbeRequest]:
 
 def choose_requests() -> list[EncodeRequest]:
     """Ask for everything and make one request per subject."""
-    data = choose_data()
+    data = choices.data("run")
     model = choose_model()
     if data is None or not model:
         st.info("Choose a data set and a model.")
         return []
     subjects = st.multiselect("Subjects", load_manifest(data).subjects, key="run_subjects")
     strategy = "exact"
-    acoustic = model["model"] in ACOUSTIC_SPACES.values()
+    acoustic = model["model"] in choices.ACOUSTIC_SPACES.values()
     if not acoustic:  # they have one grid of frames and no windows
         strategy = st.radio(
             "Features", list(STRATEGIES), format_func=STRATEGIES.__getitem__, key="run_strategy"

@@ -163,7 +163,7 @@ def tune_model(
             hint="Give more targets, or the loss 'mse'.",
         )
     team = Team(device)
-    network, wrapper = _network(files, settings, n_targets, tr, team.device)
+    network, wrapper = make_network(files, settings, n_targets, tr, team.device)
     identity = identity or _identity(files, train, validation, settings)
     materials = [
         _material(network, files, stories, settings, folder / name)
@@ -228,13 +228,32 @@ def _count_targets(
     return dict(sorted(sides[0].items()))
 
 
-def _network(
+def make_network(
     files: ModelFiles,
     settings: TuningSettings,
     n_targets: Mapping[str, int],
     tr: float,
     device: torch.device,
 ) -> tuple[TuningNetwork, nn.Module]:
+    """Load the base, freeze and adapt it, and put heads on it.
+
+    Parameters
+    ----------
+    files : ModelFiles
+    settings : TuningSettings
+    n_targets : mapping of str to int
+        By subject.
+    tr : float
+        Seconds between two rows.
+    device : torch.device
+
+    Returns
+    -------
+    network : TuningNetwork
+        On the device.
+    wrapper : nn.Module
+        The bare encoder, or peft's wrapper around it.
+    """
     with torch.random.fork_rng(devices=[]):
         # Weights that a checkpoint lacks and heads are drawn from here.
         torch.manual_seed(settings.seed)

@@ -1,0 +1,108 @@
+"""Menus that several pages start work from: the data set and the model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import streamlit as st
+
+from braindash.errors import InputError
+from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
+from braindash.tuning_records import tuned_models
+from braindash.ui import state
+
+HUB_MODELS = [
+    "facebook/wav2vec2-base",
+    "facebook/wav2vec2-base-960h",
+    "facebook/wav2vec2-large",
+    "facebook/hubert-base-ls960",
+    "facebook/hubert-large-ll60k",
+    "microsoft/wavlm-base-plus",
+    "microsoft/wavlm-large",
+    "facebook/data2vec-audio-base",
+    "openai/whisper-small",
+]
+# The feature spaces of braindash.speech.spaces, as a reader knows them.
+ACOUSTIC_SPACES = {
+    "Log-mel spectrogram (acoustic:logmel)": "acoustic:logmel",
+    "Mel-frequency cepstrum (acoustic:mfcc)": "acoustic:mfcc",
+    "Energy (acoustic:energy)": "acoustic:energy",
+    "Pitch (acoustic:pitch)": "acoustic:pitch",
+    "Spectrogram, energy and pitch together (acoustic:lowlevel)": "acoustic:lowlevel",
+    "Annotated phones (acoustic:phones)": "acoustic:phones",
+    "Articulation of annotated phones (acoustic:articulation)": "acoustic:articulation",
+    "Annotated phones per second (acoustic:phonerate)": "acoustic:phonerate",
+    "Annotated words per second (acoustic:wordrate)": "acoustic:wordrate",
+}
+OWN_DATA = "My manifest"
+DEMO_DATA = "Embedded demo (simulated)"
+OWN_MODEL = "Another hub id or local folder"
+MANIFEST_HELP = "A TOML file that names your stories, responses and splits; the README shows one."
+MODEL_HELP = (
+    "A hub id is downloaded once; a local folder holds config.json and model.safetensors, or a "
+    "LoRA adapter as peft saves it, whose base must be found too. An acoustic space has one layer "
+    "and no weights: it says how well the sound itself predicts; the annotated ones need the "
+    "manifest's TextGrids."
+)
+
+
+def data(page: str) -> Path | None:
+    """Ask for the manifest.
+
+    Parameters
+    ----------
+    page : str
+        Begins the keys of the page's widgets.
+
+    Returns
+    -------
+    Path or None
+        None as long as nothing is named.
+    """
+    demo = state.store().demo_folder / MANIFEST_NAME
+    kinds = [DEMO_DATA, OWN_DATA] if demo.is_file() else [OWN_DATA]
+    kind = st.segmented_control(
+        "Data set", kinds, default=kinds[0], required=True, key=f"{page}_data"
+    )
+    if kind == DEMO_DATA:
+        return demo
+    text = st.text_input(
+        "Manifest file", placeholder="/path/to/manifest.toml", help=MANIFEST_HELP, key="manifest"
+    )
+    return state.resolve_inside_roots(text) if text else None
+
+
+def model(page: str, further: Mapping[str, str] | None = None) -> str | None:
+    """Ask for a model: shipped, tuned here, by hub id, or a local folder.
+
+    Parameters
+    ----------
+    page : str
+        Begins the keys of the page's widgets.
+    further : mapping of str to str, optional
+        Names of other things that the page takes, and what they stand for.
+
+    Returns
+    -------
+    str or None
+        None as long as nothing is named.
+    """
+    named = {f"{name} (shipped with the demo)": str(path) for name, path in DEMO_MODELS.items()}
+    tuned = tuned_models(state.store())
+    named |= {f"{one.name} (tuned here)": str(one.folder) for one in tuned}
+    named |= {name: name for name in HUB_MODELS} | dict(further or {})
+    chosen = st.selectbox("Model", [*named, OWN_MODEL], help=MODEL_HELP, key=f"{page}_model")
+    return named[chosen] if chosen != OWN_MODEL else own_model()
+
+
+def own_model() -> str | None:
+    """Ask for a hub id or a folder; folders stay inside the allowed ones."""
+    text = st.text_input(
+        "Hub id or folder", placeholder="organisation/model or /path/to/folder", key="own_model"
+    ).strip()
+    if ":" in text:
+        raise InputError(
+            f"{text!r} is neither a hub id nor a folder",
+            hint="Untrained controls have a switch below, acoustic spaces stand in the list.",
+        )
+    looks_local = text.startswith(("/", "~", "."))
+    return str(state.resolve_inside_roots(text)) if looks_local else text or None

@@ -1,0 +1,249 @@
+"""Brain-tune a model: choose, start, watch its epochs, score the result."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from braindash.errors import BraindashError
+from braindash.io.demo import DEMO_MODELS
+from braindash.io.manifest import load_manifest
+from braindash.jobs import Job
+from braindash.launch import submit_encoding, submit_tuning
+from braindash.preflight import preflight_tuning
+from braindash.requests import EncodeRequest, TuneRequest, build_request, build_tune_request
+from braindash.tuning_records import TunedModel, read_progress, tuned_models
+from braindash.ui import choices, state, texts, widgets
+from braindash.views.captions import tuning_line
+from braindash.views.training import training_curves
+
+INTRODUCTION = (
+    "Teach a speech model to predict brain responses, and see what that changes. The test story "
+    "plays no part."
+)
+METHODS = {
+    "full": "All weights behind the convolutional front end",
+    "lora": "Low-rank adapters (small files, less memory)",
+}
+RECIPES = {
+    "segments": "Segments of 31 TRs, attention within 3 TRs: every second of audio once",
+    "published": "Each row's own 5 TRs, as published: every second of audio five times",
+}
+RECIPE_SETTINGS: dict[str, dict[str, int]] = {
+    "segments": {"segment_trs": 31, "attention_trs": 3},
+    "published": {"segment_trs": 5},
+}
+LOSSES = {
+    "mse": "Mean squared error",
+    "correlation": "1 - r over targets, row by row",
+    "mse+cosine": "Mean squared error and 1 - cosine",
+}
+CONTROLS = {
+    "none": "No: real responses",
+    "shuffled": "Blocks of rows in another order",
+    "other-story": "Responses to another story",
+    "text": "Word vectors instead of responses",
+    "random-init": "Real responses, but random weights to begin with",
+}
+TARGETS = {
+    "auto": "By the first noise ceiling that training data allow",
+    "train-repeats": "By repeats of training stories",
+    "train-inter-subject": "By agreement with other subjects on training stories",
+    "test-repeats": "By repeats of the test story (selects on the test story)",
+    "all": "All",
+}
+CONTROL_HELP = "The same budget with the relation between sound and brain taken away, or changed."
+SEED_HELP = "Of everything that is drawn: the order of segments, dropout, adapters, controls."
+# Small models need higher rates; the published ones are of models 768 and more wide.
+RATES = {True: (6e-4, 5e-4, 27), False: (5e-5, 1e-4, 128)}
+
+
+def menu(label: str, options: dict[str, str], key: str, help: str | None = None) -> str:
+    """Ask for one of several, by what they mean."""
+    return st.selectbox(label, list(options), format_func=options.__getitem__, key=key, help=help)
+
+
+def choose_settings(small: bool) -> dict[str, Any]:
+    """Ask for what most people leave as it is."""
+    encoder, head, rows = RATES[small]
+    with st.expander("Advanced"):
+        one, two, three = st.columns(3)
+        return {
+            "epochs": one.number_input("Epochs, at most", 1, 500, 15, key="tune_epochs"),
+            "patience": two.number_input(
+                "Stop after epochs without a better r (0: never)", 0, 500, 5, key="tune_patience"
+            ),
+            "seed": three.number_input("Seed", 0, 2**31 - 1, 0, help=SEED_HELP, key="tune_seed"),
+            "encoder_rate": one.number_input(
+                "Learning rate of the model", 1e-7, 1.0, encoder, format="%.1e", key="tune_rate"
+            ),
+            "head_rate": two.number_input(
+                "Learning rate of the heads", 1e-7, 1.0, head, format="%.1e", key="tune_head_rate"
+            ),
+            "batch_rows": three.number_input("Rows per step", 1, 4096, rows, key="tune_rows"),
+        }
+
+
+def choose_request(data: Path | None) -> TuneRequest | None:
+    """Ask for everything else; None as long as something is missing."""
+    base = choices.model("tune")
+    if data is None or base is None:
+        st.info("Choose a data set and a model.")
+        return None
+    subjects = st.multiselect(
+        "Subjects (one head each)", load_manifest(data).subjects, key="tune_subjects"
+    )
+    left, right = st.columns(2)
+    with left:
+        method = menu("What is tuned", METHODS, "tune_method")
+        recipe = menu("What is encoded", RECIPES, "tune_recipe")
+        loss = menu("Loss", LOSSES, "tune_loss")
+    with right:
+        targets = menu("Targets", TARGETS, "tune_targets")
+        control = menu("Control", CONTROLS, "tune_control", help=CONTROL_HELP)
+        words = st.text_input("Word vectors", key="tune_words") if control == "text" else ""
+    further = choose_settings(base in map(str, DEMO_MODELS.values()))
+    if not subjects or (control == "text" and not words):
+        st.info("Choose subjects." if not subjects else "Name a file of word vectors.")
+        return None
+    return build_tune_request(
+        data=data,
+        model=base,
+        subjects=tuple(subjects),
+        method=method,
+        loss=loss,
+        targets=targets,
+        control=control,
+        words=state.resolve_inside_roots(words) if words else None,
+        **RECIPE_SETTINGS[recipe],
+        **further,
+    )
+
+
+@st.cache_data(ttl=20, show_spinner="Checking data, cache, memory and disk")
+def check(request_json: str, root: str) -> tuple[list[str], bool]:
+    """Run the preflight of a request."""
+    found = preflight_tuning(TuneRequest.model_validate_json(request_json), state.Store(root))
+    return found.lines(), found.fits
+
+
+def start(request: TuneRequest) -> None:
+    """Queue the run; the same one twice is one job."""
+    try:
+        submit_tuning(request, state.store())
+    except BraindashError as problem:
+        st.session_state["tune_problem"] = problem
+    else:
+        st.session_state["tune_submitted"] = True
+
+
+def show_preflight(request: TuneRequest) -> None:
+    """Show what the run needs and offer to start it."""
+    st.subheader("Will it run here?", anchor=False)
+    lines, fits = check(request.model_dump_json(), str(state.store().root))
+    with st.container(border=True):
+        for line in lines:
+            st.text(line)
+    if not fits:
+        st.warning("It may not fit this machine; you can start it all the same.")
+    st.button("Start tuning", type="primary", on_click=start, args=(request,), key="tune_submit")
+
+
+def draw(history: list[dict[str, Any]], n_epochs: int, key: str, **options: Any) -> None:
+    """Draw the epochs of one run."""
+    figure = training_curves(history, n_epochs=n_epochs, **options)
+    st.plotly_chart(figure, key=f"curves_{key}")
+
+
+@st.fragment(run_every=2.0)
+def live() -> None:
+    """Draw the runs under way, and look again every other second."""
+    active = [job for job in state.queue().list(states=widgets.ACTIVE) if job.task == "tune"]
+    if active:
+        state.queue().ensure_worker()
+    for job in active:
+        show_job(job)
+    before = st.session_state.setdefault("tune_seen", len(active))
+    st.session_state["tune_seen"] = len(active)
+    if before > len(active):
+        st.rerun(scope="app")
+
+
+def show_job(job: Job) -> None:
+    """Draw one run: its bar, and its epochs so far."""
+    with st.container(border=True):
+        widgets.job_progress(job)
+        known = read_progress(state.store(), job.key)
+        if known:
+            draw(known["history"], known["epochs"], job.key, simulated=known["simulated"])
+
+
+def score(model: TunedModel, data: str, strategy: str) -> None:
+    """Queue an encoding job per subject that the model was tuned on."""
+    try:
+        manifest = Path(data)
+        subjects = load_manifest(manifest).subjects
+        for subject in subjects:
+            request = build_request(
+                EncodeRequest,
+                data=manifest,
+                model=str(model.folder),
+                subject=subject,
+                strategy=strategy,
+            )
+            submit_encoding(request, state.store())
+    except BraindashError as problem:
+        st.session_state["tune_problem"] = problem
+    else:
+        st.session_state["tune_scored"] = len(subjects)
+
+
+def show_model(model: TunedModel, data: Path | None) -> None:
+    """Show one tuned model and offer to score it."""
+    record = model.record
+    with st.expander(model.name):
+        if model.simulated:
+            widgets.simulated_stamp()
+        draw(
+            record["history"],
+            record["history"][-1]["epoch"],
+            model.name,
+            kept=record["kept_epoch"],
+            simulated=model.simulated,
+        )
+        st.caption(tuning_line(record))
+        for warning in record["warnings"]:
+            st.warning(warning)
+        st.code(str(model.folder), language=None)
+        if data is None:
+            st.info("Choose a data set above to score this checkpoint.")
+            return
+        st.button(
+            "Score this checkpoint",
+            on_click=score,
+            args=(model, str(data), "chunk"),
+            key=f"score_{model.name}",
+            help="Queues an encoding job per subject of the data set above, with chunk features.",
+        )
+
+
+with widgets.page("Tuning", INTRODUCTION):
+    manifest = choices.data("tune")
+    chosen = choose_request(manifest)
+    if chosen is not None:
+        show_preflight(chosen)
+    if (problem := st.session_state.pop("tune_problem", None)) is not None:
+        widgets.show_error(problem)
+    if st.session_state.pop("tune_submitted", None):
+        st.success("Submitted. The job goes on when you close the browser.")
+    if count := st.session_state.pop("tune_scored", None):
+        st.success(f"Encoding jobs queued: {count}.")
+        st.page_link("pages/compute/jobs.py", label="Watch them")
+    live()
+    models = tuned_models(state.store())
+    if models:
+        st.subheader("Tuned models", anchor=False)
+    for found in models:
+        show_model(found, manifest)
+    with st.expander("What is brain-tuning, and how is it done here?"):
+        st.markdown(texts.TUNING)
