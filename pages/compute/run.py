@@ -101,7 +101,7 @@ def choose_probes() -> list[ProbeRequest]:
     """Ask for everything about a probing run; with controls, one request for each model."""
     above = st.container()
     # First, so that the choice stays when the labels cannot be found.
-    model = choose_model()
+    model = choices.model("run", choices.ACOUSTIC_SPACES)
     with above:
         labels = probe_form.choose_labels(lambda: choices.data("run"))
     if labels is None or model is None:
