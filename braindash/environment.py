@@ -1,4 +1,4 @@
-"""Settings of a process that must be made before torch is loaded."""
+"""What a process is and how it is set up, before torch is loaded."""
 
 import os
 
@@ -11,3 +11,11 @@ def let_threads_sleep() -> None:
     an idle machine. Call it before anything imports torch.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def is_first_process() -> bool:
+    """Say whether this process writes files and speaks, of those that a launcher started.
+
+    torchrun and ``accelerate launch`` number the processes of a run in ``RANK``.
+    """
+    return os.environ.get("RANK", "0") == "0"

@@ -14,6 +14,7 @@ from braindash.cli.options import (
     open_store,
 )
 from braindash.cli.output import notes, plain, print_json, print_preflight, progress_bar
+from braindash.environment import is_first_process
 from braindash.io.store import Store
 from braindash.requests import TuneRequest, build_tune_request
 
@@ -119,6 +120,9 @@ def tune(
 def _run(request: TuneRequest, store: Store, out: Path | None, as_json: bool) -> None:
     from braindash.pipeline import run_tuning
 
+    if not is_first_process():
+        run_tuning(request, store, out=out)
+        return
     with progress_bar() as bar:
         result = run_tuning(request, store, bar, out=out)
     if as_json:

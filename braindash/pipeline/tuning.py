@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
+from braindash.environment import is_first_process
 from braindash.errors import StoreError
 from braindash.io.store import Entry, Store
 from braindash.pipeline.encoding import PLANNING
@@ -118,7 +119,8 @@ def run_tuning(
     result = run_tuning_plan(plan_tuning(request), store, report)
     if place is None:
         return result
-    copy_model(result.folder, place)
+    if is_first_process():
+        copy_model(result.folder, place)
     return replace(result, folder=place)
 
 
