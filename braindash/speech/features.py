@@ -217,9 +217,10 @@ def estimate_seconds(
         return elapsed * sum(window.seconds for window in windows) / longest.seconds
     if model.geometry.padded:
         return elapsed * len(windows) / len(timed)
-    full = WindowInputs(model.encoder, noise, timed, normalise=model.normalise)
-    front = _seconds_of(lambda: full.take(0, len(timed)))
-    elapsed -= (1 - _shared_part(model, n_samples, strategy)) * front
+    share = _shared_part(model, n_samples, strategy)
+    if share < 1:
+        alone = _inputs(model, noise, timed)
+        elapsed -= (1 - share) * _seconds_of(lambda: alone.take(0, len(timed)))
     return elapsed * sum(window.seconds for window in windows) / sum(w.seconds for w in timed)
 
 

@@ -1,6 +1,5 @@
 """Low-rank adapters as peft saves them: opened as the merged model, or refused."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -8,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_folders import answer, edit_json, edit_weights
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file, save_file
 from tiny_models import KINDS, N_BLOCKS, build, extractor_of
 
 from braindash.errors import InputError, ModelError
 from braindash.speech.files import ADAPTER_WEIGHTS, locate
-from braindash.speech.forward import layer_frames
 from braindash.speech.models import open_model
 
 CONFIG = "adapter_config.json"
@@ -54,22 +52,6 @@ def pair(tmp_path):
     """An adapter that a test may damage, and its base."""
     base, adapter, _ = save_pair("hubert-group", tmp_path)
     return base, adapter
-
-
-def answer(model) -> np.ndarray:
-    """All layers and frames of a short fixed sound."""
-    wave = np.random.default_rng(0).standard_normal((1, 4000)).astype(np.float32)
-    module = model if isinstance(model, torch.nn.Module) else open_model(model, device="cpu").module
-    return layer_frames(module, wave, slice(None))
-
-
-def edit_json(path: Path, **changes) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def edit_tensors(adapter: Path, change) -> None:
-    tensors = change(load_file(adapter / ADAPTER_WEIGHTS))
-    save_file(tensors, adapter / ADAPTER_WEIGHTS, metadata={"format": "pt"})
 
 
 # --- every family ------------------------------------------------------------------------------
@@ -209,7 +191,9 @@ def test_fingerprint_follows_base_adapter_and_scale(pair):
     seen = {locate(base).fingerprint, files.fingerprint}
     edit_json(adapter / CONFIG, lora_alpha=9)
     seen.add(locate(adapter).fingerprint)
-    edit_tensors(adapter, lambda tensors: {name: 2 * t for name, t in tensors.items()})
+    edit_weights(
+        adapter / ADAPTER_WEIGHTS, lambda tensors: {name: 2 * t for name, t in tensors.items()}
+    )
     seen.add(locate(adapter).fingerprint)
     edit_json(base / "preprocessor_config.json", do_normalize=True)
     seen.add(locate(adapter).fingerprint)
@@ -253,7 +237,7 @@ def test_adapter_that_lacks_a_layer_is_refused(pair):
     def drop(tensors):
         return {name: t for name, t in tensors.items() if "layers.1.attention.k_proj" not in name}
 
-    edit_tensors(adapter, drop)
+    edit_weights(adapter / ADAPTER_WEIGHTS, drop)
     with pytest.raises(ModelError, match=r"same layers: .*layers\.1\.attention\.k_proj"):
         open_model(adapter, device="cpu")
 
@@ -301,7 +285,9 @@ def test_tensors_that_are_no_adapter_are_refused(pair):
 
 
 def test_adapter_that_makes_the_model_answer_nan_is_refused(pair):
-    edit_tensors(pair[1], lambda tensors: {n: t * float("nan") for n, t in tensors.items()})
+    edit_weights(
+        pair[1] / ADAPTER_WEIGHTS, lambda tensors: {n: t * float("nan") for n, t in tensors.items()}
+    )
     with pytest.raises(ModelError, match="NaN"):
         open_model(pair[1], device="cpu")
 

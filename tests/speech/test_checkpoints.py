@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from model_folders import WEIGHTS, answer
 from safetensors.torch import load_file, save_file
 from tiny_models import KINDS, N_BLOCKS, build, save
 from torch import nn
@@ -17,10 +18,8 @@ from braindash.digest import digest_file
 from braindash.errors import InputError, ModelError
 from braindash.speech.checkpoints import RECORD_FILE, import_checkpoint
 from braindash.speech.files import locate
-from braindash.speech.forward import layer_frames
 from braindash.speech.models import open_model
 
-WEIGHTS = "model.safetensors"
 # Name of the encoder in the training script -> kind of its base.
 KIND = {
     "wav2vec": "wav2vec2-group",
@@ -73,13 +72,6 @@ def published(name: str, folder: Path) -> tuple[nn.Module, OrderedDict]:
 def write(state, path: Path) -> Path:
     torch.save(state, path)
     return path
-
-
-def answer(model) -> np.ndarray:
-    """All layers and frames of a short fixed sound."""
-    wave = np.random.default_rng(0).standard_normal((1, 4000)).astype(np.float32)
-    module = model if isinstance(model, nn.Module) else open_model(model, device="cpu").module
-    return layer_frames(module, wave, slice(None))
 
 
 # --- every published form ----------------------------------------------------------------------

@@ -6,23 +6,18 @@ import shutil
 from pathlib import Path
 
 import pytest
+from model_folders import WEIGHTS, edit_json
 from safetensors.torch import load_file, save_file
 
 from braindash.errors import ModelError
 from braindash.speech.files import locate
 from braindash.speech.models import open_model
 
-WEIGHTS = "model.safetensors"
-
 
 @pytest.fixture
 def folder(folder_of, tmp_path) -> Path:
     """A copy of the HuBERT folder that a test may damage."""
     return Path(shutil.copytree(folder_of("hubert-group"), tmp_path / "model"))
-
-
-def edit_json(path: Path, **changes) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 @pytest.mark.parametrize(

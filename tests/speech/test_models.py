@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from model_folders import WEIGHTS, answer, edit_json, edit_weights
+from safetensors.torch import load_file
 from tiny_models import KINDS, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, extractor_of, save
 
 from braindash.errors import InputError, ModelError, ResourceError
 from braindash.speech.forward import layer_frames
 from braindash.speech.models import locate, open_model
 
-WEIGHTS = "model.safetensors"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -25,22 +25,6 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def folder(folder_of, tmp_path) -> Path:
     """A copy of the wav2vec2 folder that a test may damage."""
     return Path(shutil.copytree(folder_of("wav2vec2-group"), tmp_path / "model"))
-
-
-def edit_json(path: Path, **changes) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def edit_weights(folder: Path, change) -> None:
-    tensors = change(load_file(folder / WEIGHTS))
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-
-
-def answer(model) -> np.ndarray:
-    """All layers and frames of a short fixed sound, from a folder or a model in memory."""
-    wave = np.random.default_rng(0).standard_normal((1, 4000)).astype(np.float32)
-    module = model if isinstance(model, torch.nn.Module) else open_model(model, device="cpu").module
-    return layer_frames(module, wave, slice(None))
 
 
 # --- what is found -----------------------------------------------------------------------------
@@ -146,7 +130,7 @@ def test_every_way_to_save_whisper_gives_the_trained_encoder(
 def test_whisper_that_lacks_a_weight_is_refused(folder_of, tmp_path):
     folder = Path(shutil.copytree(folder_of("whisper"), tmp_path / "model"))
     name = "encoder.layers.1.fc1.weight"
-    edit_weights(folder, lambda tensors: {n: t for n, t in tensors.items() if n != name})
+    edit_weights(folder / WEIGHTS, lambda tensors: {n: t for n, t in tensors.items() if n != name})
     with pytest.raises(ModelError, match=r"layers\.1\.fc1\.weight"):
         open_model(folder, device="cpu")
 
@@ -186,7 +170,7 @@ def test_both_spellings_of_the_positional_convolution_load(kind, folder_of, tmp_
         assert sum(name.endswith(("weight_g", "weight_v")) for name in renamed) == 2
         return renamed
 
-    edit_weights(old, respell)
+    edit_weights(old / WEIGHTS, respell)
     np.testing.assert_array_equal(answer(old), answer(folder_of(kind)))
 
 
@@ -205,7 +189,7 @@ def test_shards_and_torch_files_load_like_one_file(folder_of, tmp_path):
 
 
 def test_half_precision_checkpoint_runs_in_float32(folder):
-    edit_weights(folder, lambda tensors: {n: t.half() for n, t in tensors.items()})
+    edit_weights(folder / WEIGHTS, lambda tensors: {n: t.half() for n, t in tensors.items()})
     edit_json(folder / "config.json", dtype="float16")
     module = open_model(folder, device="cpu").module
     assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
@@ -217,7 +201,7 @@ def test_masking_vector_may_be_missing(folder):
     def drop(tensors):
         return {name: t for name, t in tensors.items() if "masked_spec_embed" not in name}
 
-    edit_weights(folder, drop)
+    edit_weights(folder / WEIGHTS, drop)
     np.testing.assert_array_equal(answer(folder), before)
 
 
@@ -253,7 +237,7 @@ def test_fingerprint_follows_weights_configuration_and_normalisation(folder):
         tensors[name][3, 4] += 1e-6
         return tensors
 
-    edit_weights(folder, nudge)
+    edit_weights(folder / WEIGHTS, nudge)
     seen.add(locate(folder).fingerprint)
     edit_json(folder / "config.json", layer_norm_eps=1e-3)
     seen.add(locate(folder).fingerprint)
@@ -267,7 +251,7 @@ def test_fingerprint_follows_weights_configuration_and_normalisation(folder):
 
 def test_missing_weight_is_refused(folder):
     name = "encoder.layers.1.attention.k_proj.weight"
-    edit_weights(folder, lambda tensors: {n: t for n, t in tensors.items() if n != name})
+    edit_weights(folder / WEIGHTS, lambda tensors: {n: t for n, t in tensors.items() if n != name})
     with pytest.raises(ModelError, match=name) as caught:
         open_model(folder)
     assert "random" in caught.value.hint
@@ -291,7 +275,7 @@ def test_weights_that_are_not_finite_are_refused(folder):
         tensors["encoder.layers.0.final_layer_norm.bias"][0] = float("nan")
         return tensors
 
-    edit_weights(folder, spoil)
+    edit_weights(folder / WEIGHTS, spoil)
     with pytest.raises(ModelError, match="NaN"):
         open_model(folder)
 
