@@ -8,8 +8,8 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from tiny_models import KINDS, N_BLOCKS, WIDTH, extractor_of
-from transformers import Wav2Vec2FeatureExtractor
+from tiny_models import KINDS, N_BLOCKS, WIDTH, build, extractor_of
+from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from braindash.errors import Cancelled, InputError, ResourceError
 from braindash.speech import features, windows
@@ -20,6 +20,7 @@ from braindash.speech.features import (
     window_features,
 )
 from braindash.speech.forward import Encoder, layer_frames, normalised
+from braindash.speech.models import open_model
 
 RATE = 16000
 STRATEGY_NAMES = tuple(windows.STRATEGIES)
@@ -131,6 +132,26 @@ def test_a_full_window_is_16_seconds_and_a_tenth(model_of, sound):
     wave = normalised(sound[None, -257600:])
     np.testing.assert_allclose(frames[0], reference_states(model, wave)[:, -1], atol=1e-5)
     assert window.times.tolist() == [20.0]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "seconds", "positions"),
+    [("exact", 16.1, [804]), ("chunk", 30.0, range(1400, 1500))],
+)
+def test_whisper_of_thirty_seconds(strategy, seconds, positions, tmp_path, sound):
+    """The published input length: causal windows are padded, chunks are full of audio."""
+    build("whisper", max_source_positions=1500).save_pretrained(tmp_path)
+    preprocess = WhisperFeatureExtractor(feature_size=20)
+    preprocess.save_pretrained(tmp_path)
+    model, audio = open_model(tmp_path, device="cpu"), np.resize(sound, 40 * RATE)
+    last = plan_windows(model, len(audio), strategy)[-1:]
+    ((window, frames),) = window_features(model, audio, last)
+    wave = audio[-round(seconds * RATE) :]
+    mel = preprocess(wave, sampling_rate=RATE, return_tensors="np").input_features
+    assert mel.shape[2] == 3000 and window.seconds == seconds
+    wanted = reference_states(model, mel)[:, positions].swapaxes(0, 1)
+    np.testing.assert_allclose(frames, wanted, atol=1e-4)
+    assert window.times[-1] == 40.0
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2-stable", "hubert-stable"])
