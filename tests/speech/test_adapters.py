@@ -161,6 +161,18 @@ def test_base_of_the_hub_is_found_at_the_revision_of_the_adapter(pair, tmp_path,
     assert asked == [("lab/model", "v2")]
 
 
+def test_adapter_of_the_hub_opens_with_its_base_from_the_hub(pair, monkeypatch):
+    base, adapter = pair
+    folders = {"lab/adapter": adapter, "lab/model": base}
+    edit_json(adapter / CONFIG, base_model_name_or_path="lab/model")
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda hub_id, **options: str(folders[hub_id])
+    )
+    files = locate("lab/adapter", "v1")
+    assert (files.name, files.base.name) == ("lab/adapter", "lab/model")
+    np.testing.assert_array_equal(answer(files), answer(adapter))
+
+
 @pytest.mark.parametrize("named", [None, "", "./no/such/folder", "nobody/no-such-model"])
 def test_base_that_is_not_there_is_named_with_a_way_out(named, pair, tmp_path):
     base, adapter = pair
