@@ -119,7 +119,14 @@ class ProbingPlan:
 
     def features(self, model: ModelFiles, units: Units) -> tuple[UnitFeatures, ...]:
         """Name the features of units of one kind, group by group."""
-        return features_of(model, self.strategy, units, self.groups)
+        place = model.fingerprint, units.name
+        if place not in self._named:
+            self._named[place] = features_of(model, self.strategy, units, self.groups)
+        return self._named[place]
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, str], tuple[UnitFeatures, ...]]:
+        return {}
 
     @cached_property
     def extractions(self) -> tuple[UnitFeatures, ...]:

@@ -323,12 +323,14 @@ def divide(
         split = split_units(recordings, speakers=who, strata=strata, shares=shares, seed=seed)
     if question.types is None:
         return (_side(question, rows, split, told),)
-    sides = []
+    sides, count = [], 0
     for one in _by_type(question.types[rows], strata, split, folds, seed):
+        count += 1
         parts = np.full(len(rows), "", dtype="U10")
         for side, members in one.items():
             parts[members] = side
         try:
+            _require_two_types(name, question.types[rows], one)
             again = given_split(parts, recordings, speakers=who, types=question.types[rows])
             how = f"{split.description}; words apart as well: {again.description}"
             sides.append(_side(question, rows, replace(again, description=how), told))
@@ -336,7 +338,21 @@ def divide(
             failed = problem
     if not sides:
         raise failed
+    n_failed = count - len(sides)
+    if n_failed:
+        text = f"{name}: {n_failed} of {count} divisions of the words hold too few units"
+        sides = [replace(one, warnings=(*one.warnings, text)) for one in sides]
     return tuple(sides)
+
+
+def _require_two_types(name: str, types: NDArray[Any], sides: dict[str, NDArray[np.int64]]) -> None:
+    """Refuse a side of one word: nothing varies there that could be foretold."""
+    for side, rows in sides.items():
+        if len(set(types[rows])) < 2:
+            raise InputError(
+                f"{name}: the {side} part holds fewer than two words",
+                hint="Give more recordings, or more words.",
+            )
 
 
 def _side(question: Question, rows: NDArray[np.intp], split: Split, told: list[str]) -> Sides:

@@ -72,7 +72,14 @@ class Units:
 
     def of(self, group: RecordingGroup) -> pd.DataFrame:
         """Give the units of a group of recordings."""
-        return self.table[self.table["recording"].isin(group.names)]
+        # Groups, and the recordings in them, are in the order of the table.
+        first = np.searchsorted(self._recordings, group.names[0], side="left")
+        stop = np.searchsorted(self._recordings, group.names[-1], side="right")
+        return self.table.iloc[first:stop]
+
+    @cached_property
+    def _recordings(self) -> np.ndarray:
+        return np.asarray(self.table["recording"].astype(str), dtype=object)
 
     def digest(self, group: RecordingGroup) -> str:
         """Digest of where the units of a group are; recordings count by their place in it."""

@@ -163,9 +163,13 @@ def ask_layers(
 def _ask_layer(
     plan: ProbingPlan, sittings: list[Sitting], features: Features, layer: int, progress: Progress
 ) -> Iterator[tuple[LayerProbe, ...]]:
+    read: dict[str, NDArray[np.float32]] = {}
     for number, sitting in enumerate(sittings):
         ends = number / len(sittings), (number + 1) / len(sittings)
-        values = read_layer(plan, plan.model, sitting.units, features, layer)[sitting.sides.rows]
+        name = sitting.units.name
+        if name not in read:
+            read[name] = read_layer(plan, plan.model, sitting.units, features, layer)
+        values = read[name][sitting.sides.rows]
         yield sitting.plan.fit_layer(values, where=f"layer {layer}", progress=Span(progress, *ends))
 
 
