@@ -1,6 +1,7 @@
 """Brain-tuning: rows per second and memory beside the published recipe, with the difference.
 
-``python benchmarks/bench_tuning.py`` takes some minutes; ``--sizes tiny`` about one. The published
+``python benchmarks/bench_tuning.py`` takes about twenty minutes on a quiet core; ``--sizes tiny``
+about two, and ``--rounds 1 --steps 1 --rows 2`` shortens the rest. The published
 recipe, re-stated from its description: every row's own 5 TRs of waveform go through the whole
 model, front end included, the last hidden state is averaged over time, a linear head, mean squared
 error, AdamW. Ours: the frozen front end runs once per story; in segments each second of audio is
@@ -41,10 +42,8 @@ from braindash.speech.tuning.team import Team
 TR = 2.0
 N_TARGETS = 1000
 SETTINGS = {
-    "window": TuningSettings(dropout=0.0, start="random", batch_rows=8),
-    "window, front end per row": TuningSettings(
-        dropout=0.0, start="random", batch_rows=8, front="window"
-    ),
+    "window": TuningSettings(dropout=0.0, start="random"),
+    "window, front end per row": TuningSettings(dropout=0.0, start="random", front="window"),
     "segment": TuningSettings(
         dropout=0.0, start="random", batch_rows=27, segment_trs=31, attention_trs=5
     ),
@@ -132,11 +131,10 @@ def windows(heard: TuningStory, rows: list[int]) -> tuple[torch.Tensor, torch.Te
     return torch.from_numpy(waves), torch.from_numpy(heard.responses["S1"][rows])
 
 
-def time_published(place: Path, seconds: float, n_steps: int) -> dict[str, float]:
+def time_published(place: Path, seconds: float, n_steps: int, rows: int) -> dict[str, float]:
     """Give rows per second of the published recipe."""
     heard, module = story(seconds), Published(place).train()
     optimiser = torch.optim.AdamW(module.parameters(), lr=1e-4)
-    rows = SETTINGS["window"].batch_rows
     spent = []
     for step in range(n_steps + 1):
         start = time.process_time()
@@ -150,9 +148,11 @@ def time_published(place: Path, seconds: float, n_steps: int) -> dict[str, float
     return {"rows_per_second": rows / statistics.median(spent[1:]), "front_seconds": 0.0}
 
 
-def time_ours(place: Path, name: str, seconds: float, n_steps: int) -> dict[str, float]:
+def time_ours(place: Path, name: str, seconds: float, n_steps: int, rows: int) -> dict[str, float]:
     """Give rows per second of our trainer, the front end of the story spread over one epoch."""
     settings = SETTINGS[name]
+    if settings.rows_per_segment == 1:
+        settings = settings.model_copy(update={"batch_rows": rows})
     with tempfile.TemporaryDirectory() as folder:
         one = trainer(place, settings, seconds, Path(folder))
         start = time.process_time()
@@ -161,13 +161,12 @@ def time_ours(place: Path, name: str, seconds: float, n_steps: int) -> dict[str,
         batches = epoch_batches(one._train.stories, settings, 1)
         n_rows = sum(len(batch) for batch in batches) * settings.rows_per_segment
         one.network.train()
-        spent, rows = [], []
+        spent = []
         for step in range(n_steps + 1):
             batch = batches[step % len(batches)]
             start = time.process_time()
             one._step(batch, step, 1, 1000)
             spent.append((time.process_time() - start) / len(batch) / settings.rows_per_segment)
-            rows.append(len(batch))
         per_row = statistics.median(spent[1:])
     return {
         "rows_per_second": 1 / per_row,
@@ -178,7 +177,7 @@ def time_ours(place: Path, name: str, seconds: float, n_steps: int) -> dict[str,
 
 def difference(place: Path, seconds: float) -> dict[str, float]:
     """Compare loss and gradients of one step, every row with its own front end."""
-    settings = SETTINGS["window, front end per row"]
+    settings = SETTINGS["window, front end per row"].model_copy(update={"batch_rows": 4})
     with tempfile.TemporaryDirectory() as folder:
         one = trainer(place, settings, seconds, Path(folder))
         one._train.inputs.prepare(NoProgress())
@@ -206,9 +205,11 @@ def one_variant(arguments: argparse.Namespace) -> None:
     place = Path(arguments.place)
     before = psutil.Process().memory_info().rss
     if arguments.variant == PUBLISHED:
-        found = time_published(place, arguments.seconds, arguments.steps)
+        found = time_published(place, arguments.seconds, arguments.steps, arguments.rows)
     else:
-        found = time_ours(place, arguments.variant, arguments.seconds, arguments.steps)
+        found = time_ours(
+            place, arguments.variant, arguments.seconds, arguments.steps, arguments.rows
+        )
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -219,6 +220,7 @@ def measured(variant: str, place: Path, arguments: argparse.Namespace) -> dict[s
     """Run one variant in a process of its own, so that its memory is its own."""
     command = [sys.executable, __file__, "--variant", variant, "--place", str(place)]
     command += ["--seconds", str(arguments.seconds), "--steps", str(arguments.steps)]
+    command += ["--rows", str(arguments.rows)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -230,6 +232,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0, help="of audio in the story")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=8, help="per step, of all but segments")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--variant", choices=[PUBLISHED, *SETTINGS], help=argparse.SUPPRESS)
     parser.add_argument("--place", help=argparse.SUPPRESS)

@@ -7,9 +7,10 @@ read, unless their repeats are what chooses the targets.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from braindash.core.ceilings import ceiling_threshold
-from braindash.digest import digest_file
+from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import named_masks
 from braindash.io.manifest import Dataset, load_manifest
@@ -136,7 +137,7 @@ def plan_tuning(request: TuneRequest) -> TuningPlan:
     for warning in warnings:
         log.warning("%s", warning)
     names = tuple(one.subject for one in subjects)
-    text = None if request.words is None else digest_file(request.words.expanduser())
+    text = None if request.words is None else _text_digest(request.words.expanduser())
     spec = TuningSpec(
         model=model.fingerprint,
         subjects=(TEXT_SUBJECT,) if request.control == "text" else names,
@@ -181,11 +182,22 @@ def _base(request: TuneRequest) -> ModelFiles:
 def _check_words(request: TuneRequest) -> None:
     if (request.words is not None) != (request.control == "text"):
         raise InputError(
-            "the control 'text' and a file of word vectors belong together",
-            hint="Give both (control 'text', words FILE), or neither.",
+            "the control 'text' and word vectors or a sentence model belong together",
+            hint="Give both (control 'text', words FILE_OR_FOLDER), or neither.",
         )
-    if request.words is not None and not request.words.expanduser().is_file():
-        raise InputError(f"there is no file {request.words}", hint="Check the path.")
+    if request.words is not None and not request.words.expanduser().exists():
+        raise InputError(
+            f"there is no file {request.words}",
+            hint="Give a file of word vectors, or the folder of a sentence model.",
+        )
+
+
+def _text_digest(place: Path) -> str:
+    """Name word vectors by their file, a sentence model by the files of its folder."""
+    if place.is_file():
+        return digest_file(place)
+    files = sorted(path for path in place.iterdir() if path.is_file())
+    return digest_json({path.name: digest_file(path) for path in files})
 
 
 # Stories ----------------------------------------------------------------------------------------

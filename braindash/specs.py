@@ -246,7 +246,7 @@ class TuningSpec(Spec):
     validation: tuple[TunedStory, ...]
     standardise_responses: bool
     control: TuningControl = "none"
-    text: str | None = Field(default=None, description="digest of the control's word vectors")
+    text: str | None = Field(default=None, description="digest of the control's text model")
     settings: TuningSettings = TuningSettings()
 
 

@@ -72,7 +72,7 @@ def load_tuning_data(plan: TuningPlan, progress: Progress) -> TuningData:
         When no target is left, or the control cannot be made of so few stories.
     """
     if plan.request.control == "text":
-        return _text_data(plan)
+        return _text_data(plan, progress)
     responses: dict[str, Callable[[StoryPlan], Rows]] = {}
     masks = {}
     for number, one in enumerate(plan.subjects):
@@ -281,29 +281,53 @@ def _other_places(count: int, seed: list[int]) -> NDArray[np.intp]:
     return places
 
 
-# Words as targets -------------------------------------------------------------------------------
+# Text as targets --------------------------------------------------------------------------------
 
 
-def _text_data(plan: TuningPlan) -> TuningData:
+def _text_data(plan: TuningPlan, progress: Progress) -> TuningData:
     from braindash.speech.tuning.stories import TuningStory
 
-    assert plan.request.words is not None  # planned
     one = plan.subjects[0]
-    spoken = {story.name: _words(plan, story) for story in one.train + one.validation}
-    vocabulary = {word.label for words in spoken.values() for word in words}
-    vectors = read_word_vectors(plan.request.words, vocabulary=vocabulary)
+    stories = one.train + one.validation
+    targets = _text_rows(plan, stories, progress)
+    made = [
+        TuningStory(story.name, partial(load_audio, story.audio), story.times, {TEXT_SUBJECT: rows})
+        for story, rows in zip(stories, targets, strict=True)
+    ]
+    n_train = len(one.train)
+    return TuningData(tuple(made[:n_train]), tuple(made[n_train:]), {})
+
+
+def _text_rows(plan: TuningPlan, stories: Sequence[StoryPlan], progress: Progress) -> list[Rows]:
+    """Make the targets of every story, from word vectors or a sentence model."""
+    place = plan.request.words
+    assert place is not None  # planned
+    place = place.expanduser()
+    spoken = [_words(plan, story) for story in stories]
+    window = plan.spec.settings.window_trs * stories[0].extraction.times.tr
+    if place.is_dir():
+        from braindash.speech.sentences import embed_texts
+
+        return [
+            standardised_rows(
+                embed_texts(
+                    place,
+                    texts_of_rows(words, story.times, window),
+                    device=plan.request.device,
+                    progress=progress,
+                )
+            )
+            for story, words in zip(stories, spoken, strict=True)
+        ]
+    vectors = read_word_vectors(
+        place, vocabulary={word.label for words in spoken for word in words}
+    )
     for warning in vectors.warnings:
         log.warning("%s", warning)
-    sides = []
-    for stories in (one.train, one.validation):
-        made = []
-        for story in stories:
-            window = plan.spec.settings.window_trs * story.extraction.times.tr
-            rows = word_targets(spoken[story.name], vectors, story.times, window)
-            audio = partial(load_audio, story.audio)
-            made.append(TuningStory(story.name, audio, story.times, {TEXT_SUBJECT: rows}))
-        sides.append(tuple(made))
-    return TuningData(sides[0], sides[1], {})
+    return [
+        word_targets(words, vectors, story.times, window)
+        for story, words in zip(stories, spoken, strict=True)
+    ]
 
 
 def _words(plan: TuningPlan, story: StoryPlan) -> list[Interval]:
@@ -343,9 +367,31 @@ def word_targets(
         before that.
     """
     known, found = vectors.of([word.label for word in words])
-    middles = np.array([(word.start + word.end) / 2 for word in words])[found]
-    inside = (middles > times[:, None] - window_seconds) & (middles <= times[:, None])
+    inside = _words_inside(words, times, window_seconds)[:, found]
     counts = np.maximum(inside.sum(axis=1, keepdims=True), 1)
-    means = inside.astype(np.float64) @ known[found] / counts
-    made: Rows = np.nan_to_num(zscore(means)).astype(np.float32)
+    return standardised_rows(inside.astype(np.float64) @ known[found] / counts)
+
+
+def texts_of_rows(
+    words: Sequence[Interval], times: NDArray[np.float64], window_seconds: float
+) -> list[str]:
+    """Join the words whose middle lies in the window before each row; empty where there is none."""
+    inside = _words_inside(words, times, window_seconds)
+    return [" ".join(words[int(at)].label for at in np.flatnonzero(row)) for row in inside]
+
+
+def standardised_rows(values: NDArray[np.floating]) -> Rows:
+    """Z-score each dimension over the rows; one that does not vary becomes 0."""
+    made: Rows = np.nan_to_num(zscore(values)).astype(np.float32)
     return made
+
+
+def _words_inside(
+    words: Sequence[Interval], times: NDArray[np.float64], window_seconds: float
+) -> NDArray[np.bool_]:
+    """Mark the words of each row's window, (n_rows, n_words)."""
+    middles = np.array([(word.start + word.end) / 2 for word in words])
+    inside: NDArray[np.bool_] = (middles > times[:, None] - window_seconds) & (
+        middles <= times[:, None]
+    )
+    return inside

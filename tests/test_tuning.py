@@ -12,7 +12,7 @@ import braindash
 from braindash import pipeline
 from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
 from braindash.core.scores import zscore
-from braindash.errors import Cancelled, InputError
+from braindash.errors import Cancelled, InputError, ModelError
 from braindash.io.annotations import Interval, write_textgrid
 from braindash.io.store import Store
 from braindash.launch import submit_tuning
@@ -22,7 +22,7 @@ from braindash.preflight import preflight_tuning
 from braindash.progress import NoProgress
 from braindash.requests import build_tune_request
 from braindash.speech.files import locate
-from braindash.tuning_data import load_tuning_data, with_control, word_targets
+from braindash.tuning_data import load_tuning_data, texts_of_rows, with_control, word_targets
 from braindash.tuning_records import read_progress, tuned_models
 
 SHORT = {
@@ -417,6 +417,62 @@ def test_word_vectors_as_targets(spoken, store):
     result = pipeline.run_tuning(request_for(lab, control="text", words=path, epochs=1), store)
     assert result.record["targets"]["text"]["n_targets"] == 4
     assert "control-text" in result.folder.name
+
+
+@pytest.fixture
+def sentence_model(tmp_path):
+    """A tiny BERT with random weights and three words."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path / "sentences"
+    folder.mkdir()
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "fox", "crow"]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=6, intermediate_size=8, max_position_embeddings=16, **sizes)
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def test_a_sentence_model_gives_targets_too(spoken, sentence_model, store):
+    lab, _ = spoken
+    request = request_for(lab, control="text", words=sentence_model, epochs=1)
+    result = pipeline.run_tuning(request, store)
+    assert result.record["targets"]["text"]["n_targets"] == 8
+    (sentence_model / "model.safetensors").write_bytes(b"no weights")
+    assert plan_tuning(request).spec.text != result.record["spec"]["text"]
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        pipeline.run_tuning(request, store)
+
+
+def test_texts_are_embedded_by_the_mean_over_their_tokens(sentence_model):
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    from braindash.speech.sentences import embed_texts
+
+    texts = ["fox crow fox", "", "crow"]
+    found = embed_texts(sentence_model, texts, device="cpu")
+    tokenizer = AutoTokenizer.from_pretrained(sentence_model)
+    model = AutoModel.from_pretrained(sentence_model).eval()
+    for text, row in zip(texts, found, strict=True):
+        with torch.no_grad():
+            hidden = model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0]
+        wanted = hidden.mean(dim=0).numpy() if text else np.zeros(8)
+        np.testing.assert_allclose(row, wanted, atol=1e-6)
+
+
+def test_the_text_of_a_row_is_what_was_said_in_its_window():
+    words = [Interval(0.0, 1.0, "the"), Interval(1.0, 2.0, "fox"), Interval(4.0, 5.0, "ran")]
+    assert texts_of_rows(words, np.array([1.0, 2.0, 3.0, 9.0]), 2.0) == [
+        "the",
+        "the fox",
+        "fox",
+        "",
+    ]
 
 
 def test_words_in_a_rows_window_are_averaged(spoken):

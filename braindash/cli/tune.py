@@ -26,7 +26,8 @@ ControlOption = Annotated[
     str, typer.Option(help="none, shuffled, other-story, text or random-init: same budget.")
 ]
 WordsOption = Annotated[
-    Path | None, typer.Option(help="Word vectors of the control text (GloVe, word2vec, .npz).")
+    Path | None,
+    typer.Option(help="Of the control text: word vectors, or the folder of a sentence model."),
 ]
 ValidationOption = Annotated[
     str | None, typer.Option(help="Stories; the manifest's or the last one by default.")

@@ -35,7 +35,7 @@ class TuneRequest(Request):
     regions: tuple[str, ...] = Field(default=(), description="with targets 'regions'")
     limit: int | None = Field(default=None, ge=1, description="targets per subject, at most")
     control: TuningControl = "none"
-    words: Path | None = Field(default=None, description="word vectors of the control 'text'")
+    words: Path | None = Field(default=None, description="of the control 'text'")
     settings: TuningSettings = TuningSettings()
     n_at_once: int | None = Field(default=None, ge=1, description="segments in memory at once")
 

@@ -42,7 +42,7 @@ CONTROLS = {
     "none": "No: real responses",
     "shuffled": "Blocks of rows in another order",
     "other-story": "Responses to another story",
-    "text": "Word vectors instead of responses",
+    "text": "Vectors of the spoken text instead of responses",
     "random-init": "Real responses, but random weights to begin with",
 }
 TARGETS = {
@@ -101,10 +101,18 @@ def choose_request(data: Path | None) -> TuneRequest | None:
     with right:
         targets = menu("Targets", TARGETS, "tune_targets")
         control = menu("Control", CONTROLS, "tune_control", help=CONTROL_HELP)
-        words = st.text_input("Word vectors", key="tune_words") if control == "text" else ""
+        words = (
+            st.text_input("Word vectors or sentence model", key="tune_words")
+            if control == "text"
+            else ""
+        )
     further = choose_settings(base in map(str, DEMO_MODELS.values()))
     if not subjects or (control == "text" and not words):
-        st.info("Choose subjects." if not subjects else "Name a file of word vectors.")
+        st.info(
+            "Choose subjects."
+            if not subjects
+            else "Name a file of word vectors, or the folder of a sentence model."
+        )
         return None
     return build_tune_request(
         data=data,
