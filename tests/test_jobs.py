@@ -85,6 +85,22 @@ def test_a_done_job_is_done_again_on_demand_or_when_its_result_is_gone(queue):
     assert submit(queue).state == "queued"
 
 
+def test_a_done_job_with_results_of_two_kinds_is_done_again_when_either_is_gone(queue):
+    folders = [queue.root / kind / KEY for kind in ("encoding", "probing")]
+    made = (
+        f'{{"kind": "encoding", "keys": ["{KEY}"],'
+        f' "also": {{"kind": "probing", "keys": ["{KEY}"]}}}}'
+    )
+    for gone in folders:
+        submit(queue)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        put(queue, state="done", result=made)
+        assert submit(queue).state == "done"
+        gone.rmdir()
+        assert submit(queue).state == "queued"
+
+
 def test_two_equal_submissions_at_once_are_one_row(queue):
     """Eight threads, each with a queue of its own, on a database that does not exist yet."""
 
