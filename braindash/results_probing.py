@@ -100,6 +100,10 @@ class ProbingResult:
         """Score on the test part, (n_layers,)."""
         return self._of("score", task)
 
+    def samples(self, task: str) -> Floats:
+        """Bootstrap samples of the score, (n_samples, n_layers)."""
+        return self._of("samples", task)
+
     def chance(self, task: str) -> Floats:
         """Give what a probe reaches that knows nothing, (n_layers,).
 
@@ -213,7 +217,7 @@ class ProbingResult:
     def _samples(self, task: str) -> Floats:
         """Bootstrap samples of the score above chance, (n_samples, n_layers)."""
         chance = self.chance(task)
-        return np.asarray((self._of("samples", task) - chance) / (1 - chance))
+        return np.asarray((self.samples(task) - chance) / (1 - chance))
 
     # ---- where the numbers come from ------------------------------------------------------
 
@@ -259,6 +263,54 @@ class ProbingResult:
     def _arrays(self) -> dict[str, Floats]:
         names = ("score", "low", "high", "chance_majority", "chance_shuffled", "samples")
         return {name: np.asarray(self.dataset[name].values, dtype=np.float64) for name in names}
+
+
+def probing_difference(a: ProbingResult, b: ProbingResult, level: float = 0.95) -> pd.DataFrame:
+    """Subtract the scores of one model from those of another that was asked the same.
+
+    Parameters
+    ----------
+    a, b : ProbingResult
+        With equal ``questions`` and as many layers: sample i then drew the same test units.
+    level : float, default 0.95
+        Of the paired bootstrap intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per task and layer: ``difference`` (a minus b), ``low``, ``high`` (NaN where there
+        is no interval) and ``simulated``.
+
+    Raises
+    ------
+    InputError
+        When the two were asked otherwise, or have other layers.
+    """
+    if a.questions != b.questions or a.n_layers != b.n_layers:
+        raise InputError(
+            f"{a.model} and {b.model} cannot be subtracted layer by layer",
+            hint="Probe both with the same labels, tasks and seed; they need as many layers.",
+        )
+    parts = []
+    for task in a.tasks:
+        pieces = a.facts(task)["n_pieces"]
+        drawn = a.samples(task) - b.samples(task)
+        low, high = np.full((2, a.n_layers), np.nan)
+        if pieces > 1:
+            low, high = interval(drawn, level=level, n_units=pieces)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "task": task,
+                    "layer": np.arange(a.n_layers),
+                    "difference": a.score(task) - b.score(task),
+                    "low": low,
+                    "high": high,
+                    "simulated": a.simulated,
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def questions_digest(spec: dict[str, Any]) -> str:

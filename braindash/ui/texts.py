@@ -162,6 +162,10 @@ above them.
 **Intervals** (band): 95 %, test recordings drawn again with replacement, or stretches of them where
 there are fewer than eight; all layers draw the same ones.
 
+**A minus B.** Both models were asked the same of the same units; their bootstrap samples draw the
+same pieces, so the interval is that of the paired difference. Among many cells some leave 0 by
+chance.
+
 **Depth.** The score-weighted depth of a task with the shares above chance $s_l$ of the layers
 $l = 0 \dots L$ is $\sum_l \frac{l}{L} \max(s_l, 0) \big/ \sum_l \max(s_l, 0)$. The
 **hierarchy index** is the Spearman correlation, over tasks, of their stage (acoustic, phonetic,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from braindash.probe_tasks import PROBE_TASKS, STAGES
+from braindash.probe_tasks import CONTROL_PREFIXES, PROBE_TASKS, STAGES
 from braindash.results_probing import ProbingResult
 from braindash.views.curves import GREY, PALETTE, DepthAxis, layer_axes
 from braindash.views.tables import with_interval
@@ -138,8 +138,8 @@ def probe_curves(
     task : str
         The task.
     controls : sequence of ProbingResult
-        Other models that were asked the same: drawn in grey, dashed; those of one layer as a
-        horizontal line.
+        Others that were asked the same, drawn dashed: controls in grey, models in colours; those
+        of one layer as a horizontal line.
     relative_depth : bool, default False
         Use layer / last layer as the horizontal axis.
     show_intervals : bool, default True
@@ -168,7 +168,9 @@ def probe_curves(
         other = _rows(control.table(), task)
         places = axis.places(other["layer"], control.n_layers - 1)
         dash = ("dash", "dashdot", "longdash")[number % 3]
-        trace = _curve(other, places, control.model, GREY, dash)
+        is_control = control.model.startswith(CONTROL_PREFIXES)
+        colour = GREY if is_control else PALETTE[2 + number % (len(PALETTE) - 3)]
+        trace = _curve(other, places, control.model, colour, dash)
         if control.n_layers == 1 and axis.last > 0:  # a model without depth holds for every layer
             trace.update(x=[0, axis.end], y=list(other["score"]) * 2, customdata=[[0, 0]] * 2)
             trace.update(mode="lines", hovertemplate="%{y:.3f}<extra>%{fullData.name}</extra>")
@@ -181,6 +183,57 @@ def probe_curves(
         figure.add_trace(shuffled.update(line={"color": PALETTE[1]}))
     title = f"{task_title(task)}: {METRIC_TITLES[result.metric(task)]}"
     return layer_axes(figure, axis, title, result.simulated)
+
+
+def difference_map(
+    table: pd.DataFrame, tasks: Sequence[str], *, relative_depth: bool = False
+) -> go.Figure:
+    """Draw the difference of two models, task by layer; a dot where the interval does not hold 0.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`braindash.results_probing.probing_difference` gives.
+    tasks : sequence of str
+        Rows, from the bottom up.
+    relative_depth : bool, default False
+        Use layer / last layer as the horizontal axis.
+    """
+    values, low, high = (_wide(table, tasks, name) for name in ("difference", "low", "high"))
+    axis = DepthAxis(values.shape[1] - 1, relative_depth)
+    x = axis.places(pd.Series(np.arange(values.shape[1])), axis.last)
+    extent = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0
+    titles = [task_title(task) for task in tasks]
+    sure = [(x[layer], titles[row]) for row, layer in np.argwhere((low > 0) | (high < 0))]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=x,
+            y=titles,
+            customdata=np.dstack([low, high]),
+            hovertemplate="<b>%{y}</b>: %{z:+.3f} [%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]"
+            "<extra></extra>",
+            colorscale=_DIVERGING,
+            zmin=-extent,
+            zmax=extent,
+            colorbar={"title": {"text": "A minus B", "side": "right"}, "thickness": 14},
+            xgap=1,
+            ygap=1,
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[place for place, _ in sure],
+            y=[title for _, title in sure],
+            mode="markers",
+            marker={"color": "rgba(0,0,0,0.75)", "size": 6},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    figure = layer_axes(figure, axis, "", bool(table["simulated"].any()))
+    height = _FRAME_PIXELS + _ROW_PIXELS * len(tasks)
+    return figure.update_layout(height=height, margin={"l": 150}).update_yaxes(zeroline=False)
 
 
 def depth_curves(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from braindash.comparison import Group
-from braindash.results_probing import ProbingResult
+from braindash.results_probing import ProbingResult, probing_difference
 from braindash.ui import probing, state, texts, widgets
 from braindash.views.curves import key_regions, layer_curves
 from braindash.views.probes import (
@@ -13,6 +13,7 @@ from braindash.views.probes import (
     SCALES,
     depth_curves,
     depth_table,
+    difference_map,
     heat_map,
     hierarchy_line,
     probe_curves,
@@ -61,7 +62,7 @@ def show_task(
     st.plotly_chart(figure, key="curve")
     st.caption(f"{result.provenance_line(task)} · {result.interval_line(task)}")
     for control in controls:
-        st.caption(f"grey: {control.provenance_line()}")
+        st.caption(f"dashed: {control.provenance_line()}")
     facts = result.facts(task)
     for text in facts["warnings"]:
         st.info(text)
@@ -70,6 +71,34 @@ def show_task(
             "No control was computed. Run the same with the models `untrained:MODEL` and "
             "`acoustic:logmel`: what they reach needs no training."
         )
+
+
+def show_difference(
+    result: ProbingResult, others: Sequence[probing.ProbeRow], relative: bool
+) -> None:
+    """Draw the chosen model minus another that was asked the same, where there is one."""
+    names = [row.model for row in others if probing.load(row).n_layers == result.n_layers]
+    if not names or result.n_layers < 2:
+        return
+    st.subheader("A minus B", anchor=False)
+    name = state.choose("B", [state.NO_OTHER, *names], "compare")
+    if name == state.NO_OTHER:
+        st.caption(f"A: {result.model}. Choose B to subtract it, layer by layer.")
+        return
+    other = probing.load(next(row for row in others if row.model == name))
+    table = probing_difference(result, other)
+    figure = difference_map(table, result.tasks, relative_depth=relative)
+    st.plotly_chart(figure, key="difference")
+    st.caption(
+        f"A: {result.provenance_line()} · B: {other.model}, key {other.key[:8]} · dot: the paired "
+        f"95 % interval does not hold 0 (not corrected for their number) · "
+        f"{result.interval_line()}, the same ones for A and B"
+    )
+    widgets.download(
+        "Download the differences (CSV)",
+        table.assign(a=result.model, b=other.model),
+        f"braindash-{result.key[:8]}-minus-{other.key[:8]}-probing.csv",
+    )
 
 
 def show_with_encoding(row: probing.ProbeRow, result: ProbingResult, relative: bool) -> None:
@@ -123,6 +152,7 @@ def show(rows: list[probing.ProbeRow]) -> None:
     show_map(result, relative)
     st.subheader(task_title(task), anchor=False)
     show_task(result, others, task, relative)
+    show_difference(result, others, relative)
     show_depths(result)
     show_with_encoding(row, result, relative)
     with st.expander("What are these numbers, and how are they computed?"):

@@ -10,9 +10,11 @@ from spoken_corpus import make_corpus
 from statistics_tools import ROI, figures, filled
 from test_pages import run, texts
 
+from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.jobs import JobQueue
 from braindash.probe_tasks import PROBE_TASKS
+from braindash.results_probing import probing_difference
 from braindash.ui import widgets
 
 
@@ -92,6 +94,20 @@ def test_a_task_has_chance_levels_controls_and_intervals(probed):
     assert "chance: one answer for all" not in names(figures(regression)[1])
 
 
+def test_two_models_are_subtracted_with_paired_intervals(probed, empty_root):
+    app = run("explore/probes", model="toy")
+    assert app.selectbox(key="compare").options == ["none", "untrained:toy@0"]
+    app.selectbox(key="compare").set_value("untrained:toy@0").run()
+    assert not app.exception and app.query_params["compare"] == "untrained:toy@0"
+    expected = probing_difference(probed["toy"], probed["untrained:toy@0"])
+    cells = numbers(figures(app)[2]["data"][0]["z"])
+    wide = expected.pivot(index="task", columns="layer", values="difference").loc[list(TASKS)]
+    np.testing.assert_allclose(cells, wide)
+    assert "the same ones for A and B" in texts(app)
+    with pytest.raises(InputError, match="cannot be subtracted"):
+        probing_difference(probed["toy"], probed["asked-otherwise"])
+
+
 def test_results_without_controls_say_how_to_compute_them(empty_root):
     put_probing(Store(empty_root), model="alone")
     app = run("explore/probes")
@@ -139,7 +155,7 @@ def test_the_layers_page_has_the_probing_curves_of_its_model(empty_root, probed)
 def test_the_address_reopens_the_view(probed):
     app = run("explore/probes", model="toy", task="word", depth="true", scale="z over layers")
     for name, value in {"model": "toy", "task": "word", "data": "made up"}.items():
-        assert app.query_params[name] == [value] or app.query_params[name] == value
+        assert app.query_params[name] == value
     assert app.toggle(key="depth").value and app.segmented_control(key="scale").value == "z"
     gone = run("explore/probes", model="no-such-model", task="no-such-task")
     assert not gone.exception and gone.selectbox(key="task").value == TASKS[0]

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from made_up_probing import TASKS, made_up_probing
 
+from braindash.core.uncertainty import interval
 from braindash.probe_tasks import PROBE_TASKS, STAGES, find_task, possible_tasks
+from braindash.results_probing import probing_difference
+from braindash.views.curves import GREY
 from braindash.views.probes import (
     SCALES,
     depth_curves,
     depth_table,
+    difference_map,
     heat_map,
     hierarchy_line,
     probe_curves,
@@ -61,6 +65,26 @@ def test_shares_above_chance_are_drawn_task_by_task(result):
     figure = depth_curves(result.table(), ["mfcc", "word"])
     assert [trace.name for trace in figure.data] == ["MFCC", "Word identity"]
     np.testing.assert_allclose(figure.data[1].y, result.above_chance("word"))
+
+
+def test_a_difference_has_dots_where_its_interval_does_not_hold_0(result):
+    other = made_up_probing(model="other", draw=1)
+    table = probing_difference(result, other)
+    samples = result.samples("word") - other.samples("word")
+    low, high = interval(samples, n_units=12)
+    own = table[table["task"] == "word"]
+    np.testing.assert_allclose(own[["low", "high"]], np.stack([low, high], axis=1))
+    table.loc[table.index[0], ["difference", "low", "high"]] = 0.3, 0.2, 0.4
+    table.loc[table.index[1:], ["low", "high"]] = -1.0, 1.0
+    cells, dots = difference_map(table, TASKS).data
+    assert cells.zmax == -cells.zmin >= 0.3
+    assert list(dots.x) == [0] and list(dots.y) == ["Energy"]
+
+
+def test_other_models_have_colours_and_controls_are_grey(result):
+    others = [made_up_probing(model=name) for name in ("untrained:toy@0", "tuned")]
+    traces = {trace.name: trace for trace in probe_curves(result, "phone", controls=others).data}
+    assert traces["untrained:toy@0"].line.color == GREY != traces["tuned"].line.color
 
 
 def test_the_depth_table_has_layers_and_intervals(result):
