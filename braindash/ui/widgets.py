@@ -116,7 +116,8 @@ def difference_by_layer(
         show_intervals=bands,
     )
     st.plotly_chart(figure, key="difference")
-    st.caption(pair.interval_line())
+    other = f"minus {pair.b.model} (key {pair.b.first.key[:8]})"
+    provenance(pair.a, selection.ceiling_for(pair.a), other, pair.interval_line())
     with st.expander("Differences by layer and region"):
         st.dataframe(tables.difference_by_layer(table, regions))
         st.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
@@ -189,7 +190,7 @@ def low_level(group: Group, regions: list[str], *, relative: bool) -> None:
         st.info("Choose one subject to see it.")
         return
     st.plotly_chart(share_curves(table, regions, relative_depth=relative), key="low_level")
-    st.caption(low_level_line(group.first))
+    provenance(group, None, low_level_line(group.first))
     download("Download the shares (CSV)", table, f"braindash-{group.first.key[:8]}-low-level.csv")
 
 

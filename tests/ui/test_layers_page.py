@@ -105,6 +105,9 @@ def test_two_subjects_have_a_difference_without_p(two_subjects):
     assert not app.exception
     difference = figures(app)[1]
     assert len(filled(difference)) == 1
+    [below] = [caption.value for caption in app.caption if "minus tuned (key" in caption.value]
+    for made in two_subjects.values():
+        assert made[1].key[:8] in below, "the provenance of both"
     assert not any("p = " in trace.get("hovertemplate", "") for trace in difference["data"])
     table = app.dataframe[1].value
     assert list(table["model"]) == ["toy", "tuned", "A minus B"]
@@ -195,7 +198,8 @@ def test_what_low_level_features_explain_is_drawn_where_it_was_computed(empty_ro
     assert heading in [one.value for one in app.subheader]
     [_, shares] = figures(app)
     assert len(filled(shares)) == 1
-    assert "regressed out of the model's features" in texts(app)
+    [below] = [one.value for one in app.caption if "regressed out of the model's" in one.value]
+    assert f"key {made.key[:8]}" in below
 
 
 def test_the_address_reopens_the_comparison(two_subjects):
