@@ -200,7 +200,7 @@ def test_make_the_screenshot_of_the_readme(demo, serve, page):
     page.locator("button.region").nth(3).click()
     click_surface(page, 0.28, 0.30)
     page.wait_for_selector(".js-plotly-plot .gtitle")
-    page.set_viewport_size({"width": 1440, "height": 1330})
+    page.set_viewport_size({"width": 1440, "height": 1700})
     time.sleep(1.5)
     (ROOT / "docs").mkdir(exist_ok=True)
     page.screenshot(path=str(ROOT / "docs" / "cortex.png"))
