@@ -265,6 +265,13 @@ def test_unknown_regions_are_refused(lab):
         plan_tuning(request_for(lab, targets="regions"))
 
 
+def test_regions_need_no_ceiling(lab):
+    plan = plan_tuning(request_for(lab, targets="regions", regions=("all targets",)))
+    assert plan.spec.targets[0].threshold is None and plan.spec.targets[0].chosen_from == ()
+    mask = load_tuning_data(plan, NoProgress()).masks["A"]
+    np.testing.assert_array_equal(np.flatnonzero(~mask), [NAN_TARGET, CONSTANT_TARGET])
+
+
 # ---- bad input --------------------------------------------------------------------------------
 
 

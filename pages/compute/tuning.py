@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from braindash.errors import BraindashError
+from braindash.io.atlases import REGION_NAMES
 from braindash.io.demo import DEMO_MODELS
 from braindash.io.manifest import load_manifest
 from braindash.jobs import Job
@@ -50,6 +51,7 @@ TARGETS = {
     "train-repeats": "By repeats of training stories",
     "train-inter-subject": "By agreement with other subjects on training stories",
     "test-repeats": "By repeats of the test story (selects on the test story)",
+    "regions": "By regions",
     "all": "All",
 }
 CONTROL_HELP = "The same budget with the relation between sound and brain taken away, or changed."
@@ -101,6 +103,11 @@ def choose_request(data: Path | None) -> TuneRequest | None:
     with right:
         targets = menu("Targets", TARGETS, "tune_targets")
         control = menu("Control", CONTROLS, "tune_control", help=CONTROL_HELP)
+        regions = (
+            st.multiselect("Regions", REGION_NAMES, key="tune_regions")
+            if targets == "regions"
+            else None
+        )
         words = (
             st.text_input("Word vectors or sentence model", key="tune_words")
             if control == "text"
@@ -122,6 +129,7 @@ def choose_request(data: Path | None) -> TuneRequest | None:
         loss=loss,
         targets=targets,
         control=control,
+        regions=None if regions is None else tuple(regions),
         words=state.resolve_inside_roots(words) if words else None,
         **RECIPE_SETTINGS[recipe],
         **further,

@@ -358,6 +358,24 @@ def test_targets_must_be_the_same_in_every_story(tune, train):
         tune(train=[train[0], fewer])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_bf16_on_a_gpu_is_near_float32(folder_of, train, validation, tmp_path):
+    losses = {}
+    for precision in ("float32", "bf16"):
+        settings = QUICK.model_copy(update={"precision": precision, "dropout": 0.0, "epochs": 1})
+        tuned = tune_model(
+            locate(folder_of("hubert-group")),
+            train,
+            validation,
+            settings,
+            folder=tmp_path / precision,
+            device="cuda",
+        )
+        losses[precision] = tuned.state.history[1].loss
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
+
+
 def share_of_two(folder, out):
     """What each of two processes does; at the top of the module, so that it can be started."""
     torch.set_num_threads(1)

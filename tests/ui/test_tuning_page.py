@@ -78,6 +78,10 @@ def test_what_cannot_be_tuned_is_said(empty_root, lab):
     app.selectbox(key="tune_targets").select("train-repeats").run()
     assert not app.exception
     assert "no noise ceiling can choose targets" in texts(app)
+    app.selectbox(key="tune_targets").select("regions").run()
+    assert "no region is named" in texts(app)
+    app.multiselect(key="tune_regions").select("late_language").run()
+    assert "there is no region 'late_language' in the space roi" in texts(app)
 
 
 def test_the_epochs_of_a_job_are_drawn_as_they_come(empty_root, lab):
