@@ -1,7 +1,8 @@
-"""Measure the surface viewer in a headless Chromium with software GL; print the numbers.
+"""Measure the surface viewer and the page Compare in a headless Chromium with software GL.
 
 Run it as ``python benchmarks/bench_dashboard.py [--chromium PATH] [--repeats N]``. Streamlit,
-the browser and the graphics all share this machine's cores: read the numbers as ratios.
+the browser and the graphics all share this machine's cores: read the numbers as ratios. The maps
+are noise or constant patches: bytes of real maps, which are smooth, lie between the two.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -19,11 +21,18 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+from braindash.io.store import Store
 from braindash.ui.viewer import CARRIER_MODULES, script
 from braindash.views.cortex import colour_blob, geometry_blob
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from made_up import put_result  # noqa: E402
+
 APP = ROOT / "tests" / "browser" / "viewer_app.py"
+N_LAYERS = 13
+COMPARE = "/compare?model=toy&compare=tuned&subject=S1"
 FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 # A frame counts as drawn when its pixels can be read back.
 TIME_CHANGES = """async ([part, values]) => {
@@ -44,15 +53,16 @@ TIME_CHANGES = """async ([part, values]) => {
 
 
 @contextmanager
-def served():
-    """Run the test's viewer app on a free port."""
+def served(app, store=None):
+    """Run a Streamlit script on a free port."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
+    command = [sys.executable, "-m", "braindash.ui.serve", str(app), "--server.port", str(port)]
     command += ["--server.headless", "true", "--server.fileWatcherType", "none"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(command, cwd=ROOT, **quiet)
+    environment = os.environ | ({"BRAINDASH_STORE": str(store)} if store else {})
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, **quiet)
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(300):
@@ -84,31 +94,68 @@ def report(name, value):
     print(f"{name:<46} {value}")
 
 
-def measure(browser, url, repeats):
+def measure_opening(browser, url, repeats):
+    """Report how long it takes to the first surface, and how many bytes; gives the open page."""
     report("first surface, cold server", f"{open_viewer(browser, url)[2]:.2f} s")
     warm = [open_viewer(browser, url)[2] for _ in range(repeats)]
     report("first surface, warm server (goal < 2.5 s)", f"{statistics.median(warm):.2f} s")
     page, frames, _ = open_viewer(browser, url)
-    time.sleep(1)
-    loaded = sum(frames)
-    report("bytes to the first surface (goal < 1.5 MB)", f"{loaded / 1e6:.3f} MB")
-    for part, values in (("layer", list(range(1, 13))), ("threshold", [0.2, 0.3, 0.4, 0.1])):
+    time.sleep(1.5)
+    report("bytes when opened (goal < 1.5 MB)", f"{sum(frames) / 1e6:.3f} MB")
+    return page, frames
+
+
+def measure_changes(page, frames):
+    """Report how long changes on the surface take; they must send nothing."""
+    before = sum(frames)
+    for part, values in (("layer", list(range(1, 13))), ("threshold", [0.2, 0.3, 0.4, 0.1] * 3)):
         times = page.evaluate(TIME_CHANGES, [part, values])
         spread = f"median {statistics.median(times):.0f} ms, worst {max(times):.0f} ms"
         report(f"{part} change, software GL (goal < 150 ms)", spread)
-    report("bytes of all these changes (goal 0)", sum(frames) - loaded)
+    report("bytes of all these changes (goal 0)", sum(frames) - before)
+
+
+def measure_click(page, frames, answer):
+    """Report how long a click takes to its answer, and how many bytes."""
+    before = sum(frames)
     box = page.locator('canvas[data-part="canvas"]').bounding_box()
     start = time.perf_counter()
-    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
-    page.get_by_text("picked: left").wait_for()
+    page.mouse.click(box["x"] + box["width"] / 8, box["y"] + box["height"] / 5)
+    answer.wait_for()
     report("click to its answer (goal < 0.3 s)", f"{time.perf_counter() - start:.2f} s")
-    time.sleep(0.5)
-    clicked = sum(frames)
-    report("bytes of a click (goal < 20 KB)", f"{(clicked - loaded) / 1e3:.1f} KB")
-    page.get_by_role("radio", name="difference").click()
-    page.locator('[data-part="label"]').get_by_text("difference of r").wait_for()
-    time.sleep(0.5)
-    report("bytes of other maps (goal < 300 KB)", f"{(sum(frames) - clicked) / 1e3:.1f} KB")
+    time.sleep(1)
+    report("bytes of a click", f"{(sum(frames) - before) / 1e3:.1f} KB")
+
+
+def measure_other_maps(page, frames, choose, label):
+    """Report how many bytes other maps bring."""
+    before = sum(frames)
+    start = time.perf_counter()
+    choose.click()
+    page.locator('[data-part="label"]').get_by_text(label).wait_for()
+    report("other maps (goal < 0.7 s)", f"{time.perf_counter() - start:.2f} s")
+    time.sleep(1)
+    report(
+        "bytes of other maps (goal < 300 KB a map set)", f"{(sum(frames) - before) / 1e3:.1f} KB"
+    )
+
+
+def measure_viewer(browser, url, repeats):
+    """Report on one viewer alone, in a page of its own."""
+    page, frames = measure_opening(browser, url, repeats)
+    measure_changes(page, frames)
+    measure_click(page, frames, page.get_by_text("picked: left"))
+    choose = page.get_by_role("radio", name="difference")
+    measure_other_maps(page, frames, choose, "difference of r")
+
+
+def measure_compare(browser, url, repeats):
+    """Report on the page Compare: two models and their difference, with all that is below."""
+    page, frames = measure_opening(browser, url + COMPARE, repeats)
+    measure_changes(page, frames)
+    measure_click(page, frames, page.locator(".js-plotly-plot .gtitle").first)
+    choose = page.get_by_text("r / ceiling", exact=True)
+    measure_other_maps(page, frames, choose, "r / ceiling")
 
 
 def main():
@@ -120,9 +167,17 @@ def main():
     report("geometry blob", f"{len(geometry_blob()) / 1e3:.0f} KB")
     report("colour tables", f"{len(colour_blob()) / 1e3:.0f} KB")
     report("script", f"{len(script()) / 1e3:.1f} KB, carrier {len(script(CARRIER_MODULES))} bytes")
-    with served() as url, sync_playwright() as driver:
+    with sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
         browser = driver.chromium.launch(executable_path=options.chromium, args=FLAGS)
-        measure(browser, url, options.repeats)
+        print("\nOne viewer, 13 layers of constant patches")
+        with served(APP) as url:
+            measure_viewer(browser, url, options.repeats)
+        store = Path(folder) / "store"
+        for seed, model in enumerate(("toy", "tuned")):
+            put_result(Store(store), model=model, seed=seed, n_layers=N_LAYERS)
+        print("\nPage Compare, two models of 13 layers of white noise, three panels")
+        with served(ROOT / "app.py", store) as url:
+            measure_compare(browser, url, options.repeats)
         browser.close()
 
 

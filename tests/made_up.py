@@ -42,9 +42,11 @@ def made_up_spec(subject: str, space: str, *, ceiling: bool, statistics: bool) -
     )
 
 
-def made_up_arrays(rng, space: str, n_targets: int, *, ceiling: bool, statistics: bool):
+def made_up_arrays(
+    rng, space: str, n_targets: int, *, ceiling: bool, statistics: bool, n_layers: int = N_LAYERS
+):
     """Draw the arrays of an encoding result; 25 targets have no score."""
-    r = rng.uniform(0, 0.6, size=(N_LAYERS, n_targets)).astype(np.float32)
+    r = rng.uniform(0, 0.6, size=(n_layers, n_targets)).astype(np.float32)
     r[:, :25] = np.nan
     best = np.nan_to_num(r, nan=-1).argmax(axis=0)
     preferred = np.where(np.isnan(r).all(axis=0), -1, best).astype(np.int16)
@@ -56,7 +58,7 @@ def made_up_arrays(rng, space: str, n_targets: int, *, ceiling: bool, statistics
             "cv_score": (layers, r / 2),
             "preferred_layer": ("target", preferred),
         },
-        coords={"layer": np.arange(N_LAYERS)},
+        coords={"layer": np.arange(n_layers)},
     )
     tops = rng.uniform(0.5, 0.9, (len(CEILINGS), n_targets)).astype(np.float32)
     if ceiling:
@@ -74,7 +76,7 @@ def made_up_statistics(rng, r, masks, tops):
     share = np.where(np.isnan(r).all(axis=0), np.nan, rng.uniform(0.3, 1, r.shape[1]))
 
     def replicates(values):
-        means = region_means(values, masks)["value"].to_numpy().reshape(N_LAYERS, -1)
+        means = region_means(values, masks)["value"].to_numpy().reshape(len(values), -1)
         noise = rng.normal(0, 0.02, (N_SAMPLES, *means.shape))
         return (means + noise).astype(np.float32)
 
@@ -100,6 +102,7 @@ def made_up_result(
     resampled=True,
     seed=0,
     space="fsaverage5",
+    n_layers=N_LAYERS,
     **settings,
 ) -> EncodingResult:
     """Make one encoding result, stamped simulated; ``settings`` change its specification."""
@@ -116,7 +119,8 @@ def made_up_result(
         "warnings": [],
     }
     key = digest_json([spec, model, seed])
-    dataset = made_up_arrays(np.random.default_rng(seed), space, n_targets, **parts)
+    rng = np.random.default_rng(seed)
+    dataset = made_up_arrays(rng, space, n_targets, n_layers=n_layers, **parts)
     return EncodingResult(key, Path("encoding") / key, spec, provenance, dataset)
 
 

@@ -40,6 +40,7 @@ MODULES = (
     "layout",
     "picking",
     "shader",
+    "smoothing",
     "renderer",
     "panels",
     "scale",

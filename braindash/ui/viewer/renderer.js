@@ -5,13 +5,16 @@ import { SIDES, midpoints, outlinePairs, shapeReach } from "./geometry.js";
 import { arrange } from "./layout.js";
 import { shapeFaces } from "./picking.js";
 import { makePrograms } from "./shader.js";
+import { Smoothing, isSoftware } from "./smoothing.js";
 
 export class Renderer {
   constructor(canvas) {
     this.canvas = canvas;
-    this.gl = canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true, alpha: true });
+    this.gl = canvas.getContext("webgl2", { antialias: false, preserveDrawingBuffer: true, alpha: true });
     if (!this.gl) throw new Error("WebGL2 is not available");
     this.programs = makePrograms(this.gl);
+    this.smoothing = new Smoothing(this.gl);
+    this.isSoftware = isSoftware(this.gl);
     this.tables = { score: this.gl.createTexture(), difference: this.gl.createTexture() };
     this.outlines = [];
     this.mapBuffers = new Map(); // by panel
@@ -101,12 +104,14 @@ export class Renderer {
     this.gl.vertexAttribPointer(location, size, type, normalised, 0, offset);
   }
 
-  draw(scene, camera) {
+  // Draw all panels, with smooth edges or, quicker, without.
+  draw(scene, camera, smooth) {
     const gl = this.gl, canvas = this.canvas;
     const density = Math.min(2, globalThis.devicePixelRatio || 1);
     const width = Math.round(canvas.clientWidth * density), height = Math.round(canvas.clientHeight * density);
     if (!width || !height) return;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    if (smooth) this.smoothing.begin(width, height);
     gl.disable(gl.SCISSOR_TEST);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -126,6 +131,7 @@ export class Renderer {
       this.drawSurface(scene, place, turn, frame);
       this.drawOutlines(scene, place, turn, frame, density);
     }
+    if (smooth) this.smoothing.end();
   }
 
   drawSurface(scene, place, turn, frame) {

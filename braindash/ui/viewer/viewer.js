@@ -13,6 +13,7 @@ import { Titles } from "./titles.js";
 
 const MORPH_MS = 350;
 const PLAY_MS = 450;
+const SETTLE_MS = 600; // without a change, until software graphics draw smooth edges
 // What the address keeps of a scale: its name there, and where the viewer has it.
 const SCALE_NAMES = ["threshold", "low", "high", "colours", "spread"];
 
@@ -54,6 +55,7 @@ export class Viewer {
     this.play(false);
     this.address.leave();
     this.sizes.disconnect();
+    clearTimeout(this.settling);
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.morphing);
     this.renderer.release();
@@ -289,7 +291,10 @@ export class Viewer {
     cancelAnimationFrame(this.frame);
     this.frame = null;
     if (!this.panels) return;
-    this.renderer.draw(this.scene, this.camera);
+    clearTimeout(this.settling);
+    const draw = (smooth) => this.renderer.draw(this.scene, this.camera, smooth);
+    draw(!this.renderer.isSoftware);
+    if (this.renderer.isSoftware) this.settling = setTimeout(() => draw(true), SETTLE_MS);
     this.titles.place(this.scene.shape, this.canvas.clientWidth, this.canvas.clientHeight);
   }
 
