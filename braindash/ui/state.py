@@ -362,7 +362,7 @@ def _choose_subject(rows: list[ResultRow], several: bool) -> str:
     names = sorted({row.subject for row in rows})
     count = len({row.subject for row in rows if not row.of_mean})
     options = [*names, ALL_SUBJECTS] if several and count > 1 else names
-    mean = f"{ALL_SUBJECTS} (mean of {count})"
+    mean = f"mean of all {count}"
     return choose(
         "Subject", options, "subject", show=lambda name: mean if name == ALL_SUBJECTS else name
     )

@@ -13,6 +13,8 @@ INTRODUCTION = (
     "computed: features of every layer predict the brain's response to a story nobody trained on."
 )
 
+_CARD_WIDTH = 192  # pixels: room for an estimate with its interval
+
 
 def headline(row: state.ResultRow, newest: bool) -> Group:
     """Show where a result is best, and how much of it is significant."""
@@ -22,16 +24,18 @@ def headline(row: state.ResultRow, newest: bool) -> Group:
     regions = key_regions(group.region_names)[:4]
     cards = region_cards(state.region_table(group, False, None), regions)
     cards.append(significance_card(group.first))
-    for column, card in zip(st.columns(len(cards)), cards, strict=True):
-        column.metric(
-            card.label,
-            card.value,
-            card.detail,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            chart_data=list(card.curve) or None,
-        )
+    with st.container(horizontal=True):  # wraps where the window is narrow
+        for card in cards:
+            st.metric(
+                card.label,
+                card.value,
+                card.detail,
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                chart_data=list(card.curve) or None,
+                width=_CARD_WIDTH,
+            )
     widgets.provenance(group, None, group.interval_line())
     return group
 
@@ -75,7 +79,7 @@ def choose_row(rows: list[state.ResultRow]) -> int:
 def links(row: state.ResultRow) -> None:
     """Lead to the pages that show a result."""
     query = {"data": row.data, "subject": row.subject, "model": row.model}
-    left, right, _ = st.columns([1, 1, 2])
+    left, right, last, _ = st.columns([1, 1, 1.4, 0.6])
     with left:
         st.page_link(
             "pages/explore/layers.py",
@@ -88,6 +92,13 @@ def links(row: state.ResultRow) -> None:
             "pages/explore/cortex.py",
             label="On the cortex",
             icon=":material/neurology:",
+            query_params=query,
+        )
+    with last:
+        st.page_link(
+            "pages/explore/compare.py",
+            label="Beside another model",
+            icon=":material/compare:",
             query_params=query,
         )
 

@@ -51,7 +51,7 @@ def test_the_ceiling_can_be_chosen_and_is_named(two_subjects):
 
 def test_several_subjects_are_averaged(two_subjects):
     app = run("explore/layers", model="toy", subject="all subjects")
-    assert app.selectbox(key="subject").options[-1] == "all subjects (mean of 2)"
+    assert app.selectbox(key="subject").options[-1] == "mean of all 2"
     group = Group.of(two_subjects["toy"])
     mean = group.regions()["r"][0]
     assert app.dataframe[-1].value.iloc[0, 0].startswith(f"{mean:.3f} [")
