@@ -43,11 +43,10 @@ def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None
 
 
 def _what_of(entry: Entry) -> str:
-    """Say of whom or what a result is: a subject, a story, tasks, or units of speech."""
+    """Say of whom or what a result is: a subject, a story, or tasks."""
     if entry.kind == "probing":
         return ", ".join(task["name"] for task in entry.spec["tasks"])
-    told = entry.provenance
-    return str(entry.spec.get("subject") or told.get("story") or told.get("units") or "")
+    return str(entry.spec.get("subject") or entry.provenance.get("story") or "")
 
 
 def export_result(

@@ -45,7 +45,7 @@ __all__ = ["Entry", "Store", "default_root"]
 log = logging.getLogger(__name__)
 
 # What a list of the store shows.
-LISTED_KINDS = ("encoding", "probing", "tuning", "features", "unit-features")
+LISTED_KINDS = ("encoding", "probing", "tuning", "features")
 
 _NAME = re.compile(r"[a-z][a-z-]*")
 _KEY = re.compile(r"[0-9a-f]{8,64}")
@@ -138,7 +138,7 @@ class Store:
         ----------
         kind : str, optional
             Only results of this kind; by default encodings, probings, tuned models and features,
-            without the predictions that belong to encodings.
+            without the predictions and the features of units that belong to them.
 
         Returns
         -------

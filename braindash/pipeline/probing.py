@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -17,6 +18,12 @@ from braindash.requests import ProbeRequest
 from braindash.results_probing import ProbingResult
 from braindash.speech.files import ModelFiles
 from braindash.speech.spaces import ACOUSTIC
+
+if TYPE_CHECKING:
+    from braindash.speech.acoustics import AcousticModel
+    from braindash.speech.models import SpeechModel
+
+    Opened = SpeechModel | AcousticModel
 
 PLANNING = "reading the labels and the model's files"
 _KIND = "unit-features"
@@ -93,7 +100,7 @@ def extract_units(plan: ProbingPlan, store: Store, progress: Progress) -> dict[s
     passes = _passes(missing)
     costs = [_cost(members[0]) for members in passes]
     ends = np.append(0.0, np.cumsum(costs)) / max(sum(costs), 1e-9)
-    opened: dict[str, object] = {}
+    opened: dict[str, Opened] = {}
     for number, members in enumerate(passes):
         first = members[0]
         span = Span(
@@ -123,14 +130,18 @@ def _cost(one: UnitFeatures) -> float:
     return one.group.seconds * (_ACOUSTIC_SHARE if one.model.family == ACOUSTIC else 1.0)
 
 
-def _opened(plan: ProbingPlan, model: ModelFiles) -> object:
+def _opened(plan: ProbingPlan, model: ModelFiles) -> "Opened":
     from braindash.speech.models import open_model
 
     return open_model(model, device=plan.request.device)
 
 
 def _extract_group(
-    plan: ProbingPlan, model: object, members: list[UnitFeatures], store: Store, progress: Progress
+    plan: ProbingPlan,
+    model: "Opened",
+    members: list[UnitFeatures],
+    store: Store,
+    progress: Progress,
 ) -> dict[str, Entry]:
     """Run one model over a group of recordings, for the units of one kind or of several."""
     from braindash.speech.units import unit_features
@@ -147,7 +158,7 @@ def _extract_group(
         n_recordings = len(group.names)
         try:
             pooled = unit_features(
-                model,  # type: ignore[arg-type]
+                model,
                 load_audio(path),
                 np.concatenate([table["start"] for table in own]),
                 np.concatenate([table["end"] for table in own]),
