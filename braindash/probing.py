@@ -72,10 +72,15 @@ def plan_sittings(plan: ProbingPlan, features: Features) -> list[Sitting]:
         When too few units are left.
     """
     sounds = {units.name: _sound(plan, units, features) for units in plan.units}
+    framed = {units.name: _has_frames(plan, units, features) for units in plan.units}
     joined: dict[tuple[Any, ...], list[tuple[Question, Sides, tuple[str, ...]]]] = {}
     for question in plan.questions:
-        usable = sounds[question.units.name]
-        told = list(_silent(question, usable))
+        name = question.units.name
+        usable = sounds[name] & framed[name]
+        told = [
+            *_left_out(question, sounds[name], "no sound"),
+            *_left_out(question, framed[name] | ~sounds[name], "no frame of the model"),
+        ]
         if question.info.name == "pitch":
             usable = usable & _voiced(plan, question, features)
         divisions = divide(
@@ -188,22 +193,28 @@ def read_layer(
 
 
 def _sound(plan: ProbingPlan, units: Units, features: Features) -> NDArray[np.bool_]:
-    """Mark the units that have frames and are not silent."""
+    """Mark the units that are not silent."""
     energy = read_layer(plan, locate(SOUND_SPACE), units, features, 0)[:, 0]
-    own = read_layer(plan, plan.model, units, features, 0)
-    return np.asarray(
-        np.isfinite(own).all(axis=1) & (np.nan_to_num(energy, nan=-np.inf) > SILENCE_LOG_AMPLITUDE)
-    )
+    return np.asarray(np.nan_to_num(energy, nan=-np.inf) > SILENCE_LOG_AMPLITUDE)
 
 
-def _silent(question: Question, usable: NDArray[np.bool_]) -> Iterator[str]:
+def _has_frames(plan: ProbingPlan, units: Units, features: Features) -> NDArray[np.bool_]:
+    """Mark the units that hold a frame of the model, or are near enough to one."""
+    counts = []
+    for one in plan.features(plan.model, units):
+        with features[one.key].open() as dataset:
+            counts.append(dataset["n_frames"].values)
+    return np.concatenate(counts) > 0
+
+
+def _left_out(question: Question, usable: NDArray[np.bool_], what: str) -> Iterator[str]:
     lost = int((question.keep & ~usable).sum())
     if not lost:
         return
     share = lost / max(1, int(question.keep.sum()))
     table = question.units.table[question.keep & ~usable].iloc[0]
     yield (
-        f"{question.info.name}: {lost} units ({share:.1%}) hold no sound and are left out, the "
+        f"{question.info.name}: {lost} units ({share:.1%}) hold {what} and are left out, the "
         f"first in {table['recording']}, {table['start']:.2f} to {table['end']:.2f} s"
     )
 

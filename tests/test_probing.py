@@ -375,3 +375,28 @@ def test_a_request_names_one_source_of_labels(corpus):
         build_request(ProbeRequest, model="m", labels="textgrid")
     with pytest.raises(InputError, match="braindash probe|labels"):
         build_request(ProbeRequest, model="m", data=corpus.manifest, strategy="fast")
+
+
+def test_units_without_a_frame_of_the_model_are_told_apart_from_silence(
+    own_corpus, tiny_model, tmp_path, monkeypatch
+):
+    from braindash import probing
+
+    request = request_for(own_corpus, tiny_model, tasks=("phone",))
+    whole = pipeline.run_probing(request, Store(tmp_path / "whole"))
+    found = probing._has_frames
+
+    def lacking(plan, units, features):
+        framed = found(plan, units, features).copy()
+        framed[:7] = False
+        return framed
+
+    monkeypatch.setattr(probing, "_has_frames", lacking)
+    result = pipeline.run_probing(request, Store(tmp_path / "store"))
+    [told] = [t for t in result.facts("phone")["warnings"] if "left out" in t]
+    assert "phone: 7 units (2.2%) hold no frame of the model and are left out" in told
+    counts = [
+        sum(one.facts("phone")[f"n_{part}"] for part in ("train", "validation", "test"))
+        for one in (whole, result)
+    ]
+    assert counts[0] - counts[1] == 7
