@@ -259,6 +259,17 @@ def test_a_loss_that_is_no_number_at_once_is_an_error(tune, monkeypatch):
     assert "encoder_rate" in caught.value.hint
 
 
+def test_predictions_that_are_no_numbers_end_training(tune, monkeypatch):
+    scores = iter([0.1, 0.2, math.nan])
+    monkeypatch.setattr(loop, "validation_r", lambda *_: dict.fromkeys(("A", "B"), next(scores)))
+    tuned = tune()
+    assert (tuned.state.epoch, tuned.kept_epoch) == (1, 1)
+    assert tuned.stopped == "the predictions are not finite after epoch 2"
+    monkeypatch.setattr(loop, "validation_r", lambda *_: {"A": math.nan, "B": 0.0})
+    with pytest.raises(TuningError, match="base model's predictions"):
+        tune(name="other")
+
+
 def test_training_stops_when_validation_r_no_longer_rises(tune, monkeypatch):
     scores = iter([0.1, 0.2, 0.3, 0.25, 0.28, 0.9])
     monkeypatch.setattr(loop, "validation_r", lambda *_: dict.fromkeys(("A", "B"), next(scores)))

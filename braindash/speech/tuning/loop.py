@@ -157,6 +157,11 @@ class Trainer:
             progress.advance(1, 2, "linear probe of the base model")
             state.facts["penalties"] = self._start_heads(checks)
         scores = self._scores(checks)
+        if not _all_finite(scores):
+            raise TuningError(
+                "the base model's predictions are not finite",
+                hint="Check the model's weights and the responses.",
+            )
         state.history.append(EpochRecord(0, None, scores, time.monotonic() - began))
         self._keep(state)
         return state
@@ -200,6 +205,8 @@ class Trainer:
             loss = self._step(batch, step, epoch, total)
             losses, n_rows, step = losses + loss * len(batch), n_rows + len(batch), step + 1
         scores = self._scores(self._features(self._validation, self._checks))
+        if not _all_finite(scores):
+            raise Diverged(f"the predictions are not finite after epoch {epoch}")
         seconds = time.monotonic() - began
         state.step = step
         state.history.append(EpochRecord(epoch, losses / n_rows, scores, seconds))
@@ -400,6 +407,10 @@ def is_memory_error(problem: BaseException) -> bool:
     if isinstance(problem, MemoryError | torch.OutOfMemoryError):
         return True
     return type(problem) is RuntimeError and "can't allocate memory" in str(problem)
+
+
+def _all_finite(scores: Mapping[str, float]) -> bool:
+    return all(math.isfinite(score) for score in scores.values())
 
 
 def _optimiser(network: TuningNetwork, settings: TuningSettings) -> torch.optim.AdamW:
