@@ -255,3 +255,9 @@ def test_nothing_unsafe_is_used():
         text = path.read_text()
         assert not [word for word in banned if word in text], path
         assert "pickle" not in imports(path) and "joblib" not in imports(path), path
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest would refuse to collect the second of them."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
