@@ -183,3 +183,9 @@ def probe_tasks() -> str:
         f"- **{task.title}** ({task.stage}): {task.description}" for task in PROBE_TASKS.values()
     ]
     return "\n".join(["**Tasks**", "", *lines])
+
+
+NO_SCORE = (
+    "This vertex has no score: its responses are constant or missing, or its noise ceiling is too "
+    "low to divide by."
+)

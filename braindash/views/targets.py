@@ -1,15 +1,39 @@
 """One target: its layer curve with every model, and the values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from braindash.views.curves import GREY, PALETTE, DepthAxis, layer_axes, long_title
+from braindash.io.atlases import WHOLE
+from braindash.views.curves import (
+    GREY,
+    PALETTE,
+    DepthAxis,
+    layer_axes,
+    long_title,
+    region_title,
+)
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def target_title(target: int, masks: Mapping[str, np.ndarray]) -> str:
+    """Name a vertex of an fsaverage space for readers, with the regions that hold it.
+
+    Parameters
+    ----------
+    target : int
+        Its place among the targets: the left hemisphere's vertices come first.
+    masks : mapping of str to bool array of shape (n_targets,)
+        The regions of the space, with the set of all targets.
+    """
+    half = len(masks[WHOLE]) // 2
+    side, vertex = ("left", target) if target < half else ("right", target - half)
+    inside = [region_title(name) for name, mask in masks.items() if mask[target] and name != WHOLE]
+    return f"{side} vertex {vertex} · {', '.join(inside) or 'no named region'}"
 
 
 @dataclass(frozen=True)

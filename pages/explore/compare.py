@@ -4,18 +4,17 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.results import WHOLE
 from braindash.ui import comparing, state, texts, widgets
 from braindash.ui.comparing import Compared
 from braindash.ui.viewer import linked_viewer
 from braindash.views.captions import comparison_lines, subject_lines
 from braindash.views.cortex import can_show
-from braindash.views.curves import key_regions, region_title
+from braindash.views.curves import key_regions
 from braindash.views.linked import linked_note
 from braindash.views.maps import LEVELS, permutation_line, score_label
 from braindash.views.scatter import target_scatter
 from braindash.views.tables import pair_cells, pair_table
-from braindash.views.targets import TargetCurve, target_curves, target_table
+from braindash.views.targets import TargetCurve, target_curves, target_table, target_title
 
 INTRODUCTION = (
     "Two models, or a model before and after tuning, on the same brains: turn one surface and all "
@@ -120,10 +119,6 @@ def choose_layers(compared: Compared) -> None:
 def show_target(compared: Compared, target: int) -> None:
     """Draw the layer curves of one target with every model, and list their values."""
     first = compared.groups[0].first
-    half = first.n_targets // 2
-    side, vertex = ("left", target) if target < half else ("right", target - half)
-    inside = [name for name, mask in first.masks.items() if mask[target] and name != WHOLE]
-    places = ", ".join(region_title(name) for name in inside) or "no named region"
     curves = [curve_of(compared, index, target) for index in range(len(compared.groups))]
     ceilings = [
         result.named_ceiling(compared.ceilings[0])[target] for result in compared.groups[0].results
@@ -133,7 +128,7 @@ def show_target(compared: Compared, target: int) -> None:
     figure.plotly_chart(
         target_curves(
             curves,
-            title=f"{side} vertex {vertex} · {places}",
+            title=target_title(target, first.masks),
             ceiling=float(np.mean(known)) if known else float("nan"),
             score="r_over_ceiling" if compared.normalised else "r",
             simulated=any(group.simulated for group in compared.groups),
@@ -142,10 +137,7 @@ def show_target(compared: Compared, target: int) -> None:
     )
     table.dataframe(target_table(curves).style.format("{:.3f}", na_rep="-"), height=320)
     if not any(np.isfinite(curve.values).any() for curve in curves):
-        st.info(
-            "This vertex has no score: its responses are constant or missing, or its noise "
-            "ceiling is too low to divide by."
-        )
+        st.info(texts.NO_SCORE)
     notes = []
     if curves[0].significant is not None:
         notes.append(f"filled markers: q ≤ {LEVEL:g}, {permutation_line(first)}")

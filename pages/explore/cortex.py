@@ -9,7 +9,6 @@ from braindash.results import EncodingResult
 from braindash.ui import state, texts, widgets
 from braindash.ui.viewer import surface_viewer
 from braindash.views.cortex import can_show
-from braindash.views.curves import region_title
 from braindash.views.maps import (
     KINDS,
     LEVELS,
@@ -19,7 +18,7 @@ from braindash.views.maps import (
     missing_kinds,
     permutation_line,
 )
-from braindash.views.targets import TargetCurve, target_curves
+from braindash.views.targets import TargetCurve, target_curves, target_title
 
 INTRODUCTION = (
     "Scrub through the layers, turn the brain, unfold it; click a vertex for its layer curve."
@@ -100,10 +99,6 @@ def show_target(
 ) -> None:
     """Draw the layer curve of one target, with its regions."""
     result = selection.result
-    half = result.n_targets // 2
-    side, vertex = ("left", target) if target < half else ("right", target - half)
-    inside = [name for name, mask in result.masks.items() if mask[target]][1:]
-    places = ", ".join(region_title(name) for name in inside) or "no named region"
     names = selection.model_names
     curves = [curve_of(result, names[0], target, choice, selection.ceiling)]
     if pair is not None:
@@ -111,17 +106,14 @@ def show_target(
         curves.append(curve_of(pair.b.first, names[1], target, choice, ceiling))
     figure = target_curves(
         curves,
-        title=f"{side} vertex {vertex} · {places}",
+        title=target_title(target, result.masks),
         ceiling=float(result.named_ceiling(selection.ceiling)[target]),
         score=selection.score,
-        simulated=result.simulated,
+        simulated=result.simulated or (pair is not None and pair.b.simulated),
     )
     st.plotly_chart(figure, key="target_curve")
     if not np.isfinite(curves[0].values).any():
-        st.info(
-            "This vertex has no score: its responses are constant or missing, or its noise "
-            "ceiling is too low to divide by."
-        )
+        st.info(texts.NO_SCORE)
     notes = []
     if result.has_significance:
         notes.append(f"filled markers: q ≤ {choice.level:g}, {permutation_line(result)}")

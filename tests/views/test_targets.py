@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from braindash.views.targets import TargetCurve, target_curves, target_table
+from braindash.views.targets import TargetCurve, target_curves, target_table, target_title
 
 
 def test_a_target_without_ceiling_has_no_line():
@@ -33,3 +33,10 @@ def test_the_values_of_a_target_stand_beside_each_other():
     np.testing.assert_allclose(table["A minus B"], [-0.1, np.nan, 0.3])
     other = target_table([a, TargetCurve(np.array([0.3, 0.1]), "B: small")])
     assert list(other) == ["A", "B"] and np.isnan(other["B"].iloc[2])
+
+
+def test_a_vertex_is_named_by_its_hemisphere_and_its_regions():
+    masks = {"all targets": np.ones(10, bool), "ifg_mfg": np.arange(10) == 7}
+    masks["late_language"] = np.arange(10) > 5
+    assert target_title(2, masks) == "left vertex 2 · no named region"
+    assert target_title(7, masks) == "right vertex 2 · IFG / MFG, Late language"
