@@ -1,0 +1,49 @@
+"""The whole demo world as data sets: all stories, subjects of any seed."""
+
+from pathlib import Path
+
+from make_demo_corpus import KINDS
+
+from braindash.demo import TEST_STORIES
+from braindash.io.demo import SHIPPED, World, prepare_demo
+from braindash.progress import Progress
+
+
+def stories(kind: str) -> tuple[str, ...]:
+    """Name all stories of a kind of ``KINDS``, shipped or not."""
+    return tuple(f"demo_{kind}_{number:02d}" for number in range(1, KINDS[kind][0] + 1))
+
+
+def tuning_data(folder: Path, seed: int | None = None, progress: Progress | None = None) -> Path:
+    """Lay out what the demo's models are tuned on: all training stories.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``make_demo_corpus.py`` put the stories.
+    seed : int, optional
+        Of the subjects; that of the shipped demo by default.
+    progress : Progress, optional
+        Told of every subject and story.
+
+    Returns
+    -------
+    Path
+        The manifest.
+    """
+    own = SHIPPED.seed if seed is None else seed
+    name = f"Demo world for tuning, seed {own} (simulated)"
+    world = World(train=stories("train"), seed=own, name=name, extra=folder)
+    return prepare_demo(folder / f"tuning-{own}", progress, world)
+
+
+def scoring_data(folder: Path, seed: int | None = None, progress: Progress | None = None) -> Path:
+    """Lay out what scores them: the shipped training stories, test stories nobody has looked at.
+
+    Parameters and return value as for :func:`tuning_data`.
+    """
+    own = SHIPPED.seed if seed is None else seed
+    fresh = tuple(story for story in stories("test") if story not in TEST_STORIES)
+    name = f"Demo world, fresh test stories, seed {own} (simulated)"
+    world = World(test=fresh, seed=own, name=name, extra=folder)
+    return prepare_demo(folder / f"scoring-{own}", progress, world)

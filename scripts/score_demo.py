@@ -1,0 +1,113 @@
+"""Score the demo's models on test stories that played no part in any choice.
+
+    python scripts/score_demo.py WORLD NAME=FOLDER [NAME=FOLDER ...] [--world-seed N]
+
+The first model is the base; every other is compared with it, subject by subject, on the stories of
+``demo_world.scoring_data``. Prints two regions at the last layer and the noun categories of unseen
+words, and writes all layers and regions to WORLD/scores-SEED.json.
+"""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from demo_world import scoring_data
+
+import braindash
+from braindash.cli.output import progress_bar
+from braindash.io.demo import SUBJECTS
+from braindash.io.demo_words import demo_categories
+
+logger = logging.getLogger("score_demo")
+
+REGIONS = ("late_language", "primary_auditory")
+ENCODING: dict[str, Any] = {"strategy": "chunk", "n_permutations": 0}
+PROBE: dict[str, Any] = {"tasks": ("category",), "recordings": ("demo_probe_*", "demo_test_*")}
+
+
+def encode_all(
+    models: dict[str, str], manifest: Path, store: Path, threads: int
+) -> dict[str, list[Any]]:
+    """Encode every subject with every model."""
+    found: dict[str, list[Any]] = {}
+    with progress_bar() as bar:
+        for name, folder in models.items():
+            found[name] = [
+                braindash.encode(
+                    manifest,
+                    folder,
+                    subject,
+                    store=store,
+                    progress=bar,
+                    threads=threads,
+                    **ENCODING,
+                )
+                for subject in SUBJECTS
+            ]
+    return found
+
+
+def differences(encoded: dict[str, list[Any]], base: str) -> pd.DataFrame:
+    """Tabulate every model minus the base: each subject by itself, and the mean of all."""
+    tables = []
+    for name, results in encoded.items():
+        if name == base:
+            continue
+        for index, subject in enumerate(SUBJECTS):
+            pair = braindash.compare([results[index]], [encoded[base][index]])
+            tables.append(pair.regions().assign(model=name, subject=subject))
+        both = braindash.compare(results, encoded[base])
+        tables.append(both.regions().assign(model=name, subject="all"))
+    return pd.concat(tables, ignore_index=True)
+
+
+def categories(models: dict[str, str], manifest: Path, store: Path) -> pd.DataFrame:
+    """Probe the category of nouns whose words the probe never saw."""
+    table = demo_categories(manifest.parent)
+    with progress_bar() as bar:
+        found = [
+            braindash.probe(folder, manifest, categories=table, store=store, progress=bar, **PROBE)
+            .table()
+            .assign(model=name)
+            for name, folder in models.items()
+        ]
+    return pd.concat(found, ignore_index=True)
+
+
+def main() -> None:
+    """Score the models of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("world", type=Path, help="folder of stories")
+    parser.add_argument("models", nargs="+", metavar="NAME=FOLDER", help="the base first")
+    parser.add_argument("--world-seed", type=int, help="of the subjects; the demo's by default")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logger.setLevel(logging.INFO)
+    models = dict(model.split("=", 1) for model in arguments.models)
+    base = next(iter(models))
+    store = arguments.world / "store"
+    with progress_bar() as bar:
+        manifest = scoring_data(arguments.world, arguments.world_seed, bar)
+    table = differences(encode_all(models, manifest, store, arguments.threads), base)
+    last = table[(table["layer"] == table["layer"].max()) & table["region"].isin(REGIONS)]
+    columns = ["model", "subject", "region", "a", "b", "difference", "low", "high"]
+    logger.info("last layer, A minus %s\n%s", base, last[columns].round(3).to_string(index=False))
+    probed = categories(models, manifest, store)
+    logger.info("categories of unseen words\n%s", probed.round(3).to_string(index=False))
+    document = {
+        "base": base,
+        "models": models,
+        "encoding": json.loads(table.to_json(orient="records")),
+        "probing": json.loads(probed.to_json(orient="records")),
+    }
+    path = arguments.world / f"scores-{manifest.parent.name}.json"
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    logger.info("%s", path)
+
+
+if __name__ == "__main__":
+    main()
