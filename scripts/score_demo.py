@@ -33,18 +33,11 @@ def encode_all(
 ) -> dict[str, list[Any]]:
     """Encode every subject with every model."""
     found: dict[str, list[Any]] = {}
+    settings = ENCODING | {"threads": threads}
     with progress_bar() as bar:
         for name, folder in models.items():
             found[name] = [
-                braindash.encode(
-                    manifest,
-                    folder,
-                    subject,
-                    store=store,
-                    progress=bar,
-                    threads=threads,
-                    **ENCODING,
-                )
+                braindash.encode(manifest, folder, subject, store=store, progress=bar, **settings)
                 for subject in SUBJECTS
             ]
     return found
