@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-TYPED  := $(addprefix braindash/,cli core io pipeline requests speech specs.py plan.py plan_changes.py plan_units.py plan_questions.py plan_probing.py plan_tuning.py tuning_data.py tuning_records.py api.py probe_tasks.py probing.py results_probing.py launch.py preflight.py jobs.py jobtable.py worker.py errors.py progress.py digest.py environment.py)
+TYPED  := $(addprefix braindash/,cli core io pipeline plan requests results speech steps specs.py api.py probe_tasks.py launch.py preflight.py jobs.py jobtable.py worker.py errors.py progress.py digest.py environment.py)
 
 .PHONY: demo app test lint clean
 

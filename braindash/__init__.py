@@ -11,12 +11,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BraindashError": "braindash.errors",
-    "EncodingResult": "braindash.results",
-    "Group": "braindash.comparison",
-    "ProbingResult": "braindash.results_probing",
+    "EncodingResult": "braindash.results.encoding",
+    "Group": "braindash.results.comparison",
+    "ProbingResult": "braindash.results.probing",
     "RidgePlan": "braindash.core.ridge",
     "Store": "braindash.io.store",
-    "compare": "braindash.comparison",
+    "compare": "braindash.results.comparison",
     "encode": "braindash.api",
     "extract_features": "braindash.api",
     "load_audio": "braindash.io.audio",

@@ -8,8 +8,8 @@ import numpy as np
 
 from braindash.io.store import Store, default_root
 from braindash.progress import NoProgress, Progress
-from braindash.results import EncodingResult
-from braindash.results_probing import ProbingResult
+from braindash.results.encoding import EncodingResult
+from braindash.results.probing import ProbingResult
 from braindash.specs import Precision
 
 if TYPE_CHECKING:

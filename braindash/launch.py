@@ -12,10 +12,10 @@ from braindash.io.demo import DEMO_MODELS, GENERATOR_VERSION
 from braindash.io.labels_sources import LABEL_FOLDERS
 from braindash.io.store import Store
 from braindash.jobs import Job, JobQueue
-from braindash.plan import plan_encoding
-from braindash.plan_changes import PROMISED
-from braindash.plan_probing import plan_probing
-from braindash.plan_tuning import plan_tuning
+from braindash.plan.changes import PROMISED
+from braindash.plan.encoding import plan_encoding
+from braindash.plan.probing import plan_probing
+from braindash.plan.tuning import plan_tuning
 from braindash.requests import EncodeRequest, ProbeRequest, Request, RequestT, TuneRequest
 from braindash.specs import ENCODING_VERSION, PROBING_VERSION, Spec
 from braindash.speech.files import ModelFiles, locate

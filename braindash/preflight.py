@@ -12,22 +12,22 @@ import psutil
 
 from braindash.io.responses import shape as response_shape
 from braindash.io.store import Store
-from braindash.plan import EncodingPlan, plan_encoding
-from braindash.plan_probing import ProbingPlan, plan_probing
-from braindash.plan_tuning import TuningPlan, plan_tuning
+from braindash.plan.encoding import EncodingPlan, plan_encoding
+from braindash.plan.probing import ProbingPlan, plan_probing
+from braindash.plan.tuning import TuningPlan, plan_tuning
 from braindash.progress import spoken_duration
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
+from braindash.results.tuning import read_progress
 from braindash.specs import Spec
 from braindash.speech.files import ModelFiles, require_precision
 from braindash.speech.work import extraction_products, frame_rate_hz, n_parameters
-from braindash.tuning_records import read_progress
 
 # Measured on CPUs: an encoder reaches about this share of the rate of one large matrix product.
 _ENCODER_EFFICIENCY = 0.35
 # Products per second of an encoder in float32 on an ordinary GPU; its own cannot be measured
 # without torch.
 _CUDA_RATE = 5e12
-# As in braindash.statistics, whose import would bring torch into the dashboard.
+# As in braindash.steps.statistics, whose import would bring torch into the dashboard.
 _TARGETS_AT_ONCE = 1024
 _REPLICATE_COPIES = 4
 # As in braindash.speech.tuning.loop, for the same reason.

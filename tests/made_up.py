@@ -12,7 +12,7 @@ from braindash.digest import digest_json
 from braindash.errors import StoreError
 from braindash.io.atlases import named_masks
 from braindash.io.store import Store
-from braindash.results import EncodingResult
+from braindash.results.encoding import EncodingResult
 from braindash.specs import EncodingSpec, OtherResponses, StatisticsSettings, StoryInput
 
 N_LAYERS = 4

@@ -8,7 +8,7 @@ import xarray as xr
 from braindash.digest import digest_json
 from braindash.io.store import Store
 from braindash.probe_tasks import PROBE_TASKS
-from braindash.results_probing import ProbingResult
+from braindash.results.probing import ProbingResult
 from braindash.specs import ProbeTaskSpec, ProbingSpec, UnitsSpec
 
 TASKS = ("energy", "mfcc", "phone", "word", "category")

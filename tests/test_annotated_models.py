@@ -15,7 +15,7 @@ from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError
 from braindash.io.annotations import read_textgrid, write_textgrid
 from braindash.io.store import Store
-from braindash.plan import plan_encoding
+from braindash.plan.encoding import plan_encoding
 from braindash.preflight import preflight_encoding
 from braindash.requests import EncodeRequest, build_request
 

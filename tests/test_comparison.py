@@ -7,8 +7,8 @@ import pytest
 from made_up import N_LAYERS, N_SAMPLES, made_up_result
 from scipy import stats
 
-from braindash.comparison import MIN_SUBJECTS, Group, compare
 from braindash.errors import InputError
+from braindash.results.comparison import MIN_SUBJECTS, Group, compare
 from braindash.specs import StatisticsSettings, StoryInput
 
 MANY = [f"S{number}" for number in range(1, MIN_SUBJECTS + 2)]

@@ -19,9 +19,9 @@ from braindash.io.demo_words import UNHEARD_STORIES, demo_categories
 from braindash.io.store import Store
 from braindash.io.word_categories import read_word_categories
 from braindash.pipeline import demo, tasks
-from braindash.plan_probing import plan_probing
+from braindash.plan.probing import plan_probing
 from braindash.progress import NoProgress
-from braindash.results_probing import questions_digest
+from braindash.results.probing import questions_digest
 
 MANIFEST = f"""
 [dataset]

@@ -17,7 +17,7 @@ from braindash.jobs import JobQueue
 from braindash.launch import submit_demo, submit_encoding
 from braindash.progress import NoProgress
 from braindash.requests import EncodeRequest, build_request
-from braindash.results import EncodingResult
+from braindash.results.encoding import EncodingResult
 
 PATIENCE_SECONDS = 300
 

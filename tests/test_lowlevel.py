@@ -12,12 +12,12 @@ from toy_lab import CONSTANT_TARGET, NAN_TARGET, make_lab
 from braindash import pipeline
 from braindash.core.delays import delayed
 from braindash.core.scores import zscore
-from braindash.encoding import mean_test_response, scored_rows, train_responses
 from braindash.errors import BraindashError, Cancelled
 from braindash.io.store import Store
-from braindash.plan import plan_encoding
+from braindash.plan.encoding import plan_encoding
 from braindash.requests import EncodeRequest, build_request
-from braindash.shares import low_level_line, low_level_shares
+from braindash.results.shares import low_level_line, low_level_shares
+from braindash.steps.encoding import mean_test_response, scored_rows, train_responses
 
 ALPHA = 50.0
 

@@ -9,14 +9,15 @@ from scipy import stats
 from toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS, make_lab
 
 import braindash
-from braindash import encoding, pipeline
+from braindash import pipeline
 from braindash.core.ceilings import split_half_ceiling
 from braindash.core.delays import delayed
 from braindash.errors import BraindashError, Cancelled, InputError
-from braindash.groups import Group
 from braindash.io.store import Store
-from braindash.plan import plan_encoding
+from braindash.plan.encoding import plan_encoding
 from braindash.requests import EncodeRequest, build_request
+from braindash.results.groups import Group
+from braindash.steps import encoding
 
 ALPHAS = (1.0, 100.0, 10000.0)
 

@@ -11,7 +11,7 @@ from braindash import pipeline, preflight
 from braindash.cli import app
 from braindash.errors import InputError, ModelError
 from braindash.io.store import Store
-from braindash.plan import plan_encoding
+from braindash.plan.encoding import plan_encoding
 from braindash.preflight import preflight_encoding
 from braindash.requests import EncodeRequest, build_request
 

@@ -7,8 +7,8 @@ from spoken_corpus import CATEGORIES, WORDS, make_corpus
 from braindash import pipeline
 from braindash.errors import InputError
 from braindash.io.store import Store
-from braindash.plan_probing import plan_probing
-from braindash.plan_units import group_recordings, plan_units
+from braindash.plan.probing import plan_probing
+from braindash.plan.units import group_recordings, plan_units
 from braindash.requests import ProbeRequest, build_request
 
 FEW = {"n_shuffles": 2, "n_bootstraps": 20}
@@ -73,11 +73,11 @@ def test_short_recordings_share_a_group(corpus, tiny_model, monkeypatch):
     labels = plan_probing(from_manifest(corpus, tiny_model, tasks=("energy",))).labels
     [whole] = group_recordings(labels.recordings)
     assert len(whole.names) == 6 and whole.title == "story_0 and 5 more"
-    monkeypatch.setattr("braindash.plan_units._GROUP_SECONDS", 30.0)
+    monkeypatch.setattr("braindash.plan.units._GROUP_SECONDS", 30.0)
     parts = group_recordings(labels.recordings)
     assert [name for part in parts for name in part.names] == list(whole.names)
     assert len(parts) == 3 and all(part.seconds <= 30 for part in parts)
-    monkeypatch.setattr("braindash.plan_units._GROUP_SECONDS", 1.0)
+    monkeypatch.setattr("braindash.plan.units._GROUP_SECONDS", 1.0)
     assert len(group_recordings(labels.recordings)) == 6  # a long one alone
 
 

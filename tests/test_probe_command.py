@@ -13,7 +13,7 @@ from braindash.io.store import Store
 from braindash.jobs import JobQueue
 from braindash.launch import submit_probing
 from braindash.pipeline import TASKS, run_probing
-from braindash.plan_probing import plan_probing
+from braindash.plan.probing import plan_probing
 from braindash.preflight import preflight_probing
 from braindash.progress import NoProgress
 from braindash.requests import ProbeRequest, build_request
@@ -88,7 +88,7 @@ def test_check_computes_nothing_and_counts_what_is_there(corpus, tiny_model, tmp
 def test_disk_is_counted_from_the_units(corpus, tiny_model, tmp_path):
     """Of 4 bytes: 3 layers x 24 of the model, energy of both kinds, 39 cepstral columns."""
     found = preflight_probing(request_for(corpus, tiny_model), Store(tmp_path))
-    from braindash.plan_probing import plan_probing
+    from braindash.plan.probing import plan_probing
 
     frames, phones = (len(one) for one in plan_probing(request_for(corpus, tiny_model)).units)
     assert phones == corpus.n_phones

@@ -10,10 +10,10 @@ from braindash import pipeline
 from braindash.errors import Cancelled, InputError
 from braindash.io.audio import load_audio
 from braindash.io.store import Store
-from braindash.plan_probing import plan_probing
-from braindash.plan_questions import ONE_SPEAKER
+from braindash.plan.probing import plan_probing
+from braindash.plan.questions import ONE_SPEAKER
 from braindash.requests import ProbeRequest, build_request
-from braindash.results_probing import ProbingResult
+from braindash.results.probing import ProbingResult
 
 FEW = {"n_shuffles": 3, "n_bootstraps": 50}
 
@@ -112,7 +112,7 @@ def test_units_are_the_means_of_their_frames_and_scores_those_of_the_core(
 
 def test_words_of_the_semantic_task_are_never_learnt_and_all_are_tested(corpus, tiny_model):
     plan = plan_probing(request_for(corpus, tiny_model, tasks=("category",)))
-    from braindash.plan_questions import divide
+    from braindash.plan.questions import divide
 
     [question] = plan.questions
     everything = np.ones(len(question.units), dtype=bool)
@@ -151,7 +151,7 @@ def test_a_run_goes_on_after_its_last_layer(corpus, tiny_model, probed, tmp_path
 
 
 def test_an_interrupted_extraction_keeps_its_groups(corpus, tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setattr("braindash.plan_units._GROUP_SECONDS", 5.0)
+    monkeypatch.setattr("braindash.plan.units._GROUP_SECONDS", 5.0)
     store = Store(tmp_path / "store")
     request = request_for(corpus, tiny_model, tasks=("phone",))
     with pytest.raises(Cancelled):
@@ -380,7 +380,7 @@ def test_a_request_names_one_source_of_labels(corpus):
 def test_units_without_a_frame_of_the_model_are_told_apart_from_silence(
     own_corpus, tiny_model, tmp_path, monkeypatch
 ):
-    from braindash import probing
+    from braindash.steps import probing
 
     request = request_for(own_corpus, tiny_model, tasks=("phone",))
     whole = pipeline.run_probing(request, Store(tmp_path / "whole"))

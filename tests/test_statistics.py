@@ -10,7 +10,7 @@ from braindash.core.scores import pearson_r
 from braindash.core.uncertainty import block_counts
 from braindash.errors import Cancelled
 from braindash.specs import StatisticsSettings
-from braindash.statistics import ScoredRows, compute_statistics
+from braindash.steps.statistics import ScoredRows, compute_statistics
 
 N_LAYERS, N_TARGETS = 3, 14
 N_ROWS = (40, 32)

@@ -16,14 +16,14 @@ from braindash.errors import Cancelled, InputError, ModelError
 from braindash.io.annotations import Interval, write_textgrid
 from braindash.io.store import Store
 from braindash.launch import submit_tuning
-from braindash.plan_changes import PROMISED
-from braindash.plan_tuning import plan_tuning
+from braindash.plan.changes import PROMISED
+from braindash.plan.tuning import plan_tuning
 from braindash.preflight import preflight_tuning
 from braindash.progress import NoProgress
 from braindash.requests import build_tune_request
+from braindash.results.tuning import read_progress, tuned_models
 from braindash.speech.files import locate
-from braindash.tuning_data import load_tuning_data, texts_of_rows, with_control, word_targets
-from braindash.tuning_records import read_progress, tuned_models
+from braindash.steps.tuning import load_tuning_data, texts_of_rows, with_control, word_targets
 
 SHORT = {
     "window_trs": 3,

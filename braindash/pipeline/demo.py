@@ -10,8 +10,8 @@ from braindash.pipeline.encoding import run_encoding
 from braindash.pipeline.probing import run_probing
 from braindash.progress import NoProgress, Progress, Span
 from braindash.requests import EncodeRequest, ProbeRequest
-from braindash.results import EncodingResult
-from braindash.results_probing import ProbingResult
+from braindash.results.encoding import EncodingResult
+from braindash.results.probing import ProbingResult
 
 # Shares of the demo's time after which data are there, and encodings.
 _PREPARED, _ENCODED = 0.2, 0.75

@@ -10,20 +10,20 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from braindash.encoding import fit_predictions, summarise
 from braindash.errors import InputError
 from braindash.io.audio import audio_seconds, load_audio
 from braindash.io.store import Entry, Store
-from braindash.lowlevel import weigh_low_level
 from braindash.pipeline.provenance import common_provenance
-from braindash.plan import EncodingPlan, plan_encoding
-from braindash.plan_stories import StoryPlan
+from braindash.plan.encoding import EncodingPlan, plan_encoding
+from braindash.plan.stories import StoryPlan
 from braindash.progress import NoProgress, Progress, Span, spoken_duration
 from braindash.requests import EncodeRequest
-from braindash.results import EncodingResult
+from braindash.results.encoding import EncodingResult
 from braindash.speech.annotated import annotated_features
 from braindash.speech.files import ModelFiles
 from braindash.speech.spaces import AcousticSpace, find_space
+from braindash.steps.encoding import fit_predictions, summarise
+from braindash.steps.lowlevel import weigh_low_level
 
 log = logging.getLogger(__name__)
 

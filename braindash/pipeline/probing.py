@@ -12,10 +12,10 @@ from braindash.errors import InputError
 from braindash.io.audio import load_audio
 from braindash.io.store import Entry, Store
 from braindash.pipeline.provenance import common_provenance
-from braindash.plan_probing import ProbingPlan, UnitFeatures, plan_probing
+from braindash.plan.probing import ProbingPlan, UnitFeatures, plan_probing
 from braindash.progress import NoProgress, Progress, Span
 from braindash.requests import ProbeRequest
-from braindash.results_probing import ProbingResult
+from braindash.results.probing import ProbingResult
 from braindash.speech.files import ModelFiles
 from braindash.speech.spaces import ACOUSTIC
 
@@ -69,7 +69,7 @@ def run_probing_plan(plan: ProbingPlan, store: Store, report: Progress) -> Probi
     share = _EXTRACTION_SHARE if missing else 0.05
     features = extract_units(plan, store, Span(report, 0.0, share))
     # torch is needed from here on, so planning and cached runs stay light.
-    from braindash.probing import as_dataset, ask_layers, plan_sittings, task_facts
+    from braindash.steps.probing import as_dataset, ask_layers, plan_sittings, task_facts
 
     sittings = plan_sittings(plan, features)
     results = ask_layers(plan, sittings, features, store, Span(report, share, 1.0))

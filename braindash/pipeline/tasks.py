@@ -9,10 +9,10 @@ from braindash.pipeline.demo import run_demo
 from braindash.pipeline.encoding import PLANNING, run_encoding_plan
 from braindash.pipeline.probing import run_probing_plan
 from braindash.pipeline.tuning import run_tuning_plan
-from braindash.plan import plan_encoding
-from braindash.plan_changes import PROMISED, require_unchanged
-from braindash.plan_probing import plan_probing
-from braindash.plan_tuning import plan_tuning
+from braindash.plan.changes import PROMISED, require_unchanged
+from braindash.plan.encoding import plan_encoding
+from braindash.plan.probing import plan_probing
+from braindash.plan.tuning import plan_tuning
 from braindash.progress import Progress
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 

@@ -16,13 +16,13 @@ from braindash.errors import StoreError
 from braindash.io.store import Entry, Store
 from braindash.pipeline.encoding import PLANNING
 from braindash.pipeline.provenance import common_provenance
-from braindash.plan_tuning import TuningPlan, plan_tuning
+from braindash.plan.tuning import TuningPlan, plan_tuning
 from braindash.progress import NoProgress, Progress, Span
 from braindash.requests import TuneRequest
+from braindash.results.tuning import PROGRESS_FILE, model_folder, progress_document
 from braindash.speech.copying import check_free, copy_model
 from braindash.speech.folders import TUNING_RECORD
-from braindash.tuning_data import TuningData, load_tuning_data
-from braindash.tuning_records import PROGRESS_FILE, model_folder, progress_document
+from braindash.steps.tuning import TuningData, load_tuning_data
 
 if TYPE_CHECKING:
     from braindash.speech.tuning.checkpoint import TrainingState

@@ -7,7 +7,7 @@ import streamlit as st
 
 from braindash.errors import InputError
 from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
-from braindash.tuning_records import tuned_models
+from braindash.results.tuning import tuned_models
 from braindash.ui import state
 
 HUB_MODELS = [

@@ -8,7 +8,7 @@ import streamlit as st
 
 from braindash.io.store import Store
 from braindash.probe_tasks import CONTROL_PREFIXES
-from braindash.results_probing import ProbingResult, questions_digest
+from braindash.results.probing import ProbingResult, questions_digest
 from braindash.ui import state, widgets
 from braindash.views.probes import depth_curves, task_title
 

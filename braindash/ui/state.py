@@ -9,11 +9,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.comparison import Difference, Group, LayerPairs, compare
 from braindash.errors import InputError
 from braindash.io.store import Store, default_root
 from braindash.jobs import JobQueue
-from braindash.results import EncodingResult
+from braindash.results.comparison import Difference, Group, LayerPairs, compare
+from braindash.results.encoding import EncodingResult
 
 SCORES = {"r": "Pearson r", "normalised": "r / ceiling"}
 ALL_SUBJECTS = "all subjects"

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 import pandas as pd
 import streamlit as st
 
-from braindash.comparison import Difference, Group
 from braindash.errors import BraindashError, InputError
 from braindash.jobs import Job
 from braindash.launch import submit_demo
 from braindash.progress import spoken_duration
-from braindash.shares import low_level_line, low_level_shares
+from braindash.results.comparison import Difference, Group
+from braindash.results.shares import low_level_line, low_level_shares
 from braindash.ui import state
 from braindash.views import tables
 from braindash.views.captions import provenance_line, subject_lines

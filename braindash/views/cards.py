@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from braindash.results import EncodingResult
+from braindash.results.encoding import EncodingResult
 from braindash.views.curves import region_title
 from braindash.views.tables import with_interval
 
@@ -39,7 +39,7 @@ def region_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.groups.Group.regions` gives, of r.
+        What :meth:`braindash.results.groups.Group.regions` gives, of r.
     regions : sequence of str
         Regions, in this order.
     """

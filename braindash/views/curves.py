@@ -82,8 +82,8 @@ def layer_curves(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.groups.Group.regions` gives; the columns ``low`` and ``high`` may be
-        missing.
+        What :meth:`braindash.results.groups.Group.regions` gives; the columns ``low`` and ``high``
+        may be missing.
     regions : sequence of str
         Regions to draw, in this order.
     score : {"r", "r_over_ceiling"}
@@ -141,7 +141,7 @@ def difference_curves(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.comparison.Difference.regions` gives.
+        What :meth:`braindash.results.comparison.Difference.regions` gives.
     regions : sequence of str
         Regions to draw, in this order.
     score : {"r", "r_over_ceiling"}

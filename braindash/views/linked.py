@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.comparison import Difference, Group, LayerPairs
 from braindash.errors import InputError
-from braindash.groups import nanmean
 from braindash.io.atlases import WHOLE
+from braindash.results.comparison import Difference, Group, LayerPairs
+from braindash.results.groups import nanmean
 from braindash.views.cortex import MapSet, shown_regions
 from braindash.views.maps import colour_top, normalised_note, score_label
 from braindash.views.packing import pack

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.comparison import Difference
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import WHOLE
-from braindash.results import EncodingResult
+from braindash.results.comparison import Difference
+from braindash.results.encoding import EncodingResult
 from braindash.views.cortex import MapSet
 
 LEVELS = (0.05, 0.01, 0.001)

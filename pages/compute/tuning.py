@@ -13,7 +13,7 @@ from braindash.jobs import Job
 from braindash.launch import submit_encoding, submit_tuning
 from braindash.preflight import preflight_tuning
 from braindash.requests import EncodeRequest, TuneRequest, build_request, build_tune_request
-from braindash.tuning_records import TunedModel, read_progress, tuned_models
+from braindash.results.tuning import TunedModel, read_progress, tuned_models
 from braindash.ui import choices, state, texts, widgets
 from braindash.views.captions import tuning_line
 from braindash.views.training import training_curves

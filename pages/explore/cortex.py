@@ -4,8 +4,8 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.comparison import Difference
-from braindash.results import EncodingResult
+from braindash.results.comparison import Difference
+from braindash.results.encoding import EncodingResult
 from braindash.ui import state, texts, widgets
 from braindash.ui.viewer import surface_viewer
 from braindash.views.cortex import can_show

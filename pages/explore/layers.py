@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.comparison import Difference, Group
+from braindash.results.comparison import Difference, Group
 from braindash.ui import probing, state, texts, widgets
 from braindash.views.curves import key_regions, layer_curves, region_title
 from braindash.views.tables import download_table, score_by_layer

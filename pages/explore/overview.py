@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from braindash.comparison import Group
+from braindash.results.comparison import Group
 from braindash.ui import state, texts, widgets
 from braindash.views.cards import region_cards, significance_card
 from braindash.views.curves import key_regions

@@ -17,7 +17,7 @@ import braindash
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError, ModelError
 from braindash.io.store import Store
-from braindash.plan import plan_encoding
+from braindash.plan.encoding import plan_encoding
 from braindash.preflight import preflight_encoding
 from braindash.requests import EncodeRequest, build_request
 from braindash.speech.features import (

@@ -9,8 +9,8 @@ from statistics_tools import ROI, figures, filled, put_models
 from test_layers_page import put_shallow
 from test_pages import run, texts
 
-from braindash.comparison import Group, compare
 from braindash.io.store import Store
+from braindash.results.comparison import Group, compare
 from braindash.specs import StatisticsSettings
 from braindash.ui import widgets
 

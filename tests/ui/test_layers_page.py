@@ -7,8 +7,8 @@ from made_up import N_LAYERS, made_up_result, put_result
 from statistics_tools import ROI, figures, filled, put_models
 from test_pages import run, texts
 
-from braindash.comparison import Group, compare
 from braindash.io.store import Store
+from braindash.results.comparison import Group, compare
 from braindash.specs import StatisticsSettings
 from braindash.ui import widgets
 

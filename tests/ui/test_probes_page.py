@@ -14,7 +14,7 @@ from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.jobs import JobQueue
 from braindash.probe_tasks import PROBE_TASKS
-from braindash.results_probing import probing_difference
+from braindash.results.probing import probing_difference
 from braindash.ui import widgets
 
 

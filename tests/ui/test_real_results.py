@@ -10,9 +10,9 @@ from test_pages import run, texts
 from toy_lab import make_lab, save_tiny_hubert
 
 from braindash import pipeline
-from braindash.comparison import Group, compare
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
+from braindash.results.comparison import Group, compare
 
 SUBJECTS = ("A", "B", "C", "D", "E")
 MODELS = ("first", "second")

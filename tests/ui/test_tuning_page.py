@@ -9,9 +9,9 @@ from test_pages import run, texts
 from braindash import pipeline
 from braindash.io.store import Store
 from braindash.jobs import JobQueue
-from braindash.plan_tuning import plan_tuning
+from braindash.plan.tuning import plan_tuning
 from braindash.requests import build_tune_request
-from braindash.tuning_records import PROGRESS_FILE
+from braindash.results.tuning import PROGRESS_FILE
 
 OWN_MODEL = "Another hub id or local folder"
 HISTORY = [

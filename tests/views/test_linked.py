@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_up import N_LAYERS, N_TARGETS, made_up_result
 
-from braindash.comparison import compare
 from braindash.errors import InputError
+from braindash.results.comparison import compare
 from braindash.views.cortex import MapSet, map_blob
 from braindash.views.linked import (
     LinkedMaps,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from made_up import N_LAYERS, made_up_result
 
-from braindash.comparison import Group, compare
 from braindash.errors import InputError
+from braindash.results.comparison import Group, compare
 from braindash.views.cortex import map_blob
 from braindash.views.maps import (
     KINDS,

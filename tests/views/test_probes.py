@@ -6,7 +6,7 @@ from made_up_probing import TASKS, made_up_probing
 
 from braindash.core.uncertainty import interval
 from braindash.probe_tasks import PROBE_TASKS, STAGES, find_task, possible_tasks
-from braindash.results_probing import probing_difference
+from braindash.results.probing import probing_difference
 from braindash.views.curves import GREY
 from braindash.views.probes import (
     SCALES,

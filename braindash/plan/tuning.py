@@ -17,7 +17,7 @@ from braindash.io.manifest import Dataset, load_manifest
 from braindash.io.responses import ResponseSource, repeats_shape
 from braindash.io.responses import digest as digest_responses
 from braindash.io.responses import shape as response_shape
-from braindash.plan_stories import StoryPlan, native_reason, plan_story, story_difference
+from braindash.plan.stories import StoryPlan, native_reason, plan_story, story_difference
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
 from braindash.speech.files import ModelFiles, locate

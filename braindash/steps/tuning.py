@@ -22,8 +22,8 @@ from braindash.io.audio import load_audio
 from braindash.io.labels_aligned import TIERS
 from braindash.io.responses import load_repeats, load_responses
 from braindash.io.word_vectors import WordVectors, read_word_vectors
-from braindash.plan_stories import StoryPlan
-from braindash.plan_tuning import TEXT_SUBJECT, SubjectStories, TargetPlan, TuningPlan
+from braindash.plan.stories import StoryPlan
+from braindash.plan.tuning import TEXT_SUBJECT, SubjectStories, TargetPlan, TuningPlan
 from braindash.progress import Progress
 from braindash.specs import TuningControl
 

@@ -15,7 +15,8 @@ from braindash.core.stages import stage_difference
 from braindash.core.subjects import paired_difference
 from braindash.core.uncertainty import interval
 from braindash.errors import InputError
-from braindash.groups import (
+from braindash.results.encoding import EncodingResult
+from braindash.results.groups import (
     MIN_SUBJECTS,
     Floats,
     Group,
@@ -27,7 +28,6 @@ from braindash.groups import (
     rows_of,
     settings_of,
 )
-from braindash.results import EncodingResult
 
 __all__ = ["MIN_SUBJECTS", "Difference", "Group", "LayerPairs", "compare"]
 
@@ -163,7 +163,7 @@ class Difference:
         Parameters
         ----------
         level, normalised, ceiling, hierarchy
-            As for :meth:`braindash.groups.Group.stages`.
+            As for :meth:`braindash.results.groups.Group.stages`.
 
         Returns
         -------

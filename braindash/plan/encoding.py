@@ -12,8 +12,8 @@ import numpy as np
 from braindash.core.blocks import block_layout
 from braindash.errors import InputError
 from braindash.io.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
-from braindash.plan_ceilings import OtherSubject, plan_others, possible_ceilings
-from braindash.plan_stories import StoryPlan, plan_stories, plan_story
+from braindash.plan.ceilings import OtherSubject, plan_others, possible_ceilings
+from braindash.plan.stories import StoryPlan, plan_stories, plan_story
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
 from braindash.specs import EncodingSpec, LowLevelSettings, StatisticsSettings, StoredStrategy
 from braindash.speech.files import ModelFiles, locate, require_precision

@@ -15,9 +15,9 @@ from braindash.core.probing_labels import ProbeTask
 from braindash.core.probing_results import LayerProbe, ProbeResult, mean_of_divisions
 from braindash.errors import InputError
 from braindash.io.store import Entry, Store
-from braindash.plan_probing import SOUND_SPACE, ProbingPlan, probe_task
-from braindash.plan_questions import Question, Sides, divide
-from braindash.plan_units import Units
+from braindash.plan.probing import SOUND_SPACE, ProbingPlan, probe_task
+from braindash.plan.questions import Question, Sides, divide
+from braindash.plan.units import Units
 from braindash.progress import Progress, Span
 from braindash.speech.files import ModelFiles, locate
 
@@ -304,7 +304,7 @@ def as_dataset(results: Mapping[str, ProbeResult]) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        What :class:`braindash.results_probing.ProbingResult` holds.
+        What :class:`braindash.results.probing.ProbingResult` holds.
     """
     every = list(results.values())
     names = sorted({metric for result in every for metric in result.metrics})

@@ -20,10 +20,10 @@ from braindash.io.atlases import named_masks
 from braindash.io.predictions import PredictionFile, PredictionReader, layer_part
 from braindash.io.responses import ResponseSource, load_repeats, load_responses
 from braindash.io.store import Entry, Store
-from braindash.plan import EncodingPlan
-from braindash.plan_stories import StoryPlan
+from braindash.plan.encoding import EncodingPlan
+from braindash.plan.stories import StoryPlan
 from braindash.progress import Progress, Span
-from braindash.statistics import ScoredRows, compute_statistics
+from braindash.steps.statistics import ScoredRows, compute_statistics
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def summarise(plan: EncodingPlan, predictions: Entry, progress: Progress) -> xr.
     Returns
     -------
     xarray.Dataset
-        What :class:`braindash.results.EncodingResult` holds.
+        What :class:`braindash.results.encoding.EncodingResult` holds.
     """
     with predictions.open() as stored:
         reader = PredictionReader(stored)

@@ -16,7 +16,12 @@ from braindash.core.partition import partition_variance
 from braindash.core.residual import residual_features
 from braindash.core.ridge import RidgePlan
 from braindash.core.scores import pearson_r, zscore
-from braindash.encoding import (
+from braindash.io.atlases import named_masks
+from braindash.io.store import Entry, Store
+from braindash.plan.encoding import EncodingPlan, LowLevelPlan
+from braindash.plan.stories import StoryPlan
+from braindash.progress import Progress
+from braindash.steps.encoding import (
     count_layers,
     layer_features,
     mean_test_response,
@@ -26,12 +31,7 @@ from braindash.encoding import (
     story_index,
     train_responses,
 )
-from braindash.io.atlases import named_masks
-from braindash.io.store import Entry, Store
-from braindash.plan import EncodingPlan, LowLevelPlan
-from braindash.plan_stories import StoryPlan
-from braindash.progress import Progress
-from braindash.statistics import ScoredRows, compute_statistics
+from braindash.steps.statistics import ScoredRows, compute_statistics
 
 MODEL, LOW = "model", "low-level"
 

@@ -19,7 +19,7 @@ from braindash.core.stages import stage_summary
 from braindash.core.subjects import bootstrap_subjects
 from braindash.core.uncertainty import interval
 from braindash.errors import InputError
-from braindash.results import EncodingResult, add_intervals
+from braindash.results.encoding import EncodingResult, add_intervals
 
 MIN_SUBJECTS = 5
 """So many subjects make a bootstrap over subjects."""
@@ -191,9 +191,9 @@ class Group:
         Returns
         -------
         pandas.DataFrame
-            The columns of :meth:`braindash.results.EncodingResult.regions`: scores and ceilings
-            are means over the subjects that have one, numbers of targets are sums; and ``low``,
-            ``high``, ``n_subjects``.
+            The columns of :meth:`~braindash.results.encoding.EncodingResult.regions`: scores and
+            ceilings are means over the subjects that have one, numbers of targets are sums; and
+            ``low``, ``high``, ``n_subjects``.
         """
         tables = [result.regions(self._ceiling(ceiling)) for result in self.results]
         both = pd.concat(tables).groupby(["layer", "region"], sort=False)

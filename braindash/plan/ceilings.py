@@ -7,7 +7,7 @@ from braindash.errors import InputError
 from braindash.io.manifest import Dataset
 from braindash.io.responses import ResponseSource, repeats_shape
 from braindash.io.responses import digest as digest_responses
-from braindash.plan_stories import StoryPlan, native_reason, plan_story, story_difference
+from braindash.plan.stories import StoryPlan, native_reason, plan_story, story_difference
 from braindash.requests import EncodeRequest
 from braindash.specs import CeilingName, OtherResponses
 from braindash.speech.files import ModelFiles

@@ -1,6 +1,6 @@
 """From a user's request to a specification: what probing needs, before any heavy work.
 
-Like :mod:`braindash.plan`, it never imports torch, so the dashboard can do it.
+Like :mod:`braindash.plan.encoding`, it never imports torch, so the dashboard can do it.
 """
 
 import logging
@@ -19,8 +19,8 @@ from braindash.io.labels_stories import read_story_labels, select_recordings
 from braindash.io.manifest import load_manifest
 from braindash.io.word_categories import read_word_categories
 from braindash.io.word_vectors import read_word_vectors
-from braindash.plan_questions import Question, WordTables, ask, divide
-from braindash.plan_units import RecordingGroup, Units, group_recordings, plan_units, unit_groups
+from braindash.plan.questions import Question, WordTables, ask, divide
+from braindash.plan.units import RecordingGroup, Units, group_recordings, plan_units, unit_groups
 from braindash.probe_tasks import FRAME, PROBE_TASKS, WORD, TaskInfo, find_task, possible_tasks
 from braindash.requests import ProbeRequest
 from braindash.specs import (

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.regions import region_means
 from braindash.core.uncertainty import interval
-from braindash.results import EncodingResult, add_intervals
+from braindash.results.encoding import EncodingResult, add_intervals
 
 # Below this mean score a share would divide noise by noise.
 LEAST_SCORE = 0.02

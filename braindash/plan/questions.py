@@ -15,7 +15,7 @@ from braindash.errors import InputError
 from braindash.io.labels import Labels
 from braindash.io.labels_checks import some
 from braindash.io.word_vectors import WordVectors
-from braindash.plan_units import Units, speakers_of
+from braindash.plan.units import Units, speakers_of
 from braindash.probe_tasks import PHONE, WORD, TaskInfo
 
 # A class with fewer units cannot be on all three sides.

@@ -1,0 +1,1 @@
+"""From a request to what will be computed: checked, keyed specifications, without torch."""

@@ -1,0 +1,1 @@
+"""Readers of stored results, and what is made of several; light to import."""
