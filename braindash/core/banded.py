@@ -41,7 +41,7 @@ class BandedResult:
     prediction : array of float32, shape (n_test, n_targets)
         The prediction itself: the sum of the parts and the intercept.
     without : array of float32, shape (n_bands, n_test, n_targets)
-        Prediction of the best model that does not have the band.
+        Prediction of the best model that does not have the band; NaN where it was not asked for.
     """
 
     bands: tuple[str, ...]
@@ -60,7 +60,9 @@ class BandedPlan:
     R^2 over folds (Nunez-Elizalde, Huth and Gallant 2019; Dupre la Tour et al. 2022). Two bands are
     searched on a grid of their ratio that is refined around each target's best; more bands by
     random mixtures. Either way each band alone, all with equal scale, and all as they are side by
-    side are among the mixtures.
+    side are among the mixtures. Of two bands and a thousand targets or more a sample of these tells which
+    mixtures and alphas to score for whom (:mod:`braindash.core.banded_sample`): the choice is the
+    best of those, and what the others would score more is small, but not always zero.
 
     Parameters
     ----------
@@ -127,7 +129,12 @@ class BandedPlan:
         self._trace = float(traces.sum())
 
     def fit(
-        self, Y: Any, bands_test: Mapping[str, ArrayLike], groups_test: ArrayLike | None = None
+        self,
+        Y: Any,
+        bands_test: Mapping[str, ArrayLike],
+        groups_test: ArrayLike | None = None,
+        *,
+        unique: bool = True,
     ) -> BandedResult:
         """Choose mixture and alpha for each target and predict the test rows.
 
@@ -139,6 +146,8 @@ class BandedPlan:
             Features of the test rows, the same spaces.
         groups_test : array of int, shape (n_test,), optional
             Story index of the test rows; None: one story.
+        unique : bool, default True
+            Whether to fit without each band as well, which unique variance is told from.
 
         Returns
         -------
@@ -162,8 +171,10 @@ class BandedPlan:
             every = range(len(self.bands))
             choice = search.best(every)
             parts, prediction = search.predict(choice)
-            others = ([band for band in every if band != left_out] for left_out in every)
-            without = np.stack([search.predict(search.best(some))[1] for some in others])
+            without = np.full_like(parts, np.nan)
+            for left_out in every if unique else ():
+                some = [band for band in every if band != left_out]
+                without[left_out] = search.predict(search.best(some))[1]
         return BandedResult(
             bands=self.bands,
             weights=choice.weights(),

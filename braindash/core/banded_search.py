@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from braindash.core.banded_sample import LEAST_TARGETS, Mixture, SampledSearch
 from braindash.core.ridge_cv import cross_validate
-from braindash.core.ridge_data import Design, Responses
+from braindash.core.ridge_data import Block, Design, Responses
 from braindash.core.ridge_dual import DualSolver, centre_kernel
 from braindash.core.ridge_search import TIE
 from braindash.core.ridge_settings import solvable_alphas
-
-Mixture = tuple[float, ...]
 
 # Mixtures of two bands, as log10 of their ratio: first these, then those beside a target's best.
 _COARSE = (-1.5, 0.0, 1.5)
@@ -139,6 +138,11 @@ class MixtureSearch:
     def best(self, bands: Sequence[int]) -> Choice:
         """Choose among the mixtures of some of the bands."""
         mixtures = list(self._first_mixtures(bands))
+        # Of random mixtures each suits few targets: a sample does not tell which to leave out.
+        if len(bands) == 2 and self._responses.n_targets >= LEAST_TARGETS:
+            sampled = self._sampled(mixtures, bands)
+            if sampled is not None:
+                return sampled
         for mixture in mixtures:
             self._solve(mixture)
         choice = self._chosen(mixtures)
@@ -171,13 +175,7 @@ class MixtureSearch:
             columns = np.flatnonzero((choice.index == place) & usable)
             if not len(columns):
                 continue
-            power, vectors = torch.linalg.eigh(self._training.mixed(mixture).kernel(None))
-            for start in range(0, len(columns), _COLUMNS):
-                some = columns[start : start + _COLUMNS]
-                block = self._responses.prepared(self._responses.source[:, some])
-                alpha = torch.as_tensor(choice.alpha[some], device=block.values.device)
-                shrunk = (vectors.T @ block.values.double()) / (power.clamp(min=0)[:, None] + alpha)
-                dual = (vectors @ shrunk) * block.scale
+            for some, block, dual in self._duals(mixture, choice.alpha, columns):
                 total = block.mean.expand(len(self._new), -1)
                 for band, (weight, kernel) in enumerate(
                     zip(mixture, self._new.kernels, strict=True)
@@ -187,6 +185,24 @@ class MixtureSearch:
                     total = total + part
                 prediction[:, some] = total.cpu().numpy()
         return parts, prediction
+
+    def _duals(
+        self, mixture: Mixture, alpha: NDArray[np.float64], columns: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.int64], Block, torch.Tensor]]:
+        """Solve one mixture, for some targets of one alpha at a time, in the targets' units."""
+        kernel = self._training.mixed(mixture).kernel(None)
+        diagonal = kernel.diagonal().clone()
+        for given, solvable in zip(self._alphas.tolist(), self._solvable.tolist(), strict=True):
+            own = columns[alpha[columns] == given]
+            if not len(own):
+                continue
+            kernel.diagonal().copy_(diagonal + solvable)
+            factor = torch.linalg.cholesky(kernel)
+            for start in range(0, len(own), _COLUMNS):
+                some = own[start : start + _COLUMNS]
+                block = self._responses.prepared(self._responses.source[:, some])
+                dual = torch.cholesky_solve(block.values.double(), factor) * block.scale
+                yield some, block, dual
 
     def _first_mixtures(self, bands: Sequence[int]) -> Iterator[Mixture]:
         """Each band alone; for two some ratios; for more all side by side and random ones."""
@@ -204,6 +220,35 @@ class MixtureSearch:
                 shares = shares / max(shares.sum(), 1e-300)
                 yield _spread(dict(zip(bands, shares.tolist(), strict=True)), n_bands)
 
+    def _sampled(self, mixtures: list[Mixture], bands: Sequence[int]) -> Choice | None:
+        """Choose for many targets, scoring few mixtures and alphas; None: too few are usable."""
+        order = self._alphas.argsort()
+        search = SampledSearch(
+            lambda mixture: self._solver(mixture, order),
+            self._responses,
+            len(order),
+            lambda mixture: _neighbours(mixture, bands),
+        )
+        if not search.tells_enough:
+            return None
+        found = search.best(mixtures)
+        alphas = self._alphas[order].numpy()
+        alpha = alphas[[candidate.alpha for candidate in found.candidates]][found.index]
+        alpha = np.where(np.isnan(found.score), np.nan, alpha)
+        tried = [candidate.mixture for candidate in found.candidates]
+        unique = list(dict.fromkeys(tried))
+        place = np.array([unique.index(mixture) for mixture in tried])
+        return Choice(unique, place[found.index], alpha, found.score.astype(np.float32))
+
+    def _solver(self, mixture: Mixture, order: torch.Tensor | slice = slice(None)) -> DualSolver:
+        return DualSolver(
+            self._training.mixed(mixture),
+            self._responses.folds,
+            self._solvable[order],
+            intercept=self._responses.intercept,
+            centred=False,
+        )
+
     def _solve(self, mixture: Mixture, columns: NDArray[np.int64] | None = None) -> None:
         """Find the best alpha of one mixture, for all targets or some."""
         if mixture in self._solved:
@@ -214,14 +259,7 @@ class MixtureSearch:
             responses = Responses(
                 _Columns(source, columns), responses.folds, responses.intercept, responses.device
             )
-        solver = DualSolver(
-            self._training.mixed(mixture),
-            responses.folds,
-            self._solvable,
-            intercept=responses.intercept,
-            centred=False,
-        )
-        result = cross_validate(solver, responses, self._alphas, metric="r2")
+        result = cross_validate(self._solver(mixture), responses, self._alphas, metric="r2")
         alpha = np.full(source.shape[1], np.nan)
         score = np.full(source.shape[1], -np.inf, np.float32)
         where = slice(None) if columns is None else columns

@@ -213,3 +213,57 @@ def test_bad_input_says_what_is_wrong():
         plan.fit(Y, later | {"acoustic": later["acoustic"][:, :2]})
     with pytest.raises(InputError, match="parts have shape"):
         partition_variance(Y_test, Y_test, Y_test)
+
+
+def scores_of_every_candidate(bands, groups, Y, mixtures):
+    """Held-out scores (mixture, alpha, target) by one literal solution per fold, in float64."""
+    kernels = np.stack([(d := delayed(X, groups=groups)) @ d.T for X in bands.values()])
+    traces = np.trace(kernels, axis1=1, axis2=2)
+    kernels *= (traces.sum() / traces)[:, None, None]
+    scores = np.zeros((len(mixtures), len(ALPHAS), Y.shape[1]))
+    stories = np.unique(groups)
+    for place, mixture in enumerate(mixtures):
+        kernel = np.tensordot(mixture, kernels, axes=1)
+        for index, alpha in enumerate(ALPHAS):
+            for story in stories:
+                held, y = groups == story, Y.astype(np.float64)
+                inside = kernel[~held][:, ~held] + alpha * np.eye((~held).sum())
+                predicted = kernel[held][:, ~held] @ np.linalg.solve(inside, y[~held])
+                power = ((y[held] - y[held].mean(axis=0)) ** 2).sum(axis=0)
+                gap = ((y[held] - predicted) ** 2).sum(axis=0)
+                scores[place, index] += (1 - gap / power) / len(stories)
+    return scores
+
+
+def test_a_sample_finds_what_the_exhaustive_search_finds():
+    bands, groups, Y, later, _ = make_bands(n_targets=1200, seed=3)
+    Y[:, 7] = 2.0
+    result = BandedPlan(bands, groups, alphas=ALPHAS, intercept=False).fit(Y, later)
+    mixtures = all_mixtures_of_two()
+    usable = np.arange(1200) != 7
+    every = scores_of_every_candidate(bands, groups, Y[:, usable], mixtures)
+    assert np.isnan(result.alpha[7]) and np.isnan(result.weights[:, 7]).all()
+    index = np.searchsorted(ALPHAS, result.alpha[usable])
+    gaps = np.abs(np.array(mixtures)[:, :, None] - result.weights[:, usable]).max(axis=1)
+    assert gaps.min(axis=0).max() < 1e-6
+    # What is said of a choice is its exact score, and the best choice scores next to no better.
+    own = every[gaps.argmin(axis=0), index, np.arange(usable.sum())]
+    np.testing.assert_allclose(result.cv_score[usable], own, atol=2e-5)
+    loss = every.max(axis=(0, 1)) - own
+    assert loss.min() > -1e-9
+    assert loss.mean() < 3e-4
+    assert np.quantile(loss, 0.99) < 1e-2
+
+
+def test_the_order_of_alphas_does_not_matter_to_a_sample():
+    bands, groups, Y, later, _ = make_bands(n_targets=1030, seed=5)
+    expected = BandedPlan(bands, groups, alphas=ALPHAS).fit(Y, later)
+    turned = BandedPlan(bands, groups, alphas=ALPHAS[[3, 0, 7, 1, 6, 2, 5, 4]]).fit(Y, later)
+    np.testing.assert_array_equal(turned.alpha, expected.alpha)
+    np.testing.assert_array_equal(turned.weights, expected.weights)
+
+
+def test_a_sample_without_any_usable_target_gives_nan():
+    bands, groups, Y, later, _ = make_bands(n_targets=1024)
+    result = BandedPlan(bands, groups, alphas=ALPHAS).fit(np.ones_like(Y), later)
+    assert np.isnan(result.alpha).all() and np.isnan(result.prediction).all()
