@@ -60,9 +60,11 @@ class BandedPlan:
     R^2 over folds (Nunez-Elizalde, Huth and Gallant 2019; Dupre la Tour et al. 2022). Two bands are
     searched on a grid of their ratio that is refined around each target's best; more bands by
     random mixtures. Either way each band alone, all with equal scale, and all as they are side by
-    side are among the mixtures. Of two bands and a thousand targets or more a sample of these tells which
-    mixtures and alphas to score for whom (:mod:`braindash.core.banded_sample`): the choice is the
-    best of those, and what the others would score more is small, but not always zero.
+    side are among the mixtures.
+
+    With two bands and a thousand targets or more, a sample of the targets tells which mixtures and
+    alphas to score for the others (:mod:`braindash.core.banded_sample`). Each then has the best of
+    what was scored for it; some would score slightly more with a pair that was left out.
 
     Parameters
     ----------

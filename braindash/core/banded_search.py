@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from braindash.core.banded_sample import LEAST_TARGETS, Mixture, SampledSearch
+from braindash.core.banded_sample import LEAST_TARGETS, Columns, Mixture, SampledSearch
 from braindash.core.ridge_cv import cross_validate
 from braindash.core.ridge_data import Block, Design, Responses
 from braindash.core.ridge_dual import DualSolver, centre_kernel
@@ -257,7 +257,7 @@ class MixtureSearch:
         responses = self._responses
         if columns is not None:
             responses = Responses(
-                _Columns(source, columns), responses.folds, responses.intercept, responses.device
+                Columns(source, columns), responses.folds, responses.intercept, responses.device
             )
         result = cross_validate(self._solver(mixture), responses, self._alphas, metric="r2")
         alpha = np.full(source.shape[1], np.nan)
@@ -275,26 +275,6 @@ class MixtureSearch:
         alpha = np.stack([self._solved[mixture][0] for mixture in mixtures])[index, targets]
         score = np.where(np.isfinite(alpha), scores[index, targets], np.nan)
         return Choice(mixtures, index, alpha, score.astype(np.float32))
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Some columns of responses, read when they are asked for."""
-
-    source: Any
-    columns: NDArray[np.int64]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return int(self.source.shape[0]), len(self.columns)
-
-    @property
-    def dtype(self) -> Any:
-        return self.source.dtype
-
-    def __getitem__(self, place: tuple[slice, Any]) -> Any:
-        rows, columns = place
-        return self.source[rows, self.columns[columns]]
 
 
 def _spread(shares: dict[int, float], n_bands: int) -> Mixture:

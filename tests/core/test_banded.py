@@ -255,6 +255,30 @@ def test_a_sample_finds_what_the_exhaustive_search_finds():
     assert np.quantile(loss, 0.99) < 1e-2
 
 
+def test_a_few_targets_that_the_sample_lacks_are_not_misjudged():
+    bands, groups, _, later, _ = make_bands()
+    rng = np.random.default_rng(6)
+    model, acoustic = (delayed(X, groups=groups) for X in bands.values())
+    Y = model @ rng.standard_normal((model.shape[1], 1500)) / 12
+    Y += rng.standard_normal(Y.shape)
+    sampled = np.linspace(0, 1499, 256).round().astype(int)
+    rare = np.setdiff1d(np.arange(1500), sampled)[::80]
+    Y[:, rare] = acoustic @ rng.standard_normal((acoustic.shape[1], len(rare)))
+    Y[:, rare] += 0.3 * rng.standard_normal((len(Y), len(rare)))
+    plan = BandedPlan(bands, groups, alphas=ALPHAS)
+    found, exhaustive = plan.fit(Y, later), plan.fit(Y[:, rare], later)
+    assert (found.weights[1, rare] > 0.9).all()
+    np.testing.assert_allclose(found.cv_score[rare], exhaustive.cv_score, atol=2e-3)
+
+
+def test_unique_variance_is_only_fitted_where_it_is_asked_for():
+    bands, groups, Y, later, _ = make_bands()
+    plan = BandedPlan(bands, groups, alphas=ALPHAS)
+    asked, spared = plan.fit(Y, later), plan.fit(Y, later, unique=False)
+    np.testing.assert_array_equal(spared.prediction, asked.prediction)
+    assert np.isnan(spared.without).all() and np.isfinite(asked.without).all()
+
+
 def test_the_order_of_alphas_does_not_matter_to_a_sample():
     bands, groups, Y, later, _ = make_bands(n_targets=1030, seed=5)
     expected = BandedPlan(bands, groups, alphas=ALPHAS).fit(Y, later)
