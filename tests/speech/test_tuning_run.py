@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import math
+import os
+import socket
 
 import numpy as np
 import pytest
@@ -387,8 +389,11 @@ def test_bf16_on_a_gpu_is_near_float32(folder_of, train, validation, tmp_path):
     assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
 
 
-def share_of_two(folder, out):
+def share_of_two(rank, folder, out, port):
     """What each of two processes does; at the top of the module, so that it can be started."""
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2}
+    ranks = {"RANK": rank, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": 2}
+    os.environ.update({name: str(value) for name, value in (where | ranks).items()})
     torch.set_num_threads(1)
     tuned = tune_model(
         locate(folder),
@@ -407,11 +412,15 @@ def share_of_two(folder, out):
 
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path, tune, folder_of):
-    from accelerate import debug_launcher
     from safetensors.torch import load_file
+    from torch.multiprocessing import spawn
 
     folder = save_kind("hubert-group", tmp_path / "model")
-    debug_launcher(share_of_two, args=(folder, tmp_path), num_processes=2)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # Not forked: a child would wait for ever for the threads that torch has started here.
+    spawn(share_of_two, args=(folder, tmp_path, port), nprocs=2)
     first, second = (load_file(tmp_path / f"{name}.safetensors") for name in ("first", "second"))
     assert_equal(first, second)
     alone = tune(QUICK.model_copy(update={"epochs": 2, "dropout": 0.0}), name="alone")
