@@ -28,7 +28,7 @@ _SAMPLE = 256
 _LEAST_USABLE = 64
 # A candidate is scored if so large a share of the sample has its best beside it: at the next alpha,
 # or in the next mixture, which changes less.
-_WANTED_ALPHA = 0.06
+_WANTED_ALPHA = 0.04
 _WANTED_MIXTURE = 0.3
 # But for fewer targets than this it never is.
 _LEAST_WANTED = 3
