@@ -31,6 +31,8 @@ ROOT_SEED = 20_261_123
 SAMPLE_RATE_HZ = 16_000
 ESPEAK_RATE_HZ = 22_050
 NOISE_LEVEL = 0.004
+# libsndfile's scale from 0 to 1: about 18 kbit/s, so that all stories and two models fit in 12 MB
+OPUS_COMPRESSION = 0.95
 # kind -> (number of stories, seconds of each); the order decides the seeds
 KINDS = {
     "train": (17, 240),
@@ -210,7 +212,15 @@ def all_stories() -> list[tuple[str, str, int, np.random.SeedSequence]]:
 
 def write_opus(path: Path, samples: np.ndarray) -> None:
     """Encode 16 kHz mono Opus, one second at a time (libsndfile dislikes one huge write)."""
-    with soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1, format="OGG", subtype="OPUS") as stream:
+    with soundfile.SoundFile(
+        path,
+        "w",
+        SAMPLE_RATE_HZ,
+        1,
+        format="OGG",
+        subtype="OPUS",
+        compression_level=OPUS_COMPRESSION,
+    ) as stream:
         for start in range(0, len(samples), SAMPLE_RATE_HZ):
             stream.write(samples[start : start + SAMPLE_RATE_HZ])
 

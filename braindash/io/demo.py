@@ -57,7 +57,7 @@ from braindash.progress import NoProgress, Progress
 
 logger = logging.getLogger(__name__)
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 """Rises with every change of the stories, of the simulation or of the layout."""
 
 DEMO_MODELS: Mapping[str, Path] = MappingProxyType({"tiny-hubert": MODEL_FOLDER})
