@@ -1,12 +1,20 @@
-# make demo   set everything up, compute the embedded demo and open the dashboard
-# make app    open the dashboard
-# make test   format, types and tests
+# make demo        set everything up, compute the embedded demo and open the dashboard
+# make app         open the dashboard
+# make test        format, types and tests
+# make demo-tune   tune the demo's model anew, with adapter and control, and score them (an hour)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 TYPED  := $(addprefix braindash/,cli core io pipeline plan requests results speech steps specs.py api.py probe_tasks.py launch.py preflight.py jobs.py jobtable.py worker.py errors.py progress.py digest.py environment.py)
 
-.PHONY: demo app test lint clean
+# Where demo-tune puts its stories, models and scores: 0.7 GB.
+WORLD  ?= build/demo-world
+BASE   := braindash/demo/models/tiny-hubert
+TUNED  := tuned lora shuffled
+OPTIONS_lora     := --method lora
+OPTIONS_shuffled := --control shuffled
+
+.PHONY: demo app test lint demo-tune clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +38,19 @@ lint: $(VENV)/.test-installed
 
 test: lint
 	$(BIN)/pytest
+
+$(VENV)/.scripts-installed: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable '.[scripts]'
+	touch $@
+
+$(WORLD)/corpus.json: $(VENV)/.scripts-installed
+	$(BIN)/python scripts/make_demo_corpus.py $(WORLD)
+
+$(WORLD)/%/tuning.json: $(WORLD)/corpus.json
+	$(BIN)/python scripts/tune_demo_model.py $(WORLD) $(OPTIONS_$*) --output $(WORLD)/$*
+
+demo-tune: $(TUNED:%=$(WORLD)/%/tuning.json)
+	$(BIN)/python scripts/score_demo.py $(WORLD) base=$(BASE) $(foreach name,$(TUNED),$(name)=$(WORLD)/$(name))
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -3,8 +3,9 @@
     python scripts/score_demo.py WORLD NAME=FOLDER [NAME=FOLDER ...] [--world-seed N]
 
 The first model is the base; every other is compared with it, subject by subject, on the stories of
-``demo_world.scoring_data``. Prints two regions at the last layer and the noun categories of unseen
-words, and writes all layers and regions to WORLD/scores-SEED.json.
+``demo_world.scoring_data``. Prints two regions at the last layer, by how much late language gained
+more than primary auditory there, and the noun categories of unseen words; writes all layers and
+regions to WORLD/scores-scoring-SEED.json.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from demo_world import scoring_data
 
 import braindash
 from braindash.cli.output import progress_bar
+from braindash.core.uncertainty import interval
 from braindash.io.demo import SUBJECTS
 from braindash.io.demo_words import demo_categories
 
@@ -57,6 +59,34 @@ def differences(encoded: dict[str, list[Any]], base: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def last_layer(result: Any) -> "pd.Series[float]":
+    """Give the mean r of every region."""
+    table = result.regions()
+    return table[table["layer"] == table["layer"].max()].set_index("region")["r"]
+
+
+def contrasts(encoded: dict[str, list[Any]], base: str) -> pd.DataFrame:
+    """Take the change of the second of REGIONS from that of the first, at the last layer."""
+    rows = []
+    for name, results in encoded.items():
+        for one, other in zip(results, encoded[base], strict=True) if name != base else ():
+            # the replicates of both models draw the same test rows
+            drawn = (one.region_samples - other.region_samples).isel(layer=-1)
+            drawn = drawn.sel(region=REGIONS[0]) - drawn.sel(region=REGIONS[1])
+            low, high = interval(drawn.values, n_units=one.n_blocks)
+            change = last_layer(one) - last_layer(other)
+            rows.append(
+                {
+                    "model": name,
+                    "subject": one.subject,
+                    "contrast": change[REGIONS[0]] - change[REGIONS[1]],
+                    "low": float(low),
+                    "high": float(high),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
 def categories(models: dict[str, str], manifest: Path, store: Path) -> pd.DataFrame:
     """Probe the category of nouns whose words the probe never saw."""
     table = demo_categories(manifest.parent)
@@ -85,15 +115,18 @@ def main() -> None:
     store = arguments.world / "store"
     with progress_bar() as bar:
         manifest = scoring_data(arguments.world, arguments.world_seed, bar)
-    table = differences(encode_all(models, manifest, store, arguments.threads), base)
+    encoded = encode_all(models, manifest, store, arguments.threads)
+    table, contrast = differences(encoded, base), contrasts(encoded, base)
     last = table[(table["layer"] == table["layer"].max()) & table["region"].isin(REGIONS)]
     columns = ["model", "subject", "region", "a", "b", "difference", "low", "high"]
     logger.info("last layer, A minus %s\n%s", base, last[columns].round(3).to_string(index=False))
+    logger.info("change of %s minus %s\n%s", *REGIONS, contrast.round(3).to_string(index=False))
     probed = categories(models, manifest, store)
     logger.info("categories of unseen words\n%s", probed.round(3).to_string(index=False))
     document = {
         "base": base,
         "models": models,
+        "contrasts": json.loads(contrast.to_json(orient="records")),
         "encoding": json.loads(table.to_json(orient="records")),
         "probing": json.loads(probed.to_json(orient="records")),
     }

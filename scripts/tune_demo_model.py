@@ -1,25 +1,32 @@
 """Brain-tune the demo's model on the simulated subjects' training stories.
 
-    python scripts/tune_demo_model.py WORLD --output braindash/demo/models/tiny-hubert-tuned
-    python scripts/tune_demo_model.py WORLD --method lora --output .../tiny-hubert-adapter
-    python scripts/tune_demo_model.py WORLD --control shuffled
+    python scripts/tune_demo_model.py WORLD --ship
+    python scripts/tune_demo_model.py WORLD --method lora --ship
+    python scripts/tune_demo_model.py WORLD --control shuffled --output WORLD/shuffled
 
 WORLD is where ``make_demo_corpus.py`` put the stories. This is ``braindash tune`` with the settings
 below: they were chosen on the validation story; no test story plays a part. A run that was stopped
-goes on after its last epoch.
+goes on after its last epoch. ``--ship`` puts the model into the package, without the paths of this
+machine and with the losses of a short run that can be repeated from the package alone.
 """
 
 import argparse
+import json
 import logging
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from demo_world import tuning_data
 
 import braindash
 from braindash.cli.output import progress_bar
-from braindash.demo import MODEL_FOLDER
-from braindash.io.demo import SUBJECTS
+from braindash.demo import ADAPTER_FOLDER, MODEL_FOLDER, TRAIN_STORIES, TUNED_FOLDER
+from braindash.io.demo import SUBJECTS, prepare_demo
+from braindash.pipeline.tuning import TuningResult
+from braindash.speech.files import ADAPTER_CONFIG
+from braindash.speech.folders import TUNING_RECORD
 
 logger = logging.getLogger("tune_demo_model")
 
@@ -38,6 +45,47 @@ SETTINGS: dict[str, Any] = {
 }
 # Adapters hold few weights and start from nothing: they need larger steps.
 ADAPTER_SETTINGS: dict[str, Any] = {"method": "lora", "rank": 8, "encoder_rate": 2e-3}
+# A run of seconds on stories that ship; the first story's repeats choose its targets.
+CHECK: dict[str, Any] = {"train": TRAIN_STORIES[:2], "epochs": 2}
+SHIPPED_FOLDERS = {"full": TUNED_FOLDER, "lora": ADAPTER_FOLDER}
+
+
+def settings_of(method: str) -> dict[str, Any]:
+    """Give all settings of a method."""
+    return SETTINGS | (ADAPTER_SETTINGS if method == "lora" else {})
+
+
+def check_record(method: str, manifest: Path, store: Path) -> dict[str, Any]:
+    """Tune for a few epochs on shipped stories: what a test can repeat without espeak-ng."""
+    settings = settings_of(method) | CHECK
+    short = braindash.tune(manifest, MODEL_FOLDER, SUBJECTS, store=store, threads=1, **settings)
+    history = [
+        {name: epoch[name] for name in ("epoch", "loss", "validation_r")}
+        for epoch in short.record["history"]
+    ]
+    return {"train": list(CHECK["train"]), "history": history}
+
+
+def ship(result: TuningResult, method: str) -> Path:
+    """Put a tuned model into the package, beside its base."""
+    folder = SHIPPED_FOLDERS[method]
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(result.folder, folder)
+    record = json.loads((folder / TUNING_RECORD).read_text(encoding="utf-8"))
+    record["base"]["source"] = MODEL_FOLDER.name
+    with TemporaryDirectory() as place:
+        record["check"] = check_record(method, prepare_demo(Path(place) / "demo"), Path(place))
+    write_json(folder / TUNING_RECORD, record)
+    if method == "lora":
+        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        config["base_model_name_or_path"] = f"../{MODEL_FOLDER.name}"
+        write_json(folder / ADAPTER_CONFIG, config)
+    return folder
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a document as the other records of the package are."""
+    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -45,14 +93,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("world", type=Path, help="folder of stories")
     parser.add_argument("--output", type=Path, help="folder to copy the tuned model to")
-    parser.add_argument("--method", choices=("full", "lora"), default="full")
+    parser.add_argument("--ship", action="store_true", help="put it into the package")
+    parser.add_argument("--method", choices=tuple(SHIPPED_FOLDERS), default="full")
     parser.add_argument("--control", default="none")
     parser.add_argument("--seed", type=int, default=0, help="of the tuning")
     parser.add_argument("--world-seed", type=int, help="of the subjects; the demo's by default")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = SETTINGS | (ADAPTER_SETTINGS if arguments.method == "lora" else {})
     with progress_bar() as bar:
         manifest = tuning_data(arguments.world, arguments.world_seed, bar)
         result = braindash.tune(
@@ -65,11 +113,13 @@ def main() -> None:
             control=arguments.control,
             seed=arguments.seed,
             threads=arguments.threads,
-            **settings,
+            **settings_of(arguments.method),
         )
     for epoch in result.record["history"]:
         logger.info("%s", epoch)
     logger.info("%s\n%s", result.line(), result.folder)
+    if arguments.ship:
+        logger.info("%s", ship(result, arguments.method))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from braindash.demo import (
     VALID_STORIES,
     load_lexicon,
 )
-from braindash.io.demo import DEMO_MODELS
 from braindash.io.demo_words import UNHEARD_STORIES, demo_categories
 from braindash.io.store import Store
 from braindash.io.word_categories import read_word_categories
@@ -65,9 +64,9 @@ def test_probes_hear_only_stories_that_no_model_was_trained_on():
     assert len(UNHEARD_STORIES) == 5
 
 
-def test_every_shipped_model_and_both_controls_are_asked_the_same(manifest):
+def test_both_models_and_both_controls_are_asked_the_same(manifest):
     requests = demo.demo_probe_requests(manifest)
-    assert len(requests) == len(DEMO_MODELS) + 2
+    assert len(requests) == len(demo.SCORED_MODELS) + 2
     plans = [plan_probing(request) for request in requests]
     assert len({questions_digest(plan.spec.canonical()) for plan in plans}) == 1
     assert len({plan.spec.key() for plan in plans}) == len(plans)
@@ -113,7 +112,8 @@ def test_the_demo_gives_encodings_and_probes_and_its_progress_only_grows(
     monkeypatch.setattr(demo, "run_encoding", pretend("encoding"))
     monkeypatch.setattr(demo, "run_probing", pretend("probing"))
     made = demo.run_demo(Store(tmp_path), Reports())
-    assert len(made.encodings) == len(DEMO_MODELS) and len(made.probings) == len(DEMO_MODELS) + 2
+    assert len(made.encodings) == len(demo.SCORED_MODELS)
+    assert len(made.probings) == len(demo.SCORED_MODELS) + 2
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
     told = tasks.TASKS["demo"]({}, tmp_path, NoProgress())
     assert told["kind"] == "encoding" and len(told["keys"]) == len(made.encodings)

@@ -92,6 +92,29 @@ def test_the_result_is_a_model_like_any_other(tuned):
     assert not list((store.root / "parts").glob("tuning/*"))
 
 
+def test_a_tuned_model_is_probed_like_any_other(spoken, store):
+    lab, _ = spoken
+    tuned = pipeline.run_tuning(request_for(lab, epochs=1), store)
+    settings = {"tasks": ("energy", "word"), "n_shuffles": 0, "n_bootstraps": 10}
+    probed = braindash.probe(tuned.folder, lab.manifest, store=store, **settings)
+    assert probed.model == tuned.folder.name
+    assert set(probed.tasks) == {"energy", "word"} and probed.n_layers == 3
+    assert np.isfinite(probed.score("energy")).all()
+
+
+def test_an_export_says_that_the_model_is_a_folder(tuned, tmp_path, capsys, monkeypatch):
+    from braindash.cli import main
+
+    _, store, result = tuned
+    words = ["braindash", "export", result.key[:8], "--to", tmp_path, "--store", store.root]
+    monkeypatch.setattr("sys.argv", list(map(str, words)))
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    told = capsys.readouterr()
+    assert told.out.strip().endswith(".zip")
+    assert result.folder.name in told.err.replace("\n", "")
+
+
 def test_the_record_says_what_it_saw(tuned):
     lab, store, result = tuned
     record = result.record

@@ -58,7 +58,14 @@ def export_result(
     store: StoreOption = None,
 ) -> None:
     """Write one result to a file that another machine can import."""
-    typer.echo(str(open_store(store).export(key, to, with_predictions=with_predictions)))
+    opened = open_store(store)
+    typer.echo(str(opened.export(key, to, with_predictions=with_predictions)))
+    folder = opened.find(key).provenance.get("model_folder")
+    if folder is not None:
+        notes.print(
+            f"The file holds the course of the training. The tuned model itself is a folder, which "
+            f"opens anywhere: copy {opened.root / folder}"
+        )
 
 
 def import_result(

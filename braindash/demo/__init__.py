@@ -12,6 +12,8 @@ DEMO_FOLDER = Path(__file__).parent
 AUDIO_FOLDER = DEMO_FOLDER / "audio"
 ANNOTATION_FOLDER = DEMO_FOLDER / "textgrids"
 MODEL_FOLDER = DEMO_FOLDER / "models" / "tiny-hubert"
+TUNED_FOLDER = DEMO_FOLDER / "models" / "tiny-hubert-tuned"
+ADAPTER_FOLDER = DEMO_FOLDER / "models" / "tiny-hubert-tuned-lora"
 
 TRAIN_STORIES = tuple(f"demo_train_{number:02d}" for number in range(1, 6))
 VALID_STORIES = ("demo_valid_01",)

@@ -22,12 +22,14 @@ from numpy.typing import NDArray
 
 from braindash.core.timing import Timing
 from braindash.demo import (
+    ADAPTER_FOLDER,
     ANNOTATION_FOLDER,
     AUDIO_FOLDER,
     MODEL_FOLDER,
     SHIPPED_STORIES,
     TEST_STORIES,
     TRAIN_STORIES,
+    TUNED_FOLDER,
     VALID_STORIES,
     load_lexicon,
 )
@@ -60,8 +62,14 @@ logger = logging.getLogger(__name__)
 GENERATOR_VERSION = 4
 """Rises with every change of the stories, of the simulation or of the layout."""
 
-DEMO_MODELS: Mapping[str, Path] = MappingProxyType({"tiny-hubert": MODEL_FOLDER})
-"""Name and folder of the speech models that ship with the demo."""
+DEMO_MODELS: Mapping[str, Path] = MappingProxyType(
+    {folder.name: folder for folder in (MODEL_FOLDER, TUNED_FOLDER, ADAPTER_FOLDER)}
+)
+"""Name and folder of the speech models that ship with the demo: pretrained, brain-tuned by the
+simulated subjects' training stories, and the same by an adapter."""
+
+SCORED_MODELS = (MODEL_FOLDER, TUNED_FOLDER)
+"""Those whose scores the demo computes, before and after brain-tuning; all are in the menus."""
 
 SUBJECTS = ("S1", "S2", "S3")
 N_REPEATS: Mapping[str, int] = MappingProxyType(

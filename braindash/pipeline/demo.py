@@ -1,9 +1,10 @@
 """The embedded demo: every result of it, in one run."""
 
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
-from braindash.io.demo import DEMO_MODELS, prepare_demo
+from braindash.io.demo import SCORED_MODELS, prepare_demo
 from braindash.io.demo_words import UNHEARD_STORIES, demo_categories
 from braindash.io.store import Store
 from braindash.pipeline.encoding import run_encoding
@@ -14,11 +15,13 @@ from braindash.results.encoding import EncodingResult
 from braindash.results.probing import ProbingResult
 
 # Shares of the demo's time after which data are there, and encodings.
-_PREPARED, _ENCODED = 0.2, 0.75
+_PREPARED, _ENCODED = 0.08, 0.7
+# Cost of a model's first run, which extracts the features that its other runs share; theirs is 1.
+_FIRST_RUN = 2.0
 
 
 def demo_requests(manifest: Path, subjects: tuple[str, ...]) -> list[EncodeRequest]:
-    """Give the encoding runs of the embedded demo: every shipped model, every subject."""
+    """Give the encoding runs of the embedded demo: every subject, before and after tuning."""
     return [
         EncodeRequest(
             data=manifest,
@@ -27,18 +30,18 @@ def demo_requests(manifest: Path, subjects: tuple[str, ...]) -> list[EncodeReque
             strategy="chunk",
             low_level="residual",
         )
-        for folder in DEMO_MODELS.values()
-        for subject in subjects
+        for subject in subjects  # one after the other: the first can be compared early
+        for folder in SCORED_MODELS
     ]
 
 
 def demo_probe_requests(manifest: Path) -> list[ProbeRequest]:
-    """Give the probing runs of the embedded demo: every shipped model, and the controls.
+    """Give the probing runs of the embedded demo: before and after tuning, and the controls.
 
     The recordings are those that no model of the demo was trained or tuned on. Controls are a
     model of the same form with random weights, and the log-mel spectrum.
     """
-    folders = [str(folder) for folder in DEMO_MODELS.values()]
+    folders = [str(folder) for folder in SCORED_MODELS]
     models = [*folders, f"untrained:{folders[0]}", "acoustic:logmel"]
     categories = demo_categories(manifest.parent)
     return [
@@ -59,9 +62,9 @@ class DemoResults(NamedTuple):
     Attributes
     ----------
     encodings : list of EncodingResult
-        One per shipped model and simulated subject.
+        One per model of :data:`braindash.io.demo.SCORED_MODELS` and simulated subject.
     probings : list of ProbingResult
-        One per shipped model and control.
+        One per model and control.
     """
 
     encodings: list[EncodingResult]
@@ -80,11 +83,11 @@ def run_demo(store: Store, progress: Progress | None = None) -> DemoResults:
     report = progress or NoProgress()
     manifest = prepare_demo(store.demo_folder, Span(report, 0.0, _PREPARED, "demo data: "))
     requests = demo_requests(manifest, load_manifest(manifest).subjects)
-    encodings = []
-    for index, request in enumerate(requests):
-        # The first run extracts the features that the others share.
-        start, stop = _encoded_share(index, len(requests)), _encoded_share(index + 1, len(requests))
-        encodings.append(run_encoding(request, store, Span(report, start, stop)))
+    shares = _encoded_shares(requests)
+    encodings = [
+        run_encoding(request, store, Span(report, start, stop))
+        for request, start, stop in zip(requests, shares, shares[1:], strict=False)
+    ]
     probes = demo_probe_requests(manifest)
     probings = []
     for index, probe in enumerate(probes):
@@ -93,6 +96,11 @@ def run_demo(store: Store, progress: Progress | None = None) -> DemoResults:
     return DemoResults(encodings, probings)
 
 
-def _encoded_share(index: int, count: int) -> float:
-    part = 0.0 if index == 0 else 0.6 + 0.4 * (index - 1) / max(1, count - 1)
-    return _PREPARED + (_ENCODED - _PREPARED) * part
+def _encoded_shares(requests: list[EncodeRequest]) -> list[float]:
+    """Give the share of the demo's time before each encoding run, and after the last."""
+    models = [one.model for one in requests]
+    costs = [1.0 if model in models[:index] else _FIRST_RUN for index, model in enumerate(models)]
+    total = sum(costs)
+    return [
+        _PREPARED + (_ENCODED - _PREPARED) * cost / total for cost in accumulate(costs, initial=0)
+    ]

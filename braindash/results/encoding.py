@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,23 +14,19 @@ from braindash.core.scores import normalised_score
 from braindash.core.uncertainty import interval
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import SPHERE_LABEL, WHOLE, named_masks
-from braindash.io.store import Entry
+from braindash.results.stored import StoredResult
 
 __all__ = ["WHOLE", "EncodingResult"]
 
 
 @dataclass(frozen=True)
-class EncodingResult:
+class EncodingResult(StoredResult):
     """Layer-wise encoding scores of one model for one subject.
 
     Attributes
     ----------
-    key : str
-        The result's key in the store.
-    folder : Path
-        Its folder.
-    spec, provenance : dict
-        What was asked for; how it was made.
+    key, folder, spec, provenance
+        As for every :class:`StoredResult`.
     dataset : xarray.Dataset
         ``r``, ``alpha``, ``cv_score`` (layer, target). With ceilings: ``ceiling`` (ceiling_kind,
         target). With permutations: ``p``, ``q`` (layer, target). ``preferred_layer`` (target).
@@ -39,25 +34,7 @@ class EncodingResult:
         and ``region_ceiling_samples`` (ceiling_kind, sample, layer, region).
     """
 
-    key: str
-    folder: Path
-    spec: dict[str, Any]
-    provenance: dict[str, Any]
-    dataset: xr.Dataset
-
-    @classmethod
-    def load(cls, entry: Entry) -> "EncodingResult":
-        """Read the arrays of a store entry of kind "encoding" into memory."""
-        with entry.open() as dataset:
-            loaded = dataset.load()
-        return cls(entry.key, entry.folder, entry.spec, entry.provenance, loaded)
-
     # ---- what it is of --------------------------------------------------------------------
-
-    @property
-    def model(self) -> str:
-        """Name of the model."""
-        return str(self.provenance["model"]["name"])
 
     @property
     def subject(self) -> str:
@@ -70,24 +47,9 @@ class EncodingResult:
         return tuple(self.spec["members"])
 
     @property
-    def data(self) -> str:
-        """Name of the data set."""
-        return str(self.provenance["data"]["name"])
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the responses were made by a generator instead of a scanner."""
-        return bool(self.provenance["data"]["simulated"])
-
-    @property
     def space(self) -> str:
         """The space of the targets, such as "fsaverage5"."""
         return str(self.spec["space"])
-
-    @property
-    def n_layers(self) -> int:
-        """Number of layers, the input of the first block included."""
-        return int(self.dataset.sizes["layer"])
 
     @property
     def n_targets(self) -> int:

@@ -2,36 +2,30 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import NDArray
 
 from braindash.core.stages import QUANTITIES, hierarchy_index, score_weighted_depth, stage_summary
 from braindash.core.uncertainty import interval
 from braindash.digest import digest_json
 from braindash.errors import InputError, near_match
-from braindash.io.store import Entry
 from braindash.probe_tasks import HIERARCHY, PROBE_TASKS, STAGES
+from braindash.results.stored import StoredResult
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ProbingResult:
+class ProbingResult(StoredResult):
     """Linear probes of every layer of one model.
 
     Attributes
     ----------
-    key : str
-        The result's key in the store.
-    folder : Path
-        Its folder.
-    spec, provenance : dict
-        What was asked for; how it was made.
+    key, folder, spec, provenance
+        As for every :class:`StoredResult`.
     dataset : xarray.Dataset
         ``score``, ``low``, ``high`` (95 % interval), ``alpha``, ``chance_shuffled`` and
         ``chance_shuffled_sd`` (task, layer); ``chance_majority`` (task); ``metrics`` (task,
@@ -40,45 +34,12 @@ class ProbingResult:
         R^2 of every output (layer, output).
     """
 
-    key: str
-    folder: Path
-    spec: dict[str, Any]
-    provenance: dict[str, Any]
-    dataset: xr.Dataset
-
-    @classmethod
-    def load(cls, entry: Entry) -> "ProbingResult":
-        """Read the arrays of a store entry of kind "probing" into memory."""
-        with entry.open() as dataset:
-            loaded = dataset.load()
-        return cls(entry.key, entry.folder, entry.spec, entry.provenance, loaded)
-
     # ---- what it is of --------------------------------------------------------------------
-
-    @property
-    def model(self) -> str:
-        """Name of the model."""
-        return str(self.provenance["model"]["name"])
-
-    @property
-    def data(self) -> str:
-        """Name of the recordings."""
-        return str(self.provenance["data"]["name"])
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the recordings were made by a synthesiser for a simulation."""
-        return bool(self.provenance["data"]["simulated"])
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks, from acoustic to semantic."""
         return tuple(str(name) for name in self.dataset["task"].values)
-
-    @property
-    def n_layers(self) -> int:
-        """Number of layers, the input of the first block included."""
-        return int(self.dataset.sizes["layer"])
 
     @property
     def questions(self) -> str:

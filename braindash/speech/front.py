@@ -153,7 +153,8 @@ class ConvolutionalFront:
 
         The first convolution is linear, so mean and variance of its channels follow from mean
         ``m`` and covariance ``C`` of the short pieces of waveform that it sees: for filter ``w``
-        they are ``w m + bias`` and ``w C w'``. So blocks of frames can be made one by one.
+        they are ``w m + bias`` and ``w C w'``. So blocks of frames can be made one by one. Where
+        filters are fewer than their taps, the variance of their outputs is the shorter way.
 
         Returns
         -------
@@ -165,9 +166,12 @@ class ConvolutionalFront:
         pieces = waves.double().unfold(1, convolution.kernel_size[0], convolution.stride[0])
         mean = pieces.mean(dim=1, keepdim=True)
         centred = pieces - mean
-        covariance = centred.transpose(1, 2) @ centred / pieces.shape[1]
         filters = convolution.weight[:, 0].double()
-        variance = ((filters @ covariance) * filters).sum(dim=2)
+        if len(filters) < filters.shape[1]:
+            variance = (centred @ filters.T).square().mean(dim=1)
+        else:
+            covariance = centred.transpose(1, 2) @ centred / pieces.shape[1]
+            variance = ((filters @ covariance) * filters).sum(dim=2)
         scale = norm.weight.double() / torch.sqrt(variance + norm.eps)
         middle = (mean @ filters.T)[:, 0]
         if convolution.bias is not None:

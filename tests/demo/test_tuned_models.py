@@ -1,0 +1,126 @@
+"""The shipped brain-tuned models and the script that made them belong together."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from braindash.demo import (
+    ADAPTER_FOLDER,
+    MODEL_FOLDER,
+    PROBE_STORIES,
+    TEST_STORIES,
+    TUNED_FOLDER,
+    VALID_STORIES,
+)
+from braindash.io.demo import DEMO_MODELS, prepare_demo
+from braindash.speech.features import extract
+from braindash.speech.files import locate
+from braindash.speech.models import open_model
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+METHODS = {"full": TUNED_FOLDER, "lora": ADAPTER_FOLDER}
+each_method = pytest.mark.parametrize("method", METHODS)
+
+
+def record_of(method):
+    return json.loads((METHODS[method] / "tuning.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def script():
+    """Import the tuning script."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(SCRIPTS))
+        import tune_demo_model
+
+        yield tune_demo_model
+        del sys.modules["tune_demo_model"]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return prepare_demo(tmp_path_factory.mktemp("world") / "demo")
+
+
+@each_method
+def test_the_first_losses_are_those_of_the_record(script, manifest, tmp_path, method):
+    expected = record_of(method)["check"]
+    found = script.check_record(method, manifest, tmp_path)
+    assert found["train"] == expected["train"]
+    assert len(found["history"]) == len(expected["history"]) == 3
+    for own, known in zip(found["history"], expected["history"], strict=True):
+        assert (own["loss"] is None) == (known["loss"] is None) == (known["epoch"] == 0)
+        if known["loss"] is not None:
+            assert own["loss"] == pytest.approx(known["loss"], abs=2e-3)
+        assert own["validation_r"] == pytest.approx(known["validation_r"], abs=5e-3)
+    assert found["history"][-1]["loss"] < found["history"][1]["loss"]
+
+
+@each_method
+def test_the_record_holds_the_settings_of_the_script(script, method):
+    record = record_of(method)
+    settings = record["spec"]["settings"]
+    wanted = script.settings_of(method)
+    for name in ("segment_trs", "attention_trs", "batch_rows", "encoder_rate", "head_rate"):
+        assert settings[name] == wanted[name], name
+    assert (settings["adapter"] is None) == (method == "full")
+    for targets in record["targets"].values():
+        assert (targets["rule"], targets["n_targets"]) == (wanted["targets"], wanted["limit"])
+    assert record["base"]["fingerprint"] == locate(MODEL_FOLDER).fingerprint
+    assert record["fingerprint"] == locate(METHODS[method]).fingerprint
+    assert record["improved"] and record["kept_epoch"] > 0
+    kept, first = (record["history"][epoch] for epoch in (record["kept_epoch"], 0))
+    assert all(kept["validation_r"][one] > first["validation_r"][one] for one in ("S1", "S2", "S3"))
+
+
+@each_method
+def test_no_held_out_story_was_trained_on(method):
+    stories = record_of(method)["stories"]
+    held_out = {*TEST_STORIES, *PROBE_STORIES, *VALID_STORIES}
+    assert not held_out & set(stories["train"])
+    assert list(stories["validation"]) == list(VALID_STORIES)
+    assert not record_of(method)["test_story_chose_targets"]
+    assert record_of(method)["simulated"] is True
+
+
+@each_method
+def test_the_files_name_no_place_of_the_machine_that_made_them(method):
+    for path in METHODS[method].glob("*.json"):
+        strings = [text for text in path.read_text().split('"')[1::2] if text.startswith("/")]
+        assert strings == [], path
+
+
+def test_the_menus_hold_the_base_and_both_tuned_forms():
+    assert list(DEMO_MODELS) == ["tiny-hubert", "tiny-hubert-tuned", "tiny-hubert-tuned-lora"]
+    prints = {locate(folder).fingerprint for folder in DEMO_MODELS.values()}
+    assert len(prints) == 3
+
+
+def test_tuning_left_the_front_end_alone_and_moved_the_rest():
+    base, tuned = (
+        load_file(folder / "model.safetensors") for folder in (MODEL_FOLDER, TUNED_FOLDER)
+    )
+    assert base.keys() == tuned.keys()
+    for name, weights in base.items():
+        if name.startswith("feature_extractor."):
+            np.testing.assert_array_equal(tuned[name], weights, err_msg=name)
+    moved = [name for name in base if not np.array_equal(base[name], tuned[name])]
+    assert {f"encoder.layers.{layer}.attention.q_proj.weight" for layer in range(6)} <= set(moved)
+
+
+def test_the_adapter_finds_its_base_and_changes_what_it_says():
+    files = locate(ADAPTER_FOLDER)
+    assert files.base is not None and files.base.folder.samefile(MODEL_FOLDER)
+    audio = np.random.default_rng(0).standard_normal(32_000).astype(np.float32)
+    plain, adapted = (
+        extract(
+            open_model(locate(folder), device="cpu"), audio, [1.0, 2.0], strategy="chunk", tr=2.0
+        )
+        for folder in (MODEL_FOLDER, ADAPTER_FOLDER)
+    )
+    np.testing.assert_array_equal(plain[0], adapted[0])
+    assert not np.allclose(plain[-1], adapted[-1], atol=1e-3)
