@@ -84,7 +84,7 @@ def test_no_held_out_story_was_trained_on(method):
     assert not held_out & set(stories["train"])
     assert list(stories["validation"]) == list(VALID_STORIES)
     assert not record_of(method)["test_story_chose_targets"]
-    assert record_of(method)["simulated"] is True
+    assert record_of(method)["data"]["simulated"] is True
 
 
 @each_method
