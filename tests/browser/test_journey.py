@@ -46,7 +46,11 @@ def click_surface(page, across: float, down: float) -> None:
 
 def test_the_headless_demo_prints_every_region_of_every_layer(demo):
     _, document = demo
-    assert [result["subject"] for result in document["results"]] == ["S1", "S2", "S3"]
+    assert [(result["subject"], result["model"]) for result in document["results"]] == [
+        (subject, model)
+        for subject in ("S1", "S2", "S3")
+        for model in ("tiny-hubert", "tiny-hubert-tuned")
+    ]
     for result in document["results"]:
         assert result["simulated"] and result["task"] == "encoding" and result["model"]
         assert {row["layer"] for row in result["regions"]} == set(range(LAYERS))
@@ -57,6 +61,22 @@ def test_the_headless_demo_prints_every_region_of_every_layer(demo):
             assert auditory["r"] > 0.3 > abs(rows["early_visual", layer]["r"]) + 0.2
             assert 0 < auditory["coverage"] <= 1
             assert auditory["r"] < auditory["ceiling"]
+
+
+def test_tuning_helps_late_layers_in_late_language_and_little_in_auditory_cortex(demo):
+    """The demo's finding, as every user's machine computes it; not a number is stored."""
+    by_subject = {}
+    for result in demo[1]["results"]:
+        last = {row["region"]: row["r"] for row in result["regions"] if row["layer"] == LAYERS - 1}
+        by_subject.setdefault(result["subject"], {})[result["model"]] = last
+    for scores in by_subject.values():
+        change = {
+            region: scores["tiny-hubert-tuned"][region] - r
+            for region, r in scores["tiny-hubert"].items()
+        }
+        assert change["late_language"] > 0.08
+        assert abs(change["primary_auditory"]) < change["late_language"] / 2
+        assert abs(change["early_visual"]) < 0.04
 
 
 def test_the_layer_slider_recolours_the_surface_without_the_server(demo, serve, page):

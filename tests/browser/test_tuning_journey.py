@@ -1,0 +1,53 @@
+"""From the page Tuning to a tuned model in the menus, on the real demo, in a real browser."""
+
+import shutil
+
+import pytest
+
+from braindash.io.store import Store
+from braindash.jobs import JobQueue
+from braindash.results.tuning import tuned_models
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+MINUTES = 60_000  # milliseconds
+
+
+@pytest.fixture
+def store(demo, tmp_path):
+    """A store with the demo's data and no results."""
+    shutil.copytree(demo[0] / "demo", tmp_path / "demo")
+    return tmp_path
+
+
+def type_number(page, label: str, value: int) -> None:
+    field = page.get_by_label(label, exact=True)
+    field.fill(str(value))
+    field.press("Enter")
+
+
+def test_a_visitor_tunes_the_demos_model_and_scores_it(store, serve, page):
+    page.goto(f"{serve(store).url}/tuning")
+    page.get_by_text("Choose subjects.").wait_for()
+    page.get_by_role("combobox", name="Subjects").click()
+    page.get_by_role("option", name="S1", exact=True).click()
+    page.keyboard.press("Escape")
+    page.get_by_text("Advanced", exact=True).click()
+    type_number(page, "Epochs, at most", 1)
+    page.get_by_text("Epochs: 0 of at most 1 are kept").wait_for()
+    page.get_by_role("button", name="Start tuning").click()
+    page.get_by_text("Submitted. The job goes on when you close the browser.").wait_for()
+    # The run draws its epochs while it lasts; at its end the model is listed.
+    page.get_by_role("heading", name="Tuned models").wait_for(timeout=5 * MINUTES)
+    (model,) = tuned_models(Store(store))
+    assert model.simulated and model.record["targets"].keys() == {"S1"}
+    assert [epoch["epoch"] for epoch in model.record["history"]] == [0, 1]
+    page.get_by_text(model.name, exact=True).first.click()
+    page.locator(".js-plotly-plot").last.wait_for()
+    page.get_by_role("button", name="Score this checkpoint").click()
+    page.get_by_text("Encoding jobs queued: 3.").wait_for()
+    jobs = [job for job in JobQueue(store).list() if job.task == "encode"]
+    assert {job.request["subject"] for job in jobs} == {"S1", "S2", "S3"}
+    for job in jobs:
+        JobQueue(store).cancel(job.key)
+    assert not page.traffic.errors
+    assert page.traffic.hosts == {"127.0.0.1"}
