@@ -5,7 +5,6 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-TYPED  := $(addprefix braindash/,cli core io pipeline plan requests results speech steps specs.py api.py probe_tasks.py launch.py preflight.py jobs.py jobtable.py worker.py errors.py progress.py digest.py environment.py)
 
 # Where demo-tune puts its stories, models and scores: 0.7 GB.
 WORLD  ?= build/demo-world
@@ -34,7 +33,7 @@ app: $(VENV)/.installed
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(TYPED)
+	$(BIN)/mypy braindash
 
 test: lint
 	$(BIN)/pytest

@@ -179,7 +179,7 @@ def probe_curves(
     if rows["metric"].iloc[0] != "r2":
         figure.add_trace(_level([0, axis.end], [majority] * 2, "chance: one answer for all", "dot"))
     if rows["chance_shuffled"].notna().all():
-        shuffled = _level(x, rows["chance_shuffled"], "chance: shuffled labels", "dot")
+        shuffled = _level(x, list(rows["chance_shuffled"]), "chance: shuffled labels", "dot")
         figure.add_trace(shuffled.update(line={"color": PALETTE[1]}))
     title = f"{task_title(task)}: {METRIC_TITLES[result.metric(task)]}"
     return layer_axes(figure, axis, title, result.simulated)
@@ -294,9 +294,9 @@ def depth_table(stages: pd.DataFrame, result: ProbingResult) -> pd.DataFrame:
             {
                 "task": task_title(task),
                 "stage": PROBE_TASKS[task].stage,
-                "score-weighted depth": _cell(own.loc["weighted_depth"], ".2f"),
-                "preferred layer": _cell(own.loc["preferred_depth"] * last, ".0f"),
-                "late-layer drop": _cell(own.loc["late_layer_drop"], ".3f"),
+                "score-weighted depth": _cell(own, "weighted_depth", ".2f"),
+                "preferred layer": _cell(own, "preferred_depth", ".0f", last),
+                "late-layer drop": _cell(own, "late_layer_drop", ".3f"),
                 "best score": f"{score[best]:.3f}" if best >= 0 else "-",
                 "chance": f"{result.chance(task).mean():.3f}",
                 "metric": METRIC_TITLES[result.metric(task)],
@@ -320,9 +320,10 @@ def hierarchy_line(stages: pd.DataFrame, result: ProbingResult) -> str:
     )
 
 
-def _cell(row: pd.Series, form: str) -> str:
-    values = row[["estimate", "low", "high"]].astype(float)
-    return with_interval(values["estimate"], values["low"], values["high"], form)
+def _cell(own: pd.DataFrame, quantity: str, form: str, factor: float = 1.0) -> str:
+    row = own.loc[[quantity], ["estimate", "low", "high"]].to_numpy(dtype=float)[0]
+    estimate, low, high = (factor * float(value) for value in row)
+    return with_interval(estimate, low, high, form)
 
 
 def _rows(table: pd.DataFrame, task: str) -> pd.DataFrame:
@@ -345,7 +346,7 @@ def _scaled(wide: Mapping[str, np.ndarray], scale: str) -> np.ndarray:
         return wide["score"]
     centred = wide["score"] - wide["score"].mean(axis=1, keepdims=True)
     spread = wide["score"].std(axis=1, keepdims=True)
-    return np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
+    return np.asarray(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0))
 
 
 def _curve(rows: pd.DataFrame, x: np.ndarray, name: str, colour: str, dash: str) -> go.Scatter:
