@@ -8,6 +8,9 @@ from braindash.demo import TEST_STORIES
 from braindash.io.demo import SHIPPED, World, prepare_demo
 from braindash.progress import Progress
 
+N_PROBED = 10
+"""Pretraining stories that the probes of :func:`scoring_data` hear."""
+
 
 def stories(kind: str) -> tuple[str, ...]:
     """Name all stories of a kind of ``KINDS``, shipped or not."""
@@ -40,10 +43,13 @@ def tuning_data(folder: Path, seed: int | None = None, progress: Progress | None
 def scoring_data(folder: Path, seed: int | None = None, progress: Progress | None = None) -> Path:
     """Lay out what scores them: the shipped training stories, test stories nobody has looked at.
 
+    Beside them lie pretraining stories, which no tuning has heard, for the probes.
+
     Parameters and return value as for :func:`tuning_data`.
     """
     own = SHIPPED.seed if seed is None else seed
     fresh = tuple(story for story in stories("test") if story not in TEST_STORIES)
     name = f"Demo world, fresh test stories, seed {own} (simulated)"
-    world = World(test=fresh, seed=own, name=name, extra=folder)
+    unheard = stories("pretrain")[:N_PROBED]
+    world = World(test=fresh, seed=own, name=name, extra=folder, unheard=unheard)
     return prepare_demo(folder / f"scoring-{own}", progress, world)

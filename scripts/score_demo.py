@@ -4,8 +4,8 @@
 
 The first model is the base; every other is compared with it, subject by subject, on the stories of
 ``demo_world.scoring_data``. Prints two regions at the last layer, by how much late language gained
-more than primary auditory there, and the noun categories of unseen words; writes all layers and
-regions to WORLD/scores-scoring-SEED.json.
+more than primary auditory there, and probes (noun categories with words that the probe has not
+learnt from); writes all layers and regions to WORLD/scores-scoring-SEED.json.
 """
 
 import argparse
@@ -27,7 +27,11 @@ logger = logging.getLogger("score_demo")
 
 REGIONS = ("late_language", "primary_auditory")
 ENCODING: dict[str, Any] = {"strategy": "chunk", "n_permutations": 0}
-PROBE: dict[str, Any] = {"tasks": ("category",), "recordings": ("demo_probe_*", "demo_test_*")}
+# Recordings that no tuning has heard.
+PROBE: dict[str, Any] = {
+    "tasks": ("category", "word", "phone", "mfcc"),
+    "recordings": ("demo_probe_*", "demo_test_*", "demo_pretrain_*"),
+}
 
 
 def encode_all(
@@ -87,8 +91,8 @@ def contrasts(encoded: dict[str, list[Any]], base: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def categories(models: dict[str, str], manifest: Path, store: Path) -> pd.DataFrame:
-    """Probe the category of nouns whose words the probe never saw."""
+def probe_all(models: dict[str, str], manifest: Path, store: Path) -> pd.DataFrame:
+    """Probe every model, of semantic categories with nouns that the probe has not learnt from."""
     table = demo_categories(manifest.parent)
     with progress_bar() as bar:
         found = [
@@ -121,8 +125,9 @@ def main() -> None:
     columns = ["model", "subject", "region", "a", "b", "difference", "low", "high"]
     logger.info("last layer, A minus %s\n%s", base, last[columns].round(3).to_string(index=False))
     logger.info("change of %s minus %s\n%s", *REGIONS, contrast.round(3).to_string(index=False))
-    probed = categories(models, manifest, store)
-    logger.info("categories of unseen words\n%s", probed.round(3).to_string(index=False))
+    probed = probe_all(models, manifest, store)
+    shown = ["model", "task", "layer", "score", "low", "high", "chance_shuffled"]
+    logger.info("probes\n%s", probed[shown].round(3).to_string(index=False))
     document = {
         "base": base,
         "models": models,

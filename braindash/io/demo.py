@@ -103,6 +103,8 @@ class World:
         Name of the data set.
     extra : Path or None
         Folder with ``STORY.flac`` and ``STORY.TextGrid`` of the stories that do not ship.
+    unheard : tuple of str
+        Further stories of that folder that nobody hears, for probes.
     """
 
     train: tuple[str, ...] = TRAIN_STORIES
@@ -111,6 +113,7 @@ class World:
     seed: int = _SEED
     name: str = "Embedded demo (simulated)"
     extra: Path | None = None
+    unheard: tuple[str, ...] = ()
 
     @property
     def with_responses(self) -> tuple[str, ...]:
@@ -120,7 +123,7 @@ class World:
     @property
     def stories(self) -> tuple[str, ...]:
         """All stories: those that ship, and the further ones."""
-        return tuple(dict.fromkeys(SHIPPED_STORIES + self.with_responses))
+        return tuple(dict.fromkeys(SHIPPED_STORIES + self.with_responses + self.unheard))
 
     def audio_file(self, story: str) -> Path:
         """Find a story's recording."""

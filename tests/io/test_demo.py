@@ -238,9 +238,15 @@ def test_a_world_takes_stories_that_do_not_ship_from_their_folder(
     extra = tmp_path / "extra"
     extra.mkdir()
     noise = 0.1 * np.random.default_rng(0).standard_normal(16_000)
-    soundfile.write(extra / "demo_train_06.flac", noise, 16_000)
-    write_textgrid(extra / "demo_train_06.TextGrid")
-    world = demo.World(train=("demo_train_01", "demo_train_06"), extra=extra, name="Larger world")
+    for story in ("demo_train_06", "demo_pretrain_01"):
+        soundfile.write(extra / f"{story}.flac", noise, 16_000)
+        write_textgrid(extra / f"{story}.TextGrid")
+    world = demo.World(
+        train=("demo_train_01", "demo_train_06"),
+        extra=extra,
+        name="Larger world",
+        unheard=("demo_pretrain_01",),
+    )
     made = made_anew(monkeypatch)
     manifest = tomllib.loads(demo.prepare_demo(tmp_path / "world", world=world).read_text())
     assert made == ["demo_train_01", "demo_train_06", "demo_valid_01", "demo_test_01"]
@@ -248,7 +254,7 @@ def test_a_world_takes_stories_that_do_not_ship_from_their_folder(
     assert manifest["dataset"]["simulated"] is True
     assert manifest["splits"]["train"] == ["demo_train_01", "demo_train_06"]
     audio = {path.name for path in (tmp_path / "world" / "audio").iterdir()}
-    assert {"demo_train_06.flac", "demo_train_01.opus"} <= audio
+    assert {"demo_train_06.flac", "demo_train_01.opus", "demo_pretrain_01.flac"} <= audio
     assert (tmp_path / "world" / "textgrids" / "demo_train_06.TextGrid").is_file()
 
 
