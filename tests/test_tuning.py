@@ -178,6 +178,8 @@ def test_the_model_is_copied_to_a_folder_of_the_users(lab, store, tmp_path):
         lab.manifest, lab.model, ["A"], out=out, store=store, **SHORT | {"epochs": 1}
     )
     assert result.folder == out and locate(out).fingerprint == result.record["fingerprint"]
+    # Whoever may read the record may read the weights.
+    assert len({path.stat().st_mode for path in out.iterdir()}) == 1
     assert len(tuned_models(store)) == 1
     with pytest.raises(InputError, match="exists already"):
         pipeline.run_tuning(request_for(lab, epochs=1), store, out=out)

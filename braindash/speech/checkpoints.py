@@ -23,7 +23,7 @@ from braindash.speech.checkpoint_files import (
     read_state_dict,
     shortened,
 )
-from braindash.speech.copying import check_free
+from braindash.speech.copying import check_free, give_mode
 from braindash.speech.families import FAMILIES
 from braindash.speech.files import ModelFiles, locate
 from braindash.speech.folders import CONFIGS
@@ -371,6 +371,7 @@ def _write(module: "nn.Module", files: ModelFiles, record: Conversion, out: Path
         record = replace(record, fingerprint=opened.fingerprint)
         text = json.dumps(record.as_dict(), indent=1, allow_nan=False)
         (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+        give_mode(folder, folder / RECORD_FILE)
         if out.exists():
             out.rmdir()
         folder.rename(out)

@@ -1,6 +1,7 @@
 """Where model folders may be written, and how one is copied, without torch."""
 
 import shutil
+import stat
 from pathlib import Path
 
 from braindash.errors import InputError, ResourceError
@@ -12,6 +13,16 @@ def check_free(out: Path) -> None:
         raise InputError(
             f"{out} exists already", hint="Give a new folder; nothing is ever overwritten."
         )
+
+
+def give_mode(folder: Path, example: Path) -> None:
+    """Let those read all files of a folder who may read one of them.
+
+    safetensors writes for the owner alone; a laboratory shares its models.
+    """
+    mode = stat.S_IMODE(example.stat().st_mode)
+    for path in folder.iterdir():
+        path.chmod(mode)
 
 
 def copy_model(source: Path, out: Path) -> None:

@@ -215,12 +215,9 @@ def test_the_first_start_computes_shows_progress_and_survives_the_server(tmp_pat
 
 @pytest.mark.skipif(not os.environ.get("BRAINDASH_SCREENSHOT"), reason="only to make the picture")
 def test_make_the_screenshot_of_the_readme(demo, serve, page):
-    server = serve(demo[0])
-    open_cortex(page, server, f"?layer={LAYERS - 1}")
-    page.locator("button.region").nth(3).click()
-    click_surface(page, 0.28, 0.30)
-    page.wait_for_selector(".js-plotly-plot .gtitle")
-    page.set_viewport_size({"width": 1440, "height": 1700})
-    time.sleep(1.5)
+    page.set_viewport_size({"width": 1440, "height": 1300})
+    page.goto(f"{serve(demo[0]).url}/compare")
+    page.wait_for_selector(".braindash-viewer[data-ready]")
+    time.sleep(3)
     (ROOT / "docs").mkdir(exist_ok=True)
-    page.screenshot(path=str(ROOT / "docs" / "cortex.png"))
+    page.screenshot(path=str(ROOT / "docs" / "compare.png"))

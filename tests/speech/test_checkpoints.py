@@ -106,6 +106,7 @@ def test_record_says_what_was_made_of_what(base, tmp_path):
     assert found["base_fingerprint"] == locate(folder).fingerprint
     assert found["fingerprint"] == locate(tmp_path / "a" / "out").fingerprint
     assert str(tmp_path) not in json.dumps(found)
+    assert len({path.stat().st_mode for path in (tmp_path / "a" / "out").iterdir()}) == 1
     before = load_file(folder / WEIGHTS)
     after = encoder.state_dict()
     assert found["n_tensors"] == len(after)

@@ -12,7 +12,7 @@ from torch import nn
 
 from braindash.errors import InputError, ResourceError
 from braindash.speech.checkpoints import load_whole, save_whole
-from braindash.speech.copying import check_free
+from braindash.speech.copying import check_free, give_mode
 from braindash.speech.families import FAMILIES
 from braindash.speech.files import ModelFiles, locate
 from braindash.speech.folders import TUNING_RECORD
@@ -61,6 +61,7 @@ def save_tuned(
             fingerprint = locate(folder).fingerprint
             text = json.dumps(dict(record) | {"fingerprint": fingerprint}, indent=1)
             (folder / TUNING_RECORD).write_text(text + "\n", encoding="utf-8")
+            give_mode(folder, folder / TUNING_RECORD)
             for path in folder.iterdir():
                 _flush(path)
             if out.exists():
