@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,16 @@ class TunedModel:
         """Whether it was tuned on simulated responses."""
         return bool(self.record.get("data", {}).get("simulated", False))
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the model, as results name it; empty in an incomplete record."""
+        return str(self.record.get("fingerprint", ""))
+
+    @property
+    def base_fingerprint(self) -> str:
+        """Of the model it was before; empty in an incomplete record."""
+        return str(self.record.get("base", {}).get("fingerprint", ""))
+
 
 def model_folder(store: Store, base: str, spec: TuningSpec) -> Path:
     """Say where a tuned model goes: ``models/BASE-tuned-SUBJECTS-KEY``."""
@@ -55,13 +65,22 @@ def model_folder(store: Store, base: str, spec: TuningSpec) -> Path:
 
 def tuned_models(store: Store) -> list[TunedModel]:
     """List the tuned models of a store, newest first."""
+    folders = [path.parent for path in (store.root / _MODELS).glob(f"*/{TUNING_RECORD}")]
+    return read_tuned(folders)
+
+
+def read_tuned(folders: Iterable[Path]) -> list[TunedModel]:
+    """Read the records of tuned models, newest first; folders without one are left out."""
     found = []
-    for path in (store.root / _MODELS).glob(f"*/{TUNING_RECORD}"):
+    for folder in folders:
+        path = folder / TUNING_RECORD
+        if not path.exists():
+            continue
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
-            found.append((path.stat().st_mtime, path.parent, record))
+            found.append((path.stat().st_mtime, folder, record))
         except (OSError, ValueError) as problem:
-            log.warning("the tuned model in %s cannot be listed: %s", path.parent, problem)
+            log.warning("the tuned model in %s cannot be listed: %s", folder, problem)
     return [
         TunedModel(folder.name, folder, record)
         for _, folder, record in sorted(found, key=lambda one: (-one[0], one[1]))

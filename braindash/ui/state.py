@@ -10,10 +10,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from braindash.errors import InputError
+from braindash.io.demo import DEMO_MODELS
 from braindash.io.store import Store, default_root
 from braindash.jobs import JobQueue
 from braindash.results.comparison import Difference, Group, LayerPairs, compare
 from braindash.results.encoding import EncodingResult
+from braindash.results.tuning import read_tuned, tuned_models
 
 SCORES = {"r": "Pearson r", "normalised": "r / ceiling"}
 ALL_SUBJECTS = "all subjects"
@@ -150,6 +152,27 @@ def result_rows() -> list[ResultRow]:
             )
         )
     return rows
+
+
+def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, ResultRow] | None:
+    """Find the result before tuning and the one after it, one of which is ``row``.
+
+    Both are of the same data, subject and kind of features; after tuning the newest one counts.
+    """
+    shipped = read_tuned(DEMO_MODELS.values())
+    bases = {one.fingerprint: one.base_fingerprint for one in [*shipped, *tuned_models(store())]}
+    same = [
+        one
+        for one in rows
+        if (one.data, one.subject, one.strategy) == (row.data, row.subject, row.strategy)
+    ]
+    pairs = [
+        (before, after)
+        for after in same
+        for before in same
+        if before.fingerprint and bases.get(after.fingerprint) == before.fingerprint
+    ]
+    return next((pair for pair in pairs if row in pair), None)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

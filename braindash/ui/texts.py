@@ -75,6 +75,10 @@ OVERVIEW = r"""
 to the test story, over the region's valid targets; the bracket is its 95 % interval (block
 bootstrap over test-story time). The best of several noisy layers looks a little better than it is.
 
+**Before and after tuning**: where a model and the one it was tuned from are scored on the same
+subject, the paired difference of the region's mean $r$ at the last layer; the same test rows are
+drawn for both. Each interval is of one region, not corrected for their number.
+
 **Significant targets**: targets with a false discovery rate $q \le 0.05$
 (Benjamini & Hochberg 1995) in a block
 permutation test, at the layer that has most of them.

@@ -1,4 +1,4 @@
-"""Headline cards of a result: the best layer of each key region, and how much is significant."""
+"""Headline cards: best layers of key regions, what tuning changed there, what is significant."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +56,34 @@ def region_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
                 f"layer {int(best['layer'])}",
                 f"r = {with_interval(best['r'], best['low'], best['high'], '.2f')}",
                 tuple(float(value) for value in rows["r"].dropna()),
+            )
+        )
+    return cards
+
+
+def change_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
+    """Give each region's difference of two models at the last layer.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :meth:`braindash.results.comparison.Difference.regions` gives, of r.
+    regions : sequence of str
+        Regions, in this order.
+    """
+    cards = []
+    for region in regions:
+        rows = table[table["region"] == region].sort_values("layer")
+        last = rows.iloc[-1]
+        if not np.isfinite(last["difference"]):
+            cards.append(Card(region_title(region), "no score", "no valid target", ()))
+            continue
+        cards.append(
+            Card(
+                region_title(region),
+                f"{last['difference']:+.3f}",
+                f"[{last['low']:+.3f}, {last['high']:+.3f}]",
+                tuple(float(value) for value in rows["difference"].dropna()),
             )
         )
     return cards

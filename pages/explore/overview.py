@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from braindash.results.comparison import Group
+from braindash.results.comparison import Group, compare
 from braindash.ui import state, texts, widgets
-from braindash.views.cards import region_cards, significance_card
+from braindash.views.cards import Card, change_cards, region_cards, significance_card
 from braindash.views.curves import key_regions
 
 INTRODUCTION = (
@@ -23,7 +23,13 @@ def headline(row: state.ResultRow, newest: bool) -> Group:
     st.markdown(f"**{which}**: {row.model}, subject {row.subject}, {row.data}")
     regions = key_regions(group.region_names)[:4]
     cards = region_cards(state.region_table(group, False, None), regions)
-    cards.append(significance_card(group.first))
+    show_cards([*cards, significance_card(group.first)])
+    widgets.provenance(group, None, group.interval_line())
+    return group
+
+
+def show_cards(cards: list[Card]) -> None:
+    """Draw cards side by side, each with its curve."""
     with st.container(horizontal=True):  # wraps where the window is narrow
         for card in cards:
             st.metric(
@@ -36,8 +42,37 @@ def headline(row: state.ResultRow, newest: bool) -> Group:
                 chart_data=list(card.curve) or None,
                 width=_CARD_WIDTH,
             )
-    widgets.provenance(group, None, group.interval_line())
-    return group
+
+
+def tuning_change(row: state.ResultRow, rows: list[state.ResultRow]) -> None:
+    """Show what tuning changed at the last layer, where both sides are there."""
+    found = state.before_and_after(row, rows)
+    if found is None:
+        return
+    before, after = found
+    pair = compare([state.load(after)], [state.load(before)])
+    if pair.a.first.n_layers != pair.b.first.n_layers:
+        return
+    st.subheader("Before and after tuning", anchor=False)
+    st.markdown(
+        f"Change of Pearson r at the last layer, {after.model} minus {before.model}, subject "
+        f"{after.subject}; the line is the change layer by layer."
+    )
+    table = state.difference_table(pair, False, None)
+    show_cards(change_cards(table, key_regions(pair.a.region_names)[:4]))
+    differs = f"  \nAlso different: {', '.join(pair.settings)}." if pair.settings else ""
+    st.caption(f"{pair.interval_line()}. Keys {after.key[:8]}, {before.key[:8]}.{differs}")
+    st.page_link(
+        "pages/explore/compare.py",
+        label="Both on the cortex, with their difference",
+        icon=":material/compare:",
+        query_params={
+            "data": after.data,
+            "subject": after.subject,
+            "model": after.model,
+            "compare": before.model,
+        },
+    )
 
 
 def choose_row(rows: list[state.ResultRow]) -> int:
@@ -113,6 +148,7 @@ def show(rows: list[state.ResultRow]) -> None:
     links(row)
     with top:
         group = headline(row, newest=index == 0)
+        tuning_change(row, rows)
     selection = state.Selection(row, group, normalised=False, ceiling=None)
     widgets.stage_summary(selection, group, None, key_regions(group.region_names))
     with st.expander("What are these numbers, and how are they computed?"):

@@ -1,12 +1,16 @@
 """The pages Cortex, Overview and Run with the statistics of a result."""
 
+import json
+
 import numpy as np
 import pytest
 from made_up import made_up_result, put_result
 from statistics_tools import ROI, figures
 from test_pages import run, texts
 
+from braindash.digest import digest_json
 from braindash.io.store import Store
+from braindash.results.comparison import compare
 from braindash.speech.spaces import SPACES
 
 # ---- cortex ---------------------------------------------------------------------------------
@@ -109,6 +113,40 @@ def test_a_bare_result_has_a_headline_too(empty_root):
     app = run("explore/overview")
     assert not app.exception
     assert [metric.value for metric in app.metric][1] == "not tested"
+
+
+def tuned_from(root, after: str, before: str):
+    """A record in the store that says of which model another one was tuned."""
+    folder = root / "models" / after
+    folder.mkdir(parents=True)
+    prints = {name: digest_json(name) for name in (after, before)}
+    record = {"fingerprint": prints[after], "base": {"fingerprint": prints[before]}}
+    (folder / "tuning.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("chosen", ["toy-model", "toy-tuned"])
+def test_what_tuning_changed_stands_beside_either_of_the_two(empty_root, chosen):
+    store = Store(empty_root)
+    put_result(store, model="toy-model", subject="S1", seed=1)
+    put_result(store, model="toy-tuned", subject="S1", seed=2)
+    tuned_from(empty_root, "toy-tuned", "toy-model")
+    before, after = (
+        made_up_result(model=model, subject="S1", seed=seed)
+        for model, seed in (("toy-model", 1), ("toy-tuned", 2))
+    )
+    app = run("explore/overview", result={"toy-model": before, "toy-tuned": after}[chosen].key[:8])
+    assert not app.exception
+    assert "toy-tuned minus toy-model, subject S1" in texts(app)
+    expected = compare([after], [before]).regions().set_index(["region", "layer"])
+    row = expected.loc["late_language"].iloc[-1]
+    card = app.metric[7]
+    assert card.label == "Late language" and card.value == f"{row['difference']:+.3f}"
+    assert card.delta == f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+
+
+def test_models_that_are_not_tuned_from_each_other_are_not_subtracted(filled_root):
+    app = run("explore/overview")
+    assert not app.exception and "Change of Pearson r" not in texts(app)
 
 
 # ---- run ------------------------------------------------------------------------------------
