@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def test_the_two_commands_come_first():
     assert "make test" in text.splitlines()[1]
     targets = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"demo", "test"} <= set(targets)
+
+
+def test_demo_tune_calls_scripts_that_exist_with_their_options(tmp_path):
+    command = ["make", "--dry-run", "demo-tune", f"WORLD={tmp_path / 'world'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = [shlex.split(line) for line in done.stdout.splitlines() if "scripts/" in line]
+    scripts = [Path(words[1]).name for words in lines]
+    tuning = ["tune_demo_model.py"] * 3
+    assert scripts == ["make_demo_corpus.py", *tuning, "score_demo.py"]
+    for words in lines:
+        source = (ROOT / words[1]).read_text()
+        assert all(f'"{word}"' in source for word in words if word.startswith("--")), words
 
 
 def test_the_manifest_of_the_readme_is_valid(tmp_path):
