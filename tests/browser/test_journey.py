@@ -220,9 +220,12 @@ def test_the_first_start_computes_shows_progress_and_survives_the_server(tmp_pat
 
 @pytest.mark.skipif(not os.environ.get("BRAINDASH_SCREENSHOT"), reason="only to make the picture")
 def test_make_the_screenshot_of_the_readme(demo, serve, page):
-    page.set_viewport_size({"width": 1440, "height": 1300})
-    page.goto(f"{serve(demo[0]).url}/compare")
+    page.set_viewport_size({"width": 1440, "height": 1460})
+    page.goto(f"{serve(demo[0]).url}/compare?subject=all+subjects")
     page.wait_for_selector(".braindash-viewer[data-ready]")
     time.sleep(3)
     (ROOT / "docs").mkdir(exist_ok=True)
-    page.screenshot(path=str(ROOT / "docs" / "compare.png"))
+    page.screenshot(
+        path=str(ROOT / "docs" / "compare.png"),
+        clip={"x": 340, "y": 90, "width": 1060, "height": 1340},
+    )
