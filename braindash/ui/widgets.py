@@ -206,8 +206,8 @@ def empty_store() -> None:
     st.subheader("Nothing computed yet", anchor=False)
     st.markdown(
         "Start with the embedded demo: three simulated subjects listening to synthetic stories, "
-        "and a tiny speech model. It is computed on this machine, offline, in a few minutes, "
-        "through the same code as real data."
+        "and a tiny speech model before and after brain-tuning. It is computed on this machine, "
+        "offline, in a few minutes, through the same code as real data; results show as they come."
     )
     problem = st.session_state.pop("start_problem", None)
     if problem is not None:
