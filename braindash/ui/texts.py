@@ -98,7 +98,7 @@ target.
 
 **Layers.** One slider moves all panels; models of different depth are aligned by relative depth.
 Tick **hold** to keep a panel at a layer of its own: then the difference is between two layers. The
-figures below take the layers over when you click a vertex or press **Use these layers below**.
+figures below take the layers over when you press **Use these layers below**.
 
 **Statistics.** Means of regions, A minus B. With five subjects or more the interval is Student's,
 of the subjects' paired differences, and $p$ is from sign flips: its least value is $2^{1-n}$, so

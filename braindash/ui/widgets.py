@@ -32,6 +32,13 @@ def page(title: str, introduction: str) -> Iterator[None]:
     """Draw a page's head, and show a known error as a message instead of a traceback."""
     st.title(title, anchor=False)
     st.caption(introduction)
+    with guarded():
+        yield
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Show a known error as a message; for a page's parts that are drawn again by themselves."""
     try:
         yield
     except BraindashError as problem:

@@ -75,31 +75,32 @@ def provenance(compared: Compared, *notes: str) -> None:
                     st.caption(line)
 
 
+@st.fragment
 def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
-    """Draw the linked surfaces, and keep a clicked vertex in the address."""
-    first = compared.groups[0].first
-    if not can_show(first.space, first.n_targets):
-        st.info(
-            f"These responses are in the space {first.space!r}, which has no surface here. Choose "
-            "layers for the tables and figures below."
+    """Draw the linked surfaces and the clicked vertex, which is kept in the address.
+
+    A click draws this part of the page again and nothing below it.
+    """
+    with widgets.guarded():
+        linked = compared.linked(with_difference=with_difference)
+        place, held = comparing.address_layers(compared.last_layers)
+        asked = linked_viewer(
+            linked,
+            key="compare_viewer",
+            identities=compared.identities,
+            layer=place,
+            held=held,
+            height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
         )
-        choose_layers(compared)
-        return
-    linked = compared.linked(with_difference=with_difference)
-    place, held = comparing.address_layers(compared.last_layers)
-    pick = linked_viewer(
-        linked,
-        key="compare_viewer",
-        identities=compared.identities,
-        layer=place,
-        held=held,
-        height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
-    )
-    if pick is not None:
-        st.query_params["target"] = str(pick.index)
-    st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
-    intervals = f"{compared.pair.interval_line()}. Bold: the interval does not hold 0."
-    provenance(compared, *[intervals] * with_difference)
+        if asked.use:
+            st.rerun()
+        if asked.pick is not None:
+            st.query_params["target"] = str(asked.pick.index)
+        st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
+        intervals = f"{compared.pair.interval_line()}. Bold: the interval does not hold 0."
+        provenance(compared, *[intervals] * with_difference)
+        if not show_target(compared):
+            st.info("Click a surface to see that vertex in every layer of all models.")
 
 
 def choose_layers(compared: Compared) -> None:
@@ -116,9 +117,12 @@ def choose_layers(compared: Compared) -> None:
     st.query_params["hold"] = held
 
 
-def show_target(compared: Compared, target: int) -> None:
-    """Draw the layer curves of one target with every model, and list their values."""
-    first = compared.groups[0].first
+def show_target(compared: Compared) -> bool:
+    """Draw the layer curves of the address's target, and list them; False where it names none."""
+    first, text = compared.groups[0].first, st.query_params.get("target", "")
+    if not (text.isdecimal() and int(text) < first.n_targets):
+        return False
+    target = int(text)
     curves = [curve_of(compared, index, target) for index in range(len(compared.groups))]
     ceilings = [
         result.named_ceiling(compared.ceilings[0])[target] for result in compared.groups[0].results
@@ -142,6 +146,7 @@ def show_target(compared: Compared, target: int) -> None:
     if curves[0].significant is not None:
         notes.append(f"filled markers: q ≤ {LEVEL:g}, {permutation_line(first)}")
     provenance(compared, *notes)
+    return True
 
 
 def curve_of(compared: Compared, index: int, target: int) -> TargetCurve:
@@ -210,13 +215,16 @@ def show(selection: state.Selection, rows: list[state.ResultRow], beside: DeltaG
             "models alone. Compute both with the same settings.",
             icon=":material/balance:",
         )
-    show_surfaces(compared, with_difference=with_difference)
-    n_targets = compared.groups[0].first.n_targets
-    target = st.query_params.get("target", "")
-    if target.isdecimal() and int(target) < n_targets:
-        show_target(compared, int(target))
-    elif can_show(pair.a.first.space, n_targets):
-        st.info("Click a surface to see that vertex in every layer of all models.")
+    first = compared.groups[0].first
+    if can_show(first.space, first.n_targets):
+        show_surfaces(compared, with_difference=with_difference)
+    else:
+        st.info(
+            f"These responses are in the space {first.space!r}, which has no surface here. Choose "
+            "layers for the tables and figures below."
+        )
+        choose_layers(compared)
+        show_target(compared)
     regions = key_regions(pair.a.region_names)
     show_at_layers(compared, regions)
     widgets.difference_by_layer(selection, pair, regions)

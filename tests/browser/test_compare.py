@@ -189,9 +189,15 @@ def test_a_click_in_any_panel_gives_the_curves_of_all_models(compare):
     assert re.match(r"left vertex \d+ · .*Late language", title.text_content())
     legend = compare.locator(".js-plotly-plot").first.locator(".legendtext")
     assert legend.all_text_contents() == ["A: toy", "B: tuned"]
-    compare.get_by_role("heading", name="toy, layer 3, against tuned, layer 1").wait_for()
     for text in ("hold=A3", "layer=1", "target="):
-        assert text in compare.url
+        wait_for_address(compare, text)
+    last = N_LAYERS - 1
+    # A click leaves what is below alone; the button brings the layers there, and keeps the vertex.
+    assert compare.get_by_role("heading", name=f"toy, layer {last}, against").count() == 1
+    part(compare, "use").click()
+    compare.get_by_role("heading", name="toy, layer 3, against tuned, layer 1").wait_for()
+    title.wait_for()
+    assert "target=" in compare.url
 
 
 def test_the_address_reopens_the_exact_view(compare):

@@ -66,6 +66,22 @@ class Pick:
     layer: int
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a visitor asked of linked surfaces just now.
+
+    Attributes
+    ----------
+    pick : Pick or None
+        The vertex that was clicked.
+    use : bool
+        Whether what stands below is to take over the layers that are shown; the address has them.
+    """
+
+    pick: Pick | None = None
+    use: bool = False
+
+
 @lru_cache(maxsize=2)
 def script(modules: tuple[str, ...] = MODULES) -> str:
     """Join JavaScript modules, in the order of their dependencies, into one."""
@@ -143,7 +159,7 @@ def surface_viewer(
         The vertex that was clicked just now.
     """
     linked = LinkedMaps(names=("",), maps=(maps,))
-    return linked_viewer(linked, key=key, identities=[identity], layer=layer, height=height)
+    return linked_viewer(linked, key=key, identities=[identity], layer=layer, height=height).pick
 
 
 def linked_viewer(
@@ -154,7 +170,7 @@ def linked_viewer(
     layer: int = 0,
     held: Sequence[int | None] = (),
     height: int = 520,
-) -> Pick | None:
+) -> Asked:
     """Show maps of several models, turned by one camera and coloured by one scale.
 
     Parameters
@@ -174,8 +190,8 @@ def linked_viewer(
 
     Returns
     -------
-    Pick or None
-        The vertex that was clicked just now.
+    Asked
+        The vertex that was clicked, or that the layers are to be used.
     """
     viewer, carrier = _components()
     (geometry, geometry_bytes), (colours, colour_bytes) = _fixed_blobs()
@@ -195,6 +211,7 @@ def linked_viewer(
             name, content = _statistics_message(" ".join(identities), linked)
             settings["difference"]["statistics"] = name
             carrier(data=content, key=f"{key}_statistics", height=1)
+        seen = st.query_params.get("layer")
         if getattr(st.session_state.get(key), "fallback", False):
             layer = _choose_layer(key, layer, max(linked.last_layers))
             layers = shown_layers(layer, fixed, linked.last_layers)
@@ -211,11 +228,12 @@ def linked_viewer(
     )
     told = shown.pick or shown.use
     if not told:
-        return None
+        return Asked(use=seen != st.query_params.get("layer"))
     _keep(told["address"])
     if not shown.pick:
-        return None
-    return Pick(**{name: told[name] for name in ("hemisphere", "vertex", "index", "layer")})
+        return Asked(use=True)
+    names = ("hemisphere", "vertex", "index", "layer")
+    return Asked(pick=Pick(**{name: told[name] for name in names}))
 
 
 def _choose_layer(key: str, layer: int, deepest: int) -> int:
