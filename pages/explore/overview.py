@@ -148,7 +148,10 @@ def show(rows: list[state.ResultRow]) -> None:
     links(row)
     with top:
         group = headline(row, newest=index == 0)
-        tuning_change(row, rows)
+        with (
+            widgets.guarded()
+        ):  # the two may be of other test stories; the rest is shown all the same
+            tuning_change(row, rows)
     selection = state.Selection(row, group, normalised=False, ceiling=None)
     widgets.stage_summary(selection, group, None, key_regions(group.region_names))
     with st.expander("What are these numbers, and how are they computed?"):
