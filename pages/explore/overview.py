@@ -148,9 +148,7 @@ def show(rows: list[state.ResultRow]) -> None:
     links(row)
     with top:
         group = headline(row, newest=index == 0)
-        with (
-            widgets.guarded()
-        ):  # the two may be of other test stories; the rest is shown all the same
+        with widgets.guarded():  # where they cannot be subtracted, the rest is shown
             tuning_change(row, rows)
     selection = state.Selection(row, group, normalised=False, ceiling=None)
     widgets.stage_summary(selection, group, None, key_regions(group.region_names))
