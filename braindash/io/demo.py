@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from braindash.core.timing import Timing
 from braindash.demo import (
@@ -198,7 +199,9 @@ def prepare_demo(
         _drop_other_version(root, parts, world)
         _check_room(root, parts, world)
         _copy_stories(root, world)
-        _make_responses(parts, world, report)
+        # Sums depend on how many threads share them, and keys of results on every bit.
+        with threadpool_limits(1):
+            _make_responses(parts, world, report)
         _write_text(root / MANIFEST_NAME, _manifest_text(world))
         _write_text(root / _MARKER, _marker_text(world, complete=True))
     except OSError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from praatio import textgrid
+from threadpoolctl import threadpool_limits
 
 from braindash.core.ceilings import repeats_ceiling
 from braindash.core.scores import pearson_r
@@ -223,6 +224,16 @@ def test_another_version_of_the_generator_makes_the_responses_anew(copy, one_sub
     made = made_anew(monkeypatch)
     demo.prepare_demo(copy)
     assert made == list(STORIES_WITH_RESPONSES)
+
+
+def test_the_number_of_threads_does_not_change_a_bit(tmp_path, one_subject):
+    world = demo.World(train=TRAIN_STORIES[:1], valid=(), test=())
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            folder = demo.prepare_demo(tmp_path / str(threads), world=world).parent
+        made.append((folder / "responses" / "S1" / f"{TRAIN_STORIES[0]}.h5").read_bytes())
+    assert made[0] == made[1]
 
 
 def test_another_seed_makes_the_responses_anew(copy, one_subject, monkeypatch):
