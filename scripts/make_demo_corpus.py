@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from demo_world import KINDS
 from espeak import Synthesiser, Utterance
 from praatio import textgrid
 from scipy.signal import resample_poly
@@ -33,14 +34,6 @@ ESPEAK_RATE_HZ = 22_050
 NOISE_LEVEL = 0.004
 # libsndfile's scale from 0 to 1: about 18 kbit/s, so that all stories and two models fit in 12 MB
 OPUS_COMPRESSION = 0.95
-# kind -> (number of stories, seconds of each); the order decides the seeds
-KINDS = {
-    "train": (17, 240),
-    "valid": (1, 240),
-    "test": (4, 360),  # the first ships; the others score what was made
-    "probe": (4, 120),
-    "pretrain": (30, 180),
-}
 VOICES = (
     *(f"m{number}" for number in range(1, 8)),
     *(f"f{number}" for number in range(1, 6)),

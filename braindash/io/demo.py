@@ -66,8 +66,7 @@ GENERATOR_VERSION = 4
 DEMO_MODELS: Mapping[str, Path] = MappingProxyType(
     {folder.name: folder for folder in (MODEL_FOLDER, TUNED_FOLDER, ADAPTER_FOLDER)}
 )
-"""Name and folder of the speech models that ship with the demo: pretrained, brain-tuned by the
-simulated subjects' training stories, and the same by an adapter."""
+"""The speech models that ship: pretrained, tuned to the simulated subjects, and by an adapter."""
 
 SCORED_MODELS = (MODEL_FOLDER, TUNED_FOLDER)
 """Those whose scores the demo computes, before and after brain-tuning; all are in the menus."""
