@@ -1,12 +1,12 @@
 # make demo        set everything up, compute the embedded demo and open the dashboard
 # make app         open the dashboard
 # make test        format, types and tests
-# make demo-tune   tune the demo's model anew, with adapter and control, and score them (an hour)
+# make demo-tune   tune the demo's model anew, with adapter and control, and score them (over an hour)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-# Where demo-tune puts its stories, models and scores: 0.7 GB.
+# Where demo-tune puts its stories, models and scores (scripts/README.md says how much).
 WORLD  ?= build/demo-world
 BASE   := braindash/demo/models/tiny-hubert
 TUNED  := tuned lora shuffled

@@ -56,6 +56,6 @@ def scoring_data(folder: Path, seed: int | None = None, progress: Progress | Non
     own = SHIPPED.seed if seed is None else seed
     fresh = tuple(story for story in stories("test") if story not in TEST_STORIES)
     name = f"Demo world, fresh test stories, seed {own} (simulated)"
-    unheard = stories("pretrain")[:N_PROBED]
-    world = World(test=fresh, seed=own, name=name, extra=folder, unheard=unheard)
+    probed = stories("pretrain")[:N_PROBED]
+    world = World(test=fresh, seed=own, name=name, extra=folder, without_responses=probed)
     return prepare_demo(folder / f"scoring-{own}", progress, world)

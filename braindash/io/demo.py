@@ -103,8 +103,8 @@ class World:
         Name of the data set.
     extra : Path or None
         Folder with ``STORY.flac`` and ``STORY.TextGrid`` of the stories that do not ship.
-    unheard : tuple of str
-        Further stories of that folder that nobody hears, for probes.
+    without_responses : tuple of str
+        Further stories of that folder that no subject hears, for probes.
     """
 
     train: tuple[str, ...] = TRAIN_STORIES
@@ -113,7 +113,7 @@ class World:
     seed: int = _SEED
     name: str = "Embedded demo (simulated)"
     extra: Path | None = None
-    unheard: tuple[str, ...] = ()
+    without_responses: tuple[str, ...] = ()
 
     @property
     def with_responses(self) -> tuple[str, ...]:
@@ -123,7 +123,8 @@ class World:
     @property
     def stories(self) -> tuple[str, ...]:
         """All stories: those that ship, and the further ones."""
-        return tuple(dict.fromkeys(SHIPPED_STORIES + self.with_responses + self.unheard))
+        named = SHIPPED_STORIES + self.with_responses + self.without_responses
+        return tuple(dict.fromkeys(named))
 
     def audio_file(self, story: str) -> Path:
         """Find a story's recording."""
@@ -198,8 +199,7 @@ def prepare_demo(
         _drop_other_version(root, parts, world)
         _check_room(root, parts, world)
         _copy_stories(root, world)
-        # Sums depend on how many threads share them, and keys of results on every bit.
-        with threadpool_limits(1):
+        with threadpool_limits(1):  # sums depend on the threads, and keys on every bit
             _make_responses(parts, world, report)
         _write_text(root / MANIFEST_NAME, _manifest_text(world))
         _write_text(root / _MARKER, _marker_text(world, complete=True))

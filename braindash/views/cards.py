@@ -47,7 +47,7 @@ def region_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
     for region in regions:
         rows = table[table["region"] == region].sort_values("layer").reset_index(drop=True)
         if rows["r"].isna().all():
-            cards.append(Card(region_title(region), "no score", "no valid target", ()))
+            cards.append(_without_score(region))
             continue
         best = rows.iloc[int(np.nanargmax(rows["r"]))]
         cards.append(
@@ -76,7 +76,7 @@ def change_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
         rows = table[table["region"] == region].sort_values("layer")
         last = rows.iloc[-1]
         if not np.isfinite(last["difference"]):
-            cards.append(Card(region_title(region), "no score", "no valid target", ()))
+            cards.append(_without_score(region))
             continue
         cards.append(
             Card(
@@ -111,3 +111,7 @@ def significance_card(result: EncodingResult, level: float = 0.05) -> Card:
         f"{share:.0%} at layer {best}, q ≤ {level:g}",
         tuple(float(count) for count in counts),
     )
+
+
+def _without_score(region: str) -> Card:
+    return Card(region_title(region), "no score", "no valid target", ())

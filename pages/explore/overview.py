@@ -60,8 +60,10 @@ def tuning_change(row: state.ResultRow, rows: list[state.ResultRow]) -> None:
     )
     table = state.difference_table(pair, False, None)
     show_cards(change_cards(table, key_regions(pair.a.region_names)[:4]))
-    differs = f"  \nAlso different: {', '.join(pair.settings)}." if pair.settings else ""
-    st.caption(f"{pair.interval_line()}. Keys {after.key[:8]}, {before.key[:8]}.{differs}")
+    notes = [f"minus {before.model}, key {before.key[:8]}", pair.interval_line()]
+    if pair.settings:
+        notes.append(f"also different: {', '.join(pair.settings)}")
+    widgets.provenance(pair.a, None, *notes)
     st.page_link(
         "pages/explore/compare.py",
         label="Both on the cortex, with their difference",

@@ -256,7 +256,7 @@ def test_a_world_takes_stories_that_do_not_ship_from_their_folder(
         train=("demo_train_01", "demo_train_06"),
         extra=extra,
         name="Larger world",
-        unheard=("demo_pretrain_01",),
+        without_responses=("demo_pretrain_01",),
     )
     made = made_anew(monkeypatch)
     manifest = tomllib.loads(demo.prepare_demo(tmp_path / "world", world=world).read_text())

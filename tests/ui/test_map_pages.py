@@ -142,6 +142,8 @@ def test_what_tuning_changed_stands_beside_either_of_the_two(empty_root, chosen)
     card = app.metric[7]
     assert card.label == "Late language" and card.value == f"{row['difference']:+.3f}"
     assert card.delta == f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+    (line,) = [one.value for one in app.caption if "minus toy-model" in one.value]
+    assert line.startswith("SIMULATED DATA") and before.key[:8] in line and after.key[:8] in line
 
 
 def test_models_that_are_not_tuned_from_each_other_are_not_subtracted(filled_root):
