@@ -28,9 +28,9 @@ from himalaya.kernel_ridge import MultipleKernelRidgeCV
 from himalaya.scoring import r2_score
 from sklearn.model_selection import LeaveOneGroupOut
 
-from braindash.core.banded import BandedPlan
 from braindash.core.delays import delayed
-from braindash.core.partition import partition_variance
+from braindash.core.ridge.banded import BandedRidgeCV
+from braindash.core.ridge.nuisance import partition_variance
 
 N_STORIES, N_TEST, SEED = 5, 300, 0
 ALPHAS = np.logspace(1, 5, 9)
@@ -63,8 +63,10 @@ def simulate(n_rows: int, n_targets: int) -> dict[str, Any]:
     }
 
 
-def plan_of(data: dict[str, Any]) -> BandedPlan:
-    return BandedPlan(data["bands"], data["groups"], alphas=ALPHAS, intercept=False, device="cpu")
+def plan_of(data: dict[str, Any]) -> BandedRidgeCV:
+    return BandedRidgeCV(
+        data["bands"], data["groups"], alphas=ALPHAS, intercept=False, device="cpu"
+    )
 
 
 def joint_fit(data: dict[str, Any]) -> np.ndarray:

@@ -22,8 +22,9 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from braindash.io.store import Store
-from braindash.ui.viewer import CARRIER_MODULES, script
-from braindash.views.cortex import colour_blob, geometry_blob
+from braindash.viewer import CARRIER_MODULES, script
+from braindash.viewer.blobs import geometry_blob
+from braindash.viewer.colours import colour_blob
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))

@@ -28,12 +28,12 @@ import transformers
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 import braindash
-from braindash.io.audio import load_audio
-from braindash.speech.families import FAMILIES
+from braindash.io.dataset.audio import load_audio
+from braindash.speech.checkpoints.families import FAMILIES
+from braindash.speech.checkpoints.locate import locate
+from braindash.speech.encoder.overlap import WindowInputs
 from braindash.speech.features import CUDA_BATCH, plan_windows, window_features
-from braindash.speech.files import locate
 from braindash.speech.models import SpeechModel, open_model
-from braindash.speech.shared import WindowInputs
 from braindash.speech.windows import (
     CHUNK_STEP_SECONDS,
     EXACT_STEP_SECONDS,

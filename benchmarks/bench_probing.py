@@ -35,10 +35,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from braindash.core.devices import find_device
-from braindash.core.probing import ALPHAS, FITS, ProbePlan
-from braindash.core.probing_design import make_design
-from braindash.core.probing_labels import ProbeTask, code_task, shuffled_sources
-from braindash.core.probing_split import Split, split_units
+from braindash.core.probes.design import make_design
+from braindash.core.probes.labels import ProbeTask, code_task, shuffled_sources
+from braindash.core.probes.model import ALPHAS, FITS, Probes
+from braindash.core.probes.split import Split, split_units
 
 SEED, N_SPEAKERS, N_RECORDINGS, N_PHONES, N_MANNERS, N_OUTPUTS = 0, 20, 200, 40, 8, 13
 
@@ -192,7 +192,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
     plans = {
         name: watch.time(
             name,
-            lambda method, n: ProbePlan(world.tasks(method), split, n_shuffles=n, **shared),
+            lambda method, n: Probes(world.tasks(method), split, n_shuffles=n, **shared),
             *chosen,
         )
         for name, chosen in settings.items()
@@ -221,7 +221,7 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         }
     if options.logistic:
         slow = world.tasks("logistic")[:3]
-        plan = ProbePlan(slow, split, n_shuffles=0, **shared)
+        plan = Probes(slow, split, n_shuffles=0, **shared)
         fitted = own.time("braindash logistic, no shuffles", plan.fit_layer, X)
         for task, layer in zip(slow, fitted, strict=True):
             table[task.name]["braindash logistic"] = layer.scores[table[task.name]["metric"]]

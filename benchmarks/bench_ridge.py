@@ -37,13 +37,13 @@ import psutil
 import torch
 from himalaya.backend import set_backend
 from himalaya.kernel_ridge import KernelRidgeCV
-from himalaya.ridge import RidgeCV
+from himalaya.ridge import RidgeCV as HimalayaRidgeCV
 from himalaya.scoring import r2_score
 from sklearn.linear_model import RidgeCV as SklearnRidgeCV
 from sklearn.model_selection import LeaveOneGroupOut
 
 from braindash.core.delays import delayed
-from braindash.core.ridge import RidgePlan
+from braindash.core.ridge.model import RidgeCV
 
 N_STORIES, N_TEST, SEED = 5, 300, 0
 ALPHAS = np.logspace(1, 4, 10)
@@ -94,7 +94,7 @@ def simulate(shape: Shape) -> dict[str, Any]:
 
 
 def ours(data: dict[str, Any], device: str, threads: int) -> tuple[Any, Any]:
-    plan = RidgePlan(data["X"], data["groups"], alphas=ALPHAS, intercept=False, device=device,
+    plan = RidgeCV(data["X"], data["groups"], alphas=ALPHAS, intercept=False, device=device,
                      threads=threads)  # fmt: skip
     result = plan.fit(data["Y"], data["X_test"], return_prediction=True)
     return result.alpha, result.prediction
@@ -162,7 +162,7 @@ def peers(data: dict[str, Any], device: str) -> dict[str, Callable[[], Any]]:
     """Every peer by its name."""
     backends = {"torch": "torch", "numpy": "numpy"} if device == "cpu" else {"cuda": "torch_cuda"}
     found: dict[str, Callable[[], Any]] = {}
-    for short, model in (("kernel", KernelRidgeCV), ("primal", RidgeCV)):
+    for short, model in (("kernel", KernelRidgeCV), ("primal", HimalayaRidgeCV)):
         for name, backend in backends.items():
             for size, batched in (("batches", True), ("at once", False)):
                 found[f"himalaya {short} {name}, {size}"] = partial(

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from braindash.core.delays import delayed
-from braindash.core.ridge import DEFAULT_ALPHAS, RidgePlan
+from braindash.core.ridge.model import RidgeCV
+from braindash.defaults import DEFAULT_ALPHAS
 
 N_STORIES, N_TEST, SEED = 9, 300, 0
 AT_ONCE = 2048
@@ -50,7 +51,7 @@ def simulate(path: Path, n_rows: int, n_features: int, n_targets: int) -> dict[s
 
 def fit(data: dict[str, Any], responses: Any, threads: int, search: str) -> Any:
     """Fit and predict as a layer of an encoding run does."""
-    plan = RidgePlan(data["X"], data["groups"], search=search, threads=threads)
+    plan = RidgeCV(data["X"], data["groups"], search=search, threads=threads)
     return plan.fit(responses, data["X_test"], return_prediction=True)
 
 

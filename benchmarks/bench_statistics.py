@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from braindash.core.blocks import block_layout
-from braindash.core.permutation import permutation_p_values
-from braindash.core.uncertainty import block_counts, bootstrap_r, preferred_layers
+from braindash.core.statistics.blocks import block_layout
+from braindash.core.statistics.bootstrap import block_counts, bootstrap_r, preferred_layers
+from braindash.core.statistics.permutation import permutation_p_values
 
 CHUNK_TARGETS, BLOCK_ROWS, SEED = 1024, 10, 0
 

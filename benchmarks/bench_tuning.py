@@ -31,13 +31,13 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from braindash.progress import NoProgress
 from braindash.specs import TuningSettings
-from braindash.speech.files import locate
-from braindash.speech.tuning.checkpoint import Checkpoints
-from braindash.speech.tuning.front import make_inputs
-from braindash.speech.tuning.loop import Material, Trainer
-from braindash.speech.tuning.run import make_network
-from braindash.speech.tuning.stories import TuningStory, epoch_batches
-from braindash.speech.tuning.team import Team
+from braindash.speech.checkpoints.locate import locate
+from braindash.speech.training.epochs import Checkpoints
+from braindash.speech.training.front import make_inputs
+from braindash.speech.training.loop import Material, Trainer
+from braindash.speech.training.run import make_network
+from braindash.speech.training.stories import TuningStory, epoch_batches
+from braindash.speech.training.team import Team
 
 TR = 2.0
 N_TARGETS = 1000

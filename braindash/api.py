@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from braindash.encoding.result import EncodingResult
 from braindash.io.store import Store, default_root
+from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
-from braindash.results.encoding import EncodingResult
-from braindash.results.probing import ProbingResult
 from braindash.specs import Precision
 
 if TYPE_CHECKING:
-    from braindash.pipeline import TuningResult
-    from braindash.speech.acoustics import AcousticModel
+    from braindash.speech.acoustic.model import AcousticModel
     from braindash.speech.models import SpeechModel
+    from braindash.tuning.result import TuningResult
 
 
 def encode(
@@ -59,7 +59,7 @@ def encode(
     InputError, ModelError, StoreError
         With a hint that says what to do next.
     """
-    from braindash.pipeline import run_encoding
+    from braindash.encoding.run import run_encoding
     from braindash.requests import EncodeRequest, build_request
 
     request = build_request(EncodeRequest, data=data, model=str(model), subject=subject, **settings)
@@ -86,10 +86,10 @@ def probe(
     data : Path or str, optional
         A manifest whose ``alignment_dir`` holds TextGrids of its stories.
     labels, labels_path : str and Path, optional
-        In place of ``data``: a source of :data:`braindash.io.labels_sources.LABEL_SOURCES` and its
+        In place of ``data``: a source of :data:`braindash.io.labels.sources.LABEL_SOURCES` and its
         folder or table.
     tasks : sequence of str, optional
-        Of :data:`braindash.probe_tasks.PROBE_TASKS`; all that the labels allow by default.
+        Of :data:`braindash.probing.tasks.PROBE_TASKS`; all that the labels allow by default.
     store : Store, Path or str, optional
         Where results are kept; by default what ``braindash.io.store.default_root`` says.
     progress : Progress, optional
@@ -111,7 +111,7 @@ def probe(
     InputError, ModelError, StoreError
         With a hint that says what to do next.
     """
-    from braindash.pipeline import run_probing
+    from braindash.probing.run import run_probing
     from braindash.requests import ProbeRequest, build_request
 
     request = build_request(
@@ -167,8 +167,8 @@ def tune(
     InputError, ModelError, StoreError, ResourceError, TuningError
         With a hint that says what to do next.
     """
-    from braindash.pipeline import run_tuning
     from braindash.requests import build_tune_request
+    from braindash.tuning.run import run_tuning
 
     request = build_tune_request(data=data, model=str(model), subjects=tuple(subjects), **settings)
     return run_tuning(request, _as_store(store), progress, out=out)
@@ -218,8 +218,8 @@ def extract_features(
     -------
     ndarray of shape (n_layers, n_times, n_features), float32
     """
+    from braindash.speech.checkpoints.locate import locate
     from braindash.speech.features import extract
-    from braindash.speech.files import locate
     from braindash.speech.models import open_model
 
     if isinstance(model, str | Path):

@@ -1,5 +1,7 @@
 """How long work reports where it is, and how it is asked to stop."""
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Protocol
 
 
@@ -62,3 +64,31 @@ class Span:
         share = done / total if total else 1.0
         position = self._start + share * (self._stop - self._start)
         self._parent.advance(position, 1.0, self._prefix + message)
+
+
+def shared(
+    parent: Progress, weights: Sequence[float], prefix: str | Sequence[str] = ""
+) -> list[Span]:
+    """Divide a task among stages, one after the other.
+
+    Parameters
+    ----------
+    parent : Progress
+        Receives the mapped reports.
+    weights : sequence of float
+        About how long each stage takes, in any unit; a stage of 0 takes no part of the whole.
+    prefix : str or sequence of str, default ""
+        Put in front of every message, of all stages or of each.
+
+    Returns
+    -------
+    list of Span
+        One per weight.
+    """
+    prefixes = [prefix] * len(weights) if isinstance(prefix, str) else prefix
+    total = sum(weights) or 1.0
+    ends = [min(1.0, done / total) for done in accumulate(weights, initial=0.0)]
+    return [
+        Span(parent, start, stop, named)
+        for start, stop, named in zip(ends, ends[1:], prefixes, strict=False)
+    ]

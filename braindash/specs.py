@@ -27,9 +27,6 @@ ProbeMethod = Literal["ridge", "discriminant", "logistic"]
 # Sides of the units: drawn from the seed, or as the labels' source has them.
 ProbeSplit = Literal["drawn", "given"]
 
-# 17 values from 1 to 1e8: wide enough that z-scored designs of every layer find their optimum.
-DEFAULT_ALPHAS = tuple(10.0 ** (step / 2) for step in range(17))
-
 
 class Spec(BaseModel):
     """Base of all specifications: frozen, unknown fields refused."""

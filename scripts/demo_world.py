@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from braindash.demo import TEST_STORIES
-from braindash.io.demo import SHIPPED, World, prepare_demo
+from braindash.demo.dataset import SHIPPED, World, prepare_demo
 from braindash.progress import Progress
 
 # kind -> (number of stories, seconds of each); the order decides the seeds

@@ -19,9 +19,8 @@ from demo_world import scoring_data
 
 import braindash
 from braindash.cli.output import progress_bar
-from braindash.core.uncertainty import interval
-from braindash.io.demo import SUBJECTS
-from braindash.io.demo_words import demo_categories
+from braindash.core.statistics.bootstrap import interval
+from braindash.demo.dataset import SUBJECTS, demo_categories
 
 logger = logging.getLogger("score_demo")
 

@@ -23,10 +23,10 @@ from demo_world import tuning_data
 import braindash
 from braindash.cli.output import progress_bar
 from braindash.demo import ADAPTER_FOLDER, MODEL_FOLDER, TRAIN_STORIES, TUNED_FOLDER
-from braindash.io.demo import SUBJECTS, prepare_demo
-from braindash.pipeline.tuning import TuningResult
-from braindash.speech.files import ADAPTER_CONFIG
-from braindash.speech.folders import TUNING_RECORD
+from braindash.demo.dataset import SUBJECTS, prepare_demo
+from braindash.speech.checkpoints.folders import TUNING_RECORD
+from braindash.speech.checkpoints.locate import ADAPTER_CONFIG
+from braindash.tuning.result import TuningResult
 
 logger = logging.getLogger("tune_demo_model")
 

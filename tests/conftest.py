@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from toy_lab import Lab, make_lab, save_tiny_hubert
+from kit.toy_lab import Lab, make_lab, save_tiny_hubert
 
-from braindash.environment import let_threads_sleep
+from braindash.process import let_threads_sleep
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 let_threads_sleep()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from toy_lab import babble
+from kit.toy_lab import babble
 
 import braindash
 from braindash.errors import InputError, ModelError, StoreError

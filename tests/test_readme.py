@@ -11,7 +11,7 @@ import typer
 
 import braindash
 from braindash.cli import app
-from braindash.io.manifest_tables import read_tables
+from braindash.io.dataset.tables import read_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

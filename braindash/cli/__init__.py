@@ -11,10 +11,12 @@ import typer
 from rich.logging import RichHandler
 
 from braindash import __version__
-from braindash.cli import checkpoints, demo, encode, jobs, probe, results, tune
+from braindash.cli import demo, encode, jobs, probe, tune
+from braindash.cli import models as checkpoints
+from braindash.cli import store as results
 from braindash.cli.output import notes, plain
-from braindash.environment import let_threads_sleep
 from braindash.errors import BraindashError
+from braindash.process import let_threads_sleep
 
 __all__ = ["app", "main"]
 
@@ -63,9 +65,9 @@ def main() -> None:
     let_threads_sleep()
     try:
         app()
-    except BraindashError as problem:
-        notes.print(f"[bold red]Error:[/] {plain(problem.message)}", highlight=False)
-        notes.print(f"[bold]What to do:[/] {plain(problem.hint)}", highlight=False)
+    except BraindashError as error:
+        notes.print(f"[bold red]Error:[/] {plain(error.message)}", highlight=False)
+        notes.print(f"[bold]What to do:[/] {plain(error.hint)}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
         notes.print("Stopped. The same command goes on after the last finished part.")

@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Compute the embedded demo (simulated data) and open it in the dashboard."""
     if headless or as_json:
-        from braindash.pipeline import run_demo
+        from braindash.demo.run import run_demo
 
         with progress_bar() as bar:
             made = run_demo(open_store(store), bar)
@@ -37,7 +37,8 @@ def demo(
             print_results(made.encodings)
             print_probing(made.probings)
         return
-    from braindash.launch import run_dashboard, submit_demo
+    from braindash.cli.dashboard import run_dashboard
+    from braindash.work.submit import submit_demo
 
     submit_demo(open_store(store))
     run_dashboard(open_store(store), port=port)
@@ -45,6 +46,6 @@ def demo(
 
 def dashboard(store: StoreOption = None, port: PortOption = 8501) -> None:
     """Open the dashboard on this machine."""
-    from braindash.launch import run_dashboard
+    from braindash.cli.dashboard import run_dashboard
 
     run_dashboard(open_store(store), port=port)

@@ -17,7 +17,7 @@ from braindash.cli.options import (
     numbers,
     open_store,
 )
-from braindash.cli.output import print_json, print_preflight, progress_bar
+from braindash.cli.output import carry_out, print_json
 from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
 
 
@@ -71,15 +71,9 @@ def encode(
         device=device,
         threads=threads,
     )
-    if check_only:
-        from braindash.preflight import preflight_encoding
-
-        print_preflight(preflight_encoding(request, open_store(store)), as_json)
+    result = carry_out(request, open_store(store), check_only, as_json)
+    if result is None:
         return
-    from braindash.pipeline import run_encoding
-
-    with progress_bar() as bar:
-        result = run_encoding(request, open_store(store), bar)
     if as_json:
         print_json(result_document(result))
     else:

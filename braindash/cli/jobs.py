@@ -13,7 +13,7 @@ app = typer.Typer(help="Watch and stop background jobs.", no_args_is_help=True)
 @app.command(name="list")
 def list_jobs(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the background jobs of a store."""
-    from braindash.jobs import JobQueue
+    from braindash.jobs.queue import JobQueue
 
     rows = [
         {
@@ -36,6 +36,6 @@ def cancel_job(
     key: Annotated[str, typer.Argument(help="The job's key.")], store: StoreOption = None
 ) -> None:
     """Ask a background job to stop; its finished parts are kept."""
-    from braindash.jobs import JobQueue
+    from braindash.jobs.queue import JobQueue
 
     JobQueue(open_store(store).root).cancel(key)

@@ -39,7 +39,7 @@ def numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
     """Read a comma-separated list; what is none is a usage error that names the option."""
     try:
         return tuple(kind(part) for part in text.split(","))
-    except ValueError as problem:
+    except ValueError as error:
         raise typer.BadParameter(
             f"{text!r} is not a comma-separated list", param_hint=option
-        ) from problem
+        ) from error

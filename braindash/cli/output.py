@@ -11,6 +11,10 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichBar
 from rich.table import Table
 
+from braindash.io.store import Store
+from braindash.process import is_first_process
+from braindash.requests import Request
+
 notes = Console(stderr=True)
 _KEY_DIGITS = 8
 
@@ -68,3 +72,16 @@ def print_preflight(found: Any, as_json: bool) -> None:
         return
     for line in found.lines():
         typer.echo(line)
+
+
+def carry_out(request: Request, store: Store, check_only: bool, as_json: bool) -> Any:
+    """Run a request under a bar and return its result; or print what it would need: None."""
+    from braindash.work import kinds
+
+    if check_only:
+        print_preflight(kinds.preflight(request, store), as_json)
+        return None
+    if not is_first_process():
+        return kinds.run(request, store)
+    with progress_bar() as bar:
+        return kinds.run(request, store, bar)

@@ -16,9 +16,9 @@ from braindash.cli.options import (
     StrategyOption,
     open_store,
 )
-from braindash.cli.output import print_json, print_preflight, progress_bar
-from braindash.io.labels_sources import LABEL_SOURCES
-from braindash.probe_tasks import PROBE_TASKS
+from braindash.cli.output import carry_out, print_json
+from braindash.io.labels.sources import LABEL_SOURCES
+from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
 
 _TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the labels allow by default."
@@ -100,15 +100,9 @@ def probe(
         device=device,
         threads=threads,
     )
-    if check_only:
-        from braindash.preflight import preflight_probing
-
-        print_preflight(preflight_probing(request, open_store(store)), as_json)
+    result = carry_out(request, open_store(store), check_only, as_json)
+    if result is None:
         return
-    from braindash.pipeline import run_probing
-
-    with progress_bar() as bar:
-        result = run_probing(request, open_store(store), bar)
     if as_json:
         print_json(probing_document(result))
     else:

@@ -13,10 +13,10 @@ from braindash.cli.options import (
     StoreOption,
     open_store,
 )
-from braindash.cli.output import notes, plain, print_json, print_preflight, progress_bar
-from braindash.environment import is_first_process
-from braindash.io.store import Store
-from braindash.requests import TuneRequest, build_tune_request
+from braindash.cli.output import carry_out, notes, plain, print_json
+from braindash.process import is_first_process
+from braindash.requests import build_tune_request
+from braindash.speech.checkpoints.copying import check_free
 
 SubjectsOption = Annotated[str, typer.Option(help="Comma-separated; each gets a head of its own.")]
 OutOption = Annotated[
@@ -110,22 +110,13 @@ def tune(
         "threads": threads,
     }
     request = build_tune_request(**fields | _further(setting or []))
-    if check_only:
-        from braindash.preflight import preflight_tuning
-
-        print_preflight(preflight_tuning(request, open_store(store)), as_json)
+    if out is not None:
+        check_free(out.expanduser())
+    result = carry_out(request, open_store(store), check_only, as_json)
+    if result is None or not is_first_process():
         return
-    _run(request, open_store(store), out, as_json)
-
-
-def _run(request: TuneRequest, store: Store, out: Path | None, as_json: bool) -> None:
-    from braindash.pipeline import run_tuning
-
-    if not is_first_process():
-        run_tuning(request, store, out=out)
-        return
-    with progress_bar() as bar:
-        result = run_tuning(request, store, bar, out=out)
+    if out is not None:
+        result = result.copied(out)
     if as_json:
         print_json({"key": result.key, "folder": str(result.folder), "record": result.record})
         return

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from braindash.defaults import DEFAULT_DELAYS
 from braindash.errors import InputError
-
-DEFAULT_DELAYS = (1, 2, 3, 4)
 
 
 def story_bounds(groups: ArrayLike | None, n_rows: int) -> list[tuple[int, int]]:

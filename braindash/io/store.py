@@ -15,7 +15,7 @@ import shutil
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import xarray as xr
 
 from braindash.digest import digest_file
 from braindash.errors import InputError, StoreError
-from braindash.io.store_files import (
+from braindash.io.entries import (
     CHECKSUM_FILE,
     FILES,
     PROVENANCE_FILE,
@@ -39,10 +39,12 @@ from braindash.io.store_files import (
     read_entry,
     require_current,
 )
+from braindash.progress import Progress
+from braindash.specs import Spec
 
 __all__ = ["Entry", "Store", "default_root"]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 # What a list of the store shows.
 LISTED_KINDS = ("encoding", "probing", "tuning", "features")
@@ -127,8 +129,8 @@ class Store:
             return None
         try:
             return self.get(kind, key)
-        except StoreError as problem:
-            log.warning("%s", problem)
+        except StoreError as error:
+            logger.warning("%s", error)
             return None
 
     def entries(self, kind: str | None = None) -> list[Entry]:
@@ -158,8 +160,8 @@ class Store:
                 folder = checksums.parent
                 try:
                     entry = read_entry(one, folder.name, folder)
-                except (OSError, ValueError) as problem:
-                    log.warning("result %s cannot be listed: %s", folder, problem)
+                except (OSError, ValueError) as error:
+                    logger.warning("result %s cannot be listed: %s", folder, error)
                     continue
                 found.append((checksums.stat().st_mtime, entry))
         return [entry for _, entry in sorted(found, key=lambda pair: -pair[0])]
@@ -241,9 +243,78 @@ class Store:
         shutil.rmtree(self.parts_folder(kind, key), ignore_errors=True)
         return self.get(kind, key)
 
+    def made(
+        self,
+        spec: Spec,
+        make: Callable[[Progress], xr.Dataset],
+        provenance: Callable[[float], dict[str, Any]],
+        progress: Progress,
+    ) -> Entry:
+        """Return the result that a specification names: from the store, or made and kept there.
+
+        Parameters
+        ----------
+        spec : Spec
+            Its kind and key say where the result lies.
+        make : callable
+            Computes the arrays and reports on it; called only where there is no result yet.
+        provenance : callable
+            Takes the seconds that the computation took and says how the result was made.
+        progress : Progress
+            Told when the result is there, and on the way by ``make``.
+
+        Raises
+        ------
+        StoreError
+            When the disk is full or read-only; nothing half-written stays behind.
+        """
+        kind, key = spec.kind, spec.key()
+        found = self.get_or_none(kind, key)
+        if found is not None:
+            progress.advance(1, 1, "already computed")
+            return found
+        started = time.monotonic()
+        dataset = make(progress)
+        told = provenance(time.monotonic() - started)
+        entry = self.put(kind, key, spec=spec.canonical(), provenance=told, dataset=dataset)
+        progress.advance(1, 1, "done")
+        return entry
+
     # ---- parts of a result under way -----------------------------------------------------
 
-    def put_part(self, kind: str, key: str, name: str, dataset: xr.Dataset) -> None:
+    def layers(
+        self,
+        kind: str,
+        key: str,
+        n_layers: int,
+        make: Callable[[Sequence[int]], Iterable[xr.Dataset]],
+    ) -> list[Path]:
+        """Return one part per layer of a result under way: those that are there, or made now.
+
+        Parameters
+        ----------
+        kind, key : str
+            Name of the result.
+        n_layers : int
+            How many parts it has.
+        make : callable
+            Takes the layers that are missing and yields their parts in that order; each is kept
+            at once. Not called where none is missing.
+
+        Returns
+        -------
+        list of Path
+            netCDF4 files in the order of the layers; gone once the result is written.
+        """
+        names = [f"layer-{layer:03d}" for layer in range(n_layers)]
+        done = self.part_files(kind, key)
+        missing = [layer for layer, name in enumerate(names) if name not in done]
+        if missing:
+            for layer, part in zip(missing, make(missing), strict=True):
+                done[names[layer]] = self.put_part(kind, key, names[layer], part)
+        return [done[name] for name in names]
+
+    def put_part(self, kind: str, key: str, name: str, dataset: xr.Dataset) -> Path:
         """Keep one finished part of a result, so that a killed run goes on after it."""
         folder = self.parts_folder(kind, key)
         with self._temporary_folder(dataset.nbytes) as temporary:
@@ -252,7 +323,9 @@ class Store:
             _flush(written)
             folder.mkdir(parents=True, exist_ok=True)
             # The name carries the digest of the content, so a torn file is seen when read.
-            os.replace(written, folder / f"{name}.{digest_file(written)}.nc")
+            place = folder / f"{name}.{digest_file(written)}.nc"
+            os.replace(written, place)
+        return place
 
     def part_files(self, kind: str, key: str) -> dict[str, Path]:
         """Find the finished parts by name; a damaged one is removed and left out."""
@@ -260,7 +333,7 @@ class Store:
         for path in sorted(self.parts_folder(kind, key).glob("*.nc")):
             match = _PART.fullmatch(path.name)
             if match is None or digest_file(path) != match["digest"]:
-                log.warning("the part %s is damaged and is computed again", path)
+                logger.warning("the part %s is damaged and is computed again", path)
                 path.unlink(missing_ok=True)
                 continue
             found[match["name"]] = path
@@ -373,9 +446,9 @@ class Store:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.rename(temporary, target)
-        except OSError as problem:
+        except OSError as error:
             # Another writer was first with the same content: its result stays.
-            if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             return
         _flush(target.parent)

@@ -14,10 +14,10 @@ from scipy import sparse
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError, ResourceError
 from braindash.progress import NoProgress, Progress
-from braindash.speech.acoustics import AcousticModel
-from braindash.speech.folders import SAMPLE_RATE_HZ
+from braindash.speech.acoustic.model import AcousticModel
+from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
+from braindash.speech.encoder.overlap import WindowInputs
 from braindash.speech.models import SpeechModel
-from braindash.speech.shared import WindowInputs
 from braindash.speech.windows import Window, find_strategy
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def extract(
 
     Acoustic spaces have no windows that differ: both strategies give the same features, frames
     every 10 ms that are centred on their windows of 25 ms and more
-    (:class:`braindash.speech.acoustics.AcousticModel`).
+    (:class:`braindash.speech.acoustic.model.AcousticModel`).
 
     Memory beyond the result does not grow with the length of the recording.
 
@@ -318,7 +318,7 @@ def checked_audio(audio: ArrayLike) -> NDArray[np.float32]:
         raise InputError(
             f"the audio is an array of {given.dtype} with shape {given.shape}",
             hint=f"Give one channel, shape (n_samples,), of floating point at {SAMPLE_RATE_HZ} Hz "
-            "(braindash.io.audio.load_audio reads any file that way).",
+            "(braindash.io.dataset.audio.load_audio reads any file that way).",
         )
     if len(given) == 0:
         raise InputError("the audio is empty", hint="Check that the file holds sound.")

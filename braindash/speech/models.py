@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from braindash.errors import InputError, ModelError, ResourceError
-from braindash.speech.acoustics import AcousticModel, open_space
-from braindash.speech.files import (
+from braindash.speech.acoustic.model import AcousticModel, open_space
+from braindash.speech.acoustic.spaces import ACOUSTIC
+from braindash.speech.checkpoints.loading import load_encoder
+from braindash.speech.checkpoints.locate import (
     SAMPLE_RATE_HZ,
     ModelFiles,
     Precision,
     locate,
     require_precision,
 )
-from braindash.speech.loading import load_encoder
-from braindash.speech.spaces import ACOUSTIC
 from braindash.speech.windows import Geometry
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from braindash.speech.forward import Encoder
+    from braindash.speech.encoder.encoder import Encoder
 
 __all__ = [
     "AcousticModel",
@@ -50,7 +50,7 @@ class SpeechModel:
     name : str
         Short name for tables and figures.
     family : str
-        Key of :data:`braindash.speech.families.FAMILIES`.
+        Key of :data:`braindash.speech.checkpoints.families.FAMILIES`.
     fingerprint : str
         Digest of configuration, normalisation and weights.
     n_layers : int
@@ -133,7 +133,7 @@ def open_model(
     files = _located(source, precision)
     if files.family == ACOUSTIC:
         return open_space(files.name)
-    from braindash.speech.forward import Encoder
+    from braindash.speech.encoder.encoder import Encoder
 
     chosen = _device(device)
     require_precision(files, chosen.type)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError, near_match
-from braindash.speech.folders import SAMPLE_RATE_HZ
+from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
 
 WINDOW_SECONDS = 16.1
 EXACT_STEP_SECONDS = 0.1
@@ -100,7 +100,7 @@ def context_seconds(strategy: str, padded_samples: int | None = None) -> float:
     ----------
     strategy : {"exact", "chunk"}
     padded_samples : int, optional
-        :attr:`braindash.speech.files.ModelFiles.padded_samples` of the model.
+        :attr:`braindash.speech.checkpoints.locate.ModelFiles.padded_samples` of the model.
 
     Returns
     -------

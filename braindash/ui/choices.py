@@ -5,9 +5,9 @@ from pathlib import Path
 
 import streamlit as st
 
+from braindash.demo.dataset import DEMO_MODELS, MANIFEST_NAME
 from braindash.errors import InputError
-from braindash.io.demo import DEMO_MODELS, MANIFEST_NAME
-from braindash.results.tuning import tuned_models
+from braindash.tuning.result import tuned_models
 from braindash.ui import state
 
 HUB_MODELS = [
@@ -21,7 +21,7 @@ HUB_MODELS = [
     "facebook/data2vec-audio-base",
     "openai/whisper-small",
 ]
-# The feature spaces of braindash.speech.spaces, as a reader knows them.
+# The feature spaces of braindash.speech.acoustic.spaces, as a reader knows them.
 ACOUSTIC_SPACES = {
     "Log-mel spectrogram (acoustic:logmel)": "acoustic:logmel",
     "Mel-frequency cepstrum (acoustic:mfcc)": "acoustic:mfcc",

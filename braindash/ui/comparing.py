@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from braindash.encoding.comparison import Difference, Group, compare
+from braindash.encoding.groups import nanmean
 from braindash.errors import InputError
-from braindash.results.comparison import Difference, Group, compare
-from braindash.results.groups import nanmean
 from braindash.ui import state
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import streamlit as st
 
-from braindash.io.demo_words import UNHEARD_STORIES, demo_categories
-from braindash.io.labels_sources import LABEL_SOURCES
-from braindash.probe_tasks import CONTROL_PREFIXES, PROBE_TASKS
+from braindash.demo.dataset import UNHEARD_STORIES, demo_categories
+from braindash.io.labels.sources import LABEL_SOURCES
+from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
 from braindash.ui import state
 from braindash.views.probes import task_title

@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from braindash.io.store import Store
-from braindash.probe_tasks import CONTROL_PREFIXES
-from braindash.results.probing import ProbingResult, questions_digest
+from braindash.probing.result import ProbingResult, questions_digest
+from braindash.probing.tasks import CONTROL_PREFIXES
 from braindash.ui import state, widgets
 from braindash.views.probes import depth_curves, task_title
 

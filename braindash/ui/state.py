@@ -9,13 +9,13 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.demo.dataset import DEMO_MODELS
+from braindash.encoding.comparison import Difference, Group, LayerPairs, compare
+from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError
-from braindash.io.demo import DEMO_MODELS
 from braindash.io.store import Store, default_root
-from braindash.jobs import JobQueue
-from braindash.results.comparison import Difference, Group, LayerPairs, compare
-from braindash.results.encoding import EncodingResult
-from braindash.results.tuning import read_tuned, tuned_models
+from braindash.jobs.queue import JobQueue
+from braindash.tuning.result import read_tuned, tuned_models
 
 SCORES = {"r": "Pearson r", "normalised": "r / ceiling"}
 ALL_SUBJECTS = "all subjects"

@@ -1,6 +1,6 @@
 """What the pages say about their numbers: what each is, how it is computed, and the source."""
 
-from braindash.probe_tasks import PROBE_TASKS
+from braindash.probing.tasks import PROBE_TASKS
 
 LAYERS = r"""
 **Score.** Each layer's features, delayed by 1 to 4 TRs, predict every target (vertex) with ridge

@@ -6,16 +6,16 @@ from contextlib import contextmanager
 import pandas as pd
 import streamlit as st
 
+from braindash.encoding.comparison import Difference, Group
+from braindash.encoding.shares import low_level_line, low_level_shares
 from braindash.errors import BraindashError, InputError
-from braindash.jobs import Job
-from braindash.launch import submit_demo
+from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
-from braindash.results.comparison import Difference, Group
-from braindash.results.shares import low_level_line, low_level_shares
 from braindash.ui import state
 from braindash.views import tables
 from braindash.views.captions import provenance_line, subject_lines
 from braindash.views.curves import difference_curves, share_curves
+from braindash.work.submit import submit_demo
 
 ACTIVE = ("queued", "running")
 _COLOURS = {
@@ -41,8 +41,8 @@ def guarded() -> Iterator[None]:
     """Show a known error as a message; for a page's parts that are drawn again by themselves."""
     try:
         yield
-    except BraindashError as problem:
-        show_error(problem)
+    except BraindashError as error:
+        show_error(error)
 
 
 def show_error(problem: BraindashError) -> None:
@@ -83,8 +83,8 @@ def pair_models(selection: state.Selection) -> Difference | None:
     """Pair the two chosen models; say why where they cannot be compared."""
     try:
         return selection.difference()
-    except InputError as problem:
-        show_error(problem)
+    except InputError as error:
+        show_error(error)
         return None
 
 
@@ -112,8 +112,8 @@ def difference_by_layer(
     ceiling = selection.ceiling_for(pair.b)
     try:
         table = state.difference_table(pair, selection.normalised, ceiling)
-    except InputError as problem:
-        st.info(f"{problem.message}. {problem.hint}")
+    except InputError as error:
+        st.info(f"{error.message}. {error.hint}")
         return
     figure = difference_curves(
         table,
@@ -204,8 +204,8 @@ def low_level(group: Group, regions: list[str], *, relative: bool) -> None:
 def _start_demo() -> None:
     try:
         submit_demo(state.store())
-    except BraindashError as problem:
-        st.session_state["start_problem"] = problem
+    except BraindashError as error:
+        st.session_state["start_problem"] = error
 
 
 def empty_store() -> None:

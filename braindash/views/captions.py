@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from braindash.results.comparison import Group
-from braindash.results.groups import ceilings_of, rows_of, settings_of
+from braindash.encoding.comparison import Group
+from braindash.encoding.groups import ceilings_of, rows_of, settings_of
 
 
 def provenance_line(group: Group, ceiling: str | None = None) -> str:

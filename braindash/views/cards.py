@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from braindash.results.encoding import EncodingResult
-from braindash.views.curves import region_title
+from braindash.encoding.result import EncodingResult
+from braindash.viewer.colours import region_title
 from braindash.views.tables import with_interval
 
 
@@ -39,7 +39,7 @@ def region_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.groups.Group.regions` gives, of r.
+        What :meth:`braindash.encoding.groups.Group.regions` gives, of r.
     regions : sequence of str
         Regions, in this order.
     """
@@ -67,7 +67,7 @@ def change_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.comparison.Difference.regions` gives, of r.
+        What :meth:`braindash.encoding.comparison.Difference.regions` gives, of r.
     regions : sequence of str
         Regions, in this order.
     """

@@ -7,33 +7,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from braindash.viewer.colours import GREY, PALETTE, REGION_COLOURS, region_title
+
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
-GREY = "#7F7F7F"
-REGION_COLOURS: Mapping[str, str] = {
-    "all targets": GREY,
-    "primary_auditory": "#0072B2",
-    "early_auditory": "#56B4E9",
-    "superior_temporal": "#009E73",
-    "late_language": "#D55E00",
-    "angular_gyrus": "#CC79A7",
-    "lateral_temporal": "#E69F00",
-    "ifg_mfg": "#882255",
-    "early_visual": "#999933",
-}
 DEFAULT_REGIONS = ("primary_auditory", "superior_temporal", "late_language", "early_visual")
 SCORE_TITLES: Mapping[str, str] = {"r": "Pearson r", "r_over_ceiling": "r / ceiling"}
-_TITLES = {"ifg_mfg": "IFG / MFG", "all targets": "All targets"}
 _BAND_OPACITY = 0.16
 _OTHER_OPACITY = 0.1
 _SMALL = 270  # height in pixels
 # One left margin for all: figures under each other then share their horizontal axis.
 _LEFT_MARGIN = 70
-
-
-def region_title(region: str) -> str:
-    """Write a region's name for readers."""
-    return _TITLES.get(region, region.replace("_", " ").capitalize())
 
 
 def key_regions(regions: Sequence[str]) -> list[str]:
@@ -82,7 +65,7 @@ def layer_curves(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.groups.Group.regions` gives; the columns ``low`` and ``high``
+        What :meth:`braindash.encoding.groups.Group.regions` gives; the columns ``low`` and ``high``
         may be missing.
     regions : sequence of str
         Regions to draw, in this order.
@@ -141,7 +124,7 @@ def difference_curves(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.comparison.Difference.regions` gives.
+        What :meth:`braindash.encoding.comparison.Difference.regions` gives.
     regions : sequence of str
         Regions to draw, in this order.
     score : {"r", "r_over_ceiling"}

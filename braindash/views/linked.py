@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.encoding.comparison import Difference, Group, LayerPairs
+from braindash.encoding.groups import nanmean
 from braindash.errors import InputError
 from braindash.io.atlases import WHOLE
-from braindash.results.comparison import Difference, Group, LayerPairs
-from braindash.results.groups import nanmean
-from braindash.views.cortex import MapSet, shown_regions
+from braindash.viewer.blobs import MapSet, shown_regions
+from braindash.viewer.packing import pack
 from braindash.views.maps import colour_top, normalised_note, score_label
-from braindash.views.packing import pack
 
 MOST_PANELS = 4
 DIFFERENCE = "A minus B"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.encoding.comparison import Difference
+from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import WHOLE
-from braindash.results.comparison import Difference
-from braindash.results.encoding import EncodingResult
-from braindash.views.cortex import MapSet
+from braindash.viewer.blobs import MapSet
 
 LEVELS = (0.05, 0.01, 0.001)
 KINDS: Mapping[str, str] = {

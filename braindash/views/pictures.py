@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from braindash.io.surfaces import HEMISPHERES, coarsen, load_surface, sulcal_depth
-from braindash.views.cortex import MapSet
+from braindash.viewer.blobs import MapSet
 
 _VIEWS = ("lateral", "medial")
 # Of four views in one row: mirrored about the middle, as in the viewer.

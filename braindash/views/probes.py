@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from braindash.probe_tasks import CONTROL_PREFIXES, PROBE_TASKS, STAGES
-from braindash.results.probing import ProbingResult
-from braindash.views.curves import GREY, PALETTE, DepthAxis, layer_axes
+from braindash.probing.result import ProbingResult
+from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS, STAGES
+from braindash.viewer.colours import GREY, PALETTE
+from braindash.views.curves import DepthAxis, layer_axes
 from braindash.views.tables import with_interval
 
 SCALES: Mapping[str, str] = {
@@ -57,7 +58,7 @@ def heat_map(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.probing.ProbingResult.table` gives.
+        What :meth:`braindash.probing.result.ProbingResult.table` gives.
     tasks : sequence of str
         Rows, from the bottom up.
     scale : {"above", "z", "score"}
@@ -193,7 +194,7 @@ def difference_map(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :func:`braindash.results.probing.probing_difference` gives.
+        What :func:`braindash.probing.result.probing_difference` gives.
     tasks : sequence of str
         Rows, from the bottom up.
     relative_depth : bool, default False
@@ -244,7 +245,7 @@ def depth_curves(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.probing.ProbingResult.table` gives.
+        What :meth:`braindash.probing.result.ProbingResult.table` gives.
     tasks : sequence of str
         Tasks to draw.
     relative_depth : bool, default False
@@ -280,7 +281,7 @@ def depth_table(stages: pd.DataFrame, result: ProbingResult) -> pd.DataFrame:
     Parameters
     ----------
     stages : pandas.DataFrame
-        What :meth:`braindash.results.probing.ProbingResult.stages` gives.
+        What :meth:`braindash.probing.result.ProbingResult.stages` gives.
     result : ProbingResult
         Its result.
     """

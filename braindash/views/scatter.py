@@ -7,7 +7,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from braindash.io.atlases import WHOLE
-from braindash.views.curves import GREY, REGION_COLOURS, region_title, stamp_simulated
+from braindash.viewer.colours import GREY, REGION_COLOURS, region_title
+from braindash.views.curves import stamp_simulated
 
 MOST_POINTS = 600
 """So many points of one region are drawn at most: a browser stays quick."""

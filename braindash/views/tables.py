@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from braindash.results.comparison import LayerPairs
-from braindash.views.curves import region_title
+from braindash.encoding.comparison import LayerPairs
+from braindash.viewer.colours import region_title
 
 NOTHING = "-"
 LAST_IS_BEST = "0 (the last is best)"
@@ -30,7 +30,7 @@ class StageSide:
     name : str
         The model.
     table : pandas.DataFrame
-        What :meth:`braindash.results.groups.Group.stages` gives.
+        What :meth:`braindash.encoding.groups.Group.stages` gives.
     last_layer : int
         Its last layer: preferred depths are shown as layers.
     """
@@ -68,7 +68,7 @@ def score_by_layer(table: pd.DataFrame, regions: Sequence[str], score: str) -> S
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.groups.Group.regions` gives.
+        What :meth:`braindash.encoding.groups.Group.regions` gives.
     regions : sequence of str
         Columns, in this order.
     score : str
@@ -94,7 +94,7 @@ def difference_by_layer(table: pd.DataFrame, regions: Sequence[str]) -> Styler:
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.results.comparison.Difference.regions` gives.
+        What :meth:`braindash.encoding.comparison.Difference.regions` gives.
     regions : sequence of str
         Columns, in this order.
 
@@ -180,7 +180,7 @@ def stage_table(
     regions : sequence of str
         Rows, in this order.
     difference : pandas.DataFrame, optional
-        What :meth:`braindash.results.comparison.Difference.stages` gives: a row "A minus B" per
+        What :meth:`braindash.encoding.comparison.Difference.stages` gives: a row "A minus B" per
         region.
 
     Returns

@@ -8,14 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from braindash.io.atlases import WHOLE
-from braindash.views.curves import (
-    GREY,
-    PALETTE,
-    DepthAxis,
-    layer_axes,
-    long_title,
-    region_title,
-)
+from braindash.viewer.colours import GREY, PALETTE, region_title
+from braindash.views.curves import DepthAxis, layer_axes, long_title
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from braindash.errors import BraindashError
-from braindash.jobs import Job
+from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
 from braindash.ui import state, widgets
 
@@ -23,8 +23,8 @@ def act(action: str, key: str) -> None:
     try:
         getattr(state.queue(), action)(key)
         state.queue().ensure_worker()
-    except BraindashError as problem:
-        st.session_state["job_problem"] = problem
+    except BraindashError as error:
+        st.session_state["job_problem"] = error
 
 
 def show(job: Job) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 import streamlit as st
 
 from braindash.errors import BraindashError
-from braindash.io.manifest import load_manifest
-from braindash.launch import submit_encoding, submit_probing
-from braindash.preflight import preflight_encoding, preflight_probing
+from braindash.io.dataset.manifest import load_manifest
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
 from braindash.ui import choices, probe_form, state, widgets
+from braindash.work.kinds import KINDS, preflight
+from braindash.work.submit import submit
 
 INTRODUCTION = (
     "Score how well each layer of a speech model predicts the brain of each subject, or what it "
@@ -20,9 +20,6 @@ WORK_HELP = (
     "Encode: features of every layer predict brain responses to stories. Probe: features of every "
     "layer foretell phones, words, categories and other labels of recordings."
 )
-PREFLIGHTS = {EncodeRequest.task: preflight_encoding, ProbeRequest.task: preflight_probing}
-SUBMITTERS = {EncodeRequest.task: submit_encoding, ProbeRequest.task: submit_probing}
-KINDS = {kind.task: kind for kind in (EncodeRequest, ProbeRequest)}
 PRECISIONS = {
     "float32": "float32: the reference, on every device",
     "bf16": "bf16: quicker on a CUDA device; other features",
@@ -131,17 +128,17 @@ def choose_requests() -> list[EncodeRequest]:
 @st.cache_data(ttl=20, show_spinner="Checking data, cache, memory and disk")
 def check(task: str, request_json: str, root: str) -> tuple[list[str], bool]:
     """Run the preflight of one request."""
-    request = KINDS[task].model_validate_json(request_json)
-    found = PREFLIGHTS[task](request, state.Store(root))  # type: ignore[operator]
+    request = KINDS[task].request.model_validate_json(request_json)
+    found = preflight(request, state.Store(root))
     return found.lines(), found.fits
 
 
-def submit(requests: list[Request]) -> None:
+def start(requests: list[Request]) -> None:
     """Queue the requests; equal ones are one job."""
     try:
-        jobs = [SUBMITTERS[one.task](one, state.store()) for one in requests]  # type: ignore[operator]
-    except BraindashError as problem:
-        st.session_state["run_problem"] = problem
+        jobs = [submit(one, state.store()) for one in requests]
+    except BraindashError as error:
+        st.session_state["run_problem"] = error
     else:
         st.session_state["run_submitted"] = len(jobs)
 
@@ -164,7 +161,7 @@ def show_preflight(requests: list[Request]) -> None:
     st.button(
         f"Start {len(requests)} job{'s' if len(requests) > 1 else ''}",
         type="primary",
-        on_click=submit,
+        on_click=start,
         args=(requests,),
         key="submit",
     )

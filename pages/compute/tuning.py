@@ -5,18 +5,18 @@ from typing import Any
 
 import streamlit as st
 
+from braindash.demo.dataset import DEMO_MODELS
 from braindash.errors import BraindashError
 from braindash.io.atlases import REGION_NAMES
-from braindash.io.demo import DEMO_MODELS
-from braindash.io.manifest import load_manifest
-from braindash.jobs import Job
-from braindash.launch import submit_encoding, submit_tuning
-from braindash.preflight import preflight_tuning
+from braindash.io.dataset.manifest import load_manifest
+from braindash.jobs.queue import Job
 from braindash.requests import EncodeRequest, TuneRequest, build_request, build_tune_request
-from braindash.results.tuning import TunedModel, read_progress, tuned_models
+from braindash.tuning.result import TunedModel, read_progress, tuned_models
 from braindash.ui import choices, state, texts, widgets
 from braindash.views.captions import tuning_line
 from braindash.views.training import training_curves
+from braindash.work.kinds import preflight
+from braindash.work.submit import submit
 
 INTRODUCTION = (
     "Teach a speech model to predict brain responses, and see what that changes. The test story "
@@ -139,16 +139,16 @@ def choose_request(data: Path | None) -> TuneRequest | None:
 @st.cache_data(ttl=20, show_spinner="Checking data, cache, memory and disk")
 def check(request_json: str, root: str) -> tuple[list[str], bool]:
     """Run the preflight of a request."""
-    found = preflight_tuning(TuneRequest.model_validate_json(request_json), state.Store(root))
+    found = preflight(TuneRequest.model_validate_json(request_json), state.Store(root))
     return found.lines(), found.fits
 
 
 def start(request: TuneRequest) -> None:
     """Queue the run; the same one twice is one job."""
     try:
-        submit_tuning(request, state.store())
-    except BraindashError as problem:
-        st.session_state["tune_problem"] = problem
+        submit(request, state.store())
+    except BraindashError as error:
+        st.session_state["tune_problem"] = error
     else:
         st.session_state["tune_submitted"] = True
 
@@ -207,9 +207,9 @@ def score(model: TunedModel, data: str, strategy: str) -> None:
                 subject=subject,
                 strategy=strategy,
             )
-            submit_encoding(request, state.store())
-    except BraindashError as problem:
-        st.session_state["tune_problem"] = problem
+            submit(request, state.store())
+    except BraindashError as error:
+        st.session_state["tune_problem"] = error
     else:
         st.session_state["tune_scored"] = len(subjects)
 

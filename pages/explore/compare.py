@@ -6,9 +6,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from braindash.ui import comparing, state, texts, widgets
 from braindash.ui.comparing import Compared
-from braindash.ui.viewer import linked_viewer
+from braindash.ui.surfaces import linked_viewer
+from braindash.viewer.blobs import can_show
 from braindash.views.captions import comparison_lines, subject_lines
-from braindash.views.cortex import can_show
 from braindash.views.curves import key_regions
 from braindash.views.linked import linked_note
 from braindash.views.maps import LEVELS, permutation_line, score_label

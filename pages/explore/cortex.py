@@ -4,11 +4,11 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.results.comparison import Difference
-from braindash.results.encoding import EncodingResult
+from braindash.encoding.comparison import Difference
+from braindash.encoding.result import EncodingResult
 from braindash.ui import state, texts, widgets
-from braindash.ui.viewer import surface_viewer
-from braindash.views.cortex import can_show
+from braindash.ui.surfaces import surface_viewer
+from braindash.viewer.blobs import can_show
 from braindash.views.maps import (
     KINDS,
     LEVELS,

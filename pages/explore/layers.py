@@ -6,9 +6,10 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.results.comparison import Difference, Group
+from braindash.encoding.comparison import Difference, Group
 from braindash.ui import probing, state, texts, widgets
-from braindash.views.curves import key_regions, layer_curves, region_title
+from braindash.viewer.colours import region_title
+from braindash.views.curves import key_regions, layer_curves
 from braindash.views.tables import download_table, score_by_layer
 
 INTRODUCTION = "How well each layer predicts the brain, region by region."

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from braindash.results.comparison import Group, compare
+from braindash.encoding.comparison import Group, compare
 from braindash.ui import state, texts, widgets
 from braindash.views.cards import Card, change_cards, region_cards, significance_card
 from braindash.views.curves import key_regions

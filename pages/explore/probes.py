@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from braindash.results.comparison import Group
-from braindash.results.probing import ProbingResult, probing_difference
+from braindash.encoding.comparison import Group
+from braindash.probing.result import ProbingResult, probing_difference
 from braindash.ui import probing, state, texts, widgets
 from braindash.views.curves import key_regions, layer_curves
 from braindash.views.probes import (

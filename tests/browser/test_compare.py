@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import N_LAYERS, made_up_result
+from kit.made_up import N_LAYERS, made_up_result
 from matplotlib import image as mpimg
 
 from braindash.io.store import Store

@@ -6,25 +6,17 @@ import time
 from pathlib import Path
 
 import pytest
+from kit.browser import open_cortex, pixels, settle
 
-from braindash.jobs import JobQueue
+from braindash.jobs.queue import JobQueue
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = 7
 
 
-def open_cortex(page, server, query: str = ""):
-    page.goto(f"{server.url}/cortex{query}")
-    page.wait_for_selector(".braindash-viewer[data-ready]")
-
-
 def canvas_box(page):
     return page.locator('canvas[data-part="canvas"]').bounding_box()
-
-
-def pixels(page) -> str:
-    return page.locator('canvas[data-part="canvas"]').evaluate("c => c.toDataURL()")
 
 
 def set_slider(page, part: str, value: float) -> None:
@@ -32,11 +24,6 @@ def set_slider(page, part: str, value: float) -> None:
         "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')); }", value
     )
     settle(page)
-
-
-def settle(page) -> None:
-    """Wait until the frame that was asked for is drawn."""
-    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
 
 
 def click_surface(page, across: float, down: float) -> None:

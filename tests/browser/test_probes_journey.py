@@ -1,10 +1,10 @@
 """The page Probes in a real browser, on results that were computed."""
 
 import pytest
-from spoken_corpus import make_corpus
+from kit.spoken_corpus import make_corpus
 
 from braindash.io.store import Store
-from braindash.pipeline import run_probing
+from braindash.probing.run import run_probing
 from braindash.requests import ProbeRequest, build_request
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

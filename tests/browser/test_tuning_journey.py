@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from braindash.io.store import Store
-from braindash.jobs import JobQueue
-from braindash.results.tuning import tuned_models
+from braindash.jobs.queue import JobQueue
+from braindash.tuning.result import tuned_models
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MINUTES = 60_000  # milliseconds

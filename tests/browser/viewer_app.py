@@ -7,8 +7,8 @@ import numpy as np
 import streamlit as st
 
 from braindash.io.atlases import region_masks
-from braindash.ui.viewer import surface_viewer
-from braindash.views.cortex import MapSet
+from braindash.ui.surfaces import surface_viewer
+from braindash.viewer.blobs import MapSet
 
 N_TARGETS = 20484
 N_LAYERS = 13

@@ -14,8 +14,8 @@ from braindash.demo import (
     SHIPPED_STORIES,
     load_lexicon,
 )
-from braindash.io.annotations import read_textgrid
-from braindash.io.audio import audio_seconds, load_audio
+from braindash.io.dataset.audio import audio_seconds, load_audio
+from braindash.io.labels.textgrid import read_textgrid
 
 MINUTES = {"train": 4, "valid": 4, "test": 6, "probe": 2}
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from braindash.demo import AUDIO_FOLDER, MODEL_FOLDER, load_lexicon
-from braindash.io.audio import load_audio
+from braindash.io.dataset.audio import load_audio
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 

@@ -16,9 +16,9 @@ from braindash.demo import (
     TUNED_FOLDER,
     VALID_STORIES,
 )
-from braindash.io.demo import DEMO_MODELS, prepare_demo
+from braindash.demo.dataset import DEMO_MODELS, prepare_demo
+from braindash.speech.checkpoints.locate import locate
 from braindash.speech.features import extract
-from braindash.speech.files import locate
 from braindash.speech.models import open_model
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

@@ -2,7 +2,15 @@ import shutil
 
 import numpy as np
 import pytest
-from lab_files import N_ROWS, N_TARGETS, STORIES, STORY_SECONDS, Lab, write_audio, write_responses
+from kit.lab_files import (
+    N_ROWS,
+    N_TARGETS,
+    STORIES,
+    STORY_SECONDS,
+    Lab,
+    write_audio,
+    write_responses,
+)
 
 
 @pytest.fixture

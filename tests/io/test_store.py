@@ -6,32 +6,18 @@ import multiprocessing
 import os
 import zipfile
 
-import numpy as np
 import pytest
 import xarray as xr
+from kit.stored import KEY, PROVENANCE, SPEC, dataset, put, write_at_once
 
 from braindash.errors import InputError, StoreError
 from braindash.io import store as store_module
 from braindash.io.store import Store, default_root
 
-KEY = "0123456789abcdef0123456789abcdef"
-SPEC = {"kind": "encoding", "subject": "S1"}
-PROVENANCE = {"created": "2026-01-01", "data": {"name": "toy", "simulated": True}}
-
-
-def dataset(seed: int = 0) -> xr.Dataset:
-    values = np.random.default_rng(seed).normal(size=(3, 50)).astype(np.float32)
-    values[:, 7] = np.nan
-    return xr.Dataset({"r": (("layer", "target"), values)}, coords={"layer": np.arange(3)})
-
 
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
-
-
-def put(store: Store, key: str = KEY, seed: int = 0):
-    return store.put("encoding", key, spec=SPEC, provenance=PROVENANCE, dataset=dataset(seed))
 
 
 def test_what_is_put_comes_back_with_its_spec_and_provenance(store):
@@ -87,15 +73,12 @@ def test_a_second_writer_of_the_same_key_discards_its_own(store):
     assert not list((store.root / "tmp").iterdir())
 
 
-def _write(root: str, barrier) -> None:
-    barrier.wait()
-    put(Store(root))
-
-
 def test_two_processes_may_write_the_same_result_at_once(store):
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(2)
-    writers = [context.Process(target=_write, args=(str(store.root), barrier)) for _ in range(2)]
+    writers = [
+        context.Process(target=write_at_once, args=(str(store.root), barrier)) for _ in range(2)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:

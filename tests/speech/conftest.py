@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_models import save_kind
+from kit.tiny_models import save_kind
 
 
 @pytest.fixture(scope="session", autouse=True)

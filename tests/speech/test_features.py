@@ -8,18 +8,18 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from tiny_models import KINDS, N_BLOCKS, WIDTH, build, extractor_of
+from kit.tiny_models import KINDS, N_BLOCKS, WIDTH, build, extractor_of
 from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from braindash.errors import Cancelled, InputError, ResourceError
 from braindash.speech import features, windows
+from braindash.speech.encoder.encoder import Encoder, layer_frames, normalised
 from braindash.speech.features import (
     estimate_seconds,
     extract,
     plan_windows,
     window_features,
 )
-from braindash.speech.forward import Encoder, layer_frames, normalised
 from braindash.speech.models import open_model
 
 RATE = 16000

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from model_folders import WEIGHTS, answer, edit_json, edit_weights
+from kit.model_folders import WEIGHTS, answer, edit_json, edit_weights
+from kit.tiny_models import KINDS, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, extractor_of, save
 from safetensors.torch import load_file
-from tiny_models import KINDS, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, extractor_of, save
 
 from braindash.errors import InputError, ModelError, ResourceError
-from braindash.speech.forward import layer_frames
+from braindash.speech.encoder.encoder import layer_frames
 from braindash.speech.models import locate, open_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

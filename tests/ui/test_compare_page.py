@@ -4,13 +4,12 @@ import base64
 
 import numpy as np
 import pytest
-from made_up import N_LAYERS, made_up_result, put_result
-from statistics_tools import ROI, figures, filled, put_models
-from test_layers_page import put_shallow
-from test_pages import run, texts
+from kit.made_up import N_LAYERS, made_up_result, put_result
+from kit.pages import run, texts
+from kit.statistics_store import ROI, figures, filled, put_models, put_shallow
 
+from braindash.encoding.comparison import Group, compare
 from braindash.io.store import Store
-from braindash.results.comparison import Group, compare
 from braindash.specs import StatisticsSettings
 from braindash.ui import widgets
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import N_LAYERS, made_up_result, put_result
-from statistics_tools import ROI, figures, filled, put_models
-from test_pages import run, texts
+from kit.made_up import N_LAYERS, made_up_result, put_result
+from kit.pages import run, texts
+from kit.statistics_store import ROI, figures, filled, put_models, put_shallow
 
+from braindash.encoding.comparison import Group, compare
 from braindash.io.store import Store
-from braindash.results.comparison import Group, compare
 from braindash.specs import StatisticsSettings
 from braindash.ui import widgets
 
@@ -147,14 +147,6 @@ def test_a_model_without_the_chosen_ceiling_is_not_divided(empty_root):
     assert "tuned has no noise ceiling 'repeats'" in app.error[0].value
     plain = run("explore/layers", model="toy", compare="tuned")
     assert not plain.exception and not plain.error and len(figures(plain)) == 2
-
-
-def put_shallow(root, n_layers=1, **options):
-    made = made_up_result(**options)
-    dataset = made.dataset.isel(layer=slice(0, n_layers))
-    Store(root).put(
-        "encoding", made.key, spec=made.spec, provenance=made.provenance, dataset=dataset
-    )
 
 
 def test_a_model_of_one_layer_is_a_line_beside_the_other(empty_root):

@@ -4,14 +4,14 @@ import json
 
 import numpy as np
 import pytest
-from made_up import made_up_result, put_result
-from statistics_tools import ROI, figures
-from test_pages import run, texts
+from kit.made_up import made_up_result, put_result
+from kit.pages import run, texts
+from kit.statistics_store import ROI, figures
 
 from braindash.digest import digest_json
+from braindash.encoding.comparison import compare
 from braindash.io.store import Store
-from braindash.results.comparison import compare
-from braindash.speech.spaces import SPACES
+from braindash.speech.acoustic.spaces import SPACES
 
 # ---- cortex ---------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ def test_run_offers_every_acoustic_space(empty_root):
 
 
 def test_run_passes_the_statistics_and_the_acoustic_space_on(empty_root, lab, monkeypatch):
-    from braindash.jobs import JobQueue
+    from braindash.jobs.queue import JobQueue
 
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
     monkeypatch.setenv("BRAINDASH_ROOTS", "/")

@@ -1,35 +1,15 @@
 """Every page runs on an empty, a filled and an odd store, and says what to do."""
 
-from pathlib import Path
-
 import pytest
-from conftest_ui import put_result
-from made_up import put_old_result
-from streamlit.testing.v1 import AppTest
+from kit.made_up import put_old_result
+from kit.made_up_store import put_result
+from kit.pages import run, texts
 
 from braindash.errors import InputError
 from braindash.io.store import Store
-from braindash.jobs import JobQueue
+from braindash.jobs.queue import JobQueue
 
-ROOT = Path(__file__).resolve().parents[2]
 EXPLORE = ["overview", "layers", "cortex", "compare"]
-
-
-def run(page: str, **query: str) -> AppTest:
-    """Run one page of the app, as the address bar would."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.run()
-    app.switch_page(f"pages/{page}.py")
-    for name, value in query.items():
-        app.query_params[name] = value
-    return app.run()
-
-
-def texts(app: AppTest) -> str:
-    parts = [*app.markdown, *app.caption, *app.subheader, *app.info, *app.warning, *app.error]
-    return "\n".join(str(part.value) for part in parts)
 
 
 @pytest.mark.parametrize("page", EXPLORE)
@@ -159,7 +139,7 @@ def test_paths_are_resolved_before_they_are_compared(monkeypatch, tmp_path):
 
 def test_run_passes_revision_control_and_precision_on(empty_root, lab, monkeypatch):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
-    monkeypatch.setattr("braindash.preflight.shutil.which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr("braindash.work.needs.shutil.which", lambda name: "/usr/bin/nvidia-smi")
     monkeypatch.setattr(
         "huggingface_hub.snapshot_download", lambda hub_id, **options: str(lab.model)
     )

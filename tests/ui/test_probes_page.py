@@ -4,17 +4,17 @@ import base64
 
 import numpy as np
 import pytest
-from made_up import put_result
-from made_up_probing import TASKS, made_up_probing, put_probing
-from spoken_corpus import make_corpus
-from statistics_tools import ROI, figures, filled
-from test_pages import run, texts
+from kit.made_up import put_result
+from kit.made_up_probing import TASKS, made_up_probing, put_probing
+from kit.pages import run, texts
+from kit.spoken_corpus import make_corpus
+from kit.statistics_store import ROI, figures, filled
 
 from braindash.errors import InputError
 from braindash.io.store import Store
-from braindash.jobs import JobQueue
-from braindash.probe_tasks import PROBE_TASKS
-from braindash.results.probing import probing_difference
+from braindash.jobs.queue import JobQueue
+from braindash.probing.result import probing_difference
+from braindash.probing.tasks import PROBE_TASKS
 from braindash.ui import widgets
 
 

@@ -4,15 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
+from kit.pages import run, texts
+from kit.statistics_store import figures, filled
+from kit.toy_lab import make_lab, save_tiny_hubert
 from scipy import stats
-from statistics_tools import figures, filled
-from test_pages import run, texts
-from toy_lab import make_lab, save_tiny_hubert
 
-from braindash import pipeline
+from braindash.encoding.comparison import Group, compare
+from braindash.encoding.run import run_encoding
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
-from braindash.results.comparison import Group, compare
 
 SUBJECTS = ("A", "B", "C", "D", "E")
 MODELS = ("first", "second")
@@ -26,7 +26,7 @@ def score(lab, store, models, subjects):
     found = {}
     for model in models:
         found[model.name] = [
-            pipeline.run_encoding(
+            run_encoding(
                 build_request(
                     EncodeRequest,
                     data=lab.manifest,

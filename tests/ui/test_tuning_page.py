@@ -3,15 +3,15 @@
 import json
 
 import pytest
+from kit.pages import run, texts
 from streamlit.testing.v1 import AppTest
-from test_pages import run, texts
 
-from braindash import pipeline
 from braindash.io.store import Store
-from braindash.jobs import JobQueue
-from braindash.plan.tuning import plan_tuning
+from braindash.jobs.queue import JobQueue
 from braindash.requests import build_tune_request
-from braindash.results.tuning import PROGRESS_FILE
+from braindash.tuning.plan import plan_tuning
+from braindash.tuning.result import PROGRESS_FILE
+from braindash.tuning.run import run_tuning
 
 OWN_MODEL = "Another hub id or local folder"
 HISTORY = [
@@ -113,7 +113,7 @@ def tuned(empty_root, lab):
         device="cpu",
     )
     assert plan_tuning(request).warnings
-    return pipeline.run_tuning(request, Store(empty_root))
+    return run_tuning(request, Store(empty_root))
 
 
 def test_a_tuned_model_is_shown_scored_and_in_the_menus(empty_root, lab, tuned):

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from made_up import made_up_result
+from kit.made_up import made_up_result
 
-from braindash.results.comparison import Group
+from braindash.encoding.comparison import Group
 from braindash.views.captions import comparison_lines, provenance_line, subject_lines
 from braindash.views.cards import region_cards, significance_card
 

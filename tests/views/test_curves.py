@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from braindash.viewer.colours import region_title
 from braindash.views.curves import (
     DepthAxis,
     difference_curves,
     key_regions,
     layer_curves,
-    region_title,
     share_curves,
 )
 from braindash.views.targets import TargetCurve, target_curves

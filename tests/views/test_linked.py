@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import N_LAYERS, N_TARGETS, made_up_result
+from kit.made_up import N_LAYERS, N_TARGETS, made_up_result
 
+from braindash.encoding.comparison import compare
 from braindash.errors import InputError
-from braindash.results.comparison import compare
-from braindash.views.cortex import MapSet, map_blob
+from braindash.viewer.blobs import MapSet, map_blob
+from braindash.viewer.packing import unpack
 from braindash.views.linked import (
     LinkedMaps,
     difference_maps,
@@ -19,7 +20,6 @@ from braindash.views.linked import (
     shown_layers,
     statistics_blob,
 )
-from braindash.views.packing import unpack
 from braindash.views.pictures import linked_figure, picture_png
 
 NAMES = ("A: toy", "B: tuned")

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import N_LAYERS, made_up_result
+from kit.made_up import N_LAYERS, made_up_result
 
+from braindash.encoding.comparison import Group, compare
 from braindash.errors import InputError
-from braindash.results.comparison import Group, compare
-from braindash.views.cortex import map_blob
+from braindash.viewer.blobs import map_blob
+from braindash.viewer.packing import unpack
 from braindash.views.maps import (
     KINDS,
     MapChoice,
@@ -18,7 +19,6 @@ from braindash.views.maps import (
     missing_kinds,
     preferred_mask,
 )
-from braindash.views.packing import unpack
 
 N_SCORED = 20484 - 25
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from made_up_probing import TASKS, made_up_probing
+from kit.made_up_probing import TASKS, made_up_probing
 
-from braindash.core.uncertainty import interval
-from braindash.probe_tasks import PROBE_TASKS, STAGES, find_task, possible_tasks
-from braindash.results.probing import probing_difference
-from braindash.views.curves import GREY
+from braindash.core.statistics.bootstrap import interval
+from braindash.probing.result import probing_difference
+from braindash.probing.tasks import PROBE_TASKS, STAGES, find_task, possible_tasks
+from braindash.viewer.colours import GREY
 from braindash.views.probes import (
     SCALES,
     depth_curves,

@@ -1,0 +1,1 @@
+"""Linear probes: what a layer's features tell of labelled units."""

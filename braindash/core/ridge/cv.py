@@ -1,0 +1,417 @@
+"""The part of ridge that both forms share: score alphas, choose, predict the test story."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from braindash.core.ridge.data import Block, Responses
+from braindash.core.ridge.scoring import (
+    RightSides,
+    score_of_zeros,
+    score_operators,
+    score_predictions,
+)
+from braindash.core.ridge.search import TIE, Scores, Search, plan_search
+from braindash.core.scores import pearson_r
+
+# Operators of as many alphas are held at a time as fit into this.
+_OPERATOR_BYTES = 2 << 30
+# A block of responses with what is made of it, and the sample of the search, may take so much, or
+# this share of the operators: products with few columns are slow.
+_BLOCK_BYTES = {"cpu": 64 << 20, "cuda": 1 << 30}
+_BLOCK_SHARE = 8
+_BLOCK_COLUMNS = {"cpu": (128, 2048), "cuda": (1024, 32768)}
+# With fewer targets than this every alpha is scored; else a sample of them plans the search.
+_LEAST_TARGETS = 1024
+_SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class RidgeResult:
+    """What one fit of many targets gives.
+
+    Attributes
+    ----------
+    alpha : array of float64, shape (n_targets,)
+        Chosen penalty; NaN for targets that are constant or hold a NaN.
+    cv_score : array of float32, shape (n_alphas, n_targets)
+        Held-out metric, averaged over the folds within which the target varies, for each alpha in
+        the order given; NaN for unusable targets, and where the search saw that the alpha could
+        not be the best (``search="full"`` scores them all).
+    prediction : array of float32, shape (n_test, n_targets), or None
+        Prediction for the test rows, in the units of the responses; NaN for unusable targets.
+    r : array of float64, shape (n_targets,), or None
+        Pearson r of prediction and test response; NaN where either is constant or unusable.
+    method : {"dual", "primal"}
+        Form that was solved.
+    n_folds : int
+        Number of folds alpha was chosen by.
+    """
+
+    alpha: NDArray[np.float64]
+    cv_score: NDArray[np.float32]
+    prediction: NDArray[np.float32] | None
+    r: NDArray[np.float64] | None
+    method: str
+    n_folds: int
+
+    @property
+    def best_cv_score(self) -> NDArray[np.float32]:
+        """Held-out metric at the best alpha, shape (n_targets,); NaN for unusable targets."""
+        return np.asarray(np.fmax.reduce(self.cv_score, axis=0))
+
+
+class Solver(Protocol):
+    """One form of ridge: operators that depend on features only, and what they apply to."""
+
+    name: str
+    few: int
+
+    def predictions(
+        self, values: torch.Tensor, cross: torch.Tensor | None
+    ) -> Iterator[tuple[list[torch.Tensor], torch.Tensor | None]]:
+        """For each alpha, predict held-out and new rows without building operators."""
+
+    def operator_bytes(self) -> int:
+        """Return the size of the operators of one alpha."""
+
+    def side_bytes(self) -> int:
+        """Return the size of the right sides of one target."""
+
+    def cross(self, design: Any) -> torch.Tensor:
+        """Bring new rows into the coordinates of the solver."""
+
+    def operators(
+        self, index: int, cross: torch.Tensor | None
+    ) -> tuple[list[torch.Tensor], torch.Tensor | None]:
+        """Build the operators of one alpha: one per fold for its rows, one for new rows."""
+
+    def right_sides(self, values: torch.Tensor) -> RightSides:
+        """Return what the operators apply to."""
+
+
+@dataclass(frozen=True)
+class TestStory:
+    """Rows to predict after alpha is chosen.
+
+    Attributes
+    ----------
+    design : Design
+        Their features, or what the solver takes for them.
+    responses : array-like of shape (n_test, n_targets), or None
+        What was measured there, to correlate with.
+    keep : bool
+        Whether the prediction itself is wanted.
+    """
+
+    __test__ = False  # the name is not for pytest
+
+    design: Any
+    responses: Any
+    keep: bool
+
+
+def cross_validate(
+    solver: Solver,
+    responses: Responses,
+    alphas: torch.Tensor,
+    *,
+    metric: str,
+    thorough: bool = False,
+    test: TestStory | None = None,
+) -> RidgeResult:
+    """Score alphas on every fold, choose per target, predict the test story.
+
+    Parameters
+    ----------
+    solver : Solver
+        Features, folds and alphas in one of the two forms.
+    responses : Responses
+        All targets.
+    alphas : Tensor of float64, shape (n_alphas,)
+        Penalties as the user gave them.
+    metric : {"r2", "r"}
+        What is maximised on held-out rows.
+    thorough : bool, default False
+        Whether to score every alpha for every target.
+    test : TestStory, optional
+        Rows to predict.
+
+    Returns
+    -------
+    RidgeResult
+        One column per target.
+    """
+    cross = None if test is None else solver.cross(test.design)
+    outcome = _Outcome.empty(responses.n_targets, alphas, test)
+    if responses.n_targets < solver.few:
+        _fit_few(solver, responses, cross, metric, outcome)
+    else:
+        _fit_many(solver, responses, cross, metric, outcome, thorough)
+    return outcome.result(solver.name, len(responses.folds))
+
+
+def _fit_few(
+    solver: Solver,
+    responses: Responses,
+    cross: torch.Tensor | None,
+    metric: str,
+    outcome: "_Outcome",
+) -> None:
+    """Predict every row with every alpha: nothing is built that is larger than the targets."""
+    for columns, block in responses.blocks(responses.n_targets):
+        new: list[torch.Tensor] = []
+        predictions = solver.predictions(block.values.double(), cross)
+        for index, (held_out, predicted) in enumerate(predictions):
+            outcome.known.gain[index, columns] = score_predictions(held_out, block, metric)
+            if predicted is not None:
+                new.append(predicted)
+        best = outcome.choose(columns, block, score_of_zeros(block, responses.fold_rows, metric))
+        if new:
+            own = torch.stack(new)[best, :, torch.arange(len(best), device=best.device)]
+            outcome.predict(columns, block, own.T)
+
+
+def _fit_many(
+    solver: Solver,
+    responses: Responses,
+    cross: torch.Tensor | None,
+    metric: str,
+    outcome: "_Outcome",
+    thorough: bool,
+) -> None:
+    """Build operators and apply them to one block of targets after the other."""
+    n_alphas = len(outcome.alphas)
+    operators = _Operators(solver, cross, n_alphas)
+    search = None
+    if not thorough and responses.n_targets >= _LEAST_TARGETS:
+        block = responses.sample(_sample_size(responses))
+        search = plan_search(_score_all(operators, solver, block, metric), block.valid, metric)
+        if search is not None:
+            operators.forget(set(range(n_alphas)) - set(search.used()))
+    groups = operators.groups(search)
+    for group in groups:
+        operators.keep(group)
+        for columns, block in responses.blocks(_block_columns(solver, responses, len(group))):
+            sides = solver.right_sides(block.values)
+            scorer = _Scorer(operators, sides, block, metric, outcome.known.of(columns))
+            scorer.score(group, search)
+            if group is groups[-1]:
+                zeros = score_of_zeros(block, responses.fold_rows, metric)
+                best = outcome.choose(columns, block, zeros)
+                if cross is not None:
+                    outcome.predict(columns, block, _predict(operators, sides.whole, best))
+
+
+def _score_all(operators: "_Operators", solver: Solver, block: Block, metric: str) -> Scores:
+    """Score every alpha for a few targets."""
+    sides = solver.right_sides(block.values)
+    parts = [
+        score_operators(operators.held_out(index), sides, block, metric)
+        for index in range(operators.n_alphas)
+    ]
+    return Scores(torch.cat([p.gain for p in parts]), torch.cat([p.size for p in parts]))
+
+
+class _Scorer:
+    """Scores alphas for one block of targets, as far as they are wanted.
+
+    Parameters
+    ----------
+    operators : _Operators
+        Of any alpha.
+    sides : RightSides
+        What they apply to.
+    block : Block
+        The targets.
+    metric : {"r2", "r"}
+        What a score is.
+    known : Scores
+        Of the block, -inf where not known; filled in.
+    """
+
+    def __init__(
+        self,
+        operators: "_Operators",
+        sides: RightSides,
+        block: Block,
+        metric: str,
+        known: Scores,
+    ) -> None:
+        self._operators, self._sides, self._block = operators, sides, block
+        self._metric, self._known = metric, known
+
+    def score(self, group: Sequence[int], search: Search | None) -> None:
+        """Score the alphas of a group that could be the best; all of them without a search."""
+        if search is None or search.node in group:
+            for index in group if search is None else [search.node]:
+                self._fill(index)
+        if search is not None:
+            self._follow(search, [index for index in group if index != search.node])
+
+    def _follow(self, search: Search, group: Sequence[int]) -> None:
+        """Score for each target the alpha that looks best, then what could still beat it."""
+        known = self._known
+        inside = torch.zeros((len(known.gain), 1), dtype=torch.bool, device=known.gain.device)
+        inside[group] = True
+        could, estimate, margin = search.promising(known)
+        could &= inside
+        choice = torch.where(could, estimate, -torch.inf).argmax(dim=0)
+        chosen = could.any(dim=0)
+        tried = {
+            index: (chosen & (choice == index)).nonzero()[:, 0]
+            for index in torch.unique(choice[chosen]).tolist()
+        }
+        stretch = 1.0
+        for index, columns in tried.items():
+            self._fill(index, columns)
+            error = (known.gain[index, columns] - estimate[index, columns]).abs()
+            stretch = max(stretch, float((error / margin[index, columns]).nan_to_num().max()))
+        # An error beyond its margin says that the sample was too kind: all margins grow by it.
+        could = search.promising(known, stretch)[0] & inside
+        for index, columns in tried.items():
+            some = known.of(columns)
+            could[:, columns] &= search.left(some, index, stretch)
+        for index in group:
+            columns = could[index].nonzero()[:, 0]
+            if len(columns):
+                self._fill(index, columns)
+
+    def _fill(self, index: int, columns: torch.Tensor | None = None) -> None:
+        """Score one alpha for all targets of the block, or for some."""
+        sides, block = self._sides, self._block
+        if columns is None:
+            columns = torch.arange(len(block.mean), device=block.mean.device)
+        else:
+            sides, block = sides.at(columns), block.at(columns)
+        found = score_operators(self._operators.held_out(index), sides, block, self._metric)
+        self._known.gain[index, columns] = found.gain[0]
+        self._known.size[index, columns] = found.size[0]
+
+
+class _Operators:
+    """The operators of as many alphas as fit; the others are built whenever they are needed."""
+
+    def __init__(self, solver: Solver, cross: torch.Tensor | None, n_alphas: int) -> None:
+        self._solver, self._cross, self.n_alphas = solver, cross, n_alphas
+        self._most = max(1, _OPERATOR_BYTES // max(1, solver.operator_bytes()))
+        self._held_out: dict[int, list[torch.Tensor]] = {}
+        self._new: dict[int, torch.Tensor] = {}
+
+    def groups(self, search: Search | None) -> list[list[int]]:
+        """Cut the alphas into groups that fit, those first that a search will use most."""
+        every = range(self.n_alphas) if search is None else [search.node, *search.order]
+        return [list(every[at : at + self._most]) for at in range(0, len(every), self._most)]
+
+    def keep(self, alphas: Collection[int]) -> None:
+        """Forget the operators for held-out rows of all other alphas."""
+        self._held_out = {
+            index: parts for index, parts in self._held_out.items() if index in alphas
+        }
+
+    def forget(self, alphas: Collection[int]) -> None:
+        """Forget all operators of some alphas; if a target asks for one, it is built again."""
+        for index in alphas:
+            self._held_out.pop(index, None)
+            self._new.pop(index, None)
+
+    def held_out(self, index: int) -> list[torch.Tensor]:
+        """Give one alpha's operators for held-out rows, fold by fold."""
+        found = self._held_out.get(index)
+        if found is None:
+            found = self._build(index)
+            if len(self._held_out) < self._most:
+                self._held_out[index] = found
+        return found
+
+    def new(self, index: int) -> torch.Tensor:
+        """Give one alpha's operator for new rows."""
+        if index not in self._new:
+            self._build(index)
+        return self._new[index]
+
+    def _build(self, index: int) -> list[torch.Tensor]:
+        found, new = self._solver.operators(index, self._cross)
+        if new is not None:
+            self._new[index] = new
+        return found
+
+
+def _block_columns(solver: Solver, responses: Responses, n_held: int) -> int:
+    kind = responses.device.type
+    fewest, most = _BLOCK_COLUMNS[kind]
+    one = 4 * responses.source.shape[0] + solver.side_bytes()
+    size = max(_BLOCK_BYTES[kind], n_held * solver.operator_bytes() // _BLOCK_SHARE)
+    return int(min(most, max(fewest, size // one)))
+
+
+def _sample_size(responses: Responses) -> int:
+    """As many targets as tell enough, but no more than an eighth."""
+    return min(_SAMPLE, responses.n_targets // 8)
+
+
+def _choose(scores: torch.Tensor, alphas: torch.Tensor) -> torch.Tensor:
+    """Index of the best alpha per target, the larger one of a tie."""
+    near = scores >= scores.max(dim=0).values - TIE
+    return torch.where(near, alphas[:, None], -torch.inf).argmax(dim=0)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """Arrays of the result while blocks are being finished."""
+
+    alphas: torch.Tensor
+    test: TestStory | None
+    known: Scores
+    alpha: NDArray[np.float64]
+    cv_score: NDArray[np.float32]
+    prediction: NDArray[np.float32] | None
+    r: NDArray[np.float64] | None
+
+    @classmethod
+    def empty(cls, n_targets: int, alphas: torch.Tensor, test: TestStory | None) -> "_Outcome":
+        prediction, r = None, None
+        if test is not None and test.keep:
+            prediction = np.full((len(test.design), n_targets), np.nan, np.float32)
+        if test is not None and test.responses is not None:
+            r = np.full(n_targets, np.nan)
+        unknown = alphas.new_full((len(alphas), n_targets), -torch.inf)
+        known = Scores(unknown, torch.zeros_like(unknown))
+        cv_score = np.full(unknown.shape, np.nan, np.float32)
+        return cls(alphas, test, known, np.full(n_targets, np.nan), cv_score, prediction, r)
+
+    def choose(self, columns: slice, block: Block, zeros: torch.Tensor) -> torch.Tensor:
+        """Choose the alphas of one block by its gains over zeros, and give their indices."""
+        gains = self.known.gain[:, columns]
+        best = _choose(gains, self.alphas)
+        valid = block.valid.cpu().numpy()
+        self.alpha[columns] = np.where(valid, self.alphas[best].cpu().numpy(), np.nan)
+        known = torch.isfinite(gains) & block.valid
+        self.cv_score[:, columns] = torch.where(known, zeros + gains, torch.nan).cpu().numpy()
+        return best
+
+    def predict(self, columns: slice, block: Block, predicted: torch.Tensor) -> None:
+        """Keep the predictions of one block, (n_test, n_columns), or score them."""
+        values = torch.where(block.valid, predicted, torch.nan)
+        if self.r is not None and self.test is not None:
+            measured = np.asarray(self.test.responses[:, columns])
+            self.r[columns] = pearson_r(values.cpu().numpy(), measured)
+        if self.prediction is not None:
+            self.prediction[:, columns] = (values * block.scale + block.mean).cpu().numpy()
+
+    def result(self, method: str, n_folds: int) -> RidgeResult:
+        return RidgeResult(self.alpha, self.cv_score, self.prediction, self.r, method, n_folds)
+
+
+def _predict(operators: _Operators, whole: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+    """Apply to each target the operator of its own alpha, and no other."""
+    used = torch.unique(best).tolist()
+    predicted = whole.new_empty((len(operators.new(used[0])), whole.shape[1]))
+    for index in used:
+        columns = (best == index).nonzero()[:, 0]
+        predicted.index_copy_(1, columns, operators.new(index) @ whole.index_select(1, columns))
+    return predicted

@@ -1,0 +1,137 @@
+"""Feature spaces without what another space knows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from braindash.core.ridge.model import RidgeCV
+from braindash.core.scores import constant_columns
+from braindash.defaults import DEFAULT_ALPHAS
+from braindash.errors import InputError
+
+
+def residual_features(
+    features: ArrayLike,
+    nuisance: ArrayLike,
+    groups: ArrayLike,
+    features_test: ArrayLike,
+    nuisance_test: ArrayLike,
+    groups_test: ArrayLike | None = None,
+    *,
+    alphas: ArrayLike = DEFAULT_ALPHAS,
+    device: str = "auto",
+    threads: int | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Take out of each feature what a nuisance space predicts of it.
+
+    Ridge from the nuisance space to each feature, at the same time point, fitted to the training
+    stories with an alpha per feature by leave-stories-out; what it predicts is subtracted from
+    training and test features (as in Oota, Celik, Deniz and Toneva 2023).
+
+    Parameters
+    ----------
+    features : array of shape (n_rows, n_features)
+        Features of the training stories, z-scored per story.
+    nuisance : array of shape (n_rows, n_nuisance)
+        The space to take out, at the same rows.
+    groups : array of int, shape (n_rows,)
+        Story index of each row.
+    features_test, nuisance_test : array of shape (n_test, n_features), (n_test, n_nuisance)
+        The same for the test rows.
+    groups_test : array of int, shape (n_test,), optional
+        Story index of the test rows; None: one story.
+    alphas : sequence of float
+        Penalties to choose from.
+    device, threads
+        As in :class:`braindash.core.ridge.model.RidgeCV`.
+
+    Returns
+    -------
+    residual : array of float32, shape (n_rows, n_features)
+    residual_test : array of float32, shape (n_test, n_features)
+        A constant feature, of which nothing can be predicted, stays as it is.
+    """
+    train, test = np.asarray(features), np.asarray(features_test)
+    known, known_test = np.asarray(nuisance), np.asarray(nuisance_test)
+    if train.ndim != 2 or train.shape[1:] != test.shape[1:]:
+        raise InputError(
+            f"the features have shape {train.shape} and those of the test rows {test.shape}",
+            hint="Give (n_rows, n_features) and (n_test, n_features) of the same layer.",
+        )
+    plan = RidgeCV(known, groups, alphas=alphas, delays=(0,), device=device, threads=threads)
+    stories = np.asarray(groups)
+    later = np.zeros(len(test), dtype=int) if groups_test is None else np.asarray(groups_test)
+    both = np.concatenate([stories, later - later.min(initial=0) + stories.max(initial=0) + 1])
+    result = plan.fit(train, np.concatenate([known, known_test]), both, return_prediction=True)
+    assert result.prediction is not None  # asked for above
+    predicted = np.nan_to_num(result.prediction, nan=0.0)
+    left = np.concatenate([train, test]).astype(np.float32) - predicted
+    return left[: len(train)], left[len(train) :]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Explained variance of several feature spaces on rows that no fit has seen.
+
+    Attributes
+    ----------
+    joint : array of float64, shape (n_targets,)
+        R^2 of all spaces together.
+    split : array of float64, shape (n_bands, n_targets)
+        Product measure: what each space's part of the prediction explains. Sums to ``joint``.
+    unique : array of float64, shape (n_bands, n_targets)
+        ``joint`` minus the R^2 of the best model without the space; may be negative.
+    shared : array of float64, shape (n_targets,)
+        ``joint`` minus all that is unique: explained by more than one space.
+    """
+
+    joint: NDArray[np.float64]
+    split: NDArray[np.float64]
+    unique: NDArray[np.float64]
+    shared: NDArray[np.float64]
+
+
+def partition_variance(parts: ArrayLike, without: ArrayLike, response: ArrayLike) -> Partition:
+    """Divide explained variance among feature spaces.
+
+    With ``y`` the response and ``p_b`` the parts of its prediction ``p = sum_b p_b``, all centred
+    over the rows, the joint ``R^2 = 1 - sum (y - p)^2 / sum y^2`` is the sum of the product
+    measures ``sum p_b (2 y - p) / sum y^2`` (Pratt 1987; Dupre la Tour et al. 2022). Centring makes
+    a prediction that is off by a constant count as right, as Pearson r does.
+
+    Parameters
+    ----------
+    parts : array of shape (n_bands, n_rows, n_targets)
+        What each space contributes to the prediction.
+    without : array of shape (n_bands, n_rows, n_targets)
+        Prediction of the best model that does not have the space.
+    response : array of shape (n_rows, n_targets)
+        What was measured.
+
+    Returns
+    -------
+    Partition
+        NaN for targets that are constant or hold a NaN.
+    """
+    own, others, measured = np.asarray(parts), np.asarray(without), np.asarray(response)
+    if own.ndim != 3 or own.shape != others.shape or own.shape[1:] != measured.shape:
+        raise InputError(
+            f"the parts have shape {own.shape}, the predictions without a space {others.shape} "
+            f"and the response {measured.shape}",
+            hint="Give (n_bands, n_rows, n_targets) twice and (n_rows, n_targets).",
+        )
+    y = _centred(measured)
+    power = np.where(constant_columns(measured), np.nan, (y**2).sum(axis=0))
+    bands = np.stack([_centred(part) for part in own])
+    together = bands.sum(axis=0)
+    split = np.stack([(band * (2 * y - together)).sum(axis=0) / power for band in bands])
+    joint = 1 - ((y - together) ** 2).sum(axis=0) / power
+    rest = np.stack([1 - ((y - _centred(other)) ** 2).sum(axis=0) / power for other in others])
+    unique = joint - rest
+    return Partition(joint, split, unique, joint - unique.sum(axis=0))
+
+
+def _centred(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    wide = values.astype(np.float64)
+    return np.asarray(wide - wide.mean(axis=0))

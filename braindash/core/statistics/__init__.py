@@ -1,0 +1,1 @@
+"""Significance and uncertainty of scores of autocorrelated responses."""

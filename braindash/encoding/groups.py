@@ -1,0 +1,405 @@
+"""Results of several subjects together: their mean, and how sure it is.
+
+With five subjects or more the uncertainty is that of the subjects: a bootstrap over them. With
+fewer it is that of the test story's time alone: block bootstrap replicates, which draw the same
+rows in every result, are averaged over the subjects sample by sample. Every table has a line that
+says which of the two it is, and of how many.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from braindash.core.statistics.bootstrap import interval
+from braindash.core.statistics.depth import stage_summary
+from braindash.core.statistics.subjects import bootstrap_subjects
+from braindash.encoding.result import EncodingResult, add_intervals
+from braindash.errors import InputError
+
+MIN_SUBJECTS = 5
+"""So many subjects make a bootstrap over subjects."""
+_SUBJECT_SAMPLES = 10_000
+
+_REMEDIES = {
+    "data set": "Scores of other data have nothing in common with these.",
+    "space": "Targets of one space are not those of another: bring the responses to one space.",
+    "test stories": "The test stories stand under [splits] in the manifest.",
+    "test responses": "The responses were changed between the two runs: the older result has to be "
+    "computed again.",
+}
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Mean layer curves of regions.
+
+    Attributes
+    ----------
+    mean : array of shape (n_regions, n_layers)
+        Mean over subjects of the regions' mean score.
+    samples : array of shape (n_samples, n_regions, n_layers)
+        Replicates of ``mean``; one of NaN where there are none.
+    regions : tuple of str
+        Their names.
+    n_units : float
+        How many things a replicate draws.
+    """
+
+    mean: Floats
+    samples: Floats
+    regions: tuple[str, ...]
+    n_units: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Results of one model on the same data, one per subject; made by :meth:`of`.
+
+    Attributes
+    ----------
+    results : tuple of EncodingResult
+        Ordered by subject.
+    """
+
+    results: tuple[EncodingResult, ...]
+
+    @classmethod
+    def of(cls, results: Iterable[EncodingResult]) -> "Group":
+        """Put results of several subjects together.
+
+        Parameters
+        ----------
+        results : iterable of EncodingResult
+            At least one.
+
+        Raises
+        ------
+        InputError
+            When there is none, when two are of the same subject, or when they differ in the
+            model, the settings, the test rows or the bootstrap's draws.
+        """
+        found = tuple(sorted(results, key=lambda result: result.subject))
+        if not found:
+            raise InputError("there are no results to compare", hint="Choose at least one result.")
+        means = [result.subject for result in found if result.members]
+        if means and len(found) > 1:
+            raise InputError(
+                f"the result {means[0]!r} is the mean of several subjects' responses already",
+                hint="Choose results of single subjects.",
+            )
+        subjects = [result.subject for result in found]
+        twice = sorted({name for name in subjects if subjects.count(name) > 1})
+        if twice:
+            raise InputError(
+                f"there are several results of subject {', '.join(twice)}",
+                hint="Choose one result per subject.",
+            )
+        for other in found[1:]:
+            require_equal(model_of(found[0]), model_of(other), (found[0], other))
+            require_equal(rows_of(found[0]), rows_of(other), (found[0], other))
+        return cls(found)
+
+    @property
+    def first(self) -> EncodingResult:
+        """One of the results, for what is the same in all of them."""
+        return self.results[0]
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.first.model
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Names of the subjects."""
+        return tuple(result.subject for result in self.results)
+
+    @property
+    def n_subjects(self) -> int:
+        """Number of subjects."""
+        return len(self.results)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any of the responses were made by a generator."""
+        return any(result.simulated for result in self.results)
+
+    @property
+    def region_names(self) -> tuple[str, ...]:
+        """Names of the regions, "all targets" first."""
+        return tuple(self.first.masks)
+
+    @cached_property
+    def ceiling_names(self) -> tuple[str, ...]:
+        """Noise ceilings that every subject has, the default one first."""
+        names = self.first.ceilings
+        return tuple(
+            name for name in names if all(name in result.ceilings for result in self.results)
+        )
+
+    def values(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
+        """Give every subject's region means, (n_subjects, n_layers, n_regions)."""
+        column = "r_over_ceiling" if normalised else "r"
+        chosen = self._ceiling(ceiling)
+        return np.stack(
+            [_by_layer(result.regions(chosen), column, self) for result in self.results]
+        )
+
+    def scores(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
+        """Give the subjects' mean score of every target, (n_layers, n_targets).
+
+        A target's mean is over the subjects who have a score there; NaN where nobody has.
+
+        Raises
+        ------
+        InputError
+            When every subject has targets of their own: such maps have no mean.
+        """
+        chosen = self._ceiling(ceiling)
+        if self.n_subjects == 1:
+            return self.first.scores(normalised, chosen)
+        sizes = {result.n_targets for result in self.results}
+        if self.first.space.startswith("native") or len(sizes) > 1:
+            raise InputError(
+                f"in the space {self.first.space!r} every subject has targets of their own, so "
+                "their maps have no mean",
+                hint="Choose one subject, or compute the results on a common surface (fsaverage5).",
+            )
+        return nanmean(np.stack([result.scores(normalised, chosen) for result in self.results]))
+
+    def regions(
+        self, level: float = 0.95, *, normalised: bool = False, ceiling: str | None = None
+    ) -> pd.DataFrame:
+        """Tabulate the subjects' mean per layer and region, with its interval.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Share of the replicates inside an interval.
+        normalised : bool, default False
+            Intervals of ``r_over_ceiling`` instead of ``r``.
+        ceiling : str, optional
+            One of ``ceiling_names``; the first when left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of :meth:`~braindash.encoding.result.EncodingResult.regions`: scores and
+            ceilings are means over the subjects that have one, numbers of targets are sums; and
+            ``low``, ``high``, ``n_subjects``.
+        """
+        tables = [result.regions(self._ceiling(ceiling)) for result in self.results]
+        both = pd.concat(tables).groupby(["layer", "region"], sort=False)
+        means = both[["r", "r_over_ceiling", "ceiling"]].mean()
+        sums = both[["n_targets", "n_valid", "n_above_threshold"]].sum()
+        table = means.join(sums).reset_index()
+        table = table.assign(
+            coverage=table["n_valid"] / table["n_targets"].where(table["n_targets"] > 0),
+            model=self.model,
+            subject=self.first.subject
+            if self.n_subjects == 1
+            else f"mean of {self.n_subjects} subjects",
+            simulated=self.simulated,
+            n_subjects=self.n_subjects,
+        )
+        samples = self.samples(normalised=normalised, ceiling=ceiling)
+        if samples is None:
+            return table.assign(low=np.nan, high=np.nan)
+        low, high = interval(samples, level=level, n_units=self.n_units)
+        return add_intervals(table, list(self.region_names), low, high)
+
+    @property
+    def over_subjects(self) -> bool:
+        """Whether intervals come from the subjects; otherwise from the test story's time."""
+        return self.n_subjects >= MIN_SUBJECTS
+
+    @property
+    def n_units(self) -> float:
+        """How many things a replicate draws: subjects, or blocks of test rows."""
+        return self.n_subjects if self.over_subjects else self.first.n_blocks
+
+    def samples(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats | None:
+        """Give replicates of the subjects' mean.
+
+        Returns
+        -------
+        array of shape (n_samples, n_layers, n_regions), or None
+            None when there are fewer than five subjects and results without bootstraps.
+        """
+        if self.over_subjects:
+            values = self.values(normalised=normalised, ceiling=ceiling)
+            return np.asarray(bootstrap_subjects(values, n_samples=_SUBJECT_SAMPLES))
+        if not self.first.has_intervals:
+            return None
+        return nanmean(self.time_samples(normalised=normalised, ceiling=ceiling))
+
+    def time_samples(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
+        """Give block bootstrap replicates, (n_subjects, n_samples, n_layers, n_regions)."""
+        chosen, names = self._ceiling(ceiling), list(self.region_names)
+        return np.stack(
+            [
+                result.samples(normalised, chosen).reindex(region=names).values
+                for result in self.results
+            ]
+        )
+
+    def curves(self, *, normalised: bool = False, ceiling: str | None = None) -> Curves:
+        """Give the mean layer curve of every region, with replicates."""
+        mean = nanmean(self.values(normalised=normalised, ceiling=ceiling))
+        samples = self.samples(normalised=normalised, ceiling=ceiling)
+        if samples is None:
+            samples = np.full((1, *mean.shape), np.nan)
+        return Curves(mean.T, samples.transpose(0, 2, 1), self.region_names, self.n_units)
+
+    def stages(
+        self,
+        level: float = 0.95,
+        *,
+        normalised: bool = False,
+        ceiling: str | None = None,
+        hierarchy: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Sum up at which depth the model holds what each region needs.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Share of the replicates inside an interval.
+        normalised : bool, default False
+            Curves of r / ceiling instead of r.
+        ceiling : str, optional
+            One of ``ceiling_names``; the first when left out.
+        hierarchy : sequence of str, optional
+            Regions from acoustic to semantic, for the hierarchy index.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What :func:`braindash.core.statistics.depth.stage_summary` gives of the mean curves:
+            ``quantity``, ``name`` (region), ``estimate``, ``low``, ``high``; and ``model``,
+            ``n_subjects``, ``simulated``.
+        """
+        curves = self.curves(normalised=normalised, ceiling=ceiling)
+        table = stage_summary(
+            curves.mean,
+            curves.samples,
+            curves.regions,
+            hierarchy=hierarchy,
+            level=level,
+            n_units=curves.n_units,
+        )
+        return table.assign(model=self.model, n_subjects=self.n_subjects, simulated=self.simulated)
+
+    def interval_line(self, level: float = 0.95) -> str:
+        """Say in one line what the intervals are, and of how many subjects."""
+        return describe_interval(self, level)
+
+    def _ceiling(self, name: str | None) -> str | None:
+        """Name the same ceiling for every subject."""
+        return name or next(iter(self.ceiling_names), None)
+
+
+# ---- what must be equal ---------------------------------------------------------------------
+
+
+def rows_of(result: EncodingResult) -> dict[str, Any]:
+    """Give what the test rows, their segments and the draws of a result depend on."""
+    spec = result.spec
+    return {
+        "data set": result.data,
+        "space": spec["space"],
+        "test stories": [story["name"] for story in spec["test"]],
+        "test rows": [(story["first_row"], story["last_row"]) for story in spec["test"]],
+        "first scored rows": list(spec["score_from_row"]),
+        "seed and blocks of the bootstrap": [
+            spec["statistics"][name] for name in ("n_bootstraps", "block_rows", "seed")
+        ],
+    }
+
+
+def responses_of(result: EncodingResult) -> dict[str, Any]:
+    """Give the digests of a result's test responses."""
+    return {"test responses": [story["responses"] for story in result.spec["test"]]}
+
+
+def settings_of(result: EncodingResult) -> dict[str, Any]:
+    """Give what scores depend on beside the model, the subject and the test rows."""
+    spec = result.spec
+    names = ("delays", "alphas", "folds", "metric", "intercept", "standardise_responses")
+    fields = ("name", "responses", "first_row", "last_row")
+    train = [tuple(story[field] for field in fields) for story in spec["train"]]
+    return {
+        "features": result.provenance["strategy"],
+        "training stories": train,
+        **{name: spec[name] for name in names},
+    }
+
+
+def ceilings_of(result: EncodingResult) -> dict[str, Any]:
+    """Give what the noise ceilings of a result are made from."""
+    return {"ceilings": [result.spec["ceilings"], result.spec["other_subjects"]]}
+
+
+def model_of(result: EncodingResult) -> dict[str, Any]:
+    """Give the model of a result, with the settings that subjects must share."""
+    settings = settings_of(result)
+    del settings["training stories"]  # subjects may have heard different stories
+    return {"model": result.provenance["model"]["fingerprint"]} | settings
+
+
+def require_equal(
+    one: dict[str, Any], two: dict[str, Any], results: tuple[EncodingResult, EncodingResult]
+) -> None:
+    """Raise :class:`~braindash.errors.InputError` when two results differ, and say in what."""
+    different = [name for name in one if one[name] != two[name]]
+    if different:
+        first, second = (
+            f"{result.model}, {result.subject} (key {result.key[:8]})" for result in results
+        )
+        name = different[0]
+        raise InputError(
+            f"{first} and {second} cannot be compared: they differ in {', '.join(different)} "
+            f"({name}: {one[name]!r} and {two[name]!r})",
+            hint=f"Compute both with the same data and settings. {_REMEDIES.get(name, '')}".strip(),
+        )
+
+
+# ---- small parts ----------------------------------------------------------------------------
+
+
+def _by_layer(table: pd.DataFrame, column: str, group: Group) -> Floats:
+    """Lay a column of a region table out as (n_layers, n_regions)."""
+    wide = table.pivot(index="layer", columns="region", values=column)
+    return np.asarray(wide[list(group.region_names)], dtype=np.float64)
+
+
+def nanmean(values: Floats) -> Floats:
+    """Average over the first axis what is there; NaN where nothing is."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    mean = np.full(total.shape, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean
+
+
+def describe_interval(group: Group, level: float, kind: str = "") -> str:
+    """Say what the intervals of a group are, and of how many subjects."""
+    name, n_subjects = f"{100 * level:g} % intervals", group.n_subjects
+    if group.over_subjects:
+        return f"{name}: {kind}bootstrap over {n_subjects} subjects ({_SUBJECT_SAMPLES} samples)"
+    if not group.first.has_intervals:
+        return f"no intervals (computed without bootstraps), n = {n_subjects}"
+    settings = group.first.spec["statistics"]
+    whose = "n = 1 subject" if n_subjects == 1 else f"mean of n = {n_subjects} subjects"
+    return (
+        f"{name}: {kind}block bootstrap over test-story time ({settings['n_bootstraps']} samples, "
+        f"blocks of {settings['block_rows']} rows), {whose}"
+    )

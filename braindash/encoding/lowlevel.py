@@ -1,0 +1,173 @@
+"""The stage that says how much of a layer's score low-level features explain.
+
+Two ways: take what low-level features predict of the model's features out of these and score the
+rest ("residual"), or fit both spaces together with a penalty each and divide what they explain
+("banded").
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from braindash.core.ridge.banded import BandedRidgeCV
+from braindash.core.ridge.model import RidgeCV
+from braindash.core.ridge.nuisance import partition_variance, residual_features
+from braindash.core.scores import pearson_r, zscore
+from braindash.encoding.features import Features, count_layers, layer_features
+from braindash.encoding.fit import ridge_options
+from braindash.encoding.plan import EncodingPlan, LowLevelPlan
+from braindash.encoding.responses import StoryResponses
+from braindash.encoding.statistics import ScoredRows, compute_statistics
+from braindash.io.atlases import named_masks
+from braindash.io.store import Store
+from braindash.progress import Progress
+from braindash.stories import StoryPlan
+
+MODEL, LOW = "model", "low-level"
+
+Floats = NDArray[np.float32]
+
+
+def weigh_low_level(
+    plan: EncodingPlan, features: Features, store: Store, progress: Progress
+) -> xr.Dataset:
+    """Compute what low-level features explain of every layer; finished layers are kept.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        With ``low_level``.
+    features : mapping of str to Entry
+        Features of the model and of the low-level space, by their keys.
+    store : Store
+        Keeps every finished layer as a part of the result.
+    progress : Progress
+        Told of every layer.
+
+    Returns
+    -------
+    xarray.Dataset
+        "residual": ``residual_r`` (layer, target) and, with bootstraps,
+        ``residual_region_samples`` (sample, layer, region), with the draws of ``region_samples``.
+        "banded": ``joint_r2``, ``model_r2``, ``low_r2`` (product measures, which add up to the
+        joint), ``model_unique_r2``, ``low_unique_r2`` and ``shared_r2`` (layer, target). float32.
+    """
+    assert plan.low_level is not None  # the caller asks
+    low, n_layers = plan.low_level, count_layers(plan, features)
+
+    def weigh(todo: Sequence[int]) -> Iterator[xr.Dataset]:
+        progress.advance(n_layers - len(todo), n_layers, "loading responses")
+        stage = _Stage(plan, low, features)
+        for layer in todo:
+            progress.advance(layer, n_layers, f"low-level features and layer {layer}")
+            yield stage.layer(layer)
+
+    parts = store.layers("encoding", plan.spec.key(), n_layers, weigh)
+    loaded = [xr.load_dataset(part, engine="h5netcdf") for part in parts]
+    return xr.concat(loaded, dim="layer").assign_coords(layer=np.arange(n_layers))
+
+
+class _Stage:
+    """What the layers share: responses and low-level features."""
+
+    def __init__(self, plan: EncodingPlan, low: LowLevelPlan, features: Features) -> None:
+        self._plan, self._features = plan, features
+        n_train = len(plan.train)
+        self._low = layer_features(low.stories[:n_train], features, 0)
+        self._low_test = layer_features(low.stories[n_train:], features, 0)
+        train, test = (
+            StoryResponses(stories, standardise=plan.spec.standardise_responses)
+            for stories in (plan.train, plan.test)
+        )
+        self._groups, self._groups_test = train.story_index, test.story_index
+        self._responses = train.train()
+        self._scored = test.scored
+        self._measured = test.mean()[self._scored]
+        self._options = ridge_options(plan)
+
+    def layer(self, layer: int) -> xr.Dataset:
+        """Compute one layer's part."""
+        own = layer_features(self._plan.train, self._features, layer)
+        test = layer_features(self._plan.test, self._features, layer)
+        assert self._plan.request.low_level is not None
+        return _METHODS[self._plan.request.low_level](self, own, test)
+
+    def residual(self, own: Floats, test: Floats) -> xr.Dataset:
+        """Score what low-level features do not know of a layer."""
+        left, left_test = residual_features(
+            own,
+            self._low,
+            self._groups,
+            test,
+            self._low_test,
+            self._groups_test,
+            alphas=self._plan.spec.alphas,
+            device=self._plan.request.device,
+            threads=self._plan.request.threads,
+        )
+        ridge = RidgeCV(_rescaled(left, self._plan.train), self._groups, **self._options)
+        result = ridge.fit(
+            self._responses,
+            _rescaled(left_test, self._plan.test),
+            self._groups_test,
+            return_prediction=True,
+        )
+        assert result.prediction is not None  # asked for
+        predicted = result.prediction[self._scored]
+        r = pearson_r(predicted, self._measured)
+        part = xr.Dataset({"residual_r": ("target", r.astype(np.float32))})
+        samples = self._region_samples(predicted, r)
+        if samples is None:
+            return part
+        return part.assign(residual_region_samples=samples)
+
+    def banded(self, own: Floats, test: Floats) -> xr.Dataset:
+        """Divide what both spaces explain together."""
+        options = {name: value for name, value in self._options.items() if name != "metric"}
+        plan = BandedRidgeCV({MODEL: own, LOW: self._low}, self._groups, **options)  # type: ignore[arg-type]
+        result = plan.fit(self._responses, {MODEL: test, LOW: self._low_test}, self._groups_test)
+        shares = partition_variance(
+            result.parts[:, self._scored], result.without[:, self._scored], self._measured
+        )
+        values = {
+            "joint_r2": shares.joint,
+            "model_r2": shares.split[0],
+            "low_r2": shares.split[1],
+            "model_unique_r2": shares.unique[0],
+            "low_unique_r2": shares.unique[1],
+            "shared_r2": shares.shared,
+        }
+        return xr.Dataset({name: ("target", v.astype(np.float32)) for name, v in values.items()})
+
+    def _region_samples(self, predicted: Floats, r: NDArray[np.float64]) -> xr.DataArray | None:
+        """Bootstrap the regions' mean r with the draws that the full score has."""
+        settings = self._plan.spec.statistics.model_copy(update={"n_permutations": 0})
+        if not settings.n_bootstraps:
+            return None
+        found = compute_statistics(
+            ScoredRows(
+                lambda columns: (predicted[None, :, columns], self._measured[:, columns]),
+                self._groups_test[self._scored],
+                r[None],
+            ),
+            named_masks(self._plan.spec.space, predicted.shape[1]),
+            {},
+            settings,
+            device=self._plan.request.device,
+        )
+        return found["region_samples"].isel(layer=0, drop=True)
+
+
+_METHODS = {"residual": _Stage.residual, "banded": _Stage.banded}
+
+
+def _rescaled(features: Floats, stories: tuple[StoryPlan, ...]) -> Floats:
+    """z-score within each story again: what is left of a feature is smaller than it was."""
+    return np.concatenate([zscore(part) for part in _by_story(features, stories)])
+
+
+def _by_story(features: Floats, stories: tuple[StoryPlan, ...]) -> Iterator[Floats]:
+    edges = np.cumsum([story.n_rows for story in stories])[:-1]
+    yield from np.split(features, edges)

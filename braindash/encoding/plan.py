@@ -1,0 +1,320 @@
+"""From a user's request to specifications: what an encoding run needs, before any heavy work.
+
+Planning reads headers and digests only and never imports torch, so the dashboard can do it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from braindash.core.statistics.blocks import block_layout
+from braindash.errors import InputError
+from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
+from braindash.io.dataset.responses import ResponseSource, repeats_shape
+from braindash.io.dataset.responses import digest as digest_responses
+from braindash.requests import MEAN_SUBJECT, EncodeRequest
+from braindash.specs import (
+    CeilingName,
+    EncodingSpec,
+    LowLevelSettings,
+    OtherResponses,
+    StatisticsSettings,
+    StoredStrategy,
+)
+from braindash.speech.acoustic.spaces import ACOUSTIC
+from braindash.speech.checkpoints.locate import ModelFiles, locate, require_precision
+from braindash.stories import StoryPlan, native_reason, plan_stories, plan_story, story_difference
+
+logger = logging.getLogger(__name__)
+
+# 6 blocks have 720 orders: not enough for 1000 permutations, and few for a bootstrap.
+_FEW_BLOCKS = 7
+
+
+@dataclass(frozen=True)
+class OtherSubject:
+    """Another subject who heard the test stories, for the ceiling between subjects.
+
+    Attributes
+    ----------
+    subject : str
+        The other subject's id.
+    responses : tuple of ResponseSource
+        Their responses, one per test story.
+    """
+
+    subject: str
+    responses: tuple[ResponseSource, ...]
+
+    def as_input(self) -> OtherResponses:
+        """Give the subject as they enter the encoding specification."""
+        digests = tuple(digest_responses(source) for source in self.responses)
+        return OtherResponses(subject=self.subject, responses=digests)
+
+
+@dataclass(frozen=True)
+class LowLevelPlan:
+    """The low-level features beside a model's.
+
+    Attributes
+    ----------
+    model : ModelFiles
+        The acoustic space.
+    stories : tuple of StoryPlan
+        Training stories, then test stories, at the rows of the run.
+    """
+
+    model: ModelFiles
+    stories: tuple[StoryPlan, ...]
+
+
+@dataclass(frozen=True)
+class EncodingPlan:
+    """Everything an encoding run needs.
+
+    Attributes
+    ----------
+    request : EncodeRequest
+        What was asked for.
+    dataset : Dataset
+        The opened manifest.
+    check : SubjectCheck
+        What the check of the subject's files found; of the first one, for a mean of several.
+    model : ModelFiles
+        The located model.
+    train, test : tuple of StoryPlan
+        The stories.
+    others : tuple of OtherSubject
+        Subjects whose responses to the test stories can be compared target by target.
+    left_out : mapping of str to str
+        Every other subject that cannot, and why.
+    low_level : LowLevelPlan, optional
+        Present when low-level features are to be weighed.
+    spec : EncodingSpec
+        Names the result.
+    warnings : tuple of str
+        What is unusual in the data, or limits the result.
+    """
+
+    request: EncodeRequest
+    dataset: Dataset
+    check: SubjectCheck
+    model: ModelFiles
+    train: tuple[StoryPlan, ...]
+    test: tuple[StoryPlan, ...]
+    others: tuple[OtherSubject, ...]
+    left_out: Mapping[str, str]
+    low_level: LowLevelPlan | None
+    spec: EncodingSpec
+    warnings: tuple[str, ...]
+
+    @property
+    def stories(self) -> tuple[StoryPlan, ...]:
+        """Training stories, then test stories."""
+        return self.train + self.test
+
+    @property
+    def strategy(self) -> StoredStrategy:
+        """How the model's features are made."""
+        return self.train[0].extraction.strategy
+
+    @property
+    def extractions(self) -> tuple[tuple[ModelFiles, tuple[StoryPlan, ...]], ...]:
+        """All features the run needs, model by model."""
+        own = (self.model, self.stories)
+        low = self.low_level
+        return (own,) if low is None else (own, (low.model, low.stories))
+
+
+def plan_encoding(request: EncodeRequest) -> EncodingPlan:
+    """Check a request against the data and the model, and derive its specification.
+
+    Raises
+    ------
+    InputError
+        When the manifest, the subject, the audio or the responses do not fit together.
+    ModelError
+        When the model cannot be found.
+    """
+    dataset = load_manifest(request.data)
+    members = _members(dataset, request.subject)
+    checks = [check_subject(dataset, name) for name in members]
+    model = locate(request.model, request.revision, precision=request.precision)
+    require_precision(model, request.device)
+    strategy: StoredStrategy = "frames" if model.family == ACOUSTIC else request.strategy
+    split = _split(dataset, members)
+    train = plan_stories(dataset, members, strategy, model, split.train)
+    test = plan_stories(dataset, members, strategy, model, split.test)
+    low_level = _plan_low_level(dataset, request, members[0], model, train + test)
+    others, left_out = plan_others(dataset, request, model, test)
+    statistics, limits = _plan_statistics(request.statistics, test)
+    warned = [warning for check in checks for warning in check.warnings]
+    warnings = (*dict.fromkeys(warned), *limits)
+    for warning in warnings:
+        logger.warning("%s", warning)
+    spec = EncodingSpec(
+        subject=request.subject,
+        members=members if len(members) > 1 else (),
+        space=dataset.space,
+        train=tuple(story.as_input() for story in train),
+        test=tuple(story.as_input() for story in test),
+        score_from_row=tuple(story.score_from_row for story in test),
+        standardise_responses=dataset.zscored == "none",
+        delays=request.delays,
+        alphas=request.alphas,
+        metric=request.metric,
+        intercept=request.intercept,
+        ceilings=possible_ceilings(test, others),
+        other_subjects=tuple(other.as_input() for other in others),
+        statistics=statistics,
+        low_level=_low_level_settings(request, low_level),
+    )
+    return EncodingPlan(
+        request, dataset, checks[0], model, train, test, others, left_out, low_level, spec, warnings
+    )
+
+
+def _members(dataset: Dataset, subject: str) -> tuple[str, ...]:
+    """Name the subjects whose responses are averaged: one, unless the mean is asked for."""
+    if subject != MEAN_SUBJECT or subject in dataset.subjects:
+        return (subject,)
+    if len(dataset.subjects) < 2:
+        raise InputError(
+            f"{dataset.name} has {len(dataset.subjects)} subject(s): there is nothing to average",
+            hint="Name the subject.",
+        )
+    return tuple(dataset.subjects)
+
+
+def _split(dataset: Dataset, members: tuple[str, ...]) -> Split:
+    """Give the stories to train on and to test, which all members must share."""
+    splits = {name: dataset.split(name) for name in members}
+    first = splits[members[0]]
+    for name, split in splits.items():
+        if (set(split.train), split.test) != (set(first.train), first.test):
+            raise InputError(
+                f"{members[0]!r} and {name!r} heard different stories, so they have no mean",
+                hint="Name the stories that all subjects heard under [splits] train and test.",
+            )
+    return first
+
+
+def _plan_low_level(
+    dataset: Dataset,
+    request: EncodeRequest,
+    subject: str,
+    model: ModelFiles,
+    stories: tuple[StoryPlan, ...],
+) -> LowLevelPlan | None:
+    if request.low_level is None:
+        return None
+    space = locate(request.low_level_space)
+    if space.family != ACOUSTIC or space.fingerprint == model.fingerprint:
+        raise InputError(
+            f"{request.low_level_space!r} cannot be taken out of {request.model!r} as its low "
+            "level",
+            hint="Give another acoustic space, such as 'acoustic:lowlevel' or 'acoustic:logmel'.",
+        )
+    names = (story.name for story in stories)
+    planned = (plan_story(dataset, subject, "frames", space, name) for name in names)
+    return LowLevelPlan(space, tuple(planned))
+
+
+def _low_level_settings(
+    request: EncodeRequest, low_level: LowLevelPlan | None
+) -> LowLevelSettings | None:
+    if low_level is None or request.low_level is None:
+        return None
+    return LowLevelSettings(
+        method=request.low_level,
+        space=low_level.model.name,
+        features=tuple(story.extraction.key() for story in low_level.stories),
+    )
+
+
+def _plan_statistics(
+    settings: StatisticsSettings, test: tuple[StoryPlan, ...]
+) -> tuple[StatisticsSettings, list[str]]:
+    """Do without statistics that the scored rows are too few for, with a warning."""
+    if not settings.n_permutations and not settings.n_bootstraps:
+        return settings, []
+    n_scored = [story.n_scored for story in test]
+    segments = np.repeat(np.arange(len(test)), n_scored)
+    try:
+        layout = block_layout(len(segments), segments=segments, block_rows=settings.block_rows)
+    except InputError as error:
+        without = settings.model_copy(update={"n_permutations": 0, "n_bootstraps": 0})
+        return without, [f"no significance and no intervals are computed: {error.message}"]
+    n_blocks = len(layout.starts)
+    if n_blocks >= _FEW_BLOCKS:
+        return settings, []
+    return settings, [
+        f"the scored test rows make only {n_blocks} blocks of {layout.length} rows: p values and "
+        "intervals are coarse"
+    ]
+
+
+logger = logging.getLogger(__name__)
+
+
+# ---- noise ceilings ----------------------------------------------------------------------------
+
+
+def possible_ceilings(
+    test: tuple[StoryPlan, ...], others: tuple[OtherSubject, ...]
+) -> tuple[CeilingName, ...]:
+    """Name the ceilings that the data allow; the first is the default of every page."""
+    if test[0].members:
+        return ("split-half",)
+    repeats = all(repeats_shape(story.responses) is not None for story in test)
+    return (*(("repeats",) if repeats else ()), *(("inter-subject",) if others else ()))
+
+
+def plan_others(
+    dataset: Dataset, request: EncodeRequest, model: ModelFiles, test: tuple[StoryPlan, ...]
+) -> tuple[tuple[OtherSubject, ...], dict[str, str]]:
+    """Find the subjects whose test responses can stand beside this subject's, row by row.
+
+    Returns
+    -------
+    others : tuple of OtherSubject
+        Those who can; none for a mean of all subjects.
+    left_out : dict of str to str
+        Those who cannot, and why.
+    """
+    if test[0].members:
+        return (), {}
+    names = [name for name in dataset.subjects if name != request.subject]
+    others: list[OtherSubject] = []
+    left_out: dict[str, str] = {}
+    for name in names:
+        reason = native_reason(dataset.space)
+        try:
+            theirs = () if reason else _stories_of(dataset, name, model, test)
+            reason = reason or _difference(test, theirs)
+        except InputError as error:
+            reason = error.message
+        if reason:
+            left_out[name] = reason
+            logger.info("%s takes no part in the ceiling between subjects: %s", name, reason)
+        else:
+            others.append(OtherSubject(name, tuple(story.responses for story in theirs)))
+    return tuple(others), left_out
+
+
+def _stories_of(
+    dataset: Dataset, subject: str, model: ModelFiles, test: tuple[StoryPlan, ...]
+) -> tuple[StoryPlan, ...]:
+    for story in test:
+        missing = dataset.missing_responses(subject, story.name)
+        if missing:
+            raise InputError(missing, hint="Give the file, or go on without this subject.")
+    strategy = test[0].extraction.strategy
+    return tuple(plan_story(dataset, subject, strategy, model, story.name) for story in test)
+
+
+def _difference(own: tuple[StoryPlan, ...], theirs: tuple[StoryPlan, ...]) -> str:
+    found = (story_difference(one, other) for one, other in zip(own, theirs, strict=True))
+    return next((difference for difference in found if difference), "")

@@ -1,0 +1,404 @@
+"""Stored results as objects: an encoding result with its scores, statistics and provenance."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from braindash.core.ceilings import ceiling_threshold
+from braindash.core.regions import region_means
+from braindash.core.scores import normalised_score
+from braindash.core.statistics.bootstrap import interval
+from braindash.errors import InputError, near_match
+from braindash.io.atlases import SPHERE_LABEL, WHOLE, named_masks
+from braindash.io.stored import StoredResult
+
+__all__ = ["WHOLE", "EncodingResult"]
+
+
+@dataclass(frozen=True)
+class EncodingResult(StoredResult):
+    """Layer-wise encoding scores of one model for one subject.
+
+    Attributes
+    ----------
+    key, folder, spec, provenance
+        As for every :class:`StoredResult`.
+    dataset : xarray.Dataset
+        ``r``, ``alpha``, ``cv_score`` (layer, target). With ceilings: ``ceiling`` (ceiling_kind,
+        target). With permutations: ``p``, ``q`` (layer, target). ``preferred_layer`` (target).
+        With bootstraps: ``preferred_share`` (target), ``region_samples`` (sample, layer, region)
+        and ``region_ceiling_samples`` (ceiling_kind, sample, layer, region).
+    """
+
+    # ---- what it is of --------------------------------------------------------------------
+
+    @property
+    def subject(self) -> str:
+        """Name of the subject."""
+        return str(self.spec["subject"])
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Subjects whose mean response was predicted; empty for a single subject."""
+        return tuple(self.spec["members"])
+
+    @property
+    def space(self) -> str:
+        """The space of the targets, such as "fsaverage5"."""
+        return str(self.spec["space"])
+
+    @property
+    def n_targets(self) -> int:
+        """Number of response columns, those without a score included."""
+        return int(self.dataset.sizes["target"])
+
+    @property
+    def n_scored_rows(self) -> int:
+        """Number of test rows that enter the scores."""
+        stories = zip(self.spec["test"], self.spec["score_from_row"], strict=True)
+        return sum(one["last_row"] - max(one["first_row"], start) for one, start in stories)
+
+    @property
+    def n_blocks(self) -> float:
+        """How many blocks the scored test rows make, in the bootstrap of their intervals."""
+        return float(self.n_scored_rows / self.spec["statistics"]["block_rows"])
+
+    # ---- scores ---------------------------------------------------------------------------
+
+    @cached_property
+    def r(self) -> np.ndarray:
+        """Pearson r on the test story, (n_layers, n_targets); NaN where there is no score."""
+        return np.asarray(self.dataset["r"].values, dtype=np.float32)
+
+    @cached_property
+    def valid(self) -> np.ndarray:
+        """Which targets have a score, bool (n_targets,)."""
+        return np.asarray(np.isfinite(self.r).any(axis=0))
+
+    @cached_property
+    def ceilings(self) -> dict[str, np.ndarray]:
+        """Noise ceilings (n_targets,) by name, the default one first; empty without any."""
+        names = self.spec["ceilings"]
+        return {
+            name: np.asarray(self.dataset["ceiling"].sel(ceiling_kind=name), dtype=np.float32)
+            for name in names
+        }
+
+    @property
+    def has_ceiling(self) -> bool:
+        """Whether the data gave a noise ceiling."""
+        return bool(self.spec["ceilings"])
+
+    @property
+    def ceiling_name(self) -> str | None:
+        """The default noise ceiling: "repeats", else "inter-subject", else None."""
+        return next(iter(self.spec["ceilings"]), None)
+
+    @cached_property
+    def ceiling(self) -> np.ndarray:
+        """The default noise ceiling (n_targets,); all NaN when the data have none."""
+        return self.named_ceiling(None)
+
+    def named_ceiling(self, name: str | None) -> np.ndarray:
+        """Give one noise ceiling.
+
+        Parameters
+        ----------
+        name : str or None
+            One of ``ceilings``; None is the default one.
+
+        Returns
+        -------
+        ndarray of shape (n_targets,)
+            All NaN when None is asked for and the data have none.
+
+        Raises
+        ------
+        InputError
+            When the result has no ceiling of this name.
+        """
+        chosen = name or self.ceiling_name
+        if chosen is None:
+            return np.full(self.n_targets, np.nan, dtype=np.float32)
+        if chosen not in self.ceilings:
+            raise InputError(
+                f"this result has no noise ceiling {chosen!r}",
+                hint=near_match(chosen, self.ceilings),
+            )
+        return self.ceilings[chosen]
+
+    def ceiling_threshold(self, name: str | None = None) -> float:
+        """Say what a ceiling must exceed to divide by it; of the default one when left out."""
+        return ceiling_threshold(name or self.ceiling_name or "repeats")
+
+    def scores(self, normalised: bool = False, ceiling: str | None = None) -> np.ndarray:
+        """Give r, or r divided by a ceiling where that exceeds its threshold.
+
+        Parameters
+        ----------
+        normalised : bool, default False
+            Whether to divide.
+        ceiling : str, optional
+            One of ``ceilings``; the default one when left out.
+
+        Returns
+        -------
+        ndarray of shape (n_layers, n_targets)
+            Never clipped; NaN where there is no score.
+        """
+        if not normalised:
+            return self.r
+        normalised_r: np.ndarray = normalised_score(
+            self.r, self.named_ceiling(ceiling), threshold=self.ceiling_threshold(ceiling)
+        )
+        return normalised_r
+
+    # ---- significance and preferred layers ------------------------------------------------
+
+    @property
+    def has_significance(self) -> bool:
+        """Whether p and q values were computed."""
+        return "p" in self.dataset
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether bootstrap replicates were computed."""
+        return "region_samples" in self.dataset
+
+    @cached_property
+    def p(self) -> np.ndarray:
+        """Permutation p value, (n_layers, n_targets); NaN without a score or permutations."""
+        return self._layers_by_targets("p")
+
+    @cached_property
+    def q(self) -> np.ndarray:
+        """False discovery rate of each layer's targets, (n_layers, n_targets); NaN as ``p``."""
+        return self._layers_by_targets("q")
+
+    def significant(self, level: float = 0.05) -> np.ndarray:
+        """Mark the targets whose score is significant at a false discovery rate, per layer.
+
+        Parameters
+        ----------
+        level : float, default 0.05
+            Largest q.
+
+        Returns
+        -------
+        bool ndarray of shape (n_layers, n_targets)
+            False where there is no score.
+
+        Raises
+        ------
+        InputError
+            When the result was computed without permutations.
+        """
+        if not self.has_significance:
+            raise InputError(
+                "this result has no p values: it was computed without permutations",
+                hint="Compute it again with n_permutations (--permutations) of 1000.",
+            )
+        return np.asarray(np.nan_to_num(self.q, nan=np.inf) <= level)
+
+    @cached_property
+    def preferred_layer(self) -> np.ndarray:
+        """Layer with the highest r, int (n_targets,); -1 where there is no score."""
+        return np.asarray(self.dataset["preferred_layer"].values, dtype=np.int16)
+
+    @cached_property
+    def preferred_share(self) -> np.ndarray:
+        """Share of the bootstrap replicates that prefer the same layer, (n_targets,)."""
+        if "preferred_share" not in self.dataset:
+            return np.full(self.n_targets, np.nan, dtype=np.float32)
+        return np.asarray(self.dataset["preferred_share"].values, dtype=np.float32)
+
+    # ---- regions --------------------------------------------------------------------------
+
+    @cached_property
+    def masks(self) -> dict[str, np.ndarray]:
+        """Regions of this space, name to bool (n_targets,), with "all targets" first."""
+        return dict(named_masks(self.space, self.n_targets))
+
+    def regions(self, ceiling: str | None = None) -> pd.DataFrame:
+        """Tabulate region means per layer.
+
+        Parameters
+        ----------
+        ceiling : str, optional
+            One of ``ceilings``; the default one when left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per layer and region: ``r`` (mean over the region's ``n_valid`` targets with a
+            score), ``r_over_ceiling`` (mean over its ``n_above_threshold`` targets whose ceiling
+            is high enough), ``ceiling`` (mean), ``n_targets``, ``coverage``, and the columns
+            ``model``, ``subject`` and ``simulated``.
+        """
+        raw = region_means(self.r, self.masks).rename(columns={"value": "r"})
+        normalised = region_means(self.scores(True, ceiling), self.masks)
+        tops = region_means(self.named_ceiling(ceiling)[None], self.masks)
+        above = tops.set_index("region")["value"]
+        table = raw.assign(
+            r_over_ceiling=normalised["value"].to_numpy(),
+            n_above_threshold=normalised["n_valid"].to_numpy(),
+            ceiling=raw["region"].map(above).to_numpy(),
+        )
+        return table.assign(model=self.model, subject=self.subject, simulated=self.simulated)
+
+    @property
+    def region_samples(self) -> xr.DataArray:
+        """Bootstrap replicates of the regions' mean r, (sample, layer, region)."""
+        return self.samples()
+
+    def samples(self, normalised: bool = False, ceiling: str | None = None) -> xr.DataArray:
+        """Give the bootstrap replicates of the region means.
+
+        Parameters
+        ----------
+        normalised : bool, default False
+            Replicates of the mean r / ceiling instead of the mean r.
+        ceiling : str, optional
+            One of ``ceilings``; the default one when left out.
+
+        Returns
+        -------
+        xarray.DataArray
+            float32 (sample, layer, region), with the regions' names as coordinate. Replicate i
+            draws the same test rows in every result of the same rows and seed.
+
+        Raises
+        ------
+        InputError
+            When the result was computed without bootstraps, or has no such ceiling.
+        """
+        if not self.has_intervals:
+            raise InputError(
+                "this result has no intervals: it was computed without bootstraps",
+                hint="Compute it again with n_bootstraps (--bootstraps) of 1000.",
+            )
+        if not normalised:
+            return self.dataset["region_samples"]
+        if self.ceiling_name is None:
+            return self.dataset["region_samples"] * np.float32("nan")
+        self.named_ceiling(ceiling)  # refuses a name that is none
+        samples = self.dataset["region_ceiling_samples"]
+        return samples.sel(ceiling_kind=ceiling or self.ceiling_name, drop=True)
+
+    def region_intervals(
+        self, level: float = 0.95, *, normalised: bool = False, ceiling: str | None = None
+    ) -> pd.DataFrame:
+        """Tabulate region means per layer with their intervals.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Share of the replicates inside an interval.
+        normalised : bool, default False
+            Intervals of ``r_over_ceiling`` instead of ``r``.
+        ceiling : str, optional
+            One of ``ceilings``; the default one when left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of :meth:`regions`, and ``low`` and ``high``: NaN where there is no score,
+            or when the result was computed without bootstraps.
+        """
+        table = self.regions(ceiling)
+        if not self.has_intervals:
+            return table.assign(low=np.nan, high=np.nan)
+        samples = self.samples(normalised, ceiling)
+        low, high = interval(samples.values, level=level, n_units=self.n_blocks)
+        return add_intervals(table, list(samples["region"].values), low, high)
+
+    # ---- where the numbers come from ------------------------------------------------------
+
+    def interval_line(self, level: float = 0.95) -> str:
+        """Say in one line what an interval of this result is."""
+        settings = self.spec["statistics"]
+        if not self.has_intervals:
+            return "no intervals (computed without bootstraps)"
+        return (
+            f"{100 * level:g} % intervals: block bootstrap over test-story time "
+            f"({settings['n_bootstraps']} samples, blocks of {settings['block_rows']} rows), "
+            f"{self._subject_count()}"
+        )
+
+    def _subject_count(self) -> str:
+        return f"mean of {len(self.members)} subjects" if self.members else "n = 1 subject"
+
+    def ceiling_line(self, ceiling: str | None = None) -> str:
+        """Say in a few words what a noise ceiling is made from."""
+        name = ceiling or self.ceiling_name
+        stories = _listed([story["name"] for story in self.spec["test"]])
+        if name is None:
+            return "none (no repeats of the test story, no other subject)"
+        if name == "repeats":
+            return f"repeats of {stories}"
+        if name == "split-half":
+            return f"split halves of {len(self.spec['members'])} subjects on {stories}"
+        count = len(self.spec["other_subjects"])
+        return f"{name} on {stories} with {count} other subject{'s' if count > 1 else ''}"
+
+    def provenance_line(self, ceiling: str | None = None) -> str:
+        """Say in one line where the numbers come from.
+
+        Parameters
+        ----------
+        ceiling : str, optional
+            The ceiling that is used; the default one when left out.
+        """
+        train = _listed([story["name"] for story in self.spec["train"]])
+        test = _listed([story["name"] for story in self.spec["test"]])
+        rows = sum(story["last_row"] - story["first_row"] for story in self.spec["train"])
+        alphas = self.spec["alphas"]
+        stamp = "SIMULATED DATA · " if self.simulated else ""
+        regions = f"regions: {SPHERE_LABEL} · " if len(self.masks) > 1 else ""
+        return (
+            f"{stamp}{self.data} · {self.model} · subject {self.subject} · train: {train} "
+            f"({rows} rows) · test: {test} from row {self.spec['score_from_row'][0]} · "
+            f"features: {self.provenance['strategy']} · delays {_listed(self.spec['delays'])} TR · "
+            f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, leave-stories-out "
+            f"{self.spec['metric']} · ceiling: {self.ceiling_line(ceiling)} · {regions}"
+            f"{self._subject_count()} · braindash {self.provenance['versions']['braindash']} · "
+            f"key {self.key[:8]}"
+        )
+
+    def _layers_by_targets(self, name: str) -> np.ndarray:
+        if name not in self.dataset:
+            return np.full_like(self.r, np.nan)
+        return np.asarray(self.dataset[name].values, dtype=np.float32)
+
+
+def add_intervals(
+    table: pd.DataFrame, regions: list[str], low: np.ndarray, high: np.ndarray
+) -> pd.DataFrame:
+    """Put interval ends beside a table with one row per layer and region.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        With the columns ``layer`` and ``region``.
+    regions : list of str
+        Names of the intervals' second axis.
+    low, high : ndarray of shape (n_layers, n_regions)
+        Ends of the intervals.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With ``low`` and ``high``; NaN for a region that has no interval.
+    """
+    frames = [pd.DataFrame(ends, columns=regions).stack() for ends in (low, high)]
+    index = pd.MultiIndex.from_frame(table[["layer", "region"]])
+    ends = [frame.reindex(index).to_numpy() for frame in frames]
+    return table.assign(low=ends[0], high=ends[1])
+
+
+def _listed(values: list[Any]) -> str:
+    return ", ".join(str(value) for value in values)

@@ -1,0 +1,325 @@
+"""Significance and uncertainty of an encoding result, from its predictions.
+
+Targets are worked on in blocks, so that no array of samples, layers and all targets is ever in
+memory. Every block uses the same permutations and the same bootstrap draws, for all its layers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from braindash.core.ceilings import (
+    ceiling_threshold,
+    inter_subject_ceiling,
+    repeats_ceiling,
+    split_half_ceiling,
+)
+from braindash.core.statistics.bootstrap import block_counts, bootstrap_r, preferred_layers
+from braindash.core.statistics.permutation import benjamini_hochberg, permutation_p_values
+from braindash.encoding.plan import EncodingPlan
+from braindash.encoding.responses import StoryResponses
+from braindash.io.atlases import named_masks
+from braindash.io.predictions import PredictionReader
+from braindash.io.store import Entry
+from braindash.progress import NoProgress, Progress, shared
+from braindash.specs import StatisticsSettings
+
+CHUNK_TARGETS = 1024
+
+Floats = NDArray[np.floating]
+ReadColumns = Callable[[slice], tuple[NDArray[np.float32], NDArray[np.float32]]]
+"""Takes targets; gives predictions (n_layers, n_rows, n_columns) and response (n_rows,
+n_columns)."""
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """What the statistics of a result are computed from.
+
+    Attributes
+    ----------
+    read : callable
+        Reads predictions and responses of the scored test rows, some targets at a time.
+    segments : int array of shape (n_rows,)
+        Index of each row's test story: blocks of rows never reach into another one.
+    r : array of shape (n_layers, n_targets)
+        Pearson r over these rows; NaN where there is no score.
+    """
+
+    read: ReadColumns
+    segments: NDArray[np.integer]
+    r: Floats
+
+
+def summarise(plan: EncodingPlan, predictions: Entry, progress: Progress) -> xr.Dataset:
+    """Make the arrays of an encoding result from its predictions.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        What to compute.
+    predictions : Entry
+        The stored predictions of the plan.
+    progress : Progress
+        Told of every block of targets.
+
+    Returns
+    -------
+    xarray.Dataset
+        What :class:`braindash.encoding.result.EncodingResult` holds.
+    """
+    for_ceilings, for_statistics = shared(progress, (1, 9))
+    with predictions.open() as stored:
+        reader = PredictionReader(stored)
+        scores = stored[["r", "alpha", "cv_score"]].load()
+        tops = ceilings(plan, reader, for_ceilings)
+        statistics = compute_statistics(
+            ScoredRows(reader.read, reader.segments, scores["r"].values),
+            named_masks(plan.spec.space, reader.n_targets),
+            tops,
+            plan.spec.statistics,
+            device=plan.request.device,
+            progress=for_statistics,
+        )
+    if tops:
+        stacked = np.stack(list(tops.values()))
+        scores = scores.assign(ceiling=(("ceiling_kind", "target"), stacked))
+        scores = scores.assign_coords(ceiling_kind=list(tops))
+    return xr.merge([scores, statistics])
+
+
+def ceilings(
+    plan: EncodingPlan, predictions: PredictionReader, progress: Progress
+) -> dict[str, NDArray[np.float32]]:
+    """Compute every noise ceiling of a plan, on the scored rows.
+
+    Parameters
+    ----------
+    plan : EncodingPlan
+        Says which ceilings the data allow.
+    predictions : PredictionReader
+        Holds the subject's mean response.
+    progress : Progress
+        Told of every block of targets.
+
+    Returns
+    -------
+    dict of str to array of float32, shape (n_targets,)
+        In the order of ``plan.spec.ceilings``.
+    """
+    responses = StoryResponses(plan.test, standardise=plan.spec.standardise_responses)
+    others = [other.responses for other in plan.others]
+    n_targets = predictions.n_targets
+    found: dict[str, NDArray[np.float32]] = {
+        name: np.empty(n_targets, dtype=np.float32) for name in plan.spec.ceilings
+    }
+    for columns in responses.column_blocks() if found else ():
+        progress.advance(columns.start, n_targets, "noise ceilings")
+        if "repeats" in found:
+            found["repeats"][columns] = repeats_ceiling(responses.repeats(columns))
+        if "inter-subject" in found:
+            found["inter-subject"][columns] = inter_subject_ceiling(
+                predictions.response(columns), responses.others(others, columns)
+            )
+        if "split-half" in found:
+            found["split-half"][columns] = split_half_ceiling(responses.members(columns))
+    return found
+
+
+def compute_statistics(
+    rows: ScoredRows,
+    masks: Mapping[str, NDArray[np.bool_]],
+    ceilings: Mapping[str, Floats],
+    settings: StatisticsSettings,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    chunk_targets: int = CHUNK_TARGETS,
+) -> xr.Dataset:
+    """Estimate which scores are significant, how sure they are, and each target's best layer.
+
+    Parameters
+    ----------
+    rows : ScoredRows
+        Predictions and responses.
+    masks : mapping of str to bool array of shape (n_targets,)
+        Sets of targets whose means get replicates.
+    ceilings : mapping of str to array of shape (n_targets,)
+        Noise ceilings by name; may be empty.
+    settings : StatisticsSettings
+        Numbers of permutations and bootstraps (0 leaves them out), blocks and seed.
+    device : str, default "cpu"
+        Where the products are computed.
+    progress : Progress, optional
+        Told of every block of targets, and may stop between two.
+    chunk_targets : int, default 1024
+        Targets in a block; changes memory and time, not the numbers.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``preferred_layer`` (target) int16, -1 without a score; with permutations ``p`` and ``q``
+        (layer, target); with bootstraps ``preferred_share`` (target), ``region_samples`` (sample,
+        layer, region) and, with ceilings, ``region_ceiling_samples`` (ceiling_kind, sample,
+        layer, region): replicates of the mean r, or r / ceiling where the ceiling exceeds its
+        threshold. All float32.
+    """
+    report = progress or NoProgress()
+    work = _Work.start(rows, masks, ceilings, settings, device)
+    n_targets = rows.r.shape[1]
+    for columns in _blocks(n_targets, chunk_targets):
+        report.advance(columns.start, n_targets, "permutations and bootstraps")
+        work.add(columns)
+    return work.dataset()
+
+
+def _blocks(n_targets: int, chunk_targets: int) -> Iterator[slice]:
+    for start in range(0, n_targets, chunk_targets):
+        yield slice(start, min(start + chunk_targets, n_targets))
+
+
+@dataclass
+class _RegionMeans:
+    """Adds up replicates of weighted means over regions, block by block.
+
+    Attributes
+    ----------
+    weights : array of float32, shape (n_targets, n_regions)
+        What a target's r is multiplied with; 0 for a target outside the region.
+    totals, counts : array of float64, shape (n_samples, n_layers, n_regions)
+        Sums of weighted replicates, and how many targets are in each.
+    """
+
+    weights: NDArray[np.float32]
+    totals: NDArray[np.float64]
+    counts: NDArray[np.float64]
+
+    @classmethod
+    def start(cls, weights: NDArray[np.float32], n_samples: int, n_layers: int) -> "_RegionMeans":
+        shape = (n_samples, n_layers, weights.shape[1])
+        return cls(weights, np.zeros(shape), np.zeros(shape))
+
+    def add(
+        self, samples: NDArray[np.float32], finite: NDArray[np.float32], columns: slice
+    ) -> None:
+        """Add replicates (n_samples, n_layers, n_columns), 0 where ``finite`` is 0."""
+        weights = self.weights[columns]
+        self.totals += samples @ weights
+        self.counts += finite @ (weights != 0).astype(np.float32)
+
+    def means(self) -> NDArray[np.float32]:
+        with np.errstate(invalid="ignore"):
+            return (self.totals / self.counts).astype(np.float32)
+
+
+@dataclass
+class _Work:
+    """The arrays of a result, filled block by block."""
+
+    rows: ScoredRows
+    settings: StatisticsSettings
+    device: str
+    masks: Mapping[str, NDArray[np.bool_]]
+    ceiling_names: tuple[str, ...]
+    counts: NDArray[np.float32] | None
+    p: NDArray[np.float32]
+    layer: NDArray[np.int16]
+    share: NDArray[np.float32]
+    raw: _RegionMeans | None = None
+    normalised: list[_RegionMeans] = field(default_factory=list)
+
+    @classmethod
+    def start(
+        cls,
+        rows: ScoredRows,
+        masks: Mapping[str, NDArray[np.bool_]],
+        ceilings: Mapping[str, Floats],
+        settings: StatisticsSettings,
+        device: str,
+    ) -> "_Work":
+        n_layers, n_targets = rows.r.shape
+        n_samples = settings.n_bootstraps
+        members = np.stack(list(masks.values()), axis=1).astype(np.float32)
+        work = cls(
+            rows=rows,
+            settings=settings,
+            device=device,
+            masks=masks,
+            ceiling_names=tuple(ceilings),
+            counts=None,
+            p=np.full((n_layers, n_targets), np.nan, dtype=np.float32),
+            layer=np.full(n_targets, -1, dtype=np.int16),
+            share=np.full(n_targets, np.nan, dtype=np.float32),
+        )
+        if not n_samples:
+            return work
+        work.counts = block_counts(
+            len(rows.segments),
+            segments=rows.segments,
+            n_samples=n_samples,
+            block_rows=settings.block_rows,
+            seed=settings.seed,
+        )
+        work.raw = _RegionMeans.start(members, n_samples, n_layers)
+        for name, ceiling in ceilings.items():
+            above = np.asarray(ceiling) > ceiling_threshold(name)
+            inverse = np.divide(1.0, ceiling, out=np.zeros(n_targets), where=above)
+            weights = (members * inverse[:, None]).astype(np.float32)
+            work.normalised.append(_RegionMeans.start(weights, n_samples, n_layers))
+        return work
+
+    def add(self, columns: slice) -> None:
+        """Fill in the targets ``columns``."""
+        predictions, response = self.rows.read(columns)
+        settings = self.settings
+        if settings.n_permutations:
+            self.p[:, columns] = permutation_p_values(
+                predictions,
+                response,
+                segments=self.rows.segments,
+                n_permutations=settings.n_permutations,
+                block_rows=settings.block_rows,
+                scheme=settings.scheme,
+                seed=settings.seed,
+                device=self.device,
+            )
+        samples = None
+        if self.counts is not None:
+            samples = bootstrap_r(predictions, response, self.counts, device=self.device)
+        self.layer[columns], self.share[columns] = preferred_layers(
+            self.rows.r[:, columns], samples
+        )
+        if samples is not None:
+            self._add_regions(samples, columns)
+
+    def _add_regions(self, samples: NDArray[np.float32], columns: slice) -> None:
+        # A target without a score in the result is in no replicate either.
+        known = np.isfinite(samples) & np.isfinite(self.rows.r[:, columns])
+        samples = np.where(known, samples, np.float32(0))
+        finite = known.astype(np.float32)
+        for means in [self.raw, *self.normalised]:
+            assert means is not None  # there are bootstraps
+            means.add(samples, finite, columns)
+
+    def dataset(self) -> xr.Dataset:
+        """Give the finished arrays."""
+        arrays: dict[str, tuple[tuple[str, ...], NDArray[np.generic]]] = {
+            "preferred_layer": (("target",), self.layer)
+        }
+        coordinates: dict[str, list[str]] = {}
+        if self.settings.n_permutations:
+            q = benjamini_hochberg(self.p).astype(np.float32)
+            arrays |= {"p": (("layer", "target"), self.p), "q": (("layer", "target"), q)}
+        if self.raw is not None:
+            dims = ("sample", "layer", "region")
+            arrays["preferred_share"] = (("target",), self.share)
+            arrays["region_samples"] = (dims, self.raw.means())
+            coordinates["region"] = list(self.masks)
+        if self.normalised:
+            stacked = np.stack([means.means() for means in self.normalised])
+            arrays["region_ceiling_samples"] = (("ceiling_kind", *dims), stacked)
+            coordinates["ceiling_kind"] = list(self.ceiling_names)
+        return xr.Dataset(arrays, coords=coordinates)

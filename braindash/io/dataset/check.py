@@ -1,0 +1,346 @@
+"""One subject's data, compared by their headers: whether audio, responses and times fit.
+
+No response data are read. Everything that is wrong is reported at once; what is unusual but
+possible becomes a warning.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from braindash.core.timing import Timing, covered_rows
+from braindash.digest import digest_file
+from braindash.errors import InputError, near_match
+from braindash.io.dataset.arrays import available_keys, opened_array
+from braindash.io.dataset.audio import audio_seconds
+from braindash.io.dataset.dataset import Dataset, Split
+from braindash.io.dataset.responses import repeats_shape, shape
+from braindash.io.dataset.tables import Problem, raise_problems
+
+# Targets of both hemispheres in spaces that fix their number.
+SPACE_TARGETS = {"fsaverage5": 20484, "fsaverage6": 81924, "fsaverage": 327684, "fsLR32k": 64984}
+
+
+@dataclass(frozen=True)
+class StoryCheck:
+    """How audio and responses of one story fit together.
+
+    Attributes
+    ----------
+    story, split : str
+        The story, and ``"train"``, ``"valid"`` or ``"test"``.
+    n_rows, n_targets : int
+        Size of the response array.
+    n_repeats : int
+        Presentations stored apart; 0 where there are none.
+    audio_seconds : float
+        Duration of the recording.
+    first_seconds, last_seconds : float
+        Audio times at which the first and the last row were acquired.
+    overlap_seconds : float
+        Time that has both audio and rows.
+    first_row, stop_row : int
+        Rows ``first_row`` to ``stop_row - 1`` are kept: those that the audio covers.
+    score_from_row : int
+        First row that counts when the story is scored.
+    """
+
+    story: str
+    split: str
+    n_rows: int
+    n_targets: int
+    n_repeats: int
+    audio_seconds: float
+    first_seconds: float
+    last_seconds: float
+    overlap_seconds: float
+    first_row: int
+    stop_row: int
+    score_from_row: int
+
+    @property
+    def n_rows_kept(self) -> int:
+        """Number of rows that the audio covers."""
+        return self.stop_row - self.first_row
+
+
+@dataclass(frozen=True)
+class SubjectCheck:
+    """What :func:`check_subject` found.
+
+    Attributes
+    ----------
+    subject : str
+        The subject's id.
+    n_targets : int
+        Number of targets, the same in every story.
+    stories : tuple of StoryCheck
+        Training, validation and test stories, in this order.
+    warnings : tuple of str
+        What is unusual; one sentence each.
+    """
+
+    subject: str
+    n_targets: int
+    stories: tuple[StoryCheck, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all stories together."""
+        return sum(story.n_rows for story in self.stories)
+
+    @property
+    def n_rows_kept(self) -> int:
+        """Rows that the audio covers, of all stories together."""
+        return sum(story.n_rows_kept for story in self.stories)
+
+    @property
+    def audio_seconds(self) -> float:
+        """Duration of all recordings together."""
+        return sum(story.audio_seconds for story in self.stories)
+
+    @property
+    def overlap_seconds(self) -> float:
+        """Time with both audio and rows, of all stories together."""
+        return sum(story.overlap_seconds for story in self.stories)
+
+
+def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
+    """Compare the audio, the responses and the times of one subject's stories.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Data of :func:`braindash.io.dataset.manifest.load_manifest`.
+    subject : str
+        The subject's id.
+
+    Returns
+    -------
+    SubjectCheck
+        Sizes, times and kept rows of every story, and warnings.
+
+    Raises
+    ------
+    InputError
+        Lists every problem: files that are missing, unreadable or of the wrong shape, different
+        numbers of targets, rows without audio, audio without rows, no training story.
+    """
+    split = dataset.split(subject)
+    problems: list[Problem] = []
+    stories: list[StoryCheck] = []
+    for name in ("train", "valid", "test"):
+        for story in getattr(split, name):
+            try:
+                found = _story_check(dataset, subject, story, name)
+            except InputError as error:
+                problems.append(Problem(error.message, error.hint))
+                continue
+            stories.append(found)
+            problems += _time_problems(dataset, subject, found)
+    problems += _target_problems(dataset, stories)
+    if not split.train:
+        problems.append(
+            Problem(
+                "there is no training story",
+                f"Give audio and responses of at least two more stories of {subject!r}.",
+            )
+        )
+    if stories:
+        problems += _ceiling_problems(dataset, subject, stories[0].n_targets)
+    raise_problems(f"subject {subject!r} of {dataset.path}", problems)
+    warnings = [
+        *_split_warnings(dataset, subject, split),
+        *_row_warnings(stories),
+        *_repeats_warnings(dataset, subject, stories),
+    ]
+    return SubjectCheck(subject, stories[0].n_targets, tuple(stories), tuple(warnings))
+
+
+def _story_check(dataset: Dataset, subject: str, story: str, split: str) -> StoryCheck:
+    source = dataset.responses(subject, story)
+    timing = dataset.timing(subject, story)
+    seconds = audio_seconds(dataset.audio_path(story, subject))
+    n_rows, n_targets = shape(source)
+    repeats = repeats_shape(source)
+    times = timing.times(n_rows)
+    first, last = float(times[0]), float(times[-1])
+    kept = covered_rows(times, seconds, timing.tr)
+    return StoryCheck(
+        story=story,
+        split=split,
+        n_rows=n_rows,
+        n_targets=n_targets,
+        n_repeats=repeats[0] if repeats else 0,
+        audio_seconds=seconds,
+        first_seconds=first,
+        last_seconds=last,
+        overlap_seconds=max(0.0, min(last, seconds) - max(first, 0.0)),
+        first_row=kept.start,
+        stop_row=kept.stop,
+        score_from_row=source.score_from_row,
+    )
+
+
+# Times ------------------------------------------------------------------------------------------
+
+
+def _time_problems(dataset: Dataset, subject: str, found: StoryCheck) -> Iterator[Problem]:
+    timing = dataset.timing(subject, found.story)
+    tolerance = dataset.tolerance(subject, found.story)
+    misfits = [
+        (-found.first_seconds, "the rows begin {:.1f} s before the audio"),
+        (found.last_seconds - found.audio_seconds, "the rows go on {:.1f} s after its end"),
+        (found.first_seconds, "the audio begins {:.1f} s before the first row"),
+        (found.audio_seconds - found.last_seconds, "the audio goes on {:.1f} s after the last row"),
+    ]
+    reasons = [text.format(seconds) for seconds, text in misfits if seconds > tolerance]
+    where = f"story {found.story!r}"
+    units_known = dataset.subject(subject).units is not None
+    hint = _timing_hint(timing, found, may_be_transposed=not units_known)
+    if reasons:
+        yield Problem(
+            f"{where}: {' and '.join(reasons)}, more than the {tolerance:g} s allowed. "
+            f"{found.n_rows} rows reach from {found.first_seconds:.1f} to "
+            f"{found.last_seconds:.1f} s, the audio from 0 to {found.audio_seconds:.1f} s",
+            hint,
+        )
+    elif found.n_rows_kept == 0:
+        yield Problem(
+            f"{where}: the audio covers none of its {found.n_rows} rows "
+            f"({found.first_seconds:.1f} to {found.last_seconds:.1f} s; audio "
+            f"{found.audio_seconds:.1f} s)",
+            hint,
+        )
+    elif found.split == "test" and found.stop_row - max(found.score_from_row, found.first_row) < 2:
+        yield Problem(
+            f"{where}: score_from_row = {found.score_from_row} leaves fewer than two of "
+            f"{found.n_rows_kept} rows to score",
+            f"Give a row below {found.stop_row - 2} in [[runs]], or leave score_from_row out.",
+        )
+
+
+def _timing_hint(timing: Timing, found: StoryCheck, *, may_be_transposed: bool) -> str:
+    given = (
+        f"tr (now {timing.tr:g} s), first_volume ({timing.first_volume}) and audio_onset "
+        f"({timing.audio_onset:g} s)"
+    )
+    turned = float(timing.times(found.n_targets)[-1])
+    if may_be_transposed and abs(turned - found.audio_seconds) < 0.1 * found.audio_seconds:
+        return (
+            f"The array ({found.n_rows}, {found.n_targets}) looks transposed: it must be "
+            f"(n_rows, n_targets). Otherwise check {given}."
+        )
+    last_volume = timing.first_volume + found.n_rows - 1
+    fitting = (found.audio_seconds + timing.audio_onset - timing.slice_time) / max(1, last_volume)
+    return (
+        f"Check {given} in [timing] or [[runs]], and that the audio is the one that was played; "
+        f"with tr = {fitting:.4g} the rows would end with the audio. If rows without audio, or "
+        "audio without rows, are meant, raise timing.tolerance."
+    )
+
+
+# Targets ----------------------------------------------------------------------------------------
+
+
+def _target_problems(dataset: Dataset, stories: Sequence[StoryCheck]) -> Iterator[Problem]:
+    counts = Counter(found.n_targets for found in stories)
+    if len(counts) > 1:
+        groups = []
+        for n_targets, n_stories in counts.most_common():
+            names = [found.story for found in stories if found.n_targets == n_targets]
+            shown = ", ".join(names[:3]) + (", ..." if n_stories > 3 else "")
+            groups.append(f"{n_targets} in {n_stories} ({shown})")
+        yield Problem(
+            f"the stories have different numbers of targets: {'; '.join(groups)}",
+            "All stories of a subject need the same targets in the same order; give units in "
+            "[[subjects]] to see which files differ.",
+        )
+        return
+    expected = SPACE_TARGETS.get(dataset.space)
+    for n_targets in counts:
+        if expected is not None and n_targets != expected:
+            yield Problem(
+                f"responses.space = {dataset.space!r} has {expected} targets, but the responses "
+                f"have {n_targets}",
+                "Store both hemispheres whole, left then right, with NaN where there are no data; "
+                "or set responses.space to what the targets are ('native-surface', 'roi', ...).",
+            )
+
+
+def _ceiling_problems(dataset: Dataset, subject: str, n_targets: int) -> Iterator[Problem]:
+    path = dataset.noise_ceiling_path(subject)
+    if path is None:
+        return
+    try:
+        with opened_array(path, None) as array:
+            size = tuple(array.shape)
+    except InputError as error:
+        yield Problem(f"noise_ceiling: {error.message}", "Give a .npy file, or leave it out.")
+        return
+    if size != (n_targets,):
+        yield Problem(
+            f"noise_ceiling {path} has the shape {size}, but there are {n_targets} targets",
+            f"Give one value per target, in the order of the responses: ({n_targets},).",
+        )
+
+
+# Warnings ---------------------------------------------------------------------------------------
+
+
+def _split_warnings(dataset: Dataset, subject: str, split: Split) -> Iterator[str]:
+    if len(split.train) == 1:
+        yield (
+            f"there is only one training story ({split.train[0]!r}): regularisation is chosen on "
+            "chunks of it, which is less certain than leaving out whole stories"
+        )
+    for story in split.test:
+        for other in (*split.train, *split.valid):
+            if _same_file(dataset, subject, story, other):
+                yield (
+                    f"the test story {story!r} and {other!r} have the same audio: its score is "
+                    "not that of an unseen story"
+                )
+
+
+def _same_file(dataset: Dataset, subject: str, story: str, other: str) -> bool:
+    first, second = (dataset.audio_path(name, subject) for name in (story, other))
+    same_size = first.stat().st_size == second.stat().st_size
+    return same_size and digest_file(first) == digest_file(second)
+
+
+def _row_warnings(stories: Sequence[StoryCheck]) -> Iterator[str]:
+    left_out = {found.story: found.n_rows - found.n_rows_kept for found in stories}
+    total = sum(left_out.values())
+    if total:
+        named = [f"{story} {count}" for story, count in left_out.items() if count]
+        shown = ", ".join(named[:5]) + (", ..." if len(named) > 5 else "")
+        yield (
+            f"{total} of {sum(found.n_rows for found in stories)} rows are left out, because the "
+            f"TR before them holds no audio or the audio has ended ({shown})"
+        )
+
+
+def _repeats_warnings(
+    dataset: Dataset, subject: str, stories: Sequence[StoryCheck]
+) -> Iterator[str]:
+    if dataset.noise_ceiling_path(subject) is not None:
+        return
+    for found in stories:
+        if found.split == "test" and found.n_repeats == 0:
+            yield (
+                f"the test story {found.story!r} has no repeats, so there is no noise ceiling "
+                f"from repeats{_absent_key(dataset, subject, found.story)}"
+            )
+
+
+def _absent_key(dataset: Dataset, subject: str, story: str) -> str:
+    source = dataset.responses(subject, story)
+    keys = available_keys(source.paths[0])
+    if source.repeats_key is None or not keys:
+        return ""
+    return (
+        f"; repeats_key = {source.repeats_key!r} is not in {source.paths[0]}. "
+        f"{near_match(source.repeats_key, keys)}"
+    )

@@ -1,0 +1,288 @@
+"""Manifests: one TOML file that says where a lab's stories and brain responses lie.
+
+:func:`load_manifest` checks what can be checked without opening data files;
+:func:`braindash.io.dataset.check.check_subject` compares the headers of one subject's files.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from glob import escape
+from pathlib import Path
+
+from braindash.errors import near_match
+from braindash.io.dataset.audio import AUDIO_EXTENSIONS
+from braindash.io.dataset.check import StoryCheck, SubjectCheck, check_subject
+from braindash.io.dataset.dataset import PLACEHOLDERS, Dataset, Split, near_story, placeholders
+from braindash.io.dataset.tables import (
+    EVERY,
+    DatasetTable,
+    ManifestTables,
+    Problem,
+    raise_problems,
+    read_tables,
+)
+
+__all__ = ["Dataset", "Split", "StoryCheck", "SubjectCheck", "check_subject", "load_manifest"]
+
+
+def load_manifest(path: Path | str) -> Dataset:
+    """Read a manifest and check its form, its folders, its stories and its splits.
+
+    Parameters
+    ----------
+    path : path
+        The TOML file. Paths in it are relative to its own folder.
+
+    Returns
+    -------
+    Dataset
+        The data it describes; no audio and no response file has been opened.
+
+    Raises
+    ------
+    InputError
+        Lists every problem found: unknown or missing fields, missing folders, unknown stories and
+        subjects, a story in two splits, templates with unknown placeholders.
+
+    Examples
+    --------
+    >>> dataset = load_manifest("manifest.toml")  # doctest: +SKIP
+    >>> dataset.split("UTS01").test  # doctest: +SKIP
+    ('wheretheressmoke',)
+    """
+    path = Path(path).expanduser()
+    tables, problems = read_tables(path)
+    if tables is not None:
+        found, ambiguous = _find_audio(path.parent, tables.dataset)
+        dataset = Dataset(path, tables, found)
+        problems += [*_folder_problems(dataset), *_ambiguity_problems(dataset, ambiguous)]
+        problems += _template_problems(tables)
+        problems += _subject_problems(tables)
+        problems += _run_problems(dataset)
+        problems += _split_problems(dataset)
+        if not problems:
+            problems += _response_problems(dataset)
+    raise_problems(str(path), problems)
+    return dataset
+
+
+# Audio ------------------------------------------------------------------------------------------
+
+
+def _find_audio(folder: Path, table: DatasetTable) -> tuple[dict[str, Path], dict[str, list[Path]]]:
+    """Find audio files by story; stories with several files are given apart."""
+    by_story: dict[str, list[Path]] = {}
+    audio_dir = folder / Path(table.audio_dir).expanduser()
+    files = sorted(audio_dir.iterdir()) if audio_dir.is_dir() else []
+    for file in files:
+        story = _story_of(file, table.audio_suffix)
+        if story and file.is_file():
+            by_story.setdefault(story, []).append(file)
+    found = {story: paths[0] for story, paths in by_story.items()}
+    return found, {story: paths for story, paths in by_story.items() if len(paths) > 1}
+
+
+def _story_of(file: Path, suffix: str) -> str | None:
+    """Give the story that an audio file is named after, or None for other files."""
+    if file.suffix.lower() not in AUDIO_EXTENSIONS or file.name.startswith("."):
+        return None
+    if suffix.lower().endswith(AUDIO_EXTENSIONS):
+        return file.name.removesuffix(suffix) if file.name.endswith(suffix) else None
+    return file.stem.removesuffix(suffix) if file.stem.endswith(suffix) else None
+
+
+def _folder_problems(dataset: Dataset) -> Iterator[Problem]:
+    table = dataset.tables.dataset
+    audio_dir = dataset.folder / Path(table.audio_dir).expanduser()
+    if not audio_dir.is_dir():
+        yield Problem(
+            f"dataset.audio_dir: there is no folder {audio_dir}",
+            "Give the folder of the stories' audio, relative to the manifest.",
+        )
+    elif not dataset.found_audio and not dataset.known_stories:
+        ending = f"*{table.audio_suffix}" if table.audio_suffix else "*"
+        yield Problem(
+            f"dataset.audio_dir: {audio_dir} holds no audio file ({ending})",
+            f"Stories are files that end in {', '.join(AUDIO_EXTENSIONS)}, named after the story; "
+            "set dataset.audio_suffix where more follows the story's name.",
+        )
+    if table.alignment_dir is not None:
+        alignment_dir = dataset.folder / Path(table.alignment_dir).expanduser()
+        if not alignment_dir.is_dir():
+            yield Problem(
+                f"dataset.alignment_dir: there is no folder {alignment_dir}",
+                "Give the folder of the TextGrids, or leave alignment_dir out.",
+            )
+
+
+def _ambiguity_problems(dataset: Dataset, ambiguous: Mapping[str, list[Path]]) -> Iterator[Problem]:
+    chosen = {run.story for run in dataset.tables.runs if run.audio is not None}
+    for story, paths in ambiguous.items():
+        if story not in chosen:
+            suffixes = " or ".join(repr(path.suffix) for path in paths)
+            yield Problem(
+                f"the story {story!r} has several audio files: "
+                f"{', '.join(path.name for path in paths)} ({len(ambiguous)} such stories)",
+                f"Choose with dataset.audio_suffix: {suffixes}.",
+            )
+            return
+
+
+# Templates, subjects, runs ----------------------------------------------------------------------
+
+
+def _template_problems(tables: ManifestTables) -> list[Problem]:
+    problems = list(_placeholder_problems("responses.path", tables.responses.path))
+    if not problems:
+        problems += _needed_placeholders(tables)
+    if tables.responses.repeats_path is not None:
+        problems += _placeholder_problems("responses.repeats_path", tables.responses.repeats_path)
+    for number, run in enumerate(tables.runs, 1):
+        if run.response is not None:
+            problems += _placeholder_problems(f"[[runs]] number {number} response", run.response)
+    return problems
+
+
+def _placeholder_problems(where: str, template: str) -> Iterator[Problem]:
+    try:
+        names = placeholders(template)
+    except ValueError as error:
+        yield Problem(
+            f"{where} = {template!r} has a brace too many or too few: {error}",
+            "Write names in braces, such as {subject}/{story}.hf5; a plain brace is {{ or }}.",
+        )
+        return
+    for name in names:
+        if name not in PLACEHOLDERS:
+            yield Problem(
+                f"{where} = {template!r} holds the unknown placeholder {{{name}}}",
+                near_match(name, PLACEHOLDERS),
+            )
+
+
+def _needed_placeholders(tables: ManifestTables) -> Iterator[Problem]:
+    template = tables.responses.path
+    names = placeholders(template)
+    if "story" not in names:
+        yield Problem(
+            f"responses.path = {template!r} is one file for all stories: it lacks {{story}}",
+            "Keep one response file per story and name it with {story}.",
+        )
+    if "subject" not in names and len(tables.subjects) > 1:
+        yield Problem(
+            f"responses.path = {template!r} is one file for all subjects: it lacks {{subject}}",
+            "Name the files of different subjects with {subject}.",
+        )
+
+
+def _subject_problems(tables: ManifestTables) -> list[Problem]:
+    counts = Counter(table.id for table in tables.subjects)
+    return [
+        Problem(f"[[subjects]] names {subject!r} {count} times", "Give every subject once.")
+        for subject, count in counts.items()
+        if count > 1
+    ]
+
+
+def _run_problems(dataset: Dataset) -> list[Problem]:
+    problems = []
+    seen: set[tuple[str, str]] = set()
+    for number, run in enumerate(dataset.tables.runs, 1):
+        where = f"[[runs]] number {number}"
+        if run.subject not in (EVERY, *dataset.subjects):
+            problems.append(
+                Problem(
+                    f"{where} names the unknown subject {run.subject!r}",
+                    near_match(run.subject, [EVERY, *dataset.subjects]),
+                )
+            )
+        if run.story not in (EVERY, *dataset.known_stories) and dataset.known_stories:
+            problems.append(_unknown_story(where, run.story, dataset))
+        if (run.subject, run.story) in seen:
+            problems.append(
+                Problem(
+                    f"{where} repeats subject = {run.subject!r}, story = {run.story!r}",
+                    "Join the rows of the same subject and story into one.",
+                )
+            )
+        seen.add((run.subject, run.story))
+        if run.audio is not None:
+            problems += _run_audio_problems(dataset, where, run.story, run.audio)
+    return problems
+
+
+def _run_audio_problems(dataset: Dataset, where: str, story: str, audio: str) -> Iterator[Problem]:
+    if story == EVERY:
+        yield Problem(f"{where} gives every story the same audio", "Name the story.")
+    path = dataset.folder / Path(audio).expanduser()
+    if not path.is_file():
+        yield Problem(
+            f"{where} audio: there is no file {path}",
+            "Give the story's audio file, relative to the manifest.",
+        )
+
+
+# Splits and responses ---------------------------------------------------------------------------
+
+
+def _split_problems(dataset: Dataset) -> list[Problem]:
+    table = dataset.tables.splits
+    splits = {"test": table.test, "valid": table.valid, "train": table.train}
+    problems = list(_overlap_problems(splits))
+    if not table.test:
+        problems.append(
+            Problem("splits.test is empty", "Name at least one story that is kept for the score.")
+        )
+    for split, stories in splits.items():
+        for story in stories:
+            if story == EVERY:
+                problems += _every_problems(split, stories)
+            elif story not in dataset.known_stories and dataset.known_stories:
+                problems.append(_unknown_story(f"splits.{split}", story, dataset))
+    return problems
+
+
+def _every_problems(split: str, stories: tuple[str, ...]) -> Iterator[Problem]:
+    if split != "train":
+        yield Problem(f'splits.{split} = "*" is not allowed', "Name the stories of this split.")
+    elif len(stories) > 1:
+        yield Problem('splits.train mixes "*" with names', 'Write train = "*", or a list of names.')
+
+
+def _overlap_problems(splits: Mapping[str, tuple[str, ...]]) -> Iterator[Problem]:
+    places: dict[str, list[str]] = {}
+    for split, stories in splits.items():
+        for story in stories:
+            places.setdefault(story, []).append(split)
+    for story, where in places.items():
+        if len(set(where)) > 1 and story != EVERY:
+            yield Problem(
+                f"the story {story!r} stands in {' and in '.join(f'splits.{w}' for w in where)}",
+                "A story may stand in one split only: a score on a story that was trained on "
+                "means nothing.",
+            )
+        elif len(where) > 1:
+            yield Problem(f"splits.{where[0]} names {story!r} twice", "Give every story once.")
+
+
+def _unknown_story(where: str, story: str, dataset: Dataset) -> Problem:
+    audio_dir = dataset.folder / Path(dataset.tables.dataset.audio_dir).expanduser()
+    hint = near_story(story, dataset.known_stories)
+    if any(file.is_symlink() for file in audio_dir.glob(f"{escape(story)}*")):
+        hint = "Its audio is a link to nothing: with git-annex or DataLad, `git annex get` it."
+    return Problem(f"{where} names the story {story!r}, which has no audio in {audio_dir}", hint)
+
+
+def _response_problems(dataset: Dataset) -> list[Problem]:
+    """Refuse a template that leads to no file at all; single missing files come later."""
+    if any(dataset.stories(subject) for subject in dataset.subjects):
+        return []
+    subject, story = dataset.subjects[0], dataset.tables.splits.test[0]
+    lacking = dataset.missing_responses(subject, story)
+    return [
+        Problem(
+            f"no response file was found for any subject and story; for {subject!r} and "
+            f"{story!r}: {lacking}",
+            "Check responses.path and the ids of [[subjects]].",
+        )
+    ]

@@ -1,0 +1,275 @@
+"""Brain responses of one story: arrays in .npy or HDF5 files, read as float32 or not at all.
+
+A response array has one row per TR and one column per target (vertex, voxel or region). Repeats of
+a test story add a first dimension. Shapes are read from headers; data are read whole or in column
+blocks. NaN is kept: it marks targets without data. Nothing is standardised here.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from braindash.digest import digest_file, digest_json
+from braindash.errors import InputError
+from braindash.io.dataset.arrays import (
+    available_keys,
+    check_array,
+    existing_file,
+    opened_array,
+    read_columns,
+)
+
+
+@dataclass(frozen=True)
+class ResponseSource:
+    """Where the responses of one subject to one story lie.
+
+    Attributes
+    ----------
+    paths : tuple of Path
+        One file; or the left and the right hemisphere, whose targets are joined in this order.
+    key : str or None
+        Name of the array in an HDF5 file, (n_rows, n_targets). A .npy file needs none.
+    repeats_key : str or None
+        Name of the repeats in an HDF5 file, (n_repeats, n_rows, n_targets); it may be absent.
+    repeats_paths : tuple of Path
+        Files of their own that hold the repeats; without them repeats are looked for in ``paths``.
+    units : int or None
+        The number of targets that the manifest promises.
+    score_from_row : int
+        First row that counts when this story is scored.
+    """
+
+    paths: tuple[Path, ...]
+    key: str | None = None
+    repeats_key: str | None = None
+    repeats_paths: tuple[Path, ...] = ()
+    units: int | None = None
+    score_from_row: int = 0
+
+
+def shape(source: ResponseSource) -> tuple[int, int]:
+    """Read the size of the responses without reading the data.
+
+    Parameters
+    ----------
+    source : ResponseSource
+        Where the responses lie.
+
+    Returns
+    -------
+    tuple of int
+        ``(n_rows, n_targets)``.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged, the key is absent, or the array is not what is expected.
+    """
+    with _opened_parts(source.paths, source.key, 2) as parts:
+        return _joined_shape(source, parts)
+
+
+def load_responses(source: ResponseSource, columns: slice | None = None) -> NDArray[np.float32]:
+    """Read the responses of one story.
+
+    Parameters
+    ----------
+    source : ResponseSource
+        Where the responses lie.
+    columns : slice, optional
+        The targets to read, a slice with step 1; default all.
+
+    Returns
+    -------
+    array of shape (n_rows, n_targets), float32
+        Rows as stored, NaN included; only the chosen targets.
+
+    Raises
+    ------
+    InputError
+        See :func:`shape`.
+    """
+    with _opened_parts(source.paths, source.key, 2) as parts:
+        _joined_shape(source, parts)
+        return _read_parts(parts, columns)
+
+
+def repeats_shape(source: ResponseSource) -> tuple[int, int, int] | None:
+    """Read the size of the repeats without reading the data.
+
+    Parameters
+    ----------
+    source : ResponseSource
+        Where the responses lie.
+
+    Returns
+    -------
+    tuple of int, or None
+        ``(n_repeats, n_rows, n_targets)``; None where there are fewer than two repeats.
+
+    Raises
+    ------
+    InputError
+        The repeats do not have the rows and targets of the responses, or cannot be read.
+    """
+    n_rows, n_targets = shape(source)
+    with _opened_repeats(source) as parts:
+        if not parts:
+            return None
+        n_repeats = _checked_repeats(source, parts, n_rows, n_targets)
+    return (n_repeats, n_rows, n_targets) if n_repeats > 1 else None
+
+
+def load_repeats(
+    source: ResponseSource, columns: slice | None = None
+) -> NDArray[np.float32] | None:
+    """Read every presentation of a repeated story.
+
+    Parameters
+    ----------
+    source : ResponseSource
+        Where the responses lie.
+    columns : slice, optional
+        The targets to read, a slice with step 1; default all.
+
+    Returns
+    -------
+    array of shape (n_repeats, n_rows, n_targets), float32, or None
+        None where there are fewer than two repeats.
+
+    Raises
+    ------
+    InputError
+        See :func:`repeats_shape`.
+    """
+    if repeats_shape(source) is None:
+        return None
+    with _opened_repeats(source) as parts:
+        return _read_parts(parts, columns)
+
+
+def digest(source: ResponseSource) -> str:
+    """Name the content of a source: the digest of its files and of the keys read from them.
+
+    Parameters
+    ----------
+    source : ResponseSource
+        Where the responses lie.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits; the same wherever the files lie.
+    """
+    repeats = [path for path in source.repeats_paths if path.is_file()]
+    return digest_json(
+        {
+            "files": [digest_file(existing_file(path)) for path in source.paths],
+            "key": source.key,
+            "repeats_files": [digest_file(path) for path in repeats],
+            "repeats_key": source.repeats_key,
+        }
+    )
+
+
+# One part per hemisphere ------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened_parts(
+    paths: tuple[Path, ...], key: str | None, n_dimensions: int
+) -> Iterator[list[Any]]:
+    with ExitStack() as stack:
+        parts = []
+        for path in paths:
+            array = stack.enter_context(opened_array(path, key))
+            check_array(array, path, n_dimensions)
+            parts.append(array)
+        yield parts
+
+
+@contextmanager
+def _opened_repeats(source: ResponseSource) -> Iterator[list[Any]]:
+    """Open the repeats, or give an empty list where this story has none."""
+    own_files = [path.is_file() for path in source.repeats_paths]
+    if any(own_files):
+        paths = source.repeats_paths
+    elif source.repeats_key is not None and all(
+        source.repeats_key.strip("/") in available_keys(path) for path in source.paths
+    ):
+        paths = source.paths
+    else:
+        yield []
+        return
+    with _opened_parts(paths, source.repeats_key, 3) as parts:
+        yield parts
+
+
+def _joined_shape(source: ResponseSource, parts: list[Any]) -> tuple[int, int]:
+    rows = [part.shape[0] for part in parts]
+    if len(set(rows)) > 1:
+        raise InputError(
+            f"the hemispheres have different numbers of rows: {_names(source.paths)} hold {rows}",
+            hint="Both files must come from the same run, with one row per TR.",
+        )
+    n_targets = sum(part.shape[1] for part in parts)
+    if source.units is not None and n_targets != source.units:
+        _refuse_units(source, (rows[0], n_targets))
+    return rows[0], n_targets
+
+
+def _refuse_units(source: ResponseSource, found: tuple[int, int]) -> None:
+    n_rows, n_targets = found
+    if n_rows == source.units:
+        raise InputError(
+            f"{_names(source.paths)} looks transposed: it has the shape {found}, and {n_rows} is "
+            "the number of targets",
+            hint="Store one row per TR and one column per target: (n_rows, n_targets).",
+        )
+    raise InputError(
+        f"{_names(source.paths)} holds {n_targets} targets, but the manifest says "
+        f"units = {source.units}",
+        hint="Correct units of this subject in [[subjects]], or give the file that belongs to it.",
+    )
+
+
+def _checked_repeats(source: ResponseSource, parts: list[Any], n_rows: int, n_targets: int) -> int:
+    shapes = [tuple(part.shape) for part in parts]
+    same_rows = {found[:2] for found in shapes} == {(shapes[0][0], n_rows)}
+    if not same_rows or sum(found[2] for found in shapes) != n_targets:
+        raise InputError(
+            f"the repeats of {_names(source.repeats_paths or source.paths)} have the shape "
+            f"{', '.join(map(str, shapes))}, the responses ({n_rows}, {n_targets})",
+            hint=f"Repeats must be (n_repeats, {n_rows}, {n_targets}): the same rows and targets "
+            "as the responses.",
+        )
+    return int(shapes[0][0])
+
+
+def _read_parts(parts: list[Any], columns: slice | None) -> NDArray[np.float32]:
+    widths = [part.shape[-1] for part in parts]
+    start, stop, step = (columns or slice(None)).indices(sum(widths))
+    if step != 1:
+        raise InputError(
+            f"targets are read in blocks, but columns has the step {step}",
+            hint="Give a slice with step 1, such as slice(0, 4096).",
+        )
+    result = np.empty((*parts[0].shape[:-1], max(0, stop - start)), dtype=np.float32)
+    offset = 0
+    for part, width in zip(parts, widths, strict=True):
+        first, last = max(start - offset, 0), min(stop - offset, width)
+        if first < last:
+            here = slice(first + offset - start, last + offset - start)
+            read_columns(part, slice(first, last), result, here)
+        offset += width
+    return result
+
+
+def _names(paths: tuple[Path, ...]) -> str:
+    return " + ".join(map(str, paths))

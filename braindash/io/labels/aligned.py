@@ -1,0 +1,288 @@
+"""Labels from folders of TextGrids, such as the Montreal Forced Aligner's, and LibriSpeech."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from braindash.errors import InputError
+from braindash.io.labels.checks import some
+from braindash.io.labels.intervals import PHONE, SENTENCE, WORD, Taken
+from braindash.io.labels.recordings import check_folder, find_audio, matcher
+from braindash.io.labels.table import Labels, Segment, make_labels
+from braindash.io.labels.textgrid import Interval
+
+# Names of tiers, in lower case, as aligners write them (MFA, MAUS, P2FA, the public story data).
+TIERS = {
+    "phones": PHONE,
+    "phone": PHONE,
+    "mau": PHONE,
+    "words": WORD,
+    "word": WORD,
+    "ort-mau": WORD,
+}
+_TEXTGRID = "*.[tT][eE][xX][tT][gG][rR][iI][dD]"
+_TRANSCRIPTS = "*.trans.txt"
+_LIBRISPEECH_SPLITS = {"train": "train", "dev": "valid", "test": "test"}
+
+
+def read_textgrids(
+    folder: Path | str,
+    *,
+    audio: Path | str | None = None,
+    tiers: Mapping[str, str] | None = None,
+    speaker: str | None = None,
+    fold_phones: bool = True,
+    pauses: bool = False,
+) -> Labels:
+    """Read a folder of TextGrids, with all folders in it.
+
+    Parameters
+    ----------
+    folder : path
+        TextGrids in long or short form, any encoding of Praat; such as the output of the Montreal
+        Forced Aligner.
+    audio : path, optional
+        Folder of the recordings, named as the TextGrids are; ``folder`` by default.
+    tiers : mapping of str to str, optional
+        Names of tiers in the files -> names in the table. By default the usual names of phone and
+        word tiers become ``"phone"`` and ``"word"``.
+    speaker : str, optional
+        ``"folder"``: the folder of a TextGrid is named after its speaker, as MFA has it. Else a
+        regular expression whose first group is the speaker in the recording's id. Speakers before
+        the names of tiers (``"anna - words"``) come first.
+    fold_phones : bool, default True
+        Translate labels of the phone tier to the 39 phones of ARPABET, without stress
+        (:func:`braindash.core.phones.phones_of`); else take them as they are.
+    pauses : bool, default False
+        Keep pauses and noises, all as ``"sil"``.
+
+    Returns
+    -------
+    Labels
+        Words are in lower case.
+
+    Raises
+    ------
+    InputError
+        No TextGrid, no audio, none of the tiers, an unknown phone, or what
+        :func:`braindash.io.labels.table.make_labels` refuses.
+    """
+    folder = Path(folder).expanduser()
+    check_folder(folder)
+    files = sorted(folder.rglob(_TEXTGRID))
+    if not files:
+        raise InputError(f"{folder} holds no TextGrid", hint="Give the aligner's output folder.")
+    recordings = find_audio(Path(audio).expanduser() if audio is not None else folder)
+    recording_of, speaker_of = matcher(recordings), _speaker_rule(speaker)
+    taken = Taken(fold_phones=fold_phones, pauses=pauses)
+    wanted = TIERS if tiers is None else {name.lower(): tier for name, tier in tiers.items()}
+    segments: list[Segment] = []
+    for file in files:
+        recording = recording_of(file.relative_to(folder).with_suffix("").as_posix())
+        segments += taken.textgrid(file, recording, wanted, speaker=speaker_of(recording, file))
+    return make_labels(f"the TextGrids in {folder}", segments, recordings, taken.warnings())
+
+
+def read_librispeech(
+    folder: Path | str,
+    *,
+    alignments: Path | str | None = None,
+    fold_phones: bool = True,
+    pauses: bool = False,
+) -> Labels:
+    """Read a folder in the layout of LibriSpeech (Panayotov et al. 2015).
+
+    Parameters
+    ----------
+    folder : path
+        ``LibriSpeech``, one of its subsets (``dev-clean``) or a part of one:
+        ``SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NUMBER.flac`` with ``*.trans.txt`` beside.
+    alignments : path, optional
+        Folder of TextGrids in the same layout; by default they are looked for beside the audio.
+    fold_phones, pauses : bool
+        See :func:`read_textgrids`.
+
+    Returns
+    -------
+    Labels
+        Tiers ``"sentence"`` and, where there are TextGrids, ``"phone"`` and ``"word"``. Subsets
+        ``train-*``, ``dev-*`` and ``test-*`` are the splits.
+
+    Raises
+    ------
+    InputError
+        No transcript, no audio, or what :func:`braindash.io.labels.table.make_labels` refuses.
+    """
+    folder = Path(folder).expanduser()
+    recordings = find_audio(folder)
+    aligned = Path(alignments).expanduser() if alignments is not None else folder
+    transcripts = sorted(folder.rglob(_TRANSCRIPTS))
+    if not transcripts:
+        raise InputError(
+            f"{folder} has no transcripts ({_TRANSCRIPTS}), so it is not laid out as LibriSpeech",
+            hint="Give LibriSpeech itself or one of its subsets, unpacked.",
+        )
+    taken = Taken(fold_phones=fold_phones, pauses=pauses)
+    segments: list[Segment] = []
+    unaligned = []
+    for transcript in transcripts:
+        chapter = transcript.parent
+        subset = chapter.resolve().parent.parent.name.partition("-")[0]
+        split = _LIBRISPEECH_SPLITS.get(subset)
+        for utterance, text in _lines(transcript):
+            recording = (chapter.relative_to(folder) / utterance).as_posix()
+            who = {"speaker": utterance.partition("-")[0], "split": split}
+            segments.append(Segment(recording, 0.0, None, text, SENTENCE, **who))
+            grid = aligned / f"{recording}.TextGrid"
+            if grid.is_file():
+                segments += taken.textgrid(grid, recording, TIERS, **who)
+            else:
+                unaligned.append(recording)
+    told = taken.warnings()
+    if unaligned and (alignments is not None or taken.n_files):
+        told.append(f"{len(unaligned)} utterances have no TextGrid: {some(unaligned)}")
+    return make_labels(f"LibriSpeech in {folder}", segments, recordings, told)
+
+
+def _speaker_rule(speaker: str | None) -> Any:
+    """Give a function of recording and file that says who speaks."""
+    if speaker is None:
+        return lambda recording, file: None
+    if speaker == "folder":
+        return lambda recording, file: file.parent.name
+    try:
+        pattern = re.compile(speaker)
+    except re.error as error:
+        raise _bad_rule(speaker, str(error)) from error
+    if not pattern.groups:
+        raise _bad_rule(speaker, "it has no group")
+
+    def found(recording: str, file: Path) -> str:
+        match = pattern.search(recording)
+        if match is None or match[1] is None:
+            raise _bad_rule(speaker, f"it does not match the recording {recording!r}")
+        return str(match[1])
+
+    return found
+
+
+def _bad_rule(speaker: str, reason: str) -> InputError:
+    return InputError(
+        f"speaker = {speaker!r} does not say who speaks: {reason}",
+        hint="Give 'folder', or a regular expression with one group, such as '^([^-]+)-'.",
+    )
+
+
+def _lines(transcript: Path) -> Iterator[tuple[str, str]]:
+    for line in transcript.read_text(encoding="utf-8").splitlines():
+        utterance, _, text = line.strip().partition(" ")
+        if utterance:
+            yield utterance, text.strip()
+
+
+# gentle says where in its word a phone stands: begin, inside, end, single.
+_PLACE = re.compile(r"_[BIES]$")
+_OUT_OF_VOCABULARY = "oov"
+
+
+def read_gentle(
+    folder: Path | str,
+    *,
+    audio: Path | str | None = None,
+    audio_suffix: str = "",
+    fold_phones: bool = True,
+) -> Labels:
+    """Read alignments of gentle: ``STORY/align.json`` or ``STORY.json`` for each recording.
+
+    Parameters
+    ----------
+    folder : path
+        Folder of the alignments.
+    audio : path, optional
+        Folder of the recordings; ``folder`` by default.
+    audio_suffix : str
+        What follows the story in the audio's name, such as ``"_audio"``.
+    fold_phones : bool, default True
+        See :func:`braindash.io.labels.aligned.read_textgrids`; else phones keep gentle's names,
+        without their place in the word.
+
+    Returns
+    -------
+    Labels
+        Tiers ``"word"`` and ``"phone"``. Words that gentle did not find in the audio are left out,
+        and counted in a warning.
+
+    Raises
+    ------
+    InputError
+        No alignment, one that is damaged, no audio, or what
+        :func:`braindash.io.labels.table.make_labels` refuses.
+    """
+    folder = Path(folder).expanduser()
+    check_folder(folder)
+    files = sorted(folder.rglob("align.json")) or sorted(folder.rglob("*.json"))
+    if not files:
+        raise InputError(
+            f"{folder} holds no alignment of gentle (STORY/align.json or STORY.json)",
+            hint="Give the folder of the alignments.",
+        )
+    recordings = find_audio(Path(audio).expanduser() if audio is not None else folder, audio_suffix)
+    recording_of = matcher(recordings)
+    taken = Taken(fold_phones=fold_phones, pauses=False)
+    segments: list[Segment] = []
+    for file in files:
+        story = file.parent if file.stem == "align" else file.with_suffix("")
+        recording = recording_of(story.relative_to(folder).as_posix())
+        words, phones = _gentle_intervals(file, taken)
+        segments += taken.tier(recording, WORD, words)
+        segments += taken.tier(recording, PHONE, phones)
+    return make_labels(f"gentle in {folder}", segments, recordings, taken.warnings())
+
+
+def _gentle_intervals(path: Path, taken: Taken) -> tuple[list[Interval], list[Interval]]:
+    """Read words and phones; times of phones follow from the durations before them."""
+    words, phones = [], []
+    for entry in _gentle_words(path):
+        if entry.get("case", "success") != "success":
+            taken.left_out["words that gentle did not find in the audio"] += 1
+            continue
+        try:
+            start, end = _time(entry["start"]), _time(entry["end"])
+            words.append(Interval(start, end, str(entry["word"])))
+            for phone in entry.get("phones", ()):
+                name, seconds = _PLACE.sub("", str(phone["phone"])), _time(phone["duration"])
+                if name != _OUT_OF_VOCABULARY:
+                    phones.append(Interval(start, start + seconds, name))
+                start += seconds
+        except (KeyError, TypeError, ValueError) as error:
+            raise _bad_gentle(
+                path, f"the word {str(entry)[:80]} lacks or breaks {error}"
+            ) from error
+    return words, phones
+
+
+def _time(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r}, which is no time")
+    return float(value)
+
+
+def _gentle_words(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _bad_gentle(path, str(error)) from error
+    words = content.get("words") if isinstance(content, dict) else None
+    if not isinstance(words, list) or not all(isinstance(word, dict) for word in words):
+        raise _bad_gentle(path, "it has no list of words")
+    return words
+
+
+def _bad_gentle(path: Path, reason: str) -> InputError:
+    return InputError(
+        f"{path} is no alignment of gentle: {reason}",
+        hint="Keep nothing but gentle's JSON files in this folder, and copy a damaged one again.",
+    )

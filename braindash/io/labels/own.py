@@ -1,0 +1,191 @@
+"""Labels from a user's own table: CSV, tab-separated or Parquet."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from braindash.errors import InputError, near_match
+from braindash.io.labels.checks import some
+from braindash.io.labels.table import SPLITS, Labels, Segment, make_labels
+
+_NEEDED = ("path", "label")
+_OPTIONAL = ("recording", "start", "end", "tier", "speaker", "split")
+_TIER = "label"
+# What other people call the splits.
+_SPLIT_NAMES = {name: name for name in SPLITS} | {
+    "training": "train",
+    "val": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "devel": "valid",
+    "testing": "test",
+}
+
+
+def read_label_table(
+    file: Path | str, *, audio: Path | str | None = None, tier: str = _TIER
+) -> Labels:
+    """Read a table with one row per labelled segment.
+
+    Parameters
+    ----------
+    file : path
+        ``.csv`` (commas), ``.tsv`` (tabs) or ``.parquet``, with the columns ``path`` (of the
+        audio) and ``label``, and optionally ``start`` and ``end`` (s; empty for the whole
+        recording), ``tier``, ``speaker``, ``split`` and ``recording`` (an id; the path otherwise).
+        Every label is text: "NA", "null" and "1" stay what they are.
+    audio : path, optional
+        Folder that the paths are relative to; by default the table's own.
+    tier : str
+        Name of the tier where the table has no such column.
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    InputError
+        The table is missing, unreadable or lacks a column, a time is no number, an audio file is
+        missing, or what :func:`braindash.io.labels.table.make_labels` refuses.
+    """
+    file = Path(file).expanduser()
+    table = _read(file)
+    told = _check_columns(table, file)
+    folder = Path(audio).expanduser() if audio is not None else file.parent
+    for name in _OPTIONAL:
+        if name not in table:
+            table[name] = ""
+    table["recording"] = table["recording"].where(table["recording"] != "", table["path"])
+    table["tier"] = table["tier"].where(table["tier"] != "", tier)
+    start, end = _times(table, "start", file), _times(table, "end", file)
+    splits = [_split(split, row, file) for row, split in enumerate(table["split"], 2)]
+    paths = _paths(table, folder, file)
+    columns = (table[name] for name in ("recording", "label", "tier", "speaker"))
+    segments = [
+        Segment(recording, begin or 0.0, stop, label, tier, speaker or None, split)
+        for (recording, label, tier, speaker), begin, stop, split in zip(
+            zip(*columns, strict=True), start, end, splits, strict=True
+        )
+    ]
+    return make_labels(str(file), segments, paths, told)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """Read every cell as text; missing cells are empty texts."""
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": lambda path: _read_text(path, ","),
+        ".tsv": lambda path: _read_text(path, "\t"),
+        ".parquet": _read_parquet,
+    }
+    if not file.is_file():
+        raise InputError(f"the table {file} is missing", hint="Check the path.")
+    if file.suffix.lower() not in readers:
+        raise InputError(
+            f"{file} is no table that braindash reads", hint=f"Allowed: {', '.join(readers)}."
+        )
+    try:
+        table = readers[file.suffix.lower()](file)
+    except (ValueError, OSError) as error:
+        # pandas' parser errors, pyarrow's and those of text encodings are all of these kinds.
+        raise InputError(
+            f"the table {file} cannot be read: {error}",
+            hint="Save it as UTF-8 text with one line of column names, or as Parquet.",
+        ) from error
+    table.columns = [str(name).strip() for name in table.columns]
+    return table
+
+
+def _read_text(path: Path, separator: str) -> pd.DataFrame:
+    # The names as a row like all others: pandas would rename those that stand twice, and take
+    # the first columns for an index where rows are longer than the names.
+    cells = pd.read_csv(
+        path, sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+    ).fillna("")
+    table = cells.iloc[1:].reset_index(drop=True)
+    table.columns = pd.Index(cells.iloc[0])
+    return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"{path} is Parquet, which needs the package pyarrow",
+            hint="Run `pip install pyarrow`, or save the table as CSV.",
+        ) from error
+    table = pd.read_parquet(path, engine="pyarrow")
+    return table.map(lambda cell: "" if pd.isna(cell) else str(cell)).astype("str")
+
+
+def _check_columns(table: pd.DataFrame, file: Path) -> list[str]:
+    allowed = (*_NEEDED, *_OPTIONAL)
+    twice = sorted({str(name) for name in table.columns[table.columns.duplicated()]})
+    if twice:
+        raise InputError(
+            f"the table {file} has the column {twice[0]!r} twice", hint="Give every column once."
+        )
+    for name in _NEEDED:
+        if name not in table:
+            raise InputError(
+                f"the table {file} has no column {name!r}; it has {', '.join(table.columns)}",
+                hint=f"Needed: {', '.join(_NEEDED)}. Optional: {', '.join(_OPTIONAL)}.",
+            )
+        empty = table.index[table[name] == ""]
+        if len(empty):
+            raise InputError(
+                f"{file}, line {empty[0] + 2}: there is no {name} ({len(empty)} such rows)",
+                hint="Fill the cell, or take the row out.",
+            )
+    unused = [str(name) for name in table.columns if name not in allowed]
+    return [f"columns that are not read: {some(unused)}"] if unused else []
+
+
+def _times(table: pd.DataFrame, name: str, file: Path) -> list[float | None]:
+    given = table[name].str.strip()
+    numbers = pd.to_numeric(given, errors="coerce")
+    wrong = table.index[(given != "") & numbers.isna()]
+    if len(wrong):
+        raise InputError(
+            f"{file}, line {wrong[0] + 2}: {name} = {given[wrong[0]]!r} is no number",
+            hint="Times are in seconds, with a point: 1.25.",
+        )
+    return [
+        None if text == "" else float(number) for text, number in zip(given, numbers, strict=True)
+    ]
+
+
+def _split(given: str, line: int, file: Path) -> str | None:
+    name = given.strip().lower()
+    if not name:
+        return None
+    if name not in _SPLIT_NAMES:
+        raise InputError(
+            f"{file}, line {line}: the split {given!r} is unknown",
+            hint=near_match(name, _SPLIT_NAMES),
+        )
+    return _SPLIT_NAMES[name]
+
+
+def _paths(table: pd.DataFrame, folder: Path, file: Path) -> dict[str, Path]:
+    """Give the audio file of every recording."""
+    pairs = table[["recording", "path"]].drop_duplicates()
+    torn = pairs.loc[pairs["recording"].duplicated(), "recording"].tolist()
+    if torn:
+        raise InputError(
+            f"the table {file} gives recordings more than one path: {some(torn)}",
+            hint="A recording is one file; give each file an id of its own.",
+        )
+    paths = {
+        str(recording): folder / Path(str(path)).expanduser()
+        for recording, path in zip(pairs["recording"], pairs["path"], strict=True)
+    }
+    missing = [path for path in paths.values() if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(paths)} recordings of {file} are missing: {some(missing)}",
+            hint=f"Paths are relative to {folder}; give their folder as audio.",
+        )
+    return paths

@@ -1,0 +1,111 @@
+"""The annotated tier of a story: which phones, or which words, are spoken when."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from braindash.digest import digest_file, digest_json
+from braindash.errors import InputError
+from braindash.io.dataset.dataset import Dataset
+from braindash.io.labels.aligned import TIERS
+from braindash.io.labels.intervals import PHONE, WORD
+from braindash.io.labels.textgrid import Interval, read_textgrid
+
+Unit = Literal["phone", "word"]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One tier of one TextGrid.
+
+    Attributes
+    ----------
+    path : Path
+        The TextGrid.
+    name : str
+        The tier in it.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def digest(self) -> str:
+        """Digest of the file and of the tier that is read from it."""
+        return digest_json({"file": digest_file(self.path), "tier": self.name})
+
+    def intervals(self) -> list[Interval]:
+        """Read the tier, in the order of time."""
+        return read_textgrid(self.path)[self.name]
+
+
+def tier_units(dataset: Dataset) -> dict[str, str]:
+    """Say which tiers of a data set's TextGrids hold phones, and which words.
+
+    Parameters
+    ----------
+    dataset : Dataset
+
+    Returns
+    -------
+    dict of str to str
+        Name of a tier in lower case -> ``"phone"`` or ``"word"``: the one that the manifest names
+        (``phone_tier``, ``word_tier``), else the usual names.
+    """
+    table = dataset.tables.dataset
+    units = dict(TIERS)
+    for unit, named in ((PHONE, table.phone_tier), (WORD, table.word_tier)):
+        if named is not None:
+            units = {name: kind for name, kind in units.items() if kind != unit}
+            units[named.lower()] = unit
+    return units
+
+
+def story_tier(dataset: Dataset, story: str, unit: Unit) -> Tier:
+    """Find the tier of phones, or of words, of a story.
+
+    The first tier of that unit counts, as :func:`tier_units` has it.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    story : str
+    unit : {"phone", "word"}
+
+    Returns
+    -------
+    Tier
+
+    Raises
+    ------
+    InputError
+        When the manifest has no annotations, the story has none, or they have no such tier.
+    """
+    path = dataset.annotation_path(story)
+    if path is None:
+        folder = dataset.tables.dataset.alignment_dir
+        lacking = "no alignment_dir" if folder is None else f"no {story}.TextGrid in {folder}"
+        raise InputError(
+            f"{dataset.name} has {lacking}, so nobody knows which {unit}s the story {story!r} has",
+            hint="Give dataset.alignment_dir, a folder that holds STORY.TextGrid for every story "
+            "of the run, as forced aligners write them.",
+        )
+    status = path.stat()
+    names = _tier_names(path, status.st_mtime_ns, status.st_size)
+    units = tier_units(dataset)
+    for name in names:
+        if units.get(name.lower()) == unit:
+            return Tier(path, name)
+    looked_for = ", ".join(name for name, kind in units.items() if kind == unit)
+    raise InputError(
+        f"{path} has no tier of {unit}s: it holds {', '.join(names) or 'no tier'}, and looked for "
+        f"was {looked_for}",
+        hint=f"Name the tier in the manifest: dataset.{unit}_tier.",
+    )
+
+
+@lru_cache(maxsize=1024)
+def _tier_names(path: Path, modified: int, size: int) -> tuple[str, ...]:
+    """Read the names of a file's tiers once, for as long as it does not change."""
+    return tuple(read_textgrid(path))

@@ -1,0 +1,256 @@
+"""Categories of words, such as parts of speech or meanings, from a user's table."""
+
+import csv
+import zipfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from braindash.errors import InputError
+from braindash.io.labels.checks import some
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_FORM = "Give .csv or .tsv with the columns word and category, one word a line."
+
+
+def read_word_categories(path: Path | str) -> dict[str, str]:
+    """Read which category each word has.
+
+    Parameters
+    ----------
+    path : path
+        ``.csv`` (commas) or ``.tsv`` (tabs) in UTF-8 with the columns ``word`` and ``category``.
+
+    Returns
+    -------
+    dict of str to str
+        Category by word in lower case.
+
+    Raises
+    ------
+    InputError
+        The file is missing, of another form, has an empty cell, or gives a word two categories.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"the word categories {path} are missing", hint="Check the path.")
+    separator = _SEPARATORS.get(path.suffix.lower())
+    if separator is None:
+        raise InputError(f"{path} is no table of words", hint=_FORM)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter=separator))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"the word categories {path} cannot be read: {error}", hint=_FORM) from (
+            error
+        )
+    found: dict[str, set[str]] = {}
+    for number, row in enumerate(rows, 2):
+        word, category = _cells(row, path, number)
+        found.setdefault(word.lower(), set()).add(category)
+    if not found:
+        raise InputError(f"the word categories {path} are empty", hint=_FORM)
+    torn = [
+        f"{word} ({', '.join(sorted(names))})" for word, names in found.items() if len(names) > 1
+    ]
+    if torn:
+        raise InputError(
+            f"{path} gives {len(torn)} words more than one category: {some(torn)}",
+            hint="Give every word one category, or leave it out.",
+        )
+    return {word: min(names) for word, names in found.items()}
+
+
+def _cells(row: Mapping[str | None, str | None], path: Path, number: int) -> tuple[str, str]:
+    word, category = (row.get(name) for name in ("word", "category"))
+    if word is None or category is None or not word.strip() or not category.strip():
+        raise InputError(f"{path}, line {number} lacks a word or its category", hint=_FORM)
+    return word.strip(), category.strip()
+
+
+_FORMATS = (
+    "Allowed are GloVe's and word2vec's text forms (a word and its numbers on every line, UTF-8), "
+    "and .npz with the arrays 'words' (text) and 'vectors' (word, dimension)."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """Vectors of words.
+
+    Attributes
+    ----------
+    words : tuple of str
+        Every word once.
+    vectors : float32 array of shape (n_words, n_dims)
+    warnings : tuple of str
+        What was left out.
+    """
+
+    words: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def _row(self) -> dict[str, int]:
+        return {word: row for row, word in enumerate(self.words)}
+
+    @cached_property
+    def _row_in_lower_case(self) -> dict[str, int]:
+        rows: dict[str, int] = {}
+        for row, word in enumerate(self.words):
+            rows.setdefault(word.lower(), row)
+        return rows
+
+    def of(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Look words up, as written, else regardless of case.
+
+        Parameters
+        ----------
+        words : sequence of str
+            Labels of a word tier.
+
+        Returns
+        -------
+        vectors : float32 array of shape (n_words, n_dims)
+            Zeros where there is no vector.
+        found : bool array of shape (n_words,)
+        """
+        rows = [self._row.get(w, self._row_in_lower_case.get(w.lower(), -1)) for w in words]
+        place = np.asarray(rows, dtype=np.intp)
+        found = place >= 0
+        vectors = np.zeros((len(rows), self.vectors.shape[1]), np.float32)
+        vectors[found] = self.vectors[place[found]]
+        return vectors, found
+
+
+def read_word_vectors(
+    path: Path | str, *, vocabulary: Collection[str] | None = None
+) -> WordVectors:
+    """Read word vectors; nothing is ever unpickled.
+
+    Parameters
+    ----------
+    path : path
+        GloVe's text form (``the 0.1 -0.2 ...``), word2vec's (the same behind a line of two
+        counts), or ``.npz`` with ``words`` and ``vectors``.
+    vocabulary : collection of str, optional
+        Keep these words only, in any case: a file of two million words then needs little memory.
+
+    Returns
+    -------
+    WordVectors
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged or of another form, a line has another number of dimensions,
+        a number is not finite, or no word of the vocabulary is in the file.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise InputError(f"the word vectors {path} are missing", hint="Check the path.")
+    wanted = None if vocabulary is None else {word.lower() for word in vocabulary}
+    read = _from_npz if path.suffix.lower() == ".npz" else _from_text
+    words, vectors = read(path, wanted)
+    if not words:
+        reason = "holds no word vectors" if wanted is None else "has none of the words asked for"
+        raise InputError(f"{path} {reason}", hint=_FORMATS)
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        raise InputError(
+            f"{path} holds numbers that are not finite, such as those of "
+            f"{words[int(np.argmin(finite))]!r}",
+            hint="Take these words out.",
+        )
+    first = {word: row for row, word in reversed(list(enumerate(words)))}
+    kept = sorted(first.values())
+    told: tuple[str, ...] = ()
+    if len(kept) < len(words):
+        told = (f"{len(words) - len(kept)} words stand twice; their first vectors are taken",)
+        vectors = vectors[kept]
+    return WordVectors(tuple(words[row] for row in kept), vectors, told)
+
+
+def _from_text(path: Path, wanted: set[str] | None) -> tuple[list[str], NDArray[np.float32]]:
+    words: list[str] = []
+    rows: list[NDArray[np.float32]] = []
+    n_dims, n_read, n_promised = 0, 0, None
+    for number, line in _text_lines(path):
+        fields = line.split(" ")
+        if number == 1 and len(fields) == 2 and all(field.isdigit() for field in fields):
+            n_promised, n_dims = map(int, fields)
+            continue
+        n_read += 1
+        n_dims = n_dims or len(fields) - 1
+        # A word may hold spaces, as some of GloVe's do: the numbers are what stands last.
+        word, numbers = " ".join(fields[: len(fields) - n_dims]), fields[len(fields) - n_dims :]
+        if n_dims < 2 or not word:
+            raise _bad_line(path, number, f"{len(fields)} fields, not a word and {n_dims} numbers")
+        if wanted is None or word.lower() in wanted:
+            try:
+                with np.errstate(over="ignore"):  # what overflows is refused with all not finite
+                    rows.append(np.array(list(map(float, numbers)), dtype=np.float32))
+            except ValueError as error:
+                raise _bad_line(path, number, str(error)) from error
+            words.append(word)
+    if n_promised is not None and n_read != n_promised:
+        raise InputError(
+            f"{path} promises {n_promised} words in its first line and holds {n_read}",
+            hint="Copy it again: it is probably cut short.",
+        )
+    return words, np.stack(rows) if rows else np.zeros((0, n_dims), np.float32)
+
+
+def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
+    # Only "\n" ends a line: some words are, or hold, other marks that end lines in Unicode.
+    with path.open(encoding="utf-8", newline="\n") as stream:
+        try:
+            for number, line in enumerate(stream, 1):
+                text = line.rstrip("\r\n ").removeprefix("\ufeff" if number == 1 else "")
+                if "\0" in text:
+                    raise _bad_line(path, number, "it is no text")
+                if text:
+                    yield number, text
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is no text in UTF-8: {error}", hint=_FORMATS) from error
+
+
+def _bad_line(path: Path, number: int, reason: str) -> InputError:
+    return InputError(f"{path}, line {number} is no word vector: {reason}", hint=_FORMATS)
+
+
+def _from_npz(path: Path, wanted: set[str] | None) -> tuple[list[str], NDArray[np.float32]]:
+    try:
+        content = np.load(path, allow_pickle=False)
+        if not isinstance(content, np.lib.npyio.NpzFile):
+            raise ValueError("it holds a single array")
+        with content:
+            words, vectors = content["words"], content["vectors"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"the word vectors {path} cannot be read: {error}",
+            hint=f"{_FORMATS} Save them with np.savez(FILE, words=np.array(words, dtype=str), "
+            "vectors=vectors); arrays of Python objects are refused.",
+        ) from error
+    if words.dtype.kind != "U" or words.ndim != 1 or vectors.dtype.kind not in "fiu":
+        raise _bad_arrays(path, words, vectors)
+    if vectors.ndim != 2 or len(words) != len(vectors) or vectors.shape[1] < 1:
+        raise _bad_arrays(path, words, vectors)
+    listed: list[str] = words.tolist()
+    if wanted is not None:
+        kept = [row for row, word in enumerate(listed) if word.lower() in wanted]
+        listed, vectors = [listed[row] for row in kept], vectors[kept]
+    return listed, vectors.astype(np.float32)
+
+
+def _bad_arrays(path: Path, words: NDArray[np.generic], vectors: NDArray[np.generic]) -> InputError:
+    return InputError(
+        f"{path} holds 'words' of shape {words.shape}, {words.dtype}, and 'vectors' of shape "
+        f"{vectors.shape}, {vectors.dtype}",
+        hint=_FORMATS,
+    )

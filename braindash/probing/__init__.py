@@ -1,0 +1,1 @@
+"""Probing: what each layer of a model tells about labelled speech."""

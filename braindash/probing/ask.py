@@ -1,0 +1,349 @@
+"""The stage of a probing run after extraction: every task asked of every layer."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from braindash.core.probes.labels import ProbeTask
+from braindash.core.probes.model import Probes
+from braindash.core.probes.result import LayerProbe, ProbeResult, mean_of_divisions
+from braindash.errors import InputError
+from braindash.io.store import Store
+from braindash.probing.features import UnitEntries
+from braindash.probing.plan import SOUND_SPACE, ProbingPlan, probe_task
+from braindash.probing.questions import Question, Sides, divide
+from braindash.probing.units import Units
+from braindash.progress import Progress, shared
+from braindash.speech.checkpoints.locate import ModelFiles, locate
+
+logger = logging.getLogger(__name__)
+
+# Natural logarithm of an amplitude: 80 dB below full scale, near the rounding of 16 bits.
+SILENCE_LOG_AMPLITUDE = float(np.log(1e-4))
+# A frame is voiced when all of it is.
+_VOICED = 0.999
+
+
+@dataclass(frozen=True, eq=False)
+class Sitting:
+    """Tasks about the same units on the same sides: they share each layer's Gram matrix.
+
+    Attributes
+    ----------
+    units : Units
+        All units of their kind.
+    sides : Sides
+        Those that take part.
+    plan : Probes
+        Asks the tasks.
+    names : tuple of str
+        Their names, in the order of the plan.
+    warnings : mapping of str to tuple of str
+        What was found while dividing, by task.
+    """
+
+    units: Units
+    sides: Sides
+    plan: Probes
+    names: tuple[str, ...]
+    warnings: Mapping[str, tuple[str, ...]]
+
+
+def plan_sittings(plan: ProbingPlan, features: UnitEntries) -> list[Sitting]:
+    """Divide every task's units, silence left out, and put tasks with the same sides together.
+
+    Parameters
+    ----------
+    plan : ProbingPlan
+        What to compute.
+    features : mapping of str to Entry
+        Features of every unit, by their keys.
+
+    Raises
+    ------
+    InputError
+        When too few units are left.
+    """
+    sounds = {units.name: _sound(plan, units, features) for units in plan.units}
+    framed = {units.name: _has_frames(plan, units, features) for units in plan.units}
+    joined: dict[tuple[Any, ...], list[tuple[Question, Sides, tuple[str, ...]]]] = {}
+    for question in plan.questions:
+        name = question.units.name
+        usable = sounds[name] & framed[name]
+        told = [
+            *_left_out(question, sounds[name], "no sound"),
+            *_left_out(question, framed[name] | ~sounds[name], "no frame of the model"),
+        ]
+        if question.info.name == "pitch":
+            usable = usable & _voiced(plan, question, features)
+        divisions = divide(
+            question,
+            usable,
+            given=plan.spec.split == "given",
+            shares=plan.spec.shares,
+            folds=plan.spec.type_folds,
+            seed=plan.spec.seed,
+        )
+        for number, sides in enumerate(divisions):
+            parts = (sides.rows, sides.split.train, sides.split.validation, sides.split.test)
+            key = (question.units.name, number, *(part.tobytes() for part in parts))
+            joined.setdefault(key, []).append((question, sides, (*told, *sides.warnings)))
+    return [_sitting(plan, key[1], members, features) for key, members in joined.items()]
+
+
+def _sitting(
+    plan: ProbingPlan,
+    division: int,
+    members: list[tuple[Question, Sides, tuple[str, ...]]],
+    features: UnitEntries,
+) -> Sitting:
+    first, sides, _ = members[0]
+    tasks = [_task(plan, question, sides.rows, features) for question, _, _ in members]
+    spec, request = plan.spec, plan.request
+    made = Probes(
+        tasks,
+        sides.split,
+        n_shuffles=spec.n_shuffles,
+        n_samples=spec.n_bootstraps,
+        seed=spec.seed + division,
+        device=request.device,
+        threads=request.threads,
+    )
+    names = tuple(question.info.name for question, _, _ in members)
+    told = {question.info.name: warnings for question, _, warnings in members}
+    return Sitting(first.units, sides, made, names, told)
+
+
+def ask_layers(
+    plan: ProbingPlan,
+    sittings: list[Sitting],
+    features: UnitEntries,
+    store: Store,
+    progress: Progress,
+) -> dict[str, ProbeResult]:
+    """Ask every task of every layer; layers that are finished already are kept.
+
+    Parameters
+    ----------
+    plan : ProbingPlan
+        What to compute.
+    sittings : list of Sitting
+        From :func:`plan_sittings`.
+    features : mapping of str to Entry
+        Features of every unit, by their keys.
+    store : Store
+        Keeps every finished layer as a part of the result.
+    progress : Progress
+        Told of every layer and task.
+
+    Returns
+    -------
+    dict of str to ProbeResult
+        By task.
+    """
+    n_layers = plan.model.n_layers
+    named = [f"layer {layer}: " for layer in range(n_layers)]
+    spans = shared(progress, [1.0] * n_layers, named)
+
+    def probe(todo: Sequence[int]) -> Iterator[xr.Dataset]:
+        for layer in todo:
+            yield _as_part(list(_ask_layer(plan, sittings, features, layer, spans[layer])))
+            spans[layer].advance(1, 1, "probed")
+
+    counts = [len(one.names) for one in sittings]
+    parts = store.layers("probing", plan.spec.key(), n_layers, probe)
+    found = [_from_part(xr.load_dataset(part, engine="h5netcdf"), counts) for part in parts]
+    divisions: dict[str, list[ProbeResult]] = {one.info.name: [] for one in plan.questions}
+    for number, sitting in enumerate(sittings):
+        gathered = sitting.plan.results([layer[number] for layer in found])
+        for name, result in zip(sitting.names, gathered, strict=True):
+            divisions[name].append(result)
+    return {name: mean_of_divisions(results) for name, results in divisions.items()}
+
+
+def _ask_layer(
+    plan: ProbingPlan,
+    sittings: list[Sitting],
+    features: UnitEntries,
+    layer: int,
+    progress: Progress,
+) -> Iterator[tuple[LayerProbe, ...]]:
+    read: dict[str, NDArray[np.float32]] = {}
+    for sitting, span in zip(sittings, shared(progress, [1.0] * len(sittings)), strict=True):
+        name = sitting.units.name
+        if name not in read:
+            read[name] = read_layer(plan, plan.model, sitting.units, features, layer)
+        values = read[name][sitting.sides.rows]
+        yield sitting.plan.fit_layer(values, where=f"layer {layer}", progress=span)
+
+
+def read_layer(
+    plan: ProbingPlan, model: ModelFiles, units: Units, features: UnitEntries, layer: int
+) -> NDArray[np.float32]:
+    """Read one layer's features of all units of a kind, (n_units, n_features)."""
+    parts = []
+    for one in plan.features(model, units):
+        with features[one.key].open() as dataset:
+            parts.append(dataset["features"].isel(layer=layer).values)
+    return np.concatenate(parts)
+
+
+# ---- answers and silence from the sound ------------------------------------------------------
+
+
+def _sound(plan: ProbingPlan, units: Units, features: UnitEntries) -> NDArray[np.bool_]:
+    """Mark the units that are not silent."""
+    energy = read_layer(plan, locate(SOUND_SPACE), units, features, 0)[:, 0]
+    return np.asarray(np.nan_to_num(energy, nan=-np.inf) > SILENCE_LOG_AMPLITUDE)
+
+
+def _has_frames(plan: ProbingPlan, units: Units, features: UnitEntries) -> NDArray[np.bool_]:
+    """Mark the units that hold a frame of the model, or are near enough to one."""
+    counts = []
+    for one in plan.features(plan.model, units):
+        with features[one.key].open() as dataset:
+            counts.append(dataset["n_frames"].values)
+    return np.concatenate(counts) > 0
+
+
+def _left_out(question: Question, usable: NDArray[np.bool_], what: str) -> Iterator[str]:
+    lost = int((question.keep & ~usable).sum())
+    if not lost:
+        return
+    share = lost / max(1, int(question.keep.sum()))
+    table = question.units.table[question.keep & ~usable].iloc[0]
+    yield (
+        f"{question.info.name}: {lost} units ({share:.1%}) hold {what} and are left out, the "
+        f"first in {table['recording']}, {table['start']:.2f} to {table['end']:.2f} s"
+    )
+
+
+def _voiced(plan: ProbingPlan, question: Question, features: UnitEntries) -> NDArray[np.bool_]:
+    pitch = read_layer(plan, locate(str(question.info.space)), question.units, features, 0)
+    return np.asarray(np.nan_to_num(pitch[:, 1]) >= _VOICED)
+
+
+def _task(
+    plan: ProbingPlan, question: Question, rows: NDArray[np.intp], features: UnitEntries
+) -> ProbeTask:
+    spec = next(task for task in plan.spec.tasks if task.name == question.info.name)
+    if question.info.space is None:
+        return probe_task(spec, question, rows)
+    sound = read_layer(plan, locate(question.info.space), question.units, features, 0)
+    columns = slice(*question.info.columns) if question.info.columns else slice(None)
+    values = sound[rows, columns].astype(np.float64)
+    if question.info.relative:
+        values = _within_recordings(values, question.units.table["recording"].to_numpy()[rows])
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"{question.info.name}: {question.info.space} has no value for some frames",
+            hint="Check the audio files.",
+        )
+    return ProbeTask(spec.name, values, kind=spec.problem, metric=spec.metric)
+
+
+def _within_recordings(
+    values: NDArray[np.float64], recordings: NDArray[Any]
+) -> NDArray[np.float64]:
+    """Take each recording's mean away: (n_units, n_outputs)."""
+    code = np.unique(recordings.astype(str), return_inverse=True)[1]
+    total = np.zeros((code.max() + 1, values.shape[1]))
+    np.add.at(total, code, values)
+    return np.asarray(values - (total / np.bincount(code)[:, None])[code])
+
+
+# ---- parts and the result --------------------------------------------------------------------
+
+
+def _as_part(probes: list[tuple[LayerProbe, ...]]) -> xr.Dataset:
+    """Write the probes of one layer as arrays, each sitting's tasks under numbers."""
+    arrays: dict[str, Any] = {}
+    facts = []
+    for sitting, members in enumerate(probes):
+        for number, probe in enumerate(members):
+            place = f"{sitting}_{number}_"
+            for name in ("samples", "shuffled", "detail"):
+                value = np.asarray(getattr(probe, name))
+                arrays[place + name] = ([f"{place}{name}_{d}" for d in range(value.ndim)], value)
+            facts.append(
+                {"scores": probe.scores, "alpha": probe.alpha, "warnings": list(probe.warnings)}
+            )
+    return xr.Dataset(arrays, attrs={"facts": json.dumps(facts)})
+
+
+def _from_part(part: xr.Dataset, counts: list[int]) -> list[tuple[LayerProbe, ...]]:
+    facts = iter(json.loads(part.attrs["facts"]))
+    found = []
+    for sitting, count in enumerate(counts):
+        members = []
+        for number in range(count):
+            fact, place = next(facts), f"{sitting}_{number}_"
+            members.append(
+                LayerProbe(
+                    scores=fact["scores"],
+                    samples=part[place + "samples"].values,
+                    alpha=fact["alpha"],
+                    shuffled=part[place + "shuffled"].values,
+                    detail=part[place + "detail"].values,
+                    warnings=tuple(fact["warnings"]),
+                )
+            )
+        found.append(tuple(members))
+    return found
+
+
+def as_dataset(results: Mapping[str, ProbeResult]) -> xr.Dataset:
+    """Make the arrays of a probing result.
+
+    Parameters
+    ----------
+    results : mapping of str to ProbeResult
+        By task.
+
+    Returns
+    -------
+    xarray.Dataset
+        What :class:`braindash.probing.result.ProbingResult` holds.
+    """
+    every = list(results.values())
+    names = sorted({metric for result in every for metric in result.metrics})
+    shape = (len(every), len(names), len(every[0].score))
+    metrics = np.full(shape, np.nan)
+    for row, result in enumerate(every):
+        for metric, values in result.metrics.items():
+            metrics[row, names.index(metric)] = values
+    by_layer = ("score", "low", "high", "alpha", "chance_shuffled", "chance_shuffled_sd")
+    arrays: dict[str, Any] = {
+        name: (("task", "layer"), np.stack([getattr(result, name) for result in every]))
+        for name in by_layer
+    }
+    arrays["chance_majority"] = ("task", np.array([result.chance_majority for result in every]))
+    arrays["metrics"] = (("task", "metric", "layer"), metrics)
+    samples = np.stack([result.samples for result in every])
+    arrays["samples"] = (("task", "sample", "layer"), samples)
+    for task, result in results.items():
+        inner = [f"{task}_{axis}" for axis in ("true", "predicted", "output")]
+        axes = inner[:2] if result.classes else inner[2:]
+        arrays[f"detail_{task}"] = (("layer", *axes), result.detail)
+    coords = {"task": list(results), "metric": names, "layer": np.arange(shape[2])}
+    return xr.Dataset(arrays, coords=coords)
+
+
+def task_facts(result: ProbeResult, told: tuple[str, ...]) -> dict[str, Any]:
+    """Give what is known of a task beside its arrays, as JSON values."""
+    return {
+        "classes": [str(name) for name in result.classes],
+        "n_pieces": result.n_pieces,
+        "n_train": result.n_train,
+        "n_validation": result.n_validation,
+        "n_test": result.n_test,
+        "split": result.split,
+        "bootstrap": result.bootstrap,
+        "warnings": list(dict.fromkeys((*told, *result.warnings))),
+    }

@@ -1,0 +1,394 @@
+"""From a user's request to a specification: what probing needs, before any heavy work.
+
+Like :mod:`braindash.encoding.plan`, it never imports torch, so the dashboard can do it.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from braindash.core.probes.labels import ProbeTask, code_task
+from braindash.digest import digest_json
+from braindash.errors import BraindashError, InputError, near_match
+from braindash.io.dataset.manifest import load_manifest
+from braindash.io.labels.sources import read_labels
+from braindash.io.labels.stories import read_story_labels, select_recordings
+from braindash.io.labels.table import Labels
+from braindash.io.labels.words import read_word_categories, read_word_vectors
+from braindash.probing.questions import Question, WordTables, ask, divide
+from braindash.probing.tasks import FRAME, PROBE_TASKS, WORD, TaskInfo, find_task, possible_tasks
+from braindash.probing.units import RecordingGroup, Units, group_recordings, plan_units, unit_groups
+from braindash.requests import ProbeRequest
+from braindash.specs import (
+    ProbeMethod,
+    ProbeTaskSpec,
+    ProbingSpec,
+    StoredStrategy,
+    UnitFeaturesSpec,
+    UnitsSpec,
+)
+from braindash.speech.acoustic.spaces import ACOUSTIC, SPECTRUM
+from braindash.speech.checkpoints.locate import ModelFiles, locate, require_precision
+from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, context_seconds
+
+logger = logging.getLogger(__name__)
+
+# Tells silence: units whose energy is as low as rounding's.
+SOUND_SPACE = "acoustic:energy"
+_STEP_SECONDS: dict[StoredStrategy, float] = {
+    "exact": EXACT_STEP_SECONDS,
+    "chunk": CHUNK_STEP_SECONDS,
+    "frames": SPECTRUM.hop_seconds,
+}
+
+
+@dataclass(frozen=True)
+class UnitFeatures:
+    """Features of the units of one kind in one group of recordings, from one model.
+
+    Attributes
+    ----------
+    model : ModelFiles
+        A speech model or an acoustic space.
+    group : RecordingGroup
+        The recordings.
+    units : Units
+        All units of the kind.
+    spec : UnitFeaturesSpec
+        Names them.
+    """
+
+    model: ModelFiles
+    group: RecordingGroup
+    units: Units
+    spec: UnitFeaturesSpec
+
+    @cached_property
+    def key(self) -> str:
+        """Key in the store."""
+        return self.spec.key()
+
+
+@dataclass(frozen=True)
+class ProbingPlan:
+    """Everything a probing run needs.
+
+    Attributes
+    ----------
+    request : ProbeRequest
+        What was asked for.
+    data_name, simulated : str, bool
+        The recordings, and whether they were made up.
+    labels : Labels
+        Their segments.
+    model : ModelFiles
+        The located model.
+    groups : tuple of RecordingGroup
+        All recordings.
+    questions : tuple of Question
+        The tasks, from acoustic to semantic.
+    spec : ProbingSpec
+        Names the result.
+    warnings : tuple of str
+        What is unusual in the data, or limits the result.
+    """
+
+    request: ProbeRequest
+    data_name: str
+    simulated: bool
+    labels: Labels
+    model: ModelFiles
+    groups: tuple[RecordingGroup, ...]
+    questions: tuple[Question, ...]
+    spec: ProbingSpec
+    warnings: tuple[str, ...]
+
+    @property
+    def units(self) -> tuple[Units, ...]:
+        """Units of every kind that is asked about."""
+        return tuple({question.units.name: question.units for question in self.questions}.values())
+
+    @property
+    def strategy(self) -> StoredStrategy:
+        """How the model's features are made."""
+        return "frames" if self.model.family == ACOUSTIC else self.request.strategy
+
+    def features(self, model: ModelFiles, units: Units) -> tuple[UnitFeatures, ...]:
+        """Name the features of units of one kind, group by group."""
+        place = model.fingerprint, units.name
+        if place not in self._named:
+            self._named[place] = features_of(model, self.strategy, units, self.groups)
+        return self._named[place]
+
+    @cached_property
+    def _named(self) -> dict[tuple[str, str], tuple[UnitFeatures, ...]]:
+        return {}
+
+    @cached_property
+    def extractions(self) -> tuple[UnitFeatures, ...]:
+        """All features the run needs, of the model and of the sound."""
+        found = [one for units in self.units for one in self.features(self.model, units)]
+        sound = locate(SOUND_SPACE)
+        found += [one for units in self.units for one in self.features(sound, units)]
+        for question in self.questions:
+            if question.info.space is not None:
+                found += self.features(locate(question.info.space), question.units)
+        return tuple({one.key: one for one in found}.values())
+
+
+def features_of(
+    model: ModelFiles,
+    strategy: StoredStrategy,
+    units: Units,
+    groups: tuple[RecordingGroup, ...],
+) -> tuple[UnitFeatures, ...]:
+    """Name a model's features of units, group by group."""
+    if model.family == ACOUSTIC:
+        strategy = "frames"
+    context = (
+        SPECTRUM.window_seconds
+        if strategy == "frames"
+        else context_seconds(strategy, model.padded_samples)
+    )
+    return tuple(
+        UnitFeatures(
+            model,
+            group,
+            units,
+            UnitFeaturesSpec(
+                model=model.fingerprint,
+                audio=group.digests,
+                units=units.digest(group),
+                strategy=strategy,
+                context_seconds=context,
+                step_seconds=_STEP_SECONDS[strategy],
+            ),
+        )
+        for group in unit_groups(units, groups)
+    )
+
+
+def plan_probing(request: ProbeRequest) -> ProbingPlan:
+    """Check a request against the labels and the model, and derive its specification.
+
+    Raises
+    ------
+    InputError
+        When labels, audio and tasks do not fit together.
+    ModelError
+        When the model cannot be found.
+    """
+    labels, data_name, simulated = read_request_labels(request)
+    tables = _tables(request, labels)
+    names = request.tasks or default_tasks(labels, tables)
+    infos = sorted((find_task(name) for name in names), key=list(PROBE_TASKS.values()).index)
+    _require_tiers(infos, labels)
+    told = [*labels.warnings]
+    by_name: dict[str, Units] = {}
+    for info in infos:
+        if info.units not in by_name:
+            by_name[info.units], lost = plan_units(
+                labels, info.units, max_units=request.max_units, seed=request.seed
+            )
+            told += lost
+    questions = _asked(infos, by_name, labels, tables, named=bool(request.tasks), told=told)
+    model = locate(request.model, request.revision, precision=request.precision)
+    require_precision(model, request.device)
+    groups = group_recordings(labels.recordings)
+    given = _is_given(request, labels)
+    draft = ProbingPlan(
+        request,
+        data_name,
+        simulated,
+        labels,
+        model,
+        groups,
+        questions,
+        ProbingSpec(labels=labels.digest, units=(), tasks=(), split="given" if given else "drawn"),
+        (),
+    )
+    spec = _spec(draft)
+    told += [text for question in questions for text in question.warnings]
+    told += list(_check_sides(questions, spec))
+    if draft.strategy == "exact":
+        told.append(
+            "exact features have one frame in 0.1 s: units between two frames take the nearest one"
+        )
+    for warning in dict.fromkeys(told):
+        logger.warning("%s", warning)
+    return replace(draft, spec=spec, warnings=tuple(dict.fromkeys(told)))
+
+
+def read_request_labels(request: ProbeRequest) -> tuple[Labels, str, bool]:
+    """Read the labels that a request names; with the name of the data, and whether simulated."""
+    if request.data is not None:
+        dataset = load_manifest(request.data)
+        return read_story_labels(dataset, request.recordings), dataset.name, dataset.simulated
+    assert request.labels is not None and request.labels_path is not None  # checked by the request
+    labels = read_labels(request.labels, request.labels_path, **request.labels_options)
+    name = f"{request.labels_path.expanduser().resolve().name} ({request.labels})"
+    if not request.recordings:
+        return labels, name, False
+    chosen = select_recordings(list(labels.recordings["recording"]), request.recordings)
+    table, recordings = (
+        part[part["recording"].isin(chosen)].reset_index(drop=True)
+        for part in (labels.table, labels.recordings)
+    )
+    return replace(labels, table=table, recordings=recordings), name, False
+
+
+def default_tasks(labels: Labels, tables: WordTables) -> tuple[str, ...]:
+    """Name the tasks that labels allow; where every recording is one word, it is a command."""
+    names = possible_tasks(
+        labels.tiers,
+        categories=tables.categories is not None,
+        word_vectors=tables.vectors is not None,
+    )
+    words = labels.table[labels.table["tier"] == WORD]
+    if len(words) and len(words) == words["recording"].nunique() == len(labels.recordings):
+        names = tuple("command" if name == "word" else name for name in names)
+    return names
+
+
+def _tables(request: ProbeRequest, labels: Labels) -> WordTables:
+    words = set(labels.table.loc[labels.table["tier"] == WORD, "label"])
+    return WordTables(
+        None if request.categories is None else read_word_categories(request.categories),
+        None
+        if request.word_vectors is None
+        else read_word_vectors(request.word_vectors, vocabulary=words),
+    )
+
+
+def _require_tiers(infos: Iterable[TaskInfo], labels: Labels) -> None:
+    there = {FRAME, *labels.tiers}
+    for info in infos:
+        for tier in sorted(info.tiers - there):
+            raise InputError(
+                f"the task {info.name!r} asks about the tier {tier!r}, which the labels of "
+                f"{labels.source} do not have",
+                hint=f"{near_match(tier, labels.tiers)} Possible tasks: "
+                f"{', '.join(possible_tasks(labels.tiers))}.",
+            )
+
+
+def _asked(
+    infos: Iterable[TaskInfo],
+    by_name: dict[str, Units],
+    labels: Labels,
+    tables: WordTables,
+    *,
+    named: bool,
+    told: list[str],
+) -> tuple[Question, ...]:
+    """Ask every task; one that was not named, and cannot be asked, is left out and told."""
+    questions = []
+    for info in infos:
+        try:
+            questions.append(ask(info, by_name[info.units], labels, tables))
+        except InputError as error:
+            if named:
+                raise
+            told.append(f"left out: {error.message}")
+    return tuple(questions)
+
+
+def _is_given(request: ProbeRequest, labels: Labels) -> bool:
+    """Say whether the sides are those of the labels' source."""
+    if request.split == "drawn":
+        return False
+    found = labels.table.groupby("recording")["split"].first()
+    whole = bool(found.notna().all()) and {"train", "test"} <= set(found)
+    if request.split == "given" and not whole:
+        raise InputError(
+            f"the labels of {labels.source} do not say for every recording whether it is for "
+            "training or for the test",
+            hint="Use --split drawn, or give a split to every recording.",
+        )
+    return whole
+
+
+def _spec(plan: ProbingPlan) -> ProbingSpec:
+    request = plan.request
+    sound = locate(SOUND_SPACE)
+    units = tuple(
+        UnitsSpec(
+            name=one.name,
+            n_units=len(one),
+            units=tuple(digest_json([f.spec.audio, f.spec.units]) for f in of_model),
+            features=tuple(f.key for f in of_model),
+            sound=tuple(f.key for f in plan.features(sound, one)),
+        )
+        for one in plan.units
+        for of_model in [plan.features(plan.model, one)]
+    )
+    tasks = tuple(_task_spec(plan, question, request.method) for question in plan.questions)
+    return plan.spec.model_copy(
+        update={
+            "units": units,
+            "tasks": tasks,
+            "seed": request.seed,
+            "n_shuffles": request.n_shuffles,
+            "n_bootstraps": request.n_bootstraps,
+        }
+    )
+
+
+def _task_spec(plan: ProbingPlan, question: Question, method: ProbeMethod) -> ProbeTaskSpec:
+    info = question.info
+    targets: tuple[str, ...] = ()
+    if info.space is not None:
+        targets = tuple(one.key for one in plan.features(locate(info.space), question.units))
+    return ProbeTaskSpec(
+        name=info.name,
+        units=info.units,
+        problem=info.problem,
+        labels=question.digest,
+        targets=targets,
+        apart="word type" if info.by_type else "recording",
+        metric=info.metric,
+        balanced=info.balanced,
+        method=method if info.problem == "classification" else "ridge",
+    )
+
+
+def _check_sides(questions: Iterable[Question], spec: ProbingSpec) -> Iterator[str]:
+    """Divide every task's units once, so that what cannot be divided is told at once."""
+    tasks = {task.name: task for task in spec.tasks}
+    for question in questions:
+        everything = np.ones(len(question.units), dtype=bool)
+        try:
+            sides = divide(
+                question,
+                everything,
+                given=spec.split == "given",
+                shares=spec.shares,
+                folds=spec.type_folds,
+                seed=spec.seed,
+            )
+            if question.answers is not None:
+                for one in sides:
+                    code_task(probe_task(tasks[question.info.name], question, one.rows), one.split)
+        except BraindashError as error:
+            name = question.info.name
+            told = error.message.removeprefix(f"{name}: ")
+            raise InputError(f"{name}: {told}", hint=error.hint) from error
+        yield from (text for one in sides for text in one.warnings)
+
+
+def probe_task(task: ProbeTaskSpec, question: Question, rows: np.ndarray) -> ProbeTask:
+    """Make the probe's task of the answers of some units."""
+    assert question.answers is not None  # those from the sound are made from features
+    answers = question.answers[rows]
+    classes = task.problem == "classification"
+    return ProbeTask(
+        name=task.name,
+        labels=answers.astype(str) if classes else answers,
+        kind=task.problem,
+        metric=task.metric,
+        balanced=task.balanced,
+        method=task.method,
+    )

@@ -1,0 +1,246 @@
+"""What all requests share."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
+from braindash.errors import InputError, near_match
+from braindash.specs import (
+    LowLevelMethod,
+    Metric,
+    Precision,
+    ProbeMethod,
+    Scheme,
+    StatisticsSettings,
+    Strategy,
+    TargetRule,
+    TuningControl,
+    TuningSettings,
+)
+
+
+class Request(BaseModel):
+    """Base of all requests: frozen, unknown fields refused.
+
+    ``task`` is the worker's task and the command of the command line. ``device`` and ``threads``
+    change how long the work takes, never the result's key.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    task: ClassVar[str]
+
+    model: str
+    revision: str | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = Field(default=None, gt=0)
+
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+def build_request(kind: type[RequestT], /, **fields: Any) -> RequestT:
+    """Make a request; every field that is unknown or out of range is named in one error.
+
+    Parameters
+    ----------
+    kind : type
+        What is asked for, such as :class:`braindash.requests.EncodeRequest`.
+    **fields
+        Its fields; those that are None keep their default.
+
+    Returns
+    -------
+    Request
+        Of this kind.
+
+    Raises
+    ------
+    InputError
+        With the allowed fields and values.
+    """
+    try:
+        return kind.model_validate(
+            {name: value for name, value in fields.items() if value is not None}
+        )
+    except ValidationError as problem:
+        lines, hints = [], []
+        for error in problem.errors(include_url=False):
+            name = ".".join(str(part) for part in error["loc"])
+            lines.append(f"{name}: {error['msg']} (given: {error['input']!r})")
+            if error["type"] == "extra_forbidden":
+                hints.append(near_match(name, kind.model_fields))
+        raise InputError(
+            "the request cannot be understood: " + "; ".join(lines),
+            hint=" ".join(hints)
+            or f"Correct the named settings; `braindash {kind.task} --help` shows what is allowed.",
+        ) from problem
+
+
+LOW_LEVEL_SPACE = "acoustic:lowlevel"
+# In place of a subject: the mean of the responses of all subjects.
+MEAN_SUBJECT = "mean"
+
+
+class EncodeRequest(Request):
+    """What a user asks for: one model, one subject (or "mean", all subjects averaged), and how.
+
+    ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
+    :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
+    features explain is computed as well. ``precision`` is that of the model's features; the
+    regression has its own.
+    """
+
+    task: ClassVar[str] = "encode"
+
+    data: Path
+    subject: str
+    strategy: Strategy = "exact"
+    precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
+    alphas: tuple[float, ...] = DEFAULT_ALPHAS
+    delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
+    metric: Metric = "r2"
+    intercept: bool = True
+    n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
+    n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
+    block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
+    scheme: Scheme = "blocks"
+    seed: int = Field(default=0, ge=0)
+    low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
+    low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
+
+    @property
+    def statistics(self) -> StatisticsSettings:
+        """Settings of significance and uncertainty, as they enter the specification."""
+        fields = StatisticsSettings.model_fields
+        return StatisticsSettings(**{name: getattr(self, name) for name in fields})
+
+
+class ProbeRequest(Request):
+    """What a user asks for: one model, labelled recordings, and which tasks.
+
+    Give ``data``, a manifest whose ``alignment_dir`` holds TextGrids of its stories, or ``labels``,
+    a source of :data:`braindash.io.labels.sources.LABEL_SOURCES`, with ``labels_path`` and
+    ``labels_options``. Without ``tasks`` all that the labels allow are asked. ``max_units`` bounds
+    how many units of one kind are taken; more are drawn from by ``seed``.
+    """
+
+    task: ClassVar[str] = "probe"
+
+    data: Path | None = None
+    labels: str | None = None
+    labels_path: Path | None = None
+    labels_options: dict[str, Any] = Field(default_factory=dict)
+    recordings: tuple[str, ...] = Field(default=(), description="names or patterns; all if empty")
+    tasks: tuple[str, ...] = ()
+    categories: Path | None = Field(default=None, description="table of word and category")
+    word_vectors: Path | None = None
+    strategy: Strategy = "chunk"
+    precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
+    method: ProbeMethod = "ridge"
+    split: Literal["auto", "drawn", "given"] = "auto"
+    max_units: int = Field(default=20_000, ge=100)
+    n_shuffles: int = Field(default=10, ge=0, description="0: no shuffled labels")
+    n_bootstraps: int = Field(default=1000, ge=1)
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("tasks", "recordings")
+    @classmethod
+    def _once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(names))
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ProbeRequest":
+        if (self.labels is None) != (self.labels_path is None):
+            raise ValueError("labels and labels_path belong together: give both or none")
+        if (self.data is None) == (self.labels is None):
+            raise ValueError("give data (a manifest with TextGrids) or labels, and not both")
+        return self
+
+
+Method = Literal["full", "lora"]
+
+
+class TuneRequest(Request):
+    """What a user asks for: a base model, subjects, and how it is tuned to them.
+
+    Stories that are not named are those of the manifest's splits; the test stories are never
+    read. ``settings`` are those of the training itself. ``n_at_once`` changes memory and time,
+    never the result's key.
+    """
+
+    task: ClassVar[str] = "tune"
+
+    data: Path
+    subjects: tuple[str, ...] = Field(min_length=1, description="one head each")
+    train: tuple[str, ...] = Field(default=(), description="stories; the manifest's by default")
+    validation: tuple[str, ...] = Field(
+        default=(), description="stories; the manifest's, or the last training story by default"
+    )
+    targets: TargetRule | Literal["auto"] = Field(
+        default="auto", description="auto: the first ceiling that training data allow"
+    )
+    threshold: float | None = Field(default=None, ge=0, lt=1, description="of the ceiling")
+    regions: tuple[str, ...] = Field(default=(), description="with targets 'regions'")
+    limit: int | None = Field(default=None, ge=1, description="targets per subject, at most")
+    control: TuningControl = "none"
+    words: Path | None = Field(default=None, description="of the control 'text'")
+    settings: TuningSettings = TuningSettings()
+    n_at_once: int | None = Field(default=None, ge=1, description="segments in memory at once")
+
+
+def build_tune_request(
+    *,
+    method: Method | str | None = None,
+    rank: int | None = None,
+    alpha: float | None = None,
+    adapter_dropout: float | None = None,
+    layers: tuple[str, ...] | None = None,
+    **fields: Any,
+) -> TuneRequest:
+    """Make a request from flat fields; each may be one of the training's settings as well.
+
+    Parameters
+    ----------
+    method : {"full", "lora"}, optional
+        All weights behind the front end, or low-rank adapters.
+    rank, alpha, adapter_dropout, layers : optional
+        Of the adapters; only with ``method="lora"``.
+    **fields
+        Fields of :class:`TuneRequest` and of :class:`braindash.specs.TuningSettings`; those that
+        are None keep their default, and ``patience=0`` never stops early.
+
+    Returns
+    -------
+    TuneRequest
+
+    Raises
+    ------
+    InputError
+        With the allowed fields and values.
+    """
+    allowed = [*TuneRequest.model_fields, *TuningSettings.model_fields]
+    for name in fields:
+        if name not in allowed:
+            raise InputError(f"there is no setting {name!r}", hint=near_match(name, allowed))
+    settings = {
+        name: fields.pop(name)
+        for name in list(fields)
+        if name in TuningSettings.model_fields and fields[name] is not None
+    }
+    if settings.get("patience") in (0, "0"):
+        settings["patience"] = None
+    adapter = {"rank": rank, "alpha": alpha, "dropout": adapter_dropout, "layers": layers}
+    asked = {name: value for name, value in adapter.items() if value is not None}
+    methods = get_args(Method)
+    if method is not None and method not in methods:
+        raise InputError(f"there is no method {method!r}", hint=near_match(method, methods))
+    if method == "lora":
+        settings["adapter"] = asked
+    elif asked:
+        raise InputError(
+            f"{', '.join(asked)} belong to adapters, but the whole model is tuned",
+            hint="Add method 'lora', or leave them out.",
+        )
+    return build_request(TuneRequest, settings=settings or None, **fields)

@@ -1,0 +1,1 @@
+"""Feature spaces made of the sound itself, or of its annotation."""

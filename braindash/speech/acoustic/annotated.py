@@ -1,0 +1,287 @@
+"""Feature spaces from annotations in time: which phone, how it is made, how many phones and words.
+
+Features are sampled in steps of 10 ms, step ``i`` from ``0.01 i`` to ``0.01 (i + 1)`` seconds, and
+brought to the times of brain responses like all others, by Lanczos resampling.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from braindash.core.phones import ARPABET, ARTICULATION_OF, ARTICULATIONS, is_word, phones_of
+from braindash.core.timing import lanczos_weights
+from braindash.errors import InputError
+from braindash.speech.acoustic.spaces import ANNOTATED_STEP_SECONDS, AcousticSpace
+
+# Aligners round their last times up; more than this is another recording's annotation.
+_BEYOND_SECONDS = 0.5
+# A share of a step: times such as 0.29 s are no exact multiple of 0.01 s in binary.
+_ROUNDING = 1e-9
+
+
+class Labelled(Protocol):
+    """A labelled piece of a recording, such as :class:`braindash.io.labels.textgrid.Interval`."""
+
+    @property
+    def start(self) -> float:
+        """Seconds from the first sample of the audio."""
+
+    @property
+    def end(self) -> float:
+        """Seconds from the first sample of the audio; equal to ``start`` for a point."""
+
+    @property
+    def label(self) -> str:
+        """What is said there; empty for a pause."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedFrames:
+    """Features of one recording in steps of 10 ms.
+
+    Parameters
+    ----------
+    values : float32 array of shape (n_steps, n_features)
+    names : tuple of str
+        Names of the columns.
+    """
+
+    values: NDArray[np.float32]
+    names: tuple[str, ...]
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Middle of every step in seconds, (n_steps,)."""
+        return np.asarray((np.arange(len(self.values)) + 0.5) * ANNOTATED_STEP_SECONDS)
+
+    def at(self, times: ArrayLike, tr: float) -> NDArray[np.float32]:
+        """Bring the features to response times.
+
+        Parameters
+        ----------
+        times : array of shape (n_times,)
+            Increasing response times in seconds from the beginning of the audio.
+        tr : float
+            Seconds between responses, the unit of the resampling.
+
+        Returns
+        -------
+        float32 array of shape (1, n_times, n_features)
+            One layer, like the features of an acoustic space.
+
+        Raises
+        ------
+        InputError
+            When a time has no step near enough to carry it.
+        """
+        weights = lanczos_weights(self.times, times, tr)
+        rows: NDArray[np.float32] = (weights @ self.values.astype(np.float64)).astype(np.float32)
+        return rows[None]
+
+
+def phone_identity(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
+    """Say which phone is spoken: one column for each of the 39 phones of ARPABET.
+
+    Parameters
+    ----------
+    phones : sequence of Labelled
+        The phone tier.
+    seconds : float
+        Length of the recording.
+
+    Returns
+    -------
+    AnnotatedFrames
+        Share of the step that the phone fills: 0 or 1 except where one begins or ends.
+
+    Raises
+    ------
+    InputError
+        For labels that are no phones, and intervals that do not fit the recording.
+    """
+    return _covered(phones, seconds, ARPABET, phones_of)
+
+
+def articulation(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
+    """Say how the sound is made: voicing, manner and place, as in ``ARTICULATIONS``.
+
+    Parameters
+    ----------
+    phones : sequence of Labelled
+        The phone tier.
+    seconds : float
+        Length of the recording.
+
+    Returns
+    -------
+    AnnotatedFrames
+        Share of the step during which the feature is there.
+
+    Raises
+    ------
+    InputError
+        For labels that are no phones, and intervals that do not fit the recording.
+    """
+
+    def features_of(label: str) -> frozenset[str]:
+        return frozenset().union(*(ARTICULATION_OF[phone] for phone in phones_of(label)))
+
+    return _covered(phones, seconds, ARTICULATIONS, features_of)
+
+
+def phone_rate(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
+    """Count the phones that begin in each step.
+
+    Parameters
+    ----------
+    phones : sequence of Labelled
+        The phone tier.
+    seconds : float
+        Length of the recording.
+
+    Returns
+    -------
+    AnnotatedFrames
+        One column, in phones per second.
+
+    Raises
+    ------
+    InputError
+        For labels that are no phones, and intervals that do not fit the recording.
+    """
+    return _begun(phones, seconds, "phones per second", lambda label: len(phones_of(label)))
+
+
+def word_rate(words: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
+    """Count the words that begin in each step.
+
+    Parameters
+    ----------
+    words : sequence of Labelled
+        The word tier; empty labels and labels in brackets or of an aligner's pauses do not count.
+    seconds : float
+        Length of the recording.
+
+    Returns
+    -------
+    AnnotatedFrames
+        One column, in words per second.
+
+    Raises
+    ------
+    InputError
+        For intervals that do not fit the recording.
+    """
+    return _begun(words, seconds, "words per second", lambda label: int(is_word(label)))
+
+
+ANNOTATION_SPACES: Mapping[str, Callable[[Sequence[Labelled], float], AnnotatedFrames]] = (
+    MappingProxyType(
+        {
+            "phones": phone_identity,
+            "articulation": articulation,
+            "phonerate": phone_rate,
+            "wordrate": word_rate,
+        }
+    )
+)
+
+
+def annotated_features(
+    space: AcousticSpace,
+    intervals: Sequence[Labelled],
+    seconds: float,
+    times: ArrayLike,
+    tr: float,
+) -> NDArray[np.float32]:
+    """Compute the features of an annotated space at response times.
+
+    Parameters
+    ----------
+    space : AcousticSpace
+        One with a ``tier``.
+    intervals : sequence of Labelled
+        The tier.
+    seconds : float
+        Length of the recording.
+    times : array of shape (n_times,)
+        Increasing response times in seconds from the beginning of the audio.
+    tr : float
+        Seconds between responses, the unit of the resampling.
+
+    Returns
+    -------
+    float32 array of shape (1, n_times, n_features)
+
+    Raises
+    ------
+    InputError
+        For intervals or labels that cannot be used.
+    """
+    (part,) = space.parts
+    return ANNOTATION_SPACES[part.name](intervals, seconds).at(times, tr)
+
+
+def _covered(
+    intervals: Sequence[Labelled],
+    seconds: float,
+    names: tuple[str, ...],
+    columns_of: Callable[[str], Sequence[str] | frozenset[str]],
+) -> AnnotatedFrames:
+    """Fill columns with the share of each step that their intervals cover."""
+    values = np.zeros((_n_steps(seconds), len(names)), np.float32)
+    place = {name: column for column, name in enumerate(names)}
+    for interval in _checked(intervals, seconds):
+        columns = [place[name] for name in columns_of(interval.label)]
+        first = int(interval.start / ANNOTATED_STEP_SECONDS)
+        stop = min(len(values), int(np.ceil(interval.end / ANNOTATED_STEP_SECONDS)))
+        if not columns or stop <= first:
+            continue
+        edges = np.arange(first, stop + 1) * ANNOTATED_STEP_SECONDS
+        share = np.diff(np.clip(edges, interval.start, interval.end)) / ANNOTATED_STEP_SECONDS
+        values[first:stop, columns] += share[:, None].astype(np.float32)
+    return AnnotatedFrames(values, names)
+
+
+def _begun(
+    intervals: Sequence[Labelled], seconds: float, name: str, count: Callable[[str], int]
+) -> AnnotatedFrames:
+    """Count what begins in each step, per second."""
+    values = np.zeros((_n_steps(seconds), 1), np.float32)
+    for interval in _checked(intervals, seconds):
+        step = int(interval.start / ANNOTATED_STEP_SECONDS + _ROUNDING)
+        if step < len(values):
+            values[step, 0] += count(interval.label) / ANNOTATED_STEP_SECONDS
+    return AnnotatedFrames(values, (name,))
+
+
+def _n_steps(seconds: float) -> int:
+    steps = (
+        int(np.ceil(seconds / ANNOTATED_STEP_SECONDS - _ROUNDING)) if np.isfinite(seconds) else 0
+    )
+    if steps < 1:
+        raise InputError(
+            f"the recording lasts {seconds} s",
+            hint="Give the length of the audio, braindash.io.dataset.audio.audio_seconds.",
+        )
+    return steps
+
+
+def _checked(intervals: Sequence[Labelled], seconds: float) -> Sequence[Labelled]:
+    for interval in intervals:
+        if not (0 <= interval.start <= interval.end and np.isfinite(interval.end)):
+            raise InputError(
+                f"the interval {interval.label!r} goes from {interval.start} to {interval.end} s",
+                hint="Intervals begin at 0 s or later and end no earlier than they begin.",
+            )
+        if interval.label.strip() and interval.start > seconds + _BEYOND_SECONDS:
+            raise InputError(
+                f"the interval {interval.label!r} begins at {interval.start} s, but the recording "
+                f"lasts {seconds:.3f} s",
+                hint="Check that the annotation belongs to this recording.",
+            )
+    return intervals

@@ -1,0 +1,1 @@
+"""Models on disk: found, read, told apart, loaded, taken over and copied."""

@@ -1,0 +1,415 @@
+"""Find the files of a speech model, or an acoustic space, and fingerprint it, without torch."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+from braindash.digest import digest_file, digest_json
+from braindash.errors import InputError, ModelError, near_match
+from braindash.specs import Precision
+from braindash.speech.acoustic.spaces import ACOUSTIC, find_space, is_acoustic
+from braindash.speech.checkpoints.families import FAMILIES
+from braindash.speech.checkpoints.folders import (
+    CONFIGS,
+    FOLDER_HINT,
+    SAMPLE_RATE_HZ,
+    WEIGHTS,
+    check_weights,
+    common_names,
+    computed_part,
+    find_family,
+    find_weights,
+    padded_samples,
+    read_config,
+    read_json,
+    read_normalisation,
+    whole_fingerprint,
+)
+
+__all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate", "require_precision"]
+
+UNTRAINED = "untrained"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
+_SEED = re.compile(r"(?P<model>.+)@(?P<seed>\d{1,9})")
+# Fields of an adapter's configuration that change nothing once it is merged.
+_BOOKKEEPING = frozenset(
+    {
+        "auto_mapping",
+        "base_model_name_or_path",
+        "inference_mode",
+        "lora_dropout",
+        "parent_library",
+        "peft_version",
+        "revision",
+        "task_type",
+    }
+)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """A speech model on disk, found and checked but not loaded; or an acoustic feature space.
+
+    Parameters
+    ----------
+    source : str
+        What the user gave: a folder, a hub id, ``untrained:FOLDER_OR_ID[@SEED]`` or
+        ``acoustic:NAME``.
+    name : str
+        Short name for tables and figures: the hub id, the name of the folder (behind
+        ``untrained:`` and with the seed for such a control) or ``acoustic:NAME``.
+    revision : str or None
+        Commit of a hub model or version of an acoustic space; None for a local folder.
+    folder : Path
+        Where the files lie (an adapter's own folder); an acoustic space has none, and the empty
+        path stands here.
+    family : str
+        Key of :data:`braindash.speech.checkpoints.families.FAMILIES`, or ``"acoustic"``.
+    config : mapping
+        Content of ``config.json``; the size of the model stands under ``num_hidden_layers`` and
+        ``hidden_size`` for every family and for acoustic spaces.
+    normalise : bool
+        True when each window of audio must be brought to zero mean and unit variance.
+    weights : tuple of Path
+        The files that hold the weights: of the base and of the adapter; none for an untrained
+        control.
+    fingerprint : str
+        Digest of what the model computes: configuration, normalisation and weights. Folder,
+        name and revision play no part. Weights count by the bytes of their files, so the same
+        numbers stored otherwise (in other parts, another precision or under older names of the
+        positional convolution) have another fingerprint: equal fingerprints mean equal features,
+        while different ones need not mean different features. An adapter's takes in its base's;
+        an untrained control's is made from configuration, seed and the version of transformers,
+        which draws the weights. An acoustic space counts by its parts, their versions and settings.
+    base : ModelFiles or None
+        The model that an adapter changes; None for all others.
+    seed : int or None
+        Seed of an untrained control; None for all others.
+    precision : {"float32", "bf16", "fp16"}
+        Arithmetic of the encoder, part of the fingerprint unless it is float32.
+    """
+
+    source: str
+    name: str
+    revision: str | None
+    folder: Path
+    family: str
+    config: Mapping[str, Any] = field(repr=False, compare=False)
+    normalise: bool
+    weights: tuple[Path, ...]
+    fingerprint: str
+    base: "ModelFiles | None" = None
+    seed: int | None = None
+    precision: Precision = "float32"
+
+    @property
+    def n_layers(self) -> int:
+        """Layers of a feature array: the input of the first block, and one per block."""
+        return int(self.config["num_hidden_layers"]) + 1
+
+    @property
+    def n_features(self) -> int:
+        """Width of every layer."""
+        return int(self.config["hidden_size"])
+
+    @property
+    def padded_samples(self) -> int | None:
+        """Samples to which every window is padded (480000 for Whisper); None where it is not."""
+        padded = self.family in FAMILIES and FAMILIES[self.family].padded
+        return padded_samples(self.config) if padded else None
+
+
+def locate(
+    source: str | Path, revision: str | None = None, *, precision: Precision = "float32"
+) -> ModelFiles:
+    """Find a speech model's files and fingerprint them.
+
+    Parameters
+    ----------
+    source : str or Path
+        A local folder of a whole model or of a low-rank adapter, or a Hugging Face hub id such as
+        ``"facebook/hubert-base-ls960"``. A folder that exists wins over a hub id of the same
+        spelling. The environment variable ``HF_HUB_OFFLINE`` is honoured.
+        ``"untrained:SOURCE"`` is the same configuration with random weights, drawn from seed 0 or
+        from the one in ``"untrained:SOURCE@SEED"``; ``"acoustic:NAME"`` is always one of
+        :data:`braindash.speech.acoustic.spaces.SPACES`.
+    revision : str, optional
+        Branch, tag or commit of a hub id.
+    precision : {"float32", "bf16", "fp16"}, default "float32"
+        Arithmetic of the encoder; all but float32 need a CUDA device and give other features.
+
+    Returns
+    -------
+    ModelFiles
+
+    Raises
+    ------
+    ModelError
+        When the model cannot be found, has no weights, or is of a family not supported.
+    InputError
+        For a revision of something that has none, or an unknown precision.
+    """
+    text = str(source)
+    allowed = get_args(Precision)
+    if precision not in allowed:
+        raise InputError(
+            f"there is no precision {precision!r}", hint=near_match(precision, allowed)
+        )
+    if is_acoustic(text):
+        return _acoustic_space(text, revision)
+    prefix, colon, rest = text.partition(":")
+    if colon and prefix.lower() == UNTRAINED:
+        files = _untrained(text, rest, revision)
+    else:
+        files = _trained(text, revision)
+    if precision == "float32":
+        return files
+    mixed = digest_json({"model": files.fingerprint, "precision": precision})
+    return replace(files, precision=precision, fingerprint=mixed)
+
+
+def require_precision(files: ModelFiles, device: str) -> None:
+    """Refuse mixed precision for a model that is to run on a CPU.
+
+    Parameters
+    ----------
+    files : ModelFiles
+    device : str
+        Where it will run; "auto" is not known yet and passes.
+
+    Raises
+    ------
+    InputError
+    """
+    if files.precision != "float32" and device == "cpu":
+        raise InputError(
+            f"the precision {files.precision!r} was asked for, but the model will run on a CPU",
+            hint="Use float32, or a CUDA device: on a CPU the others are many times slower, and "
+            "they give other features.",
+        )
+
+
+# Whole models, adapters and controls ------------------------------------------------------------
+
+
+def _trained(text: str, revision: str | None) -> ModelFiles:
+    folder, commit, name = _find(text, revision, with_weights=True)
+    if (folder / ADAPTER_CONFIG).exists():
+        return _adapter(text, folder, commit, name)
+    return _whole(text, folder, commit, name)
+
+
+def _whole(text: str, folder: Path, commit: str | None, name: str) -> ModelFiles:
+    config = read_config(folder)
+    family = find_family(folder, config)
+    normalise = read_normalisation(folder, config, family)
+    weights = find_weights(folder)
+    return ModelFiles(
+        source=text,
+        name=name,
+        revision=commit,
+        folder=folder,
+        family=family.name,
+        config=common_names(config, family),
+        normalise=normalise,
+        weights=weights,
+        fingerprint=whole_fingerprint(config, normalise, weights),
+    )
+
+
+def _adapter(text: str, folder: Path, commit: str | None, name: str) -> ModelFiles:
+    settings = _adapter_settings(folder)
+    base = _adapter_base(folder, settings)
+    weights = folder / ADAPTER_WEIGHTS
+    check_weights(weights)
+    merged = {key: value for key, value in settings.items() if key not in _BOOKKEEPING}
+    fingerprint = digest_json(
+        {"base": base.fingerprint, "adapter": merged, "weights": digest_file(weights)}
+    )
+    return replace(
+        base,
+        source=text,
+        name=name,
+        revision=commit,
+        folder=folder,
+        weights=(*base.weights, weights),
+        fingerprint=fingerprint,
+        base=base,
+    )
+
+
+def _adapter_settings(folder: Path) -> dict[str, Any]:
+    whole = [name for name in WEIGHTS if (folder / name).exists()]
+    # transformers would silently put an adapter lying next to a model on top of its weights.
+    if whole:
+        raise ModelError(
+            f"{folder} holds an adapter ({ADAPTER_CONFIG}) and a whole model ({whole[0]})",
+            hint="Move one of them to a folder of its own, so that it is clear which is meant.",
+        )
+    settings = read_json(folder / ADAPTER_CONFIG)
+    if settings.get("peft_type") != "LORA":
+        raise ModelError(
+            f"{folder / ADAPTER_CONFIG} names the adapter type {settings.get('peft_type')!r}",
+            hint="braindash merges adapters of the type 'LORA' (low-rank, by peft). Merge others "
+            "yourself (peft: `merge_and_unload()`, then `save_pretrained(FOLDER)`).",
+        )
+    if not (folder / ADAPTER_WEIGHTS).exists():
+        raise ModelError(
+            f"{folder} holds an adapter without {ADAPTER_WEIGHTS}",
+            hint="Give the folder that peft's `save_pretrained(FOLDER)` wrote, with all its files.",
+        )
+    return settings
+
+
+def _adapter_base(folder: Path, settings: Mapping[str, Any]) -> ModelFiles:
+    """Find the base: as the adapter names it, beside the adapter, or in the hub's cache."""
+    named = settings.get("base_model_name_or_path")
+    way_out = (
+        f"Write the base's folder or hub id into base_model_name_or_path of "
+        f"{folder / ADAPTER_CONFIG} (a folder beside the adapter's may be given as ../NAME)."
+    )
+    if not (isinstance(named, str) and named.strip()):
+        raise ModelError(f"the adapter in {folder} does not say what its base is", hint=way_out)
+    given = Path(named).expanduser()
+    places = (folder / given, given, folder.parent / given.name, folder / given.name)
+    place = next((str(path) for path in places if path.is_dir()), named)
+    try:
+        files, commit, name = _find(place, settings.get("revision") or None, with_weights=True)
+    except (ModelError, InputError) as error:
+        raise ModelError(
+            f"the base {named!r} of the adapter in {folder} cannot be found: {error.message}",
+            hint=f"{way_out} {error.hint}",
+        ) from error
+    if (files / ADAPTER_CONFIG).exists():
+        raise ModelError(
+            f"the base {named!r} of the adapter in {folder} holds an adapter itself",
+            hint=f"Merge the base first. {way_out}",
+        )
+    return _whole(named, files, commit, name)
+
+
+def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
+    match = _SEED.fullmatch(rest)
+    whole_is_folder = Path(rest).expanduser().is_dir()
+    model, seed = (
+        (match["model"], int(match["seed"])) if match and not whole_is_folder else (rest, 0)
+    )
+    if is_acoustic(model) or model.lower().startswith(f"{UNTRAINED}:") or not model:
+        raise InputError(
+            f"{text!r} names no model that could be trained",
+            hint=f"Give {UNTRAINED}:FOLDER or {UNTRAINED}:HUB_ID, if you like with @SEED behind.",
+        )
+    folder, commit, name = _find(model, revision, with_weights=False)
+    if (folder / ADAPTER_CONFIG).exists() and not (folder / "config.json").exists():
+        folder = _adapter_base(folder, read_json(folder / ADAPTER_CONFIG)).folder
+    config = read_config(folder)
+    family = find_family(folder, config)
+    normalise = read_normalisation(folder, config, family)
+    # Another version of transformers may draw other numbers from the same seed.
+    drawn_by = ".".join(version("transformers").split(".")[:2])
+    return ModelFiles(
+        source=text,
+        name=f"{UNTRAINED}:{name}@{seed}",
+        revision=commit,
+        folder=folder,
+        family=family.name,
+        config=common_names(config, family),
+        normalise=normalise,
+        weights=(),
+        fingerprint=digest_json(
+            {
+                UNTRAINED: computed_part(config),
+                "normalise": normalise,
+                "seed": seed,
+                "transformers": drawn_by,
+            }
+        ),
+        seed=seed,
+    )
+
+
+def _acoustic_space(source: str, revision: str | None) -> ModelFiles:
+    space = find_space(source)
+    if revision is not None:
+        raise InputError(
+            f"the revision {revision!r} was given for the acoustic feature space {source}",
+            hint="Only models of the hub have revisions: leave it out.",
+        )
+    size = {"num_hidden_layers": 0, "hidden_size": space.n_features}
+    return ModelFiles(
+        source=source,
+        name=space.full_name,
+        revision=space.version,
+        folder=Path(),
+        family=ACOUSTIC,
+        config={"model_type": ACOUSTIC, **size, "parts": space.settings},
+        normalise=False,
+        weights=(),
+        fingerprint=space.fingerprint,
+    )
+
+
+# Folders and the hub ----------------------------------------------------------------------------
+
+
+def _find(text: str, revision: str | None, *, with_weights: bool) -> tuple[Path, str | None, str]:
+    """Find a model's folder, with its commit (of the hub) and its short name."""
+    path = Path(text).expanduser()
+    if path.exists() or not _HUB_ID.fullmatch(text):
+        return _local_folder(path, revision), None, path.resolve().name
+    folder = _hub_folder(text, revision, with_weights=with_weights)
+    return folder, folder.name, text
+
+
+def _local_folder(path: Path, revision: str | None) -> Path:
+    if path.exists() and revision is not None:
+        raise InputError(
+            f"the revision {revision!r} was given for the local folder {path}",
+            hint="Only models of the hub have revisions: leave it out.",
+        )
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"the model {path} is a file, not a folder", hint=FOLDER_HINT)
+    raise ModelError(
+        f"there is no model folder {path}",
+        hint=f"Check the spelling. {FOLDER_HINT} A hub id has the form OWNER/NAME.",
+    )
+
+
+def _hub_folder(hub_id: str, revision: str | None, *, with_weights: bool) -> Path:
+    """Download (or find in the hub's cache) the few files that are needed."""
+    configs = [*CONFIGS, ADAPTER_CONFIG]
+    if not with_weights:
+        return _snapshot(hub_id, revision, configs)
+    safe = [*configs, "model*.safetensors", "model.safetensors.index.json", ADAPTER_WEIGHTS]
+    folder = _snapshot(hub_id, revision, safe)
+    if not any((folder / name).exists() for name in (*WEIGHTS[:2], ADAPTER_WEIGHTS)):
+        # The commit of the first call: a branch may move between the two.
+        folder = _snapshot(hub_id, folder.name, [*configs, "pytorch_model*.bin*"])
+    return folder
+
+
+def _snapshot(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
+    import huggingface_hub
+
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(hub_id, revision=revision, allow_patterns=patterns)
+        )
+    except Exception as error:
+        # Everything that a network, a proxy, a cache and an HTTP library can raise ends here.
+        at = f" at revision {revision!r}" if revision else ""
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"the model {hub_id!r}{at} is no folder here and cannot be had from the hub: {reason}",
+            hint="Check the id and the connection (HF_HUB_OFFLINE=1 forbids downloads). Without "
+            f"network, use a local folder: on a connected machine run `hf download {hub_id} "
+            "--local-dir FOLDER`, copy FOLDER here and give its path instead of the id.",
+        ) from error

@@ -1,0 +1,1 @@
+"""A speech encoder's layers, computed block by block."""

@@ -1,0 +1,153 @@
+"""The model that is tuned: an encoder behind its frozen front end, and a head per subject."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from braindash.speech.training.stories import SegmentShape
+
+_MASK_FRAMES = 10
+
+
+class Head(nn.Module):
+    """Linear map from a row's pooled features to one subject's targets.
+
+    Features are first brought to the mean and the scale that those of the base model had (0 and 1
+    unless :meth:`set_scale` says otherwise).
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, n_features: int, n_targets: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_features, n_targets)
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict, (n_rows, n_targets) from (n_rows, n_features)."""
+        predicted: Tensor = self.linear((features - self.mean) / self.scale)
+        return predicted
+
+    def set_scale(self, mean: Tensor, scale: Tensor) -> None:
+        """Fix the standardisation of the features, both (n_features,)."""
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+
+
+class TuningNetwork(nn.Module):
+    """Encoder and heads.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Bare encoder with its adapters, if any.
+    n_targets : mapping of str to int
+        By subject.
+    shape : SegmentShape
+    mask_share : float
+        Share of the frames that training hides from the transformer, in spans of 10.
+    """
+
+    pooling: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        n_targets: Mapping[str, int],
+        shape: SegmentShape,
+        *,
+        mask_share: float = 0.0,
+    ) -> None:
+        super().__init__()
+        config: Any = encoder.config
+        self.width = int(config.hidden_size)
+        self.encoder: Any = encoder
+        self.subjects = tuple(n_targets)
+        # Subjects' ids may hold dots, which names of modules may not.
+        self.heads = nn.ModuleList(Head(self.width, count) for count in n_targets.values())
+        self.shape = shape
+        self.mask_share = mask_share
+        self.register_buffer("pooling", torch.from_numpy(shape.pooling), persistent=False)
+
+    def head(self, subject: str) -> Head:
+        """Give the head of a subject."""
+        head = self.heads[self.subjects.index(subject)]
+        assert isinstance(head, Head)  # for the type checker
+        return head
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Give what is trained, by name, in a fixed order."""
+        return {name: value for name, value in self.named_parameters() if value.requires_grad}
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Encode segments and average over each row's window.
+
+        Where a segment holds several rows, their mean is taken off: pooled features have a large
+        part in common that says nothing about a row.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            From :class:`braindash.speech.training.front.Inputs`.
+
+        Returns
+        -------
+        Tensor of shape (n_segments, n_rows, n_features), float32
+        """
+        hidden = self._heard(inputs) if inputs.ndim == 4 else self._convolved(inputs)
+        pooled = self.pooling @ hidden[:, : self.shape.n_frames].float()
+        return centred(pooled)
+
+    def _convolved(self, inputs: Tensor) -> Tensor:
+        """Run the transformer over output of the convolutions, piece by piece of attention."""
+        whole = self.shape.n_frames // self.shape.n_attended * self.shape.n_attended
+        parts = []
+        if whole:
+            pieces = inputs[:, :whole].reshape(-1, self.shape.n_attended, inputs.shape[2])
+            parts.append(self._transformed(pieces).reshape(len(inputs), whole, -1))
+        if whole < self.shape.n_frames:
+            parts.append(self._transformed(inputs[:, whole : self.shape.n_frames]))
+        return torch.cat(parts, dim=1)
+
+    def _transformed(self, frames: Tensor) -> Tensor:
+        projected = self.encoder.feature_projection(frames)
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        answer: Tensor = self.encoder.encoder(self._masked(hidden)).last_hidden_state
+        return answer
+
+    def _heard(self, inputs: Tensor) -> Tensor:
+        """Run a padded model over spectrograms; what lies in the padding is left out."""
+        n_pieces = inputs.shape[1]
+        answer = self.encoder(inputs.flatten(0, 1)).last_hidden_state[:, : self.shape.n_attended]
+        heard: Tensor = answer.reshape(-1, n_pieces * answer.shape[1], answer.shape[2])
+        return heard
+
+    def _masked(self, hidden: Tensor) -> Tensor:
+        if not (self.training and self.mask_share):
+            return hidden
+        n_windows, n_frames, _ = hidden.shape
+        share = self.mask_share / _MASK_FRAMES
+        begins = torch.rand(n_windows, n_frames, device=hidden.device) < share
+        hidden_frames = begins.clone()
+        for later in range(1, min(_MASK_FRAMES, n_frames)):
+            hidden_frames[:, later:] |= begins[:, :-later]
+        filler = getattr(self.encoder, "masked_spec_embed", None)
+        value = torch.zeros_like(hidden[0, 0]) if filler is None else filler.to(hidden.dtype)
+        return torch.where(hidden_frames[:, :, None], value, hidden)
+
+
+def centred(rows: Tensor) -> Tensor:
+    """Take the mean over a segment's rows off, (n_segments, n_rows, n); one row stays as it is."""
+    return rows - rows.mean(dim=1, keepdim=True) if rows.shape[1] > 1 else rows
+
+
+def responses_of(
+    responses: Mapping[str, Any], rows: Sequence[slice], subject: str, device: torch.device
+) -> Tensor:
+    """Cut one subject's responses to segments of a story, (n_segments, n_rows, n_targets)."""
+    values = torch.stack([torch.as_tensor(responses[subject][span]) for span in rows])
+    return centred(values.to(device))

@@ -1,1 +1,0 @@
-"""The steps of a run between extraction and the stored result."""

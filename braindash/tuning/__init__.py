@@ -1,0 +1,1 @@
+"""Brain-tuning: a model is trained to predict responses of the brain."""

@@ -1,0 +1,397 @@
+"""Reads what a tuning run learns from: targets above the ceiling, responses, controls.
+
+The test stories are not among it.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
+from braindash.core.phones import is_word
+from braindash.core.scores import constant_columns, zscore
+from braindash.errors import InputError
+from braindash.io.atlases import named_masks
+from braindash.io.dataset.audio import load_audio
+from braindash.io.dataset.responses import load_repeats, load_responses
+from braindash.io.labels.aligned import TIERS
+from braindash.io.labels.textgrid import Interval, read_textgrid
+from braindash.io.labels.words import WordVectors, read_word_vectors
+from braindash.progress import Progress
+from braindash.specs import TuningControl
+from braindash.stories import StoryPlan
+from braindash.tuning.plan import TEXT_SUBJECT, SubjectStories, TargetPlan, TuningPlan
+
+if TYPE_CHECKING:
+    from braindash.speech.training.stories import TuningStory
+
+logger = logging.getLogger(__name__)
+
+Rows = NDArray[np.float32]
+# Blocks of a shuffled control: longer than BOLD remembers, and many per story.
+_BLOCK_ROWS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class TuningData:
+    """What the trainer gets.
+
+    Attributes
+    ----------
+    train, validation : tuple of TuningStory
+    masks : mapping of str to bool array of shape (n_targets,)
+        By subject: the targets that are tuned on; empty where the targets are word vectors.
+    """
+
+    train: tuple["TuningStory", ...]
+    validation: tuple["TuningStory", ...]
+    masks: Mapping[str, NDArray[np.bool_]]
+
+
+def load_tuning_data(plan: TuningPlan, progress: Progress) -> TuningData:
+    """Read the stories of a plan; their audio is read when it is needed.
+
+    Parameters
+    ----------
+    plan : TuningPlan
+    progress : Progress
+        Told of every subject.
+
+    Returns
+    -------
+    TuningData
+
+    Raises
+    ------
+    InputError
+        When no target is left, or the control cannot be made of so few stories.
+    """
+    if plan.request.control == "text":
+        return _text_data(plan, progress)
+    responses: dict[str, Callable[[StoryPlan], Rows]] = {}
+    masks = {}
+    for number, one in enumerate(plan.subjects):
+        progress.advance(number, len(plan.subjects), f"choosing targets of {one.subject}")
+        masks[one.subject] = choose_targets(plan, one)
+        responses[one.subject] = partial(_read, plan, mask=masks[one.subject])
+    sides = [
+        _merged(
+            [
+                (one.subject, story, responses[one.subject](story))
+                for one in plan.subjects
+                for story in getattr(one, side)
+            ]
+        )
+        for side in ("train", "validation")
+    ]
+    seed = plan.spec.settings.seed
+    train = with_control(sides[0], plan.request.control, seed)
+    # One story alone has no other whose responses it could take.
+    few = plan.request.control == "other-story" and len(sides[1]) == 1
+    checked = with_control(sides[1], "shuffled" if few else plan.request.control, seed + 1)
+    return TuningData(tuple(train), tuple(checked), masks)
+
+
+# Targets ----------------------------------------------------------------------------------------
+
+
+def choose_targets(plan: TuningPlan, one: SubjectStories) -> NDArray[np.bool_]:
+    """Find the targets of one subject: by the rule, and with finite, varying responses.
+
+    Raises
+    ------
+    InputError
+        When none is left.
+    """
+    usable = _usable(one)
+    settings = one.targets.settings
+    if settings.threshold is not None:
+        ceiling = subject_ceiling(one.targets)
+        chosen = usable & (ceiling > settings.threshold)
+        highest = f"the highest is {np.nanmax(np.where(usable, ceiling, np.nan)):.3f}"
+        why = f"a noise ceiling ({settings.rule}) above {settings.threshold:g}; {highest}"
+    elif settings.rule == "regions":
+        masks = named_masks(plan.dataset.space, len(usable))
+        chosen = usable & np.any([masks[name] for name in settings.regions], axis=0)
+        why = f"finite, varying responses in {', '.join(settings.regions)}"
+    else:
+        chosen, why = usable, "finite, varying responses"
+    if not chosen.any():
+        raise InputError(
+            f"no target of {one.subject!r} has {why}",
+            hint="Give a lower threshold, choose targets by regions, or check the responses.",
+        )
+    if settings.limit is not None and chosen.sum() > settings.limit:
+        rng = np.random.default_rng(plan.spec.settings.seed)
+        drawn = rng.choice(np.flatnonzero(chosen), settings.limit, replace=False)
+        chosen = np.zeros_like(chosen)
+        chosen[drawn] = True
+    return chosen
+
+
+def subject_ceiling(targets: TargetPlan) -> NDArray[np.float64]:
+    """Average a subject's noise ceiling over the stories it can be computed from, by their rows.
+
+    Returns
+    -------
+    float64 array of shape (n_targets,)
+        NaN counts as no ceiling at all.
+    """
+    ceilings, weights = [], []
+    for number, source in enumerate(targets.sources):
+        rows = targets.rows[number]
+        if targets.others:
+            others = np.stack([load_responses(other)[rows] for other in targets.others[number]])
+            ceiling = inter_subject_ceiling(load_responses(source)[rows], others)
+        else:
+            repeats = load_repeats(source)
+            assert repeats is not None  # planned
+            ceiling = repeats_ceiling(repeats[:, rows])
+        ceilings.append(np.nan_to_num(ceiling))
+        weights.append(rows.stop - rows.start)
+    return np.asarray(np.average(ceilings, axis=0, weights=weights))
+
+
+def _usable(one: SubjectStories) -> NDArray[np.bool_]:
+    """Mark the targets that are finite and vary in every story."""
+    found: NDArray[np.bool_] | None = None
+    for story in one.train + one.validation:
+        values = load_responses(story.responses)[story.rows]
+        good = np.isfinite(values).all(axis=0) & ~constant_columns(values)
+        if found is not None and len(found) != len(good):
+            raise InputError(
+                f"{one.subject!r} has {len(good)} targets in {story.name!r} and {len(found)} "
+                "elsewhere",
+                hint="All responses of a subject must have the same targets.",
+            )
+        found = good if found is None else found & good
+    assert found is not None  # there is a story
+    return found
+
+
+def _read(plan: TuningPlan, story: StoryPlan, mask: NDArray[np.bool_]) -> Rows:
+    values = load_responses(story.responses)[story.rows][:, mask]
+    # What was standardised over a whole run is left as it is.
+    made = zscore(values) if plan.spec.standardise_responses else values
+    return np.ascontiguousarray(made, dtype=np.float32)
+
+
+def _merged(parts: Sequence[tuple[str, StoryPlan, Rows]]) -> list["TuningStory"]:
+    """Make one story of what several subjects heard at the same times."""
+    from braindash.speech.training.stories import TuningStory
+
+    together: dict[str, list[tuple[str, StoryPlan, Rows]]] = {}
+    for part in parts:
+        together.setdefault(part[1].extraction.key(), []).append(part)
+    names = [group[0][1].name for group in together.values()]
+    stories = []
+    for group in together.values():
+        _, story, _ = group[0]
+        name = story.name
+        if names.count(name) > 1:  # the same story at other times, or of another recording
+            name = f"{name} ({', '.join(subject for subject, _, _ in group)})"
+        responses = {subject: values for subject, _, values in group}
+        audio = partial(load_audio, story.audio)
+        stories.append(TuningStory(name, audio, story.times, responses))
+    return stories
+
+
+# Controls ---------------------------------------------------------------------------------------
+
+
+def with_control(
+    stories: Sequence["TuningStory"], control: TuningControl, seed: int
+) -> list["TuningStory"]:
+    """Take the relation between sound and responses away, if asked.
+
+    Parameters
+    ----------
+    stories : sequence of TuningStory
+    control : {"none", "random-init", "shuffled", "other-story"}
+        "shuffled": blocks of 10 rows are put in another order, none stays where it was, the same
+        for all targets and subjects of a story. "other-story": every story takes the responses of
+        another one, cut to the shorter of the two.
+    seed : int
+
+    Returns
+    -------
+    list of TuningStory
+
+    Raises
+    ------
+    InputError
+        When a story is too short, or alone.
+    """
+    if control == "shuffled":
+        return [_shuffled(story, [seed, number]) for number, story in enumerate(stories)]
+    if control == "other-story":
+        return _exchanged(stories, seed)
+    return list(stories)
+
+
+def _shuffled(story: "TuningStory", seed: list[int]) -> "TuningStory":
+    from braindash.speech.training.stories import TuningStory
+
+    n_rows = len(story.times)
+    blocks = np.array_split(np.arange(n_rows), max(1, n_rows // _BLOCK_ROWS))
+    if len(blocks) < 2:
+        raise InputError(
+            f"the story {story.name!r} has {n_rows} rows: too few blocks of {_BLOCK_ROWS} to "
+            "shuffle",
+            hint="Leave it out of the control, or use the control 'other-story'.",
+        )
+    order = np.concatenate([blocks[place] for place in _other_places(len(blocks), seed)])
+    mixed = {subject: values[order] for subject, values in story.responses.items()}
+    return TuningStory(story.name, story.audio, story.times, mixed)
+
+
+def _exchanged(stories: Sequence["TuningStory"], seed: int) -> list["TuningStory"]:
+    from braindash.speech.training.stories import TuningStory
+
+    if len(stories) < 2:
+        raise InputError(
+            "the control 'other-story' needs at least two training stories",
+            hint="Add a story, or use the control 'shuffled'.",
+        )
+    made = []
+    for story, place in zip(stories, _other_places(len(stories), [seed]), strict=True):
+        donor = stories[place]
+        n_rows = min(len(story.times), len(donor.times))
+        taken = {
+            subject: donor.responses[subject][:n_rows]
+            for subject in story.responses
+            if subject in donor.responses
+        }
+        made.append(TuningStory(story.name, story.audio, story.times[:n_rows], taken))
+    return made
+
+
+def _other_places(count: int, seed: list[int]) -> NDArray[np.intp]:
+    """Draw an order of which one cycle goes through all: nothing stays (Sattolo 1986)."""
+    rng = np.random.default_rng(seed)
+    places = np.arange(count)
+    for last in range(count - 1, 0, -1):
+        other = rng.integers(last)
+        places[last], places[other] = places[other], places[last]
+    return places
+
+
+# Text as targets --------------------------------------------------------------------------------
+
+
+def _text_data(plan: TuningPlan, progress: Progress) -> TuningData:
+    from braindash.speech.training.stories import TuningStory
+
+    one = plan.subjects[0]
+    stories = one.train + one.validation
+    targets = _text_rows(plan, stories, progress)
+    made = [
+        TuningStory(story.name, partial(load_audio, story.audio), story.times, {TEXT_SUBJECT: rows})
+        for story, rows in zip(stories, targets, strict=True)
+    ]
+    n_train = len(one.train)
+    return TuningData(tuple(made[:n_train]), tuple(made[n_train:]), {})
+
+
+def _text_rows(plan: TuningPlan, stories: Sequence[StoryPlan], progress: Progress) -> list[Rows]:
+    """Make the targets of every story, from word vectors or a sentence model."""
+    place = plan.request.words
+    assert place is not None  # planned
+    place = place.expanduser()
+    spoken = [_words(plan, story) for story in stories]
+    window = plan.spec.settings.window_trs * stories[0].extraction.times.tr
+    if place.is_dir():
+        from braindash.speech.text import embed_texts
+
+        return [
+            standardised_rows(
+                embed_texts(
+                    place,
+                    texts_of_rows(words, story.times, window),
+                    device=plan.request.device,
+                    progress=progress,
+                )
+            )
+            for story, words in zip(stories, spoken, strict=True)
+        ]
+    vectors = read_word_vectors(
+        place, vocabulary={word.label for words in spoken for word in words}
+    )
+    for warning in vectors.warnings:
+        logger.warning("%s", warning)
+    return [
+        word_targets(words, vectors, story.times, window)
+        for story, words in zip(stories, spoken, strict=True)
+    ]
+
+
+def _words(plan: TuningPlan, story: StoryPlan) -> list[Interval]:
+    path = plan.dataset.annotation_path(story.name)
+    assert path is not None  # planned
+    tiers = read_textgrid(path)
+    found = [tier for name, tier in tiers.items() if TIERS.get(name.lower()) == "word"]
+    if not found:
+        raise InputError(
+            f"{path} has no tier of words; its tiers are {', '.join(tiers)}",
+            hint="Name the tier 'words'.",
+        )
+    return [word for word in found[0] if is_word(word.label)]
+
+
+def word_targets(
+    words: Sequence[Interval],
+    vectors: WordVectors,
+    times: NDArray[np.float64],
+    window_seconds: float,
+) -> Rows:
+    """Average the vectors of the words whose middle lies in the window before each row.
+
+    Parameters
+    ----------
+    words : sequence of Interval
+    vectors : WordVectors
+    times : array of shape (n_rows,)
+        In seconds.
+    window_seconds : float
+        Rows at ``t`` hold the words from ``t - window_seconds`` to ``t``.
+
+    Returns
+    -------
+    float32 array of shape (n_rows, n_dims)
+        Z-scored over the rows; dimensions that do not vary are 0, as are rows without a word
+        before that.
+    """
+    known, found = vectors.of([word.label for word in words])
+    inside = _words_inside(words, times, window_seconds)[:, found]
+    counts = np.maximum(inside.sum(axis=1, keepdims=True), 1)
+    return standardised_rows(inside.astype(np.float64) @ known[found] / counts)
+
+
+def texts_of_rows(
+    words: Sequence[Interval], times: NDArray[np.float64], window_seconds: float
+) -> list[str]:
+    """Join the words whose middle lies in the window before each row; empty where there is none."""
+    inside = _words_inside(words, times, window_seconds)
+    return [" ".join(words[int(at)].label for at in np.flatnonzero(row)) for row in inside]
+
+
+def standardised_rows(values: NDArray[np.floating]) -> Rows:
+    """Z-score each dimension over the rows; one that does not vary becomes 0."""
+    made: Rows = np.nan_to_num(zscore(values)).astype(np.float32)
+    return made
+
+
+def _words_inside(
+    words: Sequence[Interval], times: NDArray[np.float64], window_seconds: float
+) -> NDArray[np.bool_]:
+    """Mark the words of each row's window, (n_rows, n_words)."""
+    middles = np.array([(word.start + word.end) / 2 for word in words])
+    inside: NDArray[np.bool_] = (middles > times[:, None] - window_seconds) & (
+        middles <= times[:, None]
+    )
+    return inside

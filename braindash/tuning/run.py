@@ -1,0 +1,193 @@
+"""Brain-tuning runs: from the stories to a model folder that opens like any other."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from braindash.errors import StoreError
+from braindash.io.store import Store
+from braindash.process import is_first_process
+from braindash.progress import NoProgress, Progress, shared
+from braindash.provenance import common_provenance
+from braindash.requests import TuneRequest
+from braindash.speech.checkpoints.copying import check_free
+from braindash.speech.checkpoints.folders import TUNING_RECORD
+from braindash.tuning.data import TuningData, load_tuning_data
+from braindash.tuning.plan import TuningPlan, plan_tuning
+from braindash.tuning.result import (
+    PROGRESS_FILE,
+    TuningResult,
+    model_folder,
+    progress_document,
+)
+
+if TYPE_CHECKING:
+    from braindash.speech.training.epochs import TrainingState
+    from braindash.speech.training.run import Tuned
+
+logger = logging.getLogger(__name__)
+
+
+def run_tuning(
+    request: TuneRequest,
+    store: Store,
+    progress: Progress | None = None,
+    *,
+    out: Path | str | None = None,
+) -> TuningResult:
+    """Tune a model, or open the result of the same request.
+
+    Parameters
+    ----------
+    request : TuneRequest
+        Base model, data, subjects and settings.
+    store : Store
+        Looked up first; every epoch is kept in it, so that an interrupted run goes on after the
+        last one.
+    progress : Progress, optional
+        Receives reports and may stop the run between two batches.
+    out : Path or str, optional
+        Folder to copy the model to; checked before anything is computed.
+
+    Returns
+    -------
+    TuningResult
+        The model lies in the store, and in the menus of the dashboard.
+    """
+    report = progress or NoProgress()
+    report.advance(0, 1, "reading the manifest and the model's files")
+    place = None if out is None else Path(out).expanduser()
+    if place is not None:
+        check_free(place)
+    result = run_tuning_plan(plan_tuning(request), store, report)
+    return result.copied(place) if place is not None and is_first_process() else result
+
+
+def run_tuning_plan(plan: TuningPlan, store: Store, report: Progress) -> TuningResult:
+    """Do as :func:`run_tuning` for a request that is planned already."""
+    key = plan.spec.key()
+    cached = store.get_or_none("tuning", key)
+    if cached is not None:
+        try:
+            result = TuningResult.load(cached, store)
+        except StoreError as error:
+            logger.warning("%s", error.message)
+        else:
+            report.advance(1, 1, "already computed")
+            return result
+    # torch and transformers are needed from here on.
+    from braindash.core.devices import limited_threads
+    from braindash.speech.training.run import tune_model
+
+    started = time.monotonic()
+    reading, training, _ = shared(report, (2, 97, 1))
+    data = load_tuning_data(plan, reading)
+    with limited_threads(plan.request.threads):
+        tuned = tune_model(
+            plan.model,
+            data.train,
+            data.validation,
+            plan.spec.settings,
+            folder=store.parts_folder("tuning", key),
+            identity=key,
+            device=plan.request.device,
+            n_at_once=plan.request.n_at_once,
+            progress=training,
+            on_epoch=_told(plan, store),
+        )
+    if tuned.team.is_first:
+        _publish(plan, data, tuned, store, time.monotonic() - started)
+    tuned.team.wait()
+    report.advance(1, 1, "done")
+    return TuningResult.load(store.get("tuning", key), store)
+
+
+def _told(plan: TuningPlan, store: Store) -> "Callable[[TrainingState], None]":
+    """Write the epochs down as they come, for whoever watches."""
+    from braindash.speech.training.epochs import replace_json
+
+    folder = store.parts_folder("tuning", plan.spec.key())
+
+    def told(state: "TrainingState") -> None:
+        epochs = [record.as_dict() for record in state.history]
+        document = progress_document(
+            plan.spec.settings.epochs, epochs, simulated=plan.dataset.simulated
+        )
+        replace_json(folder / PROGRESS_FILE, document)
+
+    return told
+
+
+def _publish(
+    plan: TuningPlan, data: TuningData, tuned: "Tuned", store: Store, seconds: float
+) -> None:
+    """Write the model's folder, then the entry that tells of it."""
+    key = plan.spec.key()
+    folder = model_folder(store, plan.model.name, plan.spec)
+    provenance = _provenance(plan, seconds) | {"model_folder": str(folder.relative_to(store.root))}
+    if not (folder / TUNING_RECORD).is_file():
+        record = {"key": key, "spec": plan.spec.canonical(), **_seen(plan, data), **provenance}
+        tuned.save(folder, record)
+    history = tuned.state.history
+    subjects = list(plan.spec.subjects)
+    dataset = xr.Dataset(
+        {
+            "loss": ("epoch", [np.nan if one.loss is None else one.loss for one in history]),
+            "validation_r": (
+                ("epoch", "subject"),
+                [[one.validation_r[subject] for subject in subjects] for one in history],
+            ),
+        },
+        coords={"epoch": [one.epoch for one in history], "subject": subjects},
+        attrs={"kept_epoch": tuned.kept_epoch},
+    )
+    spec = plan.spec.canonical()
+    store.put("tuning", key, spec=spec, provenance=provenance, dataset=dataset)
+
+
+def _seen(plan: TuningPlan, data: TuningData) -> dict[str, Any]:
+    """Say what the training saw, and what chose it."""
+    targets = {}
+    for subject, settings in zip(plan.spec.subjects, plan.spec.targets, strict=True):
+        mask = data.masks.get(subject)
+        targets[subject] = {
+            "rule": settings.rule,
+            "threshold": settings.threshold,
+            "regions": list(settings.regions),
+            "n_targets": data.train[0].responses[subject].shape[1]
+            if mask is None
+            else int(mask.sum()),
+            "n_of": None if mask is None else len(mask),
+        }
+    return {
+        "base": {
+            "name": plan.model.name,
+            "source": plan.model.source,
+            "revision": plan.model.revision,
+            "fingerprint": plan.model.fingerprint,
+        },
+        "targets": targets,
+        "stories": {
+            "train": {story.name: len(story.times) for story in data.train},
+            "validation": {story.name: len(story.times) for story in data.validation},
+            "never_trained_on": list(plan.test),
+        },
+        "test_story_chose_targets": any(
+            settings.rule == "test-repeats" for settings in plan.spec.targets
+        ),
+        "warnings": list(plan.warnings),
+    }
+
+
+def _provenance(plan: TuningPlan, seconds: float) -> dict[str, Any]:
+    data = plan.dataset
+    return common_provenance(plan.model, None, data.name, data.simulated, seconds) | {
+        "subjects": list(plan.spec.subjects),
+        "control": plan.spec.control,
+        "warnings": list(plan.warnings),
+    }

@@ -1,0 +1,245 @@
+"""The surface viewer as a Streamlit component, whose layers, threshold and colours are local.
+
+Bytes travel through a carrier component, since bytes inside a dictionary are not supported, and
+are named by their content, so nothing travels twice. What the viewer shows travels through a
+carrier too: a message to the viewer itself would bring its script again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from braindash.digest import digest_bytes
+from braindash.viewer import CARRIER_MODULES, markup, script
+from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
+from braindash.viewer.colours import colour_blob
+from braindash.views.linked import (
+    DIFFERENCE,
+    DIFFERENCE_COLOURS,
+    LinkedMaps,
+    difference_maps,
+    shown_layers,
+    statistics_blob,
+)
+from braindash.views.pictures import linked_figure, picture_png, static_figure
+
+_ID_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A clicked vertex: its hemisphere, its number there, its target, and the slider's layer."""
+
+    hemisphere: str
+    vertex: int
+    index: int
+    layer: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a visitor asked of linked surfaces just now.
+
+    Attributes
+    ----------
+    pick : Pick or None
+        The vertex that was clicked.
+    use : bool
+        Whether what stands below is to take over the layers that are shown; the address has them.
+    """
+
+    pick: Pick | None = None
+    use: bool = False
+
+
+@st.cache_resource(show_spinner=False)
+def _components() -> tuple[Any, Any]:
+    """Register the viewer and the carrier once per server."""
+    html, css = markup()
+    viewer = st.components.v2.component("braindash_viewer", html=html, css=css, js=script())
+    carrier = st.components.v2.component("braindash_carrier", js=script(CARRIER_MODULES))
+    return viewer, carrier
+
+
+def _named(blob: bytes) -> tuple[str, bytes]:
+    name = digest_bytes(blob)[:_ID_LENGTH]
+    return name, name.encode() + blob
+
+
+@st.cache_resource(show_spinner=False)
+def _fixed_blobs() -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    return _named(geometry_blob()), _named(colour_blob())
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _map_message(identity: str, _maps: MapSet) -> tuple[str, bytes]:
+    return _named(map_blob(_maps))
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _statistics_message(identity: str, _linked: LinkedMaps) -> tuple[str, bytes]:
+    return _named(statistics_blob(_linked))
+
+
+@st.cache_resource(max_entries=8, show_spinner="Drawing a static picture")
+def _picture_message(
+    identity: str, layers: tuple[int, ...], _linked: LinkedMaps
+) -> tuple[str, bytes]:
+    pictures = list(zip(_linked.maps, layers, strict=True))
+    if len(pictures) == 1:
+        return _named(picture_png(static_figure(*pictures[0])))
+    titles = list(_linked.names)
+    if _linked.end is not None:
+        pictures.append((difference_maps(_linked, layers), 0))
+        titles.append(DIFFERENCE)
+    return _named(picture_png(linked_figure(pictures, titles)))
+
+
+def surface_viewer(
+    maps: MapSet, *, key: str, identity: str, layer: int = 0, height: int = 520
+) -> Pick | None:
+    """Show maps of every layer on the cortical surface.
+
+    Parameters
+    ----------
+    maps : MapSet
+        One map per layer.
+    key : str
+        Streamlit key of the viewer.
+    identity : str
+        Names the content of ``maps``: packed bytes are kept under it.
+    layer : int, default 0
+        The layer shown at first; later changes stay in the browser. With a single map it is kept
+        for maps of all layers that may follow.
+    height : int, default 520
+        Height of the surface, in pixels.
+
+    Returns
+    -------
+    Pick or None
+        The vertex that was clicked just now.
+    """
+    linked = LinkedMaps(names=("",), maps=(maps,))
+    return linked_viewer(linked, key=key, identities=[identity], layer=layer, height=height).pick
+
+
+def linked_viewer(
+    linked: LinkedMaps,
+    *,
+    key: str,
+    identities: Sequence[str],
+    layer: int = 0,
+    held: Sequence[int | None] = (),
+    height: int = 520,
+) -> Asked:
+    """Show maps of several models, turned by one camera and coloured by one scale.
+
+    Parameters
+    ----------
+    linked : LinkedMaps
+        The panels.
+    key : str
+        Streamlit key of the viewer.
+    identities : sequence of str
+        Name the content of every model's maps: packed bytes are kept under them.
+    layer : int, default 0
+        Place of the layer slider at first, a layer of the deepest model.
+    held : sequence of (int or None), optional
+        At first: the layer that a panel is held at; None where it follows the slider.
+    height : int, default 520
+        Height of all surfaces together, in pixels.
+
+    Returns
+    -------
+    Asked
+        The vertex that was clicked, or that the layers are to be used.
+    """
+    viewer, carrier = _components()
+    (geometry, geometry_bytes), (colours, colour_bytes) = _fixed_blobs()
+    messages = [
+        _map_message(identity, maps) for identity, maps in zip(identities, linked.maps, strict=True)
+    ]
+    fixed = [*held, *[None] * (len(messages) - len(held))]
+    settings = _settings(linked, [name for name, _ in messages])
+    settings |= {"geometry": geometry, "colours": colours, "layer": layer, "held": fixed}
+    settings |= {"height": height}
+    with st.container(gap=None):
+        carrier(data=geometry_bytes, key=f"{key}_geometry", height=1)
+        carrier(data=colour_bytes, key=f"{key}_colours", height=1)
+        for place, (_, content) in enumerate(messages):
+            carrier(data=content, key=f"{key}_maps_{place}", height=1)
+        if settings["difference"]:
+            name, content = _statistics_message(" ".join(identities), linked)
+            settings["difference"]["statistics"] = name
+            carrier(data=content, key=f"{key}_statistics", height=1)
+        seen = st.query_params.get("layer")
+        if getattr(st.session_state.get(key), "fallback", False):
+            layer = _choose_layer(key, layer, max(linked.last_layers))
+            layers = shown_layers(layer, fixed, linked.last_layers)
+            name, content = _picture_message(" ".join(identities), layers, linked)
+            carrier(data=content, key=f"{key}_picture", height=1)
+            settings |= {"fallback": name, "fallback_name": _spoken(linked, layers)}
+        carrier(data={"viewer": key, "settings": settings}, key=f"{key}_settings", height=1)
+    shown = viewer(
+        data={"viewer": key},
+        key=key,
+        on_pick_change=_nothing,
+        on_use_change=_nothing,
+        on_fallback_change=_nothing,
+    )
+    told = shown.pick or shown.use
+    if not told:
+        return Asked(use=seen != st.query_params.get("layer"))
+    _keep(told["address"])
+    if not shown.pick:
+        return Asked(use=True)
+    names = ("hemisphere", "vertex", "index", "layer")
+    return Asked(pick=Pick(**{name: told[name] for name in names}))
+
+
+def _choose_layer(key: str, layer: int, deepest: int) -> int:
+    """Ask for the layer where the viewer's own slider cannot be used."""
+    if not deepest:
+        return layer
+    chosen: int = st.slider("Layer", 0, deepest, min(layer, deepest), key=f"{key}_layer")
+    st.query_params["layer"] = str(chosen)
+    return chosen
+
+
+def _keep(address: Mapping[str, str | None]) -> None:
+    """Take over what the viewer wrote into the address, which the server has not seen."""
+    for name, value in address.items():
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def _settings(linked: LinkedMaps, names: Sequence[str]) -> dict[str, Any]:
+    """Say what to show: the panels, by the names of their bytes, and the scales."""
+    first = linked.maps[0]
+    difference = None
+    if linked.end is not None:
+        difference = {"name": DIFFERENCE, "end": linked.end, "cmap": DIFFERENCE_COLOURS}
+    return {
+        "panels": [
+            {"maps": blob, "name": name} for blob, name in zip(names, linked.names, strict=True)
+        ],
+        "difference": difference,
+        "vmin": first.vmin,
+        "vmax": first.vmax,
+        "threshold": first.threshold,
+        "cmap": first.colours,
+        "simulated": any(maps.simulated for maps in linked.maps),
+    }
+
+
+def _spoken(linked: LinkedMaps, layers: Sequence[int]) -> str:
+    named = zip(linked.names, linked.maps, layers, strict=True)
+    return ", ".join(f"{name} {maps.names[layer]}".strip() for name, maps, layer in named)
+
+
+def _nothing() -> None:
+    """Take part in a rerun: without a callback a trigger would not be reported."""

@@ -1,0 +1,50 @@
+"""The surface viewer of the browser: WebGL2 in JavaScript modules, and the blobs that it draws.
+
+The JavaScript modules beside this file are joined into one text, because a component is given as
+a string and nothing may be fetched at run time: ``import`` lines are dropped and ``export`` is
+kept for the entry point only.
+"""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+# In the order of their dependencies.
+MODULES = (
+    "blobs",
+    "dom",
+    "address",
+    "geometry",
+    "camera",
+    "layout",
+    "picking",
+    "shader",
+    "smoothing",
+    "renderer",
+    "panels",
+    "scale",
+    "regions",
+    "titles",
+    "pointer",
+    "viewer",
+    "component",
+)
+CARRIER_MODULES = ("blobs", "carrier")
+_IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
+_EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
+
+
+@lru_cache(maxsize=2)
+def script(modules: tuple[str, ...] = MODULES) -> str:
+    """Join JavaScript modules, in the order of their dependencies, into one."""
+    texts = [(FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in modules]
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
+
+
+def markup() -> tuple[str, str]:
+    """Return the viewer's HTML and its style sheet."""
+    html, css = (
+        (FOLDER / f"viewer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css")
+    )
+    return html, css

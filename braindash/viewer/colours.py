@@ -1,0 +1,42 @@
+"""Colours and names that figures and the viewer share: of regions, and of scales."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import numpy as np
+from matplotlib import colormaps
+
+from braindash.viewer.packing import pack
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+GREY = "#7F7F7F"
+REGION_COLOURS: Mapping[str, str] = {
+    "all targets": GREY,
+    "primary_auditory": "#0072B2",
+    "early_auditory": "#56B4E9",
+    "superior_temporal": "#009E73",
+    "late_language": "#D55E00",
+    "angular_gyrus": "#CC79A7",
+    "lateral_temporal": "#E69F00",
+    "ifg_mfg": "#882255",
+    "early_visual": "#999933",
+}
+_TITLES = {"ifg_mfg": "IFG / MFG", "all targets": "All targets"}
+SEQUENTIAL = ("inferno", "viridis", "magma", "cividis")
+DIVERGING = ("RdBu_r", "coolwarm")
+
+
+def region_title(region: str) -> str:
+    """Write a region's name for readers."""
+    return _TITLES.get(region, region.replace("_", " ").capitalize())
+
+
+@lru_cache(maxsize=1)
+def colour_blob() -> bytes:
+    """Pack the colour scales, 256 RGB bytes each."""
+    steps = np.linspace(0.0, 1.0, 256)
+    arrays = {
+        name: np.round(colormaps[name](steps)[:, :3] * 255).astype(np.uint8)
+        for name in (*SEQUENTIAL, *DIVERGING)
+    }
+    return pack({"diverging": list(DIVERGING)}, arrays)

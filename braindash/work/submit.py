@@ -1,0 +1,82 @@
+"""Queues requests as background jobs."""
+
+from pathlib import Path
+from typing import Any
+
+from braindash.demo.dataset import DEMO_MODELS, GENERATOR_VERSION
+from braindash.digest import digest_json
+from braindash.io.labels.sources import LABEL_FOLDERS
+from braindash.io.store import Store
+from braindash.jobs.queue import Job, JobQueue
+from braindash.requests import Request
+from braindash.specs import ENCODING_VERSION, PROBING_VERSION
+from braindash.speech.checkpoints.locate import ModelFiles, locate
+from braindash.work.changes import PROMISED
+from braindash.work.kinds import KINDS
+
+
+def demo_job_key() -> str:
+    """Name the demo's job: it changes with the generator, the models and the computation."""
+    models = {name: locate(str(folder)).fingerprint for name, folder in DEMO_MODELS.items()}
+    return digest_json(
+        {
+            "task": "demo",
+            "generator": GENERATOR_VERSION,
+            "models": models,
+            "encoding": ENCODING_VERSION,
+            "probing": PROBING_VERSION,
+        }
+    )
+
+
+def submit_demo(store: Store) -> Job:
+    """Queue the embedded demo, once; a finished one again when a result of it is gone."""
+    return JobQueue(store.root).submit("demo", demo_job_key(), {}, "Embedded demo (simulated data)")
+
+
+def submit(request: Request, store: Store) -> Job:
+    """Queue a request; its key is the key of the result, so equal requests are one job.
+
+    The job carries absolute paths, because its worker may have another working directory, and the
+    specification, because the files may have changed when it runs.
+
+    Raises
+    ------
+    InputError, ModelError
+        When the request does not fit the data or the model: nothing is queued then.
+    """
+    work = KINDS[request.task]
+    absolute = request.model_copy(update=_absolute_paths(request))
+    plan = work.plan(absolute)
+    model = locate(request.model, request.revision)
+    if model.revision is None:
+        absolute = absolute.model_copy(update={"model": _absolute_model(request.model, model)})
+    document = absolute.model_dump(mode="json") | {PROMISED: plan.spec.canonical()}
+    return JobQueue(store.root).submit(request.task, plan.spec.key(), document, work.title(plan))
+
+
+def _absolute_paths(request: Request) -> dict[str, Any]:
+    """Give every path of a request, also in the options of a labels' source, as absolute one."""
+    changed: dict[str, Any] = {}
+    for name in type(request).model_fields:
+        value = getattr(request, name)
+        if isinstance(value, Path):
+            changed[name] = value.expanduser().resolve()
+        elif name == "labels_options":
+            folders = {key: _absolute(value[key]) for key in LABEL_FOLDERS if key in value}
+            changed[name] = value | folders
+    return changed
+
+
+def _absolute(path: object) -> str:
+    return str(Path(str(path)).expanduser().resolve())
+
+
+def _absolute_model(source: str, model: ModelFiles) -> str:
+    """Write the folder in a model's source as an absolute path."""
+    if model.seed is None:
+        return _absolute(source)
+    control, _, place = source.partition(":")
+    if not Path(place).expanduser().is_dir():
+        place = place.removesuffix(f"@{model.seed}")
+    return f"{control}:{_absolute(place)}@{model.seed}"

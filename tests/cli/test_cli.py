@@ -1,0 +1,155 @@
+"""The command line, as a user calls it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from kit.made_up import put_old_result
+from typer.testing import CliRunner
+
+from braindash.cli import app
+from braindash.io.store import Store
+
+RUN = CliRunner()
+
+
+def encode_arguments(lab, store, *more):
+    arguments = ["encode", "--data", lab.manifest, "--model", lab.model, "--subject", "A"]
+    arguments += ["--store", store, "--strategy", "chunk", "--alphas", "1,100", *more]
+    return [str(argument) for argument in arguments]
+
+
+def command(*arguments):
+    """Run the real command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "braindash.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_encode_prints_key_folder_and_regions_as_json(lab, tmp_path):
+    done = command(*encode_arguments(lab, tmp_path / "store", "--json"))
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert set(document) >= {"key", "folder", "regions", "n_without_score", "simulated"}
+    assert document["n_without_score"] == 2 and document["simulated"] is False
+    assert {row["layer"] for row in document["regions"]} == {0, 1, 2}
+    assert all(row["low"] < row["r"] < row["high"] for row in document["regions"])
+    assert len(document["n_significant"]) == 3
+    assert document["ceilings"] == ["repeats", "inter-subject"]
+    assert "block bootstrap" in document["intervals"]
+    assert (tmp_path / "store" / "encoding" / document["key"] / "result.nc").is_file()
+
+
+def test_a_random_wav2vec2_folder_and_a_real_wav_go_end_to_end(lab, tmp_path):
+    """Exact features, stable layer norm, weights that nobody trained: the honest score is low."""
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(1)
+    config = Wav2Vec2Config(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        feat_extract_norm="layer",
+        conv_bias=True,
+        do_stable_layer_norm=True,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+    )
+    Wav2Vec2Model(config).save_pretrained(tmp_path / "random-wav2vec2")
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path / "random-wav2vec2")
+    arguments = encode_arguments(lab, tmp_path / "store", "--json", "--strategy", "exact")
+    arguments[arguments.index("--model") + 1] = str(tmp_path / "random-wav2vec2")
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["model"] == "random-wav2vec2" and "features: exact" in document["provenance"]
+    scores = [row["r"] for row in document["regions"]]
+    assert len(scores) == 3 and all(-1 < score < 1 for score in scores)
+
+
+def test_list_export_and_import_move_a_result(lab, tmp_path):
+    store, other = tmp_path / "store", tmp_path / "other"
+    done = RUN.invoke(app, encode_arguments(lab, store, "--json"))
+    key = json.loads(done.stdout)["key"]
+    rows = json.loads(RUN.invoke(app, ["list", "--store", str(store), "--json"]).stdout)
+    assert [row["key"] for row in rows if row["kind"] == "encoding"] == [key]
+    file = tmp_path / "moved.zip"
+    assert (
+        RUN.invoke(app, ["export", key[:8], "--to", str(file), "--store", str(store)]).exit_code
+        == 0
+    )
+    assert RUN.invoke(app, ["import", str(file), "--store", str(other)]).exit_code == 0
+    moved = json.loads(RUN.invoke(app, ["list", "--store", str(other), "--json"]).stdout)
+    assert [row["key"] for row in moved] == [key]
+    assert key[:8] in RUN.invoke(app, ["list", "--store", str(other)]).stdout
+    assert not (other / "predictions").exists()
+    again = ["export", key[:8], "--to", str(file), "--store", str(store), "--with-predictions"]
+    assert RUN.invoke(app, again).exit_code == 0
+    whole = tmp_path / "whole"
+    assert RUN.invoke(app, ["import", str(file), "--store", str(whole)]).exit_code == 0
+    assert len(list((whole / "predictions").glob("*/result.nc"))) == 1
+    moved = json.loads(RUN.invoke(app, ["list", "--store", str(whole), "--json"]).stdout)
+    assert [row["kind"] for row in moved] == ["encoding"]
+
+
+def test_permutations_and_bootstraps_can_be_switched_off(lab, tmp_path):
+    options = ["--permutations", "0", "--bootstraps", "0", "--json"]
+    done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", *options))
+    document = json.loads(done.stdout)
+    assert document["n_significant"] is None and "no intervals" in document["intervals"]
+    assert all(row["low"] is None for row in document["regions"])
+
+
+def test_results_of_another_version_are_counted_and_not_listed(tmp_path):
+    put_old_result(Store(tmp_path))
+    done = command("list", "--store", tmp_path, "--json")
+    assert json.loads(done.stdout) == []
+    assert "another version of braindash, not listed: 1." in " ".join(done.stderr.split())
+
+
+def test_check_says_what_is_needed_and_computes_nothing(lab, tmp_path):
+    done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", "--check", "--json"))
+    found = json.loads(done.stdout)
+    assert found["cached"] is False and found["features_cached"] == 0 and found["n_stories"] == 4
+    assert found["memory_needed"] > 0 and found["seconds"] > 0
+    assert not (tmp_path / "store" / "encoding").exists()
+    RUN.invoke(app, encode_arguments(lab, tmp_path / "store"))
+    done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", "--check"))
+    assert "Already computed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["--subject", "AA"], "What to do"),
+        (["--model", "nowhere/no-model"], "local folder"),
+        (["--metric", "mse"], "metric"),
+    ],
+)
+def test_a_mistake_is_one_message_and_status_one(lab, tmp_path, changes, words):
+    done = command(*encode_arguments(lab, tmp_path / "store"), *changes)
+    assert done.returncode == 1
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_numbers_that_are_no_numbers_are_a_usage_error(lab, tmp_path):
+    done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", "--delays", "1,two"))
+    assert done.exit_code == 2
+
+
+def test_an_empty_store_says_what_to_do(tmp_path):
+    done = command("list", "--store", tmp_path)
+    assert done.returncode == 0 and "braindash demo" in done.stderr
+
+
+def test_the_version_is_printed():
+    import braindash
+
+    assert RUN.invoke(app, ["version"]).stdout.strip() == braindash.__version__

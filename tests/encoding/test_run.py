@@ -1,0 +1,536 @@
+"""From a lab's files to a stored result: numbers, cache, resumption, bad input."""
+
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+from kit.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS, make_lab
+from scipy import stats
+
+import braindash
+from braindash.core.ceilings import split_half_ceiling
+from braindash.core.delays import delayed
+from braindash.encoding import responses as encoding
+from braindash.encoding.groups import Group
+from braindash.encoding.plan import plan_encoding
+from braindash.encoding.responses import StoryResponses
+from braindash.encoding.run import run_encoding
+from braindash.errors import BraindashError, Cancelled, InputError
+from braindash.io.store import Store
+from braindash.requests import EncodeRequest, build_request
+
+ALPHAS = (1.0, 100.0, 10000.0)
+
+
+def story_responses(plan, side):
+    return StoryResponses(getattr(plan, side), standardise=plan.spec.standardise_responses)
+
+
+@pytest.fixture
+def empty_store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory, tiny_model):
+    """A lab, a store and the default result of subject A, to be looked at only."""
+    folder = tmp_path_factory.mktemp("computed")
+    lab = make_lab(folder / "lab", tiny_model)
+    store = Store(folder / "store")
+    return lab, store, run_encoding(request_for(lab), store)
+
+
+@pytest.fixture
+def store(computed, empty_store):
+    """A store that holds the features: every lab is made from the same seed."""
+    shutil.copytree(computed[1].root / "features", empty_store.root / "features")
+    return empty_store
+
+
+def request_for(lab, **changes):
+    fields = {"data": lab.manifest, "model": str(lab.model), "subject": "A", "alphas": ALPHAS}
+    return build_request(EncodeRequest, **(fields | {"strategy": "chunk"} | changes))
+
+
+class Reports:
+    """Keeps what was reported; may stop the run when a message is seen."""
+
+    def __init__(self, stop_at: str | None = None):
+        self.messages = []
+        self.shares = []
+        self.stop_at = stop_at
+
+    def advance(self, done, total, message):
+        self.messages.append(message)
+        self.shares.append(done / total)
+        if self.stop_at and self.stop_at in message:
+            raise Cancelled
+
+
+def test_scores_equal_a_literal_recomputation(lab, store):
+    """An independent route: float64 normal equations per target, from the stored features."""
+    result = run_encoding(request_for(lab), store)
+    plan = plan_encoding(request_for(lab))
+    layer, target = 1, 0
+    designs, responses = {}, {}
+    for story in plan.stories:
+        with store.get("features", story.extraction.key()).open() as found:
+            x = found["features"].values[layer].astype(float)
+        x = (x - x.mean(0)) / x.std(0)
+        designs[story.name] = delayed(x, (1, 2, 3, 4))
+        import h5py
+
+        with h5py.File(lab.folder / "responses" / "A" / f"{story.name}.hf5") as file:
+            runs = file["individual_repeats" if story.name == "well" else "data"][()]
+        runs = runs.reshape(-1, *runs.shape[-2:])[:, story.rows, target]
+        runs = (runs - runs.mean(1, keepdims=True)) / runs.std(1, keepdims=True)
+        responses[story.name] = runs.mean(0)
+    train = [story.name for story in plan.train]
+
+    def predict(names, alpha, held_out):
+        x = np.concatenate([designs[name] for name in names])
+        y = np.concatenate([responses[name] for name in names])
+        centred = x - x.mean(0)
+        w = np.linalg.solve(
+            centred.T @ centred + alpha * np.eye(x.shape[1]), centred.T @ (y - y.mean())
+        )
+        return (designs[held_out] - x.mean(0)) @ w + y.mean()
+
+    def held_out_r2(alpha):
+        scores = []
+        for name in train:
+            y = responses[name]
+            error = y - predict([other for other in train if other != name], alpha, name)
+            scores.append(1 - (error**2).sum() / ((y - y.mean()) ** 2).sum())
+        return np.mean(scores)
+
+    best = max(ALPHAS, key=held_out_r2)
+    expected = stats.pearsonr(predict(train, best, "well"), responses["well"]).statistic
+    assert float(result.dataset["alpha"][layer, target]) == best
+    assert float(result.dataset["cv_score"][layer, target]) == pytest.approx(
+        held_out_r2(best), abs=1e-4
+    )
+    assert float(result.r[layer, target]) == pytest.approx(expected, abs=1e-4)
+
+
+def test_planted_signal_is_found_and_useless_targets_have_no_score(computed):
+    lab, store, result = computed
+    assert result.r.shape == (3, N_TARGETS) and result.n_layers == 3
+    gains = np.linspace(1.0, 0.0, N_TARGETS)[:NAN_TARGET]
+    for scores in result.r:
+        assert scores[0] > 0.4
+        assert np.corrcoef(gains, scores[:NAN_TARGET])[0, 1] > 0.4
+    for useless in (NAN_TARGET, CONSTANT_TARGET):
+        assert np.isnan(result.r[:, useless]).all()
+        assert np.isnan(result.dataset["alpha"][:, useless]).all()
+    assert result.valid.sum() == N_TARGETS - 2
+    table = result.regions()
+    assert list(table["region"].unique()) == ["all targets"]
+    row = table[table["layer"] == 0].iloc[0]
+    assert row["n_valid"] == N_TARGETS - 2
+    assert row["r"] == pytest.approx(np.nanmean(result.r[0]), abs=1e-6)
+    assert result.ceiling[0] > 0.8 and np.isnan(result.ceiling[NAN_TARGET])
+    line = result.provenance_line()
+    for word in ("toy lab", "well", "fox", "delays 1, 2, 3, 4 TR", "repeats of well", "chunk"):
+        assert word in line
+    best = result.preferred_layer
+    np.testing.assert_array_equal(best[:NAN_TARGET], result.r[:, :NAN_TARGET].argmax(axis=0))
+    assert (best[[NAN_TARGET, CONSTANT_TARGET]] == -1).all()
+
+
+def test_a_notebook_opens_the_result_as_a_dataset(lab, store):
+    result = braindash.encode(
+        lab.manifest, lab.model, "A", store=store, strategy="chunk", alphas=ALPHAS
+    )
+    again = braindash.open_result(result.key[:8], store=store.root)
+    assert isinstance(again.dataset, xr.Dataset)
+    xr.testing.assert_identical(again.dataset, result.dataset)
+    assert again.dataset["r"].dims == ("layer", "target")
+
+
+def test_the_second_run_loads_and_other_subjects_share_the_features(lab, empty_store):
+    first = run_encoding(request_for(lab), empty_store)
+    reports = Reports()
+    second = run_encoding(request_for(lab), empty_store, reports)
+    assert second.key == first.key and reports.messages[-1] == "already computed"
+    n_features = len(empty_store.entries("features"))
+    other = run_encoding(request_for(lab, subject="B"), empty_store)
+    assert other.key != first.key
+    assert len(empty_store.entries("features")) == n_features == len(STORY_SECONDS)
+
+
+def test_device_and_threads_are_no_part_of_the_key(lab):
+    key = plan_encoding(request_for(lab)).spec.key()
+    assert plan_encoding(request_for(lab, device="cpu", threads=1)).spec.key() == key
+    assert plan_encoding(request_for(lab, strategy="exact")).spec.key() != key
+    assert plan_encoding(request_for(lab, delays=(1, 2))).spec.key() != key
+    assert plan_encoding(request_for(lab, n_permutations=999)).spec.key() != key
+
+
+def test_a_copied_data_set_has_the_same_key(lab, tmp_path):
+    copy = shutil.copytree(lab.folder, tmp_path / "copy")
+    moved = request_for(lab, data=copy / "manifest.toml")
+    assert plan_encoding(moved).spec.key() == plan_encoding(request_for(lab)).spec.key()
+
+
+def test_progress_never_goes_back_and_ends_at_one(lab, empty_store):
+    reports = Reports()
+    run_encoding(request_for(lab), empty_store, reports)
+    assert reports.shares == sorted(reports.shares) and reports.shares[-1] == 1.0
+
+
+def test_a_run_stopped_while_extracting_keeps_the_finished_stories(lab, empty_store, monkeypatch):
+    with pytest.raises(Cancelled):
+        run_encoding(request_for(lab), empty_store, Reports(stop_at="(3/4)"))
+    done = {entry.key for entry in empty_store.entries("features")}
+    assert len(done) == 2
+    reports = Reports()
+    run_encoding(request_for(lab), empty_store, reports)
+    assert any("(1/2)" in message for message in reports.messages)
+    assert done < {entry.key for entry in empty_store.entries("features")}
+
+
+def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):
+    with pytest.raises(Cancelled):
+        run_encoding(request_for(lab), store, Reports(stop_at="layer 0 of 2 scored"))
+    fit = plan_encoding(request_for(lab)).spec.fit.key()
+    assert list(store.parts("predictions", fit)) == ["layer-000"]
+    reports = Reports()
+    resumed = run_encoding(request_for(lab), store, reports)
+    assert not any("layer 0 of 2" in message for message in reports.messages)
+    whole = run_encoding(request_for(lab), Store(store.root.parent / "fresh"))
+    xr.testing.assert_allclose(resumed.dataset, whole.dataset, atol=1e-6)
+    assert not list((store.root / "parts").rglob("*.nc"))
+
+
+def test_a_run_stopped_in_its_statistics_fits_no_layer_again(lab, store):
+    """The predictions are whole then; not even the features are needed any more."""
+    with pytest.raises(Cancelled):
+        run_encoding(request_for(lab), store, Reports(stop_at="permutations"))
+    spec = plan_encoding(request_for(lab)).spec
+    assert store.has("predictions", spec.fit.key()) and not store.has("encoding", spec.key())
+    shutil.rmtree(store.root / "features")
+    reports = Reports()
+    resumed = run_encoding(request_for(lab), store, reports)
+    assert not any("scored" in message for message in reports.messages)
+    whole = run_encoding(request_for(lab), Store(store.root.parent / "fresh"))
+    xr.testing.assert_allclose(resumed.dataset, whole.dataset, atol=1e-6)
+
+
+def test_responses_that_do_not_fit_are_read_in_columns(lab, store, monkeypatch):
+    first = run_encoding(request_for(lab, low_level="banded"), store)
+    monkeypatch.setattr(encoding, "_MEMORY_SHARE", 0.0)
+    monkeypatch.setattr(encoding, "_COLUMNS_AT_ONCE", 5)
+    monkeypatch.setattr("braindash.core.ridge.dual.DualSolver.few", 0)
+    monkeypatch.setattr("braindash.core.ridge.primal.PrimalSolver.few", 0)
+    monkeypatch.setattr("braindash.core.ridge.cv._LEAST_TARGETS", 8)
+    plan = plan_encoding(request_for(lab))
+    read = encoding.StoryResponses(plan.train, standardise=True).train()
+    assert isinstance(read, encoding.StackedResponses)
+    other = Store(store.root.parent / "columns")
+    shutil.copytree(store.root / "features", other.root / "features")
+    second = run_encoding(request_for(lab, low_level="banded"), other)
+    # The best of two layers that are all but equal may change in a few of the 1000 samples.
+    shares = [result.dataset["preferred_share"] for result in (second, first)]
+    xr.testing.assert_allclose(*shares, atol=0.01)
+    rest = [result.dataset.drop_vars("preferred_share") for result in (second, first)]
+    xr.testing.assert_allclose(*rest, atol=1e-4)
+
+
+def test_a_damaged_result_is_computed_again(lab, store):
+    first = run_encoding(request_for(lab), store)
+    path = first.folder / "result.nc"
+    path.write_bytes(path.read_bytes()[:-10])
+    again = run_encoding(request_for(lab), store)
+    xr.testing.assert_identical(again.dataset, first.dataset)
+    assert len(list((store.root / "quarantine").iterdir())) == 1
+
+
+def test_a_full_disk_loses_nothing_already_computed(lab, empty_store, monkeypatch):
+    import errno
+
+    real = Store.put
+    calls = []
+
+    def full_at_the_third(self, kind, key, **content):
+        calls.append(kind)
+        if len(calls) == 3:
+            monkeypatch.setattr(
+                "braindash.io.store._write_json",
+                lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")),
+            )
+        return real(self, kind, key, **content)
+
+    monkeypatch.setattr(Store, "put", full_at_the_third)
+    with pytest.raises(BraindashError, match="disk is full"):
+        run_encoding(request_for(lab), empty_store)
+    assert len(empty_store.entries("features")) == 2
+
+
+def test_the_first_scored_row_is_kept_to(lab, store):
+    """Rows before it leave the score, while the model is the same."""
+    whole = run_encoding(request_for(lab), store)
+    lab.manifest.write_text(
+        lab.manifest.read_text()
+        + '\n[[runs]]\nsubject = "*"\nstory = "well"\nscore_from_row = 15\n'
+    )
+    late = run_encoding(request_for(lab), store)
+    np.testing.assert_array_equal(late.dataset["alpha"], whole.dataset["alpha"])
+    assert not np.allclose(late.r[:, 0], whole.r[:, 0])
+    assert "from row 15" in late.provenance_line()
+
+
+def test_the_predictions_are_kept_beside_the_result(computed):
+    """Their correlation with the kept response is the score, to the packing's precision."""
+    lab, store, result = computed
+    entry = store.get("predictions", result.provenance["predictions"])
+    assert entry.spec.items() <= (result.spec | {"kind": "predictions"}).items()
+    with entry.open() as found:
+        prediction = found["prediction"].values * found["prediction_scale"].values[:, None]
+        response = found["response"].values * found["response_scale"].values
+        assert found["scored"].values.all() and (found["segment"].values == 0).all()
+    assert np.isnan(prediction[:, :, NAN_TARGET]).all()
+    for layer in range(3):
+        for target in range(NAN_TARGET):
+            r = stats.pearsonr(prediction[layer, :, target], response[:, target]).statistic
+            assert r == pytest.approx(result.r[layer, target], abs=1e-4)
+    assert [entry.key for entry in store.entries("encoding")] == [result.key]
+    assert "predictions" not in {entry.kind for entry in store.entries()}
+
+
+# ---- significance and uncertainty ---------------------------------------------------------------
+
+
+def test_scores_come_with_p_values_and_intervals(lab, store):
+    result = run_encoding(request_for(lab, block_rows=3), store)
+    assert result.spec["statistics"]["block_rows"] == 3
+    assert (result.p[:, 0] < 0.01).all() and np.isnan(result.p[:, NAN_TARGET]).all()
+    assert (result.q >= result.p)[:, :NAN_TARGET].all()
+    assert result.significant()[:, 0].all() and not result.significant()[:, NAN_TARGET].any()
+    assert result.region_samples.dims == ("sample", "layer", "region")
+    assert result.region_samples.shape == (1000, 3, 1)
+    table = result.region_intervals()
+    assert (table["low"] < table["r"]).all() and (table["r"] < table["high"]).all()
+    normalised = result.region_intervals(normalised=True)
+    assert (normalised["low"] < normalised["r_over_ceiling"]).all()
+    assert "block bootstrap" in result.interval_line() and "n = 1 subject" in result.interval_line()
+    share = result.preferred_share
+    assert ((share[:NAN_TARGET] >= 0) & (share[:NAN_TARGET] <= 1)).all()
+    assert np.isnan(share[NAN_TARGET])
+
+
+def test_statistics_can_be_switched_off(lab, store):
+    request = request_for(lab, n_permutations=0, n_bootstraps=0)
+    result = run_encoding(request, store)
+    assert not result.has_significance and not result.has_intervals
+    assert np.isnan(result.p).all() and np.isnan(result.q).all()
+    assert result.region_intervals()[["low", "high"]].isna().all(axis=None)
+    assert (result.preferred_layer[:NAN_TARGET] >= 0).all()
+    assert np.isnan(result.preferred_share).all()
+    for ask in (result.significant, result.samples):
+        with pytest.raises(InputError, match="without") as caught:
+            ask()
+        assert "--" in caught.value.hint
+    assert "no intervals" in result.interval_line()
+
+
+def test_other_statistics_and_ceilings_need_no_other_fit(lab, store):
+    first = run_encoding(request_for(lab), store)
+    reports = Reports()
+    second = run_encoding(request_for(lab, n_permutations=50), store, reports)
+    assert second.key != first.key
+    assert second.provenance["predictions"] == first.provenance["predictions"]
+    assert not any("scored" in message for message in reports.messages)
+    np.testing.assert_array_equal(second.r, first.r)
+
+
+def test_too_few_rows_for_blocks_are_a_warning_and_no_failure(lab, store):
+    plan = plan_encoding(request_for(lab))
+    assert any("only 3 blocks of 14 rows" in warning for warning in plan.warnings)
+    plan = plan_encoding(request_for(lab, block_rows=40))
+    assert plan.spec.statistics.n_permutations == plan.spec.statistics.n_bootstraps == 0
+    assert any("no significance" in warning for warning in plan.warnings)
+    result = run_encoding(request_for(lab, block_rows=40), store)
+    assert not result.has_significance
+    assert any("no significance" in warning for warning in result.provenance["warnings"])
+
+
+# ---- ceilings -----------------------------------------------------------------------------------
+
+
+def own_and_others(lab, target):
+    """Mean z-scored responses of A and B to the test story, literally."""
+    import h5py
+
+    rows = plan_encoding(request_for(lab)).test[0].rows
+    means = []
+    for subject in ("A", "B"):
+        with h5py.File(lab.folder / "responses" / subject / "well.hf5") as file:
+            runs = file["individual_repeats"][:, rows, target]
+        runs = (runs - runs.mean(1, keepdims=True)) / runs.std(1, keepdims=True)
+        means.append(runs.mean(0))
+    return means
+
+
+def test_every_ceiling_that_the_data_allow_is_there(computed):
+    lab, store, result = computed
+    assert list(result.ceilings) == ["repeats", "inter-subject"]
+    assert result.ceiling_name == "repeats"
+    np.testing.assert_array_equal(result.ceiling, result.ceilings["repeats"])
+    for target in (0, 3, 9):
+        expected = np.corrcoef(*own_and_others(lab, target))[0, 1]
+        assert result.ceilings["inter-subject"][target] == pytest.approx(expected, abs=1e-4)
+    assert result.dataset["ceiling"].dims == ("ceiling_kind", "target")
+    first = result.r[:, 0] / result.ceilings["inter-subject"][0]
+    np.testing.assert_allclose(result.scores(True, "inter-subject")[:, 0], first, rtol=1e-6)
+    tables = [result.regions(name) for name in (None, "repeats", "inter-subject")]
+    assert tables[0].equals(tables[1]) and not tables[0].equals(tables[2])
+    assert "ceiling: repeats of well ·" in result.provenance_line()
+    line = result.provenance_line("inter-subject")
+    assert "ceiling: inter-subject on well with 1 other subject ·" in line
+    with pytest.raises(InputError, match="no noise ceiling 'split-half'"):
+        result.scores(True, "split-half")
+
+
+def test_without_repeats_other_subjects_give_the_ceiling(lab, store):
+    lab.edit('repeats_key = "individual_repeats"\n', "")
+    result = run_encoding(request_for(lab), store)
+    assert list(result.ceilings) == ["inter-subject"] and result.has_ceiling
+    assert result.ceiling_name == "inter-subject"
+    assert result.regions()["r_over_ceiling"].notna().all()
+
+
+def test_without_repeats_and_other_subjects_there_is_no_ceiling(lab, store):
+    lab.edit('repeats_key = "individual_repeats"\n', "")
+    lab.edit('[[subjects]]\nid = "B"\n', "")
+    result = run_encoding(request_for(lab), store)
+    assert not result.has_ceiling and np.isnan(result.ceiling).all()
+    assert result.ceilings == {} and result.ceiling_name is None
+    assert result.regions()["r_over_ceiling"].isna().all()
+    assert result.region_intervals(normalised=True)["low"].isna().all()
+    assert result.region_intervals()["low"].notna().all()
+    assert "ceiling: none" in result.provenance_line()
+    assert result.r[:, 0].min() > 0.3
+
+
+def without_story(lab):
+    (lab.folder / "responses" / "B" / "well.hf5").unlink()
+
+
+def with_fewer_rows(lab):
+    import h5py
+
+    with h5py.File(lab.folder / "responses" / "B" / "well.hf5", "a") as file:
+        for name in ("data", "individual_repeats"):
+            kept = file[name][()][..., :-4, :]
+            del file[name]
+            file[name] = kept
+
+
+def with_fewer_targets(lab):
+    import h5py
+
+    with h5py.File(lab.folder / "responses" / "B" / "well.hf5", "a") as file:
+        for name in ("data", "individual_repeats"):
+            kept = file[name][()][..., :-1]
+            del file[name]
+            file[name] = kept
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (without_story, "there is no file"),
+        (with_fewer_rows, "other audio or other rows"),
+        (with_fewer_targets, "11 targets instead of 12"),
+        (lambda lab: lab.edit('space = "roi"', 'space = "native-volume"'), "own space"),
+        (
+            lambda lab: lab.edit(
+                "[splits]", '[[runs]]\nsubject = "B"\nstory = "well"\naudio_onset = 2.0\n[splits]'
+            ),
+            "other audio or other rows",
+        ),
+    ],
+)
+def test_a_subject_that_cannot_be_compared_takes_no_part(lab, change, reason):
+    assert [one.subject for one in plan_encoding(request_for(lab)).others] == ["B"]
+    change(lab)
+    plan = plan_encoding(request_for(lab))
+    assert plan.others == () and plan.spec.other_subjects == ()
+    assert plan.spec.ceilings == ("repeats",)
+    assert reason in plan.left_out["B"]
+
+
+def test_other_subjects_responses_are_part_of_the_key(lab):
+    import h5py
+
+    before = plan_encoding(request_for(lab)).spec
+    with h5py.File(lab.folder / "responses" / "B" / "well.hf5", "a") as file:
+        file["data"][0] += 1
+    after = plan_encoding(request_for(lab)).spec
+    assert before.key() != after.key() and before.test == after.test
+    assert before.other_subjects[0].subject == after.other_subjects[0].subject == "B"
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"strategy": "exakt"}, "strategy"),
+        ({"stratgy": "exact"}, "Did you mean 'strategy'"),
+        ({"threads": 0}, "threads"),
+        ({"device": "tpu"}, "device"),
+        ({"metric": "mse"}, "metric"),
+        ({"n_permutations": -1}, "n_permutations"),
+        ({"scheme": "rows"}, "scheme"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(lab, fields, words):
+    with pytest.raises(InputError) as caught:
+        request_for(lab, **fields)
+    assert words in str(caught.value)
+
+
+def test_an_unknown_subject_is_named_with_its_near_match(lab):
+    lab.edit('id = "A"', 'id = "UTS01"')
+    with pytest.raises(InputError) as caught:
+        plan_encoding(request_for(lab, subject="UTS1"))
+    assert "UTS01" in caught.value.hint
+
+
+# ---- the mean of all subjects ---------------------------------------------------------------
+
+
+def test_the_mean_of_subjects_is_scored_like_one(lab, store):
+    result = run_encoding(request_for(lab, subject="mean"), store)
+    plan = plan_encoding(request_for(lab, subject="mean"))
+    assert result.members == ("A", "B") and result.subject == "mean"
+    single = [plan_encoding(request_for(lab, subject=name)) for name in "AB"]
+    expected = np.mean([story_responses(one, "test").mean() for one in single], axis=0)
+    np.testing.assert_allclose(story_responses(plan, "test").mean(), expected, atol=1e-6)
+    trained = np.mean([story_responses(one, "train").train() for one in single], axis=0)
+    np.testing.assert_allclose(story_responses(plan, "train").train(), trained, atol=1e-6)
+    assert list(result.ceilings) == ["split-half"]
+    members = np.stack([story_responses(one, "test").mean() for one in single])
+    np.testing.assert_allclose(result.ceiling, split_half_ceiling(members), atol=1e-5)
+    line = result.provenance_line()
+    assert "split halves of 2 subjects" in line and "mean of 2 subjects" in line
+    assert "mean of 2 subjects" in result.interval_line()
+
+
+def test_a_mean_is_no_member_of_a_group(lab, store):
+    results = [run_encoding(request_for(lab, subject=name), store) for name in ("A", "mean")]
+    with pytest.raises(InputError, match="mean of several"):
+        Group.of(results)
+
+
+def test_one_subject_has_no_mean(lab):
+    lab.edit('[[subjects]]\nid = "B"', "")
+    with pytest.raises(InputError, match="nothing to average"):
+        plan_encoding(request_for(lab, subject="mean"))
+
+
+def test_subjects_in_their_own_spaces_have_no_mean(lab):
+    lab.edit('space = "roi"', 'space = "native-volume"')
+    with pytest.raises(InputError, match="cannot be averaged"):
+        plan_encoding(request_for(lab, subject="mean"))

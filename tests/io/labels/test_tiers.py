@@ -1,0 +1,50 @@
+"""Which tiers of a data set's TextGrids hold phones and words."""
+
+import pytest
+from kit.annotated_lab import annotate
+
+from braindash.errors import InputError
+from braindash.io.dataset.manifest import load_manifest
+from braindash.io.labels.stories import read_story_labels
+from braindash.io.labels.textgrid import read_textgrid
+from braindash.io.labels.tiers import story_tier, tier_units
+
+
+def named(lab, **tiers):
+    """Annotate the lab under unusual names, and name some of them in its manifest."""
+    annotate(lab, tiers=("Lautung", "Ortho"))
+    lines = "".join(f'\n{field} = "{name}"' for field, name in tiers.items())
+    lab.edit('alignment_dir = "grids"', f'alignment_dir = "grids"{lines}')
+    return load_manifest(lab.manifest)
+
+
+def test_usual_names_are_known(lab):
+    annotate(lab)
+    dataset = load_manifest(lab.manifest)
+    assert tier_units(dataset)["phones"] == "phone" and tier_units(dataset)["words"] == "word"
+    tier = story_tier(dataset, "fox", "word")
+    assert tier.name == "word" and tier.intervals() == read_textgrid(tier.path)["word"]
+
+
+def test_names_of_the_manifest_stand_instead_of_the_usual_ones(lab):
+    dataset = named(lab, phone_tier="lautung", word_tier="Ortho")
+    assert tier_units(dataset) == {"lautung": "phone", "ortho": "word"}
+    assert story_tier(dataset, "fox", "phone").name == "Lautung"
+    # Probing reads the same tiers.
+    assert set(read_story_labels(dataset).table["tier"]) == {"phone", "word"}
+
+
+def test_digest_follows_file_and_tier(lab):
+    dataset = named(lab, phone_tier="Lautung", word_tier="Ortho")
+    phone, word = (story_tier(dataset, "fox", unit) for unit in ("phone", "word"))
+    other = story_tier(dataset, "crow", "word")
+    assert len({phone.digest, word.digest, other.digest}) == 3
+    assert word.digest == story_tier(dataset, "fox", "word").digest
+
+
+def test_changed_file_is_read_again(lab):
+    dataset = named(lab, word_tier="Ortho")
+    path = story_tier(dataset, "fox", "word").path
+    path.write_text(path.read_text().replace('"Ortho"', '"Other"'))
+    with pytest.raises(InputError, match="holds Lautung, Other, and looked for was ortho"):
+        story_tier(dataset, "fox", "word")

@@ -1,0 +1,1 @@
+"""What tests share: small labs, models, corpora and stores, made when asked for."""

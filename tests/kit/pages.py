@@ -1,0 +1,24 @@
+"""Run pages as the address bar would, and read what they show."""
+
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(page: str, **query: str) -> AppTest:
+    """Run one page of the app, as the address bar would."""
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    app.switch_page(f"pages/{page}.py")
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def texts(app: AppTest) -> str:
+    parts = [*app.markdown, *app.caption, *app.subheader, *app.info, *app.warning, *app.error]
+    return "\n".join(str(part.value) for part in parts)

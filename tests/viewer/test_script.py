@@ -1,0 +1,344 @@
+"""The viewer's JavaScript, without a browser: how its modules join, and its numbers under node."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from braindash.io.surfaces import load_surface
+from braindash.viewer import CARRIER_MODULES, FOLDER, MODULES, script
+from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
+from braindash.viewer.packing import pack, unpack
+from braindash.views.linked import layer_at
+
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(
+    NODE is None, reason="node is not installed: apt-get install nodejs"
+)
+IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";$', re.MULTILINE)
+
+
+def module_text(name):
+    return (FOLDER / f"{name}.js").read_text(encoding="utf-8")
+
+
+def run_node(tmp_path, code, *blobs):
+    """Run a module beside the viewer's own files; it gets blobs by path and prints JSON."""
+    paths = []
+    for position, blob in enumerate(blobs):
+        paths.append(tmp_path / f"{position}.bin")
+        paths[-1].write_bytes(blob)
+    # A package of type "module": node then reads .js files as the modules they are.
+    (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+    others = [name for name in MODULES if name not in ("component", "viewer")]
+    for name in others:
+        shutil.copy(FOLDER / f"{name}.js", tmp_path)
+    imports = "".join(f'import * as {name} from "./{name}.js";\n' for name in others)
+    head = 'import { readFileSync } from "node:fs";\n' + imports
+    head += f"const files = {json.dumps([str(path) for path in paths])};\n"
+    head += (
+        "const blob = (i) => blobs.unpackBlob(new Uint8Array(readFileSync(files[i])).slice());\n"
+    )
+    test = tmp_path / "test.js"
+    test.write_text(head + code, encoding="utf-8")
+    done = subprocess.run([NODE, str(test)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_module_is_joined_once():
+    files = {path.stem for path in FOLDER.glob("*.js")}
+    assert files == {*MODULES, *CARRIER_MODULES}
+    assert len(MODULES) == len(set(MODULES))
+
+
+@pytest.mark.parametrize("modules", [MODULES, CARRIER_MODULES])
+def test_every_import_is_met_by_an_earlier_module(modules):
+    for position, name in enumerate(modules):
+        text = module_text(name)
+        found = IMPORT.findall(text)
+        assert len(found) == len(re.findall(r"^import ", text, re.MULTILINE)), name
+        for names, source in found:
+            assert source in modules[:position], f"{name} needs {source} before it"
+            for wanted in (part.strip() for part in names.split(",")):
+                exported = rf"^export (?:class|function|const|async function) {wanted}\b"
+                assert re.search(exported, module_text(source), re.MULTILINE), (name, wanted)
+
+
+@pytest.mark.parametrize("modules", [MODULES, CARRIER_MODULES])
+def test_the_joined_script_has_one_entry_and_asks_nobody(modules):
+    text = script(modules)
+    assert not re.search(r"^import ", text, re.MULTILINE)
+    exports = re.findall(r"^export .*", text, re.MULTILINE)
+    assert len(exports) == 1 and exports[0].startswith("export default function ")
+    for forbidden in ("http://", "https://", "innerHTML", "eval(", "fetch("):
+        assert forbidden not in text
+
+
+@needs_node
+@pytest.mark.parametrize("modules", [MODULES, CARRIER_MODULES])
+def test_the_joined_script_parses(tmp_path, modules):
+    joined = tmp_path / "joined.mjs"
+    joined.write_text(script(modules), encoding="utf-8")
+    done = subprocess.run([NODE, "--check", str(joined)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_node
+def test_javascript_reads_what_python_packs(tmp_path):
+    arrays = {
+        "odd": np.array([1, 2, 255], dtype=np.uint8),
+        "signed": np.array([[-5, 7]], dtype=np.int16),
+        "real": np.array([0.5, -1.25], dtype=np.float32),
+    }
+    code = """
+    const { header, arrays } = await blob(0);
+    const lists = Object.fromEntries(Object.entries(arrays).map(([k, v]) => [k, Array.from(v)]));
+    console.log(JSON.stringify({ word: header.word, lists }));
+    """
+    found = run_node(tmp_path, code, pack({"word": "Gyrus ä"}, arrays))
+    assert found["word"] == "Gyrus ä"
+    assert found["lists"] == {name: array.ravel().tolist() for name, array in arrays.items()}
+
+
+PICK = """
+const hemispheres = geometry.readHemispheres(await blob(0));
+const view = new camera.Camera();
+const shape = SHAPE;
+const found = camera.VIEWS.map((panel) => {
+  const matrix = view.matrix(panel);
+  const points = POINTS;
+  return points.map((at) => picking.pickVertex(hemispheres[panel.side], shape, matrix, at));
+});
+console.log(JSON.stringify(found));
+"""
+# Screen right and up in right-anterior-superior axes, by panel: left and right, seen from the side
+# and from the middle.
+PANEL_AXES = {
+    ("left", "lateral"): (-1, -1),
+    ("right", "lateral"): (1, 1),
+    ("left", "medial"): (1, 1),
+    ("right", "medial"): (-1, -1),
+}
+
+
+def centred(kind, side):
+    points = load_surface(kind)[side].coordinates.astype(float)
+    return points - (points.max(axis=0) + points.min(axis=0)) / 2
+
+
+@needs_node
+@pytest.mark.parametrize("kind", ["inflated", "pial"])
+def test_picking_finds_the_nearest_face_like_a_plain_search(tmp_path, kind):
+    points = [[0.0, 0.0], [20.0, -15.0], [-30.0, 10.0], [0.0, 300.0]]
+    shape = {"first": kind, "second": kind, "t": 0}
+    code = PICK.replace("SHAPE", json.dumps(shape)).replace("POINTS", json.dumps(points))
+    found = run_node(tmp_path, code, geometry_blob())
+    faces = load_surface(kind)["left"].faces
+    for panel, vertices in zip(PANEL_AXES, found, strict=True):
+        across, towards = PANEL_AXES[panel]
+        xyz = centred(kind, panel[0])
+        screen = np.stack([across * xyz[:, 1], xyz[:, 2]], axis=1)
+        depth = towards * xyz[:, 0]
+        for at, vertex in zip(points[:3], vertices[:3], strict=True):
+            # Barycentric shares say which faces hold the point; the nearest to the eye wins.
+            a, b, c = (screen[faces[:, corner]] for corner in range(3))
+            matrix = np.stack([b - a, c - a], axis=-1)
+            shares = np.linalg.solve(matrix, (np.array(at) - a)[..., None])[..., 0]
+            inside = (shares >= 0).all(axis=1) & (shares.sum(axis=1) <= 1)
+            hit = faces[inside][depth[faces[inside]].mean(axis=1).argmax()]
+            assert vertex in hit, (panel, at)
+        assert vertices[3] == -1, "beside the brain there is nothing to pick"
+
+
+@needs_node
+def test_the_flat_surface_is_picked_by_its_own_faces(tmp_path):
+    _, arrays = unpack(geometry_blob())
+    header, _ = unpack(geometry_blob())
+    flat = {
+        side: arrays[f"flat_{side}"] * (header["scale_mm"][f"flat_{side}"] / 32767)
+        for side in ("left", "right")
+    }
+    kept = {side: arrays["faces"][arrays[f"on_flat_{side}"] == 1] for side in flat}
+    wanted = {side: int(kept[side][9000, 0]) for side in flat}
+    at = {
+        "left": [-float(flat["left"][wanted["left"]][1]), float(flat["left"][wanted["left"]][2])],
+        "right": [
+            float(flat["right"][wanted["right"]][1]),
+            float(flat["right"][wanted["right"]][2]),
+        ],
+    }
+    shape = {"first": "inflated", "second": "flat", "t": 1}
+    code = PICK.replace("SHAPE", json.dumps(shape))
+    code = code.replace("POINTS", f"[({json.dumps(at)})[panel.side]]")
+    found = run_node(tmp_path, code, geometry_blob())
+    assert [found[0][0], found[1][0]] == [wanted["left"], wanted["right"]]
+
+
+@needs_node
+def test_outlines_follow_the_border_of_a_region(tmp_path):
+    faces = np.array([[0, 1, 2], [1, 3, 2], [3, 4, 2]], dtype=np.uint16)
+    bits = np.array([0b10, 0b10, 0, 0b01, 0], dtype=np.uint16)
+    code = """
+    const { arrays } = await blob(0);
+    const pairs = geometry.outlinePairs(arrays.faces, arrays.bits, 0, 1);
+    const points = Float32Array.from([0,0,0, 2,0,0, 0,2,0, 2,2,0, 4,4,0]);
+    console.log(JSON.stringify({ pairs, middle: Array.from(geometry.midpoints(points, pairs)) }));
+    """
+    found = run_node(tmp_path, code, pack({}, {"faces": faces, "bits": bits}))
+    crossed = np.array(found["pairs"]).reshape(-1, 2)
+    # Bit 1 holds vertices 0 and 1: edges 2-0 and 2-1 of the first face, 1-3 and 1-2 of the second.
+    assert sorted(map(sorted, crossed.tolist())) == [[0, 2], [1, 2], [1, 2], [1, 3]]
+    middle = np.array(found["middle"]).reshape(-1, 3)
+    corners = np.array([[0, 0, 0], [2, 0, 0], [0, 2, 0], [2, 2, 0], [4, 4, 0]], dtype=float)
+    np.testing.assert_allclose(middle, corners[crossed].mean(axis=1))
+
+
+@needs_node
+def test_normals_point_outwards_and_dragging_keeps_shapes(tmp_path):
+    code = """
+    const sphere = geometry.readHemispheres(await blob(0)).right.shapes.sphere;
+    let outwards = 0;
+    for (let i = 0; i < sphere.points.length; i += 3) {
+      const axes = [i, i + 1, i + 2];
+      const dot = axes.reduce((sum, at) => sum + sphere.points[at] * sphere.normals[at], 0);
+      outwards += dot > 0;
+    }
+    const view = new camera.Camera();
+    for (let i = 0; i < 500; i++) view.drag(7, -3);
+    console.log(JSON.stringify({ outwards, rotation: view.rotation }));
+    """
+    found = run_node(tmp_path, code, geometry_blob())
+    assert found["outwards"] == 10242
+    rotation = np.array(found["rotation"]).reshape(3, 3)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+
+
+ARRANGE = """
+const shape = SHAPE;
+const found = CASES.map(([count, width, height]) => layout.arrange(count, shape, width, height));
+console.log(JSON.stringify(found));
+"""
+INFLATED = {"first": "inflated", "second": "inflated", "t": 0}
+FLAT = {"first": "inflated", "second": "flat", "t": 1}
+
+
+@needs_node
+@pytest.mark.parametrize(("shape", "views"), [(INFLATED, 4), (FLAT, 2)])
+def test_panels_fill_the_canvas_without_overlap(tmp_path, shape, views):
+    cases = [[count, *size] for count in (1, 2, 3, 4) for size in ([820, 560], [1540, 560])]
+    code = ARRANGE.replace("SHAPE", json.dumps(shape)).replace("CASES", json.dumps(cases))
+    for (count, width, height), found in zip(cases, run_node(tmp_path, code), strict=True):
+        assert len(found["panels"]) == count and len(found["places"]) == count * views
+        covered = np.zeros((height, width), dtype=int)
+        for place in found["places"]:
+            box = found["panels"][place["panel"]]
+            assert box["x"] - 1e-6 <= place["x"] and box["y"] - 1e-6 <= place["y"]
+            rows = slice(round(place["y"]), round(place["y"] + place["height"]))
+            columns = slice(round(place["x"]), round(place["x"] + place["width"]))
+            covered[rows, columns] += 1
+        assert covered.max() == 1, "two views share pixels"
+        assert covered.mean() > 0.6, "the canvas is used"
+        seen = {(one["view"]["side"], one["view"]["from"]) for one in found["places"]}
+        assert len(seen) == views
+
+
+@needs_node
+def test_the_widest_brains_decide_how_panels_are_arranged(tmp_path):
+    cases = [[3, 820, 560], [3, 1540, 400], [1, 820, 400]]
+    code = ARRANGE.replace("SHAPE", json.dumps(INFLATED)).replace("CASES", json.dumps(cases))
+    narrow, wide, single = run_node(tmp_path, code)
+    assert [box["x"] for box in narrow["panels"]] == [0, 0, 0]  # under each other
+    assert [box["y"] for box in wide["panels"]] == [0, 0, 0]  # beside each other
+    order = [(one["view"]["side"], one["view"]["from"]) for one in narrow["places"][:4]]
+    assert order[0] == ("left", "lateral") and order[-1] == ("right", "lateral")
+    assert single["places"][0]["y"] == 0, "a single panel needs no title"
+
+
+@needs_node
+def test_python_and_the_browser_agree_on_layers(tmp_path):
+    cases = [(place, steps, last) for steps in (6, 12, 24) for last in (0, 1, 6, 12, 24)
+             for place in range(steps + 1)]  # fmt: skip
+    code = """
+    const found = CASES.map((one) => panels.layerAt(...one));
+    console.log(JSON.stringify([...found, panels.layerAt(0, 0, 0)]));
+    """
+    found = run_node(tmp_path, code.replace("CASES", json.dumps(cases)))
+    assert found == [*(layer_at(*case) for case in cases), 0]
+
+
+PANELS = """
+const made = await Promise.all([blob(0), blob(1)]);
+const [a, b] = made.map((one, place) => new panels.ScorePanel(one, "AB"[place]));
+const difference = new panels.DifferencePanel(a, b, "A minus B");
+b.held = 1;
+for (const panel of [a, b]) panel.follow(2, 2);
+const indices = INDICES;
+console.log(JSON.stringify({
+  layers: [a.layer, b.layer],
+  names: [a.layerName, difference.layerName],
+  values: indices.map((i) => [a.valueAt(i), b.valueAt(i), difference.valueAt(i)]),
+  mean: a.regionMean(0),
+}));
+"""
+
+
+@needs_node
+def test_a_difference_is_made_of_the_layers_that_its_panels_show(tmp_path):
+    rng = np.random.default_rng(0)
+    regions = {"late_language": np.arange(20484) < 500}
+    values = rng.uniform(-0.1, 0.6, (2, 3, 20484)).astype(np.float32)
+    values[0, :, 7] = np.nan
+    blobs = [
+        map_blob(MapSet(one, [f"layer {i}" for i in range(3)], "r", 0.0, 0.5, 0.1, regions=regions))
+        for one in values
+    ]
+    indices = [0, 7, 499, 20483]
+    code = PANELS.replace("INDICES", json.dumps(indices))
+    found = run_node(tmp_path, code, *blobs)
+    assert found["layers"] == [2, 1], "the held panel keeps its layer"
+    assert found["names"] == ["layer 2", "layer 2 minus layer 1"]
+    step = 0.7 / 254
+    for index, (one, two, difference) in zip(indices, found["values"], strict=True):
+        assert two == pytest.approx(values[1, 1, index], abs=step)
+        if index == 7:
+            assert one is None and difference is None
+        else:
+            expected = values[0, 2, index] - values[1, 1, index]
+            assert difference == pytest.approx(expected, abs=2 * step)
+    assert found["mean"] == pytest.approx(values[0, 2, :500][np.arange(500) != 7].mean())
+
+
+@needs_node
+def test_the_camera_is_the_same_after_the_address(tmp_path):
+    code = """
+    const [view, again, odd] = [new camera.Camera(), new camera.Camera(), new camera.Camera()];
+    const untouched = view.toText();
+    view.drag(37, -12); view.drag(-5, 88); view.zoomBy(1.7);
+    again.fromText(view.toText());
+    for (const text of ["", "1_2", "a_b_c_d_e_f_g", "0_0_0_0_0_0_1"]) odd.fromText(text);
+    console.log(JSON.stringify({ untouched, text: view.toText(), zoom: again.zoom,
+      one: view.rotation, two: again.rotation, odd: odd.toText() }));
+    """
+    found = run_node(tmp_path, code)
+    assert found["untouched"] is None and found["odd"] is None
+    np.testing.assert_allclose(found["two"], found["one"], atol=2e-3)
+    rotation = np.array(found["two"]).reshape(3, 3)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    assert found["zoom"] == pytest.approx(1.7, abs=1e-3) and re.fullmatch(
+        r"[-\d._]+", found["text"]
+    )
+
+
+@needs_node
+def test_numbers_are_spoken_with_a_true_minus_and_no_negative_zero(tmp_path):
+    code = """
+    const cases = [[-0.001, 2, false], [-0.123, 2, true], [0.456, 3, true], [0, 2, true]];
+    console.log(JSON.stringify(cases.map((one) => dom.spoken(...one))));
+    """
+    assert run_node(tmp_path, code) == ["0.00", "\u22120.12", "+0.456", "0.00"]

@@ -1,0 +1,184 @@
+"""Real encoding jobs in a real worker: killed for real, they lose at most one part."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from braindash.encoding.result import EncodingResult
+from braindash.encoding.run import run_encoding
+from braindash.errors import InputError
+from braindash.io.store import Store
+from braindash.jobs.queue import JobQueue
+from braindash.progress import NoProgress
+from braindash.requests import EncodeRequest, build_request
+from braindash.work.kinds import TASKS
+from braindash.work.submit import submit_demo, submit_encoding
+
+PATIENCE_SECONDS = 300
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def request_a(lab):
+    return build_request(
+        EncodeRequest,
+        data=lab.manifest,
+        model=str(lab.model),
+        subject="A",
+        strategy="exact",
+        alphas=(1.0, 100.0),
+    )
+
+
+def wait_until(condition, what: str):
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited {PATIENCE_SECONDS} s for {what}")
+
+
+def feature_files(store: Store) -> dict[str, int]:
+    return {e.key: e.result_file.stat().st_mtime_ns for e in store.entries("features")}
+
+
+def test_a_killed_worker_loses_at_most_one_story(request_a, store):
+    queue = JobQueue(store.root)
+    job = submit_encoding(request_a, store)
+    wait_until(lambda: len(feature_files(store)) >= 1, "the first story")
+    running = queue.get(job.key)
+    os.kill(running.pid, signal.SIGKILL)
+    kept = feature_files(store)
+    assert not store.has("encoding", job.key)
+    wait_until(lambda: queue.ensure_worker(), "a successor")
+    done = wait_until(lambda: (j := queue.get(job.key)).state == "done" and j, "the end")
+    assert done.attempt == 2 and done.result["keys"] == [job.key]
+    after = feature_files(store)
+    assert {key: after[key] for key in kept} == kept, "finished stories were computed again"
+    undisturbed = run_encoding(request_a, Store(store.root.parent / "other"))
+    resumed = EncodingResult.load(store.get("encoding", job.key))
+    np.testing.assert_allclose(resumed.r, undisturbed.r, atol=1e-6)
+
+
+def test_the_job_survives_the_process_that_submitted_it(request_a, store):
+    code = (
+        "import sys, time; from braindash.requests import EncodeRequest;"
+        "from braindash.work.submit import submit_encoding; from braindash.io.store import Store;"
+        "submit_encoding(EncodeRequest.model_validate_json(sys.argv[1]), Store(sys.argv[2]));"
+        "print('submitted', flush=True); time.sleep(600)"
+    )
+    arguments = [sys.executable, "-c", code, request_a.model_dump_json(), str(store.root)]
+    server = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+    assert server.stdout.readline().strip() == "submitted"
+    os.kill(server.pid, signal.SIGKILL)
+    server.wait()
+    queue = JobQueue(store.root)
+    wait_until(lambda: queue.list()[0].state == "done", "the end")
+    assert store.has("encoding", queue.list()[0].key)
+
+
+def test_equal_requests_are_one_job_and_a_mistake_queues_nothing(request_a, store, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    first = submit_encoding(request_a, store)
+    second = submit_encoding(request_a.model_copy(update={"threads": 1}), store)
+    assert first.key == second.key and len(JobQueue(store.root).list()) == 1
+    with pytest.raises(InputError):
+        submit_encoding(request_a.model_copy(update={"subject": "nobody"}), store)
+    assert len(JobQueue(store.root).list()) == 1
+
+
+def test_a_cancelled_job_goes_on_from_its_parts(request_a, store):
+    queue = JobQueue(store.root)
+    job = submit_encoding(request_a, store)
+    wait_until(lambda: len(feature_files(store)) >= 1, "the first story")
+    queue.cancel(job.key)
+    wait_until(lambda: queue.get(job.key).state == "cancelled", "the stop")
+    kept = feature_files(store)
+    queue.retry(job.key)
+    wait_until(lambda: queue.get(job.key).state == "done", "the end")
+    after = feature_files(store)
+    assert {key: after[key] for key in kept} == kept
+
+
+def test_a_failing_job_says_what_to_do(lab, request_a, store):
+    queue = JobQueue(store.root)
+    job = submit_encoding(request_a.model_copy(update={"delays": (1, 2)}), store)
+    # the data go away between submission and run
+    (lab.folder / "audio" / "fox.wav").unlink()
+    ended = wait_until(lambda: not (j := queue.get(job.key)).active and j, "the failure")
+    assert ended.state == "failed" and "fox" in ended.error and ended.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda lab: (lab.folder / "audio" / "fox.wav").unlink(), "train story 'fox' is gone"),
+        (
+            lambda lab: (lab.folder / "audio" / "crow.flac").write_bytes(
+                (lab.folder / "audio" / "well.wav").read_bytes()
+            ),
+            "train story 'crow' differs in features",
+        ),
+        (lambda lab: lab.edit('test = ["well"]', 'test = ["fox"]'), "test story 'well' is gone"),
+        (
+            lambda lab: (lab.folder / "responses" / "B" / "well.hf5").unlink(),
+            "other subjects of the ceiling: B (",
+        ),
+        (
+            lambda lab: lab.edit('zscored = "none"', 'zscored = "run"'),
+            "standardise_responses was True, is False",
+        ),
+    ],
+)
+def test_a_job_never_makes_another_result_than_the_one_it_was_queued_for(
+    lab, request_a, store, monkeypatch, change, told
+):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    job = submit_encoding(request_a, store)
+    change(lab)
+    with pytest.raises(InputError, match="changed after the job was queued") as caught:
+        TASKS["encode"](job.request, store.root, NoProgress())
+    assert told in caught.value.message and "submit the request again" in caught.value.hint
+    assert not list(store.entries("features")) and not list(store.entries("encoding"))
+
+
+def test_a_job_finds_its_files_from_any_working_directory(lab, request_a, store, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    monkeypatch.chdir(lab.folder)
+    model = os.path.relpath(lab.model)
+    relative = request_a.model_copy(update={"data": Path("manifest.toml"), "model": model})
+    job = submit_encoding(relative, store)
+    assert job.request["data"] == str(lab.manifest) and job.request["model"] == str(lab.model)
+    assert submit_encoding(request_a, store).key == job.key
+
+
+def test_the_demo_is_submitted_once(store, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    assert submit_demo(store).key == submit_demo(store).key
+    assert len(JobQueue(store.root).list()) == 1
+
+
+@pytest.mark.parametrize("seed", ["", "@3"])
+def test_an_untrained_control_is_found_from_any_working_directory(
+    lab, request_a, store, monkeypatch, seed
+):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    monkeypatch.chdir(lab.folder)
+    given = f"untrained:{os.path.relpath(lab.model)}{seed}"
+    job = submit_encoding(request_a.model_copy(update={"model": given}), store)
+    assert job.request["model"] == f"untrained:{lab.model}{seed or '@0'}"
+    monkeypatch.chdir(store.root.parent)
+    again = EncodeRequest.model_validate({k: v for k, v in job.request.items() if k != "promised"})
+    assert submit_encoding(again, store).key == job.key
