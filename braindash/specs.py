@@ -2,13 +2,28 @@
 
 A specification holds everything that changes the numbers of a result and nothing else: inputs
 enter by the digest of their content or by the key of the result they are, never by path. Device,
-batch size, threads and paths are no part of it. Raise a specification's ``version`` whenever the
-computation behind it changes, and older results are computed again.
+batch size, threads and paths are no part of it.
+
+Two ways to change a specification. A field that is added takes, in ``implied``, the value that
+results before it had without saying so: the canonical form leaves it out while it has that value,
+so that these results keep their keys. A computation that changes raises ``version`` and says in
+``older`` what the versions before did: their results open, and a new one is computed beside them.
 """
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    model_serializer,
+    model_validator,
+)
 
 from braindash.digest import digest_json
 
@@ -28,18 +43,53 @@ ProbeMethod = Literal["ridge", "discriminant", "logistic"]
 ProbeSplit = Literal["drawn", "given"]
 
 
+# Tells validation and serialisation that the canonical form is meant, not a queued request.
+_CANONICAL = {"canonical": True}
+
+
 class Spec(BaseModel):
-    """Base of all specifications: frozen, unknown fields refused."""
+    """Base of all specifications: frozen, unknown fields refused.
+
+    ``implied`` maps each field that was added later to the value that results before it implied,
+    as JSON; it need not be the field's default. ``older`` maps each version before today's to what
+    it did otherwise.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     kind: ClassVar[str]
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    version_field: ClassVar[str] = "version"
+    older: ClassVar[Mapping[int, str]] = MappingProxyType({})
+
+    @model_serializer(mode="wrap")
+    def _as_before(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if not (info.context or {}).get("canonical"):
+            return values
+        left_out = {name for name, value in self.implied.items() if values[name] == value}
+        return {name: value for name, value in values.items() if name not in left_out}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_implied(cls, values: Any, info: ValidationInfo) -> Any:
+        if (info.context or {}).get("canonical") and isinstance(values, dict):
+            return {**cls.implied, **values}
+        return values
 
     def canonical(self) -> dict[str, Any]:
-        """Give the specification as plain JSON values, with its kind."""
-        return {"kind": self.kind, **self.model_dump(mode="json")}
+        """Return the specification as plain JSON values, with its kind."""
+        return {"kind": self.kind, **self.model_dump(mode="json", context=_CANONICAL)}
+
+    @classmethod
+    def from_canonical(cls, document: Mapping[str, Any]) -> Self:
+        """Read a canonical form, also one that was written before fields were added."""
+        values = {name: value for name, value in document.items() if name != "kind"}
+        return cls.model_validate(values, context=_CANONICAL)
 
     def key(self) -> str:
-        """Name the result: the digest of the canonical form (32 hexadecimal digits)."""
+        """Return the result's name: the digest of the canonical form (32 hexadecimal digits)."""
         return digest_json(self.canonical())
 
 
@@ -112,6 +162,7 @@ class FitSpec(Spec):
     """Predictions of the test stories: everything that changes them."""
 
     kind: ClassVar[str] = "predictions"
+    version_field: ClassVar[str] = "fit_version"
     fit_version: Literal[1] = 1
     subject: str
     members: tuple[str, ...] = Field(default=(), description="subjects whose mean this is, if so")
@@ -131,6 +182,13 @@ class EncodingSpec(FitSpec):
     """Layer-wise encoding of one subject's responses from one model's features."""
 
     kind: ClassVar[str] = "encoding"
+    version_field: ClassVar[str] = "version"
+    older: ClassVar[Mapping[int, str]] = MappingProxyType(
+        {
+            1: "one noise ceiling from repeats, neither significance nor intervals",
+            2: "low-level features were not weighed",
+        }
+    )
     version: Literal[3] = 3
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     other_subjects: tuple[OtherResponses, ...] = ()
@@ -309,7 +367,39 @@ class ProbingSpec(Spec):
     n_bootstraps: int = Field(default=1000, ge=1)
 
 
-PROBING_VERSION: int = ProbingSpec.model_fields["version"].default
-UNIT_FEATURES_VERSION: int = UnitFeaturesSpec.model_fields["version"].default
-FIT_VERSION: int = FitSpec.model_fields["fit_version"].default
-ENCODING_VERSION: int = EncodingSpec.model_fields["version"].default
+VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(
+    {
+        spec.kind: spec
+        for spec in (
+            ExtractionSpec,
+            FitSpec,
+            EncodingSpec,
+            UnitFeaturesSpec,
+            ProbingSpec,
+            TuningSpec,
+        )
+    }
+)
+"""The specifications that name a result of the store, by its kind."""
+
+
+def current_version(kind: str) -> int:
+    """Return the version of the computation that makes results of a kind today."""
+    spec = VERSIONED[kind]
+    return int(spec.model_fields[spec.version_field].default)
+
+
+def version_of(kind: str, document: Mapping[str, Any]) -> int | None:
+    """Return the version that a stored specification says; None where it says none."""
+    spec = VERSIONED.get(kind)
+    found = None if spec is None else document.get(spec.version_field)
+    return found if isinstance(found, int) else None
+
+
+def older_version(kind: str, document: Mapping[str, Any]) -> str:
+    """Say in a few words how an older result was computed; empty for one of today's version."""
+    version = version_of(kind, document)
+    if version is None or version >= current_version(kind):
+        return ""
+    told = VERSIONED[kind].older.get(version, "an older computation")
+    return f"version {version} of {current_version(kind)}: {told}"

@@ -8,18 +8,16 @@ import typer
 from braindash.cli.options import JsonOption, StoreOption, open_store
 from braindash.cli.output import notes, print_json, print_table
 from braindash.io.store import Entry
+from braindash.specs import older_version
 
 
 def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the results of a store."""
     opened = open_store(store)
     entries = opened.entries()
-    outdated = opened.count_outdated()
-    if outdated:
-        notes.print(
-            f"Results of another version of braindash, not listed: {outdated}. Compute them "
-            "again, or delete their folders."
-        )
+    newer = opened.count_newer()
+    if newer:
+        notes.print(f"Results of a newer braindash, not listed: {newer}. Update to see them.")
     rows = [
         {
             "key": entry.key,
@@ -29,6 +27,7 @@ def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None
             "of": _what_of(entry),
             "simulated": entry.provenance["data"]["simulated"],
             "created": entry.provenance["created"],
+            "older": older_version(entry.kind, entry.spec),
             "folder": str(entry.folder),
         }
         for entry in entries

@@ -338,6 +338,7 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
     return {
         "features": result.provenance["strategy"],
         "training stories": train,
+        "version of the computation": result.older or "today's",
         **{name: spec[name] for name in names},
     }
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,12 @@ from braindash.core.statistics.bootstrap import interval
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import SPHERE_LABEL, WHOLE, named_masks
 from braindash.io.stored import StoredResult
+from braindash.specs import StatisticsSettings, version_of
 
 __all__ = ["WHOLE", "EncodingResult"]
+
+# Versions since which a specification has several ceilings by name, and predictions of their own.
+_NAMED_CEILINGS, _OWN_PREDICTIONS = 2, 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,23 @@ class EncodingResult(StoredResult):
         With bootstraps: ``preferred_share`` (target), ``region_samples`` (sample, layer, region)
         and ``region_ceiling_samples`` (ceiling_kind, sample, layer, region).
     """
+
+    kind: ClassVar[str] = "encoding"
+
+    @classmethod
+    def _as_today(
+        cls, spec: dict[str, Any], dataset: xr.Dataset
+    ) -> tuple[dict[str, Any], xr.Dataset]:
+        spec, dataset = super()._as_today(spec, dataset)
+        version = version_of(cls.kind, spec)
+        if version is None or version >= _OWN_PREDICTIONS:
+            return spec, dataset
+        added: dict[str, Any] = {"members": [], "low_level": None}
+        if version < _NAMED_CEILINGS:
+            spec, dataset = _name_ceiling(spec, dataset)
+            statistics = StatisticsSettings(n_permutations=0, n_bootstraps=0)
+            added |= {"other_subjects": [], "statistics": statistics.model_dump(mode="json")}
+        return added | spec, dataset
 
     # ---- what it is of --------------------------------------------------------------------
 
@@ -366,7 +387,7 @@ class EncodingResult(StoredResult):
             f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, leave-stories-out "
             f"{self.spec['metric']} · ceiling: {self.ceiling_line(ceiling)} · {regions}"
             f"{self._subject_count()} · braindash {self.provenance['versions']['braindash']} · "
-            f"key {self.key[:8]}"
+            f"key {self.key[:8]}{f' · {self.older}' if self.older else ''}"
         )
 
     def _layers_by_targets(self, name: str) -> np.ndarray:
@@ -398,6 +419,19 @@ def add_intervals(
     index = pd.MultiIndex.from_frame(table[["layer", "region"]])
     ends = [frame.reindex(index).to_numpy() for frame in frames]
     return table.assign(low=ends[0], high=ends[1])
+
+
+def _name_ceiling(spec: dict[str, Any], dataset: xr.Dataset) -> tuple[dict[str, Any], xr.Dataset]:
+    """Name the one ceiling of version 1, and find the preferred layers, which it did not keep."""
+    names = [spec["ceiling"]] if spec.get("ceiling", "none") != "none" else []
+    arrays = dataset.drop_vars("ceiling", errors="ignore")
+    if names:
+        arrays = arrays.assign(ceiling=dataset["ceiling"].expand_dims(ceiling_kind=names))
+    r = dataset["r"].transpose("layer", "target").values
+    known = np.isfinite(r).any(axis=0)
+    best = np.where(np.isfinite(r), r, -np.inf).argmax(axis=0)
+    arrays["preferred_layer"] = ("target", np.where(known, best, -1).astype(np.int16))
+    return {**spec, "ceilings": names}, arrays
 
 
 def _listed(values: list[Any]) -> str:

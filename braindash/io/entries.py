@@ -13,25 +13,13 @@ import xarray as xr
 
 from braindash.digest import digest_file
 from braindash.errors import StoreError
-from braindash.specs import (
-    ENCODING_VERSION,
-    FIT_VERSION,
-    PROBING_VERSION,
-    UNIT_FEATURES_VERSION,
-)
+from braindash.specs import current_version, version_of
 
 RESULT_FILE = "result.nc"
 SPEC_FILE = "spec.json"
 PROVENANCE_FILE = "provenance.json"
 CHECKSUM_FILE = "checksums.json"
 FILES = (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE)
-# Only results of these versions are shown; a result without a version is taken as current.
-_VERSIONS = {
-    "encoding": ("version", ENCODING_VERSION),
-    "predictions": ("fit_version", FIT_VERSION),
-    "probing": ("version", PROBING_VERSION),
-    "unit-features": ("version", UNIT_FEATURES_VERSION),
-}
 
 
 @dataclass(frozen=True)
@@ -86,20 +74,23 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def is_current(entry: Entry) -> bool:
-    """Say whether this braindash reads results of the entry's version."""
-    field, known = _VERSIONS.get(entry.kind, ("version", None))
-    return known is None or entry.spec.get(field, known) == known
+def is_newer(entry: Entry) -> bool:
+    """Say whether a result comes from a braindash that computes otherwise than this one can read.
+
+    Results of older versions, and those without one, are read.
+    """
+    version = version_of(entry.kind, entry.spec)
+    return version is not None and version > current_version(entry.kind)
 
 
-def require_current(entry: Entry) -> None:
-    """Raise :class:`~braindash.errors.StoreError` for a result of another version."""
-    if not is_current(entry):
-        field, known = _VERSIONS[entry.kind]
+def require_readable(entry: Entry) -> None:
+    """Raise :class:`~braindash.errors.StoreError` for a result of a newer version."""
+    if is_newer(entry):
         raise StoreError(
-            f"the {entry.kind} result {entry.key} is of version {entry.spec[field]}, this "
-            f"braindash reads version {known}",
-            hint="Compute it again; its features are used again. The old result may be deleted.",
+            f"the {entry.kind} result {entry.key} is of version "
+            f"{version_of(entry.kind, entry.spec)}, this braindash reads versions up to "
+            f"{current_version(entry.kind)}",
+            hint="Update braindash, or compute it again with this one: both are kept.",
         )
 
 

@@ -34,10 +34,10 @@ from braindash.io.entries import (
     damage,
     disk_errors,
     exported_heads,
-    is_current,
+    is_newer,
     predictions_key,
     read_entry,
-    require_current,
+    require_readable,
 )
 from braindash.progress import Progress
 from braindash.specs import Spec
@@ -103,7 +103,7 @@ class Store:
         Raises
         ------
         StoreError
-            When it is absent, of another version of braindash, or damaged; a damaged result is
+            When it is absent, of a newer version of braindash, or damaged; a damaged result is
             moved to quarantine.
         """
         folder = self.folder(kind, key)
@@ -120,7 +120,7 @@ class Store:
                 hint="Ask for it again and it is computed anew.",
             )
         entry = read_entry(kind, key, folder)
-        require_current(entry)
+        require_readable(entry)
         return entry
 
     def get_or_none(self, kind: str, key: str) -> Entry | None:
@@ -145,13 +145,13 @@ class Store:
         Returns
         -------
         list of Entry
-            Results of other versions of braindash are left out.
+            Results of newer versions of braindash are left out; older ones are there.
         """
-        return [entry for entry in self._all_entries(kind) if is_current(entry)]
+        return [entry for entry in self._all_entries(kind) if not is_newer(entry)]
 
-    def count_outdated(self) -> int:
-        """Count the results of other versions of braindash, which are not listed."""
-        return sum(not is_current(entry) for entry in self._all_entries(None))
+    def count_newer(self) -> int:
+        """Count the results of newer versions of braindash, which are not listed."""
+        return sum(is_newer(entry) for entry in self._all_entries(None))
 
     def _all_entries(self, kind: str | None) -> list[Entry]:
         found: list[tuple[float, Entry]] = []
@@ -416,7 +416,7 @@ class Store:
                 raise InputError(
                     f"{archive.filename} is damaged: {problem}", hint="Export it again."
                 )
-            require_current(read_entry(kind, key, temporary))
+            require_readable(read_entry(kind, key, temporary))
             self._publish(temporary, target)
 
     # ---- internals ------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import xarray as xr
 
 from braindash.io.store import Entry
+from braindash.specs import VERSIONED, older_version
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class StoredResult:
         The arrays, in memory.
     """
 
+    kind: ClassVar[str]
+
     key: str
     folder: Path
     spec: dict[str, Any]
@@ -36,7 +39,20 @@ class StoredResult:
         """Read the arrays of a store entry into memory."""
         with entry.open() as dataset:
             loaded = dataset.load()
-        return cls(entry.key, entry.folder, entry.spec, entry.provenance, loaded)
+        spec, arrays = cls._as_today(entry.spec, loaded)
+        return cls(entry.key, entry.folder, spec, entry.provenance, arrays)
+
+    @classmethod
+    def _as_today(
+        cls, spec: dict[str, Any], dataset: xr.Dataset
+    ) -> tuple[dict[str, Any], xr.Dataset]:
+        """Put what a result says into the form of today's version; its numbers stay."""
+        kind = VERSIONED[cls.kind]
+        if older_version(cls.kind, spec):
+            return spec, dataset
+        # Every field, also those that the canonical form leaves out.
+        whole = kind.from_canonical(spec).model_dump(mode="json")
+        return {"kind": kind.kind, **whole}, dataset
 
     @property
     def model(self) -> str:
@@ -52,6 +68,11 @@ class StoredResult:
     def simulated(self) -> bool:
         """Whether the data were made by a generator instead of being recorded."""
         return bool(self.provenance["data"]["simulated"])
+
+    @property
+    def older(self) -> str:
+        """How it was computed, where an older version did otherwise than today's; else empty."""
+        return older_version(self.kind, self.spec)
 
     @property
     def n_layers(self) -> int:

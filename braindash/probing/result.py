@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,8 @@ class ProbingResult(StoredResult):
         every task ``detail_TASK``: test units by true and predicted class (layer, class, class) or
         R^2 of every output (layer, output).
     """
+
+    kind: ClassVar[str] = "probing"
 
     # ---- what it is of --------------------------------------------------------------------
 
@@ -197,6 +199,7 @@ class ProbingResult(StoredResult):
     def provenance_line(self, task: str | None = None) -> str:
         """Say in one line where the numbers come from, of one task or of all."""
         stamp = "SIMULATED DATA, SYNTHETIC SPEECH · " if self.simulated else ""
+        older = f" · {self.older}" if self.older else ""
         split = ""
         if task is not None:
             facts = self.facts(task)
@@ -207,7 +210,7 @@ class ProbingResult(StoredResult):
             f"features: {self.provenance['strategy']}, mean over each unit's own span · {split}"
             f"{method} probes, penalty chosen on the validation part, test part scored once · "
             f"{self.spec['n_shuffles']} shuffled runs · seed {self.spec['seed']} · braindash "
-            f"{self.provenance['versions']['braindash']} · key {self.key[:8]}"
+            f"{self.provenance['versions']['braindash']} · key {self.key[:8]}{older}"
         )
 
     def _task_spec(self, task: str) -> dict[str, Any]:

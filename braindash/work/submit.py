@@ -9,7 +9,7 @@ from braindash.io.labels.sources import LABEL_FOLDERS
 from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue
 from braindash.requests import Request
-from braindash.specs import ENCODING_VERSION, PROBING_VERSION
+from braindash.specs import current_version
 from braindash.speech.checkpoints.locate import ModelFiles, locate
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import KINDS
@@ -23,8 +23,8 @@ def demo_job_key() -> str:
             "task": "demo",
             "generator": GENERATOR_VERSION,
             "models": models,
-            "encoding": ENCODING_VERSION,
-            "probing": PROBING_VERSION,
+            "encoding": current_version("encoding"),
+            "probing": current_version("probing"),
         }
     )
 

@@ -16,7 +16,7 @@ from braindash.demo import (
     TUNED_FOLDER,
     VALID_STORIES,
 )
-from braindash.demo.dataset import DEMO_MODELS, prepare_demo
+from braindash.demo.dataset import DEMO_MODELS
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.features import extract
 from braindash.speech.models import open_model
@@ -41,15 +41,10 @@ def script():
         del sys.modules["tune_demo_model"]
 
 
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory):
-    return prepare_demo(tmp_path_factory.mktemp("world") / "demo")
-
-
 @each_method
-def test_the_first_losses_are_those_of_the_record(script, manifest, tmp_path, method):
+def test_the_first_losses_are_those_of_the_record(script, demo_manifest, tmp_path, method):
     expected = record_of(method)["check"]
-    found = script.check_record(method, manifest, tmp_path)
+    found = script.check_record(method, demo_manifest, tmp_path)
     assert found["train"] == expected["train"]
     assert len(found["history"]) == len(expected["history"]) == 3
     for own, known in zip(found["history"], expected["history"], strict=True):

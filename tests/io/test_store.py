@@ -193,33 +193,45 @@ def test_two_results_of_other_kinds_or_keys_are_no_export(store, tmp_path):
 # ---- results of other versions ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", [1, 99])
-def test_results_of_another_version_are_neither_listed_nor_opened(store, tmp_path, version):
-    old = "00ff" * 8
-    put(store)
-    folder = store.put("encoding", old, spec=SPEC, provenance=PROVENANCE, dataset=dataset()).folder
-    spec = json.dumps(SPEC | {"version": version})
-    (folder / "spec.json").write_text(spec)
-    checksums = json.loads((folder / "checksums.json").read_text())
-    checksums["spec.json"] = store_module.digest_file(folder / "spec.json")
-    (folder / "checksums.json").write_text(json.dumps(checksums))
+def put_version(store, version, key="00ff" * 8):
+    """A result that says another version."""
+    return store.put(
+        "encoding", key, spec=SPEC | {"version": version}, provenance=PROVENANCE, dataset=dataset()
+    )
 
+
+def test_results_of_an_older_version_are_listed_opened_and_moved(store, tmp_path):
+    put(store)
+    old = put_version(store, 1)
+    assert {entry.key for entry in store.entries()} == {KEY, old.key}
+    assert store.get("encoding", old.key).spec["version"] == 1
+    other = Store(tmp_path / "other")
+    assert other.import_(store.export(old.key, tmp_path / "old.zip")).key == old.key
+    assert store.count_newer() == 0
+
+
+def test_results_of_a_newer_version_are_neither_listed_nor_opened(store, tmp_path):
+    put(store)
+    new = "00ff" * 8
+    with pytest.raises(StoreError, match="version 99"):  # written, but not for this braindash
+        put_version(store, 99)
+    folder = store.folder("encoding", new)
     assert [entry.key for entry in store.entries()] == [KEY]
     assert [entry.key for entry in store.entries("encoding")] == [KEY]
-    assert store.count_outdated() == 1
-    for look in (lambda: store.get("encoding", old), lambda: store.find(old[:8])):
-        with pytest.raises(StoreError, match=f"is of version {version}.*reads version 3") as caught:
+    assert store.count_newer() == 1
+    for look in (lambda: store.get("encoding", new), lambda: store.find(new[:8])):
+        with pytest.raises(StoreError, match="is of version 99.*reads versions up to 3") as caught:
             look()
-        assert "Compute it again" in caught.value.hint
-    assert folder.is_dir(), "it is old, not damaged"
-    file = tmp_path / "old.zip"
+        assert "Update braindash" in caught.value.hint
+    assert folder.is_dir(), "it is newer, not damaged"
+    file = tmp_path / "new.zip"
     with zipfile.ZipFile(file, "w") as archive:
         for path in folder.iterdir():
-            archive.write(path, f"encoding/{old}/{path.name}")
+            archive.write(path, f"encoding/{new}/{path.name}")
     other = Store(tmp_path / "other")
     with pytest.raises(StoreError, match="version"):
         other.import_(file)
-    assert not other.has("encoding", old)
+    assert not other.has("encoding", new)
 
 
 def test_export_wants_one_result(store, tmp_path):

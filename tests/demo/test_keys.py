@@ -1,0 +1,116 @@
+"""What must not move: the keys of the embedded demo's results, from their specifications.
+
+Simulated responses may differ in their last bits from machine to machine, so digests and keys
+inside a specification are replaced by their numbers in the order in which they appear; everything
+else of it decides the key. The keys were written by braindash 0.1.0.
+"""
+
+import json
+import re
+
+import pytest
+
+from braindash.demo import ADAPTER_FOLDER, TUNED_FOLDER
+from braindash.demo.run import demo_probe_requests, demo_requests
+from braindash.digest import digest_json
+from braindash.encoding.plan import plan_encoding
+from braindash.io.dataset.manifest import load_manifest
+from braindash.probing.plan import plan_probing
+from braindash.specs import VERSIONED, TuningSpec
+
+_DIGEST = re.compile(r"[0-9a-f]{32}")
+
+ENCODING = {
+    "S1": "4f0242202a6033d9e56406820b23ef6f",
+    "S2": "25e619b8ffdbf2db39a676fdd25c0304",
+    "S3": "188fecb56afb843f5049ad51b058862c",
+}
+PREDICTIONS = {
+    "S1": "cc7ef6ec664a526f1bcbee9ec2fd0ac4",
+    "S2": "577b718f44c545cb6d578bbd6db64284",
+    "S3": "2281c995d07b0a064c3930a13a114d87",
+}
+MODEL_PROBING = "1d20326fbb78dfba77d53299320429dc"
+SOUND_PROBING = "024bcba498b62102118e5859ce6ea3e4"
+# Stories of training and of test differ in the number of rows.
+FEATURES = {
+    "998fe4c3ee26c7d161f8afc7512ab9b8",
+    "010098e01157821404d8f66f9409f4c3",
+    "a6809e471901cb4dd81e4aa3e6d90699",
+    "4bb30b3774345312452d238ee491dc99",
+}
+UNIT_FEATURES = {
+    "6de5ef07309de5b9b68afaa74006c4de",
+    "15b3fdc3c78e72fa1dd8d593da793a4b",
+    "5d25ae86d634364ed40a67becf4a125d",
+    "ca94c486ef5aecbbba014a6ef13c9058",
+}
+TUNING = {TUNED_FOLDER: "80d3cc3164db3e9d9b95f0920bc687b9"}
+TUNING |= {ADAPTER_FOLDER: "184a1c42039290d1e39aca72cd9a53ec"}
+
+pytestmark = pytest.mark.slow
+
+
+def with_fixed_digests(value, seen=None):
+    """Number the digests of a canonical form."""
+    seen = {} if seen is None else seen
+    if isinstance(value, dict):
+        return {name: with_fixed_digests(value[name], seen) for name in sorted(value)}
+    if isinstance(value, list):
+        return [with_fixed_digests(one, seen) for one in value]
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return seen.setdefault(value, f"{len(seen):032x}")
+    return value
+
+
+def fixed_key(spec) -> str:
+    return digest_json(with_fixed_digests(spec.canonical()))
+
+
+@pytest.fixture(scope="module")
+def encodings(demo_manifest):
+    requests = demo_requests(demo_manifest, load_manifest(demo_manifest).subjects)
+    return [plan_encoding(request) for request in requests]
+
+
+@pytest.fixture(scope="module")
+def probings(demo_manifest):
+    return [plan_probing(request) for request in demo_probe_requests(demo_manifest)]
+
+
+def test_keys_of_encodings_and_predictions(encodings):
+    assert len(encodings) == 6
+    for plan in encodings:
+        assert fixed_key(plan.spec) == ENCODING[plan.request.subject]
+        assert fixed_key(plan.spec.fit) == PREDICTIONS[plan.request.subject]
+
+
+def test_keys_of_features(encodings):
+    found = {
+        fixed_key(story.extraction)
+        for plan in encodings
+        for _, stories in plan.extractions
+        for story in stories
+    }
+    assert found == FEATURES
+
+
+def test_keys_of_probings(probings):
+    *models, sound = probings
+    assert [fixed_key(plan.spec) for plan in models] == [MODEL_PROBING] * 3
+    assert fixed_key(sound.spec) == SOUND_PROBING
+    found = {fixed_key(one.spec) for plan in probings for one in plan.extractions}
+    assert found == UNIT_FEATURES
+
+
+@pytest.mark.parametrize("folder", TUNING, ids=lambda folder: folder.name)
+def test_keys_of_the_shipped_tuned_models(folder):
+    record = json.loads((folder / "tuning.json").read_text())
+    spec = TuningSpec.from_canonical(record["spec"])
+    assert spec.key() == record["key"], "the record's own key"
+    assert fixed_key(spec) == TUNING[folder]
+
+
+def test_every_kind_of_result_is_pinned():
+    pinned = {"encoding", "predictions", "features", "unit-features", "probing", "tuning"}
+    assert set(VERSIONED) == pinned
