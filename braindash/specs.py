@@ -32,7 +32,7 @@ Precision = Literal["float32", "bf16", "fp16"]
 # Acoustic spaces have one grid of frames and no strategy to choose.
 StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
-CeilingName = Literal["repeats", "inter-subject", "split-half"]
+CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
 Scheme = Literal["blocks", "shift"]
 LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
@@ -190,7 +190,11 @@ class EncodingSpec(FitSpec):
         }
     )
     version: Literal[3] = 3
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"given_ceiling": None})
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
+    given_ceiling: str | None = Field(
+        default=None, description="digest of the file that holds the ceiling named 'given'"
+    )
     other_subjects: tuple[OtherResponses, ...] = ()
     statistics: StatisticsSettings = StatisticsSettings()
     low_level: LowLevelSettings | None = None

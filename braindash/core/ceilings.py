@@ -12,7 +12,7 @@ from braindash.errors import InputError
 
 # Below these a ceiling is too uncertain to divide by. Subjects share far less than repeats of one
 # subject do, so the ceiling between subjects is lower for the same data.
-_THRESHOLDS = {"repeats": 0.4, "split-half": 0.4, "inter-subject": 0.1}
+_THRESHOLDS = {"given": 0.4, "repeats": 0.4, "split-half": 0.4, "inter-subject": 0.1}
 
 
 def ceiling_threshold(name: str) -> float:
@@ -20,13 +20,14 @@ def ceiling_threshold(name: str) -> float:
 
     Parameters
     ----------
-    name : {"repeats", "split-half", "inter-subject"}
+    name : {"given", "repeats", "split-half", "inter-subject"}
         The ceiling.
 
     Returns
     -------
     float
-        0.4, the convention for repeats; 0.1 between subjects, where there is no convention.
+        0.4, the convention for repeats, also for one that is given; 0.1 between subjects, where
+        there is no convention.
     """
     return _THRESHOLDS[name]
 

@@ -6,10 +6,12 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from braindash.core.statistics.blocks import block_layout
+from braindash.digest import digest_file
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.io.dataset.responses import ResponseSource, repeats_shape
@@ -90,6 +92,8 @@ class EncodingPlan:
         Subjects whose responses to the test stories can be compared target by target.
     left_out : mapping of str to str
         Every other subject that cannot, and why.
+    given_ceiling : Path, optional
+        The file with a ceiling of every target that the manifest names.
     low_level : LowLevelPlan, optional
         Present when low-level features are to be weighed.
     spec : EncodingSpec
@@ -106,6 +110,7 @@ class EncodingPlan:
     test: tuple[StoryPlan, ...]
     others: tuple[OtherSubject, ...]
     left_out: Mapping[str, str]
+    given_ceiling: Path | None
     low_level: LowLevelPlan | None
     spec: EncodingSpec
     warnings: tuple[str, ...]
@@ -149,6 +154,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     test = plan_stories(dataset, members, strategy, model, split.test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
     others, left_out = plan_others(dataset, request, model, test)
+    given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
     statistics, limits = _plan_statistics(request.statistics, test)
     warned = [warning for check in checks for warning in check.warnings]
     warnings = (*dict.fromkeys(warned), *limits)
@@ -166,13 +172,25 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         alphas=request.alphas,
         metric=request.metric,
         intercept=request.intercept,
-        ceilings=possible_ceilings(test, others),
+        ceilings=possible_ceilings(test, others, given),
+        given_ceiling=None if given is None else digest_file(given),
         other_subjects=tuple(other.as_input() for other in others),
         statistics=statistics,
         low_level=_low_level_settings(request, low_level),
     )
     return EncodingPlan(
-        request, dataset, checks[0], model, train, test, others, left_out, low_level, spec, warnings
+        request,
+        dataset,
+        checks[0],
+        model,
+        train,
+        test,
+        others,
+        left_out,
+        given,
+        low_level,
+        spec,
+        warnings,
     )
 
 
@@ -263,13 +281,15 @@ logger = logging.getLogger(__name__)
 
 
 def possible_ceilings(
-    test: tuple[StoryPlan, ...], others: tuple[OtherSubject, ...]
+    test: tuple[StoryPlan, ...], others: tuple[OtherSubject, ...], given: Path | None
 ) -> tuple[CeilingName, ...]:
     """Name the ceilings that the data allow; the first is the default of every page."""
     if test[0].members:
         return ("split-half",)
-    repeats = all(repeats_shape(story.responses) is not None for story in test)
-    return (*(("repeats",) if repeats else ()), *(("inter-subject",) if others else ()))
+    found: list[CeilingName] = [] if given is None else ["given"]
+    if all(repeats_shape(story.responses) is not None for story in test):
+        found.append("repeats")
+    return (*found, *(("inter-subject",) if others else ()))
 
 
 def plan_others(

@@ -10,6 +10,7 @@ import xarray as xr
 
 from braindash.core.ceilings import ceiling_threshold
 from braindash.core.regions import region_means
+from braindash.core.ridge.settings import folds_line
 from braindash.core.scores import normalised_score
 from braindash.core.statistics.bootstrap import interval
 from braindash.errors import InputError, near_match
@@ -116,7 +117,7 @@ class EncodingResult(StoredResult):
 
     @property
     def ceiling_name(self) -> str | None:
-        """The default noise ceiling: "repeats", else "inter-subject", else None."""
+        """The default noise ceiling, the first of those that the data gave; None without any."""
         return next(iter(self.spec["ceilings"]), None)
 
     @cached_property
@@ -358,7 +359,9 @@ class EncodingResult(StoredResult):
         name = ceiling or self.ceiling_name
         stories = _listed([story["name"] for story in self.spec["test"]])
         if name is None:
-            return "none (no repeats of the test story, no other subject)"
+            return "none (not given, no repeats of the test story, no other subject)"
+        if name == "given":
+            return f"given by the manifest (as r on {stories})"
         if name == "repeats":
             return f"repeats of {stories}"
         if name == "split-half":
@@ -378,13 +381,14 @@ class EncodingResult(StoredResult):
         test = _listed([story["name"] for story in self.spec["test"]])
         rows = sum(story["last_row"] - story["first_row"] for story in self.spec["train"])
         alphas = self.spec["alphas"]
+        folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         stamp = "SIMULATED DATA · " if self.simulated else ""
         regions = f"regions: {SPHERE_LABEL} · " if len(self.masks) > 1 else ""
         return (
             f"{stamp}{self.data} · {self.model} · subject {self.subject} · train: {train} "
             f"({rows} rows) · test: {test} from row {self.spec['score_from_row'][0]} · "
             f"features: {self.provenance['strategy']} · delays {_listed(self.spec['delays'])} TR · "
-            f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, leave-stories-out "
+            f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, {folds} "
             f"{self.spec['metric']} · ceiling: {self.ceiling_line(ceiling)} · {regions}"
             f"{self._subject_count()} · braindash {self.provenance['versions']['braindash']} · "
             f"key {self.key[:8]}{f' · {self.older}' if self.older else ''}"

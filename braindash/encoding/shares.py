@@ -5,6 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.regions import region_means
+from braindash.core.ridge.settings import folds_line
 from braindash.core.statistics.bootstrap import interval
 from braindash.encoding.result import EncodingResult, add_intervals
 
@@ -50,15 +51,16 @@ def low_level_shares(result: EncodingResult, level: float = 0.95) -> pd.DataFram
 def low_level_line(result: EncodingResult) -> str:
     """Say in one line how low-level features were weighed."""
     settings = result.spec["low_level"]
+    folds = folds_line(result.spec["folds"], len(result.spec["train"]))
     if settings["method"] == "residual":
         return (
             f"share = 1 - r without / r: {settings['space']} was regressed out of the model's "
-            "features on the training stories (ridge, alpha per feature by leave-stories-out); "
+            f"features on the training stories (ridge, alpha per feature by {folds}); "
             f"{result.interval_line()}"
         )
     return (
         f"share = part of {settings['space']} (product measure) in the joint R² of banded ridge, "
-        "one penalty per space and target by leave-stories-out; no intervals"
+        f"one penalty per space and target by {folds}; no intervals"
     )
 
 

@@ -22,6 +22,7 @@ from braindash.core.statistics.permutation import benjamini_hochberg, permutatio
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import StoryResponses
 from braindash.io.atlases import named_masks
+from braindash.io.dataset.responses import load_ceiling
 from braindash.io.predictions import PredictionReader
 from braindash.io.store import Entry
 from braindash.progress import NoProgress, Progress, shared
@@ -116,7 +117,9 @@ def ceilings(
     found: dict[str, NDArray[np.float32]] = {
         name: np.empty(n_targets, dtype=np.float32) for name in plan.spec.ceilings
     }
-    for columns in responses.column_blocks() if found else ():
+    if plan.given_ceiling is not None:
+        found["given"][:] = load_ceiling(plan.given_ceiling)
+    for columns in responses.column_blocks() if set(found) - {"given"} else ():
         progress.advance(columns.start, n_targets, "noise ceilings")
         if "repeats" in found:
             found["repeats"][columns] = repeats_ceiling(responses.repeats(columns))

@@ -340,7 +340,7 @@ def _check_name(name: str) -> None:
 
 def _import_path() -> dict[str, str]:
     """Make this very package importable in the worker, also when it is not installed."""
-    parent = Path(__file__).resolve().parent.parent
+    parent = Path(__file__).resolve().parents[2]
     if parent.name in ("site-packages", "dist-packages"):
         return {}
     before = os.environ.get("PYTHONPATH")

@@ -200,11 +200,11 @@ class ProbingResult(StoredResult):
         """Say in one line where the numbers come from, of one task or of all."""
         stamp = "SIMULATED DATA, SYNTHETIC SPEECH · " if self.simulated else ""
         older = f" · {self.older}" if self.older else ""
-        split = ""
+        split, asked = "", self.spec["tasks"]
         if task is not None:
             facts = self.facts(task)
-            split = f"{task}: {facts['split']} · "
-        method = next(iter({one["method"] for one in self.spec["tasks"]}), "ridge")
+            split, asked = f"{task}: {facts['split']} · ", [self._task_spec(task)]
+        method = " and ".join(dict.fromkeys(one["method"] for one in asked))
         return (
             f"{stamp}{self.data} · {self.model} · {self.provenance['recordings']} recordings · "
             f"features: {self.provenance['strategy']}, mean over each unit's own span · {split}"

@@ -28,7 +28,8 @@ SCORE_HELP = (
 CEILING_HELP = (
     "The highest correlation that a perfect model could reach. repeats: from the repeats of the "
     "test story. inter-subject: correlation with the mean of the other subjects, which holds only "
-    "what they share. split-half: from halves of the subjects whose mean response was predicted."
+    "what they share. given: the one that the data set's manifest names. "
+    "split-half: from halves of the subjects whose mean response was predicted."
 )
 COMPARE_HELP = "A second model on the same data; every difference is the first minus the second."
 THIRD_HELP = "One more model beside the two, for example a control."

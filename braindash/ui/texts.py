@@ -4,14 +4,16 @@ from braindash.probing.tasks import PROBE_TASKS
 
 LAYERS = r"""
 **Score.** Each layer's features, delayed by 1 to 4 TRs, predict every target (vertex) with ridge
-regression; the penalty is chosen per target on the training stories alone (leave-stories-out). The
+regression; the penalty is chosen per target on the training stories alone (leave-stories-out; with
+fewer than three, chunks of 20 rows are left out). The
 curve is the mean Pearson correlation between predicted and measured response to the *test* story
 over the region's valid targets, both hemispheres.
 
 **Noise ceiling** (dotted): the correlation that a perfect model could reach with this noise.
 *repeats*: from the $N$ repeats of the test story, $1/\sqrt{1 + (TP/SP - 1)/N}$ with the total and
 the signal power $TP$ and $SP$ (Schoppe et al. 2016).
-*inter-subject*: the correlation of the subject with the mean of the others. **r / ceiling** divides
+*inter-subject*: the correlation of the subject with the mean of the others. *given*: the one that
+the data set's manifest names, before all others. **r / ceiling** divides
 target by target where the ceiling exceeds 0.4 (between subjects: 0.1), and is never clipped.
 
 **Intervals** (bands): 95 %. Of fewer than five subjects, blocks of test-story rows are drawn again

@@ -116,6 +116,6 @@ def test_the_demo_gives_encodings_and_probes_and_its_progress_only_grows(
     assert len(made.encodings) == len(demo.SCORED_MODELS)
     assert len(made.probings) == len(demo.SCORED_MODELS) + 2
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
-    told = tasks.TASKS["demo"]({}, tmp_path, NoProgress())
+    told = tasks.run_job("demo", {}, tmp_path, NoProgress())
     assert told["kind"] == "encoding" and len(told["keys"]) == len(made.encodings)
     assert told["also"]["kind"] == "probing" and len(told["also"]["keys"]) == len(made.probings)

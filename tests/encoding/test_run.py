@@ -11,11 +11,13 @@ from scipy import stats
 import braindash
 from braindash.core.ceilings import split_half_ceiling
 from braindash.core.delays import delayed
+from braindash.core.ridge.model import RidgeCV
 from braindash.encoding import responses as encoding
 from braindash.encoding.groups import Group
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.run import run_encoding
+from braindash.encoding.shares import low_level_line
 from braindash.errors import BraindashError, Cancelled, InputError
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
@@ -534,3 +536,58 @@ def test_subjects_in_their_own_spaces_have_no_mean(lab):
     lab.edit('space = "roi"', 'space = "native-volume"')
     with pytest.raises(InputError, match="cannot be averaged"):
         plan_encoding(request_for(lab, subject="mean"))
+
+
+# ---- what captions say ------------------------------------------------------------------------
+
+
+def test_a_ceiling_that_the_manifest_names_comes_before_all_others(lab, store):
+    given = np.linspace(0.3, 0.9, N_TARGETS).astype(np.float32)
+    given[2] = np.nan
+    np.save(lab.folder / "ceiling.npy", given)
+    before = plan_encoding(request_for(lab)).spec
+    lab.edit("units = 12", 'units = 12\nnoise_ceiling = "ceiling.npy"')
+    plan = plan_encoding(request_for(lab))
+    assert before.ceilings == ("repeats", "inter-subject")
+    assert plan.spec.ceilings == ("given", "repeats", "inter-subject")
+    assert plan.spec.fit.key() == before.fit.key(), "the predictions are the same"
+    result = run_encoding(request_for(lab), store)
+    assert result.ceiling_name == "given" and result.ceiling_threshold() == 0.4
+    np.testing.assert_array_equal(result.ceiling, given)
+    assert "ceiling: given by the manifest" in result.provenance_line()
+    divided = result.scores(normalised=True)[:, given > 0.4]
+    np.testing.assert_allclose(divided, (result.r / given)[:, given > 0.4], rtol=1e-6)
+    assert np.isnan(result.scores(normalised=True)[:, ~(given > 0.4)]).all()
+    assert list(result.dataset["region_ceiling_samples"]["ceiling_kind"].values)[0] == "given"
+    np.save(lab.folder / "ceiling.npy", given * 0.5)
+    assert plan_encoding(request_for(lab)).spec.key() != plan.spec.key(), "its content counts"
+
+
+def test_a_given_ceiling_of_one_subject_is_none_of_the_mean(lab):
+    np.save(lab.folder / "ceiling.npy", np.full(N_TARGETS, 0.5))
+    lab.edit("units = 12", 'units = 12\nnoise_ceiling = "ceiling.npy"')
+    assert plan_encoding(request_for(lab, subject="mean")).spec.ceilings == ("split-half",)
+    assert plan_encoding(request_for(lab, subject="B")).spec.ceilings == (
+        "repeats",
+        "inter-subject",
+    )
+
+
+@pytest.mark.parametrize("n_stories", [2, 3])
+@pytest.mark.parametrize("low_level", [None, "residual", "banded"])
+def test_captions_tell_the_folds_that_were_used(lab, store, n_stories, low_level):
+    if n_stories == 2:
+        lab.edit('train = "*"', 'train = ["fox", "crow"]')
+    plan = plan_encoding(request_for(lab, low_level=low_level))
+    index = story_responses(plan, "train").story_index
+    folds = RidgeCV(np.eye(len(index))[:, :3], index).folds
+    assert len(plan.train) == n_stories
+    result = run_encoding(request_for(lab, low_level=low_level), store)
+    lines = [result.provenance_line(), *([low_level_line(result)] if low_level else [])]
+    warned = any("fewer than three training stories" in text for text in plan.warnings)
+    if n_stories == 3:
+        assert len(folds) == 3 and not warned and all("leave-stories-out" in line for line in lines)
+        return
+    assert warned and len(folds) > 2, "two stories make chunks"
+    assert all("leave-20-rows-out (fewer than 3 training stories)" in line for line in lines)
+    assert not any("leave-stories-out" in line for line in lines)

@@ -400,3 +400,11 @@ def test_units_without_a_frame_of_the_model_are_told_apart_from_silence(
         for one in (whole, result)
     ]
     assert counts[0] - counts[1] == 7
+
+
+def test_the_caption_names_every_method_in_the_order_of_the_tasks(corpus, tiny_model, tmp_path):
+    request = request_for(corpus, tiny_model, method="logistic", tasks=("energy", "phone", "word"))
+    result = run_probing(request, Store(tmp_path / "store"))
+    assert "· ridge and logistic probes" in result.provenance_line()
+    assert "· ridge probes" in result.provenance_line("energy")
+    assert "· logistic probes" in result.provenance_line("phone")

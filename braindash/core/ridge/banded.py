@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.devices import check_threads, clear_memory_error, find_device, limited_threads
 from braindash.core.ridge.banded_search import BandKernels, MixtureSearch
-from braindash.core.ridge.data import Design, Responses, check_responses, make_design, make_folds
-from braindash.core.ridge.settings import check_alphas
+from braindash.core.ridge.data import Design, Responses, check_responses, make_design
+from braindash.core.ridge.settings import check_alphas, make_folds
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
 from braindash.errors import InputError
 

@@ -9,14 +9,10 @@ import torch
 from numpy.typing import ArrayLike
 
 from braindash.core.delays import check_delays, source_rows, story_bounds
+from braindash.core.ridge.settings import Fold
 from braindash.core.scores import constant_columns
-from braindash.errors import InputError, near_match
+from braindash.errors import InputError
 
-Fold = tuple[int, int]
-
-FOLDS = ("story", "chunk")
-CHUNK_ROWS = 20
-_LEAST_STORIES = 3
 # Within a fold, a target of unit variance that varies less than this is constant there.
 _CONSTANT_POWER = 1e-12
 # Rows that are added up in single precision before the sums go on in double.
@@ -197,42 +193,6 @@ def make_design(
     bounds = story_bounds(groups, len(features))
     rows = source_rows(bounds, check_delays(delays), len(features))
     return Design(wide, torch.as_tensor(rows, device=device), bounds)
-
-
-def make_folds(bounds: Sequence[tuple[int, int]], folds: str) -> list[Fold]:
-    """Choose the rows to leave out together.
-
-    Parameters
-    ----------
-    bounds : sequence of (start, stop)
-        Rows of each story.
-    folds : {"story", "chunk"}
-        Leave one story out, or ``CHUNK_ROWS`` consecutive rows of a story. With fewer than three
-        stories "story" means "chunk".
-
-    Returns
-    -------
-    list of (start, stop)
-        Rows of each fold; together all rows, each once.
-    """
-    if folds not in FOLDS:
-        raise InputError(f"unknown folds {folds!r}", hint=near_match(str(folds), FOLDS))
-    if folds == "story" and len(bounds) >= _LEAST_STORIES:
-        return list(bounds)
-    chunks = [chunk for start, stop in bounds for chunk in _chunks(start, stop)]
-    if len(chunks) < 2:
-        raise InputError(
-            f"{bounds[-1][1]} rows are too few to choose alpha by cross-validation",
-            hint=f"Give at least {2 * CHUNK_ROWS} rows, better three stories or more.",
-        )
-    return chunks
-
-
-def _chunks(start: int, stop: int) -> Iterator[Fold]:
-    """Cut a story into chunks; a rest of less than half a chunk joins the last one."""
-    count = max(1, (stop - start + CHUNK_ROWS // 2) // CHUNK_ROWS)
-    edges = [start + CHUNK_ROWS * number for number in range(count)] + [stop]
-    yield from zip(edges[:-1], edges[1:], strict=True)
 
 
 def check_responses(Y: Any, n_rows: int, name: str, n_targets: int | None = None) -> Any:

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 import torch
 
-from braindash.core.ridge.data import Fold, apply_outside, finish_operator
+from braindash.core.ridge.data import apply_outside, finish_operator
+from braindash.core.ridge.settings import Fold
 
 # Where centring leaves no more than this share of a kernel, the features were constant.
 _ROUNDING = 1e-13

@@ -14,15 +14,10 @@ from numpy.typing import ArrayLike
 
 from braindash.core.devices import check_threads, clear_memory_error, find_device, limited_threads
 from braindash.core.ridge.cv import RidgeResult, Solver, TestStory, cross_validate
-from braindash.core.ridge.data import (
-    Responses,
-    check_responses,
-    make_design,
-    make_folds,
-)
+from braindash.core.ridge.data import Responses, check_responses, make_design
 from braindash.core.ridge.dual import DualSolver
 from braindash.core.ridge.primal import PrimalSolver
-from braindash.core.ridge.settings import check_alphas, check_choice, solvable_alphas
+from braindash.core.ridge.settings import check_alphas, check_choice, make_folds, solvable_alphas
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
 from braindash.errors import InputError
 

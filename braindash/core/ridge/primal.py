@@ -6,7 +6,8 @@ from functools import cached_property
 
 import torch
 
-from braindash.core.ridge.data import Design, Fold, apply_outside, finish_operator, outside
+from braindash.core.ridge.data import Design, apply_outside, finish_operator, outside
+from braindash.core.ridge.settings import Fold
 
 # A feature whose centred values are this small beside its raw ones was constant.
 _ROUNDING = 1e-12

@@ -1,7 +1,7 @@
 """Settings that every kind of ridge takes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,10 @@ logger = logging.getLogger(__name__)
 # An alpha below this share of the kernel's trace is solved as that share: float64 could not tell
 # the two apart in a singular kernel, and Cholesky could not factor it.
 ALPHA_FLOOR = 1e-12
+Fold = tuple[int, int]
+FOLDS = ("story", "chunk")
+CHUNK_ROWS = 20
+_LEAST_STORIES = 3
 
 
 def solvable_alphas(alphas: NDArray[np.float64], trace: float) -> NDArray[np.float64]:
@@ -40,3 +44,50 @@ def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
             hint="Give a row of positive finite numbers, for example numpy.logspace(0, 8, 17).",
         )
     return given.astype(np.float64)
+
+
+# ---- folds ------------------------------------------------------------------------------------
+
+
+def make_folds(bounds: Sequence[tuple[int, int]], folds: str) -> list[Fold]:
+    """Choose the rows to leave out together.
+
+    Parameters
+    ----------
+    bounds : sequence of (start, stop)
+        Rows of each story.
+    folds : {"story", "chunk"}
+        Leave one story out, or ``CHUNK_ROWS`` consecutive rows of a story. With fewer than three
+        stories "story" means "chunk".
+
+    Returns
+    -------
+    list of (start, stop)
+        Rows of each fold; together all rows, each once.
+    """
+    if folds not in FOLDS:
+        raise InputError(f"unknown folds {folds!r}", hint=near_match(str(folds), FOLDS))
+    if folds == "story" and len(bounds) >= _LEAST_STORIES:
+        return list(bounds)
+    chunks = [chunk for start, stop in bounds for chunk in _chunks(start, stop)]
+    if len(chunks) < 2:
+        raise InputError(
+            f"{bounds[-1][1]} rows are too few to choose alpha by cross-validation",
+            hint=f"Give at least {2 * CHUNK_ROWS} rows, better three stories or more.",
+        )
+    return chunks
+
+
+def _chunks(start: int, stop: int) -> Iterator[Fold]:
+    """Cut a story into chunks; a rest of less than half a chunk joins the last one."""
+    count = max(1, (stop - start + CHUNK_ROWS // 2) // CHUNK_ROWS)
+    edges = [start + CHUNK_ROWS * number for number in range(count)] + [stop]
+    yield from zip(edges[:-1], edges[1:], strict=True)
+
+
+def folds_line(folds: str, n_stories: int) -> str:
+    """Say in a word which rows are left out together, of so many training stories."""
+    if folds == "story" and n_stories >= _LEAST_STORIES:
+        return "leave-stories-out"
+    few = f" (fewer than {_LEAST_STORIES} training stories)" if folds == "story" else ""
+    return f"leave-{CHUNK_ROWS}-rows-out{few}"

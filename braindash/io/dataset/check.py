@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from braindash.core.timing import Timing, covered_rows
 from braindash.digest import digest_file
 from braindash.errors import InputError, near_match
-from braindash.io.dataset.arrays import available_keys, opened_array
+from braindash.io.dataset.arrays import available_keys
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
-from braindash.io.dataset.responses import repeats_shape, shape
+from braindash.io.dataset.responses import load_ceiling, repeats_shape, shape
 from braindash.io.dataset.tables import Problem, raise_problems
 
+# Fields of a subject that a manifest may have, and that nothing uses so far.
+UNREAD_FIELDS = ("pycortex", "transform", "freesurfer")
 # Targets of both hemispheres in spaces that fix their number.
 SPACE_TARGETS = {"fsaverage5": 20484, "fsaverage6": 81924, "fsaverage": 327684, "fsLR32k": 64984}
 
@@ -154,6 +156,7 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
         *_split_warnings(dataset, subject, split),
         *_row_warnings(stories),
         *_repeats_warnings(dataset, subject, stories),
+        *_unread_warnings(dataset, subject),
     ]
     return SubjectCheck(subject, stories[0].n_targets, tuple(stories), tuple(warnings))
 
@@ -274,14 +277,13 @@ def _ceiling_problems(dataset: Dataset, subject: str, n_targets: int) -> Iterato
     if path is None:
         return
     try:
-        with opened_array(path, None) as array:
-            size = tuple(array.shape)
+        count = len(load_ceiling(path))
     except InputError as error:
-        yield Problem(f"noise_ceiling: {error.message}", "Give a .npy file, or leave it out.")
+        yield Problem(f"noise_ceiling: {error.message}", error.hint)
         return
-    if size != (n_targets,):
+    if count != n_targets:
         yield Problem(
-            f"noise_ceiling {path} has the shape {size}, but there are {n_targets} targets",
+            f"noise_ceiling {path} has {count} values, but there are {n_targets} targets",
             f"Give one value per target, in the order of the responses: ({n_targets},).",
         )
 
@@ -290,10 +292,11 @@ def _ceiling_problems(dataset: Dataset, subject: str, n_targets: int) -> Iterato
 
 
 def _split_warnings(dataset: Dataset, subject: str, split: Split) -> Iterator[str]:
-    if len(split.train) == 1:
+    if len(split.train) < 3:
+        named = ", ".join(map(repr, split.train))
         yield (
-            f"there is only one training story ({split.train[0]!r}): regularisation is chosen on "
-            "chunks of it, which is less certain than leaving out whole stories"
+            f"there are fewer than three training stories ({named}): regularisation is chosen on "
+            "chunks of 20 rows, which is less certain than leaving out whole stories"
         )
     for story in split.test:
         for other in (*split.train, *split.valid):
@@ -333,6 +336,16 @@ def _repeats_warnings(
                 f"the test story {found.story!r} has no repeats, so there is no noise ceiling "
                 f"from repeats{_absent_key(dataset, subject, found.story)}"
             )
+
+
+def _unread_warnings(dataset: Dataset, subject: str) -> Iterator[str]:
+    table = dataset.subject(subject)
+    given = [name for name in UNREAD_FIELDS if getattr(table, name) is not None]
+    if given:
+        yield (
+            f"{', '.join(given)} of {subject!r} {'is' if len(given) == 1 else 'are'} read by "
+            "nothing yet: responses in the subject's own space have no map of the cortex"
+        )
 
 
 def _absent_key(dataset: Dataset, subject: str, story: str) -> str:

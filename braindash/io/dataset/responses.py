@@ -154,6 +154,38 @@ def load_repeats(
         return _read_parts(parts, columns)
 
 
+def load_ceiling(path: Path) -> NDArray[np.float32]:
+    """Read a noise ceiling that somebody else computed.
+
+    Parameters
+    ----------
+    path : Path
+        A .npy file.
+
+    Returns
+    -------
+    array of shape (n_targets,), float32
+        The highest r that can be reached; NaN where there is no ceiling.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or does not hold correlations between 0 and 1.
+    """
+    with opened_array(path, None) as array:
+        check_array(array, path, 1)
+        values = np.asarray(array[:], dtype=np.float32)
+    outside = np.isinf(values) | (values < 0) | (values > 1)
+    if outside.any():
+        raise InputError(
+            f"{path} holds {float(values[outside][0]):g}, but a noise ceiling is a correlation "
+            "between 0 and 1",
+            hint="Give the highest r that can be reached: the square root, where the file holds "
+            "shares of variance.",
+        )
+    return values
+
+
 def digest(source: ResponseSource) -> str:
     """Name the content of a source: the digest of its files and of the keys read from them.
 

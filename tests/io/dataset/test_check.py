@@ -6,7 +6,7 @@ from kit.lab_files import MANIFEST, N_ROWS, N_TARGETS, STORY_SECONDS, write_audi
 
 from braindash.core.timing import covered_rows
 from braindash.errors import InputError
-from braindash.io.dataset.check import check_subject
+from braindash.io.dataset.check import UNREAD_FIELDS, check_subject
 from braindash.io.dataset.manifest import load_manifest
 
 
@@ -45,7 +45,7 @@ def test_published_timing_keeps_every_row(tmp_path):
     """44.1 kHz stereo wav; ten volumes cut at each end; audio begins 10 s into the scan."""
     seconds, tr = 61.0, 2.0
     n_rows = round((seconds + 19) / tr) - 20
-    for number, story in enumerate(("one", "two", "three")):
+    for number, story in enumerate(("one", "two", "three", "four")):
         path = tmp_path / f"stimuli/{story}.wav"
         path.parent.mkdir(exist_ok=True)
         noise = np.random.default_rng(number).uniform(-0.1, 0.1, (round(seconds * 44100), 2))
@@ -196,7 +196,7 @@ def test_noise_ceiling_of_the_manifest_must_fit(lab):
     change = ("units = 6", 'units = 6\nnoise_ceiling = "ceiling.npy"')
     assert "noise_ceiling: " in refused(lab.load(change)).message
     np.save(lab.folder / "ceiling.npy", np.zeros(7))
-    assert "has the shape (7,), but there are 6 targets" in refused(lab.load(change)).message
+    assert "has 7 values, but there are 6 targets" in refused(lab.load(change)).message
     np.save(lab.folder / "ceiling.npy", np.zeros(6))
     assert check_subject(lab.load(change), "S1").n_targets == 6
 
@@ -214,7 +214,7 @@ def test_no_training_story(lab):
 def test_one_training_story_is_a_warning(lab):
     lab.responses("S2", "alpha").unlink()
     warnings = check_subject(lab.load(), "S2").warnings
-    assert any("only one training story ('beta')" in warning for warning in warnings)
+    assert any("fewer than three training stories ('beta')" in warning for warning in warnings)
 
 
 def test_test_story_without_repeats_is_a_warning(lab):
@@ -250,3 +250,30 @@ def test_audio_of_a_single_subject_is_the_one_that_is_checked(lab):
     dataset = lab.load(more='[[runs]]\nsubject = "S2"\nstory = "alpha"\naudio = "long.flac"\n')
     assert check_subject(dataset, "S1").stories[0].audio_seconds == STORY_SECONDS
     assert "the audio goes on 56.0 s after the last row" in refused(dataset, "S2").message
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([0.1, 1.2, 0.3, 0.4, 0.5, 0.6], "holds 1.2"),
+        ([0.1, -0.2, 0.3, 0.4, 0.5, 0.6], "holds -0.2"),
+        ([0.1, np.inf, 0.3, 0.4, 0.5, 0.6], "holds inf"),
+    ],
+)
+def test_a_given_ceiling_is_a_correlation(lab, values, told):
+    np.save(lab.folder / "ceiling.npy", np.array(values))
+    problem = refused(lab.load(("units = 6", 'units = 6\nnoise_ceiling = "ceiling.npy"')))
+    assert told in problem.message and "square root" in problem.hint
+
+
+@pytest.mark.parametrize("field", UNREAD_FIELDS)
+def test_fields_that_nothing_reads_are_told(lab, field):
+    plain = check_subject(lab.load(), "S1").warnings
+    changed = lab.load(("units = 6", f'units = 6\n{field} = "there"'))
+    [warning] = set(check_subject(changed, "S1").warnings) - set(plain)
+    assert field in warning and "read by nothing yet" in warning
+
+
+def test_few_training_stories_are_told(lab):
+    two = lab.load(('valid = ["tree"]', 'valid = ["tree"]\ntrain = ["alpha", "beta"]'))
+    assert any("fewer than three" in text for text in check_subject(two, "S1").warnings)

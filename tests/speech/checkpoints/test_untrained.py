@@ -13,8 +13,8 @@ from peft import LoraConfig, get_peft_model
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from braindash.errors import InputError, ModelError
+from braindash.speech.checkpoints import locate as files_module
 from braindash.speech.checkpoints.locate import locate
-from braindash.speech.checkpoints.published import locate as files_module
 from braindash.speech.models import open_model
 
 
