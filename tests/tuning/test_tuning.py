@@ -20,7 +20,7 @@ from braindash.requests import build_tune_request
 from braindash.speech.checkpoints.locate import locate
 from braindash.tuning.data import load_tuning_data, texts_of_rows, with_control, word_targets
 from braindash.tuning.plan import plan_tuning
-from braindash.tuning.result import read_progress, tuned_models
+from braindash.tuning.result import damaged_models, read_progress, tuned_models
 from braindash.tuning.run import run_tuning
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import TASKS
@@ -92,6 +92,30 @@ def test_the_result_is_a_model_like_any_other(tuned):
     )
     assert encoded.dataset.sizes["layer"] == 3
     assert not list((store.root / "parts").glob("tuning/*"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: [],
+        lambda record: record | {"data": []},
+        lambda record: record | {"base": "hubert"},
+        lambda record: record | {"history": []},
+        lambda record: record | {"history": [{"epoch": 0}]},
+        lambda record: {name: value for name, value in record.items() if name != "warnings"},
+    ],
+)
+def test_an_odd_record_is_told_apart_with_its_path(tuned, tmp_path, change):
+    _, store, result = tuned
+    other = Store(tmp_path)
+    for name in ("good", "odd"):
+        shutil.copytree(result.folder, other.root / "models" / name)
+    path = other.root / "models" / "odd" / "tuning.json"
+    path.write_text(json.dumps(change(result.record)))
+    assert [model.name for model in tuned_models(other)] == ["good"]
+    (one,) = damaged_models(other)
+    assert one.folder == path.parent and "tuning.json" in one.problem
+    assert damaged_models(store) == []
 
 
 def test_a_tuned_model_is_probed_like_any_other(spoken, store):
