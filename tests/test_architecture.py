@@ -19,7 +19,17 @@ BASE = {"defaults", "errors", "progress", "digest", "process", "specs", "request
 KINDS = {"encoding", "probing", "tuning"}
 DATA = {"core", "io", "speech"}
 SHARED = {"stories", "provenance"}
-READING = {"result", "groups", "comparison", "shares", "tasks", "units", "questions", "plan"}
+READING = {
+    "result",
+    "record",
+    "groups",
+    "comparison",
+    "shares",
+    "tasks",
+    "units",
+    "questions",
+    "plan",
+}
 RUNNING = {"run", "fit", "features", "responses", "statistics", "lowlevel", "ask", "data"}
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {

@@ -4,31 +4,51 @@ from typing import Annotated
 
 import typer
 
-from braindash.cli.options import JsonOption, StoreOption, open_store
-from braindash.cli.output import print_json, print_table
+from braindash.cli.options import (
+    JsonOption,
+    ModelFilter,
+    StoreOption,
+    SubjectFilter,
+    matches,
+    open_store,
+)
+from braindash.cli.output import print_json, print_rows
 
 app = typer.Typer(help="Watch and stop background jobs.", no_args_is_help=True)
 
 
 @app.command(name="list")
-def list_jobs(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """List the background jobs of a store."""
+def list_jobs(
+    store: StoreOption = None,
+    kind: Annotated[str | None, typer.Option(help="Only encode, probe, tune or demo.")] = None,
+    model: ModelFilter = None,
+    subject: SubjectFilter = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the background jobs of a store, the newest first; in a pipe one line each, with tabs."""
     from braindash.jobs.queue import JobQueue
 
+    queue = JobQueue(open_store(store).root)
+    jobs = [
+        job
+        for job in queue.list()
+        if (kind is None or job.task == kind)
+        and matches(str(job.request.get("model", "")), job.request, model, subject)
+    ]
     rows = [
         {
             "key": job.key,
             "title": job.title,
-            "state": job.state,
+            "state": "damaged" if job.damage else job.state,
             "progress": f"{job.progress:.0%}",
             "message": job.error or job.message,
         }
-        for job in JobQueue(open_store(store).root).list()
+        for job in jobs
     ]
     if as_json:
         print_json(rows)
     else:
-        print_table(["key", "title", "state", "progress", "message"], rows)
+        print_rows(["key", "title", "state", "progress", "message"], rows)
 
 
 @app.command(name="cancel")

@@ -1,5 +1,6 @@
 """Options that several commands share, and how their values are read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,9 @@ StrategyOption = Annotated[
     str, typer.Option(help="exact (causal, the reference) or chunk (quicker).")
 ]
 
+ModelFilter = Annotated[str | None, typer.Option(help="Only where this is in the model's name.")]
+SubjectFilter = Annotated[str | None, typer.Option(help="Only of this subject.")]
+
 
 def open_store(root: Path | None) -> Store:
     """Open the store that was named, or the usual one."""
@@ -43,3 +47,20 @@ def numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
         raise typer.BadParameter(
             f"{text!r} is not a comma-separated list", param_hint=option
         ) from error
+
+
+def matches(name: str, asked: Mapping[str, Any], model: str | None, subject: str | None) -> bool:
+    """Say whether a result or a job passes the filters of a list.
+
+    Parameters
+    ----------
+    name : str
+        Of its model.
+    asked : mapping
+        Its specification or request.
+    model, subject : str or None
+        Part of the model's name, in any case; a subject. None: any.
+    """
+    subjects = asked.get("subjects") or [asked.get("subject")]
+    named = model is None or model.casefold() in name.casefold()
+    return named and (subject is None or subject in subjects)

@@ -1,6 +1,7 @@
 """What commands print: results to stdout, everything else to stderr."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBar
 from rich.table import Table
+from rich.text import Text
 
 from braindash.io.store import Store
 from braindash.process import is_first_process
@@ -17,6 +19,8 @@ from braindash.requests import Request
 
 notes = Console(stderr=True)
 _KEY_DIGITS = 8
+# Of a column of a table, its edges included: what keeps the key whole.
+_NARROWEST = 11
 
 
 def plain(text: str) -> str:
@@ -54,15 +58,29 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=1, allow_nan=False))
 
 
-def print_table(columns: list[str], rows: list[dict[str, Any]]) -> None:
-    """Print rows that have a ``key`` as a table."""
+def print_rows(columns: list[str], rows: list[dict[str, Any]]) -> None:
+    """Print rows that have a ``key``: a table in a terminal, else one line each, with tabs.
+
+    Keys are never cut: another program reads them, and people copy them. A terminal too narrow for
+    the table gets the lines.
+    """
+    console = Console()
     table = Table()
     for column in columns:
-        table.add_column(column, no_wrap=column == "key")
+        table.add_column(column, no_wrap=column == "key", overflow="fold")
     for row in rows:
         shown = row | {"key": row["key"][:_KEY_DIGITS]}
-        table.add_row(*[str(shown[column]) for column in columns])
-    Console().print(table)
+        table.add_row(*[Text(str(shown[column])) for column in columns])
+    if sys.stdout.isatty() and console.width >= _NARROWEST * len(columns):
+        console.print(table)
+        return
+    for row in rows:
+        typer.echo("\t".join(" ".join(str(row[column]).split()) for column in columns))
+
+
+def print_damaged(place: object, problem: str) -> None:
+    """Say on stderr, in one line, what cannot be read and why."""
+    typer.echo(f"Damaged, not read: {place}: {problem}", err=True)
 
 
 def print_preflight(found: Any, as_json: bool) -> None:

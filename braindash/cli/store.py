@@ -1,50 +1,91 @@
 """Commands about stored results: list them, and move them between stores."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from braindash.cli.options import JsonOption, StoreOption, open_store
-from braindash.cli.output import notes, print_json, print_table
-from braindash.io.store import Entry
+from braindash.cli.options import (
+    JsonOption,
+    ModelFilter,
+    StoreOption,
+    SubjectFilter,
+    matches,
+    open_store,
+)
+from braindash.cli.output import notes, print_damaged, print_json, print_rows
+from braindash.io.store import LISTED_KINDS, DamagedEntry, Entry
 from braindash.specs import older_version
+from braindash.tuning.result import damaged_models
+
+KindOption = Annotated[str | None, typer.Option(help=f"Only {', '.join(LISTED_KINDS)}.")]
 
 
-def list_results(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """List the results of a store."""
+def list_results(
+    store: StoreOption = None,
+    kind: KindOption = None,
+    model: ModelFilter = None,
+    subject: SubjectFilter = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the results of a store, the newest first; in a pipe one line each, with tabs."""
     opened = open_store(store)
-    entries = opened.entries()
+    if kind is not None and kind not in LISTED_KINDS:
+        allowed = ", ".join(LISTED_KINDS)
+        raise typer.BadParameter(f"{kind!r} is none of {allowed}", param_hint="--kind")
     newer = opened.count_newer()
     if newer:
         notes.print(f"Results of a newer braindash, not listed: {newer}. Update to see them.")
-    rows = [
-        {
-            "key": entry.key,
-            "kind": entry.kind,
-            "model": entry.provenance["model"]["name"],
-            "data": entry.provenance["data"]["name"],
-            "of": _what_of(entry),
-            "simulated": entry.provenance["data"]["simulated"],
-            "created": entry.provenance["created"],
-            "older": older_version(entry.kind, entry.spec),
-            "folder": str(entry.folder),
-        }
+    entries = sorted(opened.entries(kind), key=lambda one: one.provenance["created"], reverse=True)
+    chosen = [
+        entry
         for entry in entries
+        if matches(entry.provenance["model"]["name"], entry.spec, model, subject)
     ]
+    damaged = opened.damaged(kind)
     if as_json:
-        print_json(rows)
+        print_json([*map(_row, chosen), *map(_damaged_row, damaged)])
         return
-    if not rows:
+    if chosen:
+        columns = ["key", "kind", "model", "data", "of", "simulated", "created"]
+        print_rows(columns, [*map(_row, chosen)])
+    elif entries:
+        notes.print(f"None of the {len(entries)} results in {opened.root} is of that.")
+    else:
         notes.print(f"The store {opened.root} is empty. Try `braindash demo --headless`.")
-        return
-    print_table(["key", "kind", "model", "data", "of", "simulated", "created"], rows)
+    for one in damaged:
+        print_damaged(one.folder, one.problem)
+    for tuned in damaged_models(opened):
+        print_damaged(tuned.folder, tuned.problem)
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    return {
+        "key": entry.key,
+        "kind": entry.kind,
+        "model": entry.provenance["model"]["name"],
+        "data": entry.provenance["data"]["name"],
+        "of": _what_of(entry),
+        "simulated": entry.provenance["data"]["simulated"],
+        "created": entry.provenance["created"],
+        "older": older_version(entry.kind, entry.spec),
+        "folder": str(entry.folder),
+        "damaged": None,
+    }
+
+
+def _damaged_row(entry: DamagedEntry) -> dict[str, Any]:
+    unknown = dict.fromkeys(("model", "data", "of", "simulated", "created", "older"))
+    known = {"key": entry.key, "kind": entry.kind, "folder": str(entry.folder)}
+    return known | unknown | {"damaged": entry.problem}
 
 
 def _what_of(entry: Entry) -> str:
-    """Say of whom or what a result is: a subject, a story, or tasks."""
+    """Say of whom or what a result is: a subject or several, a story, or tasks."""
     if entry.kind == "probing":
         return ", ".join(task["name"] for task in entry.spec["tasks"])
+    if entry.kind == "tuning":
+        return ", ".join(entry.spec["subjects"])
     return str(entry.spec.get("subject") or entry.provenance.get("story") or "")
 
 

@@ -1,7 +1,7 @@
 """The files of one stored result: their names, whether they are whole, and of which version."""
 
 import errno
-import json
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ import xarray as xr
 
 from braindash.digest import digest_file
 from braindash.errors import StoreError
+from braindash.io.forms import parse_object, read_object, require_listed
 from braindash.specs import current_version, version_of
 
 RESULT_FILE = "result.nc"
@@ -20,6 +21,7 @@ SPEC_FILE = "spec.json"
 PROVENANCE_FILE = "provenance.json"
 CHECKSUM_FILE = "checksums.json"
 FILES = (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE)
+KEY = re.compile(r"[0-9a-f]{8,64}")
 
 
 @dataclass(frozen=True)
@@ -53,25 +55,85 @@ class Entry:
         return xr.open_dataset(self.result_file, engine="h5netcdf")
 
 
+@dataclass(frozen=True)
+class DamagedEntry:
+    """A folder of the store that ought to hold a result and does not; nothing reads it.
+
+    Attributes
+    ----------
+    kind, key : str
+        What it would be; the folder's name.
+    folder : Path
+        Where it is.
+    problem : str
+        What is wrong with it.
+    """
+
+    kind: str
+    key: str
+    folder: Path
+    problem: str
+
+
 def read_entry(kind: str, key: str, folder: Path) -> Entry:
-    """Read what a result's folder says about it, without its arrays."""
-    spec = json.loads((folder / SPEC_FILE).read_text())
-    provenance = json.loads((folder / PROVENANCE_FILE).read_text())
-    return Entry(kind=kind, key=key, folder=folder, spec=spec, provenance=provenance)
+    """Read what a result's folder says about it, without its arrays.
+
+    Raises
+    ------
+    ValueError
+        A file is no JSON object, or lacks a field that every result of this kind has.
+    OSError
+        A file is missing or cannot be read.
+    """
+    spec = read_object(folder / SPEC_FILE)
+    provenance = read_object(folder / PROVENANCE_FILE)
+    entry = Entry(kind=kind, key=key, folder=folder, spec=spec, provenance=provenance)
+    if not is_newer(entry):  # whose form nobody knows yet
+        require_listed(kind, spec, provenance)
+    return entry
 
 
-def damage(folder: Path) -> str | None:
-    """Say what is wrong with a result's files, or None."""
+def read_listed(kind: str, folder: Path) -> Entry | DamagedEntry | None:
+    """Read a folder for a list of results, without its arrays; None where nothing of a result is.
+
+    Parameters
+    ----------
+    kind : str
+        Of the folder that it lies in.
+    folder : Path
+        Its name ought to be the key.
+    """
+    if not any((folder / name).exists() for name in FILES):
+        return None
     try:
-        checksums = json.loads((folder / CHECKSUM_FILE).read_text())
+        if not KEY.fullmatch(folder.name):
+            raise ValueError("the folder's name is no key")
+        (folder / CHECKSUM_FILE).stat()
+        return read_entry(kind, folder.name, folder)
+    except (OSError, ValueError) as error:
+        return DamagedEntry(kind, folder.name, folder, _problem(error))
+
+
+def damage(kind: str, folder: Path) -> str | None:
+    """Say what is wrong with a result's files or their form, or None."""
+    try:
+        checksums = read_object(folder / CHECKSUM_FILE)
         for name in (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE):
             if digest_file(folder / name) != checksums.get(name):
                 return f"{name} does not match its checksum"
-    except FileNotFoundError as error:
-        return f"{Path(str(error.filename)).name} is missing"
-    except (ValueError, AttributeError):
-        return f"{CHECKSUM_FILE} cannot be read"
+        read_entry(kind, folder.name, folder)
+    except (FileNotFoundError, ValueError) as error:
+        return _problem(error)
     return None
+
+
+def _problem(error: OSError | ValueError) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    name = Path(str(error.filename)).name
+    if isinstance(error, FileNotFoundError):
+        return f"{name} is missing"
+    return f"{name} cannot be read: {error.strerror or error}"
 
 
 def is_newer(entry: Entry) -> bool:
@@ -100,7 +162,13 @@ def predictions_key(entry: Entry) -> str:
 
 
 def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
-    """Name what an exported file holds, the result last; empty when it is no such file."""
+    """Name what an exported file holds, the result last; empty when it is no such file.
+
+    Raises
+    ------
+    ValueError
+        The result's provenance in it cannot be read.
+    """
     members = archive.namelist()
     heads = list(dict.fromkeys(tuple(name.split("/")[:2]) for name in members))
     whole = {f"{'/'.join(head)}/{name}" for head in heads for name in FILES}
@@ -112,7 +180,8 @@ def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
         (first, key), (last, result) = named
         if (first, last) != ("predictions", "encoding"):
             return []
-        provenance = json.loads(archive.read(f"encoding/{result}/{PROVENANCE_FILE}"))
+        name = f"encoding/{result}/{PROVENANCE_FILE}"
+        provenance = parse_object(archive.read(name), PROVENANCE_FILE)
         if provenance.get("predictions", result) != key:
             return []
     return named

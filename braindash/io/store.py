@@ -15,8 +15,9 @@ import shutil
 import time
 import uuid
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from braindash.errors import InputError, StoreError
 from braindash.io.entries import (
     CHECKSUM_FILE,
     FILES,
+    KEY,
     PROVENANCE_FILE,
     RESULT_FILE,
     SPEC_FILE,
+    DamagedEntry,
     Entry,
     damage,
     disk_errors,
@@ -37,12 +40,13 @@ from braindash.io.entries import (
     is_newer,
     predictions_key,
     read_entry,
+    read_listed,
     require_readable,
 )
 from braindash.progress import Progress
 from braindash.specs import Spec
 
-__all__ = ["Entry", "Store", "default_root"]
+__all__ = ["DamagedEntry", "Entry", "Store", "default_root"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +54,6 @@ logger = logging.getLogger(__name__)
 LISTED_KINDS = ("encoding", "probing", "tuning", "features")
 
 _NAME = re.compile(r"[a-z][a-z-]*")
-_KEY = re.compile(r"[0-9a-f]{8,64}")
 _PART = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<digest>[0-9a-f]{32})\.nc")
 
 
@@ -86,7 +89,7 @@ class Store:
 
     def folder(self, kind: str, key: str) -> Path:
         """Give the folder that the result has, or would have."""
-        if not _NAME.fullmatch(kind) or not _KEY.fullmatch(key):
+        if not _NAME.fullmatch(kind) or not KEY.fullmatch(key):
             raise StoreError(
                 f"{kind!r}/{key!r} is not the name of a result",
                 hint="A key is 8 to 64 hexadecimal digits; `braindash list` shows them.",
@@ -112,7 +115,7 @@ class Store:
                 f"there is no {kind} result {key} in {self.root}",
                 hint="Run `braindash list` to see what is there, or compute it.",
             )
-        problem = damage(folder)
+        problem = damage(kind, folder)
         if problem:
             place = self._quarantine(folder)
             raise StoreError(
@@ -145,7 +148,8 @@ class Store:
         Returns
         -------
         list of Entry
-            Results of newer versions of braindash are left out; older ones are there.
+            Results of newer versions of braindash and damaged ones are left out; older ones
+            are there.
         """
         return [entry for entry in self._all_entries(kind) if not is_newer(entry)]
 
@@ -153,26 +157,36 @@ class Store:
         """Count the results of newer versions of braindash, which are not listed."""
         return sum(is_newer(entry) for entry in self._all_entries(None))
 
+    def damaged(self, kind: str | None = None) -> list[DamagedEntry]:
+        """List what ought to be results and cannot be read, newest first; kinds as for entries."""
+        return [one for one in self._listed(kind) if isinstance(one, DamagedEntry)]
+
     def _all_entries(self, kind: str | None) -> list[Entry]:
-        found: list[tuple[float, Entry]] = []
+        return [one for one in self._listed(kind) if isinstance(one, Entry)]
+
+    def _listed(self, kind: str | None) -> list[Entry | DamagedEntry]:
+        found: list[tuple[float, Entry | DamagedEntry]] = []
         for one in [kind] if kind else LISTED_KINDS:
-            for checksums in (self.root / one).glob(f"*/{CHECKSUM_FILE}"):
-                folder = checksums.parent
-                try:
-                    entry = read_entry(one, folder.name, folder)
-                except (OSError, ValueError) as error:
-                    logger.warning("result %s cannot be listed: %s", folder, error)
-                    continue
-                found.append((checksums.stat().st_mtime, entry))
+            for folder in sorted((self.root / one).glob("*/")):
+                entry = read_listed(one, folder)
+                with suppress(FileNotFoundError):  # somebody took it away meanwhile
+                    if entry is not None:
+                        found.append((_written(folder), entry))
         return [entry for _, entry in sorted(found, key=lambda pair: -pair[0])]
 
     def find(self, prefix: str) -> Entry:
         """Give the one result whose key starts with ``prefix`` (at least four digits)."""
-        matches = [entry for entry in self._all_entries(None) if entry.key.startswith(prefix)]
+        matches = [one for one in self._listed(None) if one.key.startswith(prefix)]
         if len(prefix) < 4 or len(matches) != 1:
             raise StoreError(
                 f"{len(matches)} results in {self.root} have a key that starts with {prefix!r}",
                 hint="Give at least four digits that name one result; see `braindash list`.",
+            )
+        if isinstance(matches[0], DamagedEntry):
+            raise StoreError(
+                f"the {matches[0].kind} result in {matches[0].folder} is damaged: "
+                f"{matches[0].problem}",
+                hint="Delete or move the folder, and ask for the result again.",
             )
         return self.get(matches[0].kind, matches[0].key)
 
@@ -395,7 +409,7 @@ class Store:
         hint = "Give a file that `braindash export KEY` wrote."
         if not source.is_file() or not zipfile.is_zipfile(source):
             raise InputError(f"{source} is not an exported result", hint=hint)
-        with zipfile.ZipFile(source) as archive:
+        with _zip_errors(source), zipfile.ZipFile(source) as archive:
             heads = exported_heads(archive)
             if not heads:
                 raise InputError(f"{source} does not hold exactly one result", hint=hint)
@@ -411,7 +425,7 @@ class Store:
             for name, member in names.items():
                 with archive.open(member) as stream, open(temporary / name, "wb") as copy:
                     shutil.copyfileobj(stream, copy)
-            problem = damage(temporary)
+            problem = damage(kind, temporary)
             if problem:
                 raise InputError(
                     f"{archive.filename} is damaged: {problem}", hint="Export it again."
@@ -447,10 +461,12 @@ class Store:
         try:
             os.rename(temporary, target)
         except OSError as error:
-            # Another writer was first with the same content: its result stays.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            return
+            if (target / CHECKSUM_FILE).exists():
+                return  # another writer was first with the same content: its result stays
+            self._quarantine(target)  # what somebody copied by half
+            os.rename(temporary, target)
         _flush(target.parent)
 
     def _quarantine(self, folder: Path) -> Path:
@@ -459,6 +475,22 @@ class Store:
             place.parent.mkdir(parents=True, exist_ok=True)
             os.rename(folder, place)
         return place
+
+
+def _written(folder: Path) -> float:
+    """Say when a result was written, in seconds since 1970; of an incomplete one its folder."""
+    checksums = folder / CHECKSUM_FILE
+    return (checksums if checksums.exists() else folder).stat().st_mtime
+
+
+@contextmanager
+def _zip_errors(source: Path) -> Iterator[None]:
+    """Say it in words when a zip file cannot be read to its end."""
+    try:
+        yield
+    # An encrypted member and an unknown compression are RuntimeErrors of zipfile.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+        raise InputError(f"{source} is damaged: {error}", hint="Export it again.") from error
 
 
 def _write_json(path: Path, value: Any) -> None:

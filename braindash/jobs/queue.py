@@ -12,7 +12,6 @@ its life) and ``queue.lock`` (held for milliseconds by whoever decides about wor
 import fcntl
 import logging
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from typing import Any
 
 from braindash.digest import canonical_json
 from braindash.errors import JobError
-from braindash.jobs.table import Job, JobState, JobTable, cannot_write, unknown_job
+from braindash.jobs.table import NAME, Job, JobState, JobTable, cannot_write, unknown_job
 
 __all__ = ["Job", "JobQueue", "JobState", "WorkerLock"]
 
@@ -38,7 +37,6 @@ LOCK_VARIABLE = "BRAINDASH_WORKER_LOCK"
 
 _LOG_TAIL_BYTES = 1 << 16
 _WORKER_LOG_BYTES = 1 << 20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class WorkerLock:
@@ -161,6 +159,8 @@ class JobQueue:
     def retry(self, key: str, *, start: bool = True) -> Job:
         """Queue a failed or cancelled job again; any other stays as it is."""
         job = self.get(key)
+        if job.damage:
+            raise JobError(f"the job {key} cannot go on: {job.damage}", hint=job.hint or "")
         if job.state in ("failed", "cancelled"):
             job = self.submit(job.task, key, job.request, job.title, start=start)
         return job
@@ -330,7 +330,7 @@ def _request_json(request: Mapping[str, Any]) -> str:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or name == "worker":
+    if not NAME.fullmatch(name) or name == "worker":
         raise JobError(
             f"{name!r} cannot name a job or a task",
             hint="Use 1 to 64 letters, digits, '-' and '_', beginning with a letter or digit;"

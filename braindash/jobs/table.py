@@ -7,13 +7,17 @@ Connections are short-lived, so any thread of any process may use a table. Chang
 import json
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, create_model
 
 from braindash.digest import canonical_json
 from braindash.errors import JobError, StoreError
@@ -26,6 +30,8 @@ SCHEMA_VERSION = 1
 MAX_ATTEMPTS = 3
 """Attempts that may die without a Python error before a job fails."""
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+"""What may name a job or a task: it names files too."""
 _BUSY_SECONDS = 15.0
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -96,6 +102,9 @@ class Job:
         Why the job failed, and what to do next.
     result : dict or None
         What the task returned.
+    damage : str or None
+        What is wrong with the row: then the job counts as failed, whatever state is written, and
+        no worker takes it.
     """
 
     key: str
@@ -117,6 +126,7 @@ class Job:
     error: str | None = None
     hint: str | None = None
     result: dict[str, Any] | None = None
+    damage: str | None = None
 
     @property
     def active(self) -> bool:
@@ -143,6 +153,17 @@ class Job:
         return max(0.0, (1.0 - self.progress) * elapsed / gained)
 
 
+_COLUMNS = tuple(field.name for field in fields(Job) if field.name != "damage")
+_HINTS = get_type_hints(Job)
+# Checks a row against the fields of a job, types and all.
+_Row: type[BaseModel] = create_model(  # type: ignore[call-overload]
+    "_Row",
+    __config__=ConfigDict(strict=True),
+    **{name: (_HINTS[name], ...) for name in _COLUMNS}
+    | {"key": (Annotated[str, StringConstraints(pattern=f"^{NAME.pattern}$")], ...)},
+)
+
+
 class JobTable:
     """The jobs in one database file; the file is made by the first job.
 
@@ -157,17 +178,17 @@ class JobTable:
 
     def find(self, key: str) -> Job | None:
         """Read one job."""
-        found = self._read("SELECT * FROM jobs WHERE key = ?", (key,))
+        found = self._read("SELECT * FROM jobs WHERE key = ?", (key,), None, 1)
         return found[0] if found else None
 
     def newest(self, states: Iterable[JobState] | None, limit: int) -> tuple[Job, ...]:
         """Read at most ``limit`` jobs in one of ``states`` (None: all), the newest first."""
         wanted = None if states is None else tuple(states)
-        condition = "1" if wanted is None else f"state IN ({', '.join('?' * len(wanted))})"
-        return self._read(
-            f"SELECT * FROM jobs WHERE {condition} ORDER BY created DESC, rowid DESC LIMIT ?",
-            (*(wanted or ()), limit),
-        )
+        # Damaged jobs have failed, whatever is written: then SQLite cannot choose.
+        written = () if wanted is None or "failed" in wanted else wanted
+        condition = f"state IN ({', '.join('?' * len(written))})" if written else "1"
+        query = f"SELECT * FROM jobs WHERE {condition} ORDER BY created DESC, rowid DESC"
+        return self._read(query, written, wanted, limit)
 
     def add(
         self,
@@ -184,7 +205,7 @@ class JobTable:
         """
         now = time.time()
         with self._write() as rows:
-            old = _find(rows, key)
+            old = self._find(rows, key)
             title = _storable(title)
             if old is None:
                 rows.execute(
@@ -200,7 +221,7 @@ class JobTable:
                     " WHERE key = ?",
                     (task, request, title, now, key),
                 )
-            return _get(rows, key)
+            return self._get(rows, key)
 
     def ask_cancel(self, key: str) -> Job:
         """Cancel a job that waits, or mark one that runs."""
@@ -213,7 +234,7 @@ class JobTable:
                 " WHERE key = ? AND state IN ('queued', 'running')",
                 (now, now, key),
             )
-            return _get(rows, key)
+            return self._get(rows, key)
 
     def settle_dead(self) -> None:
         """Decide about jobs that are marked as running, when no worker lives."""
@@ -227,9 +248,10 @@ class JobTable:
         with self._write() as rows:
             # The one worker runs nothing now: what is marked as running has lost its worker.
             _settle_dead(rows)
-            first = rows.execute(
-                "SELECT key FROM jobs WHERE state = 'queued' ORDER BY created, rowid LIMIT 1"
-            ).fetchone()
+            waiting = rows.execute(
+                "SELECT * FROM jobs WHERE state = 'queued' ORDER BY created, rowid"
+            )
+            first = next((job for job in map(self._job, waiting) if not job.damage), None)
             if first is None:
                 return None
             now = time.time()
@@ -237,9 +259,9 @@ class JobTable:
                 "UPDATE jobs SET state = 'running', progress = 0, message = 'starting', pid = ?,"
                 " started = ?, heartbeat = ?, pace_time = ?, pace_progress = 0,"
                 " attempt = attempt + 1 WHERE key = ?",
-                (os.getpid(), now, now, now, first["key"]),
+                (os.getpid(), now, now, now, first.key),
             )
-            return _get(rows, first["key"])
+            return self._get(rows, first.key)
 
     def report(self, job: Job, progress: float, message: str, pace: tuple[float, float]) -> bool:
         """Write a heartbeat, and where the claimed job is.
@@ -267,7 +289,7 @@ class JobTable:
                 f" pace_progress = ? WHERE {_MINE}",
                 (time.time(), progress, _storable(message), *pace, job.key, job.pid, job.attempt),
             ).rowcount
-            return bool(mine) and _get(rows, job.key).cancel_asked is None
+            return bool(mine) and self._get(rows, job.key).cancel_asked is None
 
     def finish(
         self,
@@ -301,29 +323,76 @@ class JobTable:
                 (time.time(), job.key, job.pid, job.attempt),
             )
 
-    def _read(self, query: str, values: tuple[Any, ...]) -> tuple[Job, ...]:
+    def _read(
+        self,
+        query: str,
+        values: tuple[Any, ...],
+        states: tuple[JobState, ...] | None = None,
+        limit: int = 1,
+    ) -> tuple[Job, ...]:
         """Read jobs; none when there is no database yet, which reading does not make."""
         log = self.path.with_name(self.path.name + "-wal")
         with _storage_errors(self.path):
             if not self.path.exists():
                 return ()
             try:
-                return self._select(self._connect(), query, values)
+                return self._select(self._connect(), query, values, states, limit)
             except sqlite3.OperationalError as error:
                 if "locked" in str(error) or (log.exists() and log.stat().st_size):
                     raise
                 # SQLite writes even to read. On a disk that refuses, the file is the whole truth
                 # when nothing is left in its log.
                 unchanging = f"{self.path.as_uri()}?mode=ro&immutable=1"
-                return self._select(self._connect(unchanging), query, values)
+                return self._select(self._connect(unchanging), query, values, states, limit)
 
     def _select(
-        self, connection: sqlite3.Connection, query: str, values: tuple[Any, ...]
+        self,
+        connection: sqlite3.Connection,
+        query: str,
+        values: tuple[Any, ...],
+        states: tuple[JobState, ...] | None,
+        limit: int,
     ) -> tuple[Job, ...]:
         with closing(connection) as rows:
             if _schema_version(rows, self.path) == 0:
                 return ()
-            return tuple(_job(row) for row in rows.execute(query, values))
+            jobs = (self._job(row) for row in rows.execute(query, values))
+            return tuple(islice((one for one in jobs if not states or one.state in states), limit))
+
+    def _find(self, rows: sqlite3.Connection, key: str) -> Job | None:
+        row = rows.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
+        return None if row is None else self._job(row)
+
+    def _get(self, rows: sqlite3.Connection, key: str) -> Job:
+        job = self._find(rows, key)
+        if job is None:
+            raise unknown_job(key)
+        return job
+
+    def _job(self, row: sqlite3.Row) -> Job:
+        """Make a job of its row; one that cannot be read has failed and says so."""
+        values = {name: row[name] for name in _COLUMNS}
+        for name in ("request", "result"):
+            with suppress(ValueError, TypeError, RecursionError):
+                values[name] = json.loads(values[name])
+        try:
+            _Row.model_validate(values)
+        except ValidationError as error:
+            fields = dict.fromkeys(str(one["loc"][0]) for one in error.errors(include_url=False))
+            damage = f"its {', '.join(fields)} in {self.path} cannot be read"
+            key, task, title = (_storable(str(values[name])) for name in ("key", "task", "title"))
+            return Job(
+                key,
+                task,
+                title,
+                request={},
+                state="failed",
+                created=values["created"] if isinstance(values["created"], float) else 0.0,
+                error=f"the job's row is damaged: {damage}",
+                hint="Submit the work again, which writes the row anew; results are not touched.",
+                damage=damage,
+            )
+        return Job(**values)
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
@@ -349,37 +418,27 @@ class JobTable:
             uri or self.path, timeout=_BUSY_SECONDS, isolation_level=None, uri=uri is not None
         )
         connection.row_factory = sqlite3.Row
+        connection.text_factory = _text
         return connection
 
 
-def _job(row: sqlite3.Row) -> Job:
-    values = {field.name: row[field.name] for field in fields(Job)}
-    values["request"] = json.loads(row["request"])
-    values["result"] = None if row["result"] is None else json.loads(row["result"])
-    return Job(**values)
+def _text(stored: bytes) -> str | bytes:
+    """Decode a text; one that is no UTF-8 stays bytes, the fault of one row, not of the list."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _storable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()  # a file name need not be UTF-8
 
 
-def _find(rows: sqlite3.Connection, key: str) -> Job | None:
-    row = rows.execute("SELECT * FROM jobs WHERE key = ?", (key,)).fetchone()
-    return None if row is None else _job(row)
-
-
-def _get(rows: sqlite3.Connection, key: str) -> Job:
-    job = _find(rows, key)
-    if job is None:
-        raise unknown_job(key)
-    return job
-
-
 def unknown_job(key: str) -> JobError:
     """Make the error for a key that no job has."""
     return JobError(
         f"there is no job {key!r}",
-        hint="`braindash jobs` lists the jobs; submit the work to make one.",
+        hint="`braindash jobs list` lists the jobs; submit the work to make one.",
     )
 
 

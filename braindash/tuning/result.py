@@ -1,6 +1,5 @@
 """Where tuned models lie in a store, and what is known of runs under way; plain facts, no torch."""
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from braindash.io.store import Entry, Store
 from braindash.specs import TuningSpec
 from braindash.speech.checkpoints.copying import copy_model
 from braindash.speech.checkpoints.folders import TUNING_RECORD
+from braindash.tuning.record import read_record, read_run
 
 logger = logging.getLogger(__name__)
 
@@ -34,26 +34,37 @@ class TunedModel:
     folder : Path
     record : mapping
         Content of its record.
+    written : float
+        When, in seconds since 1970.
     """
 
     name: str
     folder: Path
     record: Mapping[str, Any]
+    written: float
 
     @property
     def simulated(self) -> bool:
         """Whether it was tuned on simulated responses."""
-        return bool(self.record.get("data", {}).get("simulated", False))
+        return bool(self.record["data"]["simulated"])
 
     @property
     def fingerprint(self) -> str:
-        """Of the model, as results name it; empty in an incomplete record."""
-        return str(self.record.get("fingerprint", ""))
+        """Of the model, as results name it."""
+        return str(self.record["fingerprint"])
 
     @property
     def base_fingerprint(self) -> str:
-        """Of the model it was before; empty in an incomplete record."""
-        return str(self.record.get("base", {}).get("fingerprint", ""))
+        """Of the model it was before."""
+        return str(self.record["base"]["fingerprint"])
+
+
+@dataclass(frozen=True)
+class DamagedModel:
+    """A folder with the record of a tuned model that cannot be read, and why."""
+
+    folder: Path
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ class TuningResult:
         """
         folder = store.root / entry.provenance["model_folder"]
         try:
-            record = json.loads((folder / TUNING_RECORD).read_text(encoding="utf-8"))
+            record = read_record(folder)
         except (OSError, ValueError) as error:
             raise StoreError(
                 f"the tuned model {entry.key} is not in {folder}: {error}",
@@ -133,26 +144,34 @@ def model_folder(store: Store, base: str, spec: TuningSpec) -> Path:
 
 def tuned_models(store: Store) -> list[TunedModel]:
     """List the tuned models of a store, newest first."""
-    folders = [path.parent for path in (store.root / _MODELS).glob(f"*/{TUNING_RECORD}")]
-    return read_tuned(folders)
+    return read_tuned(_folders(store))
+
+
+def damaged_models(store: Store) -> list[DamagedModel]:
+    """List the tuned models of a store whose record cannot be read."""
+    found = (_read(folder) for folder in _folders(store))
+    return [one for one in found if isinstance(one, DamagedModel)]
 
 
 def read_tuned(folders: Iterable[Path]) -> list[TunedModel]:
-    """Read the records of tuned models, newest first; folders without one are left out."""
-    found = []
-    for folder in folders:
-        path = folder / TUNING_RECORD
-        if not path.exists():
-            continue
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            found.append((path.stat().st_mtime, folder, record))
-        except (OSError, ValueError) as error:
-            logger.warning("the tuned model in %s cannot be listed: %s", folder, error)
-    return [
-        TunedModel(folder.name, folder, record)
-        for _, folder, record in sorted(found, key=lambda one: (-one[0], one[1]))
-    ]
+    """Read the records of tuned models, newest first; folders without a whole one are left out."""
+    found = [one for one in map(_read, folders) if isinstance(one, TunedModel)]
+    return sorted(found, key=lambda one: (-one.written, one.folder))
+
+
+def _folders(store: Store) -> list[Path]:
+    return sorted(path.parent for path in (store.root / _MODELS).glob(f"*/{TUNING_RECORD}"))
+
+
+def _read(folder: Path) -> TunedModel | DamagedModel | None:
+    try:
+        record = read_record(folder)
+        written = (folder / TUNING_RECORD).stat().st_mtime
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        return DamagedModel(folder, str(error))
+    return TunedModel(folder.name, folder, record, written)
 
 
 def progress_document(
@@ -173,10 +192,9 @@ def read_progress(store: Store, key: str) -> dict[str, Any] | None:
     """
     path = store.parts_folder("tuning", key) / PROGRESS_FILE
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return read_run(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         logger.warning("%s cannot be read: %s", path, error)
         return None
-    return found

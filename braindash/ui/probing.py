@@ -164,4 +164,5 @@ def empty() -> None:
         "them; so does `braindash probe --data manifest.toml --model MODEL`."
     )
     st.page_link("pages/compute/run.py", label="Probe a model", icon=":material/play_circle:")
+    widgets.damaged_results()
     widgets.running_jobs(follow_results=True)

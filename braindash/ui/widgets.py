@@ -1,6 +1,6 @@
 """Small parts that several pages share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pandas as pd
@@ -48,6 +48,20 @@ def guarded() -> Iterator[None]:
 def show_error(problem: BraindashError) -> None:
     """Show an error with what to do next."""
     st.error(f"**{problem.message}**\n\n{problem.hint}", icon=":material/error:")
+
+
+def damaged(folders: Mapping[str, str]) -> None:
+    """List folders that cannot be read, with what is wrong; nothing when there are none."""
+    if folders:
+        with st.expander(f"Damaged and not shown: {len(folders)}", icon=":material/warning:"):
+            st.markdown("Delete or move these folders, and compute what they held again.")
+            for folder, problem in folders.items():
+                st.code(f"{folder}\n{problem}", language=None)
+
+
+def damaged_results() -> None:
+    """List the results that cannot be read; nothing when there are none."""
+    damaged({str(one.folder): one.problem for one in state.store().damaged()})
 
 
 def simulated_stamp() -> None:
@@ -228,6 +242,7 @@ def empty_store() -> None:
             key="start_demo",
         )
     st.page_link("pages/compute/run.py", label="Or score a model on your own data")
+    damaged_results()
     running_jobs(follow_results=True)
 
 

@@ -37,7 +37,7 @@ def show(job: Job) -> None:
         with button:
             if job.state in widgets.ACTIVE:
                 st.button("Cancel", key=f"cancel_{job.key}", on_click=act, args=("cancel", job.key))
-            elif job.state in ("failed", "cancelled"):
+            elif job.state in ("failed", "cancelled") and not job.damage:
                 st.button("Go on", key=f"retry_{job.key}", on_click=act, args=("retry", job.key))
         if job.state in widgets.ACTIVE:
             widgets.job_progress(job)
@@ -46,6 +46,8 @@ def show(job: Job) -> None:
         if job.state == "done" and job.finished and job.started:
             st.caption(f"Took {spoken_duration(job.finished - job.started)}.")
             open_results(job)
+        if job.damage:
+            return
         with st.expander("Log"):
             st.code(state.queue().log_tail(job.key) or "The log is empty.", language=None)
 

@@ -11,7 +11,7 @@ from braindash.io.atlases import REGION_NAMES
 from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
 from braindash.requests import EncodeRequest, TuneRequest, build_request, build_tune_request
-from braindash.tuning.result import TunedModel, read_progress, tuned_models
+from braindash.tuning.result import TunedModel, damaged_models, read_progress, tuned_models
 from braindash.ui import choices, state, texts, widgets
 from braindash.views.captions import tuning_line
 from braindash.views.training import training_curves
@@ -261,5 +261,6 @@ with widgets.page("Tuning", INTRODUCTION):
         st.subheader("Tuned models", anchor=False)
     for found in models:
         show_model(found, manifest)
+    widgets.damaged({str(one.folder): one.problem for one in damaged_models(state.store())})
     with st.expander("What is brain-tuning, and how is it done here?"):
         st.markdown(texts.TUNING)

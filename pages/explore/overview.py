@@ -165,3 +165,4 @@ with widgets.page("braindash", INTRODUCTION):
     else:
         show(found)
         widgets.running_jobs(follow_results=True)
+        widgets.damaged_results()

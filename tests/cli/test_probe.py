@@ -15,9 +15,8 @@ from braindash.probing.plan import plan_probing
 from braindash.probing.run import run_probing
 from braindash.progress import NoProgress
 from braindash.requests import ProbeRequest, build_request
-from braindash.work.kinds import TASKS
-from braindash.work.needs import preflight_probing
-from braindash.work.submit import submit_probing
+from braindash.work.kinds import TASKS, preflight
+from braindash.work.submit import submit
 
 RUN = CliRunner()
 FEW = ["--shuffles", "2", "--bootstraps", "20"]
@@ -80,15 +79,15 @@ def test_check_computes_nothing_and_counts_what_is_there(corpus, tiny_model, tmp
     assert not (tmp_path / "probing").exists() and not (tmp_path / "unit-features").exists()
     store = Store(tmp_path)
     run_probing(request_for(corpus, tiny_model), store)
-    after = preflight_probing(request_for(corpus, tiny_model, seed=5), store)
+    after = preflight(request_for(corpus, tiny_model, seed=5), store)
     assert not after.cached and after.features_cached == after.n_stories == 1
     assert after.disk_needed == 0
-    assert preflight_probing(request_for(corpus, tiny_model), store).cached
+    assert preflight(request_for(corpus, tiny_model), store).cached
 
 
 def test_disk_is_counted_from_the_units(corpus, tiny_model, tmp_path):
     """Of 4 bytes: 3 layers x 24 of the model, energy of both kinds, 39 cepstral columns."""
-    found = preflight_probing(request_for(corpus, tiny_model), Store(tmp_path))
+    found = preflight(request_for(corpus, tiny_model), Store(tmp_path))
     from braindash.probing.plan import plan_probing
 
     frames, phones = (len(one) for one in plan_probing(request_for(corpus, tiny_model)).units)
@@ -111,7 +110,7 @@ def test_a_job_makes_the_same_result_from_any_folder(corpus, tiny_model, tmp_pat
     store = Store(tmp_path / "store")
     direct = run_probing(request_for(corpus, tiny_model), Store(tmp_path / "direct"))
     monkeypatch.chdir(corpus.folder)
-    job = submit_probing(request_for(corpus, tiny_model, data="manifest.toml"), store)
+    job = submit(request_for(corpus, tiny_model, data="manifest.toml"), store)
     assert job.key == direct.key and job.title.startswith("Probing: tiny-random-hubert")
     assert job.request["data"] == str(corpus.manifest)
     monkeypatch.chdir(tmp_path)
@@ -128,9 +127,9 @@ def test_a_job_of_a_label_folder_carries_absolute_paths(corpus, tiny_model, tmp_
     options = {"labels_options": {"audio": "audio"}, "categories": "categories.csv"}
     request = request_for(corpus, tiny_model, **fields, **options)
     with pytest.raises(InputError):  # too few words for the semantic task: nothing is queued
-        submit_probing(request.model_copy(update={"recordings": ("story_0",)}), Store(tmp_path))
+        submit(request.model_copy(update={"recordings": ("story_0",)}), Store(tmp_path))
     assert not JobQueue(tmp_path).list()
-    job = submit_probing(request, Store(tmp_path))
+    job = submit(request, Store(tmp_path))
     assert job.request["labels_path"] == str(corpus.grids)
     assert job.request["labels_options"] == {"audio": str(corpus.audio)}
     assert job.request["categories"] == str(corpus.categories)
@@ -140,7 +139,7 @@ def test_a_job_says_what_changed_since_it_was_queued(tiny_model, tmp_path, monke
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
     own = make_corpus(tmp_path / "own", n_recordings=4, n_words=12)
     store = Store(tmp_path / "store")
-    job = submit_probing(request_for(own, tiny_model), store)
+    job = submit(request_for(own, tiny_model), store)
     grid = own.grids / "story_1.TextGrid"
     grid.write_text(grid.read_text().replace('text = "IY"', 'text = "UW"'))
     with pytest.raises(InputError, match="changed after the job was queued") as caught:

@@ -17,7 +17,7 @@ from braindash.errors import InputError
 from braindash.io.labels.textgrid import read_textgrid, write_textgrid
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
-from braindash.work.needs import preflight_encoding
+from braindash.work.kinds import preflight
 
 SPACES = {"phones": 39, "articulation": len(ARTICULATIONS), "phonerate": 1, "wordrate": 1}
 
@@ -59,7 +59,7 @@ def test_every_space_is_scored_and_cached(space, annotated, store):
         features = stored.open()["features"]
         assert features.shape == (1, story.n_rows, SPACES[space])
         assert np.isfinite(features).all() and np.abs(features).max() > 0
-    assert preflight_encoding(request, store).cached
+    assert preflight(request, store).cached
 
 
 def test_word_rate_counts_the_words_around_each_row(annotated, store):

@@ -14,7 +14,7 @@ from braindash.errors import InputError, ModelError
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
 from braindash.work import needs
-from braindash.work.needs import preflight_encoding
+from braindash.work.kinds import preflight
 
 
 def request_for(lab, **changes):
@@ -41,7 +41,7 @@ def test_mixed_precision_on_a_cpu_is_refused_before_the_start(lab, tmp_path, mon
     assert "float32" in caught.value.hint
     monkeypatch.setattr(needs.shutil, "which", lambda name: None)
     with pytest.raises(InputError, match="CPU"):
-        preflight_encoding(request_for(lab, precision="bf16"), Store(tmp_path / "store"))
+        preflight(request_for(lab, precision="bf16"), Store(tmp_path / "store"))
     with pytest.raises(InputError, match=r"precision.*'bf32'"):
         request_for(lab, precision="bf32")
 
@@ -95,25 +95,25 @@ def test_untrained_control_runs_and_is_weighed_like_its_model(lab, tmp_path, mon
     monkeypatch.setattr(needs, "_product_rate", lambda: 1e9)
     store = Store(tmp_path / "store")
     trained, control = request_for(lab), request_for(lab, model=f"untrained:{lab.model}@1")
-    found = [preflight_encoding(request, store) for request in (trained, control)]
+    found = [preflight(request, store) for request in (trained, control)]
     assert found[0].seconds == pytest.approx(found[1].seconds)
     assert found[0].memory_needed == pytest.approx(found[1].memory_needed)
     result = run_encoding(control, store)
     assert result.model == f"untrained:{lab.model.name}@1"
-    assert preflight_encoding(control, store).cached
-    assert not preflight_encoding(trained, store).cached
+    assert preflight(control, store).cached
+    assert not preflight(trained, store).cached
 
 
 def test_estimates_know_the_padding_and_the_gpu(lab, whisper, tmp_path, monkeypatch):
     monkeypatch.setattr(needs, "_product_rate", lambda: 1e9)
     store = Store(tmp_path / "store")
     exact = request_for(lab, model=str(whisper), strategy="exact")
-    slow = preflight_encoding(exact, store)
-    chunk = preflight_encoding(request_for(lab, model=str(whisper)), store)
+    slow = preflight(exact, store)
+    chunk = preflight(request_for(lab, model=str(whisper)), store)
     # Twenty times the windows, each of the same padded length.
     assert 10 < slow.seconds / chunk.seconds <= 20.1
     monkeypatch.setattr(needs.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
-    quick = preflight_encoding(exact, store)
+    quick = preflight(exact, store)
     assert quick.device == "cuda" and quick.seconds < slow.seconds / 10
 
 

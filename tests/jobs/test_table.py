@@ -2,10 +2,12 @@
 
 import ctypes
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -16,6 +18,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from braindash.errors import JobError
+from braindash.jobs.queue import JobQueue
 from braindash.jobs.table import MAX_ATTEMPTS, JobTable
 
 KEYS = st.sampled_from(["a", "b"])
@@ -285,3 +288,47 @@ def test_a_folder_of_somebody_else_is_told(table):
         table.path.parent.chmod(0o700)
     assert outcome.returncode == 1
     assert outcome.stderr.startswith("StoreError: ") and "may write there" in outcome.stderr
+
+
+# ---- rows that something else wrote ---------------------------------------------
+
+
+ODD_ROWS = {
+    "no JSON": "request = '{'",
+    "a list": "request = '[]'",
+    "null": "request = 'null'",
+    "bytes": "request = x'ff'",
+    "not UTF-8": "title = CAST(x'ff' AS TEXT)",
+    "a result that is a list": "result = '[]'",
+    "progress is a word": "progress = 'half'",
+    "the time is a word": "created = 'yesterday'",
+    "another name": "key = 'a/../b'",
+}
+
+
+@pytest.mark.parametrize("what", ODD_ROWS)
+def test_a_damaged_row_has_failed_and_is_in_nobodys_way(table, what):
+    add(table, "good")
+    add(table, "odd")
+    with closing(sqlite3.connect(table.path)) as rows:
+        rows.execute(f"UPDATE jobs SET {ODD_ROWS[what]} WHERE key = 'odd'")
+        rows.execute("UPDATE jobs SET created = 1 WHERE key = 'odd' AND typeof(created) = 'real'")
+        rows.commit()
+    assert {job.key for job in table.newest(None, 10)} >= {"good"}
+    assert len(table.newest(None, 10)) == 2
+    (odd,) = table.newest(("failed",), 10)
+    assert str(table.path) in odd.error and "damaged" in odd.error and "again" in odd.hint
+    assert not odd.active and odd.eta_seconds() is None
+    assert [job.key for job in table.newest(("queued", "running"), 1)] == ["good"]
+    assert table.claim().key == "good" and table.claim().key == "good", "the odd one never runs"
+
+
+def test_a_damaged_row_is_mended_by_the_same_work_and_never_repeated_as_it_is(table, tmp_path):
+    add(table)
+    with closing(sqlite3.connect(table.path)) as rows:
+        rows.execute("UPDATE jobs SET request = 'x'")
+        rows.commit()
+    queue = JobQueue(tmp_path)
+    with pytest.raises(JobError, match="cannot go on"):
+        queue.retry("a", start=False)
+    assert add(table).state == "queued" and table.find("a").damage is None

@@ -7,7 +7,12 @@ from braindash.io.store import Store
 
 KEY = "0123456789abcdef0123456789abcdef"
 SPEC = {"kind": "encoding", "subject": "S1"}
-PROVENANCE = {"created": "2026-01-01", "data": {"name": "toy", "simulated": True}}
+PROVENANCE = {
+    "created": "2026-01-01",
+    "strategy": "chunk",
+    "model": {"name": "tiny", "fingerprint": "f" * 32},
+    "data": {"name": "toy", "simulated": True},
+}
 
 
 def dataset(seed: int = 0) -> xr.Dataset:

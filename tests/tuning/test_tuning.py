@@ -20,12 +20,11 @@ from braindash.requests import build_tune_request
 from braindash.speech.checkpoints.locate import locate
 from braindash.tuning.data import load_tuning_data, texts_of_rows, with_control, word_targets
 from braindash.tuning.plan import plan_tuning
-from braindash.tuning.result import read_progress, tuned_models
+from braindash.tuning.result import damaged_models, read_progress, tuned_models
 from braindash.tuning.run import run_tuning
 from braindash.work.changes import PROMISED
-from braindash.work.kinds import TASKS
-from braindash.work.needs import preflight_tuning
-from braindash.work.submit import submit_tuning
+from braindash.work.kinds import TASKS, preflight
+from braindash.work.submit import submit
 
 SHORT = {
     "window_trs": 3,
@@ -92,6 +91,30 @@ def test_the_result_is_a_model_like_any_other(tuned):
     )
     assert encoded.dataset.sizes["layer"] == 3
     assert not list((store.root / "parts").glob("tuning/*"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda record: [],
+        lambda record: record | {"data": []},
+        lambda record: record | {"base": "hubert"},
+        lambda record: record | {"history": []},
+        lambda record: record | {"history": [{"epoch": 0}]},
+        lambda record: {name: value for name, value in record.items() if name != "warnings"},
+    ],
+)
+def test_an_odd_record_is_told_apart_with_its_path(tuned, tmp_path, change):
+    _, store, result = tuned
+    other = Store(tmp_path)
+    for name in ("good", "odd"):
+        shutil.copytree(result.folder, other.root / "models" / name)
+    path = other.root / "models" / "odd" / "tuning.json"
+    path.write_text(json.dumps(change(result.record)))
+    assert [model.name for model in tuned_models(other)] == ["good"]
+    (one,) = damaged_models(other)
+    assert one.folder == path.parent and "tuning.json" in one.problem
+    assert damaged_models(store) == []
 
 
 def test_a_tuned_model_is_probed_like_any_other(spoken, store):
@@ -167,7 +190,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_model(lab, store, tmp_path):
         run_tuning(request, store, Stop())
     known = read_progress(store, plan_tuning(request).spec.key())
     assert [one["epoch"] for one in known["history"]] == [0, 1, 2] and known["epochs"] == 3
-    assert "2 of at most 3 are kept" in preflight_tuning(request, store).kept
+    assert "2 of at most 3 are kept" in preflight(request, store).kept
     resumed = run_tuning(request, store)
     whole = run_tuning(request, Store(tmp_path / "other"))
     assert resumed.record["fingerprint"] == whole.record["fingerprint"]
@@ -532,10 +555,10 @@ def test_stories_without_words_are_refused(lab, tmp_path):
 
 def test_a_job_runs_what_was_queued(lab, store, monkeypatch):
     monkeypatch.setattr("braindash.jobs.queue.JobQueue.ensure_worker", lambda self: True)
-    job = submit_tuning(request_for(lab, epochs=1), store)
+    job = submit(request_for(lab, epochs=1), store)
     assert job.key == plan_tuning(request_for(lab, epochs=1)).spec.key()
     assert job.title == f"Tuning: {locate(lab.model).name}, toy lab, A"
-    assert submit_tuning(request_for(lab, epochs=1), store).key == job.key
+    assert submit(request_for(lab, epochs=1), store).key == job.key
     document = json.loads(json.dumps(request_for(lab, epochs=1).model_dump(mode="json")))
     promised = plan_tuning(request_for(lab, epochs=1)).spec.canonical()
     made = TASKS["tune"](document | {PROMISED: promised}, store.root, NoProgress())
@@ -546,8 +569,8 @@ def test_a_job_runs_what_was_queued(lab, store, monkeypatch):
 
 
 def test_preflight_knows_what_a_run_needs(lab, store):
-    found = preflight_tuning(request_for(lab), store)
-    more = preflight_tuning(request_for(lab, epochs=200), store)
+    found = preflight(request_for(lab), store)
+    more = preflight(request_for(lab, epochs=200), store)
     assert found.fits and not found.cached and more.seconds > found.seconds > 0
     assert any("0 of at most 2" in line for line in found.lines())
     assert "the last training story" in found.lines()[-1]

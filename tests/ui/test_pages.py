@@ -1,5 +1,8 @@
 """Every page runs on an empty, a filled and an odd store, and says what to do."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from kit.made_up import put_old_result
 from kit.made_up_store import put_result
@@ -29,6 +32,43 @@ def test_results_of_an_older_version_are_left_out(empty_root, page):
     put_result(Store(empty_root))
     app = run(f"explore/{page}")
     assert not app.exception and "Nothing computed yet" not in texts(app)
+
+
+def damage_all(root):
+    """Make every result of a store an odd one; gives their folders."""
+    folders = [path.parent for path in root.glob("*/*/spec.json")]
+    for folder in folders:
+        (folder / "spec.json").write_text("null")
+    return folders
+
+
+@pytest.mark.parametrize("page", [*EXPLORE, "probes"])
+def test_damaged_results_are_told_apart_with_their_path(empty_root, page):
+    put_result(Store(empty_root))
+    (folder,) = damage_all(empty_root)
+    app = run(f"explore/{page}")
+    assert not app.exception
+    assert any(str(folder) in code.value for code in app.code)
+    put_result(Store(empty_root), subject="S2")
+    app = run(f"explore/{page}")
+    assert not app.exception
+    assert ("Nothing computed yet" in texts(app)) == (page == "probes")
+
+
+def test_a_damaged_job_is_shown_beside_the_good_ones(empty_root, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    queue = JobQueue(empty_root)
+    for key in ("good", "odd", "name"):
+        queue.submit("encode", key, {}, f"the {key} one", start=False)
+    with closing(sqlite3.connect(queue.table.path)) as rows:
+        rows.execute("UPDATE jobs SET request = '[' WHERE key = 'odd'")
+        rows.execute("UPDATE jobs SET key = 'no name' WHERE key = 'name'")
+        rows.commit()
+    app = run("compute/jobs")
+    assert not app.exception
+    assert all(f"the {name} one" in texts(app) for name in ("good", "odd", "name"))
+    assert str(queue.table.path) in texts(app)
+    assert [button.key for button in app.button] == ["cancel_good"]
 
 
 def test_the_demo_button_queues_one_job_however_often_it_is_clicked(empty_root, monkeypatch):

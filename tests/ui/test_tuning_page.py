@@ -135,3 +135,4 @@ def test_a_damaged_record_does_not_take_the_page_down(empty_root, tuned):
     (tuned.folder / "tuning.json").write_text("{")
     app = run("compute/tuning")
     assert not app.exception and tuned.folder.name not in [box.label for box in app.expander]
+    assert any(str(tuned.folder) in code.value for code in app.code)

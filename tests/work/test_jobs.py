@@ -18,7 +18,7 @@ from braindash.jobs.queue import JobQueue
 from braindash.progress import NoProgress
 from braindash.requests import EncodeRequest, build_request
 from braindash.work.kinds import TASKS
-from braindash.work.submit import submit_demo, submit_encoding
+from braindash.work.submit import submit, submit_demo
 
 PATIENCE_SECONDS = 300
 
@@ -56,7 +56,7 @@ def feature_files(store: Store) -> dict[str, int]:
 
 def test_a_killed_worker_loses_at_most_one_story(request_a, store):
     queue = JobQueue(store.root)
-    job = submit_encoding(request_a, store)
+    job = submit(request_a, store)
     wait_until(lambda: len(feature_files(store)) >= 1, "the first story")
     running = queue.get(job.key)
     os.kill(running.pid, signal.SIGKILL)
@@ -75,8 +75,8 @@ def test_a_killed_worker_loses_at_most_one_story(request_a, store):
 def test_the_job_survives_the_process_that_submitted_it(request_a, store):
     code = (
         "import sys, time; from braindash.requests import EncodeRequest;"
-        "from braindash.work.submit import submit_encoding; from braindash.io.store import Store;"
-        "submit_encoding(EncodeRequest.model_validate_json(sys.argv[1]), Store(sys.argv[2]));"
+        "from braindash.work.submit import submit; from braindash.io.store import Store;"
+        "submit(EncodeRequest.model_validate_json(sys.argv[1]), Store(sys.argv[2]));"
         "print('submitted', flush=True); time.sleep(600)"
     )
     arguments = [sys.executable, "-c", code, request_a.model_dump_json(), str(store.root)]
@@ -91,17 +91,17 @@ def test_the_job_survives_the_process_that_submitted_it(request_a, store):
 
 def test_equal_requests_are_one_job_and_a_mistake_queues_nothing(request_a, store, monkeypatch):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
-    first = submit_encoding(request_a, store)
-    second = submit_encoding(request_a.model_copy(update={"threads": 1}), store)
+    first = submit(request_a, store)
+    second = submit(request_a.model_copy(update={"threads": 1}), store)
     assert first.key == second.key and len(JobQueue(store.root).list()) == 1
     with pytest.raises(InputError):
-        submit_encoding(request_a.model_copy(update={"subject": "nobody"}), store)
+        submit(request_a.model_copy(update={"subject": "nobody"}), store)
     assert len(JobQueue(store.root).list()) == 1
 
 
 def test_a_cancelled_job_goes_on_from_its_parts(request_a, store):
     queue = JobQueue(store.root)
-    job = submit_encoding(request_a, store)
+    job = submit(request_a, store)
     wait_until(lambda: len(feature_files(store)) >= 1, "the first story")
     queue.cancel(job.key)
     wait_until(lambda: queue.get(job.key).state == "cancelled", "the stop")
@@ -114,7 +114,7 @@ def test_a_cancelled_job_goes_on_from_its_parts(request_a, store):
 
 def test_a_failing_job_says_what_to_do(lab, request_a, store):
     queue = JobQueue(store.root)
-    job = submit_encoding(request_a.model_copy(update={"delays": (1, 2)}), store)
+    job = submit(request_a.model_copy(update={"delays": (1, 2)}), store)
     # the data go away between submission and run
     (lab.folder / "audio" / "fox.wav").unlink()
     ended = wait_until(lambda: not (j := queue.get(job.key)).active and j, "the failure")
@@ -146,7 +146,7 @@ def test_a_job_never_makes_another_result_than_the_one_it_was_queued_for(
     lab, request_a, store, monkeypatch, change, told
 ):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
-    job = submit_encoding(request_a, store)
+    job = submit(request_a, store)
     change(lab)
     with pytest.raises(InputError, match="changed after the job was queued") as caught:
         TASKS["encode"](job.request, store.root, NoProgress())
@@ -159,9 +159,9 @@ def test_a_job_finds_its_files_from_any_working_directory(lab, request_a, store,
     monkeypatch.chdir(lab.folder)
     model = os.path.relpath(lab.model)
     relative = request_a.model_copy(update={"data": Path("manifest.toml"), "model": model})
-    job = submit_encoding(relative, store)
+    job = submit(relative, store)
     assert job.request["data"] == str(lab.manifest) and job.request["model"] == str(lab.model)
-    assert submit_encoding(request_a, store).key == job.key
+    assert submit(request_a, store).key == job.key
 
 
 def test_the_demo_is_submitted_once(store, monkeypatch):
@@ -177,8 +177,8 @@ def test_an_untrained_control_is_found_from_any_working_directory(
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
     monkeypatch.chdir(lab.folder)
     given = f"untrained:{os.path.relpath(lab.model)}{seed}"
-    job = submit_encoding(request_a.model_copy(update={"model": given}), store)
+    job = submit(request_a.model_copy(update={"model": given}), store)
     assert job.request["model"] == f"untrained:{lab.model}{seed or '@0'}"
     monkeypatch.chdir(store.root.parent)
     again = EncodeRequest.model_validate({k: v for k, v in job.request.items() if k != "promised"})
-    assert submit_encoding(again, store).key == job.key
+    assert submit(again, store).key == job.key

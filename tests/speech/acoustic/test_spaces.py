@@ -38,7 +38,7 @@ from braindash.speech.features import (
     window_features,
 )
 from braindash.speech.models import AcousticModel, open_model
-from braindash.work.needs import preflight_encoding
+from braindash.work.kinds import preflight
 
 RATE = 16000
 # Those made of annotations are not opened: tests/test_annotated_models.py has them.
@@ -381,7 +381,7 @@ def test_a_space_is_encoded_and_cached_like_any_model(lab, tmp_path):
     again = braindash.encode(lab.manifest, model, "A", store=store, strategy="chunk", **options)
     assert again.key == result.key  # windows mean nothing to a space, so it has one result
     request = build_request(EncodeRequest, data=lab.manifest, model=model, subject="B", **options)
-    found = preflight_encoding(request, store)
+    found = preflight(request, store)
     assert found.features_cached == 4 and found.seconds > 0
     # Not a folder's name, which a job would make absolute.
     assert plan_encoding(request).model.revision is not None
