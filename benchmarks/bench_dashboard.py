@@ -60,7 +60,7 @@ def served(app, store=None):
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     command = [sys.executable, "-m", "braindash.ui.serve", str(app), "--server.port", str(port)]
-    command += ["--server.headless", "true", "--server.fileWatcherType", "none"]
+    command += ["--server.headless", "true"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     environment = os.environ | ({"BRAINDASH_STORE": str(store)} if store else {})
     process = subprocess.Popen(command, cwd=ROOT, env=environment, **quiet)

@@ -16,7 +16,7 @@ from braindash.cli import models as checkpoints
 from braindash.cli import store as results
 from braindash.cli.output import notes, plain
 from braindash.errors import BraindashError
-from braindash.process import let_threads_sleep
+from braindash.process import let_threads_sleep, require_platform
 
 __all__ = ["app", "main"]
 
@@ -64,6 +64,7 @@ def main() -> None:
     """Run the command line; a known error ends in one message and exit status 1."""
     let_threads_sleep()
     try:
+        require_platform()
         app()
     except BraindashError as error:
         notes.print(f"[bold red]Error:[/] {plain(error.message)}", highlight=False)

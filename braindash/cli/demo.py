@@ -10,6 +10,12 @@ from braindash.cli.output import print_json, progress_bar
 from braindash.cli.probe import print_probing, probing_document
 
 PortOption = Annotated[int, typer.Option(help="Port of the dashboard.")]
+AddressOption = Annotated[
+    str, typer.Option(help="Address to listen on; any but 127.0.0.1 opens it to other machines.")
+]
+ReloadOption = Annotated[
+    bool, typer.Option("--reload", help="For developers: draw pages again when files change.")
+]
 
 
 def demo(
@@ -19,6 +25,8 @@ def demo(
     ] = False,
     as_json: JsonOption = False,
     port: PortOption = 8501,
+    address: AddressOption = "127.0.0.1",
+    reload: ReloadOption = False,
 ) -> None:
     """Compute the embedded demo (simulated data) and open it in the dashboard."""
     if headless or as_json:
@@ -40,12 +48,20 @@ def demo(
     from braindash.cli.dashboard import run_dashboard
     from braindash.work.submit import submit_demo
 
-    submit_demo(open_store(store))
-    run_dashboard(open_store(store), port=port)
+    opened = open_store(store)
+    job = submit_demo(opened)
+    run = run_dashboard(opened, port=port, address=address, reload=reload, follow=job.key)
+    raise typer.Exit(run)
 
 
-def dashboard(store: StoreOption = None, port: PortOption = 8501) -> None:
+def dashboard(
+    store: StoreOption = None,
+    port: PortOption = 8501,
+    address: AddressOption = "127.0.0.1",
+    reload: ReloadOption = False,
+) -> None:
     """Open the dashboard on this machine."""
     from braindash.cli.dashboard import run_dashboard
 
-    run_dashboard(open_store(store), port=port)
+    opened = open_store(store)
+    raise typer.Exit(run_dashboard(opened, port=port, address=address, reload=reload))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from braindash.io.store import Store, default_root
+from braindash.speech.acoustic.spaces import space_names
 
 StoreOption = Annotated[
     Path | None,
@@ -23,7 +24,7 @@ ModelOption = Annotated[
     str,
     typer.Option(
         help="Local folder (of a whole model or a LoRA adapter), hub id, untrained:MODEL[@SEED] or "
-        "acoustic:NAME."
+        f"acoustic:NAME, of {', '.join(space_names())}."
     ),
 ]
 StrategyOption = Annotated[

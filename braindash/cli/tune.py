@@ -84,7 +84,7 @@ def tune(
 ) -> None:
     """Tune a model to the responses of subjects; the same command goes on after an interruption.
 
-    Several GPUs: accelerate launch -m braindash.cli tune ...
+    Several GPUs: accelerate launch -m braindash tune ...
     """
     fields: dict[str, Any] = {
         "data": data,

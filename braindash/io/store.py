@@ -46,7 +46,7 @@ from braindash.io.entries import (
 from braindash.progress import Progress
 from braindash.specs import Spec
 
-__all__ = ["DamagedEntry", "Entry", "Store", "default_root"]
+__all__ = ["DamagedEntry", "Entry", "Store", "checkout", "default_root"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,17 +57,26 @@ _NAME = re.compile(r"[a-z][a-z-]*")
 _PART = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<digest>[0-9a-f]{32})\.nc")
 
 
+def checkout() -> Path | None:
+    """Return the folder of the checkout that this package is part of; None where it is installed.
+
+    Where packages are installed another one may have left an ``app.py``: a checkout has braindash's
+    ``pyproject.toml`` beside it.
+    """
+    folder = Path(__file__).resolve().parents[2]
+    whole = all((folder / name).is_file() for name in ("app.py", "pyproject.toml"))
+    return folder if whole else None
+
+
 def default_root() -> Path:
     """Say where results go when nobody says otherwise.
 
-    ``BRAINDASH_STORE`` when it is set, else ``cache/`` beside ``app.py`` of this checkout, else
-    ``./cache``.
+    ``BRAINDASH_STORE`` when it is set, else ``cache/`` of this checkout, else ``./cache``.
     """
     named = os.environ.get("BRAINDASH_STORE")
     if named:
         return Path(named).expanduser().resolve()
-    checkout = Path(__file__).resolve().parents[2]
-    return (checkout if (checkout / "app.py").is_file() else Path.cwd()) / "cache"
+    return (checkout() or Path.cwd()) / "cache"
 
 
 class Store:

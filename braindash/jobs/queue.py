@@ -9,7 +9,6 @@ Files of ``<store root>/jobs``: ``jobs.sqlite`` (the rows), ``<key>.log`` (what 
 its life) and ``queue.lock`` (held for milliseconds by whoever decides about workers).
 """
 
-import fcntl
 import logging
 import os
 import signal
@@ -25,6 +24,10 @@ from typing import Any
 from braindash.digest import canonical_json
 from braindash.errors import JobError
 from braindash.jobs.table import NAME, Job, JobState, JobTable, cannot_write, unknown_job
+from braindash.process import import_path, require_platform
+
+require_platform()
+import fcntl  # noqa: E402 - only after it is known that there is one
 
 __all__ = ["Job", "JobQueue", "JobState", "WorkerLock"]
 
@@ -250,7 +253,7 @@ class JobQueue:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                     pass_fds=(lock.fd,),
-                    env={**os.environ, **_import_path(), LOCK_VARIABLE: str(lock.fd)},
+                    env={**os.environ, **import_path(), LOCK_VARIABLE: str(lock.fd)},
                 )
         except OSError as error:
             raise JobError(
@@ -336,12 +339,3 @@ def _check_name(name: str) -> None:
             hint="Use 1 to 64 letters, digits, '-' and '_', beginning with a letter or digit;"
             " 'worker' is taken.",
         )
-
-
-def _import_path() -> dict[str, str]:
-    """Make this very package importable in the worker, also when it is not installed."""
-    parent = Path(__file__).resolve().parents[2]
-    if parent.name in ("site-packages", "dist-packages"):
-        return {}
-    before = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": f"{before}{os.pathsep}{parent}" if before else str(parent)}

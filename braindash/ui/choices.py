@@ -7,6 +7,7 @@ import streamlit as st
 
 from braindash.demo.dataset import DEMO_MODELS, MANIFEST_NAME
 from braindash.errors import InputError
+from braindash.speech.acoustic.spaces import known_spaces
 from braindash.tuning.result import tuned_models
 from braindash.ui import state
 
@@ -21,18 +22,6 @@ HUB_MODELS = [
     "facebook/data2vec-audio-base",
     "openai/whisper-small",
 ]
-# The feature spaces of braindash.speech.acoustic.spaces, as a reader knows them.
-ACOUSTIC_SPACES = {
-    "Log-mel spectrogram (acoustic:logmel)": "acoustic:logmel",
-    "Mel-frequency cepstrum (acoustic:mfcc)": "acoustic:mfcc",
-    "Energy (acoustic:energy)": "acoustic:energy",
-    "Pitch (acoustic:pitch)": "acoustic:pitch",
-    "Spectrogram, energy and pitch together (acoustic:lowlevel)": "acoustic:lowlevel",
-    "Annotated phones (acoustic:phones)": "acoustic:phones",
-    "Articulation of annotated phones (acoustic:articulation)": "acoustic:articulation",
-    "Annotated phones per second (acoustic:phonerate)": "acoustic:phonerate",
-    "Annotated words per second (acoustic:wordrate)": "acoustic:wordrate",
-}
 OWN_DATA = "My manifest"
 DEMO_DATA = "Embedded demo (simulated)"
 OWN_MODEL = "Another hub id or local folder"
@@ -69,6 +58,14 @@ def data(page: str) -> Path | None:
         "Manifest file", placeholder="/path/to/manifest.toml", help=MANIFEST_HELP, key="manifest"
     )
     return state.resolve_inside_roots(text) if text else None
+
+
+def acoustic_spaces() -> dict[str, str]:
+    """Return every acoustic space, also of plugins: what a menu shows, and its full name."""
+    return {
+        f"{space.full_name}: {space.description}": space.full_name
+        for space in known_spaces().values()
+    }
 
 
 def model(page: str, further: Mapping[str, str] | None = None) -> str | None:

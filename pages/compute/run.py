@@ -46,8 +46,8 @@ BOOTSTRAPS_HELP = (
 
 def choose_model() -> dict[str, str]:
     """Ask for the model, its revision and whether its untrained control is meant."""
-    model = choices.model("run", choices.ACOUSTIC_SPACES)
-    if model is None or model in choices.ACOUSTIC_SPACES.values():
+    model = choices.model("run", choices.acoustic_spaces())
+    if model is None or model in choices.acoustic_spaces().values():
         return {} if model is None else {"model": model}
     settings = {"model": model}
     left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
@@ -98,7 +98,7 @@ def choose_probes() -> list[ProbeRequest]:
     """Ask for everything about a probing run; with controls, one request for each model."""
     above = st.container()
     # First, so that the choice stays when the labels cannot be found.
-    model = choices.model("run", choices.ACOUSTIC_SPACES)
+    model = choices.model("run", choices.acoustic_spaces())
     with above:
         labels = probe_form.choose_labels(lambda: choices.data("run"))
     if labels is None or model is None:
@@ -116,7 +116,7 @@ def choose_requests() -> list[EncodeRequest]:
         return []
     subjects = st.multiselect("Subjects", load_manifest(data).subjects, key="run_subjects")
     strategy = "exact"
-    acoustic = model["model"] in choices.ACOUSTIC_SPACES.values()
+    acoustic = model["model"] in choices.acoustic_spaces().values()
     if not acoustic:  # they have one grid of frames and no windows
         strategy = st.radio(
             "Features", list(STRATEGIES), format_func=STRATEGIES.__getitem__, key="run_strategy"

@@ -91,7 +91,6 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "braindash.ui.serve", str(script)]
         command += ["--server.port", str(self.port), "--server.headless", "true"]
-        command += ["--server.fileWatcherType", "none"]
         environment = os.environ | {"BRAINDASH_STORE": str(store)} | environment
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -148,7 +147,7 @@ def streamlit_server(tmp_path_factory):
 def demo(tmp_path_factory):
     """The real demo, computed once by the real command: (store folder, printed document)."""
     store = tmp_path_factory.mktemp("demo") / "store"
-    command = [sys.executable, "-m", "braindash.cli", "demo", "--headless", "--json"]
+    command = [sys.executable, "-m", "braindash", "demo", "--headless", "--json"]
     done = subprocess.run(
         [*command, "--store", str(store)], capture_output=True, text=True, timeout=1500
     )

@@ -23,7 +23,7 @@ def encode_arguments(lab, store, *more):
 def command(*arguments):
     """Run the real command in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "braindash.cli", *map(str, arguments)],
+        [sys.executable, "-m", "braindash", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,

@@ -158,8 +158,8 @@ def test_run_offers_every_acoustic_space(empty_root):
     app = run("compute/run")
     options = app.selectbox(key="run_model").options
     for space in SPACES.values():
-        assert [text for text in options if text.endswith(f"({space.full_name})")], space.name
-    assert sum("(acoustic:" in text for text in options) == len(SPACES)
+        assert f"{space.full_name}: {space.description}" in options
+    assert sum(text.startswith("acoustic:") for text in options) == len(SPACES)
 
 
 def test_run_passes_the_statistics_and_the_acoustic_space_on(empty_root, lab, monkeypatch):

@@ -7,9 +7,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.errors import InputError
+from braindash.errors import BraindashError, InputError, ModelError
 from braindash.speech.acoustic.pitch import pitch
-from braindash.speech.acoustic.spaces import ACOUSTIC, AcousticSpace, find_space
+from braindash.speech.acoustic.spaces import ACOUSTIC, AcousticSpace, Part, find_space
 from braindash.speech.acoustic.spectral import (
     HOP,
     WINDOW,
@@ -107,9 +107,34 @@ class AcousticModel:
         """
         first = window.start // HOP
         stop = first + len(window.times)
-        columns = [_COMPUTED_BY[part.name](audio, first, stop) for part in self.space.parts]
+        columns = [self._columns(part, audio, first, stop) for part in self.space.parts]
         n_layers = 1 if layers is None else len(layers)
         return np.repeat(np.concatenate(columns, axis=1)[:, None], n_layers, axis=1)
+
+    def _columns(self, part: Part, audio: Samples, first: int, stop: int) -> Frames:
+        """Compute one part, (stop - first, n_features); what a plugin returns is checked."""
+        if part.compute is None:
+            return _COMPUTED_BY[part.name](audio, first, stop)
+        kept = audio.view()
+        kept.flags.writeable = False  # others read it too
+        try:
+            found = np.asarray(part.compute(kept, first, stop), np.float32)
+        except (BraindashError, MemoryError):
+            raise
+        except Exception as error:  # a plugin may raise anything
+            raise self._broken(f"{type(error).__name__}: {error}") from error
+        expected = (stop - first, part.n_features)
+        if found.shape != expected:
+            raise self._broken(f"its part {part.name!r} has shape {found.shape}, not {expected}")
+        if not np.isfinite(found).all():
+            raise self._broken(f"its part {part.name!r} has NaN or infinite values")
+        return found
+
+    def _broken(self, reason: str) -> ModelError:
+        return ModelError(
+            f"the acoustic feature space {self.name!r} cannot be computed: {reason}",
+            hint=f"Repair or update the plugin that brings it along, {self.space.plugin}.",
+        )
 
 
 def open_space(source: str) -> AcousticModel:

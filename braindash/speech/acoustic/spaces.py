@@ -5,18 +5,55 @@ what :mod:`braindash.speech.acoustic.spectral` or :mod:`braindash.speech.acousti
 with the settings given here. All parts share one grid of frames: frame ``i`` is centred ``0.0125 +
 0.01 i`` seconds after the beginning of the recording. Spaces of an annotated tier
 (:mod:`braindash.speech.acoustic.annotated`) have steps of 0.01 seconds from its beginning instead.
+
+Other packages bring further spaces along. Such a plugin is a module ::
+
+    import numpy as np
+    from braindash.speech.acoustic.spaces import AcousticSpace, Part
+
+    def peak(samples, first, stop):
+        from braindash.speech.acoustic.spectral import WINDOW, centred
+
+        windows = centred(samples, first, stop, WINDOW)  # (n_frames, 400): 25 ms at 16 kHz
+        return np.abs(windows).max(axis=1, keepdims=True).astype(np.float32)
+
+    SPACE = AcousticSpace(
+        "peak", (Part("peak", 1, 1, {"window_seconds": 0.025}, peak),), "Peak of every 25 ms."
+    )
+
+of a distribution whose ``pyproject.toml`` names it::
+
+    [project.entry-points."braindash.spaces"]
+    peak = "lab_spaces:SPACE"
+
+Once both are installed, ``acoustic:peak`` stands in every menu and goes wherever a space goes.
+Name and version of the distribution are part of the space's fingerprint, as are the version and
+the settings of its parts: raise one of them whenever the numbers change.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from braindash.core.phones import ARPABET, ARTICULATIONS
 from braindash.digest import digest_json
 from braindash.errors import ModelError, near_match
 
+logger = logging.getLogger(__name__)
+
 ACOUSTIC = "acoustic"
+SPACE_PLUGINS = "braindash.spaces"
+"""Entry points of the spaces that other packages bring along."""
+Compute = Callable[[NDArray[np.float32], int, int], NDArray[np.float32]]
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Of the spaces made of annotations.
 ANNOTATED_STEP_SECONDS = 0.01
 
@@ -102,19 +139,24 @@ class Part:
     Parameters
     ----------
     name : str
-        Key of :data:`PARTS`.
+        Key of :data:`PARTS`; of a plugin's part, any that is not another part of the same space.
     version : int
         Raise it whenever the computation changes: older features are then computed again.
     n_features : int
         Number of columns.
     settings : mapping
-        Everything else that determines the numbers.
+        Everything else that determines the numbers; JSON values.
+    compute : callable, optional
+        For plugins. Takes the whole recording, float32 (n_samples,) at 16 kHz and not to be
+        changed, the first frame that is wanted and the frame behind the last one; returns
+        float32 (stop - first, n_features). A frame must not depend on which others are wanted.
     """
 
     name: str
     version: int
     n_features: int
     settings: Mapping[str, Any]
+    compute: Compute | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -131,12 +173,16 @@ class AcousticSpace:
         One sentence for interfaces.
     tier : {"phone", "word"}, optional
         The annotation it is made of; None for a space made of the sound.
+    plugin : str, default ""
+        Name and version of the distribution that brings it along, filled in when it is found;
+        empty for braindash's own.
     """
 
     name: str
     parts: tuple[Part, ...]
     description: str
     tier: Literal["phone", "word"] | None = None
+    plugin: str = ""
 
     @property
     def window_and_step_seconds(self) -> tuple[float, float]:
@@ -157,16 +203,20 @@ class AcousticSpace:
 
     @property
     def version(self) -> str:
-        """Versions of the parts, as text."""
-        return ".".join(str(part.version) for part in self.parts)
+        """Versions of the parts, as text; of a plugin also its own."""
+        parts = ".".join(str(part.version) for part in self.parts)
+        return f"{parts} of {self.plugin}" if self.plugin else parts
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that determines the numbers, by part."""
         return {
-            part.name: {"version": part.version, **part.settings}  # in the order of the columns
-            for part in self.parts
+            part.name: {"version": part.version, **part.settings} | self._origin(part)
+            for part in self.parts  # in the order of the columns
         }
+
+    def _origin(self, part: Part) -> dict[str, str]:
+        return {} if part.compute is None else {"plugin": self.plugin}
 
     @property
     def fingerprint(self) -> str:
@@ -260,6 +310,27 @@ def is_acoustic(source: str) -> bool:
     return bool(colon) and prefix.lower() == ACOUSTIC
 
 
+class _Plugins(NamedTuple):
+    """What the installed plugins bring along, and what is wrong with the others, by name."""
+
+    spaces: Mapping[str, AcousticSpace]
+    problems: Mapping[str, str]
+
+
+def space_names() -> tuple[str, ...]:
+    """List the names of all spaces, own and of plugins, without importing any plugin."""
+    return tuple(dict.fromkeys([*SPACES, *(point.name for point in _entry_points())]))
+
+
+def known_spaces() -> Mapping[str, AcousticSpace]:
+    """Return all spaces that can be used, by name: braindash's own, then those of plugins.
+
+    A plugin that is broken is left out, with a warning in the log; :func:`find_space` says what is
+    wrong with it.
+    """
+    return MappingProxyType({**SPACES, **_plugins().spaces})
+
+
 def find_space(source: str) -> AcousticSpace:
     """Look an acoustic space up by its full name.
 
@@ -275,12 +346,74 @@ def find_space(source: str) -> AcousticSpace:
     Raises
     ------
     ModelError
-        When there is no such space.
+        When there is no such space, or the plugin that should bring it along is broken.
     """
-    for space in SPACES.values():
-        if space.full_name == source:
-            return space
+    name = source.removeprefix(f"{ACOUSTIC}:")
+    space = SPACES.get(name) or known_spaces().get(name)  # own ones need no look at plugins
+    if space is not None and space.full_name == source:
+        return space
+    if name in _plugins().problems:
+        raise ModelError(
+            f"the acoustic feature space {source!r} cannot be used: {_plugins().problems[name]}",
+            hint="Repair, update or uninstall that distribution; all else works without it.",
+        )
     raise ModelError(
         f"there is no acoustic feature space {source!r}",
-        hint=near_match(source, (space.full_name for space in SPACES.values())),
+        hint=near_match(source, (space.full_name for space in known_spaces().values())),
     )
+
+
+# Spaces of other packages -----------------------------------------------------------------------
+
+
+def _entry_points() -> list[EntryPoint]:
+    """Find the plugins, in an order that does not depend on where they are installed."""
+    return sorted(entry_points(group=SPACE_PLUGINS), key=lambda point: (point.name, _origin(point)))
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+@cache
+def _plugins() -> _Plugins:
+    """Import every plugin, once in the life of a process."""
+    spaces: dict[str, AcousticSpace] = {}
+    problems: dict[str, str] = {}
+    for point in _entry_points():
+        taken = "braindash" if point.name in SPACES else None
+        taken = spaces[point.name].plugin if point.name in spaces else taken
+        try:
+            space = point.load()
+            problem = f"{taken} has a space of this name" if taken else _problem(point, space)
+        except Exception as error:  # a plugin may raise anything; the others go on without it
+            problem = f"{type(error).__name__}: {error}"
+        if problem:
+            problem = f"{_origin(point)}, {point.value}: {problem}"
+            logger.warning("the feature space %r is left out: %s", point.name, problem)
+            problems[point.name] = problem
+        else:
+            spaces[point.name] = replace(space, plugin=_origin(point))
+    return _Plugins(spaces, problems)
+
+
+def _problem(point: EntryPoint, space: object) -> str:
+    """Say why what a plugin brings along cannot be used; empty where it can."""
+    if not isinstance(space, AcousticSpace):
+        return f"it is {type(space).__name__}, not AcousticSpace"
+    if space.name != point.name or not _NAME.fullmatch(space.name):
+        return (
+            f"the entry point is named {point.name!r} and the space {space.name!r}; both must be "
+            "one name of a-z, 0-9, - and _"
+        )
+    if space.tier is not None:
+        return "only spaces made of sound can be plugins, but it names a tier"
+    names = [part.name for part in space.parts]
+    if not names or len(set(names)) < len(names):
+        return f"its parts {names} are none, or not all of different names"
+    for part in space.parts:
+        own = PARTS.get(part.name) == part
+        if not own and not (callable(part.compute) and part.n_features > 0):
+            return f"its part {part.name!r} has no function, or no columns"
+    digest_json(space.settings)  # raises where they are no JSON
+    return ""

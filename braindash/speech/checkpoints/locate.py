@@ -138,7 +138,7 @@ def locate(
         spelling. The environment variable ``HF_HUB_OFFLINE`` is honoured.
         ``"untrained:SOURCE"`` is the same configuration with random weights, drawn from seed 0 or
         from the one in ``"untrained:SOURCE@SEED"``; ``"acoustic:NAME"`` is always one of
-        :data:`braindash.speech.acoustic.spaces.SPACES`.
+        :func:`braindash.speech.acoustic.spaces.known_spaces`.
     revision : str, optional
         Branch, tag or commit of a hub id.
     precision : {"float32", "bf16", "fp16"}, default "float32"

@@ -1,4 +1,4 @@
-"""``python -m braindash.cli`` is the command ``braindash``."""
+"""``python -m braindash`` is the command ``braindash``."""
 
 from braindash.cli import main
 
