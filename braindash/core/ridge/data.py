@@ -1,5 +1,6 @@
 """What every ridge solver is given: checked features, folds of rows, prepared responses."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -232,7 +233,7 @@ def _chunks(start: int, stop: int) -> Iterator[Fold]:
     """Cut a story into chunks; a rest of less than half a chunk joins the last one."""
     count = max(1, (stop - start + CHUNK_ROWS // 2) // CHUNK_ROWS)
     edges = [start + CHUNK_ROWS * number for number in range(count)] + [stop]
-    yield from zip(edges[:-1], edges[1:], strict=True)
+    yield from itertools.pairwise(edges)
 
 
 def check_responses(Y: Any, n_rows: int, name: str, n_targets: int | None = None) -> Any:
