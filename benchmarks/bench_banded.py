@@ -102,7 +102,7 @@ def himalaya(data: dict[str, Any], n_mixtures: int) -> np.ndarray:
             "n_targets_batch": 1000,
             "n_alphas_batch": 3,
             "n_targets_batch_refit": 1000,
-        },  # fmt: skip
+        },
         cv=list(LeaveOneGroupOut().split(data["Y"], groups=data["groups"])),
         random_state=SEED,
     ).fit(kernels, api.asarray(data["Y"]))

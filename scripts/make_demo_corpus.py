@@ -173,7 +173,7 @@ def tell_story(
             samples[position : position + len(wave)] = wave
             for found, kept in zip(align(spoken, text), (words, phones), strict=True):
                 kept += [
-                    tuple(position / SAMPLE_RATE_HZ + t * speaker.stretch for t in (a, b)) + (c,)
+                    (*tuple(position / SAMPLE_RATE_HZ + t * speaker.stretch for t in (a, b)), c)
                     for a, b, c in found
                 ]
             position += len(wave) + int(SAMPLE_RATE_HZ * rng.uniform(0.1, 0.35))

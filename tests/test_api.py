@@ -68,5 +68,5 @@ def test_features_of_a_model_that_is_named_take_revision_and_precision(tiny_mode
     np.testing.assert_array_equal(
         by_hub, braindash.extract_features(tiny_model, audio, times, device="cpu")
     )
-    with pytest.raises(InputError, match="'bf16'.* CPU"):
+    with pytest.raises(InputError, match=r"'bf16'.* CPU"):
         braindash.extract_features(tiny_model, audio, times, precision="bf16", device="cpu")

@@ -38,7 +38,7 @@ ALLOWED = {
     "speech": {"core"},
     "stories": DATA,
     "provenance": {"speech", "__init__"},
-    **{kind: DATA | SHARED for kind in KINDS},
+    **dict.fromkeys(KINDS, DATA | SHARED),
     "demo": DATA | SHARED | KINDS,
     "jobs": set(),
     "work": DATA | SHARED | KINDS | {"demo", "jobs"},

@@ -1,5 +1,6 @@
 """Finite impulse response design: features delayed by whole TRs, story by story."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,7 +34,7 @@ def story_bounds(groups: ArrayLike | None, n_rows: int) -> list[tuple[int, int]]
             hint="Give one story index per row.",
         )
     edges = [0, *(np.flatnonzero(index[1:] != index[:-1]) + 1).tolist(), n_rows]
-    bounds = [(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a]
+    bounds = [(a, b) for a, b in itertools.pairwise(edges) if b > a]
     if len(bounds) != len(np.unique(index)):
         raise InputError(
             "the rows of a story are not next to each other in groups",

@@ -25,10 +25,7 @@ MIXTURES: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "primary_auditory": {"acoustic": 1.0, "phonetic": 0.25, "lexical": 0.05, "semantic": 0.0},
         "early_auditory": {"acoustic": 0.9, "phonetic": 0.4, "lexical": 0.1, "semantic": 0.0},
-        "superior_temporal": {
-            **{"acoustic": 0.2, "phonetic": 1.0},
-            **{"lexical": 0.4, "semantic": 0.15},
-        },
+        "superior_temporal": {"acoustic": 0.2, "phonetic": 1.0, "lexical": 0.4, "semantic": 0.15},
         "angular_gyrus": {"acoustic": 0.05, "phonetic": 0.1, "lexical": 0.25, "semantic": 1.0},
         "lateral_temporal": {"acoustic": 0.05, "phonetic": 0.1, "lexical": 0.25, "semantic": 1.0},
         "ifg_mfg": {"acoustic": 0.05, "phonetic": 0.1, "lexical": 0.25, "semantic": 1.0},

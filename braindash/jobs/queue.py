@@ -294,7 +294,7 @@ class JobQueue:
         """Let one thread of one process at a time look at the worker's lock, or change it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            guard = open(self.folder / "queue.lock", "ab")
+            guard = open(self.folder / "queue.lock", "ab")  # noqa: SIM115
         except OSError as error:
             raise cannot_write(self.folder, error) from error
         with guard:

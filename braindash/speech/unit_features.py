@@ -1,5 +1,6 @@
 """Features of labelled units: every layer, averaged over each unit while the frames come."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -76,7 +77,7 @@ def unit_features(
     pooled = pool_weights(times, starts, ends, empty="nearest")
     weights = csc_array(pooled.weights)
     edges = np.append(0, np.cumsum([len(window.times) for window in windows]))
-    spans = [slice(*ends_of) for ends_of in zip(edges[:-1], edges[1:], strict=True)]
+    spans = [slice(*ends_of) for ends_of in itertools.pairwise(edges)]
     needed = [
         (window, span)
         for window, span in zip(windows, spans, strict=True)

@@ -108,11 +108,12 @@ def choose_layers(compared: Compared) -> None:
     shown = compared.layers()
     columns = st.columns(len(shown))
     held = ""
-    for letter, column, name, last, layer in zip(
+    for letter, column, name, last, start in zip(
         comparing.LETTERS, columns, compared.names, compared.last_layers, shown, strict=False
     ):
+        layer = start
         if last:
-            layer = column.slider(f"Layer of {name}", 0, last, layer, key=f"layer_{letter}")
+            layer = column.slider(f"Layer of {name}", 0, last, start, key=f"layer_{letter}")
         held += f"{letter}{layer}"
     st.query_params["hold"] = held
 

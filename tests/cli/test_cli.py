@@ -27,6 +27,7 @@ def command(*arguments):
         capture_output=True,
         text=True,
         timeout=300,
+        check=False,
     )
 
 

@@ -49,7 +49,7 @@ def test_ceiling_edges(rng):
 
 def test_ceiling_needs_two_repeats(rng):
     for shape in ((1, 5, 2), (5, 2), (2, 0, 2)):
-        with pytest.raises(InputError, match="at least two repeats|n_repeats"):
+        with pytest.raises(InputError, match=r"at least two repeats|n_repeats"):
             repeats_ceiling(rng.random(shape))
 
 

@@ -26,7 +26,7 @@ NASALS = "m n ng em en eng nx"
 GLIDES = "l r w y hh hv el"
 VOWELS = "iy ih eh ey ae aa aw ay ah ao oy ow uh uw ux er ax ix axr ax-h"
 OTHERS = "pau epi h#"
-ALL = " ".join([STOPS, CLOSURES, AFFRICATES, FRICATIVES, NASALS, GLIDES, VOWELS, OTHERS]).split()
+ALL = f"{STOPS} {CLOSURES} {AFFRICATES} {FRICATIVES} {NASALS} {GLIDES} {VOWELS} {OTHERS}".split()
 
 
 def test_61_labels_become_39_groups():

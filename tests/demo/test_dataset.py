@@ -141,8 +141,8 @@ def test_regions_follow_their_families_in_the_validation_story(dataset, componen
     for family in ("acoustic", "phonetic", "semantic"):
         x = stacked(family, TRAIN_STORIES)
         solver = np.linalg.solve(x.T @ x + 30 * np.eye(x.shape[1]), x.T)
-        for region, index in columns.items():
-            index = index[~np.isnan(seen[0, index])]
+        for region, members in columns.items():
+            index = members[~np.isnan(seen[0, members])]
             prediction = stacked(family, ["demo_valid_01"]) @ (solver @ seen[:, index])
             score[family, region] = pearson_r(prediction, held_out[:, index]).mean()
     assert score["acoustic", "primary_auditory"] > score["semantic", "primary_auditory"] + 0.1

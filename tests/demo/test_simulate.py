@@ -55,7 +55,7 @@ def subject(cortex, components):
 
 def runs(cortex, subject, story, *, number=0, n_repeats=1, seed=5):
     smoother = Smoother(cortex.neighbours)
-    given = dict(n_repeats=n_repeats, tr=2.0, seed=seed)
+    given = {"n_repeats": n_repeats, "tr": 2.0, "seed": seed}
     return np.stack(list(simulate_runs(subject, number, story, cortex, smoother, **given)))
 
 
@@ -143,7 +143,7 @@ def test_the_same_seed_gives_the_same_bits(cortex, subject, components):
     np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("change", [dict(number=1), dict(seed=6)])
+@pytest.mark.parametrize("change", [{"number": 1}, {"seed": 6}])
 def test_another_story_or_seed_gives_other_noise(cortex, subject, components, change):
     first = runs(cortex, subject, components[0])[0][:, 130:230]
     second = runs(cortex, subject, components[0], **change)[0][:, 130:230]

@@ -239,7 +239,7 @@ def test_other_settings_are_said_and_other_responses_refused():
 def test_models_of_different_depth_have_no_difference_per_layer():
     one, two = made_up_result(space="roi"), made_up_result(space="roi", model="deep")
     object.__setattr__(two, "dataset", two.dataset.isel(layer=[0, 1, 2]))
-    with pytest.raises(InputError, match="4 layers.*3") as caught:
+    with pytest.raises(InputError, match=r"4 layers.*3") as caught:
         compare([one], [two]).regions()
     assert "relative depth" in caught.value.hint
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kit.tiny_models import WHISPER_SECONDS, save_kind  # noqa: E402
+from kit.tiny_models import WHISPER_SECONDS, save_kind
 from typer.testing import CliRunner
 
 from braindash.cli import app
@@ -36,7 +36,7 @@ def test_precision_makes_another_model_and_other_keys(lab):
 
 
 def test_mixed_precision_on_a_cpu_is_refused_before_the_start(lab, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="'bf16'.* CPU") as caught:
+    with pytest.raises(InputError, match=r"'bf16'.* CPU") as caught:
         plan_encoding(request_for(lab, precision="bf16", device="cpu"))
     assert "float32" in caught.value.hint
     monkeypatch.setattr(needs.shutil, "which", lambda name: None)

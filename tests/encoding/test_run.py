@@ -117,7 +117,7 @@ def test_scores_equal_a_literal_recomputation(lab, store):
 
 
 def test_planted_signal_is_found_and_useless_targets_have_no_score(computed):
-    lab, store, result = computed
+    *_, result = computed
     assert result.r.shape == (3, N_TARGETS) and result.n_layers == 3
     gains = np.linspace(1.0, 0.0, N_TARGETS)[:NAN_TARGET]
     for scores in result.r:
@@ -285,7 +285,7 @@ def test_the_first_scored_row_is_kept_to(lab, store):
 
 def test_the_predictions_are_kept_beside_the_result(computed):
     """Their correlation with the kept response is the score, to the packing's precision."""
-    lab, store, result = computed
+    _, store, result = computed
     entry = store.get("predictions", result.provenance["predictions"])
     assert entry.spec.items() <= (result.spec | {"kind": "predictions"}).items()
     with entry.open() as found:
@@ -376,7 +376,7 @@ def own_and_others(lab, target):
 
 
 def test_every_ceiling_that_the_data_allow_is_there(computed):
-    lab, store, result = computed
+    lab, _, result = computed
     assert list(result.ceilings) == ["repeats", "inter-subject"]
     assert result.ceiling_name == "repeats"
     np.testing.assert_array_equal(result.ceiling, result.ceilings["repeats"])

@@ -1,6 +1,6 @@
-import nibabel.freesurfer as freesurfer
 import numpy as np
 import pytest
+from nibabel import freesurfer
 
 from braindash.errors import InputError
 from braindash.io.atlases import (
@@ -188,7 +188,7 @@ def test_labels_of_a_finer_mesh_are_cut(tmp_path):
 
 def test_labels_of_a_coarser_mesh_are_refused():
     labels = Labels(("a",), np.zeros(N_TARGETS, dtype=np.int32), "coarse.annot")
-    with pytest.raises(InputError, match="coarse.annot"):
+    with pytest.raises(InputError, match=r"coarse\.annot"):
         region_masks("fsaverage6", 81924, labels)
 
 
@@ -201,9 +201,9 @@ def test_unlabelled_vertices_belong_to_no_region(tmp_path):
 def test_broken_and_mismatched_annotations_are_refused(tmp_path):
     broken = tmp_path / "lh.broken.annot"
     broken.write_bytes(b"not an annotation")
-    with pytest.raises(InputError, match="lh.broken.annot"):
+    with pytest.raises(InputError, match=r"lh\.broken\.annot"):
         read_label_file(broken, broken)
-    with pytest.raises(InputError, match="missing.annot"):
+    with pytest.raises(InputError, match=r"missing\.annot"):
         read_label_file(tmp_path / "missing.annot", broken)
     small = tmp_path / "lh.small.annot"
     write_annot(small, ["???", "a"], np.zeros(7, dtype=int))

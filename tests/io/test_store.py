@@ -49,7 +49,7 @@ def test_a_damaged_result_is_quarantined_and_can_be_computed_again(store, name):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(bytes(content))
-    with pytest.raises(StoreError, match="damaged.*quarantine") as caught:
+    with pytest.raises(StoreError, match=r"damaged.*quarantine") as caught:
         store.get("encoding", KEY)
     assert "computed anew" in caught.value.hint
     assert not store.has("encoding", KEY)

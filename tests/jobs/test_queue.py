@@ -383,6 +383,7 @@ def test_a_read_only_or_full_disk_is_told(queue, spoil, used_before):
             capture_output=True,
             text=True,
             timeout=30,
+            check=False,
         )
     finally:
         queue.folder.chmod(0o700)

@@ -1,5 +1,7 @@
 """Annotations for the made-up lab: TextGrids in which target 0 follows the words."""
 
+import itertools
+
 import numpy as np
 
 from braindash.io.labels.textgrid import Interval, write_textgrid
@@ -16,7 +18,7 @@ def annotate(lab, tiers=("phone", "word")) -> None:
         rng = np.random.default_rng(number)
         edges = np.round(np.cumsum(rng.uniform(0.05, 0.3, size=40 * seconds)), 3)
         edges = np.concatenate([[0.0], edges[edges < seconds - 0.1]])
-        spans = list(zip(edges[:-1], edges[1:], strict=True))
+        spans = list(itertools.pairwise(edges))
         phones = [Interval(a, b, PHONES[n % len(PHONES)]) for n, (a, b) in enumerate(spans)]
         words = [Interval(a, b, "cat" if n % 3 else "") for n, (a, b) in enumerate(spans)]
         grid = dict(zip(tiers, (phones, words), strict=True))

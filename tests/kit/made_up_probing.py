@@ -81,7 +81,7 @@ def made_up_probing(
         "strategy": "chunk",
         "model": {"name": model, "fingerprint": fingerprint or digest_json(model)},
         "data": {"name": "made up", "simulated": True},
-        "tasks": {name: facts for name in tasks},
+        "tasks": dict.fromkeys(tasks, facts),
         "recordings": 10,
         "labels": "nobody",
         "warnings": [],

@@ -235,14 +235,14 @@ def test_a_corpus_of_silence_says_so(own_corpus, tiny_model, tmp_path):
         samples, rate = soundfile.read(path)
         soundfile.write(path, 0 * samples, rate)
     request = request_for(own_corpus, tiny_model, tasks=("phone",))
-    with pytest.raises(InputError, match="story_0.wav holds only silence"):
+    with pytest.raises(InputError, match=r"story_0\.wav holds only silence"):
         run_probing(request, Store(tmp_path / "store"))
 
 
 def test_reversed_intervals_and_labels_outside_the_audio_are_refused(own_corpus, tiny_model):
-    samples, tiers = tell(["sima"] * 4, np.random.default_rng(0))
+    _, tiers = tell(["sima"] * 4, np.random.default_rng(0))
     change_grid(own_corpus, tiers | {"words": [(0.5, 0.2, "sima")]})
-    with pytest.raises(InputError, match="0\\.5|before|reversed"):
+    with pytest.raises(InputError, match=r"0\.5|before|reversed"):
         plan_probing(request_for(own_corpus, tiny_model))
     change_grid(own_corpus, tiers | {"words": [(900.0, 901.0, "sima")]})
     with pytest.raises(InputError, match="outside their audio") as caught:
@@ -252,11 +252,12 @@ def test_reversed_intervals_and_labels_outside_the_audio_are_refused(own_corpus,
 
 def test_overlapping_intervals_are_told(own_corpus, tiny_model):
     table = own_corpus.folder / "labels.csv"
-    rows = ["path,start,end,label,tier"]
-    for number in range(4):
-        for place in range(12):
-            rows.append(f"story_{number}.wav,{place / 4},{place / 4 + 0.4},{'ab'[place % 2]},label")
-    table.write_text("\n".join(rows) + "\n")
+    rows = [
+        f"story_{number}.wav,{place / 4},{place / 4 + 0.4},{'ab'[place % 2]},label"
+        for number in range(4)
+        for place in range(12)
+    ]
+    table.write_text("\n".join(["path,start,end,label,tier", *rows]) + "\n")
     request = build_request(
         ProbeRequest,
         labels="table",
@@ -373,7 +374,7 @@ def test_a_request_names_one_source_of_labels(corpus):
         build_request(ProbeRequest, model="m")
     with pytest.raises(InputError, match="belong together"):
         build_request(ProbeRequest, model="m", labels="textgrid")
-    with pytest.raises(InputError, match="braindash probe|labels"):
+    with pytest.raises(InputError, match=r"braindash probe|labels"):
         build_request(ProbeRequest, model="m", data=corpus.manifest, strategy="fast")
 
 

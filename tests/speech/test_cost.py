@@ -90,4 +90,4 @@ def test_counting_needs_no_torch():
     code = (
         "import sys, braindash.speech.cost; assert not {'torch', 'transformers'} & set(sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

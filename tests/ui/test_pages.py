@@ -92,7 +92,7 @@ def test_layers_shows_the_regions_means_with_their_provenance(filled_root):
     app = run("explore/layers", data="made up", subject="S2", model="toy-model")
     assert app.selectbox(key="subject").value == "S2"
     table = app.dataframe[-1].value
-    assert "Late language" in table.columns and list(table.index)[0] == "layer 0"
+    assert "Late language" in table.columns and table.index[0] == "layer 0"
     shown = texts(app)
     assert "sphere around published coordinate" in shown
     assert "test: story" in shown and "delays 1, 2, 3, 4 TR" in shown

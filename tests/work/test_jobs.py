@@ -62,7 +62,7 @@ def test_a_killed_worker_loses_at_most_one_story(request_a, store):
     os.kill(running.pid, signal.SIGKILL)
     kept = feature_files(store)
     assert not store.has("encoding", job.key)
-    wait_until(lambda: queue.ensure_worker(), "a successor")
+    wait_until(queue.ensure_worker, "a successor")
     done = wait_until(lambda: (j := queue.get(job.key)).state == "done" and j, "the end")
     assert done.attempt == 2 and done.result["keys"] == [job.key]
     after = feature_files(store)

@@ -1,5 +1,6 @@
 """The worker process: killed, cancelled, starved and raced for real."""
 
+import itertools
 import logging
 import os
 import re
@@ -62,7 +63,7 @@ def test_jobs_run_one_after_the_other_in_the_order_of_submission(queue, root):
     done = [wait_for_state(queue, f"{index:08d}", "done") for index in range(3)]
     assert [job.result for job in done] == [{"n": 2}] * 3
     assert all(job.progress == 1.0 and job.attempt == 1 for job in done)
-    for job, following in zip(done, done[1:], strict=False):
+    for job, following in itertools.pairwise(done):
         assert job.created <= job.started <= job.finished <= following.started
     assert len(worker_pids(root)) == 1 and {job.pid for job in done} == set(worker_pids(root))
 
@@ -80,7 +81,9 @@ def test_an_idle_worker_ends_and_lets_go_of_its_lock(queue, root):
 def test_a_second_worker_of_a_store_leaves_at_once(queue, root):
     submit_parts(queue, n=40)
     wait_for_parts(root, 1)
-    second = subprocess.run(queue._worker_command, capture_output=True, text=True, timeout=60)
+    second = subprocess.run(
+        queue._worker_command, capture_output=True, text=True, timeout=60, check=False
+    )
     assert second.returncode == 0 and "another worker is at work" in second.stderr
     job = queue.get(KEY)
     assert job.state == "running" and job.attempt == 1 and job.pid == worker_pids(root)[0]
@@ -91,7 +94,7 @@ def test_reports_are_throttled_logged_and_end_in_the_jobs_own_log(queue):
     wait_for_state(queue, KEY, "done")
     log = queue.log_tail(KEY, n_lines=1000)
     assert re.search(
-        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO +hello from the ridge$", log, re.M
+        r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO +hello from the ridge$", log, re.MULTILINE
     )
     assert "A talk: attempt 1" in log and log.splitlines()[-1].endswith("done")
     assert "foreign chatter" not in log

@@ -217,8 +217,8 @@ class MixtureSearch:
             plain = np.array([self._plain[band] for band in bands])
             drawn = rng.dirichlet(np.ones(len(bands)), self._n_mixtures)
             for shares in (plain / max(plain.sum(), 1e-300), np.ones(len(bands)), *drawn):
-                shares = shares / max(shares.sum(), 1e-300)
-                yield _spread(dict(zip(bands, shares.tolist(), strict=True)), n_bands)
+                whole = shares / max(shares.sum(), 1e-300)
+                yield _spread(dict(zip(bands, whole.tolist(), strict=True)), n_bands)
 
     def _sampled(self, mixtures: list[Mixture], bands: Sequence[int]) -> Choice | None:
         """Choose for many targets, scoring few mixtures and alphas; None: too few are usable."""

@@ -21,7 +21,7 @@ from braindash.core.ridge.settings import check_alphas, check_choice, make_folds
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
 from braindash.errors import InputError
 
-__all__ = ["RidgeOptions", "RidgeCV", "RidgeResult", "fit_layers"]
+__all__ = ["RidgeCV", "RidgeOptions", "RidgeResult", "fit_layers"]
 
 METRICS = ("r2", "r")
 METHODS = ("auto", "dual", "primal")

@@ -286,15 +286,16 @@ def load_whole(files: ModelFiles) -> "nn.Module":
 
 def _respelled(tensors: dict[str, "Tensor"], own: Mapping[str, Any]) -> dict[str, "Tensor"]:
     """Name the weight-normalised positional convolution as this version of torch does."""
-    renamed = {}
-    for name, tensor in tensors.items():
+
+    def known(name: str) -> str:
         for pair in _SPELLINGS:
             for old, new in (pair, pair[::-1]):
                 candidate = name.removesuffix(old) + new
                 if name not in own and name.endswith(f".{old}") and candidate in own:
-                    name = candidate
-        renamed[name] = tensor.float()
-    return renamed
+                    return candidate
+        return name
+
+    return {known(name): tensor.float() for name, tensor in tensors.items()}
 
 
 def _check_names(

@@ -110,7 +110,7 @@ class WindowInputs:
         """Give the part of the front end's work that sharing leaves, from a window on."""
         if not self._shareable:
             return 1.0
-        scales, offsets = self._normalisation(position)
+        scales, _ = self._normalisation(position)
         share = self._work(position, position + len(scales))
         return share if share < _WORTHWHILE else 1.0
 

@@ -57,7 +57,7 @@ def test_units_without_frames_follow_the_rule(frames):
     nearest = pool_units(frames, TIMES, starts, ends, empty="nearest")
     np.testing.assert_array_equal(nearest.features[1], frames[0])
     np.testing.assert_array_equal(nearest.n_frames, [5, 1, 0])  # nothing is near 3 s
-    with pytest.raises(InputError, match="2 of 3 units hold no frame, the first from 0.013"):
+    with pytest.raises(InputError, match=r"2 of 3 units hold no frame, the first from 0\.013"):
         pool_units(frames, TIMES, starts, ends, empty="error")
     none = pool_units(frames, TIMES, [], [])
     assert none.features.shape == (0, 3)

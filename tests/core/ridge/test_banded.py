@@ -104,7 +104,7 @@ def himalaya_scores(bands, groups, Y, mixtures):
             "progress_bar": False,
             "jitter_alphas": False,
             "score_func": r2_score,
-        },  # fmt: skip
+        },
         cv=list(LeaveOneGroupOut().split(Y, groups=groups)),
     ).fit(kernels, Y.astype(np.float64))
     return model.cv_scores_.max(axis=0)

@@ -322,7 +322,7 @@ def test_a_feature_of_one_story_keeps_primal_exact():
 
 @pytest.mark.parametrize("method", FORMS)
 def test_few_operators_at_a_time_and_small_blocks_change_nothing(method, monkeypatch):
-    X, groups, Y, X_test, Y_test = make_data(6, n_targets=23)
+    X, groups, Y, X_test, _ = make_data(6, n_targets=23)
     expected = fit(X, groups, Y, X_test, method=method)
     monkeypatch.setattr(ridge_cv, "_OPERATOR_BYTES", 1)
     monkeypatch.setattr(ridge_cv, "_BLOCK_COLUMNS", {"cpu": (5, 5)})

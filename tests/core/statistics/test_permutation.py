@@ -167,7 +167,7 @@ def test_what_cannot_be_tested_is_refused(rng, options, message):
 def test_benjamini_hochberg_equals_its_definition(p):
     q = benjamini_hochberg(p)
     expected = [
-        min(1.0, min(len(p) * other / sum(x <= other for x in p) for other in p if other >= one))
+        min(1.0, *(len(p) * other / sum(x <= other for x in p) for other in p if other >= one))
         for one in p
     ]
     np.testing.assert_allclose(q, expected)

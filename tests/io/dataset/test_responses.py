@@ -279,7 +279,7 @@ def test_empty_array(tmp_path, size):
 
 def test_other_formats_name_the_allowed_ones(tmp_path):
     np.savez(tmp_path / "a.npz", data=np.zeros((3, 3)))
-    with pytest.raises(InputError, match="neither .npy nor HDF5") as caught:
+    with pytest.raises(InputError, match=r"neither \.npy nor HDF5") as caught:
         shape(source_of(tmp_path / "a.npz"))
     assert ".hf5" in caught.value.hint
 

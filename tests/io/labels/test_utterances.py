@@ -214,5 +214,5 @@ def test_other_names_are_told_or_refused(cremad):
     assert len(labels.recordings) == 4
     for name in CLIPS:
         (cremad / f"AudioWAV/{name}.wav").unlink()
-    with pytest.raises(InputError, match="no file .* is named as CREMA-D"):
+    with pytest.raises(InputError, match=r"no file .* is named as CREMA-D"):
         read_cremad(cremad)

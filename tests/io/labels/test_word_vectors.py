@@ -90,7 +90,7 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="missing"):
         read_word_vectors(tmp_path / "no.txt")
     (tmp_path / "v.bin").write_bytes(b"3 3\nthe " + VECTORS.tobytes() + b"\xff\xfe")
-    with pytest.raises(InputError, match="no text in UTF-8|no word vector"):
+    with pytest.raises(InputError, match=r"no text in UTF-8|no word vector"):
         read_word_vectors(tmp_path / "v.bin")
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(InputError, match="cannot be read"):

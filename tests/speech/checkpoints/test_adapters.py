@@ -131,7 +131,7 @@ def test_wavlms_attention_hears_no_adapter_until_it_is_merged(targets, deaf, tmp
 
 
 def test_base_may_be_named_from_the_adapter_or_move_with_it(pair, tmp_path):
-    base, adapter = pair
+    _, adapter = pair
     wanted, fingerprint = answer(adapter), locate(adapter).fingerprint
     for named in ("../base", "base", "/gone/long/ago/base"):
         edit_json(adapter / CONFIG, base_model_name_or_path=named)

@@ -134,7 +134,8 @@ def test_former_spelling_of_the_positional_convolution(name, base, tmp_path):
     former = {"parametrizations.weight.original0": "weight_g"}
     former |= {"parametrizations.weight.original1": "weight_v"}
     respelled = {}
-    for key, tensor in state.items():
+    for name, tensor in state.items():
+        key = name
         for new, old in former.items():
             key = key.replace(new, old)
         respelled[key] = tensor

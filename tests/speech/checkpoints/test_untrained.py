@@ -130,7 +130,7 @@ def test_looking_a_control_up_needs_no_torch(folder_of):
         f"locate('untrained:{folder_of('hubert-group')}'); "
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
 
 

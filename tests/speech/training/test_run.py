@@ -340,12 +340,13 @@ def test_what_cannot_be_tuned_is_refused(tune, train, validation, tmp_path, fold
         tune(validation=[])
     with pytest.raises(InputError, match="subjects and targets differ"):
         tune(validation=[make_story(9, "A")])
+    one = [
+        dataclasses.replace(s, responses={"A": s.responses["A"][:, :1]})
+        for s in (train[1], make_story(9, "A"))
+    ]
+    correlation = QUICK.model_copy(update={"loss": "correlation"})
     with pytest.raises(InputError, match="patterns over targets"):
-        one = [
-            dataclasses.replace(s, responses={"A": s.responses["A"][:, :1]})
-            for s in (train[1], make_story(9, "A"))
-        ]
-        tune(QUICK.model_copy(update={"loss": "correlation"}), train=one[:1], validation=one[1:])
+        tune(correlation, train=one[:1], validation=one[1:])
     with pytest.raises(InputError, match="nothing to tune"):
         tune_model(locate("acoustic:logmel"), train, validation, QUICK, folder=tmp_path)
     with pytest.raises(InputError, match="bf16"):
@@ -391,7 +392,7 @@ def test_two_processes_train_as_one_does(tmp_path, tune, folder_of):
     first, second = (load_file(tmp_path / f"{name}.safetensors") for name in ("first", "second"))
     assert_equal(first, second)
     alone = tune(QUICK.model_copy(update={"epochs": 2, "dropout": 0.0}), name="alone")
-    kept = sorted((tmp_path / "run" / "epochs").glob("epoch-*/state.json"))[-1]
+    kept = max((tmp_path / "run" / "epochs").glob("epoch-*/state.json"))
     together = json.loads(kept.read_text())["history"]
     for one, two in zip(alone.state.history[1:], together[1:], strict=True):
         assert two["loss"] == pytest.approx(one.loss, rel=1e-3)

@@ -53,7 +53,7 @@ def test_no_row_of_a_segment_hears_the_future(window, more, tr, hop):
 
 def test_attention_of_a_padded_model_is_limited():
     padded = Geometry(320, 320, 32000)
-    with pytest.raises(InputError, match="hears 2 s at once, but 2.5 s"):
+    with pytest.raises(InputError, match=r"hears 2 s at once, but 2\.5 s"):
         segment_shape(TuningSettings(window_trs=5, segment_trs=5), 0.5, padded)
     shape = segment_shape(TuningSettings(segment_trs=8, attention_trs=4), 0.5, padded)
     assert (shape.n_attended, shape.n_frames) == (100, 200)
