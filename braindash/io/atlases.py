@@ -190,7 +190,10 @@ _PAIRS = (
     ),
 )
 
-_UNIONS = {"late_language": ("angular_gyrus", "lateral_temporal", "ifg_mfg")}
+UNIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"late_language": ("angular_gyrus", "lateral_temporal", "ifg_mfg")}
+)
+"""Regions that have no spheres of their own: they are several others together."""
 
 
 @lru_cache(maxsize=1)
@@ -398,6 +401,6 @@ def _sphere_masks(space: str) -> Mapping[str, npt.NDArray[np.bool_]]:
     masks = {region: np.zeros(count_targets(space), dtype=bool) for region in REGION_NAMES}
     for sphere in published_spheres():
         masks[sphere.region] |= sphere_mask(sphere, space)
-    for region, parts in _UNIONS.items():
+    for region, parts in UNIONS.items():
         masks[region] = np.logical_or.reduce([masks[part] for part in parts])
     return MappingProxyType(masks)

@@ -1,0 +1,1 @@
+"""Labels of recordings in time, from every source that is read."""
