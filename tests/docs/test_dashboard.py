@@ -40,7 +40,7 @@ PAGES = {
 
 def titles() -> list[str]:
     """Titles of the pages in the navigation."""
-    calls = [node for node in ast.walk(ast.parse((ROOT / "app.py").read_text()))]
+    calls = list(ast.walk(ast.parse((ROOT / "app.py").read_text())))
     pages = [node for node in calls if isinstance(node, ast.Call) and is_named(node, ["Page"])]
     return [keyword.value.value for call in pages for keyword in call.keywords
             if keyword.arg == "title"]  # fmt: skip

@@ -558,7 +558,7 @@ def test_a_ceiling_that_the_manifest_names_comes_before_all_others(lab, store):
     divided = result.scores(normalised=True)[:, given > 0.4]
     np.testing.assert_allclose(divided, (result.r / given)[:, given > 0.4], rtol=1e-6)
     assert np.isnan(result.scores(normalised=True)[:, ~(given > 0.4)]).all()
-    assert list(result.dataset["region_ceiling_samples"]["ceiling_kind"].values)[0] == "given"
+    assert next(iter(result.dataset["region_ceiling_samples"]["ceiling_kind"].values)) == "given"
     np.save(lab.folder / "ceiling.npy", given * 0.5)
     assert plan_encoding(request_for(lab)).spec.key() != plan.spec.key(), "its content counts"
 

@@ -220,7 +220,7 @@ def test_results_of_a_newer_version_are_neither_listed_nor_opened(store, tmp_pat
     assert [entry.key for entry in store.entries("encoding")] == [KEY]
     assert store.count_newer() == 1
     for look in (lambda: store.get("encoding", new), lambda: store.find(new[:8])):
-        with pytest.raises(StoreError, match="is of version 99.*reads versions up to 3") as caught:
+        with pytest.raises(StoreError, match=r"is of version 99.*reads versions up to 3") as caught:
             look()
         assert "Update braindash" in caught.value.hint
     assert folder.is_dir(), "it is newer, not damaged"

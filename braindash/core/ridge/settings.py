@@ -1,5 +1,6 @@
 """Settings that every kind of ridge takes."""
 
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 
@@ -82,7 +83,7 @@ def _chunks(start: int, stop: int) -> Iterator[Fold]:
     """Cut a story into chunks; a rest of less than half a chunk joins the last one."""
     count = max(1, (stop - start + CHUNK_ROWS // 2) // CHUNK_ROWS)
     edges = [start + CHUNK_ROWS * number for number in range(count)] + [stop]
-    yield from zip(edges[:-1], edges[1:], strict=True)
+    yield from itertools.pairwise(edges)
 
 
 def folds_line(folds: str, n_stories: int) -> str:

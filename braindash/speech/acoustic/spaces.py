@@ -386,7 +386,7 @@ def _plugins() -> _Plugins:
         try:
             space = point.load()
             problem = f"{taken} has a space of this name" if taken else _problem(point, space)
-        except Exception as error:  # a plugin may raise anything; the others go on without it
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the others go on without it
             problem = f"{type(error).__name__}: {error}"
         if problem:
             problem = f"{_origin(point)}, {point.value}: {problem}"
