@@ -7,7 +7,6 @@ worlds, with stories that do not ship and subjects of other seeds, for those who
 
 import json
 import logging
-import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,6 +52,7 @@ from braindash.demo.stimulus import (
     word_vectors,
 )
 from braindash.errors import ResourceError
+from braindash.files import replaced
 from braindash.io.atlases import mni_to_fsaverage, published_spheres
 from braindash.io.dataset.audio import load_audio
 from braindash.io.labels.textgrid import Interval, read_textgrid
@@ -278,9 +278,8 @@ def _copy_stories(root: Path, world: World) -> None:
         (root / folder).mkdir(exist_ok=True)
         for story in world.stories:
             source = find(world, story)
-            temporary = _temporary(root / folder / source.name)
-            shutil.copyfile(source, temporary)
-            temporary.replace(root / folder / source.name)
+            with replaced(root / folder / source.name) as copy:
+                shutil.copyfile(source, copy)
 
 
 def _manifest_text(world: World) -> str:
@@ -418,37 +417,26 @@ def demo_cortex() -> Cortex:
 # ---- writing --------------------------------------------------------------------------------
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}")
-
-
 def _write_text(path: Path, text: str) -> None:
-    temporary = _temporary(path)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with replaced(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _write_responses(part: _Part, runs: Iterator[NDArray[np.float32]]) -> None:
     """Write runs as float16: their z-scored mean, and the single repeats of a repeated story."""
-    part.path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(part.path)
-    try:
-        with h5py.File(temporary, "w") as file:
-            file.attrs["simulated"] = True
-            file.attrs["generator_version"] = GENERATOR_VERSION
-            first = next(runs)
-            total = first.astype(np.float64)
-            if part.n_repeats > 1:
-                shape = (part.n_repeats, *first.shape)
-                repeats = file.create_dataset("individual_repeats", shape, np.float16)
-                repeats[0] = first.astype(np.float16)
-                for index, run in enumerate(runs, start=1):
-                    repeats[index] = run.astype(np.float16)
-                    total += run
-            file["data"] = zscored(total.astype(np.float32)).astype(np.float16)
-        temporary.replace(part.path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(part.path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["simulated"] = True
+        file.attrs["generator_version"] = GENERATOR_VERSION
+        first = next(runs)
+        total = first.astype(np.float64)
+        if part.n_repeats > 1:
+            shape = (part.n_repeats, *first.shape)
+            repeats = file.create_dataset("individual_repeats", shape, np.float16)
+            repeats[0] = first.astype(np.float16)
+            for index, run in enumerate(runs, start=1):
+                repeats[index] = run.astype(np.float16)
+                total += run
+        file["data"] = zscored(total.astype(np.float32)).astype(np.float16)
 
 
 UNHEARD_STORIES = PROBE_STORIES + TEST_STORIES
@@ -467,7 +455,5 @@ def demo_categories(folder: Path | str) -> Path:
     nouns = [f"{word},{name}" for name in lexicon.noun_categories for word in lexicon.words(name)]
     path, text = Path(folder) / _CATEGORIES, "\n".join(["word,category", *nouns]) + "\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        _write_text(path, text)
     return path

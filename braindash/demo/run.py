@@ -1,20 +1,20 @@
 """The embedded demo: every result of it, in one run."""
 
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 from braindash.demo.dataset import SCORED_MODELS, UNHEARD_STORIES, demo_categories, prepare_demo
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.run import run_encoding
+from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store
 from braindash.probing.result import ProbingResult
 from braindash.probing.run import run_probing
-from braindash.progress import NoProgress, Progress, Span
+from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import EncodeRequest, ProbeRequest
 
-# Shares of the demo's time after which data are there, and encodings.
-_PREPARED, _ENCODED = 0.08, 0.7
+# About how long preparing the data, the encodings and the probes take beside each other.
+_COSTS = (0.08, 0.62, 0.3)
 # Cost of a model's first run, which extracts the features that its other runs share; theirs is 1.
 _FIRST_RUN = 2.0
 
@@ -77,29 +77,22 @@ def run_demo(store: Store, progress: Progress | None = None) -> DemoResults:
     -------
     DemoResults
     """
-    from braindash.io.dataset.manifest import load_manifest
-
-    report = progress or NoProgress()
-    manifest = prepare_demo(store.demo_folder, Span(report, 0.0, _PREPARED, "demo data: "))
+    preparing, encoding, probing = shared(progress or NoProgress(), _COSTS, ("demo data: ", "", ""))
+    manifest = prepare_demo(store.demo_folder, preparing)
     requests = demo_requests(manifest, load_manifest(manifest).subjects)
-    shares = _encoded_shares(requests)
+    spans = shared(encoding, _encoding_costs(requests))
     encodings = [
-        run_encoding(request, store, Span(report, start, stop))
-        for request, start, stop in zip(requests, shares, shares[1:], strict=False)
+        run_encoding(request, store, span) for request, span in zip(requests, spans, strict=True)
     ]
     probes = demo_probe_requests(manifest)
-    probings = []
-    for index, probe in enumerate(probes):
-        start, stop = (_ENCODED + (1 - _ENCODED) * n / len(probes) for n in (index, index + 1))
-        probings.append(run_probing(probe, store, Span(report, start, stop, "probing: ")))
+    spans = shared(probing, [1.0] * len(probes), "probing: ")
+    probings = [
+        run_probing(request, store, span) for request, span in zip(probes, spans, strict=True)
+    ]
     return DemoResults(encodings, probings)
 
 
-def _encoded_shares(requests: list[EncodeRequest]) -> list[float]:
-    """Give the share of the demo's time before each encoding run, and after the last."""
+def _encoding_costs(requests: list[EncodeRequest]) -> list[float]:
+    """Return about how long each encoding run takes beside the others."""
     models = [one.model for one in requests]
-    costs = [1.0 if model in models[:index] else _FIRST_RUN for index, model in enumerate(models)]
-    total = sum(costs)
-    return [
-        _PREPARED + (_ENCODED - _PREPARED) * cost / total for cost in accumulate(costs, initial=0)
-    ]
+    return [1.0 if model in models[:index] else _FIRST_RUN for index, model in enumerate(models)]

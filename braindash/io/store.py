@@ -7,7 +7,6 @@ still being computed lie in ``<root>/parts/<kind>/<key>/`` until the result repl
 """
 
 import errno
-import json
 import logging
 import os
 import re
@@ -25,6 +24,7 @@ import xarray as xr
 
 from braindash.digest import digest_file
 from braindash.errors import InputError, StoreError
+from braindash.files import flush, replaced, write_json
 from braindash.io.entries import (
     CHECKSUM_FILE,
     FILES,
@@ -260,8 +260,8 @@ class Store:
         target = self.folder(kind, key)
         with self._temporary_folder(n_bytes) as temporary:
             write(temporary / RESULT_FILE)
-            _write_json(temporary / SPEC_FILE, spec)
-            _write_json(temporary / PROVENANCE_FILE, provenance)
+            write_json(temporary / SPEC_FILE, spec, sort_keys=True)
+            write_json(temporary / PROVENANCE_FILE, provenance, sort_keys=True)
             self._publish(temporary, target)
         shutil.rmtree(self.parts_folder(kind, key), ignore_errors=True)
         return self.get(kind, key)
@@ -343,7 +343,7 @@ class Store:
         with self._temporary_folder(dataset.nbytes) as temporary:
             written = temporary / "part.nc"
             dataset.to_netcdf(written, engine="h5netcdf")
-            _flush(written)
+            flush(written)
             folder.mkdir(parents=True, exist_ok=True)
             # The name carries the digest of the content, so a torn file is seen when read.
             place = folder / f"{name}.{digest_file(written)}.nc"
@@ -397,13 +397,14 @@ class Store:
         target = Path(path).expanduser()
         if target.is_dir():
             target = target / f"braindash-{entries[0].kind}-{entries[0].key}.zip"
-        temporary = target.with_name(target.name + ".partial")
-        with disk_errors(target.parent):
-            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-                for entry in entries:
-                    for name in FILES:
-                        archive.write(entry.folder / name, f"{entry.kind}/{entry.key}/{name}")
-            os.replace(temporary, target)
+        with (
+            disk_errors(target.parent),
+            replaced(target) as partial,
+            zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive,
+        ):
+            for entry in entries:
+                for name in FILES:
+                    archive.write(entry.folder / name, f"{entry.kind}/{entry.key}/{name}")
         return target
 
     def import_(self, path: Path | str) -> Entry:
@@ -463,9 +464,9 @@ class Store:
     def _publish(self, temporary: Path, target: Path) -> None:
         names = (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE)
         checksums = {name: digest_file(temporary / name) for name in names}
-        _write_json(temporary / CHECKSUM_FILE, checksums)
+        write_json(temporary / CHECKSUM_FILE, checksums, sort_keys=True)
         for name in (*names, CHECKSUM_FILE):
-            _flush(temporary / name)
+            flush(temporary / name)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.rename(temporary, target)
@@ -476,7 +477,7 @@ class Store:
                 return  # another writer was first with the same content: its result stays
             self._quarantine(target)  # what somebody copied by half
             os.rename(temporary, target)
-        _flush(target.parent)
+        flush(target.parent)
 
     def _quarantine(self, folder: Path) -> Path:
         place = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"
@@ -500,15 +501,3 @@ def _zip_errors(source: Path) -> Iterator[None]:
     # An encrypted member and an unknown compression are RuntimeErrors of zipfile.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise InputError(f"{source} is damaged: {error}", hint="Export it again.") from error
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

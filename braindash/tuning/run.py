@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from braindash.errors import StoreError
+from braindash.files import replace_json
 from braindash.io.store import Store
 from braindash.process import is_first_process
 from braindash.progress import NoProgress, Progress, shared
@@ -109,8 +110,6 @@ def run_tuning_plan(plan: TuningPlan, store: Store, report: Progress) -> TuningR
 
 def _told(plan: TuningPlan, store: Store) -> "Callable[[TrainingState], None]":
     """Write the epochs down as they come, for whoever watches."""
-    from braindash.speech.training.epochs import replace_json
-
     folder = store.parts_folder("tuning", plan.spec.key())
 
     def told(state: "TrainingState") -> None:

@@ -259,8 +259,8 @@ def test_a_full_disk_loses_nothing_already_computed(lab, empty_store, monkeypatc
         calls.append(kind)
         if len(calls) == 3:
             monkeypatch.setattr(
-                "braindash.io.store._write_json",
-                lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")),
+                "braindash.io.store.write_json",
+                lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")),
             )
         return real(self, kind, key, **content)
 

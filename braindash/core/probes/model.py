@@ -29,7 +29,7 @@ from braindash.core.probes.split import Split
 from braindash.core.ridge.settings import check_alphas
 from braindash.core.statistics.bootstrap import interval
 from braindash.errors import InputError
-from braindash.progress import NoProgress, Progress, Span
+from braindash.progress import NoProgress, Progress, shared
 
 # Relative to the mean eigenvalue of X'X: from almost no penalty to almost only the class shares.
 ALPHAS: NDArray[np.float64] = np.logspace(-6, 6, 13)
@@ -123,9 +123,9 @@ class Probes:
         report, found = progress or NoProgress(), []
         with limited_threads(self._threads):
             design = make_design(features, self._split, self._device, where)
-            for number, coded in enumerate(self._tasks):
-                ends = number / len(self._tasks), (number + 1) / len(self._tasks)
-                part = Span(report, *ends, coded.task.name)
+            names = [coded.task.name for coded in self._tasks]
+            spans = shared(report, [1.0] * len(names), names)
+            for coded, part in zip(self._tasks, spans, strict=True):
                 fit = FITS[coded.task.method]
                 fitted = fit(design, coded, self._sources, self._alphas, part)
                 found.append(self._scored(coded, fitted))
@@ -252,9 +252,9 @@ def probe_layers(
     """
     plan, report = Probes(tasks, split, **options), progress or NoProgress()
     found, n_layers = [], len(features)
-    for layer in range(n_layers):
-        where = f"layer {layer}"
-        part = Span(report, layer / n_layers, (layer + 1) / n_layers, f"{where}: ")
+    named = [f"layer {layer}" for layer in range(n_layers)]
+    spans = shared(report, [1.0] * n_layers, [f"{where}: " for where in named])
+    for layer, (where, part) in enumerate(zip(named, spans, strict=True)):
         found.append(plan.fit_layer(features[layer], where=where, progress=part))
     report.advance(1.0, 1.0, "all layers are probed")
     return plan.results(found)

@@ -5,11 +5,9 @@ Read are the state dictionaries that the published brain-tuning code writes (arX
 head to the voxels, as a whole or as low-rank adapters. Nothing but tensors is ever unpickled.
 """
 
-import json
 import logging
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from braindash.digest import digest_file
 from braindash.errors import InputError, ModelError
+from braindash.files import new_folder, write_json
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import CONFIGS
@@ -364,16 +363,10 @@ def _write(module: "nn.Module", files: ModelFiles, record: Conversion, out: Path
     """Write beside the goal, open the result once as every user will, and move it into place."""
     from braindash.speech.models import open_model
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as parent:
-        folder = Path(parent) / out.name
+    with new_folder(out) as folder:
         save_whole(module, files, folder)
         opened = open_model(folder, device="cpu")
         record = replace(record, fingerprint=opened.fingerprint)
-        text = json.dumps(record.as_dict(), indent=1, allow_nan=False)
-        (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+        write_json(folder / RECORD_FILE, record.as_dict())
         give_mode(folder, folder / RECORD_FILE)
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
     return record

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from braindash.digest import digest_file
 from braindash.errors import InputError, ResourceError
+from braindash.files import flush, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -139,9 +140,10 @@ class Checkpoints:
                 "digests": digests,
             }
             write_json(partial / STATE, content)
-            _flush(partial)
+            flush(partial / STATE)
+            flush(partial)
             os.rename(partial, target)
-            _flush(self.folder)
+            flush(self.folder)
         except OSError as error:
             raise disk_problem(error, self.folder, state.epoch) from error
         finally:
@@ -203,22 +205,6 @@ def disk_problem(problem: OSError, folder: Path, epoch: int) -> ResourceError:
     )
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON and flush it to disk."""
-    with path.open("w", encoding="utf-8") as stream:
-        json.dump(content, stream, indent=1, allow_nan=False)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def replace_json(path: Path, content: Any) -> None:
-    """Write JSON so that a reader sees the old or the new content, never a part."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    write_json(partial, content)
-    os.replace(partial, path)
-
-
 def flat_optimiser(optimiser: torch.optim.Optimizer, names: Mapping[str, Any]) -> dict[str, Tensor]:
     """Give an optimiser's state as named tensors, not copied: ``FIELD/PARAMETER``."""
     flat = {}
@@ -257,12 +243,4 @@ def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
         # safetensors wraps the operating system's errors; the number stands in the text.
         number = _OS_ERROR.search(str(error))
         raise OSError(int(number[1]) if number else 0, str(error)) from error
-    _flush(path)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush(path)

@@ -1,7 +1,6 @@
 """What the frozen front end makes of the stories: computed once, and kept."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from braindash.errors import ResourceError
+from braindash.files import replaced
 from braindash.progress import Progress
 from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
 from braindash.speech.encoder.front import ConvolutionalFront, front_of, normalised
@@ -65,14 +65,10 @@ class KeptArrays:
         return self._mapped[name]
 
     def _write(self, path: Path, array: NDArray[np.float32]) -> None:
-        partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as stream:
+            with replaced(path) as partial, partial.open("wb") as stream:
                 np.save(stream, array, allow_pickle=False)
-            os.replace(partial, path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
             raise ResourceError(
                 f"what the front end makes of the stories cannot be kept in {self._folder}: "
                 f"{error.strerror or error}",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from braindash.errors import InputError, ResourceError, TuningError
-from braindash.progress import Progress, Span
+from braindash.progress import Progress, shared
 from braindash.specs import TuningSettings
 from braindash.speech.training.epochs import (
     Checkpoints,
@@ -124,8 +124,8 @@ class Trainer:
         Cancelled
             When ``progress`` says so; finished epochs stay.
         """
-        state = self._resumed() or self._started(Span(progress, 0.0, _PROBE_SHARE))
-        span = Span(progress, _PROBE_SHARE, 1.0)
+        starting, span = shared(progress, (_PROBE_SHARE, 1 - _PROBE_SHARE))
+        state = self._resumed() or self._started(starting)
         while state.epoch < self.settings.epochs and not self._is_stale(state):
             try:
                 self._run_epoch(state, span)

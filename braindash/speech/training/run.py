@@ -11,7 +11,7 @@ from torch import nn
 
 from braindash.digest import digest_json
 from braindash.errors import InputError
-from braindash.progress import NoProgress, Progress, Span
+from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.loading import load_encoder
 from braindash.speech.checkpoints.locate import ModelFiles
@@ -181,14 +181,13 @@ def tune_model(
         on_epoch=on_epoch,
     )
     # One process computes what all of them read.
+    preparing, training = shared(progress, (_FRONT_SHARE, 1 - _FRONT_SHARE))
     for first in (True, False):
         if team.is_first == first:
-            for number, material in enumerate(materials):
-                share = _FRONT_SHARE / len(materials)
-                span = Span(progress, number * share, (number + 1) * share)
+            for material, span in zip(materials, shared(preparing, [1.0] * 2), strict=True):
                 material.inputs.prepare(span)
         team.wait()
-    state = trainer.run(Span(progress, _FRONT_SHARE, 1.0))
+    state = trainer.run(training)
     kept = trainer.kept(state)
     return Tuned(files, settings, network, wrapper, state, kept, trainer.stopped, team)
 

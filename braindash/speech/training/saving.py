@@ -1,8 +1,5 @@
 """Write a tuned model as a folder that every part of braindash opens like any other."""
 
-import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from braindash.errors import InputError, ResourceError
+from braindash.files import new_folder, write_json
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import TUNING_RECORD
@@ -51,22 +49,14 @@ def save_tuned(
     """
     check_free(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as parent:
-            folder = Path(parent) / out.name
+        with new_folder(out) as folder:
             if adapter:
                 _save_adapter(tuned, files, folder)
             else:
                 _save_whole(tuned, files, folder)
             fingerprint = locate(folder).fingerprint
-            text = json.dumps(dict(record) | {"fingerprint": fingerprint}, indent=1)
-            (folder / TUNING_RECORD).write_text(text + "\n", encoding="utf-8")
+            write_json(folder / TUNING_RECORD, dict(record) | {"fingerprint": fingerprint})
             give_mode(folder, folder / TUNING_RECORD)
-            for path in folder.iterdir():
-                _flush(path)
-            if out.exists():
-                out.rmdir()
-            folder.rename(out)
     except OSError as error:
         raise ResourceError(
             f"the tuned model cannot be written to {out}: {error.strerror or error}",
@@ -129,11 +119,3 @@ def _save_adapter(wrapped: Any, files: ModelFiles, folder: Path) -> None:
     wrapped.save_pretrained(folder)
     # peft adds a page about the model with nothing in it.
     (folder / "README.md").unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

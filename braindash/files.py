@@ -1,0 +1,87 @@
+"""Writing files so that a reader, or a crash, never meets a part of one."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def flush(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Yield a place beside ``path`` to write to, which takes its place when all went well.
+
+    The folder is made where it is missing. After an error, or when the process is stopped, what
+    was there before stays.
+
+    Parameters
+    ----------
+    path : Path
+        A file.
+
+    Yields
+    ------
+    Path
+        On the same file system; its name begins with a dot and carries this process's number.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield partial
+        flush(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder beside ``path`` to fill, which becomes ``path`` when all went well.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist, or be an empty folder.
+
+    Yields
+    ------
+    Path
+        On the same file system, within a hidden folder; it has the name that it will have.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f".{path.name}.{os.getpid()}")
+    folder = hidden / path.name
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+        for part in (*folder.iterdir(), folder):
+            flush(part)
+        if path.exists():
+            path.rmdir()
+        os.rename(folder, path)
+        flush(path.parent)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def write_json(path: Path, content: Any, *, sort_keys: bool = False) -> None:
+    """Write JSON with a newline at its end; NaN is refused."""
+    text = json.dumps(content, indent=1, sort_keys=sort_keys, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def replace_json(path: Path, content: Any) -> None:
+    """Write JSON so that a reader sees the old or the new content, never a part."""
+    with replaced(path) as partial:
+        write_json(partial, content)
