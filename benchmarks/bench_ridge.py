@@ -42,8 +42,8 @@ from himalaya.scoring import r2_score
 from sklearn.linear_model import RidgeCV as SklearnRidgeCV
 from sklearn.model_selection import LeaveOneGroupOut
 
-from braindash.core.delays import delayed
 from braindash.core.ridge.model import RidgeCV
+from braindash.core.timing import delayed
 
 N_STORIES, N_TEST, SEED = 5, 300, 0
 ALPHAS = np.logspace(1, 4, 10)

@@ -21,8 +21,8 @@ import h5py
 import numpy as np
 import torch
 
-from braindash.core.delays import delayed
 from braindash.core.ridge.model import RidgeCV
+from braindash.core.timing import delayed
 from braindash.defaults import DEFAULT_ALPHAS
 
 N_STORIES, N_TEST, SEED = 9, 300, 0

@@ -30,7 +30,7 @@ READING = {
     "questions",
     "plan",
 }
-RUNNING = {"run", "fit", "features", "responses", "statistics", "lowlevel", "ask", "data"}
+RUNNING = {"run", "features", "responses", "statistics", "lowlevel", "ask", "data"}
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {
     "core": set(),

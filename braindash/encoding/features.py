@@ -1,4 +1,4 @@
-"""The stage that gives the features of every story: from the store, or computed and kept there."""
+"""The step that gives the features of every story: from the store, or computed and kept there."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""The stage that says how much of a layer's score low-level features explain.
+"""The step that says how much of a layer's score low-level features explain.
 
 Two ways: take what low-level features predict of the model's features out of these and score the
 rest ("residual"), or fit both spaces together with a penalty each and divide what they explain
@@ -16,7 +16,6 @@ from braindash.core.ridge.model import RidgeCV
 from braindash.core.ridge.nuisance import partition_variance, residual_features
 from braindash.core.scores import pearson_r, zscore
 from braindash.encoding.features import Features, count_layers, layer_features
-from braindash.encoding.fit import ridge_options
 from braindash.encoding.plan import EncodingPlan, LowLevelPlan
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.statistics import ScoredRows, compute_statistics
@@ -59,17 +58,17 @@ def weigh_low_level(
 
     def weigh(todo: Sequence[int]) -> Iterator[xr.Dataset]:
         progress.advance(n_layers - len(todo), n_layers, "loading responses")
-        stage = _Stage(plan, low, features)
+        weighing = _Weighing(plan, low, features)
         for layer in todo:
             progress.advance(layer, n_layers, f"low-level features and layer {layer}")
-            yield stage.layer(layer)
+            yield weighing.layer(layer)
 
     parts = store.layers("encoding", plan.spec.key(), n_layers, weigh)
     loaded = [xr.load_dataset(part, engine="h5netcdf") for part in parts]
     return xr.concat(loaded, dim="layer").assign_coords(layer=np.arange(n_layers))
 
 
-class _Stage:
+class _Weighing:
     """What the layers share: responses and low-level features."""
 
     def __init__(self, plan: EncodingPlan, low: LowLevelPlan, features: Features) -> None:
@@ -85,7 +84,7 @@ class _Stage:
         self._responses = train.train()
         self._scored = test.scored
         self._measured = test.mean()[self._scored]
-        self._options = ridge_options(plan)
+        self._options = plan.ridge_options
 
     def layer(self, layer: int) -> xr.Dataset:
         """Compute one layer's part."""
@@ -126,7 +125,7 @@ class _Stage:
     def banded(self, own: Floats, test: Floats) -> xr.Dataset:
         """Divide what both spaces explain together."""
         options = {name: value for name, value in self._options.items() if name != "metric"}
-        plan = BandedRidgeCV({MODEL: own, LOW: self._low}, self._groups, **options)  # type: ignore[arg-type]
+        plan = BandedRidgeCV({MODEL: own, LOW: self._low}, self._groups, **options)
         result = plan.fit(self._responses, {MODEL: test, LOW: self._low_test}, self._groups_test)
         shares = partition_variance(
             result.parts[:, self._scored], result.without[:, self._scored], self._measured
@@ -160,7 +159,7 @@ class _Stage:
         return found["region_samples"].isel(layer=0, drop=True)
 
 
-_METHODS = {"residual": _Stage.residual, "banded": _Stage.banded}
+_METHODS = {"residual": _Weighing.residual, "banded": _Weighing.banded}
 
 
 def _rescaled(features: Floats, stories: tuple[StoryPlan, ...]) -> Floats:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -124,6 +125,19 @@ class EncodingPlan:
     def strategy(self) -> StoredStrategy:
         """How the model's features are made."""
         return self.train[0].extraction.strategy
+
+    @property
+    def ridge_options(self) -> dict[str, Any]:
+        """Keyword arguments of every regression, as :class:`RidgeCV` takes them."""
+        return {
+            "alphas": self.spec.alphas,
+            "delays": self.spec.delays,
+            "folds": self.spec.folds,
+            "metric": self.spec.metric,
+            "intercept": self.spec.intercept,
+            "device": self.request.device,
+            "threads": self.request.threads,
+        }
 
     @property
     def extractions(self) -> tuple[tuple[ModelFiles, tuple[StoryPlan, ...]], ...]:

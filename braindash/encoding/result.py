@@ -9,9 +9,8 @@ import pandas as pd
 import xarray as xr
 
 from braindash.core.ceilings import ceiling_threshold
-from braindash.core.regions import region_means
 from braindash.core.ridge.settings import folds_line
-from braindash.core.scores import normalised_score
+from braindash.core.scores import normalised_score, region_means
 from braindash.core.statistics.bootstrap import interval
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import SPHERE_LABEL, WHOLE, named_masks

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from braindash.core.regions import region_means
 from braindash.core.ridge.settings import folds_line
+from braindash.core.scores import region_means
 from braindash.core.statistics.bootstrap import interval
 from braindash.encoding.result import EncodingResult, add_intervals
 

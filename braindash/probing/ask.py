@@ -1,4 +1,4 @@
-"""The stage of a probing run after extraction: every task asked of every layer."""
+"""The step of a probing run after extraction: every task asked of every layer."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The stage that gives the features of labelled units: from the store, or computed and kept."""
+"""The step that gives the features of labelled units: from the store, or computed and kept."""
 
 import time
 from collections.abc import Mapping, Sequence

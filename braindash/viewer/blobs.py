@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from braindash.core.regions import region_means
+from braindash.core.scores import region_means
 from braindash.errors import InputError
 from braindash.io.surfaces import (
     HEMISPHERES,

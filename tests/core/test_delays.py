@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braindash.core.delays import delayed, story_bounds
+from braindash.core.timing import delayed, story_bounds
 from braindash.errors import InputError
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from braindash.core.regions import COLUMNS, region_means
+from braindash.core.scores import COLUMNS, region_means
 from braindash.errors import InputError
 
 

@@ -9,8 +9,8 @@ from kit.toy_lab import CONSTANT_TARGET, NAN_TARGET, make_lab
 from scipy import stats
 from sklearn.linear_model import Ridge
 
-from braindash.core.delays import delayed
 from braindash.core.scores import zscore
+from braindash.core.timing import delayed
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.run import run_encoding

@@ -10,8 +10,8 @@ from scipy import stats
 
 import braindash
 from braindash.core.ceilings import split_half_ceiling
-from braindash.core.delays import delayed
 from braindash.core.ridge.model import RidgeCV
+from braindash.core.timing import delayed
 from braindash.encoding import responses as encoding
 from braindash.encoding.groups import Group
 from braindash.encoding.plan import plan_encoding

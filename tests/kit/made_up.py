@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from braindash.core.regions import region_means
-from braindash.core.scores import normalised_score
+from braindash.core.scores import normalised_score, region_means
 from braindash.digest import digest_json
 from braindash.encoding.result import EncodingResult
 from braindash.io.atlases import named_masks

@@ -3,7 +3,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib import image as mpimg
 
-from braindash.core.regions import region_means
+from braindash.core.scores import region_means
 from braindash.errors import InputError
 from braindash.io.surfaces import HEMISPHERES, load_surface, sulcal_depth
 from braindash.viewer.blobs import MISSING, SHAPES, MapSet, can_show, geometry_blob, map_blob

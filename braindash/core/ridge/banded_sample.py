@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from braindash.core.ridge.cv import score_of_zeros, score_operators
 from braindash.core.ridge.data import Block, Responses
 from braindash.core.ridge.dual import DualSides, DualSolver
-from braindash.core.ridge.scoring import score_of_zeros, score_operators
 from braindash.core.ridge.search import TIE, Estimate, Scores
 
 Mixture = tuple[float, ...]

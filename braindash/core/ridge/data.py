@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from braindash.core.delays import check_delays, source_rows, story_bounds
 from braindash.core.ridge.settings import Fold
 from braindash.core.scores import constant_columns
+from braindash.core.timing import check_delays, source_rows, story_bounds
 from braindash.errors import InputError
 
 # Within a fold, a target of unit variance that varies less than this is constant there.

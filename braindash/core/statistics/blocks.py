@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from braindash.core.delays import story_bounds
+from braindash.core.timing import story_bounds
 from braindash.errors import InputError
 
 BLOCK_ROWS = 10

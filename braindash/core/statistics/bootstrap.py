@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from braindash.core.delays import story_bounds
 from braindash.core.devices import find_device
 from braindash.core.scores import unit_columns
 from braindash.core.statistics.blocks import BLOCK_ROWS, check_block_rows, check_series
+from braindash.core.timing import story_bounds
 from braindash.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control
 
-from braindash.core.delays import story_bounds
 from braindash.core.devices import find_device
 from braindash.core.scores import unit_columns
 from braindash.core.statistics.blocks import (
@@ -20,6 +19,7 @@ from braindash.core.statistics.blocks import (
     check_block_rows,
     check_series,
 )
+from braindash.core.timing import story_bounds
 from braindash.errors import InputError, near_match
 
 SCHEMES = ("blocks", "shift")

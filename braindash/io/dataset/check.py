@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from braindash.core.timing import Timing, covered_rows
 from braindash.digest import digest_file
 from braindash.errors import InputError, near_match
-from braindash.io.dataset.arrays import available_keys
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
-from braindash.io.dataset.responses import load_ceiling, repeats_shape, shape
+from braindash.io.dataset.responses import available_keys, load_ceiling, repeats_shape, shape
 from braindash.io.dataset.tables import Problem, raise_problems
 
 # Fields of a subject that a manifest may have, and that nothing uses so far.

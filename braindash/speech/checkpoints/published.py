@@ -19,7 +19,6 @@ from braindash.files import new_folder, write_json
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import CONFIGS
-from braindash.speech.checkpoints.loading import quiet_transformers, tell_deaf
 from braindash.speech.checkpoints.locate import ModelFiles, locate
 from braindash.speech.checkpoints.state_dicts import (
     StateDict,
@@ -27,6 +26,7 @@ from braindash.speech.checkpoints.state_dicts import (
     read_state_dict,
     shortened,
 )
+from braindash.speech.models import quiet_transformers, tell_deaf
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

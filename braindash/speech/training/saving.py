@@ -12,9 +12,9 @@ from braindash.files import new_folder, write_json
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import TUNING_RECORD
-from braindash.speech.checkpoints.loading import quiet_transformers
 from braindash.speech.checkpoints.locate import ModelFiles, locate
 from braindash.speech.checkpoints.published import load_whole, save_whole
+from braindash.speech.models import quiet_transformers
 
 
 def save_tuned(

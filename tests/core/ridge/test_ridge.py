@@ -13,11 +13,11 @@ from scipy.stats import pearsonr
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneGroupOut
 
-from braindash.core.delays import delayed
 from braindash.core.ridge import cv as ridge_cv
 from braindash.core.ridge.dual import DualSolver
 from braindash.core.ridge.model import RidgeCV, fit_layers
 from braindash.core.ridge.primal import PrimalSolver
+from braindash.core.timing import delayed
 from braindash.defaults import DEFAULT_ALPHAS
 from braindash.errors import InputError, ResourceError
 

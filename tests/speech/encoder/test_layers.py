@@ -8,7 +8,7 @@ import pytest
 import torch
 from kit.tiny_models import KINDS, N_BLOCKS, build, extractor_of
 
-from braindash.speech.encoder import transformer as blocks
+from braindash.speech.encoder import encoder as blocks
 from braindash.speech.encoder.encoder import Encoder, layer_frames, n_layers
 
 # In units of a layer's standard deviation, against double precision.

@@ -117,7 +117,7 @@ def test_it_learns_what_can_be_learnt(tune, loss, start):
 
 
 def test_what_is_frozen_does_not_move_and_the_rest_does(tune, folder_of):
-    from braindash.speech.checkpoints.loading import load_encoder
+    from braindash.speech.models import load_encoder
 
     before = load_encoder(locate(folder_of("hubert-group"))).state_dict()
     after = tune().network.encoder.state_dict()
