@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from braindash.core.devices import tell_memory
 from braindash.errors import ModelError
 from braindash.speech.checkpoints.families import FAMILIES, Family
 from braindash.speech.checkpoints.locate import ADAPTER_WEIGHTS, ModelFiles
@@ -65,6 +66,7 @@ def _read(files: ModelFiles) -> "nn.Module":
             ignore_mismatched_sizes=True,
         )
     except Exception as error:
+        tell_memory(error, f"the model in {files.folder}")
         # Damaged weights raise errors of many kinds: safetensors', zipfile's, torch's and others.
         raise ModelError(
             f"the model in {files.folder} cannot be loaded: {type(error).__name__}: {error}",
@@ -129,6 +131,7 @@ def _draw(files: ModelFiles, seed: int) -> "nn.Module":
         torch.manual_seed(seed)
         module: nn.Module = encoder_class(family)(config)
     except Exception as error:
+        tell_memory(error, f"an untrained model like the one in {files.folder}")
         # What a broken configuration raises differs from family to family.
         raise ModelError(
             f"no model can be made of the configuration in {files.folder}: "
@@ -156,6 +159,7 @@ def _merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
         wrapped = PeftModel(holder, config)
         outcome: Any = set_peft_model_state_dict(wrapped, stored)
     except Exception as error:
+        tell_memory(error, f"the adapter in {files.folder} with its base")
         # peft's own errors are of many kinds, from names that fit nothing to shapes.
         raise ModelError(
             f"the adapter in {files.folder} does not fit its base {_base_name(files)}: "
