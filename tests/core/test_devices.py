@@ -96,5 +96,5 @@ def test_memory_is_recognised_without_torch():
         "assert found(MemoryError()) and not found(RuntimeError('x'));"
         "import braindash.work.worker; assert 'torch' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
