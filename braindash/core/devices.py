@@ -20,6 +20,7 @@ MEMORY_HINT = (
     "fewer subjects or the other device, and try again; finished parts are kept."
 )
 
+_DEVICE_NUMBER = re.compile(r"[0-9]{1,4}")
 _TOLD_CHARACTERS = 200
 # How torch's CPU allocator and CUDA's libraries say it in an error without a class of its own.
 _OUT_OF_MEMORY = re.compile(
@@ -46,7 +47,8 @@ def find_device(device: str) -> "torch.device":
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, colon, number = device.partition(":")
-    if kind not in DEVICES or (colon and (kind == "cpu" or not number.isdecimal())):
+    numbered = kind == "cuda" and _DEVICE_NUMBER.fullmatch(number)
+    if kind not in DEVICES or (colon and not numbered):
         raise InputError(f"unknown device {device!r}", hint=near_match(device, ("auto", *DEVICES)))
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ResourceError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from braindash.errors import InputError, ModelError, ResourceError
+from braindash.core.devices import find_device
+from braindash.errors import InputError, ModelError
 from braindash.speech.acoustic.model import AcousticModel, open_space
 from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.loading import load_encoder
@@ -23,7 +24,6 @@ from braindash.speech.checkpoints.locate import (
 from braindash.speech.windows import Geometry
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from braindash.speech.encoder.encoder import Encoder
@@ -135,7 +135,7 @@ def open_model(
         return open_space(files.name)
     from braindash.speech.encoder.encoder import Encoder
 
-    chosen = _device(device)
+    chosen = find_device(device)
     require_precision(files, chosen.type)
     module = load_encoder(files).to(chosen).eval()
     encoder = Encoder(module, files.precision)
@@ -165,25 +165,6 @@ def _located(source: str | Path | ModelFiles, precision: Precision | None) -> Mo
             hint="Give the precision to `locate`: it is part of the fingerprint.",
         )
     return source
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise InputError(
-            f"there is no device {name!r}", hint="Allowed: 'auto', 'cpu', 'cuda' and 'cuda:N'."
-        )
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ResourceError(
-            f"the device {name!r} was asked for, but torch sees {torch.cuda.device_count()} "
-            "CUDA devices",
-            hint="Use device='auto' or 'cpu', or install a CUDA build of torch.",
-        )
-    return torch.device(name)
 
 
 def _probe(encoder: "Encoder", files: ModelFiles) -> tuple[int, int]:
