@@ -5,6 +5,8 @@ One module per group of commands; :data:`app` lists them all.
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -15,6 +17,7 @@ from braindash.cli import demo, encode, jobs, probe, tune
 from braindash.cli import models as checkpoints
 from braindash.cli import store as results
 from braindash.cli.output import notes, plain
+from braindash.core.devices import tell_memory
 from braindash.errors import BraindashError
 from braindash.process import let_threads_sleep, require_platform
 
@@ -65,7 +68,8 @@ def main() -> None:
     let_threads_sleep()
     try:
         require_platform()
-        app()
+        with _memory_told():
+            app()
     except BraindashError as error:
         notes.print(f"[bold red]Error:[/] {plain(error.message)}", highlight=False)
         notes.print(f"[bold]What to do:[/] {plain(error.hint)}", highlight=False)
@@ -73,3 +77,12 @@ def main() -> None:
     except KeyboardInterrupt:
         notes.print("Stopped. The same command goes on after the last finished part.")
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def _memory_told() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        tell_memory(error, "what was asked for")
+        raise

@@ -3,6 +3,8 @@
 torch is imported when it is needed, so that what only names a device stays light.
 """
 
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +15,20 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("cpu", "cuda")
+MEMORY_HINT = (
+    "The memory was not enough: close other programs, or choose a smaller model, fewer layers, "
+    "fewer subjects or the other device, and try again; finished parts are kept."
+)
+
+_DEVICE_NUMBER = re.compile(r"[0-9]{1,4}")
+_TOLD_CHARACTERS = 200
+# How torch's CPU allocator and CUDA's libraries say it in an error without a class of its own.
+_OUT_OF_MEMORY = re.compile(
+    r"(CUBLAS_STATUS|CUSOLVER_STATUS|CUSPARSE_STATUS|CUDNN_STATUS|CUFFT)_ALLOC_FAILED"
+    r"|DefaultCPUAllocator: (can't allocate memory|not enough memory)"
+    r"|not enough memory: you tried to allocate"
+    r"|CUDA (error: )?out of memory"
+)
 
 
 def check_threads(threads: int | None) -> int | None:
@@ -31,7 +47,8 @@ def find_device(device: str) -> "torch.device":
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, colon, number = device.partition(":")
-    if kind not in DEVICES or (colon and (kind == "cpu" or not number.isdecimal())):
+    numbered = kind == "cuda" and _DEVICE_NUMBER.fullmatch(number)
+    if kind not in DEVICES or (colon and not numbered):
         raise InputError(f"unknown device {device!r}", hint=near_match(device, ("auto", *DEVICES)))
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ResourceError(
@@ -55,16 +72,57 @@ def limited_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out, of the machine or of an accelerator.
+
+    That is :class:`MemoryError`, torch's own class for it, and plain errors of torch whose text
+    says so: those of its CPU allocator and of the libraries that allocate by themselves. Nothing
+    else is, however it derives: torch's other classes are runtime errors too. Imports nothing.
+    """
+    torch = sys.modules.get("torch")
+    own = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if torch)
+    if isinstance(error, (MemoryError, *own[:1])):
+        return True
+    plain = type(error) is RuntimeError or isinstance(error, own[1:])
+    return plain and _OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def tell_memory(
+    error: BaseException, what: str, *, place: str = "the memory", hint: str = MEMORY_HINT
+) -> None:
+    """Raise a clear error where ``error`` means that memory ran out; for use in a handler.
+
+    Parameters
+    ----------
+    error : BaseException
+        What was caught.
+    what : str
+        What needed the memory, to begin a sentence with.
+    place : str, optional
+        Which memory.
+    hint : str, optional
+        What to do next.
+
+    Raises
+    ------
+    ResourceError
+        Memory ran out.
+    """
+    if is_out_of_memory(error):
+        told = " ".join(str(error).split())[:_TOLD_CHARACTERS] or type(error).__name__
+        raise ResourceError(f"{what} does not fit into {place} ({told})", hint=hint) from error
+
+
 @contextmanager
 def clear_memory_error(device: "torch.device") -> Iterator[None]:
-    """Say it in words when the device's memory runs out."""
+    """Say it in words when a regression runs out of the device's memory."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        # On a CPU torch has no class of its own for it: only the message tells.
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
-            raise
-        raise ResourceError(
-            f"ridge regression does not fit into the memory of device {str(device)!r}",
+    except (RuntimeError, MemoryError) as error:
+        tell_memory(
+            error,
+            "ridge regression",
+            place=f"the memory of device {str(device)!r}",
             hint="Fit fewer targets at a time, or use device='cpu'.",
-        ) from error
+        )
+        raise

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from braindash.core.devices import is_out_of_memory
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError, ResourceError
 from braindash.progress import NoProgress, Progress
@@ -175,7 +176,9 @@ def window_features(
         try:
             embedded = inputs.take(position, len(batch))
             features = model.encoder.layer_frames(embedded, batch[0].frames, layers)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             size = len(batch) // 2
             if size == 0:
                 raise ResourceError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from braindash.errors import InputError, ModelError, ResourceError
+from braindash.core.devices import find_device, tell_memory
+from braindash.errors import InputError, ModelError
 from braindash.speech.acoustic.model import AcousticModel, open_space
 from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import (
@@ -22,7 +23,6 @@ from braindash.speech.checkpoints.locate import (
 from braindash.speech.windows import Geometry
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from braindash.speech.encoder.encoder import Encoder
@@ -90,6 +90,7 @@ def _read(files: ModelFiles) -> "nn.Module":
             ignore_mismatched_sizes=True,
         )
     except Exception as error:
+        tell_memory(error, f"the model in {files.folder}")
         # Damaged weights raise errors of many kinds: safetensors', zipfile's, torch's and others.
         raise ModelError(
             f"the model in {files.folder} cannot be loaded: {type(error).__name__}: {error}",
@@ -154,6 +155,7 @@ def _draw(files: ModelFiles, seed: int) -> "nn.Module":
         torch.manual_seed(seed)
         module: nn.Module = encoder_class(family)(config)
     except Exception as error:
+        tell_memory(error, f"an untrained model like the one in {files.folder}")
         # What a broken configuration raises differs from family to family.
         raise ModelError(
             f"no model can be made of the configuration in {files.folder}: "
@@ -181,6 +183,7 @@ def _merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
         wrapped = PeftModel(holder, config)
         outcome: Any = set_peft_model_state_dict(wrapped, stored)
     except Exception as error:
+        tell_memory(error, f"the adapter in {files.folder} with its base")
         # peft's own errors are of many kinds, from names that fit nothing to shapes.
         raise ModelError(
             f"the adapter in {files.folder} does not fit its base {_base_name(files)}: "
@@ -397,7 +400,7 @@ def open_model(
         return open_space(files.name)
     from braindash.speech.encoder.encoder import Encoder
 
-    chosen = _device(device)
+    chosen = find_device(device)
     require_precision(files, chosen.type)
     module = load_encoder(files).to(chosen).eval()
     encoder = Encoder(module, files.precision)
@@ -427,25 +430,6 @@ def _located(source: str | Path | ModelFiles, precision: Precision | None) -> Mo
             hint="Give the precision to `locate`: it is part of the fingerprint.",
         )
     return source
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise InputError(
-            f"there is no device {name!r}", hint="Allowed: 'auto', 'cpu', 'cuda' and 'cuda:N'."
-        )
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ResourceError(
-            f"the device {name!r} was asked for, but torch sees {torch.cuda.device_count()} "
-            "CUDA devices",
-            hint="Use device='auto' or 'cpu', or install a CUDA build of torch.",
-        )
-    return torch.device(name)
 
 
 def _probe(encoder: "Encoder", files: ModelFiles) -> tuple[int, int]:

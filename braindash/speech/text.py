@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.core.devices import find_device
+from braindash.core.devices import find_device, tell_memory
 from braindash.errors import ModelError
 from braindash.progress import NoProgress, Progress
 from braindash.speech.models import quiet_transformers
@@ -78,6 +78,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
                 weights_only=True,
             )
     except Exception as error:
+        tell_memory(error, f"the sentence model in {folder}")
         # What a folder that is no model raises differs from file to file.
         raise ModelError(
             f"the sentence model in {folder} cannot be loaded: {type(error).__name__}: {error}",

@@ -19,8 +19,8 @@ from braindash.errors import InputError
 from braindash.io.atlases import named_masks
 from braindash.io.dataset.audio import load_audio
 from braindash.io.dataset.responses import load_repeats, load_responses
-from braindash.io.labels.aligned import TIERS
-from braindash.io.labels.textgrid import Interval, read_textgrid
+from braindash.io.labels.textgrid import Interval
+from braindash.io.labels.tiers import story_tier
 from braindash.io.labels.words import WordVectors, read_word_vectors
 from braindash.progress import Progress
 from braindash.specs import TuningControl
@@ -331,16 +331,8 @@ def _text_rows(plan: TuningPlan, stories: Sequence[StoryPlan], progress: Progres
 
 
 def _words(plan: TuningPlan, story: StoryPlan) -> list[Interval]:
-    path = plan.dataset.annotation_path(story.name)
-    assert path is not None  # planned
-    tiers = read_textgrid(path)
-    found = [tier for name, tier in tiers.items() if TIERS.get(name.lower()) == "word"]
-    if not found:
-        raise InputError(
-            f"{path} has no tier of words; its tiers are {', '.join(tiers)}",
-            hint="Name the tier 'words'.",
-        )
-    return [word for word in found[0] if is_word(word.label)]
+    tier = story_tier(plan.dataset, story.name, "word")
+    return [word for word in tier.intervals() if is_word(word.label)]
 
 
 def word_targets(

@@ -17,6 +17,7 @@ from braindash.io.dataset.manifest import Dataset, load_manifest
 from braindash.io.dataset.responses import ResponseSource, repeats_shape
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
+from braindash.io.labels.tiers import story_tier
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
 from braindash.speech.acoustic.spaces import ACOUSTIC
@@ -267,14 +268,9 @@ def _inputs(
     for one in subjects:
         for story in getattr(one, side):
             if request.control == "text":
-                path = dataset.annotation_path(story.name)
-                if path is None:
-                    raise InputError(
-                        f"the story {story.name!r} has no TextGrid to read its words from",
-                        hint="Set dataset.alignment_dir in the manifest; the control 'text' needs "
-                        "the words of every story.",
-                    )
-                responses = digest_file(path)
+                tier = story_tier(dataset, story.name, "word")
+                # Keys of a tier with a usual name are older than the choice of the tier.
+                responses = digest_file(tier.path) if tier.usual else tier.digest
             else:
                 responses = digest_responses(story.responses)
             found.append(

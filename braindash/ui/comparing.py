@@ -8,7 +8,7 @@ import streamlit as st
 from braindash.encoding.comparison import Difference, Group, compare
 from braindash.encoding.groups import nanmean
 from braindash.errors import InputError
-from braindash.ui import state
+from braindash.ui import address, state
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
 
 LETTERS = "ABC"
@@ -100,8 +100,7 @@ class Compared:
 
 def address_layers(last_layers: tuple[int, ...]) -> tuple[int, list[int | None]]:
     """Read the slider's place and the held panels from the address; at first the last layer."""
-    text, deepest = st.query_params.get("layer", ""), max(last_layers)
-    place = min(int(text), deepest) if text.isdecimal() else deepest
+    place = address.layer(max(last_layers))
     return place, read_held(st.query_params.get("hold", ""), len(last_layers))
 
 

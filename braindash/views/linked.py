@@ -218,7 +218,7 @@ def layer_at(place: int, steps: int, last: int) -> int:
 def read_held(text: str, count: int) -> list[int | None]:
     """Read which panels are held at which layer, such as ``"A3C0"``; None: not held."""
     held: list[int | None] = [None] * count
-    for letter, layer in re.findall(r"([A-D])(\d{1,4})", text):
+    for letter, layer in re.findall(r"([A-D])([0-9]{1,4})", text):
         if ord(letter) - ord("A") < count:
             held[ord(letter) - ord("A")] = int(layer)
     return held

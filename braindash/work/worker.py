@@ -22,6 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
+from braindash.core.devices import MEMORY_HINT, is_out_of_memory
 from braindash.digest import canonical_json
 from braindash.errors import BraindashError, Cancelled, JobError, StoreError, near_match
 from braindash.jobs.queue import Job, JobQueue, WorkerLock
@@ -293,12 +294,8 @@ def _unexpected(error: BaseException) -> _Outcome:
     """Say what an error that nobody foresaw means to the user."""
     text = " ".join(str(error).split())
     short = f"{type(error).__name__}: {text}"[:_ERROR_CHARACTERS]
-    if _is_out_of_memory(error, text.lower()):
-        hint = (
-            "The memory was not enough: close other programs, or choose a smaller model, fewer"
-            " layers, fewer subjects or the other device, and try again; finished parts are kept."
-        )
-        return _Outcome("failed", f"out of memory ({short})", hint)
+    if is_out_of_memory(error):
+        return _Outcome("failed", f"out of memory ({short})", MEMORY_HINT)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         hint = "Free disk space, or choose another store folder, and try again."
         return _Outcome("failed", f"the disk cannot be written ({short})", hint)
@@ -308,14 +305,6 @@ def _unexpected(error: BaseException) -> _Outcome:
         "This should not happen: the end of the job's log shows where; please report it."
         " Finished parts are kept when you try again.",
     )
-
-
-def _is_out_of_memory(error: BaseException, text: str) -> bool:
-    # torch's own classes are recognised by name and text: a worker may run without torch.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    told = "out of memory" in text or "can't allocate memory" in text
-    return isinstance(error, RuntimeError) and told
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.ui import comparing, state, texts, widgets
+from braindash.ui import address, comparing, state, texts, widgets
 from braindash.ui.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
 from braindash.viewer.blobs import can_show
@@ -120,10 +120,10 @@ def choose_layers(compared: Compared) -> None:
 
 def show_target(compared: Compared) -> bool:
     """Draw the layer curves of the address's target, and list them; False where it names none."""
-    first, text = compared.groups[0].first, st.query_params.get("target", "")
-    if not (text.isdecimal() and int(text) < first.n_targets):
+    first = compared.groups[0].first
+    target = address.target(first.n_targets)
+    if target is None:
         return False
-    target = int(text)
     curves = [curve_of(compared, index, target) for index in range(len(compared.groups))]
     ceilings = [
         result.named_ceiling(compared.ceilings[0])[target] for result in compared.groups[0].results

@@ -6,7 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
-from braindash.ui import state, texts, widgets
+from braindash.ui import address, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.viewer.blobs import can_show
 from braindash.views.maps import (
@@ -72,18 +72,6 @@ def choose_preferred(result: EncodingResult) -> tuple[float, bool]:
     return share, relative
 
 
-def start_layer(n_layers: int) -> int:
-    """Read the layer from the URL, within the model's layers."""
-    text = st.query_params.get("layer", "")
-    return min(int(text), n_layers - 1) if text.isdigit() else n_layers - 1
-
-
-def chosen_target(n_targets: int) -> int | None:
-    """Read the clicked target from the URL."""
-    text = st.query_params.get("target", "")
-    return int(text) if text.isdigit() and int(text) < n_targets else None
-
-
 def curve_of(
     result: EncodingResult, name: str, target: int, choice: MapChoice, ceiling: str | None
 ) -> TargetCurve:
@@ -138,7 +126,7 @@ def show(selection: state.Selection, beside: DeltaGenerator) -> None:
         shown.maps,
         key="cortex",
         identity=f"{result.key} {other_key} {choice}",
-        layer=start_layer(result.n_layers),
+        layer=address.layer(result.n_layers - 1),
     )
     st.caption(shown.note)
     notes = (f"minus {selection.model_names[1]}, key {other_key[:8]}",) if other_key else ()
@@ -150,7 +138,7 @@ def show(selection: state.Selection, beside: DeltaGenerator) -> None:
         st.caption(f"Not here: {'; '.join(missing)}.")
     if pick is not None:
         st.query_params["target"] = str(pick.index)
-    target = chosen_target(result.n_targets)
+    target = address.target(result.n_targets)
     if target is None:
         st.info("Click the surface to see a vertex's score in every layer.")
     else:

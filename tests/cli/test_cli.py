@@ -8,6 +8,7 @@ import pytest
 from kit.made_up import put_old_result
 from typer.testing import CliRunner
 
+from braindash import cli
 from braindash.cli import app
 from braindash.io.store import Store
 
@@ -154,3 +155,15 @@ def test_the_version_is_printed():
     import braindash
 
     assert RUN.invoke(app, ["version"]).stdout.strip() == braindash.__version__
+
+
+def test_memory_that_runs_out_is_one_message(monkeypatch, capsys):
+    def full():
+        raise MemoryError("Unable to allocate 7 PiB")
+
+    monkeypatch.setattr(cli, "app", full)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    told = " ".join(capsys.readouterr().err.split())
+    assert caught.value.code == 1 and "does not fit into the memory" in told
+    assert "choose a smaller model" in told

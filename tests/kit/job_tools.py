@@ -95,8 +95,16 @@ def _raise(error: BaseException):
     return task
 
 
-class OutOfMemoryError(RuntimeError):
-    """Named like torch's."""
+def _fill_gpu(request, root, progress):
+    import torch
+
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+def _singular(request, root, progress):
+    import torch
+
+    torch.linalg.cholesky(-torch.eye(3))
 
 
 def _die(request, root, progress):
@@ -174,7 +182,8 @@ TASKS = {
     "bug": _raise(ZeroDivisionError("division by zero")),
     "exit": _raise(SystemExit(3)),
     "memory": _raise(MemoryError()),
-    "cuda": _raise(OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")),
+    "cuda": _fill_gpu,
+    "singular": _singular,
     "allocator": _raise(RuntimeError("DefaultCPUAllocator: can't allocate memory")),
     "not_json": lambda request, root, progress: {"bad": {1, 2}},
     "nan": lambda request, root, progress: {"bad": float("nan")},

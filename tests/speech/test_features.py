@@ -366,6 +366,24 @@ def test_batches_on_a_gpu_shrink_until_they_fit(model_of, sound, short_windows, 
     assert sum(seen[13:]) == 20
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+    ids=repr,
+)
+def test_memory_that_a_library_or_the_cpu_lacks_is_told(model_of, sound, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(Encoder, "layer_frames", fail)
+    with pytest.raises(ResourceError, match="has no memory for one window"):
+        extract(model_of("hubert-group"), sound[:RATE], [0.5], tr=0.4)
+
+
 def test_a_window_that_never_fits_is_an_error_with_a_way_out(model_of, sound, monkeypatch):
     monkeypatch.setattr(Encoder, "layer_frames", out_of_memory_above(0, []))
     with pytest.raises(ResourceError) as caught:

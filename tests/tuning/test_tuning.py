@@ -13,7 +13,7 @@ from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
 from braindash.core.scores import zscore
 from braindash.encoding.run import run_encoding
 from braindash.errors import Cancelled, InputError, ModelError
-from braindash.io.labels.textgrid import Interval, write_textgrid
+from braindash.io.labels.textgrid import Interval, read_textgrid, write_textgrid
 from braindash.io.store import Store
 from braindash.progress import NoProgress
 from braindash.requests import build_tune_request
@@ -476,6 +476,31 @@ def test_word_vectors_as_targets(spoken, store):
     assert "control-text" in result.folder.name
 
 
+def test_words_are_read_from_the_tier_that_the_manifest_names(spoken):
+    lab, path = spoken
+    asked = {"control": "text", "words": path}
+    usual = plan_tuning(request_for(lab, **asked)).spec
+    for grid in (lab.folder / "grids").iterdir():
+        words = read_textgrid(grid)["words"]
+        other = [Interval(one.start, one.end, "crow") for one in words]
+        write_textgrid(grid, {"words": words, "Ortho": other}, seconds=words[-1].end)
+    both = plan_tuning(request_for(lab, **asked)).spec
+    read = data_for(lab, **asked).train[0].responses["text"]
+    lab.edit('alignment_dir = "grids"', 'alignment_dir = "grids"\nword_tier = "words"')
+    named = plan_tuning(request_for(lab, **asked)).spec
+    lab.edit('word_tier = "words"', 'word_tier = "ortho"')
+    ortho = plan_tuning(request_for(lab, **asked)).spec
+    assert usual.key() != both.key() == named.key(), "a usual tier keeps its key, named or not"
+    assert ortho.key() != both.key()
+    changed = data_for(lab, **asked).train[0].responses["text"]
+    assert not np.array_equal(changed, read)
+    assert len(np.unique(changed[10:, 1].round(5))) <= 2, "every word is 'crow'"
+    lab.edit('word_tier = "ortho"', 'word_tier = "none"')
+    with pytest.raises(InputError, match="no tier of words") as caught:
+        plan_tuning(request_for(lab, **asked))
+    assert "dataset.word_tier" in caught.value.hint
+
+
 @pytest.fixture
 def sentence_model(tmp_path):
     """A tiny BERT with random weights and three words."""
@@ -546,7 +571,7 @@ def test_words_in_a_rows_window_are_averaged(spoken):
 def test_stories_without_words_are_refused(lab, tmp_path):
     path = tmp_path / "vectors.npz"
     np.savez(path, words=np.array(["fox"]), vectors=np.ones((1, 3)))
-    with pytest.raises(InputError, match="has no TextGrid"):
+    with pytest.raises(InputError, match="has no alignment_dir"):
         plan_tuning(request_for(lab, control="text", words=path))
 
 

@@ -132,6 +132,7 @@ def test_the_heartbeat_goes_on_while_a_task_says_nothing(queue):
         ("memory", "out of memory", "smaller model"),
         ("cuda", "out of memory", "smaller model"),
         ("allocator", "out of memory", "smaller model"),
+        ("singular", "LinAlgError: linalg.cholesky", "report"),
         ("full", "No space left", "Free disk space"),
         ("not_json", "TypeError", "report"),
         ("nan", "ValueError", "report"),

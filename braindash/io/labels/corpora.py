@@ -24,6 +24,7 @@ CORE_TEST_SPEAKERS = frozenset(
 _TIERS = {".phn": PHONE, ".wrd": WORD, ".txt": SENTENCE}
 # The CD has NIST SPHERE files named .WAV; some copies put a RIFF file SA1.WAV.wav beside.
 _AUDIO = (".wav.wav", ".wav", ".flac")
+_SAMPLE = re.compile(r"[0-9]{1,12}")
 _UTTERANCE = re.compile(r"S[AIX]\d+", re.IGNORECASE)
 _READ_BY_ALL = "SA"
 _PARTS = ("train", "test")
@@ -137,7 +138,7 @@ def _segments(
 
 def _line(line: str, path: Path, number: int) -> tuple[float, float, str]:
     fields = line.split(maxsplit=2)
-    if len(fields) < 3 or not (fields[0].isdigit() and fields[1].isdigit()):
+    if len(fields) < 3 or not all(_SAMPLE.fullmatch(field) for field in fields[:2]):
         raise InputError(
             f"{path}, line {number}: {line.strip()!r} is no label of TIMIT",
             hint="A line holds the first and the last sample and the label: '0 2400 h#'.",

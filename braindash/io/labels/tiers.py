@@ -1,5 +1,6 @@
 """The annotated tier of a story: which phones, or which words, are spoken when."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,10 +26,13 @@ class Tier:
         The TextGrid.
     name : str
         The tier in it.
+    usual : bool
+        Whether it would be read as well if the manifest named no tier.
     """
 
     path: Path
     name: str
+    usual: bool
 
     @property
     def digest(self) -> str:
@@ -94,15 +98,19 @@ def story_tier(dataset: Dataset, story: str, unit: Unit) -> Tier:
     status = path.stat()
     names = _tier_names(path, status.st_mtime_ns, status.st_size)
     units = tier_units(dataset)
-    for name in names:
-        if units.get(name.lower()) == unit:
-            return Tier(path, name)
+    found = _first(names, units, unit)
+    if found is not None:
+        return Tier(path, found, usual=found == _first(names, TIERS, unit))
     looked_for = ", ".join(name for name, kind in units.items() if kind == unit)
     raise InputError(
         f"{path} has no tier of {unit}s: it holds {', '.join(names) or 'no tier'}, and looked for "
         f"was {looked_for}",
         hint=f"Name the tier in the manifest: dataset.{unit}_tier.",
     )
+
+
+def _first(names: Sequence[str], units: Mapping[str, str], unit: Unit) -> str | None:
+    return next((name for name in names if units.get(name.lower()) == unit), None)
 
 
 @lru_cache(maxsize=1024)

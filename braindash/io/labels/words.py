@@ -1,6 +1,7 @@
 """Categories of words, such as parts of speech or meanings, from a user's table."""
 
 import csv
+import re
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from braindash.errors import InputError
 from braindash.io.labels.checks import some
 
+_COUNT = re.compile(r"[0-9]{1,12}")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _FORM = "Give .csv or .tsv with the columns word and category, one word a line."
 
@@ -182,7 +184,7 @@ def _from_text(path: Path, wanted: set[str] | None) -> tuple[list[str], NDArray[
     n_dims, n_read, n_promised = 0, 0, None
     for number, line in _text_lines(path):
         fields = line.split(" ")
-        if number == 1 and len(fields) == 2 and all(field.isdigit() for field in fields):
+        if number == 1 and len(fields) == 2 and all(_COUNT.fullmatch(field) for field in fields):
             n_promised, n_dims = map(int, fields)
             continue
         n_read += 1

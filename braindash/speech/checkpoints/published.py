@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from braindash.core.devices import tell_memory
 from braindash.digest import digest_file
 from braindash.errors import InputError, ModelError
 from braindash.files import new_folder, write_json
@@ -266,6 +267,7 @@ def load_whole(files: ModelFiles) -> "nn.Module":
                 weights_only=True,
             )
     except Exception as error:
+        tell_memory(error, f"the base in {files.folder}")
         # Damaged weights raise errors of many kinds: safetensors', zipfile's, torch's and others.
         raise ModelError(
             f"the base in {files.folder} cannot be loaded: {type(error).__name__}: {error}",

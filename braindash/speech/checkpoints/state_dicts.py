@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from braindash.core.devices import tell_memory
 from braindash.errors import InputError
 
 if TYPE_CHECKING:
@@ -169,6 +170,7 @@ def _load_tensors(path: Path) -> dict[str, "Tensor"]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        tell_memory(error, f"the checkpoint {path}")
         # zipfile's, torch's and the unpickler's errors share no base class.
         raise _unreadable(path, error) from error
     if not isinstance(state, Mapping) or not state:

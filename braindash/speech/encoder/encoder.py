@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from braindash.core.devices import tell_memory
 from braindash.speech.checkpoints.locate import Precision
 from braindash.speech.encoder.front import Front, front_of, normalised
 
@@ -350,6 +351,7 @@ class Encoder:
         try:
             own = self.layer_frames(self.embed(noise), every)
         except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            tell_memory(error, "a short trial of the model")
             logger.warning("transformers runs the model itself, which is slower: %s", error)
             return False
         wanted = layer_frames(self._module, noise, every)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from braindash.core.devices import is_out_of_memory
 from braindash.errors import InputError, ResourceError, TuningError
 from braindash.progress import Progress, shared
 from braindash.specs import TuningSettings
@@ -258,7 +259,7 @@ class Trainer:
             try:
                 return work()
             except (RuntimeError, MemoryError) as error:
-                if not is_memory_error(error):
+                if not is_out_of_memory(error):
                     raise
                 if self.n_at_once == 1:
                     raise ResourceError(
@@ -400,13 +401,6 @@ def rate_factor(step: int, total: int, warm_up: float) -> float:
     if step < warm:
         return (step + 1) / warm
     return (total - step) / max(1, total - warm)
-
-
-def is_memory_error(problem: BaseException) -> bool:
-    """Say whether memory ran out; on a CPU only torch's message tells."""
-    if isinstance(problem, MemoryError | torch.OutOfMemoryError):
-        return True
-    return type(problem) is RuntimeError and "can't allocate memory" in str(problem)
 
 
 def _all_finite(scores: Mapping[str, float]) -> bool:

@@ -2,12 +2,18 @@
 
 import pytest
 from kit.annotated_lab import annotate
+from kit.toy_lab import make_lab
 
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.labels.stories import read_story_labels
 from braindash.io.labels.textgrid import read_textgrid
 from braindash.io.labels.tiers import story_tier, tier_units
+
+
+@pytest.fixture
+def lab(tmp_path, tiny_model):
+    return make_lab(tmp_path / "lab", tiny_model)
 
 
 def named(lab, **tiers):
@@ -23,13 +29,16 @@ def test_usual_names_are_known(lab):
     dataset = load_manifest(lab.manifest)
     assert tier_units(dataset)["phones"] == "phone" and tier_units(dataset)["words"] == "word"
     tier = story_tier(dataset, "fox", "word")
-    assert tier.name == "word" and tier.intervals() == read_textgrid(tier.path)["word"]
+    assert (
+        tier.name == "word" and tier.usual and tier.intervals() == read_textgrid(tier.path)["word"]
+    )
 
 
 def test_names_of_the_manifest_stand_instead_of_the_usual_ones(lab):
     dataset = named(lab, phone_tier="lautung", word_tier="Ortho")
     assert tier_units(dataset) == {"lautung": "phone", "ortho": "word"}
-    assert story_tier(dataset, "fox", "phone").name == "Lautung"
+    tier = story_tier(dataset, "fox", "phone")
+    assert tier.name == "Lautung" and not tier.usual
     # Probing reads the same tiers.
     assert set(read_story_labels(dataset).table["tier"]) == {"phone", "word"}
 

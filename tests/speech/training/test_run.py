@@ -209,12 +209,15 @@ def test_one_segment_that_does_not_fit_is_said(tune, monkeypatch):
         tune()
 
 
-def test_other_errors_are_not_taken_for_memory(tune, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes differ"), torch.linalg.LinAlgError("singular matrix")]
+)
+def test_other_errors_are_not_taken_for_memory(tune, monkeypatch, error):
     def broken(*_):
-        raise RuntimeError("shapes differ")
+        raise error
 
     monkeypatch.setattr(Trainer, "_accumulated", broken)
-    with pytest.raises(RuntimeError, match="shapes differ"):
+    with pytest.raises(type(error), match=str(error)):
         tune()
 
 
