@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from kit.rounding import SINGLE, assert_same_classes, rounding_of_ridge
 from kit.spoken_units import SpokenUnits, spoken_units
 from scipy.spatial.distance import cdist
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -40,6 +41,11 @@ def standard(units: SpokenUnits):
     learning = np.concatenate([units.split.train, units.split.validation])
     X = wide.transform(units.features.astype(np.float64))
     return X, learning
+
+
+def reach(covariance, alpha):
+    """Return what rounding may change in scores: it grows with the condition."""
+    return SINGLE * np.linalg.cond(covariance + alpha * np.eye(len(covariance)))
 
 
 def centred(X, y, n_classes):
@@ -104,7 +110,10 @@ def test_one_hot_ridge_equals_scikit_learn(units, alpha, n_classes):
     labels = units.phone % n_classes
     found = fitted(units, ProbeTask("phone", labels), [alpha])
     model = RidgeClassifier(alpha=alpha * len(learning)).fit(X[learning], labels[learning])
-    np.testing.assert_array_equal(found.predicted[0], model.predict(X[units.split.test]))
+    scores = model.decision_function(X[units.split.test])
+    scores = scores if n_classes > 2 else np.stack([-scores, scores], axis=1)
+    total = centred(X[learning], labels[learning], n_classes)[3]
+    assert_same_classes(found.predicted[0], scores, reach(total, alpha))
 
 
 @pytest.mark.parametrize("alpha", [1e-6, 1e-2, 1.0, 1e6])
@@ -112,8 +121,12 @@ def test_ridge_of_values_equals_scikit_learn(units, alpha):
     X, learning = standard(units)
     found = fitted(units, ProbeTask("value", units.values, "regression"), [alpha])
     model = Ridge(alpha=alpha * len(learning)).fit(X[learning], units.values[learning])
-    expected = model.predict(X[units.split.test])
-    np.testing.assert_allclose(found.predicted[0], expected, rtol=1e-5, atol=1e-5)
+    gap = np.abs(found.predicted[0] - model.predict(X[units.split.test]))
+    mean = X[learning].mean(axis=0)
+    train, new = X[learning] - mean, X[units.split.test] - mean
+    values = units.values[learning] - units.values[learning].mean(axis=0)
+    rounding = rounding_of_ridge(train, values, new, alpha * len(learning))
+    assert (gap <= rounding).all() and (rounding < 1e-3 * values.std(axis=0)).all()
 
 
 @pytest.mark.parametrize("alpha", [1e-4, 0.1, 10.0])
@@ -123,7 +136,8 @@ def test_balanced_ridge_takes_the_nearest_class_mean(units, alpha):
     mean, means, _, covariance = centred(X[learning], units.phone[learning], 5)
     metric = np.linalg.inv(covariance + alpha * np.eye(len(mean)))
     distance = cdist(X[units.split.test] - mean, means, "mahalanobis", VI=metric)
-    np.testing.assert_array_equal(fitted(units, task, [alpha]).predicted[0], distance.argmin(1))
+    found = fitted(units, task, [alpha])
+    assert_same_classes(found.predicted[0], -(distance**2) / 2, reach(covariance, alpha))
 
 
 @pytest.mark.parametrize("alpha", [1e-4, 0.1, 10.0])
@@ -136,7 +150,7 @@ def test_discriminant_analysis_equals_its_formula(units, alpha, balanced):
     weights = np.linalg.solve(within + alpha * np.eye(len(mean)), means.T)
     score = (X[units.split.test] - mean) @ weights - np.einsum("cp,pc->c", means, weights) / 2
     score += 0 if balanced else np.log(share)
-    np.testing.assert_array_equal(fitted(units, task, [alpha]).predicted[0], score.argmax(1))
+    assert_same_classes(fitted(units, task, [alpha]).predicted[0], score, reach(within, alpha))
 
 
 def test_discriminant_analysis_equals_scikit_learn():
@@ -150,11 +164,12 @@ def test_discriminant_analysis_equals_scikit_learn():
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.2).fit(X[:800], y[:800])
     # (1 - g) S + g tr(S) / p is, but for a factor, S + alpha.
     _, means, share, total = centred(X[:800], y[:800], 5)
-    alpha = 0.2 / 0.8 * np.trace(total - (means.T * share) @ means) / 12
+    within = total - (means.T * share) @ means
+    alpha = 0.2 / 0.8 * np.trace(within) / 12
     design = make_design(features, split, CPU, "layer 3")
     sources = shuffled_sources(split, 0, 0)
     found = fit_ridge(design, code_task(task, split), sources, np.array([alpha]))
-    np.testing.assert_array_equal(found.predicted[0], model.predict(X[800:]))
+    assert_same_classes(found.predicted[0], model.decision_function(X[800:]), reach(within, alpha))
 
 
 def test_discriminant_analysis_of_classes_without_overlap_is_right(units):
@@ -185,7 +200,9 @@ def test_the_penalty_is_the_best_of_a_loop_over_all(units, metric):
     best = max(a for a, score in scores.items() if score >= max(scores.values()) - 1e-12)
     assert found.alpha[0] == best
     model = RidgeClassifier(alpha=best * len(learning)).fit(X[learning], units.phone[learning])
-    np.testing.assert_array_equal(found.predicted[0], model.predict(X[units.split.test]))
+    total = centred(X[learning], units.phone[learning], 5)[3]
+    scores = model.decision_function(X[units.split.test])
+    assert_same_classes(found.predicted[0], scores, reach(total, best))
 
 
 def test_the_penalty_of_values_is_the_best_of_a_loop_over_all(units):
