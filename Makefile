@@ -1,6 +1,7 @@
 # make demo        set everything up, compute the embedded demo and open the dashboard
 # make app         open the dashboard
 # make test        format, types and tests
+# make docs        build the site of documents into build/site, offline
 # make demo-tune   tune the demo's model anew, with adapter and control, and score them (over an hour)
 PYTHON ?= python3
 VENV   := .venv
@@ -13,7 +14,7 @@ TUNED  := tuned lora shuffled
 OPTIONS_lora     := --method lora
 OPTIONS_shuffled := --control shuffled
 
-.PHONY: demo app test lint demo-tune clean
+.PHONY: demo app test lint docs demo-tune clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -21,7 +22,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	touch $@
 
 $(VENV)/.test-installed: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable '.[test]'
+	$(BIN)/pip install --quiet --editable '.[test,docs]'
 	touch $@
 
 demo: $(VENV)/.installed
@@ -37,6 +38,10 @@ lint: $(VENV)/.test-installed
 
 test: lint
 	$(BIN)/pytest
+
+# The packages of the site are among those of the tests, which build it too.
+docs: $(VENV)/.test-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(VENV)/.scripts-installed: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable '.[scripts]'

@@ -209,9 +209,9 @@ class AdapterSettings(Spec):
     """Low-rank adapters, ``W + alpha / rank * B A`` (arXiv 2106.09685)."""
 
     kind: ClassVar[str] = "adapter"
-    rank: int = Field(default=8, ge=1)
-    alpha: float = Field(default=32.0, gt=0)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    rank: int = Field(default=8, ge=1, description="of the two factors A and B")
+    alpha: float = Field(default=32.0, gt=0, description="the update is scaled by alpha / rank")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="of the adapters' input")
     layers: tuple[str, ...] = Field(default=(), description="empty: the family's usual ones")
 
 
@@ -226,7 +226,7 @@ class TuningSettings(Spec):
 
     kind: ClassVar[str] = "tuning-settings"
     adapter: AdapterSettings | None = Field(default=None, description="None: full fine-tuning")
-    loss: TuningLoss = "mse"
+    loss: TuningLoss = Field(default="mse", description="what is made small, row by row")
     window_trs: int = Field(default=5, ge=1, description="audio that predicts a row, in TRs")
     segment_trs: int = Field(default=5, ge=1, description="audio that is encoded at once, in TRs")
     attention_trs: int | None = Field(
@@ -239,20 +239,22 @@ class TuningSettings(Spec):
         default="probe", description="the head starts as the base model's ridge probe, or random"
     )
     encoder_rate: float = Field(default=5e-5, gt=0, description="highest learning rate")
-    head_rate: float = Field(default=1e-4, gt=0)
+    head_rate: float = Field(default=1e-4, gt=0, description="highest learning rate of the heads")
     weight_decay: float = Field(default=0.01, ge=0, description="of the encoder's weights")
     warm_up: float = Field(default=0.1, ge=0, lt=1, description="share of the steps")
-    clip_norm: float = Field(default=1.0, gt=0)
-    batch_rows: int = Field(default=128, ge=1)
-    epochs: int = Field(default=30, ge=1)
+    clip_norm: float = Field(default=1.0, gt=0, description="longer gradients are shortened to it")
+    batch_rows: int = Field(default=128, ge=1, description="rows per step of the optimiser")
+    epochs: int = Field(default=30, ge=1, description="at most so many passes over the stories")
     patience: int | None = Field(
         default=5, ge=1, description="epochs without a better validation r; None: never stop early"
     )
     keep: Literal["best", "last"] = Field(default="best", description="epoch that is kept")
-    dropout: float = Field(default=0.1, ge=0, lt=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="of the encoder, in training")
     mask_share: float = Field(default=0.0, ge=0, lt=1, description="of the frames, in training")
-    seed: int = Field(default=0, ge=0)
-    precision: Literal["float32", "bf16"] = "float32"
+    seed: int = Field(default=0, ge=0, description="of everything that is drawn")
+    precision: Literal["float32", "bf16"] = Field(
+        default="float32", description="of the arithmetic; bf16 needs a CUDA device"
+    )
 
     @model_validator(mode="after")
     def _segments_hold_a_window(self) -> "TuningSettings":

@@ -29,9 +29,10 @@ from braindash.io.atlases import (
     Sphere,
     published_spheres,
 )
-from braindash.io.dataset.tables import ManifestTables
+from braindash.io.dataset.check import UNREAD_FIELDS
+from braindash.io.dataset.tables import ManifestTables, Space
 from braindash.io.labels.sources import LABEL_SOURCES
-from braindash.io.surfaces import SPACES as SURFACES
+from braindash.io.surfaces import space_name
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import TuneRequest
 from braindash.specs import AdapterSettings, TuningSettings
@@ -107,11 +108,16 @@ def page(title: str, *parts: str) -> str:
 def fields_table(model: type[BaseModel], leave_out: Iterable[str] = ()) -> str:
     """List the fields of a pydantic model: what each takes, its default and its description."""
     rows = [
-        [code(name), kind_of(field), default_of(field), _sentence(field.description or "")]
+        [code(name), kind_of(field), default_of(field), _told(name, field)]
         for name, field in model.model_fields.items()
         if name not in leave_out
     ]
     return table(["field", "takes", "default", "what it is"], rows)
+
+
+def _told(name: str, field: FieldInfo) -> str:
+    unread = " Not used yet: a warning says so." if name in UNREAD_FIELDS else ""
+    return _sentence(field.description or "") + unread
 
 
 def kind_of(field: FieldInfo) -> str:
@@ -330,7 +336,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
     shown = []
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            shown.append(_settings(value))
+            shown.append(f"{name} ({_settings(value)})")
         elif isinstance(value, tuple):
             shown.append(f"{name}: {', '.join(map(str, value))}")
         else:
@@ -364,9 +370,10 @@ def regions() -> str:
         for sphere in published_spheres()
     ]
     groups = [[code(name), codes(labels)] for name, labels in LABEL_GROUPS.items()]
+    surfaces = [space for space in get_args(Space) if space_name(space) is not None]
     return page(
         "Regions",
-        f"Every result on {', '.join(SURFACES)} has these regions, and `{WHOLE}`; in any other "
+        f"Every result in the space {' or '.join(map(code, surfaces))} has these regions, and `{WHOLE}`; in any other "
         f"space it has `{WHOLE}` alone. They are no parcels: each is the part of the mid-cortical "
         f"surface inside spheres, and figures say *{SPHERE_LABEL}*.",
         table(["name", "title", "made of"], named),

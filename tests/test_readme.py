@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from kit.documents import blocks, commands, is_elsewhere, reader
 
 import braindash
 from braindash.cli import app
@@ -15,22 +16,22 @@ from braindash.io.dataset.tables import read_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+BLOCKS = [(one.language, one.text) for one in blocks(ROOT / "README.md")]
 COMMANDS = [
-    line.split("  #")[0].strip()
+    line
     for kind, text in BLOCKS
     if kind == "sh"
-    for line in text.splitlines()
+    for line in commands(text)
     if line.startswith("braindash ")
 ]
 
 
-def test_the_two_commands_come_first():
+def test_the_commands_of_make_come_first():
     kind, text = BLOCKS[0]
     assert kind == "sh" and text.startswith("make demo")
     assert "make test" in text.splitlines()[1]
     targets = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert {"demo", "test"} <= set(targets)
+    assert {line.split()[1] for line in text.splitlines()} <= set(targets)
 
 
 def test_demo_tune_calls_scripts_that_exist_with_their_options(tmp_path):
@@ -65,6 +66,16 @@ def test_every_command_of_the_readme_exists_with_its_options(line):
     for word in words:
         if word.startswith("--"):
             assert word in options, f"{line}: {word} is not an option"
+
+
+@pytest.mark.slow
+def test_the_readme_runs_from_its_first_block_to_its_last(tmp_path, tiny_model, monkeypatch):
+    assert [line for line in COMMANDS if not is_elsewhere(line)]
+    somebody = reader(tmp_path / "lab", tiny_model, monkeypatch)
+    somebody.read(ROOT / "README.md")
+    assert {"encoding", "probing", "tuning"} <= {
+        path.name for path in (tmp_path / "lab" / "results").iterdir()
+    }
 
 
 def test_the_python_names_of_the_readme_exist():

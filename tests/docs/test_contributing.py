@@ -1,0 +1,166 @@
+"""The recipes of CONTRIBUTING.md, followed in a copy of the repository."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from kit.documents import ROOT, Block, blocks
+from kit.toy_lab import make_lab
+
+RECIPES = ("Add a feature space", "Add a probing task", "Add a layout", "Add a page")
+COPIED = ("braindash", "pages", "docs", "tests", "scripts", ".streamlit")
+DIRECTIVE = re.compile(r"# (in (?P<name>\S+)|(?P<end>at the end)|(?P<imports>after the imports))\n")
+RATE = 16_000
+
+
+def recipe(title: str) -> list[Block]:
+    """Blocks of one section that are files or parts of files."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    section = text.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    if title == "Add a page":  # its last block has a heading of its own
+        section = text.partition(f"## {title}\n")[2]
+    return [one for one in blocks(ROOT / "CONTRIBUTING.md") if one.title and one.text in section]
+
+
+def follow(block: Block, root: Path) -> None:
+    """Do what a block says: write a file, or add lines to one."""
+    path, found = root / block.title, DIRECTIVE.match(block.text)
+    if found is None:
+        assert not path.exists(), f"{block.title} is there already"
+        path.write_text(block.text)
+        return
+    old, new = path.read_text(), block.text[found.end() :]
+    if found["end"]:
+        path.write_text(f"{old.rstrip()}\n\n\n{new}")
+    elif found["imports"]:
+        lines = old.splitlines(keepends=True)
+        tree = ast.parse(old).body
+        last = max(one.end_lineno for one in tree if isinstance(one, ast.Import | ast.ImportFrom))
+        path.write_text("".join([*lines[:last], new, *lines[last:]]))
+    else:
+        path.write_text(with_row(old, found["name"], new))
+
+
+def with_row(source: str, name: str, row: str) -> str:
+    """Add a row to a registry: the last tuple of one that is made of rows, a dict, or a list."""
+    place = container(ast.parse(source), name)
+    lines = source.splitlines(keepends=True)
+    end = sum(map(len, lines[: place.end_lineno - 1])) + place.end_col_offset - 1
+    before = source[:end].rstrip()
+    comma = "" if before.endswith((",", "(", "[", "{")) else ","
+    return f"{before}{comma}\n{row.rstrip()},\n{source[end:]}"
+
+
+def container(tree: ast.Module, name: str) -> ast.expr:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and f'"{key.value}"' == name:
+                    return value
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and target.id == name:
+                inside = list(ast.walk(node.value))
+                rows = [one.iter for one in inside if isinstance(one, ast.comprehension)]
+                return next(iter([*rows, *(one for one in inside if isinstance(one, ast.Dict))]))
+    raise AssertionError(f"there is no registry {name}")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """The repository with every recipe followed."""
+    root = tmp_path_factory.mktemp("copy")
+    for name in COPIED:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, root / name, ignore=ignored)
+    for path in ROOT.iterdir():
+        if path.is_file():
+            shutil.copy(path, root)
+    for title in RECIPES:
+        assert recipe(title), f"{title} has no steps"
+        for block in recipe(title):
+            follow(block, root)
+    return root
+
+
+def run(copy: Path, *arguments: object) -> str:
+    """Run Python with the copy's package."""
+    environment = os.environ | {"PYTHONPATH": str(copy), "NO_MKDOCS_2_WARNING": "1"}
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(
+        command, check=False, cwd=copy, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_every_recipe_of_the_file_is_followed():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert tuple(re.findall(r"^## (Add .*)$", text, re.MULTILINE)) == RECIPES
+
+
+@pytest.mark.slow
+def test_what_the_recipes_made_passes_style_architecture_and_reference(copy):
+    named = {block.title for title in RECIPES for block in recipe(title)}
+    python = [name for name in named if name.endswith(".py")]
+    run(copy, "-m", "ruff", "format", *python)
+    run(copy, "-m", "ruff", "check", "--fix", "--ignore", "BLE001", *python)
+    tests = ["tests/test_architecture.py", "tests/docs/test_reference.py"]
+    tests += ["tests/docs/test_dashboard.py", "-k", "not shows"]
+    assert " passed" in run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+
+
+@pytest.mark.slow
+def test_the_space_scores_a_subject(copy, tmp_path, tiny_model):
+    lab = make_lab(tmp_path / "lab", tiny_model)
+    options = ["--alphas", "1,100", "--permutations", "0", "--bootstraps", "0"]
+    told = run(
+        *(copy, "-m", "braindash", "encode", "--data", lab.manifest, "--subject", "A"),
+        *("--model", "acoustic:zerocrossings", "--store", tmp_path / "store", "--json", *options),
+    )
+    document = json.loads(told)
+    assert document["model"] == "acoustic:zerocrossings" and len(document["regions"]) == 1
+
+
+@pytest.mark.slow
+def test_the_task_is_asked_and_the_layout_is_read(copy, tmp_path):
+    rng = np.random.default_rng(0)
+    for actor in range(1001, 1013):
+        for take, level in enumerate(("LO", "MD", "HI")):
+            place = tmp_path / "corpus" / f"{actor}_DFA_ANG_{level}.wav"
+            place.parent.mkdir(exist_ok=True)
+            soundfile.write(place, (0.02 + 0.1 * take) * rng.normal(size=RATE), RATE)
+    probe = ("-m", "braindash", "probe", "--model", "acoustic:logmel", "--json")
+    few = ("--shuffles", "2", "--bootstraps", "20", "--store", tmp_path / "store")
+    corpus = ("--labels", "crema-d", "--labels-path", tmp_path / "corpus", "--tasks", "level")
+    document = json.loads(run(copy, *probe, *corpus, *few))
+    assert document["scores"][0]["score"] > 0.8, "levels are loudness here"
+    for speaker in range(12):
+        for word, hertz in (("low", 200), ("high", 3000)):
+            place = tmp_path / "named" / f"s{speaker}" / f"{word}_1.wav"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            tone = np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)
+            soundfile.write(place, 0.1 * tone + 0.01 * rng.normal(size=RATE), RATE)
+    named = ("--labels", "named-files", "--labels-path", tmp_path / "named", "--tasks", "command")
+    document = json.loads(run(copy, *probe, *named, *few))
+    assert document["scores"][0]["score"] == 1.0
+
+
+@pytest.mark.slow
+def test_the_page_stands_in_the_navigation_and_runs(copy, tmp_path):
+    code = (
+        "from streamlit.testing.v1 import AppTest\n"
+        "app = AppTest.from_file('app.py', default_timeout=60)\n"
+        "app.run().switch_page('pages/explore/counts.py').run()\n"
+        "assert not app.exception, app.exception\n"
+        "print([one.value for one in app.title])\n"
+    )
+    assert "Counts" in run(copy, "-c", code)
