@@ -18,7 +18,7 @@ BASE = {"defaults", "errors", "files", "progress", "digest", "process", "specs",
 # Parts that several others build on, the lower ones first; an arrow goes only to the left.
 KINDS = {"encoding", "probing", "tuning"}
 DATA = {"core", "io", "speech"}
-SHARED = {"stories", "provenance"}
+SHARED = {"stories"}
 READING = {
     "result",
     "record",
@@ -34,10 +34,9 @@ RUNNING = {"run", "features", "responses", "statistics", "lowlevel", "ask", "dat
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {
     "core": set(),
-    "io": {"core"},
+    "io": {"core", "__init__"},
     "speech": {"core"},
     "stories": DATA,
-    "provenance": {"speech", "__init__"},
     **dict.fromkeys(KINDS, DATA | SHARED),
     "demo": DATA | SHARED | KINDS,
     "jobs": set(),

@@ -13,9 +13,9 @@ from braindash.core.scores import zscore
 from braindash.encoding.plan import EncodingPlan
 from braindash.errors import InputError
 from braindash.io.dataset.audio import audio_seconds, load_audio
+from braindash.io.entries import common_provenance
 from braindash.io.store import Entry, Store
 from braindash.progress import Progress, shared, spoken_duration
-from braindash.provenance import common_provenance
 from braindash.speech.acoustic.annotated import annotated_features
 from braindash.speech.acoustic.spaces import AcousticSpace, find_space
 from braindash.speech.checkpoints.locate import ModelFiles

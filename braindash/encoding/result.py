@@ -14,7 +14,7 @@ from braindash.core.scores import normalised_score, region_means
 from braindash.core.statistics.bootstrap import interval
 from braindash.errors import InputError, near_match
 from braindash.io.atlases import SPHERE_LABEL, WHOLE, named_masks
-from braindash.io.stored import StoredResult
+from braindash.io.entries import StoredResult
 from braindash.specs import StatisticsSettings, version_of
 
 __all__ = ["WHOLE", "EncodingResult"]

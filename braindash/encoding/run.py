@@ -23,10 +23,10 @@ from braindash.encoding.plan import EncodingPlan, plan_encoding
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.statistics import summarise
+from braindash.io.entries import common_provenance
 from braindash.io.predictions import PredictionFile, layer_part
 from braindash.io.store import Store
 from braindash.progress import NoProgress, Progress, shared
-from braindash.provenance import common_provenance
 from braindash.requests import EncodeRequest
 
 # About how long the stages take beside each other, where nothing is cached.

@@ -1,20 +1,156 @@
-"""The files of one stored result: their names, whether they are whole, and of which version."""
+"""One stored result: its files, the form of what they say, its version, and how it was made.
+
+What every provenance holds is written by :func:`common_provenance` and checked on reading by the
+forms here.
+"""
 
 import errno
+import json
+import platform
 import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, Self
 
 import xarray as xr
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+import braindash
 from braindash.digest import digest_file
 from braindash.errors import StoreError
-from braindash.io.forms import parse_object, read_object, require_listed
-from braindash.specs import current_version, version_of
+from braindash.specs import VERSIONED, StoredStrategy, current_version, older_version, version_of
+
+
+class Form(BaseModel):
+    """Fields that must be there and of this type; further ones are free."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _Named(Form):
+    name: str
+
+
+class _Model(_Named):
+    fingerprint: str
+
+
+class _Data(_Named):
+    simulated: bool
+
+
+class _Provenance(Form):
+    created: str
+    model: _Model
+    data: _Data
+
+
+class _Listed(Form):
+    """Every result that lists show; the specification of features has nothing to list."""
+
+    spec: dict[str, Any]
+    provenance: _Provenance
+
+
+class _WithStrategy(_Provenance):
+    strategy: str
+
+
+class _OfSubject(Form):
+    subject: str
+
+
+class _Encoding(_Listed):
+    spec: _OfSubject  # type: ignore[assignment]
+    provenance: _WithStrategy
+
+
+class _Asked(Form):
+    tasks: list[_Named]
+    units: list[dict[str, Any]]
+
+
+class _Probing(_Listed):
+    spec: _Asked  # type: ignore[assignment]
+    provenance: _WithStrategy
+
+
+class _WithFolder(_Provenance):
+    model_folder: str
+
+
+class _OfSubjects(Form):
+    subjects: list[str]
+
+
+class _Tuning(_Listed):
+    spec: _OfSubjects  # type: ignore[assignment]
+    provenance: _WithFolder
+
+
+_FORMS: dict[str, type[Form]] = {
+    "encoding": _Encoding,
+    "probing": _Probing,
+    "tuning": _Tuning,
+    "features": _Listed,
+}
+
+
+def parse_object(content: bytes, name: str) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    name : str
+        Of the file, for the error.
+
+    Raises
+    ------
+    ValueError
+        The content is no UTF-8, no JSON or no object; the text says which.
+    """
+    try:
+        found = json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is JSON, but no object")
+    return found
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object of a file; errors as :func:`parse_object`, and those of the disk."""
+    return parse_object(path.read_bytes(), path.name)
+
+
+def require(form: type[Form], content: dict[str, Any]) -> None:
+    """Raise ValueError, which names the fields, where ``content`` is not of a form."""
+    try:
+        form.model_validate(content)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        told = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found]
+        raise ValueError("; ".join(told)) from error
+
+
+def require_listed(kind: str, spec: dict[str, Any], provenance: dict[str, Any]) -> None:
+    """Raise ValueError, which names the fields, where a result of ``kind`` lacks what lists show.
+
+    Results that belong to others (predictions, features of units) are in no list and may hold what
+    they like.
+    """
+    if kind in _FORMS:
+        require(_FORMS[kind], {"spec": spec, "provenance": provenance})
+
 
 RESULT_FILE = "result.nc"
 SPEC_FILE = "spec.json"
@@ -210,3 +346,132 @@ def disk_errors(place: Path) -> Iterator[None]:
             hint=f"{remedy}, or choose another store with --store or BRAINDASH_STORE; "
             "finished parts are kept and the run goes on after them.",
         ) from error
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A result of one model, read from the store.
+
+    Attributes
+    ----------
+    key : str
+        The result's key in the store.
+    folder : Path
+        Its folder.
+    spec, provenance : dict
+        What was asked for; how it was made.
+    dataset : xarray.Dataset
+        The arrays, in memory.
+    """
+
+    kind: ClassVar[str]
+
+    key: str
+    folder: Path
+    spec: dict[str, Any]
+    provenance: dict[str, Any]
+    dataset: xr.Dataset
+
+    @classmethod
+    def load(cls, entry: Entry) -> Self:
+        """Read the arrays of a store entry into memory."""
+        with entry.open() as dataset:
+            loaded = dataset.load()
+        spec, arrays = cls._as_today(entry.spec, loaded)
+        return cls(entry.key, entry.folder, spec, entry.provenance, arrays)
+
+    @classmethod
+    def _as_today(
+        cls, spec: dict[str, Any], dataset: xr.Dataset
+    ) -> tuple[dict[str, Any], xr.Dataset]:
+        """Put what a result says into the form of today's version; its numbers stay."""
+        kind = VERSIONED[cls.kind]
+        if older_version(cls.kind, spec):
+            return spec, dataset
+        # Every field, also those that the canonical form leaves out.
+        whole = kind.from_canonical(spec).model_dump(mode="json")
+        return {"kind": kind.kind, **whole}, dataset
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return str(self.provenance["model"]["name"])
+
+    @property
+    def data(self) -> str:
+        """Name of the data set."""
+        return str(self.provenance["data"]["name"])
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the data were made by a generator instead of being recorded."""
+        return bool(self.provenance["data"]["simulated"])
+
+    @property
+    def older(self) -> str:
+        """How it was computed, where an older version did otherwise than today's; else empty."""
+        return older_version(self.kind, self.spec)
+
+    @property
+    def n_layers(self) -> int:
+        """Number of layers, the input of the first block included."""
+        return int(self.dataset.sizes["layer"])
+
+
+class Fingerprinted(Protocol):
+    """A model, as provenance tells of it."""
+
+    @property
+    def name(self) -> str:
+        """As users know it."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of its configuration, normalisation and weights."""
+
+
+def common_provenance(
+    model: Fingerprinted,
+    strategy: StoredStrategy | None,
+    data: str,
+    simulated: bool,
+    seconds: float,
+) -> dict[str, Any]:
+    """Describe a computation as JSON values.
+
+    Parameters
+    ----------
+    model : Fingerprinted
+        The model whose features they are.
+    strategy : {"exact", "chunk", "frames"} or None
+        How its features were made; None where no features are.
+    data : str
+        Name of the data set.
+    simulated : bool
+        Whether a generator made the data.
+    seconds : float
+        How long it took.
+
+    Returns
+    -------
+    dict
+    """
+    how = {} if strategy is None else {"strategy": strategy}
+    return how | {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 3),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": _versions(),
+        "model": {"name": model.name, "fingerprint": model.fingerprint},
+        "data": {"name": data, "simulated": simulated},
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"braindash": braindash.__version__, "python": platform.python_version()}
+    for package in ("torch", "transformers", "numpy", "scipy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "absent"
+    return versions

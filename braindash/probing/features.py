@@ -10,10 +10,10 @@ import xarray as xr
 
 from braindash.errors import InputError
 from braindash.io.dataset.audio import load_audio
+from braindash.io.entries import common_provenance
 from braindash.io.store import Entry, Store
 from braindash.probing.plan import ProbingPlan, UnitFeatures
 from braindash.progress import Progress, shared
-from braindash.provenance import common_provenance
 from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import ModelFiles
 

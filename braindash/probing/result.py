@@ -17,7 +17,7 @@ from braindash.core.statistics.depth import (
 )
 from braindash.digest import digest_json
 from braindash.errors import InputError, near_match
-from braindash.io.stored import StoredResult
+from braindash.io.entries import StoredResult
 from braindash.probing.tasks import HIERARCHY, PROBE_TASKS, STAGES
 
 Floats = NDArray[np.float64]

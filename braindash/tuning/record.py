@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from braindash.io.forms import Form, read_object, require
+from braindash.io.entries import Form, read_object, require
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 
 

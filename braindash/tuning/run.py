@@ -11,10 +11,10 @@ import xarray as xr
 
 from braindash.errors import StoreError
 from braindash.files import replace_json
+from braindash.io.entries import common_provenance
 from braindash.io.store import Store
 from braindash.process import is_first_process
 from braindash.progress import NoProgress, Progress, shared
-from braindash.provenance import common_provenance
 from braindash.requests import TuneRequest
 from braindash.speech.checkpoints.copying import check_free
 from braindash.speech.checkpoints.folders import TUNING_RECORD
