@@ -47,7 +47,7 @@ def list_results(
         print_json([*map(_row, chosen), *map(_damaged_row, damaged)])
         return
     if chosen:
-        columns = ["key", "kind", "model", "data", "of", "simulated", "created"]
+        columns = ["key", "kind", "model", "data", "of", "simulated", "created", "older"]
         print_rows(columns, [*map(_row, chosen)])
     elif entries:
         notes.print(f"None of the {len(entries)} results in {opened.root} is of that.")

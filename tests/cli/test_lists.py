@@ -37,7 +37,7 @@ def in_terminal(columns, *arguments):
     main, side = pty.openpty()
     environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "braindash.cli", *map(str, arguments)],
+        [sys.executable, "-m", "braindash", *map(str, arguments)],
         stdout=side,
         stderr=subprocess.DEVNULL,
         env=environment,
