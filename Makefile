@@ -1,5 +1,6 @@
 # make demo        set everything up, compute the embedded demo and open the dashboard
 # make app         open the dashboard
+# make dist        build the wheel, which is the whole program, and print its size
 # make test        format, types and tests
 # make docs        build the site of documents into build/site, offline
 # make demo-tune   tune the demo's model anew, with adapter and control, and score them (over an hour)
@@ -14,12 +15,14 @@ TUNED  := tuned lora shuffled
 OPTIONS_lora     := --method lora
 OPTIONS_shuffled := --control shuffled
 
-.PHONY: demo app test lint docs demo-tune clean
+.PHONY: demo app dist test lint docs demo-tune clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements.txt
-	touch $@
+	@echo "1/2 making the virtual environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "2/2 installing torch, streamlit and the rest: a few minutes the first time"
+	@$(BIN)/pip install --requirement requirements.txt
+	@touch $@
 
 $(VENV)/.test-installed: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable '.[test,docs]'
@@ -30,6 +33,10 @@ demo: $(VENV)/.installed
 
 app: $(VENV)/.installed
 	$(BIN)/braindash app
+
+dist: $(VENV)/.test-installed
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	@cd dist && for wheel in *.whl; do echo "$$wheel: $$(wc -c < $$wheel | awk '{printf "%.1f", $$1 / 1e6}') MB"; done
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check .

@@ -5,10 +5,46 @@ The names below are the public Python interface; they are imported when first us
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from braindash.api import encode, extract_features, open_result, probe, tune
+    from braindash.core.ridge.model import RidgeCV
+    from braindash.demo.dataset import prepare_demo
+    from braindash.encoding.comparison import Group, compare
+    from braindash.encoding.result import EncodingResult
+    from braindash.errors import BraindashError
+    from braindash.io.dataset.audio import load_audio
+    from braindash.io.dataset.manifest import load_manifest
+    from braindash.io.store import Store
+    from braindash.probing.result import ProbingResult
+    from braindash.speech.models import open_model
+    from braindash.tuning.result import TuningResult
+
+__all__ = [
+    "BraindashError",
+    "EncodingResult",
+    "Group",
+    "ProbingResult",
+    "RidgeCV",
+    "Store",
+    "TuningResult",
+    "__version__",
+    "compare",
+    "encode",
+    "extract_features",
+    "load_audio",
+    "load_manifest",
+    "open_model",
+    "open_result",
+    "prepare_demo",
+    "probe",
+    "tune",
+]
 
 __version__ = "0.1.0"
 
+# Where each name comes from; the imports above say the same to editors and type checkers.
 _HOMES = {
     "BraindashError": "braindash.errors",
     "EncodingResult": "braindash.encoding.result",
@@ -16,6 +52,7 @@ _HOMES = {
     "ProbingResult": "braindash.probing.result",
     "RidgeCV": "braindash.core.ridge.model",
     "Store": "braindash.io.store",
+    "TuningResult": "braindash.tuning.result",
     "compare": "braindash.encoding.comparison",
     "encode": "braindash.api",
     "extract_features": "braindash.api",
@@ -28,16 +65,15 @@ _HOMES = {
     "tune": "braindash.api",
 }
 
-__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604
+if not TYPE_CHECKING:  # a type checker would take every name for one of the package's
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name from its home on first use."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'braindash' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """Import a public name from its home on first use."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'braindash' has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

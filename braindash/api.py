@@ -1,16 +1,39 @@
-"""The Python interface: what a notebook calls."""
+"""The Python interface: what a notebook calls.
 
-from collections.abc import Sequence
+Parameters that :mod:`braindash.requests` and :mod:`braindash.specs` define have the names, types
+and defaults from there; ``tests/test_api.py`` compares them.
+"""
+
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
 from braindash.encoding.result import EncodingResult
 from braindash.io.store import Store, default_root
 from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
-from braindash.specs import Precision
+from braindash.requests import (
+    LOW_LEVEL_SPACE,
+    EncodeRequest,
+    Method,
+    ProbeRequest,
+    build_request,
+    build_tune_request,
+)
+from braindash.specs import (
+    LowLevelMethod,
+    Metric,
+    Precision,
+    ProbeMethod,
+    Scheme,
+    Strategy,
+    TargetRule,
+    TuningControl,
+    TuningLoss,
+)
 
 if TYPE_CHECKING:
     from braindash.speech.acoustic.model import AcousticModel
@@ -18,14 +41,33 @@ if TYPE_CHECKING:
     from braindash.tuning.result import TuningResult
 
 
+# Parameters that say where a result goes and who is told, not what it is.
+_NOT_OF_A_REQUEST = frozenset({"store", "progress", "out"})
+
+
 def encode(
     data: Path | str,
     model: str | Path,
     subject: str,
     *,
+    revision: str | None = None,
+    strategy: Strategy = "exact",
+    precision: Precision = "float32",
+    alphas: Sequence[float] = DEFAULT_ALPHAS,
+    delays: Sequence[int] = DEFAULT_DELAYS,
+    metric: Metric = "r2",
+    intercept: bool = True,
+    n_permutations: int = 1000,
+    n_bootstraps: int = 1000,
+    block_rows: int = 10,
+    scheme: Scheme = "blocks",
+    seed: int = 0,
+    low_level: LowLevelMethod | None = None,
+    low_level_space: str = LOW_LEVEL_SPACE,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    threads: int | None = None,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> EncodingResult:
     """Compute, or load, how well each layer of a speech model predicts a subject's responses.
 
@@ -37,17 +79,45 @@ def encode(
         A local folder (of a whole model or a low-rank adapter), a hub id, ``"untrained:MODEL"`` or
         ``"acoustic:NAME"``.
     subject : str
-        A subject of the manifest.
+        A subject of the manifest, or "mean" for the mean of all.
+    revision : str, optional
+        Branch, tag or commit of a hub id.
+    strategy : {"exact", "chunk"}, default "exact"
+        "exact": causal windows of 16.1 s every 100 ms, last frame. "chunk": much quicker, sees
+        up to one 2 s step of future audio.
+    precision : {"float32", "bf16", "fp16"}, default "float32"
+        Of the model's features; all but float32 need a CUDA device.
+    alphas : sequence of float
+        Penalties to choose from, per target; 17 from 1 to 1e8 by default.
+    delays : sequence of int
+        Of the features, in TRs; 1 to 4 by default.
+    metric : {"r2", "r"}, default "r2"
+        Of the held-out training stories, chooses the penalty.
+    intercept : bool, default True
+        Whether every fit has an intercept that is not penalised.
+    n_permutations : int, default 1000
+        Permutations of the test rows for p and q; 0: none.
+    n_bootstraps : int, default 1000
+        Bootstrap samples of the test rows for intervals; 0: none.
+    block_rows : int, default 10
+        Shortest block of test rows that is permuted, or drawn, as one.
+    scheme : {"blocks", "shift"}, default "blocks"
+        How test rows are permuted: blocks in another order, or all shifted in a circle.
+    seed : int, default 0
+        Of permutations and bootstrap samples.
+    low_level : {"residual", "banded"}, optional
+        Compute as well how much of the score low-level features explain: regressed out of the
+        model's features, or weighed against them with a penalty of their own.
+    low_level_space : str, default "acoustic:lowlevel"
+        The acoustic space that counts as low level.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Changes how long it takes, never the result's key.
+    threads : int, optional
+        Of the regression on a CPU; likewise.
     store : Store, Path or str, optional
         Where results are kept; by default what ``braindash.io.store.default_root`` says.
     progress : Progress, optional
         Receives reports.
-    **settings
-        Further fields of :class:`braindash.requests.EncodeRequest`: ``revision``, ``precision``,
-        ``strategy`` ("exact" or "chunk"), ``alphas``, ``delays`` (in TRs), ``metric`` ("r2" or
-        "r"), ``intercept``, ``n_permutations`` and ``n_bootstraps`` (0: none), ``block_rows``,
-        ``scheme`` ("blocks" or "shift"), ``seed``, ``low_level`` ("residual" or "banded") and
-        ``low_level_space``, ``device``, ``threads``.
 
     Returns
     -------
@@ -59,10 +129,10 @@ def encode(
     InputError, ModelError, StoreError
         With a hint that says what to do next.
     """
+    given = _request_fields(locals())
     from braindash.encoding.run import run_encoding
-    from braindash.requests import EncodeRequest, build_request
 
-    request = build_request(EncodeRequest, data=data, model=str(model), subject=subject, **settings)
+    request = build_request(EncodeRequest, **given)
     return run_encoding(request, _as_store(store), progress)
 
 
@@ -72,10 +142,24 @@ def probe(
     *,
     labels: str | None = None,
     labels_path: Path | str | None = None,
+    labels_options: Mapping[str, Any] | None = None,
+    recordings: Sequence[str] = (),
     tasks: Sequence[str] = (),
+    categories: Path | str | None = None,
+    word_vectors: Path | str | None = None,
+    revision: str | None = None,
+    strategy: Strategy = "chunk",
+    precision: Precision = "float32",
+    method: ProbeMethod = "ridge",
+    split: Literal["auto", "drawn", "given"] = "auto",
+    max_units: int = 20_000,
+    n_shuffles: int = 10,
+    n_bootstraps: int = 1000,
+    seed: int = 0,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    threads: int | None = None,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> ProbingResult:
     """Compute, or load, what each layer of a speech model tells about labelled speech.
 
@@ -88,18 +172,42 @@ def probe(
     labels, labels_path : str and Path, optional
         In place of ``data``: a source of :data:`braindash.io.labels.sources.LABEL_SOURCES` and its
         folder or table.
+    labels_options : mapping, optional
+        Of the source's reader.
+    recordings : sequence of str, optional
+        Names or patterns; all by default.
     tasks : sequence of str, optional
         Of :data:`braindash.probing.tasks.PROBE_TASKS`; all that the labels allow by default.
+    categories : Path or str, optional
+        Table of word and semantic category.
+    word_vectors : Path or str, optional
+        In GloVe's or word2vec's text form.
+    revision : str, optional
+        Branch, tag or commit of a hub id.
+    strategy : {"exact", "chunk"}, default "chunk"
+        As for :func:`encode`.
+    precision : {"float32", "bf16", "fp16"}, default "float32"
+        Of the model's features; all but float32 need a CUDA device.
+    method : {"ridge", "discriminant", "logistic"}, default "ridge"
+        The linear classifier; values are always foretold by ridge.
+    split : {"auto", "drawn", "given"}, default "auto"
+        Sides of the units: drawn from the seed, or as the labels' source has them.
+    max_units : int, default 20_000
+        Of one kind; where there are more, so many are drawn.
+    n_shuffles : int, default 10
+        Probes of shuffled labels, for chance and selectivity; 0: none.
+    n_bootstraps : int, default 1000
+        Bootstrap samples for intervals.
+    seed : int, default 0
+        Of everything that is drawn.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Changes how long it takes, never the result's key.
+    threads : int, optional
+        Likewise.
     store : Store, Path or str, optional
         Where results are kept; by default what ``braindash.io.store.default_root`` says.
     progress : Progress, optional
         Receives reports.
-    **settings
-        Further fields of :class:`braindash.requests.ProbeRequest`: ``labels_options`` (of the
-        source's reader), ``recordings``, ``categories``, ``word_vectors``, ``revision``,
-        ``strategy`` ("chunk" or "exact"), ``method`` ("ridge", "discriminant" or "logistic"),
-        ``split`` ("auto", "drawn" or "given"), ``max_units``, ``n_shuffles``, ``n_bootstraps``,
-        ``seed``, ``device``, ``threads``.
 
     Returns
     -------
@@ -111,18 +219,10 @@ def probe(
     InputError, ModelError, StoreError
         With a hint that says what to do next.
     """
+    given = _request_fields(locals())
     from braindash.probing.run import run_probing
-    from braindash.requests import ProbeRequest, build_request
 
-    request = build_request(
-        ProbeRequest,
-        model=str(model),
-        data=data,
-        labels=labels,
-        labels_path=labels_path,
-        tasks=tuple(tasks),
-        **settings,
-    )
+    request = build_request(ProbeRequest, **given)
     return run_probing(request, _as_store(store), progress)
 
 
@@ -131,10 +231,45 @@ def tune(
     model: str | Path,
     subjects: Sequence[str],
     *,
+    revision: str | None = None,
+    train: Sequence[str] = (),
+    validation: Sequence[str] = (),
+    targets: TargetRule | Literal["auto"] = "auto",
+    threshold: float | None = None,
+    regions: Sequence[str] = (),
+    limit: int | None = None,
+    control: TuningControl = "none",
+    words: Path | str | None = None,
+    method: Method = "full",
+    rank: int | None = None,
+    alpha: float | None = None,
+    adapter_dropout: float | None = None,
+    layers: Sequence[str] | None = None,
+    loss: TuningLoss = "mse",
+    window_trs: int = 5,
+    segment_trs: int = 5,
+    attention_trs: int | None = None,
+    front: Literal["story", "window"] = "story",
+    start: Literal["probe", "random"] = "probe",
+    encoder_rate: float = 5e-5,
+    head_rate: float = 1e-4,
+    weight_decay: float = 0.01,
+    warm_up: float = 0.1,
+    clip_norm: float = 1.0,
+    batch_rows: int = 128,
+    epochs: int = 30,
+    patience: int | None = 5,
+    keep: Literal["best", "last"] = "best",
+    dropout: float = 0.1,
+    mask_share: float = 0.0,
+    seed: int = 0,
+    precision: Literal["float32", "bf16"] = "float32",
+    n_at_once: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    threads: int | None = None,
     out: Path | str | None = None,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
-    **settings: Any,
 ) -> "TuningResult":
     """Tune a speech model to the responses of one or several subjects, or open the result.
 
@@ -146,15 +281,81 @@ def tune(
         A local model folder or a hub id.
     subjects : sequence of str
         Subjects of the manifest; each gets a head of its own.
+    revision : str, optional
+        Branch, tag or commit of a hub id.
+    train : sequence of str, optional
+        Stories; the manifest's by default.
+    validation : sequence of str, optional
+        Stories; the manifest's, or the last training story by default.
+    targets : str, default "auto"
+        What chooses the targets: "train-repeats", "train-inter-subject", "test-repeats" (a noise
+        ceiling of those), "regions" or "all"; "auto": the first ceiling that training data allow.
+    threshold : float, optional
+        That the ceiling of a target must exceed.
+    regions : sequence of str, optional
+        With the targets "regions".
+    limit : int, optional
+        Targets per subject, at most.
+    control : {"none", "shuffled", "other-story", "text", "random-init"}, default "none"
+        Takes the relation between sound and brain away, at the same budget.
+    words : Path or str, optional
+        Of the control "text": word vectors, or the folder of a sentence model.
+    method : {"full", "lora"}, default "full"
+        All weights behind the front end, or low-rank adapters.
+    rank, alpha, adapter_dropout : int, float and float, optional
+        Of the adapters; by default as in :class:`braindash.specs.AdapterSettings`.
+    layers : sequence of str, optional
+        Names of the layers that get adapters; the family's usual ones by default.
+    loss : {"mse", "correlation", "mse+cosine"}, default "mse"
+        Between predicted and measured responses.
+    window_trs : int, default 5
+        Audio that predicts a row, in TRs.
+    segment_trs : int, default 5
+        Audio that is encoded at once, in TRs; 5: every row by itself, as published.
+    attention_trs : int, optional
+        Attention stays within so many TRs of a segment.
+    front : {"story", "window"}, default "story"
+        The frozen front end runs once per story, or per segment.
+    start : {"probe", "random"}, default "probe"
+        The head starts as the base model's ridge probe, or random.
+    encoder_rate : float, default 5e-5
+        Highest learning rate of the encoder.
+    head_rate : float, default 1e-4
+        Highest learning rate of the heads.
+    weight_decay : float, default 0.01
+        Of the encoder's weights.
+    warm_up : float, default 0.1
+        Share of the steps in which the learning rates rise.
+    clip_norm : float, default 1.0
+        Largest norm of a step's gradient.
+    batch_rows : int, default 128
+        Rows of responses per step.
+    epochs : int, default 30
+        At most so many.
+    patience : int or None, default 5
+        Epochs without a better validation r before the training stops; None: never early.
+    keep : {"best", "last"}, default "best"
+        The epoch that is kept.
+    dropout : float, default 0.1
+        Of the encoder, in training.
+    mask_share : float, default 0.0
+        Of the frames that are masked in training.
+    seed : int, default 0
+        Of everything that is drawn.
+    precision : {"float32", "bf16"}, default "float32"
+        Of the training; bf16 needs a CUDA device.
+    n_at_once : int, optional
+        Segments in memory at once; changes memory and time, never the result's key.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Likewise.
+    threads : int, optional
+        Likewise.
     out : Path or str, optional
         Folder to copy the model to; it stays in the store too.
     store : Store, Path or str, optional
         Where results are kept; by default what ``braindash.io.store.default_root`` says.
     progress : Progress, optional
         Receives reports.
-    **settings
-        As :func:`braindash.requests.build_tune_request` takes them: ``method`` ("full" or
-        "lora"), ``loss``, ``control``, ``targets``, ``segment_trs``, ``epochs``, ``seed``...
 
     Returns
     -------
@@ -167,10 +368,10 @@ def tune(
     InputError, ModelError, StoreError, ResourceError, TuningError
         With a hint that says what to do next.
     """
-    from braindash.requests import build_tune_request
+    given = _request_fields(locals()) | {"patience": 0 if patience is None else patience}
     from braindash.tuning.run import run_tuning
 
-    request = build_tune_request(data=data, model=str(model), subjects=tuple(subjects), **settings)
+    request = build_tune_request(**given)
     return run_tuning(request, _as_store(store), progress, out=out)
 
 
@@ -178,13 +379,13 @@ def extract_features(
     model: "SpeechModel | AcousticModel | str | Path",
     audio: np.ndarray,
     times: Sequence[float] | np.ndarray,
-    strategy: str = "exact",
+    strategy: Strategy = "exact",
     layers: Sequence[int] | None = None,
     *,
     tr: float | None = None,
     revision: str | None = None,
     precision: Precision = "float32",
-    device: str = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Compute a speech model's layer activations at given audio times.
@@ -247,3 +448,9 @@ def _as_store(store: Store | Path | str | None) -> Store:
     if isinstance(store, Store):
         return store
     return Store(default_root() if store is None else store)
+
+
+def _request_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what belongs to a request, of a function's parameters: its locals at its beginning."""
+    fields = {name: parameters[name] for name in parameters if name not in _NOT_OF_A_REQUEST}
+    return fields | {"model": str(parameters["model"])}

@@ -1,11 +1,24 @@
 """The Python interface, as a notebook uses it."""
 
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
 import numpy as np
 import pytest
 from kit.toy_lab import babble
 
 import braindash
 from braindash.errors import InputError, ModelError, StoreError
+from braindash.requests import EncodeRequest, Method, ProbeRequest, TuneRequest
+from braindash.specs import AdapterSettings, TuningSettings
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +50,174 @@ def test_every_public_name_can_be_imported():
     assert set(braindash.__all__) <= set(dir(braindash))
     with pytest.raises(AttributeError, match="no attribute 'encod'"):
         _ = braindash.encod
+
+
+def test_editors_and_type_checkers_see_the_public_names():
+    """The imports for them, the list of names and the homes of the lazy names are one."""
+    tree = ast.parse(Path(braindash.__file__).read_text())
+    (block,) = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    seen = {alias.name: node.module for node in block.body for alias in node.names}
+    assert seen == braindash._HOMES
+    assert sorted([*seen, "__version__"]) == sorted(braindash.__all__)
+
+
+# ---- parameters -----------------------------------------------------------------------------
+
+OTHERS = {"store", "progress", "out"}
+
+
+def accepted(annotation: Any) -> Any:
+    """What a caller may give for a request's field."""
+    if get_origin(annotation) is tuple:
+        return Sequence[get_args(annotation)[0]]
+    if annotation == dict[str, Any]:
+        return Mapping[str, Any]
+    if annotation in (Path, Path | None):
+        return annotation | str
+    return annotation
+
+
+def expected_parameters(fields: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Annotation and default of every parameter, as pydantic's fields say."""
+    found = {}
+    for name, field in fields.items():
+        annotation, default = accepted(field.annotation), field.get_default()
+        if field.default_factory is not None:
+            annotation, default = annotation | None, None
+        found[name] = (annotation, inspect.Parameter.empty if field.is_required() else default)
+    return found | {"model": (str | Path, inspect.Parameter.empty)}
+
+
+def tune_parameters() -> dict[str, tuple[Any, Any]]:
+    """The request's fields, the training's settings and the adapters', all flat."""
+    fields = {**TuneRequest.model_fields, **TuningSettings.model_fields}
+    expected = expected_parameters(fields)
+    del expected["settings"], expected["adapter"]
+    for name, field in AdapterSettings.model_fields.items():
+        # None until the method is known: they belong to adapters only.
+        flat = "adapter_dropout" if name == "dropout" else name
+        expected[flat] = (accepted(field.annotation) | None, None)
+    return expected | {"method": (Method, "full")}
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (braindash.encode, expected_parameters(EncodeRequest.model_fields)),
+        (braindash.probe, expected_parameters(ProbeRequest.model_fields)),
+        (braindash.tune, tune_parameters()),
+    ],
+    ids=["encode", "probe", "tune"],
+)
+def test_parameters_are_the_fields_of_the_request(function, expected):
+    parameters = inspect.signature(function).parameters
+    found = {name: (one.annotation, one.default) for name, one in parameters.items()}
+    assert {name: found[name] for name in found.keys() - OTHERS} == expected
+    assert all(found[name][1] is None for name in OTHERS & found.keys())
+
+
+@pytest.mark.parametrize("name", ["encode", "probe", "tune", "extract_features"])
+def test_docstrings_tell_every_parameter_and_its_true_default(name):
+    function = getattr(braindash, name)
+    text = inspect.getdoc(function).split("Returns\n---")[0]
+    told = {
+        parameter: header
+        for names, header in re.findall(r"^(\w[\w, ]*) : (.+)$", text, re.MULTILINE)
+        for parameter in names.split(", ")
+    }
+    parameters = inspect.signature(function).parameters
+    assert list(told) == list(parameters), "each once, in the order of the signature"
+    for parameter, header in told.items():
+        default = parameters[parameter].default
+        _, said, value = header.partition(", default ")
+        if said:
+            assert ast.literal_eval(value) == default, parameter
+        else:
+            optional = "optional" in header or isinstance(default, tuple)
+            assert optional == (default is not inspect.Parameter.empty), parameter
+
+
+def test_what_is_given_reaches_the_request(lab, tmp_path, monkeypatch):
+    asked = []
+
+    def stop(request, store, progress=None, *, out=None):
+        asked.append((request, store.root, out))
+
+    for kind in ("encoding.run.run_encoding", "probing.run.run_probing", "tuning.run.run_tuning"):
+        monkeypatch.setattr(f"braindash.{kind}", stop)
+    braindash.encode("m.toml", lab.model, "A", alphas=[1, 10], low_level="banded", store=tmp_path)
+    braindash.probe("m", labels="table", labels_path="t.csv", tasks=["phone"], max_units=500)
+    braindash.tune("m.toml", "m", ["A"], method="lora", rank=4, patience=None, out=tmp_path / "o")
+    (encoded, root, _), (probed, *_), (tuned, _, out) = asked
+    assert root == tmp_path and out == tmp_path / "o"
+    assert encoded == EncodeRequest(
+        data="m.toml", model=str(lab.model), subject="A", alphas=(1, 10), low_level="banded"
+    )
+    assert probed == ProbeRequest(
+        model="m", labels="table", labels_path="t.csv", tasks=("phone",), max_units=500
+    )
+    assert tuned == TuneRequest(
+        data="m.toml",
+        model="m",
+        subjects=("A",),
+        settings=TuningSettings(adapter=AdapterSettings(rank=4), patience=None),
+    )
+    with pytest.raises(InputError, match="metric"):
+        braindash.encode("m.toml", "m", "A", metric="r3")
+    with pytest.raises(InputError, match="subjects"):
+        braindash.tune("m.toml", "m", "A")
+
+
+SCRIPT = """
+import braindash
+
+audio = braindash.load_audio("story.wav")
+features = braindash.extract_features("model", audio, [1.0, 2.0], strategy="chunk", tr=2.0)
+print(features.shape)
+result = braindash.encode("m.toml", "model", "S01", alphas=[1.0, 10.0], low_level="residual")
+print(result.regions().groupby("region")["r"].max(), result.key)
+probes = braindash.probe("model", "m.toml", tasks=["phone"], method="logistic")
+tuned: braindash.TuningResult = braindash.tune("m.toml", "model", ["S01"], loss="correlation")
+print(braindash.compare([result], [result]).regions(), probes.table(), tuned.folder)
+"""
+WRONG = """
+import braindash
+
+braindash.encode("m.toml", "model", "S01", metrc="r")  # call-arg
+braindash.encode("m.toml", "model", "S01", metric="r3")  # arg-type
+braindash.probe("model", "m.toml", seed="one")  # arg-type
+braindash.tune("m.toml", "model", ["S01"], epochs=1.5)  # arg-type
+braindash.encod("m.toml", "model", "S01")  # attr-defined
+braindash.encode("m.toml", "model", "S01").regionz()  # attr-defined
+"""
+
+
+def checked_types(path: Path, text: str) -> list[str]:
+    path.write_text(text)
+    command = [sys.executable, "-m", "mypy", "--strict", "--hide-error-context", str(path)]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return [line for line in done.stdout.splitlines() if " error: " in line]
+
+
+@pytest.mark.slow
+def test_a_type_checker_passes_a_right_script_and_finds_every_mistake(tmp_path):
+    assert checked_types(tmp_path / "right.py", SCRIPT) == []
+    found = checked_types(tmp_path / "wrong.py", WRONG)
+    expected = {
+        (number, line.split("# ")[1])
+        for number, line in enumerate(WRONG.splitlines(), start=1)
+        if "# " in line
+    }
+    assert {(int(line.split(":")[1]), line[line.rindex("[") + 1 : -1]) for line in found} == (
+        expected
+    )
 
 
 def test_a_missing_result_and_a_missing_model_say_what_to_do(tmp_path, lab):

@@ -16,15 +16,13 @@ from pathlib import Path
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichBar
 
+from braindash.cli.options import LOOPBACK, PORT
 from braindash.cli.output import notes, plain
 from braindash.errors import InputError, ResourceError
 from braindash.io.store import Store, checkout
 from braindash.jobs.queue import Job, JobQueue
 from braindash.process import import_path
 from braindash.progress import spoken_duration
-
-LOOPBACK = "127.0.0.1"
-PORT = 8501
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 10.0

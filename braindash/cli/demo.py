@@ -5,13 +5,13 @@ from typing import Annotated
 import typer
 
 from braindash.cli.encode import print_results, result_document
-from braindash.cli.options import JsonOption, StoreOption, open_store
+from braindash.cli.options import LOOPBACK, PORT, JsonOption, StoreOption, open_store
 from braindash.cli.output import print_json, progress_bar
 from braindash.cli.probe import print_probing, probing_document
 
 PortOption = Annotated[int, typer.Option(help="Port of the dashboard.")]
 AddressOption = Annotated[
-    str, typer.Option(help="Address to listen on; any but 127.0.0.1 opens it to other machines.")
+    str, typer.Option(help=f"Address to listen on; any but {LOOPBACK} opens it to other machines.")
 ]
 ReloadOption = Annotated[
     bool, typer.Option("--reload", help="For developers: draw pages again when files change.")
@@ -24,8 +24,8 @@ def demo(
         bool, typer.Option("--headless", help="Compute here, without a browser.")
     ] = False,
     as_json: JsonOption = False,
-    port: PortOption = 8501,
-    address: AddressOption = "127.0.0.1",
+    port: PortOption = PORT,
+    address: AddressOption = LOOPBACK,
     reload: ReloadOption = False,
 ) -> None:
     """Compute the embedded demo (simulated data) and open it in the dashboard."""
@@ -56,8 +56,8 @@ def demo(
 
 def dashboard(
     store: StoreOption = None,
-    port: PortOption = 8501,
-    address: AddressOption = "127.0.0.1",
+    port: PortOption = PORT,
+    address: AddressOption = LOOPBACK,
     reload: ReloadOption = False,
 ) -> None:
     """Open the dashboard on this machine."""

@@ -9,6 +9,9 @@ import typer
 from braindash.io.store import Store, default_root
 from braindash.speech.acoustic.spaces import space_names
 
+LOOPBACK = "127.0.0.1"
+PORT = 8501
+
 StoreOption = Annotated[
     Path | None,
     typer.Option("--store", help="Folder of results.", envvar="BRAINDASH_STORE"),

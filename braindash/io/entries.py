@@ -429,6 +429,10 @@ class Fingerprinted(Protocol):
     def fingerprint(self) -> str:
         """Digest of its configuration, normalisation and weights."""
 
+    @property
+    def revision(self) -> str | None:
+        """Commit of a hub model, or version of a feature space."""
+
 
 def common_provenance(
     model: Fingerprinted,
@@ -457,12 +461,13 @@ def common_provenance(
     dict
     """
     how = {} if strategy is None else {"strategy": strategy}
+    revision = {} if model.revision is None else {"revision": model.revision}
     return how | {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": _versions(),
-        "model": {"name": model.name, "fingerprint": model.fingerprint},
+        "model": {"name": model.name, "fingerprint": model.fingerprint} | revision,
         "data": {"name": data, "simulated": simulated},
     }
 

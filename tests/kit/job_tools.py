@@ -25,14 +25,14 @@ def toy_queue(root: Path) -> JobQueue:
     return JobQueue(root, worker_command=(sys.executable, __file__, str(root)))
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
     """Wait until ``condition()`` is true, and give its value."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := condition():
             return found
         time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE_SECONDS} s for {what}")
+    raise AssertionError(f"waited {seconds} s for {what}")
 
 
 def wait_for_state(queue: JobQueue, key: str, *states: str):

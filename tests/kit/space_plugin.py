@@ -1,26 +1,13 @@
 """A distribution that brings a feature space along, laid out as pip installs one."""
 
+import textwrap
 from pathlib import Path
 
-MODULE = '''
-"""Made as the documentation of braindash.speech.acoustic.spaces says."""
+from braindash.speech.acoustic import spaces
 
-import numpy as np
-
-from braindash.speech.acoustic.spaces import AcousticSpace, Part
-
-
-def peak(samples, first, stop):
-    from braindash.speech.acoustic.spectral import WINDOW, centred
-
-    windows = centred(samples, first, stop, WINDOW)
-    return np.abs(windows).max(axis=1, keepdims=True).astype(np.float32)
-
-
-SPACE = AcousticSpace(
-    "peak", (Part("peak", 1, 1, {"window_seconds": 0.025}, peak),), "Peak of every 25 ms."
-)
-'''
+# What the documentation tells an author to write.
+_EXAMPLE = spaces.__doc__.split("is a module ::")[1].split("\n\nof a distribution")[0]
+MODULE = textwrap.dedent(_EXAMPLE).strip() + "\n"
 
 
 def put_plugin(
