@@ -1,7 +1,7 @@
 # make demo        set everything up, compute the embedded demo and open the dashboard
 # make app         open the dashboard
 # make dist        build the wheel, which is the whole program, and print its size
-# make test        format, types and tests
+# make test        format, types and tests; the second of two closing lines is the browser's
 # make docs        build the site of documents into build/site, offline
 # make demo-tune   tune the demo's model anew, with adapter and control, and score them (over an hour)
 PYTHON ?= python3
@@ -43,8 +43,11 @@ lint: $(VENV)/.test-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy braindash
 
+# Side by side, one process per core; then the journeys in a browser, which need the machine to
+# themselves, also where something before has failed.
 test: lint
-	$(BIN)/pytest
+	@$(BIN)/pytest -n logical --dist worksteal -m "not browser"; status=$$?; \
+	echo "The journeys in a browser:"; $(BIN)/pytest -m browser && exit $$status
 
 # The packages of the site are among those of the tests, which build it too.
 docs: $(VENV)/.test-installed

@@ -12,6 +12,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 let_threads_sleep()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Give each of the processes that test side by side one thread, and so their children."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     return save_tiny_hubert(tmp_path_factory.mktemp("models") / "tiny-random-hubert")
