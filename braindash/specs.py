@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from braindash.digest import digest_json
+from braindash.files import digest_json
 
 Strategy = Literal["exact", "chunk"]
 Precision = Literal["float32", "bf16", "fp16"]

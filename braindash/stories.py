@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from braindash.core.timing import covered_rows
-from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError
+from braindash.files import digest_file, digest_json
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.manifest import Dataset
 from braindash.io.dataset.responses import ResponseSource

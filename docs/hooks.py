@@ -32,7 +32,7 @@ from braindash.io.atlases import (
 from braindash.io.dataset.check import UNREAD_FIELDS
 from braindash.io.dataset.tables import ManifestTables, Space
 from braindash.io.labels.sources import LABEL_SOURCES
-from braindash.io.surfaces import space_name
+from braindash.io.surfaces import SPACE_NAMES
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import TuneRequest
 from braindash.specs import AdapterSettings, TuningSettings
@@ -370,7 +370,7 @@ def regions() -> str:
         for sphere in published_spheres()
     ]
     groups = [[code(name), codes(labels)] for name, labels in LABEL_GROUPS.items()]
-    surfaces = [space for space in get_args(Space) if space_name(space) is not None]
+    surfaces = [space for space in get_args(Space) if SPACE_NAMES.get(space) is not None]
     return page(
         "Regions",
         f"Every result in the space {' or '.join(map(code, surfaces))} has these regions, and "

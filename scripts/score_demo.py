@@ -18,7 +18,7 @@ import pandas as pd
 from demo_world import scoring_data
 
 import braindash
-from braindash.cli.output import progress_bar
+from braindash.cli.options import progress_bar
 from braindash.core.statistics.bootstrap import interval
 from braindash.demo.dataset import SUBJECTS, demo_categories
 

@@ -21,7 +21,7 @@ from typing import Any
 from demo_world import tuning_data
 
 import braindash
-from braindash.cli.output import progress_bar
+from braindash.cli.options import progress_bar
 from braindash.demo import ADAPTER_FOLDER, MODEL_FOLDER, TRAIN_STORIES, TUNED_FOLDER
 from braindash.demo.dataset import SUBJECTS, prepare_demo
 from braindash.speech.checkpoints.folders import TUNING_RECORD

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "braindash"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 SCRIPTS = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))]
 
-BASE = {"defaults", "errors", "files", "progress", "digest", "process", "specs", "requests"}
+BASE = {"defaults", "errors", "files", "progress", "process", "specs", "requests"}
 # Parts that several others build on, the lower ones first; an arrow goes only to the left.
 KINDS = {"encoding", "probing", "tuning"}
 DATA = {"core", "io", "speech"}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from braindash.digest import canonical_json, digest_bytes, digest_file, digest_json
 from braindash.errors import InputError, near_match
+from braindash.files import canonical_json, digest_bytes, digest_file, digest_json
 from braindash.specs import (
     VERSIONED,
     EncodingSpec,

@@ -16,7 +16,7 @@ from braindash import __version__
 from braindash.cli import demo, encode, jobs, probe, tune
 from braindash.cli import models as checkpoints
 from braindash.cli import store as results
-from braindash.cli.output import notes, plain
+from braindash.cli.options import notes, plain
 from braindash.core.devices import tell_memory
 from braindash.errors import BraindashError
 from braindash.process import let_threads_sleep, require_platform

@@ -16,8 +16,7 @@ from pathlib import Path
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichBar
 
-from braindash.cli.options import LOOPBACK, PORT
-from braindash.cli.output import notes, plain
+from braindash.cli.options import LOOPBACK, PORT, notes, plain
 from braindash.errors import InputError, ResourceError
 from braindash.io.store import Store, checkout
 from braindash.jobs.queue import Job, JobQueue

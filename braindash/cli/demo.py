@@ -5,8 +5,15 @@ from typing import Annotated
 import typer
 
 from braindash.cli.encode import print_results, result_document
-from braindash.cli.options import LOOPBACK, PORT, JsonOption, StoreOption, open_store
-from braindash.cli.output import print_json, progress_bar
+from braindash.cli.options import (
+    LOOPBACK,
+    PORT,
+    JsonOption,
+    StoreOption,
+    open_store,
+    print_json,
+    progress_bar,
+)
 from braindash.cli.probe import print_probing, probing_document
 
 PortOption = Annotated[int, typer.Option(help="Port of the dashboard.")]

@@ -14,10 +14,11 @@ from braindash.cli.options import (
     RevisionOption,
     StoreOption,
     StrategyOption,
+    carry_out,
     numbers,
     open_store,
+    print_json,
 )
-from braindash.cli.output import carry_out, print_json
 from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
 
 

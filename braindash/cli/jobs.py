@@ -11,8 +11,9 @@ from braindash.cli.options import (
     SubjectFilter,
     matches,
     open_store,
+    print_json,
+    print_rows,
 )
-from braindash.cli.output import print_json, print_rows
 
 app = typer.Typer(help="Watch and stop background jobs.", no_args_is_help=True)
 

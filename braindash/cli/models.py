@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from braindash.cli.options import JsonOption
-from braindash.cli.output import notes, plain, print_json
+from braindash.cli.options import JsonOption, notes, plain, print_json
 
 
 def take_over_checkpoint(

@@ -14,9 +14,10 @@ from braindash.cli.options import (
     RevisionOption,
     StoreOption,
     StrategyOption,
+    carry_out,
     open_store,
+    print_json,
 )
-from braindash.cli.output import carry_out, print_json
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request

@@ -11,9 +11,12 @@ from braindash.cli.options import (
     StoreOption,
     SubjectFilter,
     matches,
+    notes,
     open_store,
+    print_damaged,
+    print_json,
+    print_rows,
 )
-from braindash.cli.output import notes, print_damaged, print_json, print_rows
 from braindash.io.store import LISTED_KINDS, DamagedEntry, Entry
 from braindash.specs import older_version
 from braindash.tuning.result import damaged_models

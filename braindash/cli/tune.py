@@ -11,9 +11,12 @@ from braindash.cli.options import (
     JsonOption,
     RevisionOption,
     StoreOption,
+    carry_out,
+    notes,
     open_store,
+    plain,
+    print_json,
 )
-from braindash.cli.output import carry_out, notes, plain, print_json
 from braindash.process import is_first_process
 from braindash.requests import build_tune_request
 from braindash.speech.checkpoints.copying import check_free
@@ -112,8 +115,9 @@ def tune(
     request = build_tune_request(**fields | _further(setting or []))
     if out is not None:
         check_free(out.expanduser())
-    result = carry_out(request, open_store(store), check_only, as_json)
-    if result is None or not is_first_process():
+    first = is_first_process()
+    result = carry_out(request, open_store(store), check_only, as_json, quiet=not first)
+    if result is None or not first:
         return
     if out is not None:
         result = result.copied(out)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from braindash.core.statistics.blocks import block_layout
-from braindash.digest import digest_file
 from braindash.errors import InputError
+from braindash.files import digest_file
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.io.dataset.responses import ResponseSource, repeats_shape
 from braindash.io.dataset.responses import digest as digest_responses

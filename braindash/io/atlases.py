@@ -19,12 +19,12 @@ from scipy.sparse.csgraph import connected_components
 from braindash.errors import InputError
 from braindash.io.surfaces import (
     HEMISPHERES,
+    SPACE_NAMES,
     SPACES,
     adjacency,
     count_targets,
     load_surface,
     medial_wall,
-    space_name,
 )
 
 SPHERE_LABEL = "sphere around published coordinate"
@@ -290,7 +290,7 @@ def region_masks(
         Regions may overlap: late_language holds angular_gyrus, lateral_temporal and ifg_mfg.
         Empty when ``space`` is not an fsaverage space.
     """
-    name = space_name(space)
+    name = SPACE_NAMES.get(space)
     if name is None:
         return {}
     if n_targets != 2 * SPACES[name]:

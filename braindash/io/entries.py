@@ -21,8 +21,8 @@ import xarray as xr
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import braindash
-from braindash.digest import digest_file
 from braindash.errors import StoreError
+from braindash.files import digest_file
 from braindash.specs import VERSIONED, StoredStrategy, current_version, older_version, version_of
 
 

@@ -22,9 +22,8 @@ from typing import Any
 
 import xarray as xr
 
-from braindash.digest import digest_file
 from braindash.errors import InputError, StoreError
-from braindash.files import flush, replaced, write_json
+from braindash.files import digest_file, flush, replaced, write_json
 from braindash.io.entries import (
     CHECKSUM_FILE,
     FILES,

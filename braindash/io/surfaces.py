@@ -30,7 +30,10 @@ SPACES: Mapping[str, int] = MappingProxyType(
 MEDIAL_WALL_THICKNESS_MM = 1.0
 
 _NILEARN_KINDS = {"white": "white_matter"}
-_ALIASES = {"fsaverage": "fsaverage7"}
+SPACE_NAMES: Mapping[str, str] = MappingProxyType(
+    {**{name: name for name in SPACES}, "fsaverage": "fsaverage7"}
+)
+"""The canonical name, a key of ``SPACES``, of every fsaverage space as data sets write it."""
 
 Faces = npt.NDArray[np.int32]
 
@@ -49,23 +52,6 @@ class Mesh:
 
     coordinates: npt.NDArray[np.float32]
     faces: Faces
-
-
-def space_name(space: str) -> str | None:
-    """Name an fsaverage space by its canonical name.
-
-    Parameters
-    ----------
-    space : str
-        A space as data sets write it, such as "fsaverage".
-
-    Returns
-    -------
-    str or None
-        A key of ``SPACES``, or None when it is not an fsaverage space.
-    """
-    name = _ALIASES.get(space, space)
-    return name if name in SPACES else None
 
 
 def count_targets(space: str) -> int:
@@ -275,11 +261,11 @@ def subdivide(mesh: Mesh) -> Mesh:
 
 
 def _known_space(space: str) -> str:
-    name = space_name(space)
+    name = SPACE_NAMES.get(space)
     if name is None:
         raise InputError(
             f"{space!r} is not an fsaverage space",
-            hint=near_match(space, [*SPACES, *_ALIASES]),
+            hint=near_match(space, SPACE_NAMES),
         )
     return name
 

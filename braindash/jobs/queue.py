@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from braindash.digest import canonical_json
 from braindash.errors import JobError
+from braindash.files import canonical_json
 from braindash.jobs.table import NAME, Job, JobState, JobTable, cannot_write, unknown_job
 from braindash.process import import_path, require_platform
 

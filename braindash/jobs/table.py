@@ -17,8 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from braindash.digest import canonical_json
 from braindash.errors import JobError, StoreError
+from braindash.files import canonical_json
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from braindash.core.probes.labels import ProbeTask, code_task
-from braindash.digest import digest_json
 from braindash.errors import BraindashError, InputError, near_match
+from braindash.files import digest_json
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.labels.sources import read_labels
 from braindash.io.labels.stories import read_story_labels, select_recordings

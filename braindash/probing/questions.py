@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from braindash.core.phones import SILENCE
 from braindash.core.probes.split import Split, given_split, split_units
-from braindash.digest import digest_bytes
 from braindash.errors import InputError
+from braindash.files import digest_bytes
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels
 from braindash.io.labels.words import WordVectors

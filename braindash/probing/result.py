@@ -15,8 +15,8 @@ from braindash.core.statistics.depth import (
     score_weighted_depth,
     stage_summary,
 )
-from braindash.digest import digest_json
 from braindash.errors import InputError, near_match
+from braindash.files import digest_json
 from braindash.io.entries import StoredResult
 from braindash.probing.tasks import HIERARCHY, PROBE_TASKS, STAGES
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from braindash.digest import digest_bytes, digest_file
 from braindash.errors import InputError
+from braindash.files import digest_bytes, digest_file
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels
 from braindash.probing.tasks import FRAME

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from braindash.core.ceilings import ceiling_threshold
-from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError, near_match
+from braindash.files import digest_file, digest_json
 from braindash.io.atlases import named_masks
 from braindash.io.dataset.manifest import Dataset, load_manifest
 from braindash.io.dataset.responses import ResponseSource, repeats_shape

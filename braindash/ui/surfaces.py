@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from braindash.digest import digest_bytes
+from braindash.files import digest_bytes
 from braindash.viewer import CARRIER_MODULES, markup, script
 from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
 from braindash.viewer.colours import colour_blob

@@ -10,10 +10,10 @@ from braindash.core.scores import region_means
 from braindash.errors import InputError
 from braindash.io.surfaces import (
     HEMISPHERES,
+    SPACE_NAMES,
     coarsen,
     count_targets,
     load_surface,
-    space_name,
     sulcal_depth,
 )
 from braindash.viewer.colours import GREY, REGION_COLOURS, region_title
@@ -82,7 +82,7 @@ class MapSet:
 
 def can_show(space: str, n_targets: int) -> bool:
     """Say whether targets of a space can be drawn on a surface."""
-    return space_name(space) is not None and n_targets == count_targets(space)
+    return SPACE_NAMES.get(space) is not None and n_targets == count_targets(space)
 
 
 @lru_cache(maxsize=1)

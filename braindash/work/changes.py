@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from braindash.digest import digest_json
 from braindash.errors import InputError
+from braindash.files import digest_json
 from braindash.specs import Spec
 
 PROMISED = "promised"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from braindash.demo.dataset import DEMO_MODELS, GENERATOR_VERSION
-from braindash.digest import digest_json
+from braindash.files import digest_json
 from braindash.io.labels.sources import LABEL_FOLDERS
 from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue

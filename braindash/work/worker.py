@@ -23,8 +23,8 @@ from types import FrameType
 from typing import Any, Literal
 
 from braindash.core.devices import MEMORY_HINT, is_out_of_memory
-from braindash.digest import canonical_json
 from braindash.errors import BraindashError, Cancelled, JobError, StoreError, near_match
+from braindash.files import canonical_json
 from braindash.jobs.queue import Job, JobQueue, WorkerLock
 from braindash.jobs.table import JobTable
 from braindash.process import let_threads_sleep

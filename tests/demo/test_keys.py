@@ -12,8 +12,8 @@ import pytest
 
 from braindash.demo import ADAPTER_FOLDER, TUNED_FOLDER
 from braindash.demo.run import demo_probe_requests, demo_requests
-from braindash.digest import digest_json
 from braindash.encoding.plan import plan_encoding
+from braindash.files import digest_json
 from braindash.io.dataset.manifest import load_manifest
 from braindash.probing.plan import plan_probing
 from braindash.specs import VERSIONED, TuningSpec

@@ -6,6 +6,7 @@ import pytest
 from braindash.errors import InputError
 from braindash.io.surfaces import (
     HEMISPHERES,
+    SPACE_NAMES,
     SPACES,
     Mesh,
     adjacency,
@@ -13,16 +14,15 @@ from braindash.io.surfaces import (
     count_targets,
     load_surface,
     medial_wall,
-    space_name,
     subdivide,
     sulcal_depth,
 )
 
 
 def test_space_names_and_counts():
-    assert space_name("fsaverage") == "fsaverage7"
-    assert space_name("fsaverage5") == "fsaverage5"
-    assert space_name("volume") is None
+    assert SPACE_NAMES.get("fsaverage") == "fsaverage7"
+    assert SPACE_NAMES.get("fsaverage5") == "fsaverage5"
+    assert SPACE_NAMES.get("volume") is None
     assert count_targets("fsaverage5") == 20484
     assert count_targets("fsaverage") == 327684
     with pytest.raises(InputError, match="Did you mean 'fsaverage5'"):

@@ -6,8 +6,8 @@ import numpy as np
 import xarray as xr
 
 from braindash.core.scores import normalised_score, region_means
-from braindash.digest import digest_json
 from braindash.encoding.result import EncodingResult
+from braindash.files import digest_json
 from braindash.io.atlases import named_masks
 from braindash.io.store import Store
 from braindash.specs import EncodingSpec, OtherResponses, StatisticsSettings, StoryInput

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from braindash.digest import digest_json
+from braindash.files import digest_json
 from braindash.io.store import Store
 from braindash.probing.result import ProbingResult
 from braindash.probing.tasks import PROBE_TASKS

@@ -8,8 +8,8 @@ from kit.made_up import made_up_result, put_result
 from kit.pages import run, texts
 from kit.statistics_store import ROI, figures
 
-from braindash.digest import digest_json
 from braindash.encoding.comparison import compare
+from braindash.files import digest_json
 from braindash.io.store import Store
 from braindash.speech.acoustic.spaces import SPACES
 

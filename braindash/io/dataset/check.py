@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from braindash.core.timing import Timing, covered_rows
-from braindash.digest import digest_file
 from braindash.errors import InputError, near_match
+from braindash.files import digest_file
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
 from braindash.io.dataset.responses import available_keys, load_ceiling, repeats_shape, shape

@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError, near_match
+from braindash.files import digest_file, digest_json
 
 _NPY_MAGIC = b"\x93NUMPY"
 _HDF5_MAGIC = b"\x89HDF"

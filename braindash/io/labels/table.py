@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from braindash.digest import digest_bytes
 from braindash.errors import InputError, near_match
+from braindash.files import digest_bytes
 from braindash.io.dataset.tables import raise_problems
 from braindash.io.labels.checks import (
     SPLITS,

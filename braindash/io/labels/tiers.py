@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError
+from braindash.files import digest_file, digest_json
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.labels.aligned import TIERS
 from braindash.io.labels.intervals import PHONE, WORD

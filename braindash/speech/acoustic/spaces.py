@@ -44,8 +44,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.core.phones import ARPABET, ARTICULATIONS
-from braindash.digest import digest_json
 from braindash.errors import ModelError, near_match
+from braindash.files import digest_json
 
 logger = logging.getLogger(__name__)
 
@@ -302,12 +302,6 @@ SPACES: Mapping[str, AcousticSpace] = MappingProxyType(
         )
     }
 )
-
-
-def is_acoustic(source: str) -> bool:
-    """Say whether a model's source means an acoustic space: it begins with ``acoustic:``."""
-    prefix, colon, _ = source.partition(":")
-    return bool(colon) and prefix.lower() == ACOUSTIC
 
 
 class _Plugins(NamedTuple):

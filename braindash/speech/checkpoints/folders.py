@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from braindash.digest import digest_file, digest_json
 from braindash.errors import ModelError, near_match
+from braindash.files import digest_file, digest_json
 from braindash.speech.checkpoints.families import FAMILIES, Family
 
 logger = logging.getLogger(__name__)

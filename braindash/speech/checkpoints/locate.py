@@ -7,10 +7,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-from braindash.digest import digest_file, digest_json
 from braindash.errors import InputError, ModelError, near_match
+from braindash.files import digest_file, digest_json
 from braindash.specs import Precision
-from braindash.speech.acoustic.spaces import ACOUSTIC, find_space, is_acoustic
+from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import (
     CONFIGS,
@@ -332,6 +332,12 @@ def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
         ),
         seed=seed,
     )
+
+
+def is_acoustic(source: str) -> bool:
+    """Say whether a model's source means an acoustic space: it begins with ``acoustic:``."""
+    prefix, colon, _ = source.partition(":")
+    return bool(colon) and prefix.lower() == ACOUSTIC
 
 
 def _acoustic_space(source: str, revision: str | None) -> ModelFiles:

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braindash.core.devices import tell_memory
-from braindash.digest import digest_file
 from braindash.errors import InputError, ModelError
-from braindash.files import new_folder, write_json
+from braindash.files import digest_file, new_folder, write_json
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import CONFIGS

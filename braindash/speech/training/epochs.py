@@ -21,9 +21,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from braindash.digest import digest_file
 from braindash.errors import InputError, ResourceError
-from braindash.files import flush, write_json
+from braindash.files import digest_file, flush, write_json
 
 logger = logging.getLogger(__name__)
 

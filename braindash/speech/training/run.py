@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from braindash.digest import digest_json
 from braindash.errors import InputError
+from braindash.files import digest_json
 from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.locate import ModelFiles

@@ -14,8 +14,8 @@ from kit.tiny_models import KINDS, N_BLOCKS, build, save
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from braindash.digest import digest_file
 from braindash.errors import InputError, ModelError
+from braindash.files import digest_file
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.checkpoints.published import RECORD_FILE, import_checkpoint
 from braindash.speech.models import open_model
