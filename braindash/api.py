@@ -12,6 +12,7 @@ import numpy as np
 
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
 from braindash.encoding.result import EncodingResult
+from braindash.errors import StoreError
 from braindash.io.store import Store, default_root
 from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
@@ -438,10 +439,44 @@ def extract_features(
 
 def open_result(
     key: str, *, store: Store | Path | str | None = None
-) -> EncodingResult | ProbingResult:
-    """Open a stored encoding or probing result by its key, or by the first digits of it."""
-    entry = _as_store(store).find(key)
-    return ProbingResult.load(entry) if entry.kind == "probing" else EncodingResult.load(entry)
+) -> "EncodingResult | ProbingResult | TuningResult":
+    """Open a stored result by its key.
+
+    Parameters
+    ----------
+    key : str
+        As ``braindash list`` shows it, or the first digits of it (four at least).
+    store : Store, Path or str, optional
+        Where it is kept; by default what ``braindash.io.store.default_root`` says.
+
+    Returns
+    -------
+    EncodingResult, ProbingResult or TuningResult
+        What the key names.
+
+    Raises
+    ------
+    StoreError
+        The key names no result, several, or something that others are made of, such as features;
+        the result is damaged, or a tuned model's folder is gone.
+    """
+    from braindash.tuning.result import TuningResult
+
+    opened = _as_store(store)
+    entry = opened.find(key)
+    if entry.kind == "encoding":
+        return EncodingResult.load(entry)
+    if entry.kind == "probing":
+        return ProbingResult.load(entry)
+    if entry.kind == "tuning":
+        return TuningResult.load(entry, opened)
+    raise StoreError(
+        f"{entry.key} names {entry.kind} of {entry.provenance['model']['name']}, which are no "
+        "result of their own",
+        hint="Open a result that was made of them: `braindash list --kind encoding` shows the "
+        f"keys. Their arrays: Store({str(opened.root)!r}).get({entry.kind!r}, "
+        f"{entry.key!r}).open(), an xarray.Dataset.",
+    )
 
 
 def _as_store(store: Store | Path | str | None) -> Store:

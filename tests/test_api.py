@@ -11,12 +11,19 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 import pytest
+from kit.made_up import put_result
+from kit.made_up_probing import put_probing
+from kit.stored import KEY, PROVENANCE, dataset
 from kit.toy_lab import babble
 
 import braindash
+from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError, ModelError, StoreError
+from braindash.io.store import Store
+from braindash.probing.result import ProbingResult
 from braindash.requests import EncodeRequest, Method, ProbeRequest, TuneRequest
 from braindash.specs import AdapterSettings, TuningSettings
+from braindash.tuning.result import TuningResult
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -251,3 +258,47 @@ def test_features_of_a_model_that_is_named_take_revision_and_precision(tiny_mode
     )
     with pytest.raises(InputError, match=r"'bf16'.* CPU"):
         braindash.extract_features(tiny_model, audio, times, precision="bf16", device="cpu")
+
+
+def put_as(kind, store, key):
+    """Store arrays under a kind that has no result class of its own."""
+    return store.put(kind, key, spec={"kind": kind}, provenance=PROVENANCE, dataset=dataset())
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "hint"),
+    [
+        ("features", "names features of tiny", "braindash list --kind encoding"),
+        ("predictions", "belong to an encoding result", "braindash list"),
+        ("unit-features", "belong to a probing result", "braindash list"),
+    ],
+)
+def test_a_key_of_what_results_are_made_of_says_what_it_names(tmp_path, kind, told, hint):
+    store = Store(tmp_path)
+    put_as(kind, store, KEY)
+    with pytest.raises(StoreError, match=told) as caught:
+        braindash.open_result(KEY[:8], store=store)
+    assert hint in caught.value.hint
+
+
+def test_a_key_of_a_result_and_of_its_predictions_opens_the_result(tmp_path):
+    store = Store(tmp_path)
+    key = put_result(store, space="roi")
+    put_as("predictions", store, key)
+    assert braindash.open_result(key, store=store).key == key
+
+
+@pytest.mark.parametrize("result", [EncodingResult, ProbingResult])
+def test_a_result_is_not_opened_as_another_kind(tmp_path, result):
+    entry = put_as("features", Store(tmp_path), KEY)
+    with pytest.raises(StoreError, match=f"names features, not {result.kind}"):
+        result.load(entry)
+    with pytest.raises(StoreError, match="names features, not tuning"):
+        TuningResult.load(entry, Store(tmp_path))
+
+
+def test_only_encoding_results_are_exported_with_predictions(tmp_path):
+    store = Store(tmp_path)
+    key = put_probing(store).key
+    with pytest.raises(InputError, match="has no predictions"):
+        store.export(key, tmp_path, with_predictions=True)

@@ -137,19 +137,33 @@ def require(form: type[Form], content: dict[str, Any]) -> None:
     try:
         form.model_validate(content)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        told = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found]
-        raise ValueError("; ".join(told)) from error
+        raise ValueError(_told(error)) from error
 
 
 def require_listed(kind: str, spec: dict[str, Any], provenance: dict[str, Any]) -> None:
-    """Raise ValueError, which names the fields, where a result of ``kind`` lacks what lists show.
+    """Raise ValueError, which names the fields, where a result of ``kind`` lacks what it must have.
 
-    Results that belong to others (predictions, features of units) are in no list and may hold what
-    they like.
+    That is what lists show and, where it says today's version, all of its specification; fields
+    that nobody knows yet are free. Results that belong to others (predictions, features of units)
+    are in no list and may hold what they like.
     """
-    if kind in _FORMS:
-        require(_FORMS[kind], {"spec": spec, "provenance": provenance})
+    if kind not in _FORMS:
+        return
+    require(_FORMS[kind], {"spec": spec, "provenance": provenance})
+    if version_of(kind, spec) != current_version(kind):
+        return
+    try:
+        VERSIONED[kind].from_canonical(spec)
+    except ValidationError as error:
+        told = _told(error, "spec")
+        if told:
+            raise ValueError(told) from error
+
+
+def _told(error: ValidationError, *inside: str) -> str:
+    found = error.errors(include_url=False, include_input=False)
+    known = [one for one in found if one["type"] != "extra_forbidden"]
+    return "; ".join(f"{'.'.join(map(str, [*inside, *one['loc']]))}: {one['msg']}" for one in known)
 
 
 RESULT_FILE = "result.nc"
@@ -292,6 +306,15 @@ def require_readable(entry: Entry) -> None:
         )
 
 
+def require_kind(entry: Entry, kind: str) -> None:
+    """Raise :class:`~braindash.errors.StoreError` for an entry of another kind."""
+    if entry.kind != kind:
+        raise StoreError(
+            f"{entry.key} names {entry.kind}, not {kind}",
+            hint="`braindash list` shows what each key names; `braindash.open_result` opens them.",
+        )
+
+
 def predictions_key(entry: Entry) -> str:
     """Give the key of the predictions that an encoding result was made from."""
     return str(entry.provenance.get("predictions", entry.key))
@@ -374,7 +397,14 @@ class StoredResult:
 
     @classmethod
     def load(cls, entry: Entry) -> Self:
-        """Read the arrays of a store entry into memory."""
+        """Read the arrays of a store entry into memory.
+
+        Raises
+        ------
+        StoreError
+            The entry is of another kind, or this braindash does not understand what it says.
+        """
+        require_kind(entry, cls.kind)
         with entry.open() as dataset:
             loaded = dataset.load()
         spec, arrays = cls._as_today(entry.spec, loaded)
@@ -389,7 +419,13 @@ class StoredResult:
         if older_version(cls.kind, spec):
             return spec, dataset
         # Every field, also those that the canonical form leaves out.
-        whole = kind.from_canonical(spec).model_dump(mode="json")
+        try:
+            whole = kind.from_canonical(spec).model_dump(mode="json")
+        except ValidationError as error:
+            raise StoreError(
+                f"this braindash does not understand what a {cls.kind} result says: {error}",
+                hint="Update braindash if a newer one made it; else compute it again.",
+            ) from error
         return {"kind": kind.kind, **whole}, dataset
 
     @property

@@ -7,6 +7,7 @@ still being computed lie in ``<root>/parts/<kind>/<key>/`` until the result repl
 """
 
 import errno
+import glob
 import logging
 import os
 import re
@@ -51,6 +52,9 @@ logger = logging.getLogger(__name__)
 
 # What a list of the store shows.
 LISTED_KINDS = ("encoding", "probing", "tuning", "features")
+
+# What belongs to results and is in no list, and to which.
+_INNER_KINDS = {"predictions": "an encoding result", "unit-features": "a probing result"}
 
 _NAME = re.compile(r"[a-z][a-z-]*")
 _PART = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<digest>[0-9a-f]{32})\.nc")
@@ -185,6 +189,8 @@ class Store:
     def find(self, prefix: str) -> Entry:
         """Give the one result whose key starts with ``prefix`` (at least four digits)."""
         matches = [one for one in self._listed(None) if one.key.startswith(prefix)]
+        if len(prefix) >= 4 and not matches:
+            self._refuse_inner(prefix)
         if len(prefix) < 4 or len(matches) != 1:
             raise StoreError(
                 f"{len(matches)} results in {self.root} have a key that starts with {prefix!r}",
@@ -197,6 +203,16 @@ class Store:
                 hint="Delete or move the folder, and ask for the result again.",
             )
         return self.get(matches[0].kind, matches[0].key)
+
+    def _refuse_inner(self, prefix: str) -> None:
+        """Raise StoreError where a key names what belongs to a result and is in no list."""
+        for kind, owner in _INNER_KINDS.items():
+            for folder in (self.root / kind).glob(f"{glob.escape(prefix)}*"):
+                raise StoreError(
+                    f"{folder.name} names {kind}, which belong to {owner} and are no result of "
+                    "their own",
+                    hint=f"Give the key of {owner}; `braindash list` shows it.",
+                )
 
     def put(
         self,
@@ -391,6 +407,11 @@ class Store:
             The file.
         """
         entries = [self.find(prefix)]
+        if with_predictions and entries[0].kind != "encoding":
+            raise InputError(
+                f"the {entries[0].kind} result {entries[0].key} has no predictions",
+                hint="Export it without them; only encoding results have predictions.",
+            )
         if with_predictions:
             entries.append(self.get("predictions", predictions_key(entries[0])))
         target = Path(path).expanduser()

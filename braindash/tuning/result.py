@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from braindash.errors import StoreError
+from braindash.io.entries import require_kind
 from braindash.io.store import Entry, Store
 from braindash.specs import TuningSpec
 from braindash.speech.checkpoints.copying import copy_model
@@ -92,8 +93,9 @@ class TuningResult:
         Raises
         ------
         StoreError
-            When the model's folder is gone or cannot be read.
+            The entry is of another kind, or the model's folder is gone or cannot be read.
         """
+        require_kind(entry, "tuning")
         folder = store.root / entry.provenance["model_folder"]
         try:
             record = read_record(folder)

@@ -4,8 +4,10 @@ import json
 import zipfile
 
 import pytest
+from kit.made_up import made_up_spec
 from kit.stored import KEY, PROVENANCE, SPEC, put
 
+from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError, StoreError
 from braindash.io.store import Store, digest_file
 
@@ -21,6 +23,7 @@ ODD = {
     "provenance is a list": ("provenance.json", "[]"),
     "provenance is empty": ("provenance.json", "{}"),
     "model is a string": ("provenance.json", json.dumps(PROVENANCE | {"model": "hubert"})),
+    "half a specification": ("spec.json", json.dumps(SPEC | {"version": 3, "space": "roi"})),
     "no data": ("provenance.json", json.dumps(PROVENANCE | {"data": None})),
 }
 
@@ -107,6 +110,15 @@ def test_a_result_of_a_newer_braindash_is_not_damaged_however_it_looks(store):
     with pytest.raises(StoreError, match="version 99"):
         store.get("encoding", KEY)
     assert folder.is_dir()
+
+
+def test_a_field_that_a_newer_braindash_added_is_no_damage(store):
+    spec = made_up_spec("S1", "roi", ceiling=True, statistics=True).canonical()
+    folder = make_odd(store, "spec.json", json.dumps(spec | {"added_later": 1}))
+    assert store.damaged() == [] and store.get("encoding", KEY).folder == folder
+    with pytest.raises(StoreError, match="added_later") as caught:
+        EncodingResult.load(store.get("encoding", KEY))
+    assert "Update braindash" in caught.value.hint
 
 
 def test_predictions_with_an_odd_result_are_not_imported(store, tmp_path):

@@ -78,6 +78,7 @@ def test_the_result_is_a_model_like_any_other(tuned):
     assert files.fingerprint == result.record["fingerprint"] != locate(lab.model).fingerprint
     assert result.folder.parent == store.root / "models"
     assert [model.name for model in tuned_models(store)] == [result.folder.name]
+    assert braindash.open_result(result.key[:8], store=store) == result
     encoded = run_encoding(
         braindash.requests.EncodeRequest(
             data=lab.manifest,
