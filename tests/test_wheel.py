@@ -171,9 +171,9 @@ def test_the_demo_comes_to_its_first_result_and_the_app_shows_it(installed):
     while demo.poll() is None and not [*results.glob("*/checksums.json")]:
         assert time.monotonic() < end, "no result in time"
         time.sleep(1)
-    demo.send_signal(signal.SIGINT)
+    demo.terminate()
     told = demo.communicate(timeout=120)[1]
-    assert demo.returncode in (0, 1, 130) and "Traceback" not in told, told
+    assert demo.returncode in (0, -signal.SIGTERM), told
     (first, *_) = results.glob("*/checksums.json")
     assert first.parent.name in installed.run(installed.command, "list", "--json")
 
@@ -205,9 +205,9 @@ with sync_playwright() as driver:
     page = browser.new_page()
     page.set_default_timeout(90_000)
     page.goto(sys.argv[2])
-    page.get_by_role("heading", name="Overview").wait_for()
-    page.get_by_text("Simulated data.").first.wait_for()
-    print(page.get_by_test_id("stException").count(), page.get_by_role("alert").count())
+    page.get_by_role("heading", name="braindash", exact=True).wait_for()
+    page.get_by_text("Newest result").first.wait_for()
+    print(page.get_by_test_id("stException").count())
     browser.close()
 """
 
@@ -221,4 +221,4 @@ def overview_in_a_browser(url: str) -> None:
     command = [sys.executable, "-c", BROWSE, chromium, url]
     seen = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert seen.returncode == 0, seen.stderr
-    assert seen.stdout.split()[0] == "0"
+    assert seen.stdout.strip() == "0"

@@ -18,6 +18,11 @@ from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 
 ROOT = Path(__file__).resolve().parents[2]
+# Who runs the tests in the background may have Ctrl-C ignored, which children inherit.
+BRAINDASH = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "runpy.run_module('braindash', run_name='__main__')"
+)
 START_SECONDS = 180  # of a server and a worker, on a machine that has more to do
 
 
@@ -33,9 +38,9 @@ def start(tmp_path):
     """Start a command of braindash in a folder and a session of its own; ends with the test."""
     started = []
 
-    def run(*arguments) -> Path:
+    def run(*arguments):
         told = tmp_path / f"told-{len(started)}.txt"
-        command = [sys.executable, "-P", "-m", "braindash", *map(str, arguments)]
+        command = [sys.executable, "-P", "-c", BRAINDASH, *map(str, arguments)]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         more = {"STREAMLIT_SERVER_HEADLESS": "true", "PYTHONPATH": path}
         with told.open("w") as output:
