@@ -373,9 +373,9 @@ def regions() -> str:
     surfaces = [space for space in get_args(Space) if space_name(space) is not None]
     return page(
         "Regions",
-        f"Every result in the space {' or '.join(map(code, surfaces))} has these regions, and `{WHOLE}`; in any other "
-        f"space it has `{WHOLE}` alone. They are no parcels: each is the part of the mid-cortical "
-        f"surface inside spheres, and figures say *{SPHERE_LABEL}*.",
+        f"Every result in the space {' or '.join(map(code, surfaces))} has these regions, and "
+        f"`{WHOLE}`; in any other space it has `{WHOLE}` alone. They are no parcels: each is the "
+        f"part of the mid-cortical surface inside spheres, and figures say *{SPHERE_LABEL}*.",
         table(["name", "title", "made of"], named),
         "## Published coordinates",
         "A region is the connected patch around the vertex nearest to each centre (MNI152 mm, "
