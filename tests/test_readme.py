@@ -69,9 +69,9 @@ def test_every_command_of_the_readme_exists_with_its_options(line):
 
 
 @pytest.mark.slow
-def test_the_readme_runs_from_its_first_block_to_its_last(tmp_path, tiny_model, monkeypatch):
+def test_the_readme_runs_from_its_first_block_to_its_last(tmp_path, monkeypatch):
     assert [line for line in COMMANDS if not is_elsewhere(line)]
-    somebody = reader(tmp_path / "lab", tiny_model, monkeypatch)
+    somebody = reader(tmp_path / "lab", monkeypatch)
     somebody.read(ROOT / "README.md")
     assert {"encoding", "probing", "tuning"} <= {
         path.name for path in (tmp_path / "lab" / "results").iterdir()

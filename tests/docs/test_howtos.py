@@ -8,8 +8,8 @@ HOW_TOS = ("own-data", "own-model", "brain-tuning")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HOW_TOS)
-def test_a_how_to_runs_from_its_first_block_to_its_last(name, tmp_path, tiny_model, monkeypatch):
-    somebody = reader(tmp_path / "lab", tiny_model, monkeypatch)
+def test_a_how_to_runs_from_its_first_block_to_its_last(name, tmp_path, monkeypatch):
+    somebody = reader(tmp_path / "lab", monkeypatch)
     somebody.read(ROOT / "docs" / f"{name}.md")
     assert (tmp_path / "lab" / "results").is_dir()
 

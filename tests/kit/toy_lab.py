@@ -84,25 +84,26 @@ train = "*"
 """
 
 
-def save_tiny_hubert(folder: Path, *, n_layers: int = 2, seed: int = 0) -> Path:
+def save_tiny_hubert(folder: Path, *, n_layers: int = 2, seed: int = 0, **changes) -> Path:
     """Write a randomly initialised HuBERT as a user's model folder."""
     import torch
     from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
-    config = HubertConfig(
-        hidden_size=24,
-        num_hidden_layers=n_layers,
-        num_attention_heads=2,
-        intermediate_size=32,
-        conv_dim=(16, 16, 24),
-        conv_kernel=(160, 8, 8),
-        conv_stride=(20, 4, 4),
-        conv_bias=False,
-        num_feat_extract_layers=3,
-        num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=4,
-        vocab_size=8,
-    )
+    settings = {
+        "hidden_size": 24,
+        "num_hidden_layers": n_layers,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "conv_dim": (16, 16, 24),
+        "conv_kernel": (160, 8, 8),
+        "conv_stride": (20, 4, 4),
+        "conv_bias": False,
+        "num_feat_extract_layers": 3,
+        "num_conv_pos_embeddings": 8,
+        "num_conv_pos_embedding_groups": 4,
+        "vocab_size": 8,
+    }
+    config = HubertConfig(**settings | changes)
     torch.manual_seed(seed)
     HubertModel(config).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
