@@ -173,7 +173,7 @@ class Runs:
         return np.stack([state.detach().numpy()[0] for state in states]), *seconds
 
     def exact_step(self, number: int) -> Timed:
-        """Give the same frame through the package, with its part of what a group shares."""
+        """Return the same frame through the package, with its part of what a group shares."""
         position, window, _ = self.windows[number]
 
         def run() -> np.ndarray:

@@ -61,7 +61,7 @@ class World:
         self.n_units, self.n_features = n_units, n_features
 
     def layer(self, number: int) -> np.ndarray:
-        """Give features of one layer: their power falls steeply, as that of speech models does."""
+        """Return features of one layer: their power falls steeply, as that of speech models does."""
         rng = np.random.default_rng([SEED, number])
         p = self.n_features
         latent = rng.standard_normal((self.n_units, p), dtype=np.float32)
@@ -74,7 +74,7 @@ class World:
         return latent @ (mixing * power[:, None]) + 3 * rng.standard_normal(p, dtype=np.float32)
 
     def tasks(self, method: str = "ridge") -> list[ProbeTask]:
-        """Give three classifications, one of them balanced, and a regression."""
+        """Return three classifications, one of them balanced, and a regression."""
         return [
             ProbeTask("phone", self.phone, method=method),
             ProbeTask("manner", self.phone % N_MANNERS, balanced=True, method=method),
@@ -147,7 +147,7 @@ def peers(
 
 
 def nearest_mean(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, alpha: float) -> np.ndarray:
-    """Give the class with the nearest mean in the metric (X'X/n + alpha)^-1, as it is written."""
+    """Return the class with the nearest mean in the metric (X'X/n + alpha)^-1, as it is written."""
     mean = X.mean(axis=0)
     means = np.stack([X[y == c].mean(axis=0) for c in range(y.max() + 1)]) - mean
     covariance = (X - mean).T @ (X - mean) / len(X) + alpha * np.eye(X.shape[1])

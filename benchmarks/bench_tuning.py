@@ -132,7 +132,7 @@ def windows(heard: TuningStory, rows: list[int]) -> tuple[torch.Tensor, torch.Te
 
 
 def time_published(place: Path, seconds: float, n_steps: int, rows: int) -> dict[str, float]:
-    """Give rows per second of the published recipe."""
+    """Return rows per second of the published recipe."""
     heard, module = story(seconds), Published(place).train()
     optimiser = torch.optim.AdamW(module.parameters(), lr=1e-4)
     spent = []
@@ -149,7 +149,7 @@ def time_published(place: Path, seconds: float, n_steps: int, rows: int) -> dict
 
 
 def time_ours(place: Path, name: str, seconds: float, n_steps: int, rows: int) -> dict[str, float]:
-    """Give rows per second of our trainer, the front end of the story spread over one epoch."""
+    """Return rows per second of our trainer, the front end of the story spread over one epoch."""
     settings = SETTINGS[name]
     if settings.rows_per_segment == 1:
         settings = settings.model_copy(update={"batch_rows": rows})

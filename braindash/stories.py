@@ -71,7 +71,7 @@ class StoryPlan:
         return int(self.rows.stop - max(self.rows.start, self.score_from_row))
 
     def as_input(self) -> StoryInput:
-        """Give the story as it enters the encoding specification."""
+        """Return the story as it enters the encoding specification."""
         digests = [digest_responses(source) for source in self.members or (self.responses,)]
         return StoryInput(
             name=self.name,
@@ -121,7 +121,7 @@ def plan_story(
 
 
 def _context_and_step(strategy: StoredStrategy, model: ModelFiles) -> tuple[float, float]:
-    """Give the longest audio that a model sees at once, and the step to the next window."""
+    """Return the longest audio that a model sees at once, and the step to the next window."""
     if strategy == "frames":
         return find_space(model.name).window_and_step_seconds
     step = EXACT_STEP_SECONDS if strategy == "exact" else CHUNK_STEP_SECONDS

@@ -63,7 +63,7 @@ def differences(encoded: dict[str, list[Any]], base: str) -> pd.DataFrame:
 
 
 def last_layer(result: Any) -> "pd.Series[float]":
-    """Give the mean r of every region."""
+    """Return the mean r of every region."""
     table = result.regions()
     return table[table["layer"] == table["layer"].max()].set_index("region")["r"]
 

@@ -51,7 +51,7 @@ SHIPPED_FOLDERS = {"full": TUNED_FOLDER, "lora": ADAPTER_FOLDER}
 
 
 def settings_of(method: str) -> dict[str, Any]:
-    """Give all settings of a method."""
+    """Return all settings of a method."""
     return SETTINGS | (ADAPTER_SETTINGS if method == "lora" else {})
 
 

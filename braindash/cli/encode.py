@@ -94,7 +94,7 @@ def print_results(results: list[Any]) -> None:
 
 
 def result_document(result: Any) -> dict[str, Any]:
-    """Give an encoding result as JSON values."""
+    """Return an encoding result as JSON values."""
     table = result.region_intervals().drop(columns=["model", "subject", "simulated"])
     table = table.astype(object)
     return {

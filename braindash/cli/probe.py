@@ -142,7 +142,7 @@ def print_probing(results: list[Any]) -> None:
 
 
 def probing_document(result: Any) -> dict[str, Any]:
-    """Give a probing result as JSON values."""
+    """Return a probing result as JSON values."""
     table = result.table().drop(columns=["model", "simulated"]).astype(object)
     return {
         "key": result.key,

@@ -150,7 +150,7 @@ def unit_columns(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def column_slices(n_columns: int) -> Iterator[slice]:
-    """Give all columns, a few thousand at a time, so that double precision copies stay small."""
+    """Return all columns, a few thousand at a time, so that double precision copies stay small."""
     for start in range(0, n_columns, _COLUMNS_AT_ONCE):
         yield slice(start, min(start + _COLUMNS_AT_ONCE, n_columns))
 

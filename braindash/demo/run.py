@@ -20,7 +20,7 @@ _FIRST_RUN = 2.0
 
 
 def demo_requests(manifest: Path, subjects: tuple[str, ...]) -> list[EncodeRequest]:
-    """Give the encoding runs of the embedded demo: every subject, before and after tuning."""
+    """Return the encoding runs of the embedded demo: every subject, before and after tuning."""
     return [
         EncodeRequest(
             data=manifest,
@@ -35,7 +35,7 @@ def demo_requests(manifest: Path, subjects: tuple[str, ...]) -> list[EncodeReque
 
 
 def demo_probe_requests(manifest: Path) -> list[ProbeRequest]:
-    """Give the probing runs of the embedded demo: before and after tuning, and the controls.
+    """Return the probing runs of the embedded demo: before and after tuning, and the controls.
 
     The recordings are those that no model of the demo was trained or tuned on. Controls are a
     model of the same form with random weights, and the log-mel spectrum.

@@ -234,7 +234,7 @@ def simulate_runs(
 
 
 def zscored(run: Floats32) -> Floats32:
-    """Give every target mean 0 and standard deviation 1 over the rows of a run."""
+    """Return every target mean 0 and standard deviation 1 over the rows of a run."""
     centred = run - run.mean(axis=0)
     return np.asarray(centred / centred.std(axis=0), dtype=np.float32)
 

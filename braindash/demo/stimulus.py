@@ -78,7 +78,7 @@ def phone_inventory(stimuli: Sequence[Stimulus]) -> tuple[str, ...]:
 
 
 def word_vectors(lexicon: Lexicon, seed: np.random.SeedSequence) -> dict[str, Floats]:
-    """Give every content word its category (one of n) followed by a small random vector."""
+    """Return every content word its category (one of n) followed by a small random vector."""
     rng = np.random.default_rng(seed)
     one_hot = np.eye(len(lexicon.categories))
     return {

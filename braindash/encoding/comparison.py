@@ -200,7 +200,7 @@ class Difference:
         return [one.values(normalised=normalised, ceiling=ceiling) for one in (self.a, self.b)]
 
     def _time_samples(self, normalised: bool, ceiling: str | None) -> list[Floats] | None:
-        """Give both models' block bootstrap replicates, where the intervals are made of them."""
+        """Return both models' block bootstrap replicates, where the intervals are made of them."""
         if self.a.over_subjects or not self.a.first.has_intervals:
             return None
         return [
@@ -210,7 +210,7 @@ class Difference:
     def _contrast(
         self, pair: Sequence[Floats], samples: Sequence[Floats] | None, level: float
     ) -> tuple[Floats, Floats, Floats]:
-        """Give ends of the intervals of the mean difference, and p, each of one subject's shape.
+        """Return ends of the intervals of the mean difference, and p, each of one subject's shape.
 
         ``pair`` is (n_subjects, ...), ``samples`` (n_subjects, n_samples, ...).
         """

@@ -145,7 +145,7 @@ class Group:
         )
 
     def values(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
-        """Give every subject's region means, (n_subjects, n_layers, n_regions)."""
+        """Return every subject's region means, (n_subjects, n_layers, n_regions)."""
         column = "r_over_ceiling" if normalised else "r"
         chosen = self._ceiling(ceiling)
         return np.stack(
@@ -153,7 +153,7 @@ class Group:
         )
 
     def scores(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
-        """Give the subjects' mean score of every target, (n_layers, n_targets).
+        """Return the subjects' mean score of every target, (n_layers, n_targets).
 
         A target's mean is over the subjects who have a score there; NaN where nobody has.
 
@@ -226,7 +226,7 @@ class Group:
         return self.n_subjects if self.over_subjects else self.first.n_blocks
 
     def samples(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats | None:
-        """Give replicates of the subjects' mean.
+        """Return replicates of the subjects' mean.
 
         Returns
         -------
@@ -241,7 +241,7 @@ class Group:
         return nanmean(self.time_samples(normalised=normalised, ceiling=ceiling))
 
     def time_samples(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
-        """Give block bootstrap replicates, (n_subjects, n_samples, n_layers, n_regions)."""
+        """Return block bootstrap replicates, (n_subjects, n_samples, n_layers, n_regions)."""
         chosen, names = self._ceiling(ceiling), list(self.region_names)
         return np.stack(
             [
@@ -251,7 +251,7 @@ class Group:
         )
 
     def curves(self, *, normalised: bool = False, ceiling: str | None = None) -> Curves:
-        """Give the mean layer curve of every region, with replicates."""
+        """Return the mean layer curve of every region, with replicates."""
         mean = nanmean(self.values(normalised=normalised, ceiling=ceiling))
         samples = self.samples(normalised=normalised, ceiling=ceiling)
         if samples is None:
@@ -310,7 +310,7 @@ class Group:
 
 
 def rows_of(result: EncodingResult) -> dict[str, Any]:
-    """Give what the test rows, their segments and the draws of a result depend on."""
+    """Return what the test rows, their segments and the draws of a result depend on."""
     spec = result.spec
     return {
         "data set": result.data,
@@ -325,12 +325,12 @@ def rows_of(result: EncodingResult) -> dict[str, Any]:
 
 
 def responses_of(result: EncodingResult) -> dict[str, Any]:
-    """Give the digests of a result's test responses."""
+    """Return the digests of a result's test responses."""
     return {"test responses": [story["responses"] for story in result.spec["test"]]}
 
 
 def settings_of(result: EncodingResult) -> dict[str, Any]:
-    """Give what scores depend on beside the model, the subject and the test rows."""
+    """Return what scores depend on beside the model, the subject and the test rows."""
     spec = result.spec
     names = ("delays", "alphas", "folds", "metric", "intercept", "standardise_responses")
     fields = ("name", "responses", "first_row", "last_row")
@@ -344,12 +344,12 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
 
 
 def ceilings_of(result: EncodingResult) -> dict[str, Any]:
-    """Give what the noise ceilings of a result are made from."""
+    """Return what the noise ceilings of a result are made from."""
     return {"ceilings": [result.spec["ceilings"], result.spec["other_subjects"]]}
 
 
 def model_of(result: EncodingResult) -> dict[str, Any]:
-    """Give the model of a result, with the settings that subjects must share."""
+    """Return the model of a result, with the settings that subjects must share."""
     settings = settings_of(result)
     del settings["training stories"]  # subjects may have heard different stories
     return {"model": result.provenance["model"]["fingerprint"]} | settings

@@ -52,7 +52,7 @@ class OtherSubject:
     responses: tuple[ResponseSource, ...]
 
     def as_input(self) -> OtherResponses:
-        """Give the subject as they enter the encoding specification."""
+        """Return the subject as they enter the encoding specification."""
         digests = tuple(digest_responses(source) for source in self.responses)
         return OtherResponses(subject=self.subject, responses=digests)
 
@@ -221,7 +221,7 @@ def _members(dataset: Dataset, subject: str) -> tuple[str, ...]:
 
 
 def _split(dataset: Dataset, members: tuple[str, ...]) -> Split:
-    """Give the stories to train on and to test, which all members must share."""
+    """Return the stories to train on and to test, which all members must share."""
     splits = {name: dataset.split(name) for name in members}
     first = splits[members[0]]
     for name, split in splits.items():

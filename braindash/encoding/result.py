@@ -125,7 +125,7 @@ class EncodingResult(StoredResult):
         return self.named_ceiling(None)
 
     def named_ceiling(self, name: str | None) -> np.ndarray:
-        """Give one noise ceiling.
+        """Return one noise ceiling.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class EncodingResult(StoredResult):
         return ceiling_threshold(name or self.ceiling_name or "repeats")
 
     def scores(self, normalised: bool = False, ceiling: str | None = None) -> np.ndarray:
-        """Give r, or r divided by a ceiling where that exceeds its threshold.
+        """Return r, or r divided by a ceiling where that exceeds its threshold.
 
         Parameters
         ----------
@@ -277,7 +277,7 @@ class EncodingResult(StoredResult):
         return self.samples()
 
     def samples(self, normalised: bool = False, ceiling: str | None = None) -> xr.DataArray:
-        """Give the bootstrap replicates of the region means.
+        """Return the bootstrap replicates of the region means.
 
         Parameters
         ----------

@@ -308,7 +308,7 @@ class _Work:
             means.add(samples, finite, columns)
 
     def dataset(self) -> xr.Dataset:
-        """Give the finished arrays."""
+        """Return the finished arrays."""
         arrays: dict[str, tuple[tuple[str, ...], NDArray[np.generic]]] = {
             "preferred_layer": (("target",), self.layer)
         }

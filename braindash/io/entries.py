@@ -316,7 +316,7 @@ def require_kind(entry: Entry, kind: str) -> None:
 
 
 def predictions_key(entry: Entry) -> str:
-    """Give the key of the predictions that an encoding result was made from."""
+    """Return the key of the predictions that an encoding result was made from."""
     return str(entry.provenance.get("predictions", entry.key))
 
 

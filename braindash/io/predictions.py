@@ -109,7 +109,7 @@ class PredictionFile:
                     packed[index] = dataset["prediction"].values
 
     def _small_arrays(self) -> xr.Dataset:
-        """Give every array but the predictions."""
+        """Return every array but the predictions."""
         layers = []
         for part in self.layers:
             with xr.open_dataset(part, engine="h5netcdf") as dataset:

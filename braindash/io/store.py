@@ -100,7 +100,7 @@ class Store:
         return self.root / "demo"
 
     def folder(self, kind: str, key: str) -> Path:
-        """Give the folder that the result has, or would have."""
+        """Return the folder that the result has, or would have."""
         if not _NAME.fullmatch(kind) or not KEY.fullmatch(key):
             raise StoreError(
                 f"{kind!r}/{key!r} is not the name of a result",
@@ -113,7 +113,7 @@ class Store:
         return (self.folder(kind, key) / CHECKSUM_FILE).is_file()
 
     def get(self, kind: str, key: str) -> Entry:
-        """Give a result after verifying its checksums.
+        """Return a result after verifying its checksums.
 
         Raises
         ------
@@ -139,7 +139,7 @@ class Store:
         return entry
 
     def get_or_none(self, kind: str, key: str) -> Entry | None:
-        """Give a result, or None when it is absent or had to be quarantined."""
+        """Return a result, or None when it is absent or had to be quarantined."""
         if not self.has(kind, key):
             return None
         try:
@@ -187,7 +187,7 @@ class Store:
         return [entry for _, entry in sorted(found, key=lambda pair: -pair[0])]
 
     def find(self, prefix: str) -> Entry:
-        """Give the one result whose key starts with ``prefix`` (at least four digits)."""
+        """Return the one result whose key starts with ``prefix`` (at least four digits)."""
         matches = [one for one in self._listed(None) if one.key.startswith(prefix)]
         if len(prefix) >= 4 and not matches:
             self._refuse_inner(prefix)
@@ -383,7 +383,7 @@ class Store:
         return {name: xr.load_dataset(path, engine="h5netcdf") for name, path in files.items()}
 
     def parts_folder(self, kind: str, key: str) -> Path:
-        """Give the folder of a result under way, where its run may keep what it likes."""
+        """Return the folder of a result under way, where its run may keep what it likes."""
         self.folder(kind, key)  # refuses names that are not names
         return self.root / "parts" / kind / key
 
@@ -467,7 +467,7 @@ class Store:
 
     @contextmanager
     def _temporary_folder(self, n_bytes: int) -> Iterator[Path]:
-        """Give a fresh folder on the store's file system; whatever is left in it is removed."""
+        """Return a fresh folder on the store's file system; whatever is left in it is removed."""
         with disk_errors(self.root):
             base = self.root / "tmp"
             base.mkdir(parents=True, exist_ok=True)

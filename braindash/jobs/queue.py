@@ -230,7 +230,7 @@ class JobQueue:
         return None if lock is None else _kept_from_forks(lock)
 
     def leave_if_idle(self, lock: WorkerLock) -> bool:
-        """Give the worker's lock back, unless a job waits; say whether it was given back."""
+        """Return the worker's lock back, unless a job waits; say whether it was given back."""
         with self._deciding():
             # Who submits a job after this look finds the lock free, and starts a worker.
             if self.list(states=("queued",), limit=1):

@@ -336,7 +336,7 @@ def as_dataset(results: Mapping[str, ProbeResult]) -> xr.Dataset:
 
 
 def task_facts(result: ProbeResult, told: tuple[str, ...]) -> dict[str, Any]:
-    """Give what is known of a task beside its arrays, as JSON values."""
+    """Return what is known of a task beside its arrays, as JSON values."""
     return {
         "classes": [str(name) for name in result.classes],
         "n_pieces": result.n_pieces,

@@ -82,7 +82,7 @@ class Question:
 
 
 def ask(info: TaskInfo, units: Units, labels: Labels, tables: WordTables) -> Question:
-    """Give every unit its answer to a task.
+    """Return every unit its answer to a task.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class ProbingResult(StoredResult):
         return str(self._task_spec(task)["metric"])
 
     def facts(self, task: str) -> dict[str, Any]:
-        """Give the classes, the numbers of units, the split and the warnings of a task."""
+        """Return the classes, the numbers of units, the split and the warnings of a task."""
         self._task_spec(task)
         return dict(self.provenance["tasks"][task])
 
@@ -73,7 +73,7 @@ class ProbingResult(StoredResult):
         return self._of("samples", task)
 
     def chance(self, task: str) -> Floats:
-        """Give what a probe reaches that knows nothing, (n_layers,).
+        """Return what a probe reaches that knows nothing, (n_layers,).
 
         The score of one and the same answer or, where that is higher, the mean score after
         learning from shuffled labels; of a regression at least 0.
@@ -84,7 +84,7 @@ class ProbingResult(StoredResult):
         return np.maximum(shuffled, max(least, majority))
 
     def above_chance(self, task: str) -> Floats:
-        """Give ``(score - chance) / (1 - chance)``: 0 at chance, 1 for a perfect probe."""
+        """Return ``(score - chance) / (1 - chance)``: 0 at chance, 1 for a perfect probe."""
         chance = self.chance(task)
         return np.asarray((self.score(task) - chance) / (1 - chance))
 

@@ -71,7 +71,7 @@ class Units:
         return len(self.table)
 
     def of(self, group: RecordingGroup) -> pd.DataFrame:
-        """Give the units of a group of recordings."""
+        """Return the units of a group of recordings."""
         # Groups, and the recordings in them, are in the order of the table.
         first = np.searchsorted(self._recordings, group.names[0], side="left")
         stop = np.searchsorted(self._recordings, group.names[-1], side="right")
@@ -196,7 +196,7 @@ def _frames_of(recordings: pd.DataFrame, known: pd.DataFrame) -> Iterator[pd.Dat
 
 
 def speakers_of(units: Units) -> np.ndarray | None:
-    """Give every unit's speaker; None where any is unknown."""
+    """Return every unit's speaker; None where any is unknown."""
     speakers = units.table["speaker"]
     if speakers.isna().any():
         return None
@@ -204,6 +204,6 @@ def speakers_of(units: Units) -> np.ndarray | None:
 
 
 def unit_groups(units: Units, groups: Sequence[RecordingGroup]) -> tuple[RecordingGroup, ...]:
-    """Give the groups that hold any of the units."""
+    """Return the groups that hold any of the units."""
     there = set(units.table["recording"])
     return tuple(group for group in groups if there & set(group.names))

@@ -120,7 +120,7 @@ def _front(files: ModelFiles) -> Iterator[_Layer]:
 
 
 def _convolutions(files: ModelFiles) -> Iterator[tuple[int, int, int]]:
-    """Give the channels, the kernel and the stride of every convolution of the front end."""
+    """Return the channels, the kernel and the stride of every convolution of the front end."""
     config = files.config
     return zip(
         config.get("conv_dim", _CONV_WIDTHS),
@@ -131,7 +131,7 @@ def _convolutions(files: ModelFiles) -> Iterator[tuple[int, int, int]]:
 
 
 def frame_rate_hz(files: ModelFiles) -> float:
-    """Give the frames per second that the blocks see, 50 for all published models."""
+    """Return the frames per second that the blocks see, 50 for all published models."""
     if files.padded_samples is not None:
         return SAMPLE_RATE_HZ / PADDED_HOP
     rate = float(SAMPLE_RATE_HZ)

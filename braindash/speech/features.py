@@ -315,7 +315,7 @@ class _Resampler:
 
 
 def checked_audio(audio: ArrayLike) -> NDArray[np.float32]:
-    """Give audio as float32 (n_samples,), or refuse what is no mono signal of finite samples."""
+    """Return audio as float32 (n_samples,), or refuse what is no mono signal of finite samples."""
     given = np.asarray(audio)
     if given.ndim != 1 or not np.issubdtype(given.dtype, np.floating):
         raise InputError(

@@ -66,7 +66,7 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
 
 
 def encoder_class(family: Family) -> Any:
-    """Give transformers' class of the bare encoder."""
+    """Return transformers' class of the bare encoder."""
     return getattr(importlib.import_module(family.module), family.class_name)
 
 

@@ -94,7 +94,7 @@ class Strategy:
 
 
 def context_seconds(strategy: str, padded_samples: int | None = None) -> float:
-    """Give the longest audio that a model sees at once.
+    """Return the longest audio that a model sees at once.
 
     Parameters
     ----------

@@ -386,7 +386,7 @@ def _by_ceiling(
 def _shared_stories(
     dataset: Dataset, model: ModelFiles, subject: str, stories: tuple[StoryPlan, ...]
 ) -> Iterator[tuple[StoryPlan, tuple[ResponseSource, ...]]]:
-    """Give the stories that others heard at the same rows, with their responses."""
+    """Return the stories that others heard at the same rows, with their responses."""
     for story in stories:
         found = []
         for other in dataset.subjects:

@@ -78,7 +78,7 @@ class Compared:
         return [f"{one} of {keys} {settings}" for one in keys]
 
     def linked(self, *, with_difference: bool) -> LinkedMaps:
-        """Give the maps of all models, made once per server."""
+        """Return the maps of all models, made once per server."""
         keys = tuple(_keys(group) for group in self.groups)
         found: LinkedMaps = _linked(
             keys, self.normalised, self.ceilings, self.names, with_difference, self
@@ -86,12 +86,12 @@ class Compared:
         return found
 
     def layers(self) -> tuple[int, ...]:
-        """Give the layer that every model shows, as the address says."""
+        """Return the layer that every model shows, as the address says."""
         place, held = address_layers(self.last_layers)
         return shown_layers(place, held, self.last_layers)
 
     def means(self) -> list[np.ndarray]:
-        """Give every model's region means, (n_layers, n_regions), averaged over subjects."""
+        """Return every model's region means, (n_layers, n_regions), averaged over subjects."""
         return [
             nanmean(group.values(normalised=self.normalised, ceiling=ceiling))
             for group, ceiling in zip(self.groups, self.ceilings, strict=True)

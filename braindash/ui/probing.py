@@ -78,7 +78,7 @@ def _stages(key: str, _result: ProbingResult) -> pd.DataFrame:
 
 
 def stages(result: ProbingResult) -> pd.DataFrame:
-    """Give a result's depths, computed once per server."""
+    """Return a result's depths, computed once per server."""
     found: pd.DataFrame = _stages(result.key, result)
     return found
 

@@ -112,17 +112,17 @@ class Selection:
         return pair
 
     def ceiling_for(self, group: Group) -> str | None:
-        """Give the chosen ceiling where a group has it; else its default one."""
+        """Return the chosen ceiling where a group has it; else its default one."""
         return self.ceiling if self.ceiling in group.ceiling_names else None
 
 
 def store() -> Store:
-    """Give the store the dashboard shows."""
+    """Return the store the dashboard shows."""
     return Store(default_root())
 
 
 def queue() -> JobQueue:
-    """Give the store's job queue."""
+    """Return the store's job queue."""
     return JobQueue(store().root)
 
 
@@ -196,28 +196,28 @@ def load(row: ResultRow) -> EncodingResult:
 
 
 def region_table(group: Group, normalised: bool, ceiling: str | None) -> pd.DataFrame:
-    """Give a group's region table with intervals; see ``Group.regions``."""
+    """Return a group's region table with intervals; see ``Group.regions``."""
     return _region_table(_keys(group), normalised, ceiling, group)
 
 
 def stages(group: Group, normalised: bool, ceiling: str | None) -> pd.DataFrame:
-    """Give a group's stage summary; see ``Group.stages``."""
+    """Return a group's stage summary; see ``Group.stages``."""
     return _stages(_keys(group), normalised, ceiling, group)
 
 
 def difference_table(pair: Difference, normalised: bool, ceiling: str | None) -> pd.DataFrame:
-    """Give the difference per layer and region; see ``Difference.regions``."""
+    """Return the difference per layer and region; see ``Difference.regions``."""
     return _difference_table(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
 
 
 def layer_pairs(pair: Difference, normalised: bool, ceiling: str | None) -> LayerPairs:
-    """Give the differences of all pairs of layers; see ``Difference.layer_pairs``."""
+    """Return the differences of all pairs of layers; see ``Difference.layer_pairs``."""
     found: LayerPairs = _layer_pairs(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
     return found
 
 
 def stage_differences(pair: Difference, normalised: bool, ceiling: str | None) -> pd.DataFrame:
-    """Give the difference of the stage summaries; see ``Difference.stages``."""
+    """Return the difference of the stage summaries; see ``Difference.stages``."""
     return _stage_differences(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
 
 

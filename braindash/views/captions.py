@@ -68,7 +68,7 @@ def comparison_lines(
 
 
 def _common(group: Group, ceiling: str | None) -> list[object]:
-    """Give what a provenance line says beside the model and the key."""
+    """Return what a provenance line says beside the model and the key."""
     return [
         (settings_of(one), rows_of(one), ceilings_of(one), one.subject, one.simulated)
         for one in group.results
@@ -76,7 +76,7 @@ def _common(group: Group, ceiling: str | None) -> list[object]:
 
 
 def subject_lines(group: Group, ceiling: str | None = None) -> list[str]:
-    """Give the provenance line of every subject."""
+    """Return the provenance line of every subject."""
     return [result.provenance_line(ceiling) for result in group.results]
 
 

@@ -34,7 +34,7 @@ class Card:
 
 
 def region_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
-    """Give each region's best layer, with its score and interval.
+    """Return each region's best layer, with its score and interval.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def region_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
 
 
 def change_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
-    """Give each region's difference of two models at the last layer.
+    """Return each region's difference of two models at the last layer.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def change_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
 
 
 def significance_card(result: EncodingResult, level: float = 0.05) -> Card:
-    """Give the number of significant targets at the layer that has most of them.
+    """Return the number of significant targets at the layer that has most of them.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class DepthAxis:
         return 1.0 if self.relative else float(self.last)
 
     def places(self, layers: pd.Series, last: int) -> np.ndarray:
-        """Give the places of a model's layers, the last one being ``last``."""
+        """Return the places of a model's layers, the last one being ``last``."""
         places = np.asarray(layers, dtype=float)
         return places / max(1, last) if self.relative else places
 
@@ -315,7 +315,7 @@ def long_title(score: str) -> str:
 
 
 def layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) -> go.Figure:
-    """Give a figure of layer curves its size, its axes and, where it has to be, its stamp."""
+    """Return a figure of layer curves its size, its axes and, where it has to be, its stamp."""
     figure.update_layout(
         height=460,
         margin={"l": _LEFT_MARGIN, "r": 10, "t": 40, "b": 10},

@@ -132,7 +132,7 @@ def _maps(
 
 
 def difference_maps(linked: LinkedMaps, layers: Sequence[int]) -> MapSet:
-    """Give the difference at chosen layers as a map of its own, for a static picture.
+    """Return the difference at chosen layers as a map of its own, for a static picture.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def linked_note(linked: LinkedMaps, groups: Sequence[Group], ceiling: str | None
 
 
 def layer_at(place: int, steps: int, last: int) -> int:
-    """Give a model's layer at a place of the common slider.
+    """Return a model's layer at a place of the common slider.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def read_held(text: str, count: int) -> list[int | None]:
 def shown_layers(
     place: int, held: Sequence[int | None], last_layers: Sequence[int]
 ) -> tuple[int, ...]:
-    """Give the layer that every panel shows; the viewer's script does the same."""
+    """Return the layer that every panel shows; the viewer's script does the same."""
     steps = max(last_layers)
     return tuple(
         layer_at(min(place, steps), steps, last) if fixed is None else min(fixed, last)

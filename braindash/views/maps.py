@@ -296,7 +296,7 @@ def _confidence(choice: MapChoice, result: EncodingResult) -> ShownMap:
 
 
 def _confidence_line(choice: MapChoice, result: EncodingResult) -> str:
-    """Give medians; targets without a significant score show what noise alone gives."""
+    """Return medians; targets without a significant score show what noise alone gives."""
     share = result.preferred_share
     known = np.isfinite(share)
     if not result.has_significance:
@@ -371,7 +371,7 @@ def normalised_note(result: EncodingResult, ceiling: str | None) -> str:
 
 
 def colour_top(values: Floats) -> float:
-    """Give the end of a colour scale: nearly the highest value, so that a few do not stretch it."""
+    """Return the end of a colour scale: nearly the highest value, so that a few do not stretch it."""
     finite = values[np.isfinite(values)]
     top = float(np.quantile(finite, 0.999)) if finite.size else 1.0
     return round(max(top, _LEAST_TOP), 2)

@@ -78,7 +78,7 @@ def target_scatter(
 def _parts(
     known: Mask, masks: Mapping[str, Mask], regions: Sequence[str]
 ) -> dict[str, NDArray[np.intp]]:
-    """Give the targets of each region, every target once; the rest last."""
+    """Return the targets of each region, every target once; the rest last."""
     rest = known.copy()
     parts = {}
     for region in regions:

@@ -81,7 +81,7 @@ class Preflight:
         return self.memory_needed <= self.memory_free and self.disk_needed <= self.disk_free
 
     def as_dict(self) -> dict[str, Any]:
-        """Give all fields as JSON values."""
+        """Return all fields as JSON values."""
         return asdict(self) | {"fits": self.fits, "warnings": list(self.warnings)}
 
     def lines(self) -> list[str]:
@@ -320,5 +320,5 @@ def _device(request: Request) -> str:
 
 
 def _existing(path: Path) -> Path:
-    """Give the nearest folder above ``path`` that exists."""
+    """Return the nearest folder above ``path`` that exists."""
     return next(place for place in (path, *path.parents) if place.exists())

@@ -56,7 +56,7 @@ def submit(request: Request, store: Store) -> Job:
 
 
 def _absolute_paths(request: Request) -> dict[str, Any]:
-    """Give every path of a request, also in the options of a labels' source, as absolute one."""
+    """Return every path of a request, also in the options of a labels' source, as absolute one."""
     changed: dict[str, Any] = {}
     for name in type(request).model_fields:
         value = getattr(request, name)

@@ -64,7 +64,7 @@ def open_on_cortex(selection: state.Selection, points: list[list[float]]) -> Non
 
 
 def tables(selection: state.Selection, group: Group, pair: Difference | None) -> list[pd.DataFrame]:
-    """Give the region tables of model A and, where there is one, of model B."""
+    """Return the region tables of model A and, where there is one, of model B."""
     found = []
     groups = [group] if pair is None else [pair.a, pair.b]
     for one, name in zip(groups, selection.model_names, strict=False):

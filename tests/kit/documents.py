@@ -53,12 +53,12 @@ class Block:
 
 
 def blocks(document: Path) -> list[Block]:
-    """Give the fenced blocks of a Markdown file, in their order."""
+    """Return the fenced blocks of a Markdown file, in their order."""
     return [Block(*found) for found in _FENCE.findall(document.read_text(encoding="utf-8"))]
 
 
 def commands(text: str) -> list[str]:
-    """Give the commands of a shell block: lines joined, comments left out."""
+    """Return the commands of a shell block: lines joined, comments left out."""
     lines = text.replace("\\\n", " ").splitlines()
     told = (re.sub(r"(^|\s)#.*", "", line) for line in lines)
     return [" ".join(line.split()) for line in told if line.strip()]
@@ -157,7 +157,7 @@ def _write_responses(
 
 
 def _moved(model: Path) -> dict[str, torch.Tensor]:
-    """Give the weights of a model after a little training, as a training script saves them."""
+    """Return the weights of a model after a little training, as a training script saves them."""
     encoder = AutoModel.from_pretrained(model)
     with torch.no_grad():
         for name, parameter in encoder.named_parameters():

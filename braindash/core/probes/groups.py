@@ -14,7 +14,7 @@ Codes = NDArray[np.int64]
 
 
 def group_codes(names: ArrayLike, n_units: int, argument: str) -> Codes:
-    """Give the names of groups numbers from 0, in their order, or refuse them.
+    """Return the names of groups numbers from 0, in their order, or refuse them.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ def group_codes(names: ArrayLike, n_units: int, argument: str) -> Codes:
 
 
 def renumber(codes: ArrayLike) -> Codes:
-    """Give numbers from 0 without gaps to codes (n_units,)."""
+    """Return numbers from 0 without gaps to codes (n_units,)."""
     return np.unique(np.asarray(codes), return_inverse=True)[1].astype(np.int64)
 
 
 def linked(a: Codes, b: Codes) -> Codes:
-    """Give numbers to the sets of units that no chain of equal values of a or b joins."""
+    """Return numbers to the sets of units that no chain of equal values of a or b joins."""
     n_nodes = int(a.max() + b.max() + 2)
     edges = coo_matrix((np.ones(len(a)), (a, b + a.max() + 1)), shape=(n_nodes, n_nodes))
     return renumber(connected_components(edges, directed=False)[1][a])
@@ -114,7 +114,7 @@ def _unevenness(
 def divide_types(
     types: Codes, strata: Codes, shares: NDArray[np.float64], rng: np.random.Generator
 ) -> Codes:
-    """Give every type a side, those of each stratum in the same proportions.
+    """Return every type a side, those of each stratum in the same proportions.
 
     A stratum with three types or more has one on every side; with two it has none for validation,
     with one it is in train only.
@@ -156,5 +156,5 @@ def _table(rows: Codes, columns: Codes) -> csr_matrix:
 
 
 def _group_of_recordings(groups: Codes, recordings: Codes) -> Codes:
-    """Give the group of each recording (a recording is in one group)."""
+    """Return the group of each recording (a recording is in one group)."""
     return np.asarray(groups[np.unique(recordings, return_index=True)[1]])

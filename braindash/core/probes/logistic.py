@@ -119,7 +119,7 @@ class _Problem:
         self._curvature = self._share * (1 - self._share)
 
     def start(self) -> _Weights:
-        """Give the solution of an infinite penalty: no weights, shares as intercepts."""
+        """Return the solution of an infinite penalty: no weights, shares as intercepts."""
         slope = torch.zeros((self._features.shape[1], len(self._share)), dtype=torch.float64)
         intercept = torch.where(self.present, self._share, 1.0).log()
         return _Weights(slope.to(self._features.device), intercept, True)

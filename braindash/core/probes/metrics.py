@@ -167,7 +167,7 @@ def value_sums(
 
 
 def measure(sums: ClassSums | ValueSums) -> dict[str, Floats]:
-    """Give every metric of sums, each (...) without their last axis.
+    """Return every metric of sums, each (...) without their last axis.
 
     Accuracy; balanced accuracy, the mean share of right units over the classes that have any;
     macro-F1, the mean of ``2 hits / (true + predicted)`` over the classes that are true or
@@ -188,7 +188,7 @@ def measure(sums: ClassSums | ValueSums) -> dict[str, Floats]:
 
 
 def output_r2(sums: ValueSums) -> Floats:
-    """Give R^2 of every output, (..., n_outputs); NaN where an output does not vary."""
+    """Return R^2 of every output, (..., n_outputs); NaN where an output does not vary."""
     return _r2(sums.error, _variation(sums))
 
 
@@ -218,7 +218,7 @@ def scores_of(
     pieces: Pieces,
     counts: NDArray[np.float32],
 ) -> dict[str, Floats]:
-    """Give every metric of predictions of the test part, in every sample of its pieces.
+    """Return every metric of predictions of the test part, in every sample of its pieces.
 
     Parameters
     ----------

@@ -206,7 +206,7 @@ def _make_targets(coded: Coded, sources: NDArray[np.int64], device: torch.device
 
 
 def _cross(features: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Give X'Y and the sums of Y, in double precision."""
+    """Return X'Y and the sums of Y, in double precision."""
     total = torch.zeros(columns.shape[1], dtype=torch.float64, device=columns.device)
     product = total.new_zeros((features.shape[1], columns.shape[1]))
     parts = (torch.split(values, SUMMED_ROWS) for values in (features, columns))

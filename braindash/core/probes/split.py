@@ -290,7 +290,7 @@ def _split_warnings(
 
 
 def _shared(codes: Codes, part: Codes) -> Codes:
-    """Give the codes that are on more than one side."""
+    """Return the codes that are on more than one side."""
     pairs = np.unique(np.stack([codes, part])[:, part != LEFT_OUT], axis=1)
     found, n_sides = np.unique(pairs[0], return_counts=True)
     return np.asarray(found[n_sides > 1])

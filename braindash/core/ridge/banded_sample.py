@@ -244,7 +244,7 @@ class SampledSearch:
         return known, zeros
 
     def _zeros(self, block: Block) -> NDArray[np.float64]:
-        """Give the score of predicting zeros, NaN for unusable targets."""
+        """Return the score of predicting zeros, NaN for unusable targets."""
         score = score_of_zeros(block, self._responses.fold_rows, "r2")
         return np.asarray(torch.where(block.valid, score, torch.nan).cpu().numpy())
 
@@ -319,7 +319,7 @@ def _far_out(inputs: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
 
 
 def _scale(scores: Scores, nodes: list[int]) -> torch.Tensor:
-    """Give what errors grow with, as in the search of one ridge; 1 where nothing is predicted."""
+    """Return what errors grow with, as in the search of one ridge; 1 where nothing is predicted."""
     scale = scores.size[nodes].sum(dim=0).sqrt()
     return torch.where(scale > 0, scale, 1.0)
 

@@ -93,7 +93,7 @@ class Choice:
     score: NDArray[np.float32]
 
     def weights(self) -> NDArray[np.float64]:
-        """Give the weights of each target, (n_bands, n_targets); NaN for unusable targets."""
+        """Return the weights of each target, (n_bands, n_targets); NaN for unusable targets."""
         weights = np.array(self.mixtures)[self.index].T
         return np.where(np.isfinite(self.alpha), weights, np.nan)
 
@@ -288,7 +288,7 @@ def _of_ratio(ratio: float, bands: Sequence[int], n_bands: int) -> Mixture:
 
 
 def _neighbours(mixture: Mixture, bands: Sequence[int]) -> list[Mixture]:
-    """Give the mixtures of two bands that are half a step beside one of the first."""
+    """Return the mixtures of two bands that are half a step beside one of the first."""
     first, second = (mixture[band] for band in bands)
     if first == 0:
         ratios = [_COARSE[-1] + _FINE_STEP]

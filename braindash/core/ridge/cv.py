@@ -24,7 +24,7 @@ class RightSides(Protocol):
         """Right side of operators for new rows, (n_inputs, n_columns)."""
 
     def at(self, columns: torch.Tensor) -> "RightSides":
-        """Give those of some of the targets."""
+        """Return those of some of the targets."""
 
     def apply(self, fold: int, operator: torch.Tensor) -> torch.Tensor:
         """Apply rows of a fold's operator (n_rows, n_inputs), (n_rows, n_columns)."""
@@ -464,7 +464,7 @@ class _Operators:
             self._new.pop(index, None)
 
     def held_out(self, index: int) -> list[torch.Tensor]:
-        """Give one alpha's operators for held-out rows, fold by fold."""
+        """Return one alpha's operators for held-out rows, fold by fold."""
         found = self._held_out.get(index)
         if found is None:
             found = self._build(index)
@@ -473,7 +473,7 @@ class _Operators:
         return found
 
     def new(self, index: int) -> torch.Tensor:
-        """Give one alpha's operator for new rows."""
+        """Return one alpha's operator for new rows."""
         if index not in self._new:
             self._build(index)
         return self._new[index]

@@ -90,7 +90,7 @@ class Block:
     valid: torch.Tensor
 
     def at(self, columns: torch.Tensor) -> "Block":
-        """Give some of the targets."""
+        """Return some of the targets."""
         # index_select: indexing would be several times as slow.
         return Block(
             self.values.index_select(1, columns),
@@ -134,13 +134,13 @@ class Responses:
         return [stop - start for start, stop in self.folds]
 
     def blocks(self, n_columns: int) -> Iterator[tuple[slice, Block]]:
-        """Give all targets, ``n_columns`` at a time, with their columns."""
+        """Return all targets, ``n_columns`` at a time, with their columns."""
         for start in range(0, self.n_targets, n_columns):
             columns = slice(start, min(start + n_columns, self.n_targets))
             yield columns, self.prepared(self.source[:, columns])
 
     def sample(self, n_columns: int) -> Block:
-        """Give a few targets that are spread over all."""
+        """Return a few targets that are spread over all."""
         columns = np.linspace(0, self.n_targets - 1, n_columns).round().astype(int)
         return self.prepared(self.source[:, np.unique(columns)])
 

@@ -196,7 +196,7 @@ class DualSides:
     folds: Sequence[Fold]
 
     def at(self, columns: torch.Tensor) -> "DualSides":
-        """Give those of some of the targets."""
+        """Return those of some of the targets."""
         return DualSides(self.whole.index_select(1, columns), self.folds)
 
     def apply(self, fold: int, operator: torch.Tensor) -> torch.Tensor:

@@ -194,7 +194,7 @@ class PrimalSolver:
         return finish_operator(operator, scale)
 
     def _moments(self, fold: int, dtype: torch.dtype) -> torch.Tensor | None:
-        """Give ``rows' rows`` of a fold with at least as many rows as columns."""
+        """Return ``rows' rows`` of a fold with at least as many rows as columns."""
         if fold not in self._fold_moments:
             rows = self._rows[slice(*self._folds[fold])]
             wide = rows.shape[1] > len(rows)
@@ -231,7 +231,7 @@ class PrimalSides:
     whole: torch.Tensor
 
     def at(self, columns: torch.Tensor) -> "PrimalSides":
-        """Give those of some of the targets."""
+        """Return those of some of the targets."""
         alone = any(other is None for other in self.others)
         values = self.values.index_select(1, columns) if alone else self.values[:, :0]
         others = [
@@ -276,7 +276,7 @@ def _held_out_operator(
 
 
 def _least_rest(rows: torch.Tensor) -> float:
-    """Give the least pivot of the hardest case, the smallest alpha, where every weight is 1."""
+    """Return the least pivot of the hardest case, the smallest alpha, where every weight is 1."""
     product = rows.T @ rows if rows.shape[1] <= len(rows) else rows @ rows.T
     return float(_factor_of_rest(product).diagonal().min()) ** 2
 

@@ -38,11 +38,11 @@ class Scores:
     size: torch.Tensor
 
     def of(self, columns: slice | torch.Tensor) -> "Scores":
-        """Give those of some of the targets; for a slice, to be filled in."""
+        """Return those of some of the targets; for a slice, to be filled in."""
         return Scores(self.gain[:, columns], self.size[:, columns])
 
     def at(self, alphas: Sequence[int], metric: str) -> torch.Tensor:
-        """Give what other alphas' gains are told from, (n_known, n_targets)."""
+        """Return what other alphas' gains are told from, (n_known, n_targets)."""
         gain, size = self.gain[list(alphas)], self.size[list(alphas)]
         if metric == "r2":  # is a sum of what a prediction hits and its size: nothing else matters
             return torch.cat([gain, size])
@@ -76,7 +76,7 @@ class Estimate:
     def of(
         self, known: torch.Tensor, scale: torch.Tensor, stretch: float
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Give estimates and margins, each (n_alphas, n_targets)."""
+        """Return estimates and margins, each (n_alphas, n_targets)."""
         return self.weights @ known, self.margin[:, None] * (stretch * scale)
 
 
@@ -111,7 +111,7 @@ class Search:
     cost: float
 
     def used(self) -> list[int]:
-        """Give the alphas that the sample had use for."""
+        """Return the alphas that the sample had use for."""
         return [self.node, *self.order[: self.n_used]]
 
     def promising(
@@ -212,7 +212,7 @@ def _masked(sample: Scores, seen: torch.Tensor) -> Scores:
 
 
 def _scale(size: torch.Tensor, metric: str) -> torch.Tensor:
-    """Give what errors grow with: strong predictions are estimated less closely."""
+    """Return what errors grow with: strong predictions are estimated less closely."""
     return size.sqrt() if metric == "r2" else (size > 0).to(size.dtype)
 
 

@@ -147,7 +147,7 @@ def bootstrap_r(
 def interval(
     samples: ArrayLike, *, level: float = 0.95, axis: int = 0, n_units: float | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the ends of a bootstrap interval.
+    """Return the ends of a bootstrap interval.
 
     Percentile interval; with ``n_units`` the expanded one (Hesterberg 2015), whose percentiles
     ``Phi(+-sqrt(n / (n - 1)) t)``, t the quantile of Student's distribution with n - 1 degrees of

@@ -47,7 +47,7 @@ def score_weighted_depth(scores: ArrayLike) -> Floats:
 
 
 def preferred_depth(scores: ArrayLike) -> Floats:
-    """Give the depth of the layer with the highest score.
+    """Return the depth of the layer with the highest score.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def preferred_depth(scores: ArrayLike) -> Floats:
 
 
 def late_layer_drop(scores: ArrayLike, best: ArrayLike | None = None) -> Floats:
-    """Give the score at the best layer minus that at the last layer.
+    """Return the score at the best layer minus that at the last layer.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def _best(curve: Floats) -> NDArray[np.int64]:
 def _quantities(
     curves: Floats, best: NDArray[np.int64], places: list[int] | None
 ) -> dict[str, Floats]:
-    """Give every quantity of curves (..., n_names, n_layers), each (..., n_names) or (..., 1)."""
+    """Return every quantity of curves (..., n_names, n_layers), each (..., n_names) or (..., 1)."""
     depth = score_weighted_depth(curves)
     values = (depth, preferred_depth(curves), late_layer_drop(curves, best))
     found = dict(zip(QUANTITIES, values, strict=False))

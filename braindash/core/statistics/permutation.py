@@ -224,7 +224,7 @@ def _lag_products(a: torch.Tensor, b: torch.Tensor, *, sizes: list[int]) -> torc
 
 
 def _used(values: NDArray[np.floating], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Give columns of length 1 over the used rows; NaN as r, also for a NaN in another row."""
+    """Return columns of length 1 over the used rows; NaN as r, also for a NaN in another row."""
     units = unit_columns(values[rows])
     units[:, ~np.isfinite(values).all(axis=0)] = np.nan
     return units

@@ -82,7 +82,7 @@ class Dataset:
         return tuple(sorted((set(self.found_audio) | given) - {EVERY}))
 
     def subject(self, subject: str) -> SubjectTable:
-        """Give the table of one subject.
+        """Return the table of one subject.
 
         Raises
         ------
@@ -135,7 +135,7 @@ class Dataset:
         return Split(train=train, valid=table.valid, test=table.test)
 
     def audio_path(self, story: str, subject: str | None = None) -> Path:
-        """Give the audio file of a story.
+        """Return the audio file of a story.
 
         Parameters
         ----------
@@ -170,7 +170,7 @@ class Dataset:
         return path
 
     def annotation_path(self, story: str) -> Path | None:
-        """Give the TextGrid of a story, or None where there is none."""
+        """Return the TextGrid of a story, or None where there is none."""
         folder = self.tables.dataset.alignment_dir
         if folder is None:
             return None
@@ -188,7 +188,7 @@ class Dataset:
         )
 
     def tolerance(self, subject: str, story: str) -> float:
-        """Give the seconds by which rows and audio of a story may miss each other."""
+        """Return the seconds by which rows and audio of a story may miss each other."""
         return float(self._run(subject, story)["tolerance"])
 
     def responses(self, subject: str, story: str) -> ResponseSource:
@@ -230,7 +230,7 @@ class Dataset:
         return f"there is no file {' and no file '.join(missing)}" if missing else ""
 
     def noise_ceiling_path(self, subject: str) -> Path | None:
-        """Give the file of a subject's known noise ceiling, or None."""
+        """Return the file of a subject's known noise ceiling, or None."""
         given = self.subject(subject).noise_ceiling
         return self._resolved(given) if given else None
 

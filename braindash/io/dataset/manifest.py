@@ -83,7 +83,7 @@ def _find_audio(folder: Path, table: DatasetTable) -> tuple[dict[str, Path], dic
 
 
 def _story_of(file: Path, suffix: str) -> str | None:
-    """Give the story that an audio file is named after, or None for other files."""
+    """Return the story that an audio file is named after, or None for other files."""
     if file.suffix.lower() not in AUDIO_EXTENSIONS or file.name.startswith("."):
         return None
     if suffix.lower().endswith(AUDIO_EXTENSIONS):

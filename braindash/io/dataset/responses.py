@@ -60,7 +60,7 @@ def opened_array(path: Path, key: str | None) -> Iterator[Any]:
 
 
 def existing_file(path: Path) -> Path:
-    """Give ``path`` back, or say why there is no file."""
+    """Return ``path`` back, or say why there is no file."""
     if not path.is_file():
         kind = "a folder, not a file" if path.is_dir() else "missing"
         if path.is_symlink():

@@ -148,7 +148,7 @@ def read_librispeech(
 
 
 def _speaker_rule(speaker: str | None) -> Any:
-    """Give a function of recording and file that says who speaks."""
+    """Return a function of recording and file that says who speaks."""
     if speaker is None:
         return lambda recording, file: None
     if speaker == "folder":

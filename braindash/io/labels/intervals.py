@@ -26,7 +26,7 @@ class Taken:
     def textgrid(
         self, path: Path, recording: str, wanted: Mapping[str, str], **who: str | None
     ) -> Iterator[Segment]:
-        """Give the segments of the wanted tiers of one file."""
+        """Return the segments of the wanted tiers of one file."""
         self.n_files += 1
         tiers = read_textgrid(path)
         n_found = 0
@@ -47,7 +47,7 @@ class Taken:
     def tier(
         self, recording: str, tier: str, intervals: Iterable[Interval], **who: str | None
     ) -> Iterator[Segment]:
-        """Give the segments of one tier."""
+        """Return the segments of one tier."""
         for interval in intervals:
             label = self._label(interval.label.strip(), tier, recording)
             if label is not None:

@@ -170,7 +170,7 @@ def _split(given: str, line: int, file: Path) -> str | None:
 
 
 def _paths(table: pd.DataFrame, folder: Path, file: Path) -> dict[str, Path]:
-    """Give the audio file of every recording."""
+    """Return the audio file of every recording."""
     pairs = table[["recording", "path"]].drop_duplicates()
     torn = pairs.loc[pairs["recording"].duplicated(), "recording"].tolist()
     if torn:

@@ -57,7 +57,7 @@ def check_folder(folder: Path) -> None:
 
 
 def matcher(audio: Mapping[str, Path]) -> Callable[[str], str]:
-    """Give a function that says which recording a label file belongs to.
+    """Return a function that says which recording a label file belongs to.
 
     Parameters
     ----------

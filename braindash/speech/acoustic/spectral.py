@@ -34,7 +34,7 @@ def n_frames(n_samples: int) -> int:
 
 
 def frame_times(first: int, stop: int) -> NDArray[np.float64]:
-    """Give the times of frames ``first`` to ``stop - 1``, the centres of their windows, in s."""
+    """Return the times of frames ``first`` to ``stop - 1``, the centres of their windows, in s."""
     return (np.arange(first, stop) * HOP + WINDOW / 2) / SAMPLE_RATE_HZ
 
 

@@ -120,7 +120,7 @@ def find_family(folder: Path, config: Mapping[str, Any]) -> Family:
 
 
 def common_names(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
-    """Give a configuration with the model's size under the same names for every family."""
+    """Return a configuration with the model's size under the same names for every family."""
     size = {"num_hidden_layers": family.n_blocks_key, "hidden_size": family.width_key}
     return dict(config) | {name: config[key] for name, key in size.items()}
 
@@ -265,7 +265,7 @@ def check_weights(path: Path) -> None:
 
 
 def computed_part(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the part of a configuration that changes what the model computes."""
+    """Return the part of a configuration that changes what the model computes."""
     return {
         name: value
         for name, value in config.items()

@@ -113,7 +113,7 @@ class Conversion:
     n_lora_layers: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the record as JSON has it."""
+        """Return the record as JSON has it."""
         return asdict(self)
 
     def lines(self) -> list[str]:

@@ -135,7 +135,7 @@ class RelativeBias:
 
 
 def _split(values: Tensor, n_heads: int) -> Tensor:
-    """Give each head its features: (n_windows, n_heads, n_frames, n_features / n_heads)."""
+    """Return each head its features: (n_windows, n_heads, n_frames, n_features / n_heads)."""
     return values.view(*values.shape[:2], n_heads, -1).transpose(1, 2)
 
 

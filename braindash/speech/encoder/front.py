@@ -49,10 +49,10 @@ class Front(Protocol):
     local: bool
 
     def inputs(self, windows: NDArray[np.float32]) -> Tensor:
-        """Give what transformers' own model takes for these windows."""
+        """Return what transformers' own model takes for these windows."""
 
     def embed(self, windows: NDArray[np.float32]) -> Tensor:
-        """Give the frames before positions are added, (n_windows, n_frames, n_features)."""
+        """Return the frames before positions are added, (n_windows, n_frames, n_features)."""
 
     def begin(self, embedded: Tensor) -> Tensor:
         """Add positions: give the input of the first block, of the same shape."""
@@ -79,7 +79,7 @@ class ConvolutionalFront:
         self.geometry = _geometry(module.config)
 
     def inputs(self, windows: NDArray[np.float32]) -> Tensor:
-        """Give the waveforms, (n_windows, n_samples)."""
+        """Return the waveforms, (n_windows, n_samples)."""
         return torch.from_numpy(windows).to(_device_of(self._module))
 
     def embed(self, windows: NDArray[np.float32]) -> Tensor:
@@ -218,7 +218,7 @@ class PaddedFront:
         return placed
 
     def begin(self, embedded: Tensor) -> Tensor:
-        """Give the frames as they are: their positions are in them already."""
+        """Return the frames as they are: their positions are in them already."""
         return embedded
 
 

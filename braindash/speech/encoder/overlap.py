@@ -107,7 +107,7 @@ class WindowInputs:
         return 1 if self._group.nodes is None else self._group.stop - self._group.first
 
     def share_of_work(self, position: int) -> float:
-        """Give the part of the front end's work that sharing leaves, from a window on."""
+        """Return the part of the front end's work that sharing leaves, from a window on."""
         if not self._shareable:
             return 1.0
         scales, _ = self._normalisation(position)
@@ -180,7 +180,7 @@ class WindowInputs:
         return bool((shared - direct).abs().max() <= _TOLERANCE * direct.std())
 
     def _normalisation(self, first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give log a and c of the windows from ``first`` on that are alike enough for a group."""
+        """Return log a and c of the windows from ``first`` on that are alike enough for a group."""
         begin = self._windows[first].start
         hop = self._encoder.front.geometry.hop
         longest = 0
@@ -198,7 +198,7 @@ class WindowInputs:
         return scales, offsets
 
     def _place(self, window: Window) -> tuple[float, float]:
-        """Give ``log(1 / sd)`` and ``-mean / sd``, with the sums that :func:`normalised` makes."""
+        """Return ``log(1 / sd)`` and ``-mean / sd``, with the sums that :func:`normalised` makes."""
         if not self._normalise:
             return 0.0, 0.0
         wave = self._audio[window.start : window.end]
@@ -206,7 +206,7 @@ class WindowInputs:
         return -float(np.log(deviation)), -float(wave.mean()) / deviation
 
     def _work(self, first: int, stop: int) -> float:
-        """Give the front end's work for a shared group, of that for its windows one by one."""
+        """Return the front end's work for a shared group, of that for its windows one by one."""
         windows = self._windows[first:stop]
         lengths = [window.end - window.start for window in windows]
         n_runs = len(_NODES) if self._normalise else 1
@@ -222,6 +222,6 @@ def _middle_and_spread(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _monomials(places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give 1, t, c, t^2, t c and c^2 of each place, (n_places, 6)."""
+    """Return 1, t, c, t^2, t c and c^2 of each place, (n_places, 6)."""
     t, c = places[:, 0], places[:, 1]
     return np.stack([np.ones_like(t), t, c, t * t, t * c, c * c], axis=1)

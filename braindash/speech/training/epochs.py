@@ -59,7 +59,7 @@ class EpochRecord:
         return sum(self.validation_r.values()) / len(self.validation_r)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the record as JSON has it."""
+        """Return the record as JSON has it."""
         return {
             "epoch": self.epoch,
             "loss": self.loss,
@@ -205,7 +205,7 @@ def disk_problem(problem: OSError, folder: Path, epoch: int) -> ResourceError:
 
 
 def flat_optimiser(optimiser: torch.optim.Optimizer, names: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Give an optimiser's state as named tensors, not copied: ``FIELD/PARAMETER``."""
+    """Return an optimiser's state as named tensors, not copied: ``FIELD/PARAMETER``."""
     flat = {}
     for name, parameter in names.items():
         for key, value in optimiser.state.get(parameter, {}).items():

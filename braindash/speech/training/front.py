@@ -33,7 +33,7 @@ class Inputs(Protocol):
         """Do all that is done once."""
 
     def take(self, segments: Sequence[Segment]) -> Tensor:
-        """Give the inputs of segments, stacked along the first axis."""
+        """Return the inputs of segments, stacked along the first axis."""
 
 
 class KeptArrays:
@@ -50,7 +50,7 @@ class KeptArrays:
         self._mapped: dict[str, NDArray[np.float32]] = {}
 
     def get(self, name: str, make: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Give an array, from ``make`` the first time.
+        """Return an array, from ``make`` the first time.
 
         Raises
         ------

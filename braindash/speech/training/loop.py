@@ -289,7 +289,7 @@ class Trainer:
         return total
 
     def _shares(self, batch: Sequence[Segment]) -> dict[str, float]:
-        """Give what one row of each subject counts in the batch's mean over rows and subjects."""
+        """Return what one row of each subject counts in the batch's mean over rows and subjects."""
         stories, subjects = self._train.stories, self.network.subjects
         counts = {
             subject: sum(subject in stories[segment.story].responses for segment in batch)
@@ -374,7 +374,7 @@ class Trainer:
         self.team.wait()
 
     def _weights(self) -> dict[str, Tensor]:
-        """Give what training changes or fixes: trained weights, and the heads' scales."""
+        """Return what training changes or fixes: trained weights, and the heads' scales."""
         scales = {name: value for name, value in self.network.named_buffers() if "heads." in name}
         return {**self._trained, **scales}
 
@@ -396,7 +396,7 @@ class Trainer:
 
 
 def rate_factor(step: int, total: int, warm_up: float) -> float:
-    """Give the learning rate of a step, of the highest: it rises linearly, then falls to 0."""
+    """Return the learning rate of a step, of the highest: it rises linearly, then falls to 0."""
     warm = math.ceil(warm_up * total)
     if step < warm:
         return (step + 1) / warm

@@ -74,13 +74,13 @@ class TuningNetwork(nn.Module):
         self.register_buffer("pooling", torch.from_numpy(shape.pooling), persistent=False)
 
     def head(self, subject: str) -> Head:
-        """Give the head of a subject."""
+        """Return the head of a subject."""
         head = self.heads[self.subjects.index(subject)]
         assert isinstance(head, Head)  # for the type checker
         return head
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """Give what is trained, by name, in a fixed order."""
+        """Return what is trained, by name, in a fixed order."""
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
     def forward(self, inputs: Tensor) -> Tensor:

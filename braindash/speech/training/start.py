@@ -13,7 +13,7 @@ _LEAST_SCALE = 1e-6
 
 
 def probe_scale(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Give mean and standard deviation of each feature, both (n_features,) in float32.
+    """Return mean and standard deviation of each feature, both (n_features,) in float32.
 
     Parameters
     ----------

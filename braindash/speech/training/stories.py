@@ -148,7 +148,7 @@ def usable_rows(story: TuningStory, settings: TuningSettings) -> range:
 
 
 def spacing(times: NDArray[np.float64]) -> float:
-    """Give the seconds between two rows."""
+    """Return the seconds between two rows."""
     return float(np.median(np.diff(times))) if len(times) > 1 else 1.0
 
 
@@ -240,5 +240,5 @@ def story_segments(
 
 
 def first_sample(segment: Segment, hop: int) -> int:
-    """Give the sample where a segment's audio begins, on the grid of frames."""
+    """Return the sample where a segment's audio begins, on the grid of frames."""
     return round(segment.start * SAMPLE_RATE_HZ / hop) * hop
