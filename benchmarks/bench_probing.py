@@ -61,7 +61,7 @@ class World:
         self.n_units, self.n_features = n_units, n_features
 
     def layer(self, number: int) -> np.ndarray:
-        """Return features of one layer: their power falls steeply, as that of speech models does."""
+        """Give features of one layer: their power falls steeply, as that of speech models does."""
         rng = np.random.default_rng([SEED, number])
         p = self.n_features
         latent = rng.standard_normal((self.n_units, p), dtype=np.float32)

@@ -371,7 +371,7 @@ def normalised_note(result: EncodingResult, ceiling: str | None) -> str:
 
 
 def colour_top(values: Floats) -> float:
-    """Return the end of a colour scale: nearly the highest value, so that a few do not stretch it."""
+    """Give the end of a colour scale: nearly the highest value, so that a few do not stretch it."""
     finite = values[np.isfinite(values)]
     top = float(np.quantile(finite, 0.999)) if finite.size else 1.0
     return round(max(top, _LEAST_TOP), 2)

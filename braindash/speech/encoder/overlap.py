@@ -198,7 +198,7 @@ class WindowInputs:
         return scales, offsets
 
     def _place(self, window: Window) -> tuple[float, float]:
-        """Return ``log(1 / sd)`` and ``-mean / sd``, with the sums that :func:`normalised` makes."""
+        """Give ``log(1 / sd)`` and ``-mean / sd``, with the sums that :func:`normalised` makes."""
         if not self._normalise:
             return 0.0, 0.0
         wave = self._audio[window.start : window.end]
