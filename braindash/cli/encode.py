@@ -15,11 +15,14 @@ from braindash.cli.options import (
     StoreOption,
     StrategyOption,
     carry_out,
-    numbers,
+    listed,
     open_store,
     print_json,
 )
+from braindash.defaults import DEFAULT_DELAYS
 from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
+
+_DELAYS = ",".join(map(str, DEFAULT_DELAYS))
 
 
 def encode(
@@ -33,14 +36,20 @@ def encode(
     alphas: Annotated[
         str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
     ] = None,
-    delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = "1,2,3,4",
+    delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = _DELAYS,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
+    intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
     permutations: Annotated[
         int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
     ] = 1000,
     bootstraps: Annotated[
         int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
     ] = 1000,
+    block_rows: Annotated[int, typer.Option(help="Shortest block of test rows.")] = 10,
+    scheme: Annotated[
+        str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
+    ] = "blocks",
+    seed: Annotated[int, typer.Option(help="Of permutations and bootstrap samples.")] = 0,
     low_level: Annotated[
         str | None,
         typer.Option(help="residual or banded: how much low-level features explain as well."),
@@ -62,11 +71,15 @@ def encode(
         revision=revision,
         strategy=strategy,
         precision=precision,
-        alphas=alphas and numbers(alphas, float, "--alphas"),
-        delays=numbers(delays, int, "--delays"),
+        alphas=None if alphas is None else listed(alphas, "--alphas", float),
+        delays=listed(delays, "--delays", int),
         metric=metric,
+        intercept=intercept,
         n_permutations=permutations,
         n_bootstraps=bootstraps,
+        block_rows=block_rows,
+        scheme=scheme,
+        seed=seed,
         low_level=low_level,
         low_level_space=low_level_space,
         device=device,

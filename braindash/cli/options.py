@@ -2,12 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBar
@@ -52,14 +53,76 @@ def open_store(root: Path | None) -> Store:
     return Store(root if root is not None else default_root())
 
 
-def numbers(text: str, kind: type, option: str) -> tuple[Any, ...]:
-    """Read a comma-separated list; what is none is a usage error that names the option."""
+def listed(text: str, option: str, kind: Callable[[str], Any] = str) -> tuple[Any, ...]:
+    """Read a comma-separated list; empty parts, as after a last comma, are left out.
+
+    Parameters
+    ----------
+    text : str
+        What was given.
+    option : str
+        By which option, for the error.
+    kind : callable, optional
+        Turns a part into a value.
+
+    Raises
+    ------
+    typer.BadParameter
+        Nothing is left, or a part is no such value.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise typer.BadParameter(f"{text!r} names nothing", param_hint=option)
     try:
-        return tuple(kind(part) for part in text.split(","))
+        return tuple(kind(part) for part in parts)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} is not a comma-separated list", param_hint=option
+            f"{text!r} is not a comma-separated list of numbers", param_hint=option
         ) from error
+
+
+def maybe_listed(text: str | None, option: str) -> tuple[str, ...] | None:
+    """Read a comma-separated list as :func:`listed` does; None where the option was not given."""
+    return None if text is None else listed(text, option)
+
+
+def named_value(text: str, option: str) -> tuple[str, str]:
+    """Read NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
+    return name.strip(), value.strip()
+
+
+def settings(given: Sequence[str], option: str, *forms: type[BaseModel]) -> dict[str, Any]:
+    """Read fields of requests that have no option of their own, each as NAME=VALUE.
+
+    Parameters
+    ----------
+    given : sequence of str
+        Values are checked with all other fields of the request; lists are comma-separated.
+    option : str
+        By which option, for the error.
+    *forms : type
+        The request and its parts, which know what is a list.
+
+    Returns
+    -------
+    dict
+    """
+    fields = {name: field for form in forms for name, field in form.model_fields.items()}
+    found: dict[str, Any] = {}
+    for one in given:
+        name, value = named_value(one, option)
+        name = name.replace("-", "_")
+        several = name in fields and _is_list(fields[name].annotation)
+        found[name] = listed(value, option) if several else value
+    return found
+
+
+def _is_list(annotation: Any) -> bool:
+    """Say whether a field takes a list, or a list or nothing."""
+    return any(get_origin(one) is tuple for one in (annotation, *get_args(annotation)))
 
 
 def matches(name: str, asked: Mapping[str, Any], model: str | None, subject: str | None) -> bool:

@@ -15,6 +15,9 @@ from braindash.cli.options import (
     StoreOption,
     StrategyOption,
     carry_out,
+    listed,
+    maybe_listed,
+    named_value,
     open_store,
     print_json,
 )
@@ -22,6 +25,7 @@ from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
 
+_READER = "--labels-option"
 _TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the labels allow by default."
 _SOURCES_HELP = f"Source of labels: {', '.join(LABEL_SOURCES)}."
 
@@ -85,8 +89,8 @@ def probe(
         labels=labels,
         labels_path=labels_path,
         labels_options=options,
-        recordings=_names(recordings),
-        tasks=_names(tasks),
+        recordings=maybe_listed(recordings, "--recordings"),
+        tasks=maybe_listed(tasks, "--tasks"),
         categories=categories,
         word_vectors=word_vectors,
         revision=revision,
@@ -110,24 +114,25 @@ def probe(
         print_probing([result])
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
-
-
 def _options(given: list[str]) -> dict[str, Any]:
     """Read NAME=VALUE: yes and no are truth values, A:B,C:D is a table of names."""
     found: dict[str, Any] = {}
     for text in given:
-        name, mark, value = text.partition("=")
-        if not mark or not name:
-            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--labels-option")
+        name, value = named_value(text, _READER)
         if value.lower() in ("true", "yes", "false", "no"):
             found[name] = value.lower() in ("true", "yes")
         elif name == "tiers":
-            found[name] = dict(pair.split(":", 1) for pair in value.split(",") if ":" in pair)
+            found[name] = dict(listed(value, _READER, _pair))
         else:
             found[name] = value
     return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, colon, tier = text.partition(":")
+    if not colon:
+        raise typer.BadParameter(f"{text!r} is not TIER:NAME", param_hint=_READER)
+    return name.strip(), tier.strip()
 
 
 def print_probing(results: list[Any]) -> None:

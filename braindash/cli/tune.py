@@ -12,14 +12,21 @@ from braindash.cli.options import (
     RevisionOption,
     StoreOption,
     carry_out,
+    listed,
+    maybe_listed,
     notes,
     open_store,
     plain,
     print_json,
+    settings,
 )
 from braindash.process import is_first_process
-from braindash.requests import build_tune_request
+from braindash.requests import TuneRequest, build_tune_request
+from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.checkpoints.copying import check_free
+
+# Whose fields --setting takes, also those of a list.
+_FORMS = (AdapterSettings, TuningSettings, TuneRequest)
 
 SubjectsOption = Annotated[str, typer.Option(help="Comma-separated; each gets a head of its own.")]
 OutOption = Annotated[
@@ -92,16 +99,16 @@ def tune(
     fields: dict[str, Any] = {
         "data": data,
         "model": model,
-        "subjects": _listed(subjects),
+        "subjects": listed(subjects, "--subjects"),
         "revision": revision,
         "method": method,
         "loss": loss,
         "control": control,
         "words": words,
-        "validation": _listed(validation),
+        "validation": maybe_listed(validation, "--validation"),
         "targets": targets,
         "threshold": threshold,
-        "regions": _listed(regions),
+        "regions": maybe_listed(regions, "--regions"),
         "segment_trs": segment_trs,
         "attention_trs": attention_trs,
         "epochs": epochs,
@@ -112,7 +119,7 @@ def tune(
         "device": device,
         "threads": threads,
     }
-    request = build_tune_request(**fields | _further(setting or []))
+    request = build_tune_request(**fields | settings(setting or [], "--setting", *_FORMS))
     if out is not None:
         check_free(out.expanduser())
     first = is_first_process()
@@ -128,18 +135,3 @@ def tune(
         notes.print(plain(f"Note: {warning}"), highlight=False)
     notes.print(plain(result.line()), highlight=False)
     typer.echo(str(result.folder))
-
-
-def _listed(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(part.strip() for part in text.split(","))
-
-
-def _further(settings: list[str]) -> dict[str, Any]:
-    """Read settings without an option of their own; their values are checked with all others."""
-    found: dict[str, Any] = {}
-    for one in settings:
-        name, equals, value = one.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--setting")
-        found[name.strip().replace("-", "_")] = value
-    return found

@@ -15,7 +15,7 @@ from braindash.probing.plan import plan_probing
 from braindash.probing.run import run_probing
 from braindash.progress import NoProgress
 from braindash.requests import ProbeRequest, build_request
-from braindash.work.kinds import TASKS, preflight
+from braindash.work.kinds import preflight, run_job
 from braindash.work.submit import submit
 
 RUN = CliRunner()
@@ -114,10 +114,26 @@ def test_a_job_makes_the_same_result_from_any_folder(corpus, tiny_model, tmp_pat
     assert job.key == direct.key and job.title.startswith("Probing: tiny-random-hubert")
     assert job.request["data"] == str(corpus.manifest)
     monkeypatch.chdir(tmp_path)
-    made = TASKS[job.task](job.request, store.root, NoProgress())
+    made = run_job(job.task, job.request, store.root, NoProgress())
     assert made == {"kind": "probing", "keys": [direct.key]}
     with store.get("probing", direct.key).open() as stored:
         np.testing.assert_allclose(stored["score"], direct.dataset["score"], atol=1e-6)
+
+
+def test_a_probe_job_says_what_it_does_and_not_what_encoding_does(
+    corpus, tiny_model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    job = submit(request_for(corpus, tiny_model, tasks=("energy",)), Store(tmp_path))
+    told = []
+
+    class Recorder:
+        def advance(self, done, total, message):
+            told.append(message)
+
+    run_job(job.task, job.request, tmp_path, Recorder())
+    assert told[0] == "reading the data and the model's files"
+    assert not any("manifest" in message or "encoding" in message for message in told)
 
 
 def test_a_job_of_a_label_folder_carries_absolute_paths(corpus, tiny_model, tmp_path, monkeypatch):
@@ -143,7 +159,7 @@ def test_a_job_says_what_changed_since_it_was_queued(tiny_model, tmp_path, monke
     grid = own.grids / "story_1.TextGrid"
     grid.write_text(grid.read_text().replace('text = "IY"', 'text = "UW"'))
     with pytest.raises(InputError, match="changed after the job was queued") as caught:
-        TASKS[job.task](job.request, store.root, NoProgress())
+        run_job(job.task, job.request, store.root, NoProgress())
     assert "task 'phone' differs in labels" in caught.value.message
 
 

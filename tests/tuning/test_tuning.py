@@ -23,7 +23,7 @@ from braindash.tuning.plan import plan_tuning
 from braindash.tuning.result import damaged_models, read_progress, tuned_models
 from braindash.tuning.run import run_tuning
 from braindash.work.changes import PROMISED
-from braindash.work.kinds import TASKS, preflight
+from braindash.work.kinds import preflight, run_job
 from braindash.work.submit import submit
 
 SHORT = {
@@ -587,11 +587,11 @@ def test_a_job_runs_what_was_queued(lab, store, monkeypatch):
     assert submit(request_for(lab, epochs=1), store).key == job.key
     document = json.loads(json.dumps(request_for(lab, epochs=1).model_dump(mode="json")))
     promised = plan_tuning(request_for(lab, epochs=1)).spec.canonical()
-    made = TASKS["tune"](document | {PROMISED: promised}, store.root, NoProgress())
+    made = run_job("tune", document | {PROMISED: promised}, store.root, NoProgress())
     assert made == {"kind": "tuning", "keys": [job.key]}
     other = plan_tuning(request_for(lab, epochs=1, validation=("fox",))).spec.canonical()
     with pytest.raises(InputError, match="validation story 'fox of A' is gone"):
-        TASKS["tune"](document | {PROMISED: other}, store.root, NoProgress())
+        run_job("tune", document | {PROMISED: other}, store.root, NoProgress())
 
 
 def test_preflight_knows_what_a_run_needs(lab, store):

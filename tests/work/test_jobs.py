@@ -17,7 +17,7 @@ from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.progress import NoProgress
 from braindash.requests import EncodeRequest, build_request
-from braindash.work.kinds import TASKS
+from braindash.work.kinds import run_job
 from braindash.work.submit import submit, submit_demo
 
 PATIENCE_SECONDS = 300
@@ -149,7 +149,7 @@ def test_a_job_never_makes_another_result_than_the_one_it_was_queued_for(
     job = submit(request_a, store)
     change(lab)
     with pytest.raises(InputError, match="changed after the job was queued") as caught:
-        TASKS["encode"](job.request, store.root, NoProgress())
+        run_job("encode", job.request, store.root, NoProgress())
     assert told in caught.value.message and "submit the request again" in caught.value.hint
     assert not list(store.entries("features")) and not list(store.entries("encoding"))
 
