@@ -67,4 +67,4 @@ demo-tune: $(TUNED:%=$(WORLD)/%/tuning.json)
 	$(BIN)/python scripts/score_demo.py $(WORLD) base=$(BASE) $(foreach name,$(TUNED),$(name)=$(WORLD)/$(name))
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) build/site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
