@@ -70,7 +70,9 @@ def test_a_measured_number_names_the_script_that_prints_it():
     for path in DOCUMENTS:
         for paragraph in re.split(r"\n\s*\n", path.read_text()):
             if MEASURED.search(paragraph):
-                assert CODE_FILE.search(paragraph) or "` prints" in paragraph, f"{path.name}: {paragraph[:200]}"
+                assert CODE_FILE.search(paragraph) or "` prints" in paragraph, (
+                    f"{path.name}: {paragraph[:200]}"
+                )
 
 
 def test_nothing_is_a_place_of_somebodys_machine():
