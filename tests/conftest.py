@@ -4,12 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from kit.toy_lab import Lab, make_lab, save_tiny_hubert
 
 from braindash.process import let_threads_sleep
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 let_threads_sleep()
+# The same examples on every machine, whose pace is no fault of theirs; for other examples give
+# --hypothesis-profile=default.
+settings.register_profile("same examples", derandomize=True, deadline=None)
+settings.load_profile("same examples")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -187,9 +187,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, derandomize=True
-)
+TestLife.settings = settings(max_examples=25, stateful_step_count=40, derandomize=True)
 
 
 def test_a_job_that_is_put_back_after_a_cancel_does_not_wait_for_its_cancelling(table):

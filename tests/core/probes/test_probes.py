@@ -189,7 +189,7 @@ def test_types_that_were_learnt_by_heart_do_not_help():
     assert scores[0] < 0.85 and scores[1] > 0.99
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.permutations(range(5)), st.sampled_from(METHODS))
 def test_names_of_classes_do_not_matter(order, method):
     units = spoken_units(n_units=500)
@@ -204,15 +204,17 @@ def test_names_of_classes_do_not_matter(order, method):
     np.testing.assert_allclose(a.chance_shuffled, b.chance_shuffled)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from(METHODS))
 def test_units_of_features_do_not_matter_nor_do_constant_ones(seed, method):
     units, rng = spoken_units(n_units=500), np.random.default_rng(seed)
     scale, shift = 2.0 ** rng.integers(-12, 12, 20), rng.integers(-50, 50, 20)
     other = (units.features * scale + shift * scale).astype(np.float32)
     other = np.insert(other, rng.integers(20), 7.0, axis=1)
+    # One penalty: which is the best of several can hang on a single unit.
+    options = {"alphas": [1e-2], **FEW}
     a, b = (
-        probe_layers([x], tasks(units, method=method), units.split, **FEW)
+        probe_layers([x], tasks(units, method=method), units.split, **options)
         for x in (units.features, other)
     )
     np.testing.assert_allclose(a[0].score, b[0].score, atol=0.02)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from braindash.core.probes.split import Split, given_split, split_units
@@ -31,7 +31,6 @@ def corpora(draw):
     return recordings, speakers, rng
 
 
-@settings(deadline=None)
 @given(corpora(), st.integers(0, 5))
 def test_no_recording_and_hardly_a_speaker_is_on_two_sides(corpus, seed):
     recordings, speakers, _ = corpus
@@ -51,7 +50,6 @@ def test_no_recording_and_hardly_a_speaker_is_on_two_sides(corpus, seed):
     assert said == (n_shared > 0 and n_speakers > 1)
 
 
-@settings(deadline=None)
 @given(corpora(), st.integers(3, 9))
 def test_no_type_and_no_recording_is_on_two_sides(corpus, n_types):
     recordings, _, rng = corpus

@@ -91,7 +91,7 @@ def test_an_impulse_keeps_its_time(tmp_path):
     assert np.argmax(np.abs(load_audio(path))) == SAMPLE_RATE_HZ
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @example(rate=44100, n_frames=1)
 @given(
     rate=st.sampled_from([8000, 11025, 16000, 22050, 32000, 44100, 48000]),

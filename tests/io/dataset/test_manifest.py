@@ -322,7 +322,7 @@ PLACES = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(changes=st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
 def test_no_content_leads_to_another_error(changes):
     data = tomllib.loads(PUBLISHED)

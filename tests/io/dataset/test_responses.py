@@ -120,7 +120,7 @@ def two_hemispheres(tmp_path_factory):
     return folder, np.concatenate([left, right], axis=2).astype(np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     start=st.one_of(st.none(), st.integers(-25, 25)),
     stop=st.one_of(st.none(), st.integers(-25, 25)),

@@ -181,7 +181,7 @@ def test_overlaps_are_counted(audio):
     assert make_labels("x", [*GOOD, *apart], audio).warnings == ()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 19), st.integers(1, 6)), min_size=1, max_size=9))
 def test_overlaps_agree_with_a_plain_loop(tmp_path_factory, pairs):
     folder = tmp_path_factory.getbasetemp()

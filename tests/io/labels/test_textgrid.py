@@ -204,7 +204,7 @@ LABELS = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), min_si
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     pieces=st.lists(
         st.tuples(st.floats(0.001, 40, allow_nan=False), LABELS), min_size=1, max_size=8

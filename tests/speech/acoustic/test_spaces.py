@@ -271,7 +271,7 @@ def test_the_lowlevel_space_is_its_parts_side_by_side(sound):
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_how_a_recording_is_cut_changes_no_number(data, sound):
     piece = sound[: 2 * RATE]

@@ -39,7 +39,7 @@ def test_each_row_alone_hears_exactly_its_own_window():
     tr=st.floats(0.5, 3.0),
     hop=st.sampled_from([160, 320]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_row_of_a_segment_hears_the_future(window, more, tr, hop):
     geometry = Geometry(hop, hop + 80)
     made = TuningSettings(window_trs=window, segment_trs=window + more)
@@ -73,7 +73,7 @@ def test_rows_without_a_whole_window_are_left_out(story):
 
 
 @given(rows=st.integers(1, 12), size=st.integers(1, 40), epoch=st.integers(1, 20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_an_epoch_uses_rows_once_and_always_as_many(rows, size, epoch):
     stories = [make_story(0), make_story(1, seconds=11)]
     made = TuningSettings(window_trs=3, segment_trs=rows + 2, batch_rows=size)
