@@ -131,7 +131,7 @@ def peers(
     X: np.ndarray, task: ProbeTask, split: Split, watch: Watch, epochs: int
 ) -> dict[str, float]:
     """Fit every peer on train and validation, and score it on the test part."""
-    learning, y = np.concatenate([split.train, split.validation]), np.asarray(task.labels)
+    learning, y = np.concatenate([split.train, split.valid]), np.asarray(task.labels)
     scaler = StandardScaler().fit(X[split.train])
     train, test = (scaler.transform(X[rows]).astype(np.float32) for rows in (learning, split.test))
     if task.kind == "classification":
@@ -159,7 +159,7 @@ def compare(X: np.ndarray, task: ProbeTask, split: Split) -> dict[str, float]:
     """Compare our predictions of one layer with the same model in double precision."""
     coded, design = code_task(task, split), make_design(X, split, find_device("cpu"), "the layer")
     fitted = FITS[task.method](design, coded, shuffled_sources(split, 0, SEED), ALPHAS)
-    learning, y = np.concatenate([split.train, split.validation]), np.asarray(task.labels)
+    learning, y = np.concatenate([split.train, split.valid]), np.asarray(task.labels)
     scaler = StandardScaler().fit(X[split.train].astype(np.float64))
     train, test = (scaler.transform(X[rows].astype(np.float64)) for rows in (learning, split.test))
     alpha, own, true = float(fitted.alpha[0]), fitted.predicted[0], y[split.test]

@@ -24,12 +24,12 @@ from braindash.specs import (
 class Request(BaseModel):
     """Base of all requests: frozen, unknown fields refused.
 
-    ``task`` is the worker's task and the command of the command line. ``device`` and ``threads``
+    ``command`` is that of the command line; jobs carry it too. ``device`` and ``threads``
     change how long the work takes, never the result's key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    task: ClassVar[str]
+    command: ClassVar[str]
 
     model: str
     revision: str | None = None
@@ -64,9 +64,9 @@ def build_request(kind: type[RequestT], /, **fields: Any) -> RequestT:
         return kind.model_validate(
             {name: value for name, value in fields.items() if value is not None}
         )
-    except ValidationError as problem:
+    except ValidationError as refused:
         lines, hints = [], []
-        for error in problem.errors(include_url=False):
+        for error in refused.errors(include_url=False):
             name = ".".join(str(part) for part in error["loc"])
             lines.append(f"{name}: {error['msg']} (given: {error['input']!r})")
             if error["type"] == "extra_forbidden":
@@ -74,8 +74,9 @@ def build_request(kind: type[RequestT], /, **fields: Any) -> RequestT:
         raise InputError(
             "the request cannot be understood: " + "; ".join(lines),
             hint=" ".join(hints)
-            or f"Correct the named settings; `braindash {kind.task} --help` shows what is allowed.",
-        ) from problem
+            or f"Correct the named settings; `braindash {kind.command} --help` shows what is "
+            "allowed.",
+        ) from refused
 
 
 LOW_LEVEL_SPACE = "acoustic:lowlevel"
@@ -92,7 +93,7 @@ class EncodeRequest(Request):
     regression has its own.
     """
 
-    task: ClassVar[str] = "encode"
+    command: ClassVar[str] = "encode"
 
     data: Path
     subject: str
@@ -126,7 +127,7 @@ class ProbeRequest(Request):
     how many units of one kind are taken; more are drawn from by ``seed``.
     """
 
-    task: ClassVar[str] = "probe"
+    command: ClassVar[str] = "probe"
 
     data: Path | None = None
     labels: str | None = None
@@ -170,7 +171,7 @@ class TuneRequest(Request):
     never the result's key.
     """
 
-    task: ClassVar[str] = "tune"
+    command: ClassVar[str] = "tune"
 
     data: Path
     subjects: tuple[str, ...] = Field(min_length=1, description="one head each")

@@ -114,7 +114,7 @@ def result_document(result: Any) -> dict[str, Any]:
         "key": result.key,
         "folder": str(result.folder),
         "model": result.model,
-        "task": "encoding",
+        "kind": "encoding",
         "subject": result.subject,
         "simulated": result.simulated,
         "n_targets": result.n_targets,

@@ -33,7 +33,7 @@ def list_jobs(
     jobs = [
         job
         for job in queue.list()
-        if (kind is None or job.task == kind)
+        if (kind is None or job.command == kind)
         and matches(str(job.request.get("model", "")), job.request, model, subject)
     ]
     rows = [

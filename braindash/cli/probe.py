@@ -153,7 +153,7 @@ def probing_document(result: Any) -> dict[str, Any]:
         "key": result.key,
         "folder": str(result.folder),
         "model": result.model,
-        "task": "probing",
+        "kind": "probing",
         "simulated": result.simulated,
         "provenance": result.provenance_line(),
         "tasks": {task: result.facts(task) for task in result.tasks},

@@ -79,7 +79,7 @@ class JobQueue:
 
     def submit(
         self,
-        task: str,
+        command: str,
         key: str,
         request: Mapping[str, Any],
         title: str,
@@ -96,12 +96,12 @@ class JobQueue:
 
         Parameters
         ----------
-        task : str
-            Name of the worker's task.
+        command : str
+            What is run: a command of the command line, or "demo".
         key : str
             Names the job: letters, digits, ``-`` and ``_``, at most 64.
         request : mapping
-            Argument of the task; JSON values only.
+            What the command is given; JSON values only.
         title : str
             For people.
         again : bool, default False
@@ -114,11 +114,11 @@ class JobQueue:
         Job
             The one job of this key.
         """
-        _check_name(task)
+        _check_name(command)
         _check_name(key)
         text = _request_json(request)
         job = self.table.add(
-            task, key, text, title, redo=lambda old: again or self._result_is_gone(old)
+            command, key, text, title, redo=lambda old: again or self._result_is_gone(old)
         )
         if start and job.active:
             self.ensure_worker()
@@ -165,7 +165,7 @@ class JobQueue:
         if job.damage:
             raise JobError(f"the job {key} cannot go on: {job.damage}", hint=job.hint or "")
         if job.state in ("failed", "cancelled"):
-            job = self.submit(job.task, key, job.request, job.title, start=start)
+            job = self.submit(job.command, key, job.request, job.title, start=start)
         return job
 
     def log_path(self, key: str) -> Path:
@@ -275,7 +275,7 @@ class JobQueue:
         )
 
     def _kill_deaf_worker(self) -> None:
-        """Kill a worker whose task blocks even the thread that would cancel it."""
+        """Kill a worker whose job blocks even the thread that would cancel it."""
         now = time.time()
         for job in self.list(states=("running",)):
             asked, heartbeat, pid = job.cancel_asked, job.heartbeat, job.pid
@@ -335,7 +335,7 @@ def _request_json(request: Mapping[str, Any]) -> str:
 def _check_name(name: str) -> None:
     if not NAME.fullmatch(name) or name == "worker":
         raise JobError(
-            f"{name!r} cannot name a job or a task",
+            f"{name!r} cannot name a job or a command",
             hint="Use 1 to 64 letters, digits, '-' and '_', beginning with a letter or digit;"
             " 'worker' is taken.",
         )

@@ -29,7 +29,7 @@ MAX_ATTEMPTS = 3
 """Attempts that may die without a Python error before a job fails."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-"""What may name a job or a task: it names files too."""
+"""What may name a job or a command: it names files too."""
 _BUSY_SECONDS = 15.0
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -73,12 +73,12 @@ class Job:
     ----------
     key : str
         Names the job; the key of the result it makes.
-    task : str
-        Which of the worker's tasks runs it.
+    command : str
+        What it runs, as on the command line, or ``"demo"``.
     title : str
         For people.
     request : dict
-        What the task is given; JSON values only.
+        What the command is given; JSON values only.
     state : {"queued", "running", "done", "failed", "cancelled"}
         Where the job is.
     progress : float
@@ -99,14 +99,14 @@ class Job:
     error, hint : str or None
         Why the job failed, and what to do next.
     result : dict or None
-        What the task returned.
+        What the command returned.
     damage : str or None
         What is wrong with the row: then the job counts as failed, whatever state is written, and
         no worker takes it.
     """
 
     key: str
-    task: str
+    command: str
     title: str
     request: dict[str, Any]
     state: JobState
@@ -152,10 +152,12 @@ class Job:
 
 
 _TEXT, _NUMBER, _COUNT, _NOTHING = (str,), (int, float), (int,), (type(None),)
+# Columns of the table that have the name of an earlier version.
+_NAMED_OTHERWISE = {"command": "task"}
 # What a job's columns hold once their JSON is read; SQLite keeps what it is given.
 _COLUMNS: dict[str, tuple[type, ...]] = {
     "key": _TEXT,
-    "task": _TEXT,
+    "command": _TEXT,
     "title": _TEXT,
     "request": (dict,),
     "state": _TEXT,
@@ -204,7 +206,7 @@ class JobTable:
 
     def add(
         self,
-        task: str,
+        command: str,
         key: str,
         request: str,
         title: str,
@@ -223,7 +225,7 @@ class JobTable:
                 rows.execute(
                     "INSERT INTO jobs (key, task, request, title, created, state)"
                     " VALUES (?, ?, ?, ?, ?, 'queued')",
-                    (key, task, request, title, now),
+                    (key, command, request, title, now),
                 )
             elif old.state == "running":
                 rows.execute("UPDATE jobs SET cancel_asked = NULL WHERE key = ?", (key,))
@@ -231,7 +233,7 @@ class JobTable:
                 rows.execute(
                     f"UPDATE jobs SET {_FRESH}, task = ?, request = ?, title = ?, created = ?"
                     " WHERE key = ?",
-                    (task, request, title, now, key),
+                    (command, request, title, now, key),
                 )
             return self._get(rows, key)
 
@@ -383,7 +385,7 @@ class JobTable:
 
     def _job(self, row: sqlite3.Row) -> Job:
         """Make a job of its row; one that cannot be read has failed and says so."""
-        values = {name: row[name] for name in _COLUMNS}
+        values = {name: row[_NAMED_OTHERWISE.get(name, name)] for name in _COLUMNS}
         for name in ("request", "result"):
             with suppress(ValueError, TypeError, RecursionError):
                 values[name] = json.loads(values[name])
@@ -392,10 +394,12 @@ class JobTable:
             odd.append("key")
         if odd:
             damage = f"its {', '.join(odd)} in {self.path} cannot be read"
-            key, task, title = (_storable(str(values[name])) for name in ("key", "task", "title"))
+            key, command, title = (
+                _storable(str(values[name])) for name in ("key", "command", "title")
+            )
             return Job(
                 key,
-                task,
+                command,
                 title,
                 request={},
                 state="failed",

@@ -91,7 +91,7 @@ def plan_sittings(plan: ProbingPlan, features: UnitEntries) -> list[Sitting]:
             seed=plan.spec.seed,
         )
         for number, sides in enumerate(divisions):
-            parts = (sides.rows, sides.split.train, sides.split.validation, sides.split.test)
+            parts = (sides.rows, sides.split.train, sides.split.valid, sides.split.test)
             key = (question.units.name, number, *(part.tobytes() for part in parts))
             joined.setdefault(key, []).append((question, sides, (*told, *sides.warnings)))
     return [_sitting(plan, key[1], members, features) for key, members in joined.items()]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from braindash.core.phones import SILENCE
 from braindash.core.probes.split import Split, given_split, split_units
+from braindash.defaults import PARTS
 from braindash.errors import InputError
 from braindash.files import digest_bytes
 from braindash.io.labels.checks import some
@@ -26,7 +27,6 @@ _WORD_EXAMPLES, _MOST_WORDS = 10, 100
 _SAME_TIME_SECONDS = 0.005
 _SENTENCE_TYPES = {"?": "question", ".": "statement", "!": "exclamation"}
 ONE_SPEAKER = "one speaker only, so the sides are of other recordings, not of other speakers"
-_PARTS = {"train": "train", "valid": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,7 +317,7 @@ def divide(
     if who is not None and len(set(who)) == 1:
         told.append(f"{name}: {ONE_SPEAKER}")
     if given:
-        parts = np.array([_PARTS.get(str(part), "") for part in table["split"]])
+        parts = np.array([str(part) if part in PARTS else "" for part in table["split"]])
         split = given_split(parts, recordings, speakers=who, strata=strata, seed=seed)
     else:
         split = split_units(recordings, speakers=who, strata=strata, shares=shares, seed=seed)
@@ -381,10 +381,10 @@ def _by_type(
             hint="Give at least three words of each class.",
         )
     fold = _folds_of(first, strata, count, np.random.default_rng(seed))[code]
-    sides = {"train": split.train, "validation": split.validation, "test": split.test}
+    sides = {part: getattr(split, part) for part in PARTS}
     for number in range(count):
-        own = {"test": fold == number, "validation": fold == (number + 1) % count}
-        own["train"] = ~own["test"] & ~own["validation"]
+        own = {"test": fold == number, "valid": fold == (number + 1) % count}
+        own["train"] = ~own["test"] & ~own["valid"]
         yield {side: rows[own[side][rows]] for side, rows in sides.items()}
 
 
@@ -406,16 +406,12 @@ def _closed(split: Split, answers: NDArray[Any], name: str) -> tuple[Split, list
     """Leave out the classes that were never learnt, or never tested."""
     learnt = set(answers[split.train])
     there = learnt & set(answers[split.test])
-    absent = sorted(
-        set(answers[np.concatenate([split.train, split.validation, split.test])]) - there
-    )
+    absent = sorted(set(answers[np.concatenate([split.train, split.valid, split.test])]) - there)
     if not absent:
         return split, []
     inside = np.isin(answers.astype(str), np.array(sorted(there), dtype=str))
     kept = {
-        part: rows[inside[rows]]
-        for part in ("train", "validation", "test")
-        if (rows := getattr(split, part)) is not None
+        part: rows[inside[rows]] for part in PARTS if (rows := getattr(split, part)) is not None
     }
     told = f"{name}: {len(absent)} classes are not on both sides and are left out: {some(absent)}"
     if len(there) < 2 or not all(len(rows) for rows in kept.values()):

@@ -233,7 +233,7 @@ def empty_store() -> None:
     problem = st.session_state.pop("start_problem", None)
     if problem is not None:
         show_error(problem)
-    if not any(job.task == "demo" and job.state in ACTIVE for job in state.queue().list()):
+    if not any(job.command == "demo" and job.state in ACTIVE for job in state.queue().list()):
         st.button(
             "Compute the demo",
             type="primary",

@@ -42,7 +42,7 @@ class Work:
     Attributes
     ----------
     request : type of Request
-        What a user asks for; its ``task`` names the command and the job.
+        What a user asks for; its ``command`` is that of the command line.
     plan : callable
         Request -> plan, with headers and digests only.
     needs : callable
@@ -95,7 +95,7 @@ def _tuning_title(plan: TuningPlan) -> str:
 
 KINDS: Mapping[str, Work] = MappingProxyType(
     {
-        work.request.task: work
+        work.request.command: work
         for work in (
             Work(EncodeRequest, plan_encoding, encoding_needs, _run_encoding, _encoding_title),
             Work(ProbeRequest, plan_probing, probing_needs, _run_probing, _probing_title),
@@ -113,7 +113,7 @@ def preflight(request: Request, store: Store) -> Preflight:
     InputError, ModelError
         When the request cannot run at all.
     """
-    work = KINDS[request.task]
+    work = KINDS[request.command]
     return work.needs(work.plan(request), store)
 
 
@@ -124,7 +124,7 @@ def run(request: Request, store: Store, progress: Progress | None = None) -> Any
     -------
     EncodingResult, ProbingResult or TuningResult
     """
-    report, work = progress or NoProgress(), KINDS[request.task]
+    report, work = progress or NoProgress(), KINDS[request.command]
     report.advance(0, 1, PLANNING)
     return work.run(work.plan(request), store, report)
 
@@ -133,13 +133,13 @@ def run(request: Request, store: Store, progress: Progress | None = None) -> Any
 
 
 def run_job(
-    task: str, document: Mapping[str, Any], root: Path, progress: Progress
+    command: str, document: Mapping[str, Any], root: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Do what a queued job asks for: the task of a worker.
+    """Do what a queued job asks for: what a worker runs.
 
     Parameters
     ----------
-    task : str
+    command : str
         A name of ``KINDS``, or "demo".
     document : mapping
         The request as it was queued, with what it meant then.
@@ -158,9 +158,9 @@ def run_job(
     InputError
         When the request does not mean any more what it meant when it was queued.
     """
-    if task == "demo":
+    if command == "demo":
         return _run_demo(root, progress)
-    work = KINDS[task]
+    work = KINDS[command]
     progress.advance(0, 1, PLANNING)
     asked = {name: value for name, value in document.items() if name != PROMISED}
     planned = work.plan(work.request.model_validate(asked))
@@ -180,5 +180,5 @@ def _run_demo(root: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-TASKS = (*KINDS, "demo")
+COMMANDS = (*KINDS, "demo")
 """What a worker can be asked for."""

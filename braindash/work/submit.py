@@ -45,14 +45,14 @@ def submit(request: Request, store: Store) -> Job:
     InputError, ModelError
         When the request does not fit the data or the model: nothing is queued then.
     """
-    work = KINDS[request.task]
+    work = KINDS[request.command]
     absolute = request.model_copy(update=_absolute_paths(request))
     plan = work.plan(absolute)
     model = locate(request.model, request.revision)
     if model.revision is None:
         absolute = absolute.model_copy(update={"model": _absolute_model(request.model, model)})
     document = absolute.model_dump(mode="json") | {PROMISED: plan.spec.canonical()}
-    return JobQueue(store.root).submit(request.task, plan.spec.key(), document, work.title(plan))
+    return JobQueue(store.root).submit(request.command, plan.spec.key(), document, work.title(plan))
 
 
 def _absolute_paths(request: Request) -> dict[str, Any]:

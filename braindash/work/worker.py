@@ -1,8 +1,8 @@
 """The worker: a detached process that runs the queued jobs of a store, one after the other.
 
 ``python -m braindash.work.worker ROOT`` is started by :class:`braindash.jobs.queue.JobQueue` and
-ends by itself when nothing is left to do. While a task computes, a second thread writes heartbeats;
-it kills the whole process when the task does not react to being cancelled.
+ends by itself when nothing is left to do. While a job computes, a second thread writes heartbeats;
+it kills the whole process when the job does not react to being cancelled.
 """
 
 import argparse
@@ -33,18 +33,18 @@ from braindash.progress import Progress
 # Not __name__, which is "__main__" in a worker process: its records belong in the job's log.
 logger = logging.getLogger("braindash.work.worker")
 
-Task = Callable[[dict[str, Any], Path, Progress], dict[str, Any]]
+Command = Callable[[dict[str, Any], Path, Progress], dict[str, Any]]
 """Takes the request, the store's root and where to report; returns a JSON object."""
 
 REPORT_SECONDS = 0.2
-"""Least time between two reports of a task that reach the database."""
+"""Least time between two reports of a job that reach the database."""
 HEARTBEAT_SECONDS = 1.0
 _POLL_SECONDS = 0.2
 _ERROR_CHARACTERS = 400
 
 
 class _Terminated(BaseException):
-    """SIGTERM reached the main thread: the task must unwind, whatever it catches."""
+    """SIGTERM reached the main thread: the job must unwind, whatever it catches."""
 
 
 class JobProgress:
@@ -107,19 +107,19 @@ class JobProgress:
 
 
 class _Watchdog(threading.Thread):
-    """Writes heartbeats while a task computes, and stops a task that does not stop by itself."""
+    """Writes heartbeats while a job computes, and stops a job that does not stop by itself."""
 
     def __init__(
-        self, progress: JobProgress, grace_seconds: float, stop_task: Callable[[], None]
+        self, progress: JobProgress, grace_seconds: float, stop_job: Callable[[], None]
     ) -> None:
         super().__init__(name="watchdog", daemon=True)
         self._progress = progress
         self._grace_seconds = grace_seconds
-        self._stop_task = stop_task
+        self._stop_job = stop_job
         self._finished = threading.Event()
 
     def run(self) -> None:
-        """Beat until the task has ended."""
+        """Beat until the job has ended."""
         cancelled_at = None
         while not self._finished.wait(min(HEARTBEAT_SECONDS, self._grace_seconds / 4)):
             self._progress.write()
@@ -128,7 +128,7 @@ class _Watchdog(threading.Thread):
                 continue
             cancelled_at = cancelled_at or time.monotonic()
             if time.monotonic() - cancelled_at >= self._grace_seconds:
-                self._stop_task()
+                self._stop_job()
                 return
 
     def finish(self) -> None:
@@ -150,18 +150,18 @@ class _Worker:
     def __init__(
         self,
         queue: JobQueue,
-        tasks: Mapping[str, Task],
+        commands: Mapping[str, Command],
         lock: WorkerLock,
         grace_seconds: float,
         kill_seconds: float,
     ) -> None:
         self._queue = queue
-        self._tasks = tasks
+        self._commands = commands
         self._lock = lock
         self._grace_seconds = grace_seconds
         self._kill_seconds = kill_seconds
         self._stopping = False
-        self._in_task = False
+        self._in_job = False
         self._replace = False
         self._handing_over = threading.Lock()
 
@@ -179,10 +179,10 @@ class _Worker:
                 return
 
     def on_terminate(self, signum: int, frame: FrameType | None) -> None:
-        """Unwind the task (signal handler); between two jobs, stop before the next one."""
+        """Unwind the job (signal handler); between two jobs, stop before the next one."""
         self._stopping = True
-        if self._in_task:
-            self._in_task = False
+        if self._in_job:
+            self._in_job = False
             raise _Terminated
 
     def hand_over(self) -> None:
@@ -199,7 +199,7 @@ class _Worker:
     def _run(self, job: Job) -> None:
         table = self._queue.table
         progress = JobProgress(table, job)
-        watchdog = _Watchdog(progress, self._grace_seconds, lambda: self._stop_task(job))
+        watchdog = _Watchdog(progress, self._grace_seconds, lambda: self._stop_job(job))
         with _job_log(self._queue.log_path(job.key)):
             logger.info("%s: attempt %d, process %d", job.title, job.attempt, os.getpid())
             try:
@@ -223,7 +223,7 @@ class _Worker:
 
     def _outcome(self, job: Job, progress: JobProgress) -> _Outcome:
         try:
-            result = self._call_task(job, progress)
+            result = self._call(job, progress)
             canonical_json(result)
         except Cancelled:
             return _Outcome("cancelled")
@@ -231,33 +231,33 @@ class _Worker:
             logger.error("%s", error)
             return _Outcome("failed", error.message, error.hint)
         except (Exception, SystemExit) as error:
-            logger.exception("the task failed")
+            logger.exception("the job failed")
             # Memory may still be held, or an accelerator be unusable: go on in a fresh process.
             self._replace = self._stopping = True
             return _unexpected(error)
         return _Outcome("done", result=result)
 
-    def _call_task(self, job: Job, progress: JobProgress) -> dict[str, Any]:
+    def _call(self, job: Job, progress: JobProgress) -> dict[str, Any]:
         try:
-            self._in_task = True
+            self._in_job = True
             if self._stopping:  # asked between the claim and here
                 raise _Terminated
-            if job.task not in self._tasks:
-                hint = near_match(job.task, self._tasks)
-                raise JobError(f"there is no task {job.task!r}", hint=hint)
-            return self._tasks[job.task](job.request, self._queue.root, progress)
+            if job.command not in self._commands:
+                hint = near_match(job.command, self._commands)
+                raise JobError(f"there is no command {job.command!r}", hint=hint)
+            return self._commands[job.command](job.request, self._queue.root, progress)
         finally:
-            self._in_task = False
+            self._in_job = False
 
-    def _stop_task(self, job: Job) -> None:
-        """End this process, because its task ignores the cancelling (watchdog's thread)."""
+    def _stop_job(self, job: Job) -> None:
+        """End this process, because its job ignores the cancelling (watchdog's thread)."""
         try:
             if not self._queue.table.finish(job, "cancelled"):
                 return
         except StoreError:
             # The row stays marked for cancelling; who finds its dead worker settles it.
             logger.exception("the cancelling could not be written")
-        logger.warning("the task does not stop; its process is ended")
+        logger.warning("the job does not stop; its process is ended")
         self._replace = True
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._kill_seconds)
@@ -267,24 +267,24 @@ class _Worker:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-class _AllTasks(Mapping[str, Task]):
+class _AllCommands(Mapping[str, Command]):
     """Everything that can be run, imported when the first job runs.
 
     So the import (seconds, and all of torch) is part of a job: an error in it fails that job,
     with its traceback in the job's log.
     """
 
-    def __getitem__(self, name: str) -> Task:
-        from braindash.work.kinds import TASKS, run_job
+    def __getitem__(self, name: str) -> Command:
+        from braindash.work.kinds import COMMANDS, run_job
 
-        if name not in TASKS:
+        if name not in COMMANDS:
             raise KeyError(name)
         return partial(run_job, name)
 
     def __iter__(self) -> Iterator[str]:
-        from braindash.work.kinds import TASKS
+        from braindash.work.kinds import COMMANDS
 
-        return iter(TASKS)
+        return iter(COMMANDS)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -330,7 +330,7 @@ def _job_log(path: Path) -> Iterator[None]:
 
 def run_worker(
     root: Path | str,
-    tasks: Mapping[str, Task],
+    commands: Mapping[str, Command],
     *,
     idle_seconds: float = 30.0,
     grace_seconds: float = 10.0,
@@ -339,19 +339,19 @@ def run_worker(
     """Run the queued jobs of a store until none is left; return at once when another worker does.
 
     Belongs in the main thread of a process of its own, which should end when this returns: the
-    process takes over SIGTERM and SIGINT, and may kill itself to stop a task. Its own command
+    process takes over SIGTERM and SIGINT, and may kill itself to stop a job. Its own command
     line is how it starts a successor.
 
     Parameters
     ----------
     root : path
         The store's root folder.
-    tasks : mapping of str to callable
-        ``task(request, store_root, progress) -> JSON object`` by name.
+    commands : mapping of str to callable
+        ``command(request, store_root, progress) -> JSON object`` by name.
     idle_seconds : float, default 30
         End after so long without a job.
     grace_seconds : float, default 10
-        How long a cancelled task may go on before the process is asked to end (SIGTERM).
+        How long a cancelled job may go on before the process is asked to end (SIGTERM).
     kill_seconds : float, default 5
         How long it may take to end before its process group is killed.
     """
@@ -360,7 +360,7 @@ def run_worker(
     if lock is None:
         logger.warning("another worker is at work on %s", queue.root)
         return
-    worker = _Worker(queue, tasks, lock, grace_seconds, kill_seconds)
+    worker = _Worker(queue, commands, lock, grace_seconds, kill_seconds)
     signal.signal(signal.SIGTERM, worker.on_terminate)
     signal.signal(signal.SIGINT, worker.on_terminate)
     try:
@@ -391,7 +391,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     let_threads_sleep()
     _yield_to_others()
-    run_worker(options.root, _AllTasks())
+    run_worker(options.root, _AllCommands())
 
 
 if __name__ == "__main__":

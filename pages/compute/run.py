@@ -126,9 +126,9 @@ def choose_requests() -> list[EncodeRequest]:
 
 
 @st.cache_data(ttl=20, show_spinner="Checking data, cache, memory and disk")
-def check(task: str, request_json: str, root: str) -> tuple[list[str], bool]:
+def check(command: str, request_json: str, root: str) -> tuple[list[str], bool]:
     """Run the preflight of one request."""
-    request = KINDS[task].request.model_validate_json(request_json)
+    request = KINDS[command].request.model_validate_json(request_json)
     found = preflight(request, state.Store(root))
     return found.lines(), found.fits
 
@@ -148,7 +148,7 @@ def show_preflight(requests: list[Request]) -> None:
     st.subheader("Will it run here?", anchor=False)
     fits = True
     for request in requests:
-        lines, fit = check(request.task, request.model_dump_json(), str(state.store().root))
+        lines, fit = check(request.command, request.model_dump_json(), str(state.store().root))
         fits = fits and fit
         with st.container(border=True):
             st.markdown(

@@ -174,7 +174,7 @@ def draw(history: list[dict[str, Any]], n_epochs: int, key: str, **options: Any)
 @st.fragment(run_every=2.0)
 def live() -> None:
     """Draw the runs under way, and look again every other second."""
-    active = [job for job in state.queue().list(states=widgets.ACTIVE) if job.task == "tune"]
+    active = [job for job in state.queue().list(states=widgets.ACTIVE) if job.command == "tune"]
     if active:
         state.queue().ensure_worker()
     for job in active:

@@ -39,7 +39,7 @@ def test_the_headless_demo_prints_every_region_of_every_layer(demo):
         for model in ("tiny-hubert", "tiny-hubert-tuned")
     ]
     for result in document["results"]:
-        assert result["simulated"] and result["task"] == "encoding" and result["model"]
+        assert result["simulated"] and result["kind"] == "encoding" and result["model"]
         assert {row["layer"] for row in result["regions"]} == set(range(LAYERS))
         rows = {(row["region"], row["layer"]): row for row in result["regions"]}
         for layer in range(LAYERS):

@@ -45,7 +45,7 @@ def test_a_visitor_tunes_the_demos_model_and_scores_it(store, serve, page):
     page.locator(".js-plotly-plot").last.wait_for()
     page.get_by_role("button", name="Score this checkpoint").click()
     page.get_by_text("Encoding jobs queued: 3.").wait_for()
-    jobs = [job for job in JobQueue(store).list() if job.task == "encode"]
+    jobs = [job for job in JobQueue(store).list() if job.command == "encode"]
     assert {job.request["subject"] for job in jobs} == {"S1", "S2", "S3"}
     for job in jobs:
         JobQueue(store).cancel(job.key)

@@ -41,7 +41,7 @@ def test_probe_prints_every_task_and_layer(corpus, tiny_model, tmp_path):
     done = RUN.invoke(app, arguments(corpus, tiny_model, tmp_path, "--json"))
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
-    assert document["task"] == "probing" and document["simulated"] is True
+    assert document["kind"] == "probing" and document["simulated"] is True
     assert {(row["task"], row["layer"]) for row in document["scores"]} == {
         (task, layer) for task in ("mfcc", "phone") for layer in range(3)
     }
@@ -114,7 +114,7 @@ def test_a_job_makes_the_same_result_from_any_folder(corpus, tiny_model, tmp_pat
     assert job.key == direct.key and job.title.startswith("Probing: tiny-random-hubert")
     assert job.request["data"] == str(corpus.manifest)
     monkeypatch.chdir(tmp_path)
-    made = run_job(job.task, job.request, store.root, NoProgress())
+    made = run_job(job.command, job.request, store.root, NoProgress())
     assert made == {"kind": "probing", "keys": [direct.key]}
     with store.get("probing", direct.key).open() as stored:
         np.testing.assert_allclose(stored["score"], direct.dataset["score"], atol=1e-6)
@@ -131,7 +131,7 @@ def test_a_probe_job_says_what_it_does_and_not_what_encoding_does(
         def advance(self, done, total, message):
             told.append(message)
 
-    run_job(job.task, job.request, tmp_path, Recorder())
+    run_job(job.command, job.request, tmp_path, Recorder())
     assert told[0] == "reading the data and the model's files"
     assert not any("manifest" in message or "encoding" in message for message in told)
 
@@ -159,7 +159,7 @@ def test_a_job_says_what_changed_since_it_was_queued(tiny_model, tmp_path, monke
     grid = own.grids / "story_1.TextGrid"
     grid.write_text(grid.read_text().replace('text = "IY"', 'text = "UW"'))
     with pytest.raises(InputError, match="changed after the job was queued") as caught:
-        run_job(job.task, job.request, store.root, NoProgress())
+        run_job(job.command, job.request, store.root, NoProgress())
     assert "task 'phone' differs in labels" in caught.value.message
 
 

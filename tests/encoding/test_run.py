@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
+from kit.stored import CountedStore
 from kit.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS, make_lab
 from scipy import stats
 
@@ -591,3 +592,19 @@ def test_captions_tell_the_folds_that_were_used(lab, store, n_stories, low_level
     assert warned and len(folds) > 2, "two stories make chunks"
     assert all("leave-20-rows-out (fewer than 3 training stories)" in line for line in lines)
     assert not any("leave-stories-out" in line for line in lines)
+
+
+@pytest.mark.parametrize("low_level", [None, "residual"])
+def test_a_run_looks_every_key_up_once(lab, tmp_path, low_level):
+    store = CountedStore(tmp_path / "store")
+    request = request_for(lab, low_level=low_level)
+    result = run_encoding(request, store)
+    spec, stories = plan_encoding(request).spec, len(STORY_SECONDS)
+    kinds = [kind for kind, _ in store.looked_up]
+    assert kinds.count("features") == stories * (1 if low_level is None else 2)
+    assert kinds.count("predictions") == kinds.count("encoding") == 1
+    assert store.looked_up["predictions", spec.fit.key()] == 1
+    assert set(store.looked_up.values()) == {1}, "also where there is nothing yet"
+    again = CountedStore(store.root)
+    assert run_encoding(request, again).key == result.key
+    assert again.looked_up == {("encoding", result.key): 1}

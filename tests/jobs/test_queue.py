@@ -48,7 +48,7 @@ def put(queue, key=KEY, **columns):
 def test_a_new_job_is_queued_and_read_back(queue):
     before = time.time()
     job = submit(queue)
-    assert (job.key, job.task, job.title, job.request) == (KEY, "parts", "Three parts", {"n": 3})
+    assert (job.key, job.command, job.title, job.request) == (KEY, "parts", "Three parts", {"n": 3})
     assert job.state == "queued" and job.active and job.attempt == 0 and job.result is None
     assert before <= job.created <= time.time()
     assert queue.get(KEY) == job and queue.list() == (job,)

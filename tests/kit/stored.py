@@ -1,5 +1,7 @@
 """A small result to write and read; also from processes of their own."""
 
+from collections import Counter
+
 import numpy as np
 import xarray as xr
 
@@ -29,3 +31,32 @@ def write_at_once(root: str, barrier) -> None:
     """What each of several processes does."""
     barrier.wait()
     put(Store(root))
+
+
+class CountedStore(Store):
+    """Counts how often a result is looked up by its name, by kind and key."""
+
+    def __init__(self, root) -> None:
+        super().__init__(root)
+        self.looked_up: Counter[tuple[str, str]] = Counter()
+
+    def has(self, kind, key):
+        self.looked_up[kind, key] += not self._inside
+        return super().has(kind, key)
+
+    def get_or_none(self, kind, key):
+        self.looked_up[kind, key] += 1
+        return self._counted_once(super().get_or_none, kind, key)
+
+    def put_file(self, *name, **content):
+        return self._counted_once(super().put_file, *name, **content)
+
+    _inside = 0
+
+    def _counted_once(self, call, *name, **content):
+        """What one of the store's own methods asks another is no further look-up."""
+        self._inside += 1
+        try:
+            return call(*name, **content)
+        finally:
+            self._inside -= 1

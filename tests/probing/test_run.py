@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 from kit.spoken_corpus import CATEGORIES, RATE, WORDS, make_corpus, tell, write_grid
+from kit.stored import CountedStore
 
 import braindash
 from braindash.errors import Cancelled, InputError
@@ -121,7 +122,7 @@ def test_words_of_the_semantic_task_are_never_learnt_and_all_are_tested(corpus, 
     recordings = question.units.table["recording"].to_numpy()
     tested = []
     for one in sides:
-        parts = [one.rows[getattr(one.split, p)] for p in ("train", "validation", "test")]
+        parts = [one.rows[getattr(one.split, p)] for p in ("train", "valid", "test")]
         for a, b in ((0, 1), (0, 2), (1, 2)):
             assert not set(words[parts[a]]) & set(words[parts[b]])
             assert not set(recordings[parts[a]]) & set(recordings[parts[b]])
@@ -409,3 +410,11 @@ def test_the_caption_names_every_method_in_the_order_of_the_tasks(corpus, tiny_m
     assert "· ridge and logistic probes" in result.provenance_line()
     assert "· ridge probes" in result.provenance_line("energy")
     assert "· logistic probes" in result.provenance_line("phone")
+
+
+def test_a_run_looks_every_key_up_once(corpus, tiny_model, tmp_path):
+    store = CountedStore(tmp_path / "store")
+    result = run_probing(request_for(corpus, tiny_model, tasks=("energy", "phone")), store)
+    assert {kind for kind, _ in store.looked_up} == {"probing", "unit-features"}
+    assert store.looked_up["probing", result.key] == 1
+    assert set(store.looked_up.values()) == {1}

@@ -77,7 +77,7 @@ def test_the_demo_button_queues_one_job_however_often_it_is_clicked(empty_root, 
     app.button(key="start_demo").click()
     app.run()
     jobs = JobQueue(empty_root).list()
-    assert [(job.task, job.state) for job in jobs] == [("demo", "queued")]
+    assert [(job.command, job.state) for job in jobs] == [("demo", "queued")]
     assert not [button for button in app.button if button.key == "start_demo"]
 
 

@@ -59,7 +59,7 @@ def test_choices_become_one_job_however_often_it_is_clicked(empty_root, lab):
     app.button(key="tune_submit").click().run()
     app.button(key="tune_submit").click().run()
     (job,) = JobQueue(empty_root).list()
-    assert job.task == "tune" and job.request["subjects"] == ["A", "B"]
+    assert job.command == "tune" and job.request["subjects"] == ["A", "B"]
     settings = job.request["settings"]
     assert settings["adapter"]["rank"] == 8
     assert (settings["segment_trs"], settings["encoder_rate"]) == (5, 5e-5)

@@ -126,7 +126,7 @@ def test_the_heartbeat_goes_on_while_a_task_says_nothing(queue):
     ("task", "error", "hint"),
     [
         ("input_error", "story 'fox' has no audio", "Add fox.wav"),
-        ("partz", "there is no task 'partz'", "Did you mean 'parts'"),
+        ("partz", "there is no command 'partz'", "Did you mean 'parts'"),
         ("bug", "ZeroDivisionError: division by zero", "report"),
         ("exit", "SystemExit: 3", "report"),
         ("memory", "out of memory", "smaller model"),

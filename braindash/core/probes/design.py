@@ -94,8 +94,8 @@ def make_design(features: ArrayLike, split: Split, device: torch.device, where: 
             f"{n_units} units",
             hint="Give numbers of shape (n_units, n_features), units in the order of the split.",
         )
-    order = np.concatenate([split.train, split.validation, split.test])
-    n_train, n_learning = len(split.train), len(split.train) + len(split.validation)
+    order = np.concatenate([split.train, split.valid, split.test])
+    n_train, n_learning = len(split.train), len(split.train) + len(split.valid)
     values = torch.as_tensor(given[order].astype(np.float32, copy=False), device=device)
     _check_finite(values, order, where)
     values = _standardised(values, n_train)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from braindash.core.probes.split import PARTS, Split
+from braindash.core.probes.split import Split
 from braindash.core.scores import constant_columns
+from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 
 KINDS = ("classification", "regression")
@@ -144,9 +145,9 @@ def shuffled_sources(split: Split, n_shuffles: int, seed: int) -> Codes:
         itself.
     """
     rng = np.random.default_rng(seed)
-    rows = [np.concatenate([split.train, split.validation])]
+    rows = [np.concatenate([split.train, split.valid])]
     for _ in range(n_shuffles):
-        parts = (split.train, split.validation)
+        parts = (split.train, split.valid)
         rows.append(np.concatenate([_moved(part, split.recordings[part], rng) for part in parts]))
     return np.stack(rows)
 
@@ -195,7 +196,7 @@ def _code_classes(task: ProbeTask, given: NDArray[Any], split: Split) -> Coded:
             hint="Give one whole number or one text per unit; for numbers with a fraction use "
             "kind='regression'.",
         )
-    sides = (split.train, split.validation, split.test)
+    sides = (split.train, split.valid, split.test)
     used = np.concatenate(sides)
     classes, found = np.unique(given[used], return_inverse=True)
     size = np.bincount(found)
@@ -213,7 +214,7 @@ def _code_classes(task: ProbeTask, given: NDArray[Any], split: Split) -> Coded:
     codes[used] = found
     present = [np.bincount(codes[rows], minlength=len(classes)) > 0 for rows in sides]
     for name, there in zip(PARTS, present, strict=True):
-        if there.sum() < 2 and name != "validation":
+        if there.sum() < 2 and name != "valid":
             raise InputError(
                 f"{task.name}: the {name} part holds {_some(classes[there])} only",
                 hint="Split with strata=the labels, with another seed, or give more recordings.",
@@ -238,7 +239,7 @@ def _code_values(task: ProbeTask, given: NDArray[Any], split: Split) -> Coded:
             hint="Give numbers of shape (n_units, n_outputs); for texts use kind='classification'.",
         )
     values = table.astype(np.float64)
-    for name, rows in zip(PARTS, (split.train, split.validation, split.test), strict=True):
+    for name, rows in zip(PARTS, (split.train, split.valid, split.test), strict=True):
         part = table[rows].astype(table.dtype if table.dtype.kind == "f" else np.float64)
         if not np.isfinite(part).all():
             unit = rows[np.flatnonzero(~np.isfinite(part).all(axis=1))[0]]

@@ -191,7 +191,7 @@ class Probes:
             chance_shuffled_sd=shuffled.std(axis=0, ddof=1) if n_shuffles > 1 else unknown,
             selectivity=metrics[coded.metric] - chance,
             n_train=len(split.train),
-            n_validation=len(split.validation),
+            n_validation=len(split.valid),
             n_test=len(split.test),
             n_classes=len(coded.classes),
             split=split.description,

@@ -19,9 +19,9 @@ from braindash.core.probes.groups import (
     linked,
     renumber,
 )
+from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 
-PARTS = ("train", "validation", "test")
 SHARES = (0.6, 0.2, 0.2)
 LEFT_OUT = -1
 # A part with less than this share of the units it was meant to have is worth a warning.
@@ -34,7 +34,7 @@ class Split:
 
     Attributes
     ----------
-    train, validation, test : array of int64
+    train, valid, test : array of int64
         Their units, in growing order. Units on no side are in none of them.
     recordings : array of int64, shape (n_units,)
         Number of each unit's recording.
@@ -45,7 +45,7 @@ class Split:
     """
 
     train: Codes
-    validation: Codes
+    valid: Codes
     test: Codes
     recordings: Codes
     description: str
@@ -145,7 +145,7 @@ def given_split(
     Parameters
     ----------
     parts : array of str, shape (n_units,)
-        "train", "validation", "test", or "" for a unit to be left out.
+        "train", "valid", "test", or "" for a unit to be left out.
     recordings, speakers, types, strata
         As for :func:`split_units`. A speaker may be on both sides, which becomes a warning.
     seed : int, default 0
@@ -269,8 +269,8 @@ def _finish(units: _Units, part: Codes, how: str, shares: NDArray[np.float64] | 
     unused = f", {n_unused} units in none" if n_unused else ""
     text = f"{how}: {sizes} in train / validation / test{unused}"
     warnings = tuple(_split_warnings(units, part, sides, shares))
-    train, validation, test = sides
-    return Split(train, validation, test, units.recordings, text, warnings)
+    train, valid, test = sides
+    return Split(train, valid, test, units.recordings, text, warnings)
 
 
 def _split_warnings(

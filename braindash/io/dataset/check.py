@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from braindash.core.timing import Timing, covered_rows
+from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 from braindash.files import digest_file
 from braindash.io.dataset.audio import audio_seconds
@@ -131,7 +132,7 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
     split = dataset.split(subject)
     problems: list[Problem] = []
     stories: list[StoryCheck] = []
-    for name in ("train", "valid", "test"):
+    for name in PARTS:
         for story in getattr(split, name):
             try:
                 found = _story_check(dataset, subject, story, name)

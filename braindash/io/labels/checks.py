@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
+from braindash.defaults import PARTS
 from braindash.io.dataset.tables import Problem
 
-SPLITS = ("train", "valid", "test")
 # Tiers of whole texts: that hardly any stands twice is no fault of theirs.
 TEXT_TIERS = ("sentence",)
 
@@ -69,12 +69,12 @@ def find_problems(table: pd.DataFrame) -> list[Problem]:
                 "Give all segments of a recording the same split.",
             )
         )
-    unknown = sorted(set(table["split"].dropna()) - set(SPLITS))
+    unknown = sorted(set(table["split"].dropna()) - set(PARTS))
     if unknown:
         problems.append(
             Problem(
                 f"the splits {', '.join(map(repr, unknown))} are unknown",
-                f"Allowed are {', '.join(SPLITS)}, or nothing.",
+                f"Allowed are {', '.join(PARTS)}, or nothing.",
             )
         )
     return problems

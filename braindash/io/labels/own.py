@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 from braindash.io.labels.checks import some
-from braindash.io.labels.table import SPLITS, Labels, Segment, make_labels
+from braindash.io.labels.table import Labels, Segment, make_labels
 
 _NEEDED = ("path", "label")
 _OPTIONAL = ("recording", "start", "end", "tier", "speaker", "split")
 _TIER = "label"
 # What other people call the splits.
-_SPLIT_NAMES = {name: name for name in SPLITS} | {
+_SPLIT_NAMES = {name: name for name in PARTS} | {
     "training": "train",
     "val": "valid",
     "validation": "valid",

@@ -16,7 +16,6 @@ from braindash.errors import InputError, near_match
 from braindash.files import digest_bytes
 from braindash.io.dataset.tables import raise_problems
 from braindash.io.labels.checks import (
-    SPLITS,
     cut_to_audio,
     find_oddities,
     find_problems,
@@ -25,7 +24,7 @@ from braindash.io.labels.checks import (
 )
 from braindash.io.labels.recordings import read_headers
 
-__all__ = ["COLUMNS", "SPLITS", "Labels", "Segment", "make_labels"]
+__all__ = ["COLUMNS", "Labels", "Segment", "make_labels"]
 
 _DTYPES = {"recording": "str", "start": "float64", "end": "float64", "label": "str", "tier": "str"}
 COLUMNS = ("recording", "path", "start", "end", "label", "tier", "speaker", "split")

@@ -38,7 +38,7 @@ def fitted(units: SpokenUnits, task: ProbeTask, alphas=ALPHAS, n_shuffles=0, fea
 def standard(units: SpokenUnits):
     """Features in double precision, standardised by the training part: train, learning, test."""
     wide = StandardScaler().fit(units.features[units.split.train].astype(np.float64))
-    learning = np.concatenate([units.split.train, units.split.validation])
+    learning = np.concatenate([units.split.train, units.split.valid])
     X = wide.transform(units.features.astype(np.float64))
     return X, learning
 
@@ -65,7 +65,7 @@ def test_the_design_standardises_by_the_training_part_and_rotates(units):
     order = np.concatenate([learning, units.split.test])
     np.testing.assert_allclose(design.values.numpy(), X[order], atol=2e-4)
     for basis, rows, new in (
-        (design.choosing, units.split.train, units.split.validation),
+        (design.choosing, units.split.train, units.split.valid),
         (design.final, learning, units.split.test),
     ):
         mean = X[rows].mean(axis=0)
@@ -190,7 +190,7 @@ METRICS = {
 @pytest.mark.parametrize("metric", METRICS)
 def test_the_penalty_is_the_best_of_a_loop_over_all(units, metric):
     X, learning = standard(units)
-    train, validation = units.split.train, units.split.validation
+    train, validation = units.split.train, units.split.valid
     found = fitted(units, ProbeTask("phone", units.phone, metric=metric))
     scores = {}
     for alpha in ALPHAS:
@@ -207,7 +207,7 @@ def test_the_penalty_is_the_best_of_a_loop_over_all(units, metric):
 
 def test_the_penalty_of_values_is_the_best_of_a_loop_over_all(units):
     X, _ = standard(units)
-    train, validation = units.split.train, units.split.validation
+    train, validation = units.split.train, units.split.valid
     noisy = units.values + np.random.default_rng(0).standard_normal((1200, 2)) * [9, 40]
     found = fitted(units, ProbeTask("value", noisy, "regression"))
     scores = [
@@ -277,7 +277,7 @@ def test_logistic_regression_equals_scikit_learn(units, alpha, balanced):
 
 def test_logistic_regression_chooses_a_penalty_that_a_loop_finds_good(units):
     X, _ = standard(units)
-    train, validation = units.split.train, units.split.validation
+    train, validation = units.split.train, units.split.valid
     found = fitted(units, ProbeTask("phone", units.phone, method="logistic"))
     scores = {
         alpha: LogisticRegression(C=1 / (alpha * len(train)), max_iter=500)

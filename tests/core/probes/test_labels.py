@@ -89,7 +89,7 @@ def test_classes_on_one_side_only_are_warned_of(units):
 
 def test_units_on_no_side_are_not_looked_at():
     split = split_units(np.arange(200) // 20, types=np.arange(200) % 5, seed=1)
-    used = np.concatenate([split.train, split.validation, split.test])
+    used = np.concatenate([split.train, split.valid, split.test])
     labels = np.full(200, 99)
     labels[used] = np.arange(len(used)) % 2
     coded = code_task(ProbeTask("odd", labels), split)
@@ -106,8 +106,8 @@ def test_values_that_cannot_be_learnt_are_refused(units):
     assert coded(units.values[:, 0]).labels.shape == (1200, 1)
     assert coded(units.phone).labels.dtype == np.float64
     missing = units.values.copy()
-    missing[units.split.validation[4], 1] = np.nan
-    with pytest.raises(InputError, match=f"unit {units.split.validation[4]} has a missing"):
+    missing[units.split.valid[4], 1] = np.nan
+    with pytest.raises(InputError, match=f"unit {units.split.valid[4]} has a missing"):
         coded(missing)
     for rows in (slice(None), units.split.train, units.split.test):
         constant = units.values.astype(np.float32)
@@ -128,7 +128,7 @@ def test_shuffles_move_labels_within_their_part_in_sequence(sizes):
     np.testing.assert_array_equal(sources[0], np.arange(len(recordings) * 3 // 4))
     for row in sources[1:]:
         np.testing.assert_array_equal(np.sort(row[:n_train]), split.train)
-        np.testing.assert_array_equal(np.sort(row[n_train:]), split.validation)
+        np.testing.assert_array_equal(np.sort(row[n_train:]), split.valid)
         # Labels stay in sequence, but where one recording follows another.
         n_jumps = (np.diff(row) != 1).sum()
         assert n_jumps <= 3 * len(sizes) + 3

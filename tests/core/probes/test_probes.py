@@ -51,7 +51,7 @@ def test_a_result_holds_all_layers(units):
         "phone", "classification", "accuracy", "ridge",
     )  # fmt: skip
     assert phone.classes == (0, 1, 2, 3, 4) and phone.n_classes == 5 and value.n_classes == 0
-    sizes = [len(rows) for rows in (units.split.train, units.split.validation, units.split.test)]
+    sizes = [len(rows) for rows in (units.split.train, units.split.valid, units.split.test)]
     assert [phone.n_train, phone.n_validation, phone.n_test] == sizes
     assert phone.split == units.split.description and not phone.warnings
     assert phone.bootstrap == f"{phone.n_pieces} test recordings" and phone.n_pieces > 8
@@ -73,7 +73,7 @@ def test_a_result_holds_all_layers(units):
 
 def test_chance_of_one_answer_for_all(units):
     phone, value = probe_layers([units.features], tasks(units), units.split, **FEW)
-    known = np.concatenate([units.split.train, units.split.validation])
+    known = np.concatenate([units.split.train, units.split.valid])
     usual = np.bincount(units.phone[known]).argmax()
     true = units.phone[units.split.test]
     assert phone.chance_majority == pytest.approx((true == usual).mean())
@@ -122,7 +122,7 @@ def test_without_shuffles_there_is_no_selectivity(units):
 def test_one_short_test_recording_gives_no_interval():
     few = spoken_units(n_units=400)
     test = few.split.test[few.split.recordings[few.split.test] == few.recordings[few.split.test[0]]]
-    split = Split(few.split.train, few.split.validation, test[:8], few.recordings, "by hand")
+    split = Split(few.split.train, few.split.valid, test[:8], few.recordings, "by hand")
     result = probe_layers([few.features], tasks(few)[:1], split, **FEW)[0]
     assert np.isnan([result.low, result.high]).all() and np.isfinite(result.score).all()
     assert "no interval" in result.warnings[-1]
@@ -238,7 +238,7 @@ def test_intervals_hold_the_score_on_other_recordings():
         units = spoken_units(seed, n_units=1500, n_recordings=75, n_speakers=25, strength=0.5)
         half = np.isin(units.recordings[units.split.test] % 2, 0)
         parts = [
-            Split(units.split.train, units.split.validation, units.split.test[mask],
+            Split(units.split.train, units.split.valid, units.split.test[mask],
                   units.recordings, "by hand")
             for mask in (half, ~half)
         ]  # fmt: skip

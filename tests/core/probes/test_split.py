@@ -8,7 +8,7 @@ from braindash.errors import InputError
 
 
 def sides(split: Split):
-    return split.train, split.validation, split.test
+    return split.train, split.valid, split.test
 
 
 def shared(codes, split: Split) -> int:
@@ -89,7 +89,7 @@ def test_fallbacks_are_said():
     assert unknown.description.startswith("by recording, seed 0") and not unknown.warnings
     two = split_units(recordings, speakers=recordings > 6)
     assert "test by speaker and recording, validation by recording (one speaker)" in two.description
-    assert not set(two.test) & set(np.concatenate([two.train, two.validation]))
+    assert not set(two.test) & set(np.concatenate([two.train, two.valid]))
     assert two.warnings[0] == "1 of 2 speakers are on more than one side"
 
 
@@ -164,7 +164,7 @@ def test_units_that_cannot_be_split_are_refused():
 
 def test_a_given_split_is_taken_and_checked():
     recordings = np.arange(12) // 2
-    parts = np.array(["train", "validation", "train", "", "test", "test"])[recordings]
+    parts = np.array(["train", "valid", "train", "", "test", "test"])[recordings]
     split = given_split(parts, recordings, speakers=[0] * 4 + [1] * 8)
     np.testing.assert_array_equal(split.test, [8, 9, 10, 11])
     assert split.description.startswith("as given: 2 / 1 / 2 recordings")
@@ -174,8 +174,8 @@ def test_a_given_split_is_taken_and_checked():
         given_split(parts, np.minimum(recordings, 4) % 4)
     with pytest.raises(InputError, match="2 types on two sides"):
         given_split(parts, recordings, types=np.arange(12) % 2)
-    with pytest.raises(InputError, match="Did you mean 'validation'"):
-        given_split(np.where(parts == "validation", "valid", parts), recordings)
+    with pytest.raises(InputError, match="Did you mean 'valid'"):
+        given_split(np.where(parts == "valid", "validation", parts), recordings)
     with pytest.raises(InputError, match="no unit is left for the test part"):
         given_split(np.where(parts == "test", "", parts), recordings)
     with pytest.raises(InputError, match="parts has shape"):
@@ -187,7 +187,7 @@ def test_a_given_split_without_validation_gets_one_from_its_training_part():
     parts = np.where(recordings < 16, "train", "test")
     split = given_split(parts, recordings, speakers=recordings // 2)
     np.testing.assert_array_equal(split.test, np.flatnonzero(parts == "test"))
-    assert len(split.validation) == 12 and shared(recordings // 2, split) == 0
+    assert len(split.valid) == 12 and shared(recordings // 2, split) == 0
     assert "validation by speaker and recording from its training part" in split.description
     with pytest.raises(InputError, match="no validation part"):
         given_split(parts, recordings, types=recordings)
