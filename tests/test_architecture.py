@@ -200,3 +200,28 @@ def test_nothing_unsafe_is_used():
         text = path.read_text()
         assert not [word for word in banned if word in text], path
         assert "pickle" not in imports(path) and "joblib" not in imports(path), path
+
+
+def test_rooms_are_few_and_not_too_small():
+    small = [
+        path for path in SOURCES if path.name != "__init__.py" and path.read_text().count("\n") < 60
+    ]
+    assert len(small) <= 12, small
+    for folder in {path.parent for path in SOURCES}:
+        files = list(folder.glob("*.py"))
+        assert len(files) <= 14, f"{folder} holds {len(files)} files: it wants a family"
+
+
+@pytest.mark.slow
+def test_one_command_enters_few_files(lab, tmp_path):
+    """What somebody has to know to follow one encoding from the command line to its result."""
+    command = [sys.executable, ROOT / "scripts" / "count_files.py", "encode", "--data"]
+    command += [lab.manifest, "--model", lab.model, "--subject", "A", "--strategy", "chunk"]
+    command += ["--alphas", "1,100", "--permutations", "19", "--bootstraps", "10"]
+    done = subprocess.run(
+        [*map(str, command), "--store", str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    *files, total = done.stdout.strip().splitlines()
+    count = int(total.removesuffix(" files entered"))
+    assert count <= 45, done.stdout
+    assert sum("functions" in line for line in files) == count
