@@ -198,6 +198,8 @@ class JobTable:
     def newest(self, states: Iterable[JobState] | None, limit: int) -> tuple[Job, ...]:
         """Read at most ``limit`` jobs in one of ``states`` (None: all), the newest first."""
         wanted = None if states is None else tuple(states)
+        if wanted == ():
+            return ()
         # Damaged jobs have failed, whatever is written: then SQLite cannot choose.
         written = () if wanted is None or "failed" in wanted else wanted
         condition = f"state IN ({', '.join('?' * len(written))})" if written else "1"

@@ -59,7 +59,8 @@ def test_every_command_and_option_is_described(hooks):
         cells = first_cells(section) if command.params else []
         for parameter in command.params:
             assert parameter.help, f"{name} {parameter.name} has no help"
-            said = [f"`{one}`" for one in parameter.opts if one.startswith("-")]
+            names = (*parameter.opts, *parameter.secondary_opts)
+                said = [f"`{one}`" for one in names if one.startswith("-")]
             shown = ", ".join(said) or f"`{parameter.name.upper()}`"
             assert shown in cells, f"{name}: {shown}"
 
