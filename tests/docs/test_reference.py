@@ -60,7 +60,7 @@ def test_every_command_and_option_is_described(hooks):
         for parameter in command.params:
             assert parameter.help, f"{name} {parameter.name} has no help"
             names = (*parameter.opts, *parameter.secondary_opts)
-                said = [f"`{one}`" for one in names if one.startswith("-")]
+            said = [f"`{one}`" for one in names if one.startswith("-")]
             shown = ", ".join(said) or f"`{parameter.name.upper()}`"
             assert shown in cells, f"{name}: {shown}"
 
