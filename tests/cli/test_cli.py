@@ -5,11 +5,12 @@ import subprocess
 import sys
 
 import pytest
-from kit.made_up import put_old_result
+from kit.made_up import made_up_result, put_old_result
 from typer.testing import CliRunner
 
 from braindash import cli
 from braindash.cli import app
+from braindash.errors import StoreError
 from braindash.io.store import Store
 
 RUN = CliRunner()
@@ -109,11 +110,22 @@ def test_permutations_and_bootstraps_can_be_switched_off(lab, tmp_path):
     assert all(row["low"] is None for row in document["regions"])
 
 
-def test_results_of_another_version_are_counted_and_not_listed(tmp_path):
-    put_old_result(Store(tmp_path))
+def test_results_of_an_older_version_are_listed_and_say_so(tmp_path):
+    key = put_old_result(Store(tmp_path))
+    done = command("list", "--store", tmp_path, "--json")
+    [row] = json.loads(done.stdout)
+    assert row["key"] == key and row["older"].startswith("version 1 of 3")
+
+
+def test_results_of_a_newer_version_are_counted_and_not_listed(tmp_path):
+    store = Store(tmp_path)
+    made = made_up_result(space="roi")
+    spec = made.spec | {"version": 99}
+    with pytest.raises(StoreError, match="version 99"):  # written, but not for this braindash
+        store.put("encoding", made.key, spec=spec, provenance={}, dataset=made.dataset)
     done = command("list", "--store", tmp_path, "--json")
     assert json.loads(done.stdout) == []
-    assert "another version of braindash, not listed: 1." in " ".join(done.stderr.split())
+    assert "Results of a newer braindash, not listed: 1." in " ".join(done.stderr.split())
 
 
 def test_check_says_what_is_needed_and_computes_nothing(lab, tmp_path):

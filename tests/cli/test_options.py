@@ -111,7 +111,7 @@ def asked(monkeypatch):
     """Run a command up to its request, and give that."""
     caught = []
     for module in (encode, probe, tune):
-        monkeypatch.setattr(module, "carry_out", lambda request, *_: caught.append(request))
+        monkeypatch.setattr(module, "carry_out", lambda request, *_, **__: caught.append(request))
 
     def run(arguments, *more):
         done = RUN.invoke(app, [*arguments, *more])  # of an option given twice the last counts

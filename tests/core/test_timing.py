@@ -43,7 +43,7 @@ def test_covered_rows_are_exactly_those_with_audio(n_rows, tr, onset, audio_seco
 def test_covered_rows_tolerates_rounding_only():
     times = np.array([2.0 - 1e-7, 4.0, 6.0 + 1e-7])
     assert covered_rows(times, 6.0, 2.0) == slice(0, 3)
-    assert covered_rows([*times, -1e-05, 0, 1e-05], 6.0, 2.0) == slice(1, 2)
+    assert covered_rows(times + np.array([-1e-5, 0.0, 1e-5]), 6.0, 2.0) == slice(1, 2)
 
 
 def literal_weights(samples, targets, tr, lobes):

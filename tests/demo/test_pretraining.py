@@ -81,7 +81,8 @@ def test_the_shipped_model_is_the_scripts_model_trained(script, record):
     new = script.build_model(script.Recipe())
     assert sum(p.numel() for p in shipped.parameters()) == record["n_parameters"]
     gabor = "feature_extractor.conv_layers.0.conv.weight"  # frozen all along
-    np.testing.assert_array_equal(shipped.state_dict()[gabor], new.state_dict()[gabor])
+    # Sines and exponentials may differ in the last bits from processor to processor.
+    np.testing.assert_allclose(shipped.state_dict()[gabor], new.state_dict()[gabor], atol=1e-6)
     projection = "feature_projection.projection.weight"
     assert not np.allclose(shipped.state_dict()[projection], new.state_dict()[projection])
     assert shipped.config.apply_spec_augment is False

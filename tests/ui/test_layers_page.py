@@ -173,7 +173,7 @@ def test_what_low_level_features_explain_is_drawn_where_it_was_computed(empty_ro
     without = run("explore/layers", model="toy", subject="S1")
     assert heading not in [one.value for one in without.subheader]
     made = made_up_result(model="weighed", seed=5, **ROI)
-    low = {"kind": "low-level", "method": "residual", "space": "acoustic:lowlevel", "features": []}
+    low = {"method": "residual", "space": "acoustic:lowlevel", "features": []}
     dataset = made.dataset.assign(
         residual_r=made.dataset["r"] * 0.25,
         residual_region_samples=made.dataset["region_samples"] * 0.25,

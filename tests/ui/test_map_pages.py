@@ -8,6 +8,7 @@ from kit.made_up import made_up_result, put_result
 from kit.pages import run, texts
 from kit.statistics_store import ROI, figures
 
+from braindash.demo import TUNED_FOLDER
 from braindash.encoding.comparison import compare
 from braindash.files import digest_json
 from braindash.io.store import Store
@@ -120,7 +121,9 @@ def tuned_from(root, after: str, before: str):
     folder = root / "models" / after
     folder.mkdir(parents=True)
     prints = {name: digest_json(name) for name in (after, before)}
-    record = {"fingerprint": prints[after], "base": {"fingerprint": prints[before]}}
+    record = json.loads((TUNED_FOLDER / "tuning.json").read_text())
+    record |= {"fingerprint": prints[after]}
+    record["base"] |= {"fingerprint": prints[before]}
     (folder / "tuning.json").write_text(json.dumps(record))
 
 

@@ -24,14 +24,16 @@ def test_an_empty_store_says_what_to_do(empty_root, page):
 
 
 @pytest.mark.parametrize("page", EXPLORE)
-def test_results_of_an_older_version_are_left_out(empty_root, page):
-    put_old_result(Store(empty_root))
+def test_results_of_an_older_version_are_shown_and_say_so(empty_root, page):
+    key = put_old_result(Store(empty_root))
     app = run(f"explore/{page}")
-    assert not app.exception
-    assert "Nothing computed yet" in texts(app)
+    assert not app.exception and not app.error
+    assert "Nothing computed yet" not in texts(app)
+    if page in ("overview", "layers"):  # the others need a surface
+        assert f"key {key[:8]} · version 1 of 3" in texts(app)
     put_result(Store(empty_root))
     app = run(f"explore/{page}")
-    assert not app.exception and "Nothing computed yet" not in texts(app)
+    assert not app.exception and not app.error
 
 
 def damage_all(root):

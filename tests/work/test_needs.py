@@ -9,6 +9,7 @@ from braindash.io.store import Store
 from braindash.progress import spoken_duration
 from braindash.requests import EncodeRequest, build_request
 from braindash.work import needs
+from braindash.work.kinds import preflight
 
 
 @pytest.fixture
@@ -25,13 +26,13 @@ def request_a(lab):
 
 def test_cache_hits_are_counted(request_a, tmp_path):
     store = Store(tmp_path / "store")
-    before = needs.preflight_encoding(request_a, store)
+    before = preflight(request_a, store)
     assert (before.cached, before.features_cached, before.n_stories) == (False, 0, 4)
     result = run_encoding(request_a, store)
-    after = needs.preflight_encoding(request_a, store)
+    after = preflight(request_a, store)
     assert after.cached and after.key == result.key and after.features_cached == 4
     assert "Already computed" in after.lines()[0]
-    other = needs.preflight_encoding(request_a.model_copy(update={"subject": "B"}), store)
+    other = preflight(request_a.model_copy(update={"subject": "B"}), store)
     assert not other.cached and other.features_cached == 4
     assert other.disk_needed < before.disk_needed
 
@@ -40,33 +41,33 @@ def test_disk_is_counted_for_predictions_until_they_are_there(request_a, tmp_pat
     """3 layers x 43 rows x 12 targets, two bytes each, as parts and as the stored whole."""
     store = Store(tmp_path / "store")
     result = run_encoding(request_a, store)
-    with_predictions = needs.preflight_encoding(request_a, store)
+    with_predictions = preflight(request_a, store)
     shutil.rmtree(store.folder("predictions", result.provenance["predictions"]))
-    without = needs.preflight_encoding(request_a, store)
+    without = preflight(request_a, store)
     assert without.disk_needed - with_predictions.disk_needed == 2 * 2 * 3 * 43 * 12
 
 
 def test_statistics_take_time_and_memory(request_a, tmp_path, monkeypatch):
     monkeypatch.setattr(needs, "_product_rate", lambda: 1e10)
     store = Store(tmp_path / "store")
-    usual = needs.preflight_encoding(request_a, store)
+    usual = preflight(request_a, store)
     none = {"n_permutations": 0, "n_bootstraps": 0}
-    without = needs.preflight_encoding(request_a.model_copy(update=none), store)
+    without = preflight(request_a.model_copy(update=none), store)
     assert without.seconds < usual.seconds and without.memory_needed < usual.memory_needed
 
 
 def test_exact_features_take_longer_than_chunks(request_a, tmp_path, monkeypatch):
     monkeypatch.setattr(needs, "_product_rate", lambda: 1e10)
     store = Store(tmp_path / "store")
-    chunk = needs.preflight_encoding(request_a, store)
-    exact = needs.preflight_encoding(request_a.model_copy(update={"strategy": "exact"}), store)
+    chunk = preflight(request_a, store)
+    exact = preflight(request_a.model_copy(update={"strategy": "exact"}), store)
     assert exact.seconds > 5 * chunk.seconds
 
 
 def test_too_little_memory_is_said_before_the_start(request_a, tmp_path, monkeypatch):
     memory = needs.psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(needs.psutil, "virtual_memory", lambda: memory)
-    found = needs.preflight_encoding(request_a, Store(tmp_path / "store"))
+    found = preflight(request_a, Store(tmp_path / "store"))
     assert not found.fits
     assert any("memory" in line for line in found.warnings)
     assert found.as_dict()["fits"] is False
