@@ -1,6 +1,8 @@
 """What all requests share."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -161,6 +163,12 @@ class ProbeRequest(Request):
 
 
 Method = Literal["full", "lora"]
+METHODS: Mapping[Method, str] = MappingProxyType(
+    {
+        "full": "All weights behind the convolutional front end",
+        "lora": "Low-rank adapters (small files, less memory)",
+    }
+)
 
 
 class TuneRequest(Request):

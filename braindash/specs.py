@@ -42,6 +42,40 @@ ProbeMethod = Literal["ridge", "discriminant", "logistic"]
 # Sides of the units: drawn from the seed, or as the labels' source has them.
 ProbeSplit = Literal["drawn", "given"]
 
+# What each choice means, for pages and help.
+PRECISIONS: Mapping[Precision, str] = MappingProxyType(
+    {
+        "float32": "the reference, on every device",
+        "bf16": "quicker on a CUDA device; other features",
+        "fp16": "quicker on a CUDA device; other features",
+    }
+)
+TUNING_LOSSES: Mapping[TuningLoss, str] = MappingProxyType(
+    {
+        "mse": "Mean squared error",
+        "correlation": "1 - r over targets, row by row",
+        "mse+cosine": "Mean squared error and 1 - cosine",
+    }
+)
+TUNING_CONTROLS: Mapping[TuningControl, str] = MappingProxyType(
+    {
+        "none": "No: real responses",
+        "shuffled": "Blocks of rows in another order",
+        "other-story": "Responses to another story",
+        "text": "Vectors of the spoken text instead of responses",
+        "random-init": "Real responses, but random weights to begin with",
+    }
+)
+TARGET_RULES: Mapping[TargetRule, str] = MappingProxyType(
+    {
+        "train-repeats": "By repeats of training stories",
+        "train-inter-subject": "By agreement with other subjects on training stories",
+        "test-repeats": "By repeats of the test story (selects on the test story)",
+        "regions": "By regions",
+        "all": "All",
+    }
+)
+
 
 # Tells validation and serialisation that the canonical form is meant, not a queued request.
 _CANONICAL = {"canonical": True}

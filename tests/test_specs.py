@@ -1,13 +1,14 @@
 """Specifications, digests and errors: the same content has the same key, and nothing else has."""
 
 import json
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from braindash import requests, specs
 from braindash.errors import InputError, near_match
 from braindash.files import canonical_json, digest_bytes, digest_file, digest_json
 from braindash.specs import (
@@ -22,6 +23,7 @@ from braindash.specs import (
     current_version,
     older_version,
 )
+from braindash.speech.windows import STRATEGIES
 
 TIMES = RowTimes(first=2.0, tr=2.0, n_rows=10)
 EXTRACTION = ExtractionSpec(
@@ -199,3 +201,18 @@ def test_every_older_version_says_what_it_did(kind):
     for version, told in VERSIONED[kind].older.items():
         said = older_version(kind, {VERSIONED[kind].version_field: version})
         assert f"version {version} of {current_version(kind)}" in said and told in said
+
+
+@pytest.mark.parametrize(
+    ("meanings", "names"),
+    [
+        (specs.PRECISIONS, specs.Precision),
+        (specs.TUNING_LOSSES, specs.TuningLoss),
+        (specs.TUNING_CONTROLS, specs.TuningControl),
+        (specs.TARGET_RULES, specs.TargetRule),
+        (requests.METHODS, requests.Method),
+        (STRATEGIES, specs.Strategy),
+    ],
+)
+def test_every_choice_has_a_meaning_that_pages_and_help_show(meanings, names):
+    assert tuple(meanings) == get_args(names)

@@ -17,10 +17,18 @@ from rich.text import Text
 
 from braindash.io.store import Store, default_root
 from braindash.requests import Request
+from braindash.specs import PRECISIONS
 from braindash.speech.acoustic.spaces import space_names
+from braindash.speech.windows import STRATEGIES
 
 LOOPBACK = "127.0.0.1"
 PORT = 8501
+
+
+def choices(meanings: Mapping[Any, str]) -> str:
+    """Return an option's help: its values, each with what it means."""
+    return "; ".join(f"{name}: {text.rstrip('.')}" for name, text in meanings.items()) + "."
+
 
 StoreOption = Annotated[
     Path | None,
@@ -30,9 +38,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 CheckOption = Annotated[bool, typer.Option("--check", help="Only say what would be needed.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 RevisionOption = Annotated[str | None, typer.Option(help="Revision of the hub model.")]
-PrecisionOption = Annotated[
-    str, typer.Option(help="float32; bf16 or fp16 on a CUDA device: quicker, other features.")
-]
+PrecisionOption = Annotated[str, typer.Option(help=choices(PRECISIONS))]
 ModelOption = Annotated[
     str,
     typer.Option(
@@ -41,7 +47,7 @@ ModelOption = Annotated[
     ),
 ]
 StrategyOption = Annotated[
-    str, typer.Option(help="exact (causal, the reference) or chunk (quicker).")
+    str, typer.Option(help=choices({one.name: one.description for one in STRATEGIES.values()}))
 ]
 
 ModelFilter = Annotated[str | None, typer.Option(help="Only where this is in the model's name.")]

@@ -12,6 +12,7 @@ from braindash.cli.options import (
     RevisionOption,
     StoreOption,
     carry_out,
+    choices,
     listed,
     maybe_listed,
     notes,
@@ -21,8 +22,14 @@ from braindash.cli.options import (
     settings,
 )
 from braindash.process import is_first_process
-from braindash.requests import TuneRequest, build_tune_request
-from braindash.specs import AdapterSettings, TuningSettings
+from braindash.requests import METHODS, TuneRequest, build_tune_request
+from braindash.specs import (
+    TARGET_RULES,
+    TUNING_CONTROLS,
+    TUNING_LOSSES,
+    AdapterSettings,
+    TuningSettings,
+)
 from braindash.speech.checkpoints.copying import check_free
 
 # Whose fields --setting takes, also those of a list.
@@ -33,7 +40,7 @@ OutOption = Annotated[
     Path | None, typer.Option(help="New folder to copy the model to; it stays in the store.")
 ]
 ControlOption = Annotated[
-    str, typer.Option(help="none, shuffled, other-story, text or random-init: same budget.")
+    str, typer.Option(help=f"With the same budget. {choices(TUNING_CONTROLS)}")
 ]
 WordsOption = Annotated[
     Path | None,
@@ -44,7 +51,7 @@ ValidationOption = Annotated[
 ]
 TargetsOption = Annotated[
     str,
-    typer.Option(help="auto, train-repeats, train-inter-subject, test-repeats, regions or all."),
+    typer.Option(help=f"auto: the first ceiling that training data allow; {choices(TARGET_RULES)}"),
 ]
 SegmentOption = Annotated[
     int | None, typer.Option(help="TRs encoded at once; 5: every row by itself, as published.")
@@ -71,8 +78,8 @@ def tune(
     out: OutOption = None,
     store: StoreOption = None,
     revision: RevisionOption = None,
-    method: Annotated[str, typer.Option(help="full, or lora (low-rank adapters).")] = "full",
-    loss: Annotated[str, typer.Option(help="mse, correlation or mse+cosine.")] = "mse",
+    method: Annotated[str, typer.Option(help=choices(METHODS))] = "full",
+    loss: Annotated[str, typer.Option(help=choices(TUNING_LOSSES))] = "mse",
     control: ControlOption = "none",
     words: WordsOption = None,
     validation: ValidationOption = None,

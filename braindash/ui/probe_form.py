@@ -10,14 +10,13 @@ from braindash.demo.dataset import UNHEARD_STORIES, demo_categories
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
+from braindash.speech.windows import STRATEGIES
 from braindash.ui import state
 from braindash.views.probes import task_title
 
 MANIFEST, FOLDER = "TextGrids of a manifest", "A corpus or a table"
-STRATEGIES = {
-    "chunk": "chunk: a frame every 20 ms, which may have seen up to 2 s of future audio",
-    "exact": "exact: causal, but only a frame every 0.1 s, and slow",
-}
+# The usual one of probes first.
+_STRATEGIES = {name: STRATEGIES[name] for name in ("chunk", "exact")}
 _CONTROLS_HELP = (
     "The same form of model with random weights, and the log-mel spectrum, asked the same: what "
     "they reach needs no training."
@@ -89,8 +88,8 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
         seed = left.number_input("Seed", min_value=0, value=0, key="probe_seed")
         strategy = right.radio(
             "Features",
-            list(STRATEGIES),
-            format_func=STRATEGIES.__getitem__,
+            list(_STRATEGIES),
+            captions=[one.description for one in _STRATEGIES.values()],
             key="probe_strategy",
         )
     if categories:

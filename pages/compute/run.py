@@ -7,6 +7,8 @@ import streamlit as st
 from braindash.errors import BraindashError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
+from braindash.specs import PRECISIONS
+from braindash.speech.windows import STRATEGIES
 from braindash.ui import choices, probe_form, state, widgets
 from braindash.work.kinds import KINDS, preflight
 from braindash.work.submit import submit
@@ -20,15 +22,6 @@ WORK_HELP = (
     "Encode: features of every layer predict brain responses to stories. Probe: features of every "
     "layer foretell phones, words, categories and other labels of recordings."
 )
-PRECISIONS = {
-    "float32": "float32: the reference, on every device",
-    "bf16": "bf16: quicker on a CUDA device; other features",
-    "fp16": "fp16: quicker on a CUDA device; other features",
-}
-STRATEGIES = {
-    "exact": "exact: causal windows, the reference (slow)",
-    "chunk": "chunk: about 20 times faster; other features, which see up to 2 s of future audio",
-}
 UNTRAINED_HELP = (
     "The same configuration with random weights, drawn from the seed: what the architecture alone "
     "predicts, without any training."
@@ -85,7 +78,10 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | str]:
         )
         if mixed:
             precision = st.selectbox(
-                "Precision", list(PRECISIONS), format_func=PRECISIONS.get, key="run_precision"
+                "Precision",
+                list(PRECISIONS),
+                format_func=lambda name: f"{name}: {PRECISIONS[name]}",
+                key="run_precision",
             )
     return {
         "n_permutations": int(permutations),
@@ -119,7 +115,10 @@ def choose_requests() -> list[EncodeRequest]:
     acoustic = model["model"] in choices.acoustic_spaces().values()
     if not acoustic:  # they have one grid of frames and no windows
         strategy = st.radio(
-            "Features", list(STRATEGIES), format_func=STRATEGIES.__getitem__, key="run_strategy"
+            "Features",
+            list(STRATEGIES),
+            captions=[one.description for one in STRATEGIES.values()],
+            key="run_strategy",
         )
     settings = {"data": data, "strategy": strategy} | model | choose_advanced(mixed=not acoustic)
     return [build_request(EncodeRequest, subject=subject, **settings) for subject in subjects]

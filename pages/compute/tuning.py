@@ -1,5 +1,6 @@
 """Brain-tune a model: choose, start, watch its epochs, score the result."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,14 @@ from braindash.errors import BraindashError
 from braindash.io.atlases import REGION_NAMES
 from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
-from braindash.requests import EncodeRequest, TuneRequest, build_request, build_tune_request
+from braindash.requests import (
+    METHODS,
+    EncodeRequest,
+    TuneRequest,
+    build_request,
+    build_tune_request,
+)
+from braindash.specs import TARGET_RULES, TUNING_CONTROLS, TUNING_LOSSES
 from braindash.tuning.result import TunedModel, damaged_models, read_progress, tuned_models
 from braindash.ui import choices, state, texts, widgets
 from braindash.views.captions import tuning_line
@@ -22,10 +30,6 @@ INTRODUCTION = (
     "Teach a speech model to predict brain responses, and see what that changes. The test story "
     "plays no part."
 )
-METHODS = {
-    "full": "All weights behind the convolutional front end",
-    "lora": "Low-rank adapters (small files, less memory)",
-}
 RECIPES = {
     "segments": "Segments of 31 TRs, attention within 3 TRs: every second of audio once",
     "published": "Each row's own 5 TRs, as published: every second of audio five times",
@@ -34,33 +38,14 @@ RECIPE_SETTINGS: dict[str, dict[str, int]] = {
     "segments": {"segment_trs": 31, "attention_trs": 3},
     "published": {"segment_trs": 5},
 }
-LOSSES = {
-    "mse": "Mean squared error",
-    "correlation": "1 - r over targets, row by row",
-    "mse+cosine": "Mean squared error and 1 - cosine",
-}
-CONTROLS = {
-    "none": "No: real responses",
-    "shuffled": "Blocks of rows in another order",
-    "other-story": "Responses to another story",
-    "text": "Vectors of the spoken text instead of responses",
-    "random-init": "Real responses, but random weights to begin with",
-}
-TARGETS = {
-    "auto": "By the first noise ceiling that training data allow",
-    "train-repeats": "By repeats of training stories",
-    "train-inter-subject": "By agreement with other subjects on training stories",
-    "test-repeats": "By repeats of the test story (selects on the test story)",
-    "regions": "By regions",
-    "all": "All",
-}
+AUTO_TARGETS = "By the first noise ceiling that training data allow"
 CONTROL_HELP = "The same budget with the relation between sound and brain taken away, or changed."
 SEED_HELP = "Of everything that is drawn: the order of segments, dropout, adapters, controls."
 # Small models need higher rates; the published ones are of models 768 and more wide.
 RATES = {True: (6e-4, 5e-4, 27), False: (5e-5, 1e-4, 128)}
 
 
-def menu(label: str, options: dict[str, str], key: str, help: str | None = None) -> str:
+def menu(label: str, options: Mapping[str, str], key: str, help: str | None = None) -> str:
     """Ask for one of several, by what they mean."""
     return st.selectbox(label, list(options), format_func=options.__getitem__, key=key, help=help)
 
@@ -99,10 +84,10 @@ def choose_request(data: Path | None) -> TuneRequest | None:
     with left:
         method = menu("What is tuned", METHODS, "tune_method")
         recipe = menu("What is encoded", RECIPES, "tune_recipe")
-        loss = menu("Loss", LOSSES, "tune_loss")
+        loss = menu("Loss", TUNING_LOSSES, "tune_loss")
     with right:
-        targets = menu("Targets", TARGETS, "tune_targets")
-        control = menu("Control", CONTROLS, "tune_control", help=CONTROL_HELP)
+        targets = menu("Targets", {"auto": AUTO_TARGETS} | TARGET_RULES, "tune_targets")
+        control = menu("Control", TUNING_CONTROLS, "tune_control", help=CONTROL_HELP)
         regions = (
             st.multiselect("Regions", REGION_NAMES, key="tune_regions")
             if targets == "regions"

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from kit.annotated_lab import annotate
+from kit.textgrids import write_textgrid
 from typer.testing import CliRunner
 
 from braindash.cli import app
@@ -14,7 +15,7 @@ from braindash.core.timing import lanczos_weights
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import run_encoding
 from braindash.errors import InputError
-from braindash.io.labels.textgrid import read_textgrid, write_textgrid
+from braindash.io.labels.textgrid import read_textgrid
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
 from braindash.work.kinds import preflight

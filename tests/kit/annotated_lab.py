@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from braindash.io.labels.textgrid import Interval, write_textgrid
+from braindash.io.labels.textgrid import Interval
+from kit.textgrids import write_textgrid
 from kit.toy_lab import STORY_SECONDS
 
 PHONES = ("K", "AE1", "T", "", "S", "IY0", "")

@@ -1,10 +1,18 @@
 """Run pages as the address bar would, and read what they show."""
 
+import functools
 from pathlib import Path
 
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# Every AppTest looks through all installed packages for components, which takes longer than a page
+# of ours; no package is installed between two tests.
+manifest_scanner.scan_component_manifests = functools.cache(
+    manifest_scanner.scan_component_manifests
+)
 
 
 def run(page: str, **query: str) -> AppTest:

@@ -1,7 +1,9 @@
 """A small lab, made from seeds: recordings, responses with repeats, a manifest and a model."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -12,6 +14,7 @@ N_TARGETS = 12
 N_REPEATS = 4
 NAN_TARGET = 10
 CONSTANT_TARGET = 11
+_MADE = TemporaryDirectory(prefix="braindash-labs-")
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,18 @@ def make_lab(
     space: str = "roi",
     n_targets: int = N_TARGETS,
 ) -> Lab:
-    """Write a lab's files; some subjects, four stories, the test story with repeats."""
+    """Write a lab's files; some subjects, four stories, the test story with repeats.
+
+    Each kind of lab is made once in a process, then copied.
+    """
+    made = Path(_MADE.name, f"{'-'.join(subjects)}-{space}-{n_targets}")
+    if not made.exists():
+        _write_lab(made, subjects, space, n_targets)
+    shutil.copytree(made, folder, copy_function=shutil.copy, dirs_exist_ok=True)
+    return Lab(folder / "manifest.toml", model, folder)
+
+
+def _write_lab(folder: Path, subjects: tuple[str, ...], space: str, n_targets: int) -> None:
     import h5py
     import soundfile
 
@@ -145,4 +159,3 @@ def make_lab(
     if len(subjects) == 1:
         manifest = manifest.replace('[[subjects]]\nid = "B"\n', "")
     (folder / "manifest.toml").write_text(manifest)
-    return Lab(folder / "manifest.toml", model, folder)

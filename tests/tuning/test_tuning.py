@@ -6,6 +6,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+from kit.textgrids import write_textgrid
 from kit.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, make_lab
 
 import braindash
@@ -13,7 +14,7 @@ from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
 from braindash.core.scores import zscore
 from braindash.encoding.run import run_encoding
 from braindash.errors import Cancelled, InputError, ModelError
-from braindash.io.labels.textgrid import Interval, read_textgrid, write_textgrid
+from braindash.io.labels.textgrid import Interval, read_textgrid
 from braindash.io.store import Store
 from braindash.progress import NoProgress
 from braindash.requests import build_tune_request

@@ -111,45 +111,6 @@ def _unevenness(
     return np.asarray((off + absent)[total > 1].sum(axis=0) / max(1, len(total)))
 
 
-def divide_types(
-    types: Codes, strata: Codes, shares: NDArray[np.float64], rng: np.random.Generator
-) -> Codes:
-    """Return every type a side, those of each stratum in the same proportions.
-
-    A stratum with three types or more has one on every side; with two it has none for validation,
-    with one it is in train only.
-
-    Parameters
-    ----------
-    types, strata : array of int64, shape (n_units,)
-        Numbers without gaps; a type belongs to the stratum that most of its units have.
-    shares : array of float64, shape (3,)
-        Of the types in train, validation and test.
-    rng : numpy.random.Generator
-        Draws the types.
-
-    Returns
-    -------
-    array of int64, shape (n_types,)
-        0 train, 1 validation, 2 test.
-    """
-    n_types = int(types.max()) + 1
-    if n_types < 3:
-        raise InputError(
-            f"{n_types} types cannot be kept apart",
-            hint="Give at least three types, better three of each class.",
-        )
-    usual = np.asarray(_table(types, strata).toarray().argmax(axis=1))
-    side = np.zeros(n_types, dtype=np.int64)
-    for stratum in np.unique(usual):
-        own = rng.permutation(np.flatnonzero(usual == stratum))
-        n_test, n_validation = (max(1, round(share * len(own))) for share in shares[[2, 1]])
-        n_test = min(n_test, max(len(own) - 2, int(len(own) > 1)))
-        n_validation = min(n_validation, max(len(own) - n_test - 1, 0))
-        side[own[:n_test]], side[own[n_test : n_test + n_validation]] = 2, 1
-    return side
-
-
 def _table(rows: Codes, columns: Codes) -> csr_matrix:
     """Count how often each pair of codes occurs."""
     return csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)))

@@ -1,7 +1,7 @@
 """Which units a probe learns from, which choose its penalty and which score it.
 
-No recording is on two sides, where there are several speakers no speaker is, and with types given
-(words, for semantic tasks) no type is. Everything is drawn from a seed.
+No recording is on two sides and, where there are several speakers, no speaker is. Everything is
+drawn from a seed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from braindash.core.probes.groups import (
     Codes,
     choose_groups,
-    divide_types,
     group_codes,
     linked,
     renumber,
@@ -65,7 +64,6 @@ def split_units(
     recordings: ArrayLike,
     *,
     speakers: ArrayLike | None = None,
-    types: ArrayLike | None = None,
     strata: ArrayLike | None = None,
     shares: Sequence[float] = SHARES,
     seed: int = 0,
@@ -78,22 +76,17 @@ def split_units(
     the one in which the share of every label is nearest to that of the units. With two speakers,
     the test part has one and the other's recordings make up the rest.
 
-    Types are divided on their own, those of each label in the same proportions. A unit whose
-    recording and type fall on different sides is on none: with the default shares 44 % stay.
-
     Parameters
     ----------
     recordings : array of int or str, shape (n_units,)
         Recording of each unit.
     speakers : array of int or str, shape (n_units,), optional
         Speaker of each unit; None when nothing is known about them.
-    types : array of int or str, shape (n_units,), optional
-        Type of each unit (its word), to be kept apart too.
     strata : array of int or str, shape (n_units,), optional
         Labels to be spread evenly: those of the task with the rarest classes. None: only sizes
         count.
     shares : sequence of three floats, default (0.6, 0.2, 0.2)
-        Of the units (and types) in train, validation and test.
+        Of the units in train, validation and test.
     seed : int, default 0
         The same seed and units give the same split.
 
@@ -104,7 +97,7 @@ def split_units(
     Raises
     ------
     InputError
-        With fewer than three recordings or types, when a side would be empty, or for arrays that
+        With fewer than three recordings, when a side would be empty, or for arrays that
         do not fit.
     """
     fractions = np.asarray(shares, dtype=np.float64)
@@ -113,7 +106,7 @@ def split_units(
             f"the shares are {tuple(shares)}",
             hint="Give three positive numbers that sum to 1, for example (0.6, 0.2, 0.2).",
         )
-    units = _read_units(recordings, speakers, types, strata)
+    units = _read_units(recordings, speakers, None, strata)
     rng = np.random.default_rng(seed)
     everything = np.arange(len(units.recordings))
     test, how_test = _set_apart(units, everything, fractions[2], "test", rng)
@@ -122,9 +115,6 @@ def split_units(
     validation, how_validation = _set_apart(units, rest, share, "validation", rng)
     part = np.zeros(len(everything), dtype=np.int64)
     part[validation], part[test] = 1, 2
-    if units.types is not None:
-        side = divide_types(units.types, units.strata, fractions, rng)[units.types]
-        part = np.where(part == side, part, LEFT_OUT)
     how = (
         how_test if how_test == how_validation else f"test {how_test}, validation {how_validation}"
     )

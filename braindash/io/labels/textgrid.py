@@ -1,4 +1,4 @@
-"""Annotations of a story in time: Praat TextGrids, read and written.
+"""Annotations of a story in time: read from Praat TextGrids.
 
 Reading follows Praat's own rule for its text files: only free-standing numbers, texts in double
 quotes and flags in angle brackets count; everything else is commentary. So the long form, the
@@ -8,13 +8,10 @@ short form and hand-made mixtures of both are one format, whatever the labels co
 import codecs
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
-
-from praatio.utilities.constants import INTERVAL_TIER
-from praatio.utilities.textgrid_io import getTextgridAsStr
 
 from braindash.errors import InputError
 
@@ -76,64 +73,6 @@ def read_textgrid(path: Path | str) -> dict[str, list[Interval]]:
         tokens.number()
         tiers[_free_name(name, tiers)] = [_entry(tokens, kind) for _ in range(tokens.count())]
     return tiers
-
-
-def write_textgrid(
-    path: Path | str, tiers: Mapping[str, Sequence[Interval]], seconds: float | None = None
-) -> None:
-    """Write interval tiers as a TextGrid in long text form (UTF-8).
-
-    Parameters
-    ----------
-    path : path
-        File to write; an existing one is replaced.
-    tiers : mapping of str to sequence of Interval
-        Intervals in seconds, in any order. Gaps are filled with empty labels.
-    seconds : float, optional
-        Duration of the recording; default is the end of the last interval.
-
-    Raises
-    ------
-    InputError
-        Intervals overlap, have no duration, or lie outside the recording.
-    """
-    ends = [interval.end for intervals in tiers.values() for interval in intervals]
-    last = max(ends, default=0.0) if seconds is None else float(seconds)
-    grid = {
-        "xmin": 0.0,
-        "xmax": last,
-        "tiers": [
-            {
-                "class": INTERVAL_TIER,
-                "name": name,
-                "xmin": 0.0,
-                "xmax": last,
-                "entries": _checked_entries(name, intervals, last),
-            }
-            for name, intervals in tiers.items()
-        ],
-    }
-    text = getTextgridAsStr(
-        grid, "long_textgrid", includeBlankSpaces=True, minimumIntervalLength=None
-    )
-    Path(path).write_text(text, encoding="utf-8")
-
-
-def _checked_entries(
-    name: str, intervals: Sequence[Interval], last: float
-) -> list[tuple[float, float, str]]:
-    ordered = sorted(intervals, key=lambda interval: interval.start)
-    previous = 0.0
-    for interval in ordered:
-        if not previous <= interval.start < interval.end <= last:
-            raise InputError(
-                f"the interval {interval.label!r} of tier {name!r}, {interval.start} to "
-                f"{interval.end} s, cannot stand after {previous} s in a recording of {last} s",
-                hint="Intervals must last longer than 0 s, must not overlap and must lie within "
-                "the recording.",
-            )
-        previous = interval.end
-    return [(float(item.start), float(item.end), item.label) for item in ordered]
 
 
 def _entry(tokens: "_Tokens", kind: str) -> Interval:

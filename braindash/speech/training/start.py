@@ -1,7 +1,5 @@
 """The heads' start: a linear probe of the base model, by ridge regression."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -62,8 +60,3 @@ def ridge_head(
     weight = (vectors * shrunk).float() @ projected
     bias = mean.float() - features.mean(dim=0) @ weight
     return weight.T.contiguous(), bias, best[1]
-
-
-def mean_r(scores: Mapping[str, float]) -> float:
-    """Average over subjects."""
-    return sum(scores.values()) / len(scores)

@@ -7,7 +7,7 @@ from kit.spoken_units import spoken_units
 
 from braindash.core.probes.labels import ProbeTask
 from braindash.core.probes.model import Probes, probe_layers
-from braindash.core.probes.split import Split, split_units
+from braindash.core.probes.split import Split, given_split, split_units
 from braindash.core.statistics.bootstrap import interval
 from braindash.errors import Cancelled, InputError
 
@@ -181,7 +181,11 @@ def test_types_that_were_learnt_by_heart_do_not_help():
     features = rng.standard_normal((24, 30))[types] + 0.2 * rng.standard_normal((3000, 30))
     task = ProbeTask("category", types % 2)
     recordings = np.arange(3000) // 30
-    kept = split_units(recordings, types=types, strata=types % 2)
+    sides = np.array([*["train"] * 6, *["valid"] * 2, *["test"] * 2])
+    of_type = np.repeat(sides[[0, 1, 2, 3, 4, 5, 6, 8]], 3)[types]
+    kept = given_split(
+        np.where(of_type == sides[recordings % 10], of_type, ""), recordings, types=types
+    )
     mixed = split_units(recordings, strata=types % 2)
     scores = [
         probe_layers([features], [task], split, n_shuffles=0)[0].score[0] for split in (kept, mixed)

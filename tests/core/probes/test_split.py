@@ -50,23 +50,6 @@ def test_no_recording_and_hardly_a_speaker_is_on_two_sides(corpus, seed):
     assert said == (n_shared > 0 and n_speakers > 1)
 
 
-@given(corpora(), st.integers(3, 9))
-def test_no_type_and_no_recording_is_on_two_sides(corpus, n_types):
-    recordings, _, rng = corpus
-    types = rng.integers(n_types, size=len(recordings))
-    try:
-        split = split_units(recordings, types=types, seed=1)
-    except InputError as error:
-        told = str(error)
-        assert "no unit is left" in told or "types cannot be kept apart" in told
-        return
-    assert shared(recordings, split) == shared(types, split) == 0
-    n_used = sum(len(rows) for rows in sides(split))
-    assert (f"{len(recordings) - n_used} units in none" in split.description) == (
-        n_used < len(recordings)
-    )
-
-
 def test_three_speakers_or_more_are_kept_apart():
     speakers = np.repeat(np.arange(6), 50)
     recordings = np.arange(300) // 10
@@ -127,17 +110,6 @@ def test_strata_are_spread_and_shares_are_kept():
     assert spread(split) < 0.035 < spread(blind)
 
 
-def test_types_of_every_class_are_on_every_side():
-    types = np.tile(np.arange(18), 200)
-    category = types % 6  # three words each
-    split = split_units(np.arange(3600) // 36, types=types, strata=category)
-    for rows in sides(split):
-        assert set(category[rows].tolist()) == set(range(6))
-        assert len(rows) > 100
-    few = split_units(np.arange(3600) // 36, types=types, strata=np.minimum(types, 15))
-    assert len(few.train) > len(few.test) > 0  # single types learn, three are divided
-
-
 def test_a_part_that_came_out_small_is_warned_of():
     recordings = np.repeat([0, 1, 2], [1000, 10, 10])
     warnings = split_units(recordings).warnings
@@ -147,10 +119,6 @@ def test_a_part_that_came_out_small_is_warned_of():
 def test_units_that_cannot_be_split_are_refused():
     with pytest.raises(InputError, match="none for the test part"):
         split_units([0, 0, 1, 1])
-    with pytest.raises(InputError, match="2 types cannot be kept apart"):
-        split_units(np.arange(9), types=np.arange(9) % 2)
-    with pytest.raises(InputError, match="no unit is left"):
-        split_units(np.arange(5), types=np.arange(5), seed=0)
     with pytest.raises(InputError, match="speakers has shape"):
         split_units(np.arange(9), speakers=np.arange(8))
     with pytest.raises(InputError, match="type float64"):
