@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from braindash.demo.dataset import DEMO_MODELS, MANIFEST_NAME
 from braindash.errors import InputError
 from braindash.speech.acoustic.spaces import known_spaces
+from braindash.speech.windows import STRATEGIES
 from braindash.tuning.result import tuned_models
 from braindash.ui import state
 
@@ -103,3 +105,20 @@ def own_model() -> str | None:
         )
     looks_local = text.startswith(("/", "~", "."))
     return str(state.resolve_inside_roots(text)) if looks_local else text or None
+
+
+def strategy(place: DeltaGenerator, page: str, first: str) -> str:
+    """Ask how features are made.
+
+    Parameters
+    ----------
+    place : DeltaGenerator
+        Where the menu stands.
+    page : str
+        Begins the key of its widget.
+    first : {"exact", "chunk"}
+        The usual one of the page.
+    """
+    names = sorted(STRATEGIES, key=lambda name: name != first)
+    captions = [STRATEGIES[name].description for name in names]
+    return place.radio("Features", names, captions=captions, key=f"{page}_strategy")

@@ -10,13 +10,10 @@ from braindash.demo.dataset import UNHEARD_STORIES, demo_categories
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
-from braindash.speech.windows import STRATEGIES
-from braindash.ui import state
+from braindash.ui import choices, state
 from braindash.views.probes import task_title
 
 MANIFEST, FOLDER = "TextGrids of a manifest", "A corpus or a table"
-# The usual one of probes first.
-_STRATEGIES = {name: STRATEGIES[name] for name in ("chunk", "exact")}
 _CONTROLS_HELP = (
     "The same form of model with random weights, and the log-mel spectrum, asked the same: what "
     "they reach needs no training."
@@ -86,12 +83,7 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
         )
         vectors = right.text_input("Word vectors", help=_VECTORS_HELP, key="probe_vectors")
         seed = left.number_input("Seed", min_value=0, value=0, key="probe_seed")
-        strategy = right.radio(
-            "Features",
-            list(_STRATEGIES),
-            captions=[one.description for one in _STRATEGIES.values()],
-            key="probe_strategy",
-        )
+        strategy = choices.strategy(right, "probe", "chunk")
     if categories:
         given["categories"] = state.resolve_inside_roots(categories)
     if vectors:

@@ -8,7 +8,6 @@ from braindash.errors import BraindashError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
 from braindash.specs import PRECISIONS
-from braindash.speech.windows import STRATEGIES
 from braindash.ui import choices, probe_form, state, widgets
 from braindash.work.kinds import KINDS, preflight
 from braindash.work.submit import submit
@@ -114,12 +113,7 @@ def choose_requests() -> list[EncodeRequest]:
     strategy = "exact"
     acoustic = model["model"] in choices.acoustic_spaces().values()
     if not acoustic:  # they have one grid of frames and no windows
-        strategy = st.radio(
-            "Features",
-            list(STRATEGIES),
-            captions=[one.description for one in STRATEGIES.values()],
-            key="run_strategy",
-        )
+        strategy = choices.strategy(st.container(), "run", "exact")
     settings = {"data": data, "strategy": strategy} | model | choose_advanced(mixed=not acoustic)
     return [build_request(EncodeRequest, subject=subject, **settings) for subject in subjects]
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from kit.browser import free_port
+from kit.wheel import Installed, install_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -84,12 +85,6 @@ def page(chromium):
     context.close()
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 class Server:
     """A Streamlit server of the app on one store."""
 
@@ -151,12 +146,13 @@ def streamlit_server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory):
-    """The real demo, computed once by the real command: (store folder, printed document)."""
-    store = tmp_path_factory.mktemp("demo") / "store"
-    command = [sys.executable, "-m", "braindash", "demo", "--headless", "--json"]
-    done = subprocess.run(
-        [*command, "--store", str(store)], capture_output=True, text=True, timeout=2000, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return store, json.loads(done.stdout)
+def installed(tmp_path_factory) -> Installed:
+    """A wheel of this checkout in an environment of its own."""
+    return install_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def demo(installed):
+    """The real demo, computed once by the installed command: (store folder, printed document)."""
+    printed = installed.run(installed.command, "demo", "--headless", "--json", seconds=2000)
+    return installed.folder / "cache", json.loads(printed)

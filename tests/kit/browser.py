@@ -1,5 +1,13 @@
 """What journeys in a real browser share."""
 
+import socket
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
 
 def open_cortex(page, server, query: str = ""):
     page.goto(f"{server.url}/cortex{query}")

@@ -17,7 +17,7 @@ from transformers import AutoModel
 
 from braindash.cli import app
 from kit.spoken_corpus import CATEGORIES, RATE, WORDS, tell, write_grid
-from kit.toy_lab import save_tiny_hubert
+from kit.toy_lab import QUICK, save_tiny_hubert
 
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -38,8 +38,6 @@ ELSEWHERE = {
 }
 STORIES = ("the_test_story", "a_boat", "a_house", "a_tree")
 N_WORDS, N_TARGETS, N_REPEATS = 90, 24, 3
-# Few and long frames: thousands of causal windows take seconds.
-QUICK = {"conv_kernel": (800, 2), "conv_stride": (640, 2), "conv_dim": (8, 24)}
 TR_SECONDS, ONSET_SECONDS = 2.0, 10.0
 
 
@@ -109,7 +107,7 @@ class Reader:
 def reader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
     """Make the lab of the documents and a model, and somebody in the lab's folder."""
     model = folder.parent / "tiny-hubert"
-    save_tiny_hubert(model, **QUICK, num_feat_extract_layers=2)
+    save_tiny_hubert(model, **QUICK)
     make_documented_lab(folder, model)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("BRAINDASH_STORE", str(folder / "cache"))

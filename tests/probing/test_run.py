@@ -331,7 +331,6 @@ def test_a_model_of_another_frame_rate_has_the_same_units(corpus, probed, tmp_pa
         conv_kernel=(160, 8),
         conv_stride=(80, 8),
         conv_bias=False,
-        num_feat_extract_layers=2,
         num_conv_pos_embeddings=8,
         num_conv_pos_embedding_groups=4,
         vocab_size=8,
