@@ -1,7 +1,12 @@
 """What a process is and how it is set up, before torch is loaded."""
 
+import importlib.util
 import os
+import shutil
+import sys
 from pathlib import Path
+
+import psutil
 
 from braindash.errors import ResourceError
 
@@ -47,6 +52,39 @@ def let_threads_sleep() -> None:
     an idle machine. Call it before anything imports torch.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables with which a process starts so many threads in a product."""
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use.
+
+    Physical ones, where the system tells: two threads of one core do not multiply matrices faster
+    than one. A mask that a scheduler sets counts.
+    """
+    physical = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    allowed = len(affinity(0)) if affinity else psutil.cpu_count() or 1
+    return max(1, min(physical, allowed))
+
+
+def expected_device(asked: str) -> str:
+    """Say where "auto" will compute, "cpu" or "cuda", without loading torch to ask it."""
+    if asked != "auto":
+        return asked.partition(":")[0]
+    # The driver's own tool is enough.
+    has_gpu = importlib.util.find_spec("torch") is not None and shutil.which("nvidia-smi")
+    return "cuda" if has_gpu else "cpu"
+
+
+def use_threads(threads: int) -> None:
+    """Set how many threads torch uses from here on, whether it is loaded already or not."""
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(threads)
 
 
 def is_first_process() -> bool:

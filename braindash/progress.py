@@ -1,6 +1,6 @@
 """How long work reports where it is, and how it is asked to stop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Protocol
 
@@ -92,3 +92,53 @@ def shared(
         Span(parent, start, stop, named)
         for start, stop, named in zip(ends, ends[1:], prefixes, strict=False)
     ]
+
+
+class Joined:
+    """Puts the reports of pieces of work together that are done at once, or in any order.
+
+    Parameters
+    ----------
+    parent : Progress
+        Receives the joined reports.
+    weights : mapping of str to float
+        About how long each piece takes, by its name, in any unit.
+    """
+
+    def __init__(self, parent: Progress, weights: Mapping[str, float]) -> None:
+        self._parent = parent
+        self._weights = {name: max(weight, 1e-6) for name, weight in weights.items()}
+        self._shares = dict.fromkeys(weights, 0.0)
+        self._message = ""
+
+    def of(self, name: str, label: str) -> Progress:
+        """Return where one piece reports, in whose messages it is called ``label``."""
+        return _Piece(self, name, label)
+
+    def put(self, name: str, share: float, message: str) -> None:
+        """Take note of how far one piece is, without passing it on."""
+        self._shares[name] = min(1.0, max(share, self._shares[name]))
+        self._message = message
+
+    def finish(self, name: str, label: str) -> None:
+        """Take note that one piece is done, and pass it on."""
+        self.put(name, 1.0, f"{label}: done")
+        self.tell()
+
+    def tell(self) -> None:
+        """Pass on how far all pieces are, and the last message."""
+        done = sum(self._shares[name] * weight for name, weight in self._weights.items())
+        self._parent.advance(done, sum(self._weights.values()), self._message)
+
+
+class _Piece:
+    """Where one of several pieces reports."""
+
+    def __init__(self, joined: Joined, name: str, label: str) -> None:
+        self._joined, self._name, self._label = joined, name, label
+
+    def advance(self, done: float, total: float, message: str) -> None:
+        """Report, and pass it on."""
+        told = f"{self._label}: {message}" if message else self._label
+        self._joined.put(self._name, done / total if total else 1.0, told)
+        self._joined.tell()

@@ -15,20 +15,30 @@ from braindash.cli.options import (
     StoreOption,
     StrategyOption,
     carry_out,
+    carry_out_all,
     listed,
     open_store,
     print_json,
 )
 from braindash.defaults import DEFAULT_DELAYS
-from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
+from braindash.io.dataset.manifest import load_manifest
+from braindash.io.store import Store
+from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
 
+# In place of a subject: each of the manifest's, one after the other.
+_ALL = "all"
 _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
 
 
 def encode(
     data: Annotated[Path, typer.Option(help="The data set's manifest (TOML).")],
     model: ModelOption,
-    subject: Annotated[str, typer.Option(help="A subject of the manifest.")],
+    subject: Annotated[
+        str,
+        typer.Option(
+            help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
+        ),
+    ],
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
@@ -62,7 +72,7 @@ def encode(
     check_only: CheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score how well each layer of a model predicts one subject's responses."""
+    """Score how well each layer of a model predicts subjects' responses."""
     request = build_request(
         EncodeRequest,
         data=data,
@@ -85,13 +95,30 @@ def encode(
         device=device,
         threads=threads,
     )
-    result = carry_out(request, open_store(store), check_only, as_json)
-    if result is None:
-        return
-    if as_json:
-        print_json(result_document(result))
+    _encode(request, open_store(store), check_only, as_json)
+
+
+def _encode(request: EncodeRequest, store: Store, check_only: bool, as_json: bool) -> None:
+    names = _subjects(request.data, request.subject)
+    requests = {name: request.model_copy(update={"subject": name}) for name in names}
+    if len(names) == 1:
+        result = carry_out(requests[names[0]], store, check_only, as_json)
+        results = [] if result is None else [result]
     else:
-        print_results([result])
+        results = carry_out_all(requests, store, check_only, as_json)
+    if as_json and results:
+        documents = [result_document(one) for one in results]
+        print_json(documents[0] if len(names) == 1 else documents)
+    elif not as_json:
+        print_results(results)
+
+
+def _subjects(data: Path, given: str) -> tuple[str, ...]:
+    """Name the subjects that are meant; a name of the manifest is always taken as it is."""
+    known = load_manifest(data).subjects
+    if given in (*known, MEAN_SUBJECT):
+        return (given,)
+    return tuple(known) if given == _ALL else tuple(dict.fromkeys(listed(given, "--subject")))
 
 
 def print_results(results: list[Any]) -> None:

@@ -214,15 +214,6 @@ def print_damaged(place: object, problem: str) -> None:
     typer.echo(f"Damaged, not read: {place}: {problem}", err=True)
 
 
-def print_preflight(found: Any, as_json: bool) -> None:
-    """Print what a preflight found."""
-    if as_json:
-        print_json(found.as_dict())
-        return
-    for line in found.lines():
-        typer.echo(line)
-
-
 def carry_out(
     request: Request, store: Store, check_only: bool, as_json: bool, *, quiet: bool = False
 ) -> Any:
@@ -230,9 +221,31 @@ def carry_out(
     from braindash.work import kinds
 
     if check_only:
-        print_preflight(kinds.preflight(request, store), as_json)
+        found = kinds.preflight(request, store)
+        if as_json:
+            print_json(found.as_dict())
+        else:
+            typer.echo("\n".join(found.lines()))
         return None
     if quiet:
         return kinds.run(request, store)
     with progress_bar() as bar:
         return kinds.run(request, store, bar)
+
+
+def carry_out_all(
+    requests: Mapping[str, Request], store: Store, check_only: bool, as_json: bool
+) -> list[Any]:
+    """Run several requests together, under one bar; or print what each, by its name, would need."""
+    from braindash.work import kinds
+
+    if not check_only:
+        with progress_bar() as bar:
+            return kinds.run_all(list(requests.values()), store, bar)
+    needs = {name: kinds.preflight(request, store) for name, request in requests.items()}
+    if as_json:
+        print_json({name: found.as_dict() for name, found in needs.items()})
+    else:
+        for name, found in needs.items():
+            typer.echo("\n    ".join([f"{name}:", *found.lines()]))
+    return []

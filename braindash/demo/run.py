@@ -4,19 +4,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from braindash.demo.dataset import SCORED_MODELS, UNHEARD_STORIES, demo_categories, prepare_demo
+from braindash.encoding.plan import plan_encoding
 from braindash.encoding.result import EncodingResult
-from braindash.encoding.run import run_encoding
+from braindash.encoding.run import EncodingRun
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store
+from braindash.parts import carry_out
+from braindash.probing.plan import plan_probing
 from braindash.probing.result import ProbingResult
-from braindash.probing.run import run_probing
+from braindash.probing.run import ProbingRun
 from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import EncodeRequest, ProbeRequest
 
-# About how long preparing the data, the encodings and the probes take beside each other.
-_COSTS = (0.08, 0.62, 0.3)
-# Cost of a model's first run, which extracts the features that its other runs share; theirs is 1.
-_FIRST_RUN = 2.0
+# About how long preparing the data and the analyses take beside each other.
+_COSTS = (0.05, 0.95)
 
 
 def demo_requests(manifest: Path, subjects: tuple[str, ...]) -> list[EncodeRequest]:
@@ -77,22 +78,12 @@ def run_demo(store: Store, progress: Progress | None = None) -> DemoResults:
     -------
     DemoResults
     """
-    preparing, encoding, probing = shared(progress or NoProgress(), _COSTS, ("demo data: ", "", ""))
+    preparing, computing = shared(progress or NoProgress(), _COSTS, ("demo data: ", ""))
     manifest = prepare_demo(store.demo_folder, preparing)
-    requests = demo_requests(manifest, load_manifest(manifest).subjects)
-    spans = shared(encoding, _encoding_costs(requests))
+    subjects = load_manifest(manifest).subjects
     encodings = [
-        run_encoding(request, store, span) for request, span in zip(requests, spans, strict=True)
+        EncodingRun(plan_encoding(one), store) for one in demo_requests(manifest, subjects)
     ]
-    probes = demo_probe_requests(manifest)
-    spans = shared(probing, [1.0] * len(probes), "probing: ")
-    probings = [
-        run_probing(request, store, span) for request, span in zip(probes, spans, strict=True)
-    ]
-    return DemoResults(encodings, probings)
-
-
-def _encoding_costs(requests: list[EncodeRequest]) -> list[float]:
-    """Return about how long each encoding run takes beside the others."""
-    models = [one.model for one in requests]
-    return [1.0 if model in models[:index] else _FIRST_RUN for index, model in enumerate(models)]
+    probings = [ProbingRun(plan_probing(one), store) for one in demo_probe_requests(manifest)]
+    carry_out([*encodings, *probings], computing)
+    return DemoResults([run.result() for run in encodings], [run.result() for run in probings])

@@ -1,4 +1,4 @@
-"""The step that gives the features of every story: from the store, or computed and kept there."""
+"""The step that gives the features of a story: computed with a model and kept in the store."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ from braindash.errors import InputError
 from braindash.io.dataset.audio import audio_seconds, load_audio
 from braindash.io.entries import common_provenance
 from braindash.io.store import Entry, Store
-from braindash.progress import Progress, shared, spoken_duration
+from braindash.progress import Progress, spoken_duration
 from braindash.speech.acoustic.annotated import annotated_features
 from braindash.speech.acoustic.spaces import AcousticSpace, find_space
 from braindash.speech.checkpoints.locate import ModelFiles
@@ -28,44 +28,86 @@ Features = Mapping[str, Entry]
 FeatureMaker = Callable[[StoryPlan, Progress], NDArray[np.float32]]
 
 
-def stored_features(plan: EncodingPlan, store: Store) -> dict[str, Entry]:
-    """Return what the store has of the features that a plan needs, by their keys."""
-    keys = {story.extraction.key() for _, stories in plan.extractions for story in stories}
-    found = {key: store.get_or_none("features", key) for key in keys}
-    return {key: entry for key, entry in found.items() if entry is not None}
-
-
-def extract_features(
-    plan: EncodingPlan, found: Features, store: Store, progress: Progress
-) -> Features:
-    """Compute the features of a plan that are not there yet; each story is kept at once.
+class Extraction:
+    """Makes the features of stories with one model, which is opened when it is first needed.
 
     Parameters
     ----------
     plan : EncodingPlan
-        What to compute.
-    found : mapping of str to Entry
-        From :func:`stored_features`.
-    store : Store
-        Gets one entry per story.
-    progress : Progress
-        Told of every story.
-
-    Returns
-    -------
-    mapping of str to Entry
-        All features of the plan, by their keys.
+        Says how.
+    files : ModelFiles
+        The model, or an acoustic space.
+    stories : sequence of StoryPlan
+        Those that may be asked for, all annotated or none.
     """
-    entries = dict(found)
-    missing = [
-        (model, [story for story in stories if story.extraction.key() not in entries])
-        for model, stories in plan.extractions
-    ]
-    spans = shared(progress, [len(stories) for _, stories in missing])
-    for (model, stories), span in zip(missing, spans, strict=True):
-        if stories:
-            entries |= _extract(plan, model, stories, store, span)
-    return entries
+
+    def __init__(self, plan: EncodingPlan, files: ModelFiles, stories: Sequence[StoryPlan]) -> None:
+        self._plan, self.files, self.stories = plan, files, stories
+        self._opened: tuple[FeatureMaker, str] | None = None
+
+    def put(self, story: StoryPlan, store: Store, progress: Progress) -> Entry:
+        """Compute the features of a story and keep them.
+
+        Parameters
+        ----------
+        story : StoryPlan
+            One of the stories.
+        store : Store
+            Gets the features.
+        progress : Progress
+            Told of every window.
+        """
+        compute, device = self._opened = self._opened or self._open(progress)
+        started = time.monotonic()
+        array = compute(story, progress)
+        dataset = xr.Dataset(
+            {"features": (("layer", "time", "feature"), array)},
+            coords={"layer": np.arange(len(array)), "time": story.times},
+        )
+        data, seconds = self._plan.dataset, time.monotonic() - started
+        strategy = story.extraction.strategy
+        made = common_provenance(self.files, strategy, data.name, data.simulated, seconds)
+        return store.put(
+            "features",
+            story.extraction.key(),
+            spec=story.extraction.canonical(),
+            provenance=made | {"story": story.name, "device": device},
+            dataset=dataset,
+            chunks={"features": (1, *array.shape[1:])},
+        )
+
+    def close(self) -> None:
+        """Let go of the model; it is opened again when a story is asked for."""
+        self._opened = None
+
+    def _open(self, progress: Progress) -> tuple[FeatureMaker, str]:
+        """Open what makes the features of a story, and say where it runs."""
+        if self.stories[0].tier is not None:
+            return partial(_annotated_features, find_space(self.files.name)), "cpu"
+        # torch and transformers are needed from here on, so planning and cached runs stay light.
+        from braindash.speech.features import estimate_seconds, extract
+        from braindash.speech.models import open_model
+
+        request = self._plan.request
+        model = open_model(self.files, device=request.device)
+        longest = max(story.times[-1] for story in self.stories)
+        total = sum(story.times[-1] for story in self.stories)
+        expected = estimate_seconds(model, longest, request.strategy) * total / longest
+        told = f"about {spoken_duration(expected)} for {len(self.stories)} stories"
+        logger.info("features with %s on %s: %s", self.files.name, model.device, told)
+        progress.advance(0, 1, told)
+
+        def compute(story: StoryPlan, progress: Progress) -> NDArray[np.float32]:
+            return extract(
+                model,
+                load_audio(story.audio),
+                story.times,
+                strategy=request.strategy,
+                tr=story.extraction.times.tr,
+                progress=progress,
+            )
+
+        return compute, str(model.device)
 
 
 def layer_features(
@@ -75,89 +117,9 @@ def layer_features(
     return np.concatenate([_story_features(features[s.extraction.key()], layer) for s in stories])
 
 
-def count_layers(plan: EncodingPlan, features: Features) -> int:
-    """Return the number of layers of the plan's features."""
-    with features[plan.train[0].extraction.key()].open() as first:
-        return int(first.sizes["layer"])
-
-
 def _story_features(entry: Entry, layer: int) -> np.ndarray:
     with entry.open() as dataset:
         return zscore(dataset["features"].isel(layer=layer).values)
-
-
-def _extract(
-    plan: EncodingPlan,
-    files: ModelFiles,
-    missing: Sequence[StoryPlan],
-    store: Store,
-    progress: Progress,
-) -> dict[str, Entry]:
-    compute, device = _feature_maker(plan, files, missing, progress)
-    named = [
-        f"features of {story.name} ({number}/{len(missing)}): "
-        for number, story in enumerate(missing, start=1)
-    ]
-    spans = shared(progress, [float(story.times[-1]) for story in missing], named)
-    entries: dict[str, Entry] = {}
-    data = plan.dataset
-    for story, span in zip(missing, spans, strict=True):
-        started = time.monotonic()
-        array = compute(story, span)
-        dataset = xr.Dataset(
-            {"features": (("layer", "time", "feature"), array)},
-            coords={"layer": np.arange(len(array)), "time": story.times},
-        )
-        made = common_provenance(
-            files,
-            story.extraction.strategy,
-            data.name,
-            data.simulated,
-            time.monotonic() - started,
-        )
-        key = story.extraction.key()
-        entries[key] = store.put(
-            "features",
-            key,
-            spec=story.extraction.canonical(),
-            provenance=made | {"story": story.name, "device": device},
-            dataset=dataset,
-            chunks={"features": (1, *array.shape[1:])},
-        )
-    return entries
-
-
-def _feature_maker(
-    plan: EncodingPlan, files: ModelFiles, missing: Sequence[StoryPlan], progress: Progress
-) -> tuple[FeatureMaker, str]:
-    """Open what makes the features of a story, and say where it runs."""
-    if missing[0].tier is not None:
-        return partial(_annotated_features, find_space(files.name)), "cpu"
-    # torch and transformers are needed from here on, so planning and cached runs stay light.
-    from braindash.speech.features import estimate_seconds, extract
-    from braindash.speech.models import open_model
-
-    model = open_model(files, device=plan.request.device)
-    longest = max(story.times[-1] for story in missing)
-    total = sum(story.times[-1] for story in missing)
-    expected = estimate_seconds(model, longest, plan.request.strategy) * total / longest
-    told = (
-        f"features of {len(missing)} stories with {files.name}: about {spoken_duration(expected)}"
-    )
-    logger.info("%s on %s", told, model.device)
-    progress.advance(0, 1, told)
-
-    def compute(story: StoryPlan, span: Progress) -> NDArray[np.float32]:
-        return extract(
-            model,
-            load_audio(story.audio),
-            story.times,
-            strategy=plan.request.strategy,
-            tr=story.extraction.times.tr,
-            progress=span,
-        )
-
-    return compute, str(model.device)
 
 
 def _annotated_features(

@@ -5,7 +5,7 @@ rest ("residual"), or fit both spaces together with a penalty each and divide wh
 ("banded").
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
@@ -15,13 +15,11 @@ from braindash.core.ridge.banded import BandedRidgeCV
 from braindash.core.ridge.model import RidgeCV
 from braindash.core.ridge.nuisance import partition_variance, residual_features
 from braindash.core.scores import pearson_r, zscore
-from braindash.encoding.features import Features, count_layers, layer_features
-from braindash.encoding.plan import EncodingPlan, LowLevelPlan
-from braindash.encoding.responses import StoryResponses
+from braindash.encoding.features import Features, layer_features
+from braindash.encoding.plan import EncodingPlan
+from braindash.encoding.responses import RunResponses
 from braindash.encoding.statistics import ScoredRows, compute_statistics
 from braindash.io.atlases import named_masks
-from braindash.io.store import Store
-from braindash.progress import Progress
 from braindash.stories import StoryPlan
 
 MODEL, LOW = "model", "low-level"
@@ -29,65 +27,39 @@ MODEL, LOW = "model", "low-level"
 Floats = NDArray[np.float32]
 
 
-def weigh_low_level(
-    plan: EncodingPlan, features: Features, store: Store, progress: Progress
-) -> xr.Dataset:
-    """Compute what low-level features explain of every layer; finished layers are kept.
+class Weighing:
+    """Computes what low-level features explain, layer by layer.
 
     Parameters
     ----------
     plan : EncodingPlan
         With ``low_level``.
+    responses : RunResponses
+        Of the run.
     features : mapping of str to Entry
         Features of the model and of the low-level space, by their keys.
-    store : Store
-        Keeps every finished layer as a part of the result.
-    progress : Progress
-        Told of every layer.
-
-    Returns
-    -------
-    xarray.Dataset
-        "residual": ``residual_r`` (layer, target) and, with bootstraps,
-        ``residual_region_samples`` (sample, layer, region), with the draws of ``region_samples``.
-        "banded": ``joint_r2``, ``model_r2``, ``low_r2`` (product measures, which add up to the
-        joint), ``model_unique_r2``, ``low_unique_r2`` and ``shared_r2`` (layer, target). float32.
     """
-    assert plan.low_level is not None  # the caller asks
-    low, n_layers = plan.low_level, count_layers(plan, features)
 
-    def weigh(todo: Sequence[int]) -> Iterator[xr.Dataset]:
-        progress.advance(n_layers - len(todo), n_layers, "loading responses")
-        weighing = _Weighing(plan, low, features)
-        for layer in todo:
-            progress.advance(layer, n_layers, f"low-level features and layer {layer}")
-            yield weighing.layer(layer)
-
-    parts = store.layers("encoding", plan.spec.key(), n_layers, weigh)
-    loaded = [xr.load_dataset(part, engine="h5netcdf") for part in parts]
-    return xr.concat(loaded, dim="layer").assign_coords(layer=np.arange(n_layers))
-
-
-class _Weighing:
-    """What the layers share: responses and low-level features."""
-
-    def __init__(self, plan: EncodingPlan, low: LowLevelPlan, features: Features) -> None:
-        self._plan, self._features = plan, features
+    def __init__(self, plan: EncodingPlan, responses: RunResponses, features: Features) -> None:
+        assert plan.low_level is not None  # the caller asks
+        self._plan, self._responses, self._features = plan, responses, features
         n_train = len(plan.train)
-        self._low = layer_features(low.stories[:n_train], features, 0)
-        self._low_test = layer_features(low.stories[n_train:], features, 0)
-        train, test = (
-            StoryResponses(stories, standardise=plan.spec.standardise_responses)
-            for stories in (plan.train, plan.test)
-        )
-        self._groups, self._groups_test = train.story_index, test.story_index
-        self._responses = train.train()
-        self._scored = test.scored
-        self._measured = test.mean()[self._scored]
+        self._low = layer_features(plan.low_level.stories[:n_train], features, 0)
+        self._low_test = layer_features(plan.low_level.stories[n_train:], features, 0)
+        self._measured = responses.test[responses.scored]
         self._options = plan.ridge_options
 
     def layer(self, layer: int) -> xr.Dataset:
-        """Compute one layer's part."""
+        """Compute one layer's part.
+
+        Returns
+        -------
+        xarray.Dataset
+            "residual": ``residual_r`` (target) and, with bootstraps, ``residual_region_samples``
+            (sample, region), with the draws of ``region_samples``. "banded": ``joint_r2``,
+            ``model_r2``, ``low_r2`` (product measures, which add up to the joint),
+            ``model_unique_r2``, ``low_unique_r2`` and ``shared_r2`` (target). float32.
+        """
         own = layer_features(self._plan.train, self._features, layer)
         test = layer_features(self._plan.test, self._features, layer)
         assert self._plan.request.low_level is not None
@@ -98,23 +70,25 @@ class _Weighing:
         left, left_test = residual_features(
             own,
             self._low,
-            self._groups,
+            self._responses.train_story,
             test,
             self._low_test,
-            self._groups_test,
+            self._responses.test_story,
             alphas=self._plan.spec.alphas,
             device=self._plan.request.device,
             threads=self._plan.request.threads,
         )
-        ridge = RidgeCV(_rescaled(left, self._plan.train), self._groups, **self._options)
+        ridge = RidgeCV(
+            _rescaled(left, self._plan.train), self._responses.train_story, **self._options
+        )
         result = ridge.fit(
-            self._responses,
+            self._responses.train,
             _rescaled(left_test, self._plan.test),
-            self._groups_test,
+            self._responses.test_story,
             return_prediction=True,
         )
         assert result.prediction is not None  # asked for
-        predicted = result.prediction[self._scored]
+        predicted = result.prediction[self._responses.scored]
         r = pearson_r(predicted, self._measured)
         part = xr.Dataset({"residual_r": ("target", r.astype(np.float32))})
         samples = self._region_samples(predicted, r)
@@ -125,10 +99,14 @@ class _Weighing:
     def banded(self, own: Floats, test: Floats) -> xr.Dataset:
         """Divide what both spaces explain together."""
         options = {name: value for name, value in self._options.items() if name != "metric"}
-        plan = BandedRidgeCV({MODEL: own, LOW: self._low}, self._groups, **options)
-        result = plan.fit(self._responses, {MODEL: test, LOW: self._low_test}, self._groups_test)
+        plan = BandedRidgeCV({MODEL: own, LOW: self._low}, self._responses.train_story, **options)
+        result = plan.fit(
+            self._responses.train, {MODEL: test, LOW: self._low_test}, self._responses.test_story
+        )
         shares = partition_variance(
-            result.parts[:, self._scored], result.without[:, self._scored], self._measured
+            result.parts[:, self._responses.scored],
+            result.without[:, self._responses.scored],
+            self._measured,
         )
         values = {
             "joint_r2": shares.joint,
@@ -148,7 +126,7 @@ class _Weighing:
         found = compute_statistics(
             ScoredRows(
                 lambda columns: (predicted[None, :, columns], self._measured[:, columns]),
-                self._groups_test[self._scored],
+                self._responses.test_story[self._responses.scored],
                 r[None],
             ),
             named_masks(self._plan.spec.space, predicted.shape[1]),
@@ -159,7 +137,7 @@ class _Weighing:
         return found["region_samples"].isel(layer=0, drop=True)
 
 
-_METHODS = {"residual": _Weighing.residual, "banded": _Weighing.banded}
+_METHODS = {"residual": Weighing.residual, "banded": Weighing.banded}
 
 
 def _rescaled(features: Floats, stories: tuple[StoryPlan, ...]) -> Floats:

@@ -17,6 +17,7 @@ from braindash.files import digest_file
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.io.dataset.responses import ResponseSource, repeats_shape
 from braindash.io.dataset.responses import digest as digest_responses
+from braindash.io.dataset.responses import shape as response_shape
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
 from braindash.specs import (
     CeilingName,
@@ -352,3 +353,49 @@ def _stories_of(
 def _difference(own: tuple[StoryPlan, ...], theirs: tuple[StoryPlan, ...]) -> str:
     found = (story_difference(one, other) for one, other in zip(own, theirs, strict=True))
     return next((difference for difference in found if difference), "")
+
+
+# ---- how much work and memory, counted from headers ---------------------------------------------
+
+# As in braindash.encoding.statistics, whose import would bring torch into the dashboard.
+_TARGETS_AT_ONCE = 1024
+_REPLICATE_COPIES = 4
+
+
+def count_rows(plan: EncodingPlan) -> tuple[int, int]:
+    """Return the training rows and the test rows of a run."""
+    return sum(story.n_rows for story in plan.train), sum(story.n_rows for story in plan.test)
+
+
+def count_targets(plan: EncodingPlan) -> int:
+    """Return the columns of the responses."""
+    return response_shape(plan.test[0].responses)[1]
+
+
+def regression_bytes(plan: EncodingPlan) -> float:
+    """Estimate the memory of one layer's regression: responses, design, Gram matrices."""
+    n_train, n_test = count_rows(plan)
+    n_columns = plan.model.n_features * len(plan.spec.delays)
+    responses = 4.0 * count_targets(plan) * (2 * n_train + 3 * n_test)
+    return responses + 8.0 * (n_train + n_test) * n_columns + 3 * 8.0 * min(n_train, n_columns) ** 2
+
+
+def statistics_bytes(plan: EncodingPlan) -> float:
+    """Estimate the memory of permutations and bootstraps of all layers."""
+    settings, columns = plan.spec.statistics, min(count_targets(plan), _TARGETS_AT_ONCE)
+    return _REPLICATE_COPIES * 4.0 * settings.n_bootstraps * plan.model.n_layers * columns
+
+
+def regression_operations(plan: EncodingPlan) -> float:
+    """Count the floating-point operations of one layer's regression."""
+    n_train, _ = count_rows(plan)
+    width = min(n_train, plan.model.n_features * len(plan.spec.delays))
+    return 2.0 * n_train * width * count_targets(plan) * (len(plan.spec.alphas) + 2)
+
+
+def statistics_operations(plan: EncodingPlan) -> float:
+    """Count the floating-point operations of one layer's permutations and bootstraps."""
+    settings, (_, n_test) = plan.spec.statistics, count_rows(plan)
+    n_blocks = n_test / settings.block_rows
+    bootstraps = settings.n_bootstraps * 3.0 * n_test  # sums of p, of p^2 and of p y
+    return 2.0 * count_targets(plan) * (settings.n_permutations * n_blocks**2 + bootstraps)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,39 @@ class StoryResponses:
 
     def _standardised(self, block: np.ndarray) -> np.ndarray:
         return zscore(block) if self._standardise else block
+
+
+@dataclass(frozen=True, eq=False)
+class RunResponses:
+    """What every regression of a run is fitted to and scored against.
+
+    Attributes
+    ----------
+    train : array-like of float32, shape (n_train_rows, n_targets)
+        One response per training row; on disk when they do not fit into memory.
+    train_story, test_story : array of int64, shape (n_rows,)
+        Index of each row's story.
+    test : array of float32, shape (n_test_rows, n_targets)
+        Mean response of each test row.
+    scored : array of bool, shape (n_test_rows,)
+        Test rows that enter the scores.
+    """
+
+    train: "NDArray[np.float32] | StackedResponses"
+    train_story: NDArray[np.int64]
+    test: NDArray[np.float32]
+    test_story: NDArray[np.int64]
+    scored: NDArray[np.bool_]
+
+
+def read_responses(
+    train: Sequence[StoryPlan], test: Sequence[StoryPlan], *, standardise: bool
+) -> RunResponses:
+    """Read the responses to training and test stories; parameters as of StoryResponses."""
+    fitted, tested = (StoryResponses(one, standardise=standardise) for one in (train, test))
+    return RunResponses(
+        fitted.train(), fitted.story_index, tested.mean(), tested.story_index, tested.scored
+    )
 
 
 class StackedResponses:

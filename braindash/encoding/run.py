@@ -1,38 +1,42 @@
-"""Encoding runs: features, predictions, statistics, in order."""
+"""Encoding runs: features of stories, layers, and what is made of them all, as parts of work."""
 
 import time
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from braindash.core.ridge.model import fit_layers
+from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r
-from braindash.encoding.features import (
-    Features,
-    count_layers,
-    extract_features,
-    layer_features,
-    stored_features,
+from braindash.encoding.features import Extraction, Features, layer_features
+from braindash.encoding.lowlevel import Weighing
+from braindash.encoding.plan import (
+    EncodingPlan,
+    plan_encoding,
+    regression_bytes,
+    regression_operations,
+    statistics_bytes,
+    statistics_operations,
 )
-from braindash.encoding.lowlevel import weigh_low_level
-from braindash.encoding.plan import EncodingPlan, plan_encoding
-from braindash.encoding.responses import StoryResponses
+from braindash.encoding.responses import RunResponses, read_responses
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.statistics import summarise
 from braindash.io.entries import common_provenance
 from braindash.io.predictions import PredictionFile, layer_part
-from braindash.io.store import Store
+from braindash.io.store import Entry, Store
+from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
 from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import EncodeRequest
+from braindash.speech.windows import extraction_seconds, n_parameters
+from braindash.stories import StoryPlan
 
-# About how long the stages take beside each other, where nothing is cached.
-_FEATURES, _REGRESSION, _LOW_LEVEL, _STATISTICS = 0.64, 0.16, 0.2, 0.2
-# Features that are all in the store.
-_LOOKED_UP = 0.02
+_FEATURES, _PREDICTIONS = "features", "predictions"
+# Operations per second of one ordinary core, in regressions and in statistics.
+_CORE_RATE = 2e10
 
 
 def run_encoding(
@@ -57,114 +61,228 @@ def run_encoding(
     """
     report = progress or NoProgress()
     report.advance(0, 1, "reading the manifest and the model's files")
-    return run_encoding_plan(plan_encoding(request), store, report)
+    run = EncodingRun(plan_encoding(request), store)
+    carry_out([run], report, cores=request.threads, device=request.device)
+    return run.result()
 
 
-def run_encoding_plan(plan: EncodingPlan, store: Store, report: Progress) -> EncodingResult:
-    """Do as :func:`run_encoding` for a request that is planned already."""
-    compute, told = partial(_compute, plan, store), partial(_provenance, plan)
-    return EncodingResult.load(store.made(plan.spec, compute, told, report))
+def remake_run(request: Mapping[str, Any], key: str, root: str) -> "EncodingRun":
+    """Plan a run again, in another process."""
+    run = EncodingRun(plan_encoding(EncodeRequest.model_validate(request)), Store(root))
+    require_same(run.key, key)
+    return run
 
 
-def _compute(plan: EncodingPlan, store: Store, report: Progress) -> xr.Dataset:
-    """Compute the arrays of a result; what the store has of the way there is used again."""
-    fit, low = plan.spec.fit, plan.low_level is not None
-    predictions = store.get_or_none(fit.kind, fit.key())
-    asked = predictions is None or low
-    found = stored_features(plan, store) if asked else {}
-    missing = asked and any(
-        story.extraction.key() not in found for _, stories in plan.extractions for story in stories
-    )
-    weights = (
-        _FEATURES if missing else _LOOKED_UP,
-        _REGRESSION if predictions is None else 0.0,
-        _LOW_LEVEL if low else 0.0,
-        _STATISTICS,
-    )
-    extracting, fitting, weighing, summing = shared(report, weights, f"{plan.request.subject}: ")
-    features = extract_features(plan, found, store, extracting) if missing else found
-    if predictions is None:
-        started = time.monotonic()
-        made = fit_predictions(plan, features, store, fitting)
-        predictions = store.put_file(
-            fit.kind,
-            fit.key(),
-            spec=fit.canonical(),
-            provenance=_provenance(plan, time.monotonic() - started),
-            write=made.write,
-            n_bytes=made.n_bytes,
-        )
-    weighed = [weigh_low_level(plan, features, store, weighing)] if low else []
-    return xr.merge([summarise(plan, predictions, summing), *weighed])
-
-
-def _provenance(plan: EncodingPlan, seconds: float) -> dict[str, Any]:
-    data = plan.dataset
-    keys = {story.extraction.key() for _, stories in plan.extractions for story in stories}
-    made = common_provenance(plan.model, plan.strategy, data.name, data.simulated, seconds)
-    return made | {
-        "parents": sorted(keys),
-        "predictions": plan.spec.fit.key(),
-        "no_inter_subject_ceiling_with": dict(plan.left_out),
-        "warnings": list(plan.warnings),
-    }
-
-
-def fit_predictions(
-    plan: EncodingPlan, features: Features, store: Store, progress: Progress
-) -> PredictionFile:
-    """Predict the test rows from every layer; layers that are finished already are kept.
+class EncodingRun(StoredRun[Entry]):
+    """The parts of one encoding run, and what they share in one process.
 
     Parameters
     ----------
     plan : EncodingPlan
         What to compute.
-    features : mapping of str to Entry
-        Features of every story of the plan, by their keys.
     store : Store
-        Keeps every finished layer as a part of the predictions.
-    progress : Progress
-        Told of every layer.
-
-    Returns
-    -------
-    PredictionFile
-        Beside the predictions, every layer has ``r`` (Pearson, of the scored rows), ``alpha``
-        and ``cv_score``.
+        Keeps every finished story and layer.
     """
-    n_layers = count_layers(plan, features)
-    train, test = (
-        StoryResponses(stories, standardise=plan.spec.standardise_responses)
-        for stories in (plan.train, plan.test)
-    )
-    response, scored = test.mean(), test.scored
 
-    def fit(todo: Sequence[int]) -> Iterator[xr.Dataset]:
-        progress.advance(n_layers - len(todo), n_layers, "loading responses")
-        results = fit_layers(
-            (
-                (
-                    layer_features(plan.train, features, layer),
-                    layer_features(plan.test, features, layer),
-                )
-                for layer in todo
-            ),
-            train.train(),
-            groups=train.story_index,
-            groups_test=test.story_index,
-            return_prediction=True,
+    maker = "braindash.encoding.run:remake_run"
+
+    def __init__(self, plan: EncodingPlan, store: Store) -> None:
+        super().__init__(plan, store)
+        self._plan, self._store = plan, store
+        self._extractions = [Extraction(plan, *one) for one in plan.extractions]
+
+    def result(self) -> EncodingResult:
+        """Open the result."""
+        return EncodingResult.load(self.get(self.kind, self.key))
+
+    def parts(self) -> list[Part]:
+        """List what is to be made: features, layers, the layers' low level, the result."""
+        plan, low_level = self._plan, self._plan.low_level
+        features = {
+            story.extraction.key(): self._feature_part(extraction, story, place)
+            for extraction in self._extractions
+            for place, story in enumerate(extraction.stories, start=1)
+        }
+
+        def needed(stories: Iterable[StoryPlan]) -> list[str]:
+            return [features[story.extraction.key()].name for story in stories]
+
+        own, every = needed(plan.stories), range(plan.model.n_layers)
+        made = [self._layer_part(layer, own) for layer in every]
+        if low_level is not None:
+            both = own + needed(low_level.stories)
+            made += [self._weighed_part(layer, both) for layer in every]
+        last = self.last_part(
+            self._finish,
+            label=plan.request.subject,
+            seconds=plan.model.n_layers * statistics_operations(plan) / _CORE_RATE,
+            after=tuple(part.name for part in made),
+            n_bytes=statistics_bytes(plan),
+        )
+        return [*features.values(), *made, last]
+
+    # ---- features -------------------------------------------------------------------------
+
+    def _feature_part(self, extraction: Extraction, story: StoryPlan, place: int) -> Part:
+        files, key = extraction.files, story.extraction.key()
+        rows = 4.0 * files.n_layers * files.n_features * len(story.times)
+        return Part(
+            name=f"{_FEATURES} {key}",
+            label=f"features of {story.name} with {files.name} ({place}/{len(extraction.stories)})",
+            make=partial(self._extract, extraction, story),
+            done=partial(self.has, _FEATURES, key),
+            seconds=extraction_seconds(files, float(story.times[-1]), story.extraction.strategy),
+            n_bytes=2 * rows + 4.0 * n_parameters(files),
+        )
+
+    def _extract(self, extraction: Extraction, story: StoryPlan, progress: Progress) -> None:
+        self._close_models(but=extraction)
+        self.know(extraction.put(story, self._store, progress))
+
+    def _close_models(self, but: Extraction | None = None) -> None:
+        """Make room, for another model or for responses."""
+        for extraction in self._extractions:
+            if extraction is not but:
+                extraction.close()
+
+    def _features_of(self, stories: Iterable[StoryPlan]) -> Features:
+        keys = [story.extraction.key() for story in stories]
+        return {key: self.get(_FEATURES, key) for key in keys}
+
+    # ---- layers ---------------------------------------------------------------------------
+
+    def _layer_part(self, layer: int, features: Iterable[str]) -> Part:
+        part = self._regression(_PREDICTIONS, self._fit_key, layer, self._fit, features)
+        # Another run may have written the predictions already.
+        return replace(
+            part, done=lambda: not self.lacked(_PREDICTIONS, self._fit_key) or part.done()
+        )
+
+    def _weighed_part(self, layer: int, features: Iterable[str]) -> Part:
+        part = self._regression(self.kind, self.key, layer, self._weigh, features)
+        return replace(part, label=f"{part.label} and low-level features")
+
+    def _regression(
+        self,
+        kind: str,
+        key: str,
+        layer: int,
+        fit: Callable[[int], xr.Dataset],
+        features: Iterable[str],
+    ) -> Part:
+        def make(progress: Progress) -> xr.Dataset:
+            progress.advance(0, 1, "")
+            self._close_models()
+            return fit(layer)
+
+        plan = self._plan
+        return self.layer_part(
+            kind,
+            key,
+            layer,
+            make,
+            label=f"{plan.request.subject}: layer {layer} of {plan.model.n_layers - 1}",
+            seconds=regression_operations(plan) / _CORE_RATE,
+            after=features,
+            n_bytes=regression_bytes(plan),
+        )
+
+    def _fit(self, layer: int) -> xr.Dataset:
+        """Predict the test rows from a layer.
+
+        Beside the predictions there are ``r`` (Pearson, of the scored rows), ``alpha`` and
+        ``cv_score``.
+        """
+        plan, responses = self._plan, self._responses
+        ridge = RidgeCV(
+            layer_features(plan.train, self._own_features, layer),
+            responses.train_story,
             **plan.ridge_options,
         )
-        for count, (layer, result) in enumerate(zip(todo, results, strict=True), start=1):
-            assert result.prediction is not None  # asked for
-            scores: dict[str, NDArray[np.floating]] = {
-                "r": pearson_r(result.prediction[scored], response[scored]),
-                "alpha": np.asarray(result.alpha),
-                "cv_score": np.asarray(result.best_cv_score),
-            }
-            yield layer_part(result.prediction, scores)
-            finished = n_layers - len(todo) + count
-            progress.advance(finished, n_layers, f"layer {layer} of {n_layers - 1} scored")
+        result = ridge.fit(
+            responses.train,
+            layer_features(plan.test, self._own_features, layer),
+            responses.test_story,
+            return_prediction=True,
+        )
+        assert result.prediction is not None  # asked for
+        scored = responses.scored
+        scores: dict[str, NDArray[np.floating]] = {
+            "r": pearson_r(result.prediction[scored], responses.test[scored]),
+            "alpha": np.asarray(result.alpha),
+            "cv_score": np.asarray(result.best_cv_score),
+        }
+        return layer_part(result.prediction, scores)
 
-    layers = store.layers("predictions", plan.spec.fit.key(), n_layers, fit)
-    return PredictionFile(layers, response, scored, test.story_index)
+    def _weigh(self, layer: int) -> xr.Dataset:
+        return self._weighing.layer(layer)
+
+    @cached_property
+    def _responses(self) -> RunResponses:
+        plan = self._plan
+        return read_responses(plan.train, plan.test, standardise=plan.spec.standardise_responses)
+
+    @cached_property
+    def _own_features(self) -> Features:
+        return self._features_of(self._plan.stories)
+
+    @cached_property
+    def _weighing(self) -> Weighing:
+        plan = self._plan
+        assert plan.low_level is not None  # or there is no such part
+        low = self._features_of(plan.low_level.stories)
+        return Weighing(plan, self._responses, {**self._own_features, **low})
+
+    # ---- the result -----------------------------------------------------------------------
+
+    def _finish(self, progress: Progress) -> None:
+        """Put the layers together, and add ceilings and statistics."""
+        writing, summing = shared(progress, (1, 9))
+        writing.advance(0, 1, "writing predictions")
+        plan, started = self._plan, time.monotonic()
+        predictions = self._predictions()
+        parts = [summarise(plan, predictions, summing)]
+        seconds = time.monotonic() - started + float(predictions.provenance["seconds"])
+        if plan.low_level is not None:
+            files = self.layers(self.kind, self.key)
+            layers = [xr.load_dataset(path, engine="h5netcdf").drop_attrs() for path in files]
+            weighed = xr.concat(layers, dim="layer")
+            parts.append(weighed.assign_coords(layer=np.arange(plan.model.n_layers)))
+            seconds += seconds_of(files)
+        told = self._provenance(seconds)
+        dataset, spec = xr.merge(parts), plan.spec.canonical()
+        self.know(self._store.put(self.kind, self.key, spec=spec, provenance=told, dataset=dataset))
+
+    def _predictions(self) -> Entry:
+        """Return the predictions, put together from the layers where nobody has done so."""
+        fit, n_layers = self._plan.spec.fit, self._plan.model.n_layers
+        files = (
+            [] if not self.lacked(fit.kind, self._fit_key) else self.layers(fit.kind, self._fit_key)
+        )
+        if len(files) < n_layers:
+            return self.get(fit.kind, self._fit_key)
+        responses = self._responses
+        made = PredictionFile(files, responses.test, responses.scored, responses.test_story)
+        return self._store.put_file(
+            fit.kind,
+            self._fit_key,
+            spec=fit.canonical(),
+            provenance=self._provenance(seconds_of(files)),
+            write=made.write,
+            n_bytes=made.n_bytes,
+        )
+
+    def _provenance(self, seconds: float) -> dict[str, Any]:
+        plan, data = self._plan, self._plan.dataset
+        keys = {story.extraction.key() for _, stories in plan.extractions for story in stories}
+        made = common_provenance(plan.model, plan.strategy, data.name, data.simulated, seconds)
+        return made | {
+            "parents": sorted(keys),
+            "predictions": self._fit_key,
+            "no_inter_subject_ceiling_with": dict(plan.left_out),
+            "warnings": list(plan.warnings),
+        }
+
+    @cached_property
+    def _fit_key(self) -> str:
+        return self._plan.spec.fit.key()

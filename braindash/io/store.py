@@ -16,7 +16,7 @@ import time
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,6 @@ from braindash.io.entries import (
     read_listed,
     require_readable,
 )
-from braindash.progress import Progress
-from braindash.specs import Spec
 
 __all__ = ["DamagedEntry", "Entry", "Store", "checkout", "default_root"]
 
@@ -281,76 +279,7 @@ class Store:
         shutil.rmtree(self.parts_folder(kind, key), ignore_errors=True)
         return self.get(kind, key)
 
-    def made(
-        self,
-        spec: Spec,
-        make: Callable[[Progress], xr.Dataset],
-        provenance: Callable[[float], dict[str, Any]],
-        progress: Progress,
-    ) -> Entry:
-        """Return the result that a specification names: from the store, or made and kept there.
-
-        Parameters
-        ----------
-        spec : Spec
-            Its kind and key say where the result lies.
-        make : callable
-            Computes the arrays and reports on it; called only where there is no result yet.
-        provenance : callable
-            Takes the seconds that the computation took and says how the result was made.
-        progress : Progress
-            Told when the result is there, and on the way by ``make``.
-
-        Raises
-        ------
-        StoreError
-            When the disk is full or read-only; nothing half-written stays behind.
-        """
-        kind, key = spec.kind, spec.key()
-        found = self.get_or_none(kind, key)
-        if found is not None:
-            progress.advance(1, 1, "already computed")
-            return found
-        started = time.monotonic()
-        dataset = make(progress)
-        told = provenance(time.monotonic() - started)
-        entry = self.put(kind, key, spec=spec.canonical(), provenance=told, dataset=dataset)
-        progress.advance(1, 1, "done")
-        return entry
-
     # ---- parts of a result under way -----------------------------------------------------
-
-    def layers(
-        self,
-        kind: str,
-        key: str,
-        n_layers: int,
-        make: Callable[[Sequence[int]], Iterable[xr.Dataset]],
-    ) -> list[Path]:
-        """Return one part per layer of a result under way: those that are there, or made now.
-
-        Parameters
-        ----------
-        kind, key : str
-            Name of the result.
-        n_layers : int
-            How many parts it has.
-        make : callable
-            Takes the layers that are missing and yields their parts in that order; each is kept
-            at once. Not called where none is missing.
-
-        Returns
-        -------
-        list of Path
-            netCDF4 files in the order of the layers; gone once the result is written.
-        """
-        names = [f"layer-{layer:03d}" for layer in range(n_layers)]
-        done = self.part_files(kind, key)
-        missing = [layer for layer, name in enumerate(names) if name not in done]
-        if missing:
-            for layer, part in zip(missing, make(missing), strict=True):
-                done[names[layer]] = self.put_part(kind, key, names[layer], part)
-        return [done[name] for name in names]
 
     def put_part(self, kind: str, key: str, name: str, dataset: xr.Dataset) -> Path:
         """Keep one finished part of a result, so that a killed run goes on after it."""
@@ -365,10 +294,17 @@ class Store:
             os.replace(written, place)
         return place
 
+    def part_file(self, kind: str, key: str, name: str) -> Path | None:
+        """Find one finished part; a damaged one is removed and counts as none."""
+        return self._intact(self.parts_folder(kind, key).glob(f"{name}.*.nc")).get(name)
+
     def part_files(self, kind: str, key: str) -> dict[str, Path]:
         """Find the finished parts by name; a damaged one is removed and left out."""
+        return self._intact(self.parts_folder(kind, key).glob("*.nc"))
+
+    def _intact(self, files: Iterable[Path]) -> dict[str, Path]:
         found: dict[str, Path] = {}
-        for path in sorted(self.parts_folder(kind, key).glob("*.nc")):
+        for path in sorted(files):
             match = _PART.fullmatch(path.name)
             if match is None or digest_file(path) != match["digest"]:
                 logger.warning("the part %s is damaged and is computed again", path)

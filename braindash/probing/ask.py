@@ -14,7 +14,6 @@ from braindash.core.probes.labels import ProbeTask
 from braindash.core.probes.model import Probes
 from braindash.core.probes.result import LayerProbe, ProbeResult, mean_of_divisions
 from braindash.errors import InputError
-from braindash.io.store import Store
 from braindash.probing.features import UnitEntries
 from braindash.probing.plan import SOUND_SPACE, ProbingPlan, probe_task
 from braindash.probing.questions import Question, Sides, divide
@@ -120,67 +119,56 @@ def _sitting(
     return Sitting(first.units, sides, made, names, told)
 
 
-def ask_layers(
+def ask_layer(
     plan: ProbingPlan,
-    sittings: list[Sitting],
+    sittings: Sequence[Sitting],
     features: UnitEntries,
-    store: Store,
+    layer: int,
     progress: Progress,
-) -> dict[str, ProbeResult]:
-    """Ask every task of every layer; layers that are finished already are kept.
+) -> xr.Dataset:
+    """Ask every task of one layer.
 
     Parameters
     ----------
     plan : ProbingPlan
         What to compute.
-    sittings : list of Sitting
+    sittings : sequence of Sitting
         From :func:`plan_sittings`.
     features : mapping of str to Entry
         Features of every unit, by their keys.
-    store : Store
-        Keeps every finished layer as a part of the result.
+    layer : int
+        The layer.
     progress : Progress
-        Told of every layer and task.
+        Told of every task.
 
     Returns
     -------
-    dict of str to ProbeResult
-        By task.
+    xarray.Dataset
+        A part of the result, for :func:`gather`.
     """
-    n_layers = plan.model.n_layers
-    named = [f"layer {layer}: " for layer in range(n_layers)]
-    spans = shared(progress, [1.0] * n_layers, named)
+    read: dict[str, NDArray[np.float32]] = {}
+    probes = []
+    for sitting, span in zip(sittings, shared(progress, [1.0] * len(sittings)), strict=True):
+        name = sitting.units.name
+        if name not in read:
+            read[name] = read_layer(plan, plan.model, sitting.units, features, layer)
+        values = read[name][sitting.sides.rows]
+        probes.append(sitting.plan.fit_layer(values, where=f"layer {layer}", progress=span))
+    return _as_part(probes)
 
-    def probe(todo: Sequence[int]) -> Iterator[xr.Dataset]:
-        for layer in todo:
-            yield _as_part(list(_ask_layer(plan, sittings, features, layer, spans[layer])))
-            spans[layer].advance(1, 1, "probed")
 
+def gather(
+    plan: ProbingPlan, sittings: Sequence[Sitting], layers: Sequence[xr.Dataset]
+) -> dict[str, ProbeResult]:
+    """Put the layers' parts, in their order, together by task."""
     counts = [len(one.names) for one in sittings]
-    parts = store.layers("probing", plan.spec.key(), n_layers, probe)
-    found = [_from_part(xr.load_dataset(part, engine="h5netcdf"), counts) for part in parts]
+    found = [_from_part(part, counts) for part in layers]
     divisions: dict[str, list[ProbeResult]] = {one.info.name: [] for one in plan.questions}
     for number, sitting in enumerate(sittings):
         gathered = sitting.plan.results([layer[number] for layer in found])
         for name, result in zip(sitting.names, gathered, strict=True):
             divisions[name].append(result)
     return {name: mean_of_divisions(results) for name, results in divisions.items()}
-
-
-def _ask_layer(
-    plan: ProbingPlan,
-    sittings: list[Sitting],
-    features: UnitEntries,
-    layer: int,
-    progress: Progress,
-) -> Iterator[tuple[LayerProbe, ...]]:
-    read: dict[str, NDArray[np.float32]] = {}
-    for sitting, span in zip(sittings, shared(progress, [1.0] * len(sittings)), strict=True):
-        name = sitting.units.name
-        if name not in read:
-            read[name] = read_layer(plan, plan.model, sitting.units, features, layer)
-        values = read[name][sitting.sides.rows]
-        yield sitting.plan.fit_layer(values, where=f"layer {layer}", progress=span)
 
 
 def read_layer(
@@ -261,7 +249,7 @@ def _within_recordings(
 # ---- parts and the result --------------------------------------------------------------------
 
 
-def _as_part(probes: list[tuple[LayerProbe, ...]]) -> xr.Dataset:
+def _as_part(probes: Sequence[tuple[LayerProbe, ...]]) -> xr.Dataset:
     """Write the probes of one layer as arrays, each sitting's tasks under numbers."""
     arrays: dict[str, Any] = {}
     facts = []

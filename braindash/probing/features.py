@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from braindash.io.entries import common_provenance
 from braindash.io.store import Entry, Store
 from braindash.probing.plan import ProbingPlan, UnitFeatures
 from braindash.progress import Progress, shared
-from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import ModelFiles
 
 if TYPE_CHECKING:
@@ -25,82 +23,60 @@ if TYPE_CHECKING:
 
 UnitEntries = Mapping[str, Entry]
 """Stored features of units, by their keys."""
-_KIND = "unit-features"
-# Time of an acoustic space beside a model's, per second of audio.
-_ACOUSTIC_SHARE = 0.05
+UNIT_FEATURES = "unit-features"
 
 
-def stored_units(plan: ProbingPlan, store: Store) -> dict[str, Entry]:
-    """Return what the store has of the features that a plan needs, by their keys."""
-    found = {one.key: store.get_or_none(_KIND, one.key) for one in plan.extractions}
-    return {key: entry for key, entry in found.items() if entry is not None}
-
-
-def extract_units(
-    plan: ProbingPlan, found: UnitEntries, store: Store, progress: Progress
-) -> UnitEntries:
-    """Compute the features of a plan's units that are not there yet; each group is kept at once.
+class UnitExtraction:
+    """Makes features of units; one model is open at a time.
 
     Parameters
     ----------
     plan : ProbingPlan
-        What to compute.
-    found : mapping of str to Entry
-        From :func:`stored_units`.
+        Says how.
     store : Store
         Gets one entry per group of recordings and kind of units.
-    progress : Progress
-        Told of every group.
-
-    Returns
-    -------
-    mapping of str to Entry
-        All features of the plan, by their keys.
     """
-    entries = dict(found)
-    passes = _passes([one for one in plan.extractions if one.key not in entries])
-    named = [
-        f"{members[0].model.name}, {members[0].group.title} ({number}/{len(passes)}): "
-        for number, members in enumerate(passes, start=1)
-    ]
-    spans = shared(progress, [_cost(members[0]) for members in passes], named)
-    opened: dict[str, Opened] = {}
-    for members, span in zip(passes, spans, strict=True):
-        first = members[0]
-        if first.model.fingerprint not in opened:
-            opened = {first.model.fingerprint: _opened(plan, first.model)}
-        model = opened[first.model.fingerprint]
-        entries |= _extract_group(plan, model, members, store, span)
-    return entries
 
+    def __init__(self, plan: ProbingPlan, store: Store) -> None:
+        self._plan, self._store = plan, store
+        self._opened: tuple[str, Opened] | None = None
 
-def _passes(missing: Sequence[UnitFeatures]) -> list[list[UnitFeatures]]:
-    """Put together what one run of a model over the same recordings gives, model by model."""
+    def put(self, members: Sequence[UnitFeatures], progress: Progress) -> list[Entry]:
+        """Compute features of one pass and keep them.
 
-    def place(one: UnitFeatures) -> tuple[str, tuple[str, ...]]:
-        return one.model.fingerprint, one.group.names
+        Parameters
+        ----------
+        members : sequence of UnitFeatures
+            Of one model and one group of recordings.
+        progress : Progress
+            Told of every window.
 
-    return [list(members) for _, members in groupby(sorted(missing, key=place), key=place)]
+        Returns
+        -------
+        list of Entry
+            One per member.
+        """
+        # torch and transformers are needed from here on, so planning and cached runs stay light.
+        from braindash.speech.models import open_model
 
+        files = members[0].model
+        if self._opened is None or self._opened[0] != files.fingerprint:
+            self._opened = None  # before another is opened
+            self._opened = files.fingerprint, open_model(files, device=self._plan.request.device)
+        return _extract_group(self._plan, self._opened[1], members, self._store, progress)
 
-def _cost(one: UnitFeatures) -> float:
-    """Weigh a pass by its seconds of audio; acoustic features are much quicker."""
-    return one.group.seconds * (_ACOUSTIC_SHARE if one.model.family == ACOUSTIC else 1.0)
-
-
-def _opened(plan: ProbingPlan, model: ModelFiles) -> "Opened":
-    from braindash.speech.models import open_model
-
-    return open_model(model, device=plan.request.device)
+    def close(self) -> None:
+        """Let go of the model; it is opened again when features are asked for."""
+        self._opened = None
 
 
 def _extract_group(
     plan: ProbingPlan,
     model: "Opened",
-    members: list[UnitFeatures],
+    members: Sequence[UnitFeatures],
     store: Store,
     progress: Progress,
-) -> dict[str, Entry]:
+) -> list[Entry]:
     """Run one model over a group of recordings, for the units of one kind or of several."""
     from braindash.speech.unit_features import unit_features
 
@@ -131,10 +107,10 @@ def _extract_group(
         for place, n_frames in enumerate(np.split(pooled.n_frames, edges)):
             counts[place].append(n_frames)
     seconds = time.monotonic() - started
-    return {
-        one.key: _put(plan, one, part, count, store, seconds)
+    return [
+        _put(plan, one, part, count, store, seconds)
         for one, part, count in zip(members, parts, counts, strict=True)
-    }
+    ]
 
 
 def _put(
@@ -154,7 +130,7 @@ def _put(
         coords={"layer": np.arange(len(features))},
     )
     return store.put(
-        _KIND,
+        UNIT_FEATURES,
         one.key,
         spec=one.spec.canonical(),
         provenance=probing_provenance(plan, one.model, seconds)

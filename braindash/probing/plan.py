@@ -4,9 +4,10 @@ Like :mod:`braindash.encoding.plan`, it never imports torch, so the dashboard ca
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 
@@ -32,7 +33,12 @@ from braindash.specs import (
 )
 from braindash.speech.acoustic.spaces import ACOUSTIC, SPECTRUM
 from braindash.speech.checkpoints.locate import ModelFiles, locate, require_precision
-from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, context_seconds
+from braindash.speech.windows import (
+    CHUNK_STEP_SECONDS,
+    EXACT_STEP_SECONDS,
+    context_seconds,
+    n_parameters,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -137,6 +143,16 @@ class ProbingPlan:
             if question.info.space is not None:
                 found += self.features(locate(question.info.space), question.units)
         return tuple({one.key: one for one in found}.values())
+
+    @cached_property
+    def passes(self) -> tuple[tuple[UnitFeatures, ...], ...]:
+        """What one run of a model over the same recordings gives, model by model."""
+
+        def place(one: UnitFeatures) -> tuple[str, tuple[str, ...]]:
+            return one.model.fingerprint, one.group.names
+
+        found = groupby(sorted(self.extractions, key=place), key=place)
+        return tuple(tuple(members) for _, members in found)
 
 
 def features_of(
@@ -392,3 +408,28 @@ def probe_task(task: ProbeTaskSpec, question: Question, rows: np.ndarray) -> Pro
         balanced=task.balanced,
         method=task.method,
     )
+
+
+# ---- how much work and memory, counted from headers and labels ----------------------------------
+
+# Gradient steps or factorisations of a task's probe, its shuffles beside it.
+_SOLVES = 40
+
+
+def extraction_bytes(members: Sequence[UnitFeatures]) -> float:
+    """Estimate the memory of one pass of a model over a group of recordings."""
+    files = members[0].model
+    n_units = sum(len(one.units.of(one.group)) for one in members)
+    return 4.0 * n_parameters(files) + 8.0 * n_units * files.n_layers * files.n_features
+
+
+def layer_bytes(plan: ProbingPlan) -> float:
+    """Estimate the memory of asking one layer: its features, standardised, of all units."""
+    return 16.0 * max(map(len, plan.units)) * plan.model.n_features
+
+
+def layer_operations(plan: ProbingPlan) -> float:
+    """Count the floating-point operations of asking one layer all tasks."""
+    width = plan.model.n_features
+    n_units = sum(len(question.units) for question in plan.questions)
+    return 2.0 * n_units * width * (width + _SOLVES * (1 + plan.spec.n_shuffles))

@@ -1,21 +1,32 @@
-"""Probing runs: features of units, then every task asked of every layer."""
+"""Probing runs: features of units, then every task asked of every layer, as parts of work."""
 
-from functools import partial
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from braindash.io.store import Store
-from braindash.probing.features import extract_units, probing_provenance, stored_units
-from braindash.probing.plan import ProbingPlan, plan_probing
+from braindash.io.store import Entry, Store
+from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
+from braindash.probing.features import UNIT_FEATURES, UnitExtraction, probing_provenance
+from braindash.probing.plan import (
+    ProbingPlan,
+    UnitFeatures,
+    extraction_bytes,
+    layer_bytes,
+    layer_operations,
+    plan_probing,
+)
 from braindash.probing.result import ProbingResult
-from braindash.progress import NoProgress, Progress, shared
+from braindash.progress import NoProgress, Progress
 from braindash.requests import ProbeRequest
+from braindash.speech.windows import extraction_seconds
 
-# About how long the stages take beside each other, where no features are cached.
-_FEATURES, _PROBES = 0.85, 0.15
-# Features that are all in the store.
-_LOOKED_UP = 0.01
+if TYPE_CHECKING:
+    from braindash.probing.ask import Sitting
+
+# Operations per second of one ordinary core in probes.
+_CORE_RATE = 5e9
 
 
 def run_probing(
@@ -40,39 +51,135 @@ def run_probing(
     """
     report = progress or NoProgress()
     report.advance(0, 1, "reading the labels and the model's files")
-    return run_probing_plan(plan_probing(request), store, report)
+    run = ProbingRun(plan_probing(request), store)
+    carry_out([run], report, cores=request.threads, device=request.device)
+    return run.result()
 
 
-def run_probing_plan(plan: ProbingPlan, store: Store, report: Progress) -> ProbingResult:
-    """Do as :func:`run_probing` for a request that is planned already."""
-    facts: dict[str, Any] = {}
-    compute, told = partial(_compute, plan, store, facts), partial(_provenance, plan, facts)
-    return ProbingResult.load(store.made(plan.spec, compute, told, report))
+def remake_run(request: Mapping[str, Any], key: str, root: str) -> "ProbingRun":
+    """Plan a run again, in another process."""
+    run = ProbingRun(plan_probing(ProbeRequest.model_validate(request)), Store(root))
+    require_same(run.key, key)
+    return run
 
 
-def _compute(
-    plan: ProbingPlan, store: Store, facts: dict[str, Any], progress: Progress
-) -> xr.Dataset:
-    """Compute the arrays of a result; what is known of each task beside them goes to ``facts``."""
-    found = stored_units(plan, store)
-    missing = any(one.key not in found for one in plan.extractions)
-    extracting, asking = shared(progress, (_FEATURES if missing else _LOOKED_UP, _PROBES))
-    features = extract_units(plan, found, store, extracting)
-    # torch is needed from here on, so planning and cached runs stay light.
-    from braindash.probing.ask import as_dataset, ask_layers, plan_sittings, task_facts
+class ProbingRun(StoredRun[Entry]):
+    """The parts of one probing run, and what they share in one process.
 
-    sittings = plan_sittings(plan, features)
-    results = ask_layers(plan, sittings, features, store, asking)
-    told = {name: texts for sitting in sittings for name, texts in sitting.warnings.items()}
-    facts |= {name: task_facts(one, told[name]) for name, one in results.items()}
-    return as_dataset(results)
+    Parameters
+    ----------
+    plan : ProbingPlan
+        What to compute.
+    store : Store
+        Keeps every finished group of recordings and layer.
+    """
 
+    maker = "braindash.probing.run:remake_run"
 
-def _provenance(plan: ProbingPlan, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
-    return probing_provenance(plan, plan.model, seconds) | {
-        "parents": sorted(one.key for one in plan.extractions),
-        "tasks": facts,
-        "recordings": len(plan.labels.recordings),
-        "labels": plan.labels.source,
-        "warnings": list(plan.warnings),
-    }
+    def __init__(self, plan: ProbingPlan, store: Store) -> None:
+        super().__init__(plan, store)
+        self._plan, self._store = plan, store
+        self._extraction = UnitExtraction(plan, store)
+
+    def result(self) -> ProbingResult:
+        """Open the result."""
+        return ProbingResult.load(self.get(self.kind, self.key))
+
+    def parts(self) -> list[Part]:
+        """List what is to be made: features of units, layers, the result."""
+        passes = self._plan.passes
+        features = [
+            self._feature_part(members, f"{place}/{len(passes)}")
+            for place, members in enumerate(passes, start=1)
+        ]
+        needed = tuple(part.name for part in features)
+        layers = [self._layer_part(layer, needed) for layer in range(self._plan.model.n_layers)]
+        last = self.last_part(
+            self._finish,
+            label=f"probing {self._plan.model.name}",
+            seconds=1.0,
+            after=tuple(part.name for part in layers),
+            n_bytes=layer_bytes(self._plan),
+        )
+        return [*features, *layers, last]
+
+    # ---- features -------------------------------------------------------------------------
+
+    def _feature_part(self, members: Sequence[UnitFeatures], place: str) -> Part:
+        first = members[0]
+        return Part(
+            name=" ".join([UNIT_FEATURES, *(one.key for one in members)]),
+            label=f"{first.model.name}, {first.group.title} ({place})",
+            make=partial(self._extract, members),
+            done=lambda: not self._lacking(members),
+            seconds=extraction_seconds(first.model, first.group.seconds, first.spec.strategy),
+            n_bytes=extraction_bytes(members),
+        )
+
+    def _extract(self, members: Sequence[UnitFeatures], progress: Progress) -> None:
+        for entry in self._extraction.put(self._lacking(members), progress):
+            self.know(entry)
+
+    def _lacking(self, members: Sequence[UnitFeatures]) -> list[UnitFeatures]:
+        return [one for one in members if self.lacked(UNIT_FEATURES, one.key)]
+
+    # ---- layers ---------------------------------------------------------------------------
+
+    def _layer_part(self, layer: int, features: Sequence[str]) -> Part:
+        plan = self._plan
+
+        def make(progress: Progress) -> xr.Dataset:
+            # torch is needed from here on, so planning and cached runs stay light.
+            from braindash.probing.ask import ask_layer
+
+            self._extraction.close()
+            return ask_layer(plan, self._sittings, self._features, layer, progress)
+
+        return self.layer_part(
+            self.kind,
+            self.key,
+            layer,
+            make,
+            label=f"probing {plan.model.name}: layer {layer}",
+            seconds=layer_operations(plan) / _CORE_RATE,
+            after=features,
+            n_bytes=layer_bytes(plan),
+        )
+
+    @cached_property
+    def _features(self) -> dict[str, Entry]:
+        keys = [one.key for one in self._plan.extractions]
+        return {key: self.get(UNIT_FEATURES, key) for key in keys}
+
+    @cached_property
+    def _sittings(self) -> "list[Sitting]":
+        from braindash.probing.ask import plan_sittings
+
+        return plan_sittings(self._plan, self._features)
+
+    # ---- the result -----------------------------------------------------------------------
+
+    def _finish(self, progress: Progress) -> None:
+        """Put the layers together."""
+        from braindash.probing.ask import as_dataset, gather, task_facts
+
+        progress.advance(0, 1, "writing")
+        plan, sittings = self._plan, self._sittings
+        files = self.layers(self.kind, self.key)
+        layers = [xr.load_dataset(path, engine="h5netcdf") for path in files]
+        results = gather(plan, sittings, layers)
+        told = {name: texts for sitting in sittings for name, texts in sitting.warnings.items()}
+        facts = {name: task_facts(one, told[name]) for name, one in results.items()}
+        made = self._provenance(facts, seconds_of(files))
+        spec, dataset = plan.spec.canonical(), as_dataset(results)
+        self.know(self._store.put(self.kind, self.key, spec=spec, provenance=made, dataset=dataset))
+
+    def _provenance(self, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
+        plan = self._plan
+        return probing_provenance(plan, plan.model, seconds) | {
+            "parents": sorted(one.key for one in plan.extractions),
+            "tasks": facts,
+            "recordings": len(plan.labels.recordings),
+            "labels": plan.labels.source,
+            "warnings": list(plan.warnings),
+        }

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ import xarray as xr
 from braindash.errors import StoreError
 from braindash.files import replace_json
 from braindash.io.entries import common_provenance
-from braindash.io.store import Store
+from braindash.io.store import Entry, Store
+from braindash.parts import Part, StoredRun, carry_out, require_same
 from braindash.process import is_first_process
 from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import TuneRequest
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from braindash.speech.training.run import Tuned
 
 logger = logging.getLogger(__name__)
+
+# Of work that has one part nobody compares its time.
+_SECONDS = 1.0
 
 
 def run_tuning(
@@ -65,47 +70,78 @@ def run_tuning(
     place = None if out is None else Path(out).expanduser()
     if place is not None:
         check_free(place)
-    result = run_tuning_plan(plan_tuning(request), store, report)
+    run = TuningRun(plan_tuning(request), store)
+    carry_out([run], report)
+    result = run.result()
     return result.copied(place) if place is not None and is_first_process() else result
 
 
-def run_tuning_plan(plan: TuningPlan, store: Store, report: Progress) -> TuningResult:
-    """Do as :func:`run_tuning` for a request that is planned already."""
-    key = plan.spec.key()
-    cached = store.get_or_none("tuning", key)
-    if cached is not None:
+def remake_run(request: Mapping[str, Any], key: str, root: str) -> "TuningRun":
+    """Plan a run again, in another process."""
+    run = TuningRun(plan_tuning(TuneRequest.model_validate(request)), Store(root))
+    require_same(run.key, key)
+    return run
+
+
+class TuningRun(StoredRun[Entry]):
+    """One tuning run: a single part, which keeps every epoch.
+
+    Parameters
+    ----------
+    plan : TuningPlan
+        What to compute.
+    store : Store
+        Keeps every epoch.
+    """
+
+    maker = "braindash.tuning.run:remake_run"
+
+    def __init__(self, plan: TuningPlan, store: Store) -> None:
+        super().__init__(plan, store)
+        self._plan, self._store = plan, store
+
+    def parts(self) -> list[Part]:
+        """List what is to be made: the tuned model."""
+        last = self.last_part(self._tune, label="tuning", seconds=_SECONDS)
+        return [replace(last, done=lambda: self._tuned() is not None)]
+
+    def result(self) -> TuningResult:
+        """Open the result."""
+        return self._tuned() or TuningResult.load(self.get(self.kind, self.key), self._store)
+
+    def _tuned(self) -> TuningResult | None:
+        """Open the result, or None where its record or its model is gone."""
+        entry = self.find(self.kind, self.key)
         try:
-            result = TuningResult.load(cached, store)
+            return None if entry is None else TuningResult.load(entry, self._store)
         except StoreError as error:
             logger.warning("%s", error.message)
-        else:
-            report.advance(1, 1, "already computed")
-            return result
-    # torch and transformers are needed from here on.
-    from braindash.core.devices import limited_threads
-    from braindash.speech.training.run import tune_model
+            return None
 
-    started = time.monotonic()
-    reading, training, _ = shared(report, (2, 97, 1))
-    data = load_tuning_data(plan, reading)
-    with limited_threads(plan.request.threads):
-        tuned = tune_model(
-            plan.model,
-            data.train,
-            data.validation,
-            plan.spec.settings,
-            folder=store.parts_folder("tuning", key),
-            identity=key,
-            device=plan.request.device,
-            n_at_once=plan.request.n_at_once,
-            progress=training,
-            on_epoch=_told(plan, store),
-        )
-    if tuned.team.is_first:
-        _publish(plan, data, tuned, store, time.monotonic() - started)
-    tuned.team.wait()
-    report.advance(1, 1, "done")
-    return TuningResult.load(store.get("tuning", key), store)
+    def _tune(self, progress: Progress) -> None:
+        # torch and transformers are needed from here on.
+        from braindash.core.devices import limited_threads
+        from braindash.speech.training.run import tune_model
+
+        plan, started = self._plan, time.monotonic()
+        reading, training, _ = shared(progress, (2, 97, 1))
+        data = load_tuning_data(plan, reading)
+        with limited_threads(plan.request.threads):
+            tuned = tune_model(
+                plan.model,
+                data.train,
+                data.validation,
+                plan.spec.settings,
+                folder=self._store.parts_folder("tuning", self.key),
+                identity=self.key,
+                device=plan.request.device,
+                n_at_once=plan.request.n_at_once,
+                progress=training,
+                on_epoch=_told(plan, self._store),
+            )
+        if tuned.team.is_first:
+            _publish(plan, data, tuned, self._store, time.monotonic() - started)
+        tuned.team.wait()
 
 
 def _told(plan: TuningPlan, store: Store) -> "Callable[[TrainingState], None]":

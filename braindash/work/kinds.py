@@ -1,38 +1,34 @@
 """What can be run: one row per kind of analysis, which every interface dispatches through."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from braindash.encoding.plan import EncodingPlan, plan_encoding
 from braindash.io.store import Store
+from braindash.parts import Plan, Run, carry_out
 from braindash.probing.plan import ProbingPlan, plan_probing
 from braindash.progress import NoProgress, Progress
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
-from braindash.specs import Spec
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.work.changes import PROMISED, require_unchanged
 from braindash.work.needs import Preflight, encoding_needs, probing_needs, tuning_needs
 
+if TYPE_CHECKING:
+    from braindash.encoding.run import EncodingRun
+    from braindash.probing.run import ProbingRun
+    from braindash.tuning.run import TuningRun
+
 PLANNING = "reading the data and the model's files"
 
 
-class Plan(Protocol):
-    """A checked request with the specification that names its result."""
+class KindRun(Run, Protocol):
+    """A run of one kind: its parts, and its result."""
 
-    @property
-    def spec(self) -> Spec:
-        """Names the result."""
-
-
-class Result(Protocol):
-    """What a run gives."""
-
-    @property
-    def key(self) -> str:
-        """Key of the result."""
+    def result(self) -> Any:
+        """Open the result: EncodingResult, ProbingResult or TuningResult."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,8 @@ class Work:
         Request -> plan, with headers and digests only.
     needs : callable
         Plan, store -> what the run would need.
-    run : callable
-        Plan, store, progress -> result; imports torch when it is called.
+    start : callable
+        Plan, store -> run, whose parts make the result.
     title : callable
         Plan -> what a job is called.
     """
@@ -56,26 +52,29 @@ class Work:
     request: type[Request]
     plan: Callable[[Any], Plan]
     needs: Callable[[Any, Store], Preflight]
-    run: Callable[[Any, Store, Progress], Result]
+    start: Callable[[Any, Store], KindRun]
     title: Callable[[Any], str]
 
 
-def _run_encoding(plan: EncodingPlan, store: Store, progress: Progress) -> Result:
-    from braindash.encoding.run import run_encoding_plan
-
-    return run_encoding_plan(plan, store, progress)
+# What computes is imported when it is asked for: planning, and pages, stay light.
 
 
-def _run_probing(plan: ProbingPlan, store: Store, progress: Progress) -> Result:
-    from braindash.probing.run import run_probing_plan
+def _encoding(plan: EncodingPlan, store: Store) -> "EncodingRun":
+    from braindash.encoding.run import EncodingRun
 
-    return run_probing_plan(plan, store, progress)
+    return EncodingRun(plan, store)
 
 
-def _run_tuning(plan: TuningPlan, store: Store, progress: Progress) -> Result:
-    from braindash.tuning.run import run_tuning_plan
+def _probing(plan: ProbingPlan, store: Store) -> "ProbingRun":
+    from braindash.probing.run import ProbingRun
 
-    return run_tuning_plan(plan, store, progress)
+    return ProbingRun(plan, store)
+
+
+def _tuning(plan: TuningPlan, store: Store) -> "TuningRun":
+    from braindash.tuning.run import TuningRun
+
+    return TuningRun(plan, store)
 
 
 def _encoding_title(plan: EncodingPlan) -> str:
@@ -97,9 +96,9 @@ KINDS: Mapping[str, Work] = MappingProxyType(
     {
         work.request.command: work
         for work in (
-            Work(EncodeRequest, plan_encoding, encoding_needs, _run_encoding, _encoding_title),
-            Work(ProbeRequest, plan_probing, probing_needs, _run_probing, _probing_title),
-            Work(TuneRequest, plan_tuning, tuning_needs, _run_tuning, _tuning_title),
+            Work(EncodeRequest, plan_encoding, encoding_needs, _encoding, _encoding_title),
+            Work(ProbeRequest, plan_probing, probing_needs, _probing, _probing_title),
+            Work(TuneRequest, plan_tuning, tuning_needs, _tuning, _tuning_title),
         )
     }
 )
@@ -124,9 +123,29 @@ def run(request: Request, store: Store, progress: Progress | None = None) -> Any
     -------
     EncodingResult, ProbingResult or TuningResult
     """
-    report, work = progress or NoProgress(), KINDS[request.command]
+    return run_all([request], store, progress)[0]
+
+
+def run_all(
+    requests: Sequence[Request], store: Store, progress: Progress | None = None
+) -> list[Any]:
+    """Compute, or load, what several requests of one kind ask for, together.
+
+    Returns
+    -------
+    list of EncodingResult, ProbingResult or TuningResult
+        In the order of the requests.
+    """
+    report = progress or NoProgress()
     report.advance(0, 1, PLANNING)
-    return work.run(work.plan(request), store, report)
+    return _carried_out([KINDS[one.command].plan(one) for one in requests], store, report)
+
+
+def _carried_out(plans: Sequence[Plan], store: Store, progress: Progress) -> list[Any]:
+    runs = [KINDS[plan.request.command].start(plan, store) for plan in plans]
+    first = plans[0].request
+    carry_out(runs, progress, cores=first.threads, device=first.device)
+    return [one.result() for one in runs]
 
 
 # ---- jobs -----------------------------------------------------------------------------------
@@ -165,7 +184,7 @@ def run_job(
     asked = {name: value for name, value in document.items() if name != PROMISED}
     planned = work.plan(work.request.model_validate(asked))
     require_unchanged(planned.spec, document[PROMISED])
-    result = work.run(planned, Store(root), progress)
+    (result,) = _carried_out([planned], Store(root), progress)
     return {"kind": planned.spec.kind, "keys": [result.key]}
 
 

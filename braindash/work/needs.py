@@ -1,6 +1,5 @@
 """Will it run here? What a run would need, and what this machine has."""
 
-import importlib.util
 import shutil
 import time
 from dataclasses import asdict, dataclass
@@ -10,15 +9,23 @@ from typing import Any
 import numpy as np
 import psutil
 
-from braindash.encoding.plan import EncodingPlan
+from braindash.encoding.plan import (
+    EncodingPlan,
+    count_rows,
+    count_targets,
+    regression_bytes,
+    regression_operations,
+    statistics_bytes,
+    statistics_operations,
+)
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.store import Store
-from braindash.probing.plan import ProbingPlan
+from braindash.probing.plan import ProbingPlan, extraction_bytes, layer_bytes, layer_operations
+from braindash.process import expected_device
 from braindash.progress import spoken_duration
-from braindash.requests import Request
 from braindash.specs import Spec
-from braindash.speech.checkpoints.locate import ModelFiles, require_precision
-from braindash.speech.cost import extraction_products, frame_rate_hz, n_parameters
+from braindash.speech.checkpoints.locate import require_precision
+from braindash.speech.windows import extraction_products, frame_rate_hz, n_parameters
 from braindash.tuning.plan import TuningPlan
 from braindash.tuning.result import read_progress
 
@@ -27,9 +34,6 @@ _ENCODER_EFFICIENCY = 0.35
 # Products per second of an encoder in float32 on an ordinary GPU; its own cannot be measured
 # without torch.
 _CUDA_RATE = 5e12
-# As in braindash.encoding.statistics, whose import would bring torch into the dashboard.
-_TARGETS_AT_ONCE = 1024
-_REPLICATE_COPIES = 4
 # As in braindash.speech.training.loop, for the same reason.
 _CPU_FRAMES = 4000
 # Numbers per frame, feature and block that the backward pass needs, with a feed-forward part four
@@ -103,7 +107,7 @@ class Preflight:
 
 def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
     """Estimate what an encoding run needs, from headers only."""
-    device = _device(plan.request)
+    device = expected_device(plan.request.device)
     require_precision(plan.model, device)
     missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
     predicted = store.has("predictions", plan.spec.fit.key())
@@ -123,17 +127,12 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
 
 def probing_needs(plan: ProbingPlan, store: Store) -> Preflight:
     """Estimate what a probing run needs, from headers and labels only."""
-    device = _device(plan.request)
+    device = expected_device(plan.request.device)
     require_precision(plan.model, device)
     missing = [one for one in plan.extractions if not store.has("unit-features", one.key)]
     own = [one for one in plan.extractions if one.model.fingerprint == plan.model.fingerprint]
     lacking = {one.group.names for one in missing} & {one.group.names for one in own}
-    width, n_layers = _width(plan.model), _n_layers(plan.model)
-    most = max(map(len, plan.units))
-    # One group's units of all layers while they are pooled; one layer's, standardised, when asked.
-    pooled = max(sum(len(units.of(group)) for units in plan.units) for group in plan.groups)
-    memory = _BASE_MEMORY_BYTES + 4.0 * n_parameters(plan.model)
-    memory += 4.0 * max(2 * pooled * n_layers * width, 4 * most * width)
+    memory = _BASE_MEMORY_BYTES + max([layer_bytes(plan), *map(extraction_bytes, plan.passes)])
     disk = sum(
         4.0 * len(one.units.of(one.group)) * one.model.n_layers * one.model.n_features
         for one in missing
@@ -157,15 +156,13 @@ def _probing_seconds(plan: ProbingPlan, lacking: set[tuple[str, ...]], device: s
     strategy = plan.features(plan.model, plan.units[0])[0].spec.strategy
     seconds = sum(group.seconds for group in plan.groups if group.names in lacking)
     extraction = 2.0 * extraction_products(plan.model, seconds, strategy)
-    width, n_layers = _width(plan.model), _n_layers(plan.model)
-    n_units = sum(len(question.units) for question in plan.questions)
-    probing = n_layers * (2.0 * n_units * width * (width + 40 * (1 + plan.spec.n_shuffles)))
+    probing = plan.model.n_layers * layer_operations(plan)
     return float(extraction / _encoder_rate(device, rate) + probing / (rate * 0.2))
 
 
 def tuning_needs(plan: TuningPlan, store: Store) -> Preflight:
     """Estimate what a tuning run needs, from headers only."""
-    device = _device(plan.request)
+    device = expected_device(plan.request.device)
     known = read_progress(store, plan.spec.key())
     n_done = len(known["history"]) - 1 if known else 0
     n_epochs = plan.spec.settings.epochs
@@ -192,13 +189,13 @@ def _tuning_sizes(plan: TuningPlan) -> tuple[float, float]:
     rows = sum(s.n_rows for one in plan.subjects for s in (*one.train, *one.validation))
     _, n_targets = response_shape(plan.subjects[0].train[0].responses)
     limit = plan.request.limit or n_targets
-    heads = 4.0 * min(limit, n_targets) * _width(model) * len(plan.subjects)
+    heads = 4.0 * min(limit, n_targets) * model.n_features * len(plan.subjects)
     frames = max(_CPU_FRAMES, settings.segment_trs * _tr(plan) * frame_rate_hz(model))
-    activations = 4.0 * _ACTIVATIONS * _width(model) * _n_layers(model) * frames
+    activations = 4.0 * _ACTIVATIONS * model.n_features * model.n_layers * frames
     responses = 4.0 * rows * min(limit, n_targets) + 8.0 * n_targets * rows / len(plan.recordings)
     memory = _BASE_MEMORY_BYTES + weights + 3 * (trained + heads) + activations + responses
     seconds = sum(s.times[-1] for one in plan.subjects for s in (*one.train, *one.validation))
-    channels = (model.config.get("conv_dim") or [_width(model)])[-1]
+    channels = (model.config.get("conv_dim") or [model.n_features])[-1]
     front = 4.0 * channels * frame_rate_hz(model) * float(seconds)
     return memory, front + 3 * 3 * (trained + heads) + weights
 
@@ -246,21 +243,12 @@ def _compared(
 
 
 def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[float, float]:
-    """Estimate bytes of memory and disk: responses, one layer's design, its Gram matrices."""
-    n_train = sum(story.n_rows for story in plan.train)
-    n_test = sum(story.n_rows for story in plan.test)
-    _, n_targets = response_shape(plan.test[0].responses)
-    n_columns = _width(plan.model) * len(plan.spec.delays)
-    responses = 4.0 * n_targets * (2 * n_train + 3 * n_test)
-    smaller = min(n_train, n_columns)
-    memory = _BASE_MEMORY_BYTES + 4.0 * n_parameters(plan.model) + responses
-    memory += 8.0 * (n_train + n_test) * n_columns + 3 * 8.0 * smaller**2
-    n_layers = _n_layers(plan.model)
-    replicates = (
-        4.0 * plan.spec.statistics.n_bootstraps * n_layers * min(n_targets, _TARGETS_AT_ONCE)
-    )
-    memory += _REPLICATE_COPIES * replicates
-    per_story = 4.0 * n_layers * _width(plan.model) * (n_train + n_test) / len(plan.stories)
+    """Estimate bytes of memory and disk."""
+    (n_train, n_test), n_targets = count_rows(plan), count_targets(plan)
+    memory = _BASE_MEMORY_BYTES + 4.0 * n_parameters(plan.model)
+    memory += regression_bytes(plan) + statistics_bytes(plan)
+    n_layers = plan.model.n_layers
+    per_story = 4.0 * n_layers * plan.model.n_features * (n_train + n_test) / len(plan.stories)
     # Predictions: the stored ones, and until they are written one part per layer.
     predictions = 0.0 if has_predictions else 2 * 2.0 * n_layers * n_test * n_targets
     disk = per_story * n_missing + predictions + 2 * 20.0 * n_layers * n_targets
@@ -272,25 +260,12 @@ def _seconds(plan: EncodingPlan, missing: list[str], device: str) -> float:
     rate = _product_rate()
     audio_seconds = sum(story.times[-1] for story in plan.stories if story.name in missing)
     extraction = 2.0 * extraction_products(plan.model, audio_seconds, plan.strategy)
-    n_train = sum(story.n_rows for story in plan.train)
-    _, n_targets = response_shape(plan.test[0].responses)
-    width = min(n_train, _width(plan.model) * len(plan.spec.delays))
-    products = 2.0 * n_train * width * n_targets * (len(plan.spec.alphas) + 2)
-    encoding = _n_layers(plan.model) * (products + n_targets * _statistics_products(plan))
+    encoding = plan.model.n_layers * (regression_operations(plan) + statistics_operations(plan))
     return float(extraction / _encoder_rate(device, rate) + encoding / (rate * 0.5))
 
 
 def _encoder_rate(device: str, product_rate: float) -> float:
     return _CUDA_RATE if device == "cuda" else product_rate * _ENCODER_EFFICIENCY
-
-
-def _statistics_products(plan: EncodingPlan) -> float:
-    """Count the operations of permutations and bootstraps for one target of one layer."""
-    settings = plan.spec.statistics
-    n_rows = sum(story.n_rows for story in plan.test)
-    n_blocks = n_rows / settings.block_rows
-    bootstraps = settings.n_bootstraps * 3.0 * n_rows  # sums of p, of p^2 and of p y
-    return 2.0 * (settings.n_permutations * n_blocks**2 + bootstraps)
 
 
 def _product_rate(size: int = 768) -> float:
@@ -301,22 +276,6 @@ def _product_rate(size: int = 768) -> float:
     for _ in range(3):
         matrix @ matrix
     return 3 * 2 * size**3 / max(time.perf_counter() - started, 1e-6)
-
-
-def _n_layers(model: ModelFiles) -> int:
-    return int(model.config["num_hidden_layers"]) + 1
-
-
-def _width(model: ModelFiles) -> int:
-    return int(model.config["hidden_size"])
-
-
-def _device(request: Request) -> str:
-    if request.device != "auto":
-        return request.device
-    # Asking torch would import it into the dashboard's server; the driver's tool is enough here.
-    has_gpu = importlib.util.find_spec("torch") is not None and shutil.which("nvidia-smi")
-    return "cuda" if has_gpu else "cpu"
 
 
 def _existing(path: Path) -> Path:

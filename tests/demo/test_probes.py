@@ -18,6 +18,7 @@ from braindash.demo import run as demo
 from braindash.demo.dataset import UNHEARD_STORIES, demo_categories
 from braindash.io.labels.words import read_word_categories
 from braindash.io.store import Store
+from braindash.parts import Order, Part
 from braindash.probing.plan import plan_probing
 from braindash.probing.result import questions_digest
 from braindash.progress import NoProgress
@@ -102,16 +103,25 @@ def test_the_demo_gives_encodings_and_probes_and_its_progress_only_grows(
             shares.append(done / total)
 
     def pretend(kind):
-        def run(request, store, progress):
-            progress.advance(0, 1, "begins")
-            progress.advance(1, 1, "ends")
-            return SimpleNamespace(key=f"{kind}-{len(shares)}")
+        class Pretended:
+            def __init__(self, plan, store):
+                self._key = f"{kind} {plan}"
 
-        return run
+            def order(self):
+                return Order("none:none", {})
+
+            def parts(self):
+                return [Part(self._key, kind, lambda progress: None, lambda: False, 0.1)]
+
+            def result(self):
+                return SimpleNamespace(key=self._key)
+
+        return Pretended
 
     monkeypatch.setattr(demo, "prepare_demo", lambda folder, progress: manifest)
-    monkeypatch.setattr(demo, "run_encoding", pretend("encoding"))
-    monkeypatch.setattr(demo, "run_probing", pretend("probing"))
+    for kind, run in (("encoding", "EncodingRun"), ("probing", "ProbingRun")):
+        monkeypatch.setattr(demo, run, pretend(kind))
+        monkeypatch.setattr(demo, f"plan_{kind}", lambda request: request.model_dump_json())
     made = demo.run_demo(Store(tmp_path), Reports())
     assert len(made.encodings) == len(demo.SCORED_MODELS)
     assert len(made.probings) == len(demo.SCORED_MODELS) + 2

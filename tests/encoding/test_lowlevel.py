@@ -136,7 +136,7 @@ class StopAt:
 
 def test_a_stopped_run_goes_on_at_the_next_layer(lab, store, monkeypatch):
     with pytest.raises(Cancelled):
-        run_encoding(request_for(lab), store, StopAt("and layer 1"))
+        run_encoding(request_for(lab), store, StopAt("layer 1 of 2 and low-level features"))
     key = plan_encoding(request_for(lab)).spec.key()
     assert list(store.parts("encoding", key)) == ["layer-000"]
     before = store.parts("encoding", key)["layer-000"]

@@ -146,7 +146,7 @@ def test_a_run_goes_on_after_its_last_layer(corpus, tiny_model, probed, tmp_path
     reports = Reports()
     resumed = run_probing(request, store, reports)
     assert not any("window" in message for message in reports.messages), "features again"
-    assert not any(message.startswith("layer 0: energy") for message in reports.messages)
+    assert not any("layer 0" in message for message in reports.messages)
     np.testing.assert_allclose(resumed.dataset["score"], whole.dataset["score"], atol=1e-9)
     np.testing.assert_allclose(resumed.dataset["samples"], whole.dataset["samples"], atol=1e-6)
 

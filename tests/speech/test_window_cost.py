@@ -10,7 +10,12 @@ from kit.tiny_models import KINDS, build, extractor_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from braindash.speech.checkpoints.locate import locate
-from braindash.speech.cost import extraction_products, frame_rate_hz, n_parameters, window_products
+from braindash.speech.windows import (
+    extraction_products,
+    frame_rate_hz,
+    n_parameters,
+    window_products,
+)
 
 SECONDS = 2.0
 # Wide enough that norms and biases are few beside the products.
@@ -87,7 +92,6 @@ def test_acoustic_spaces_are_no_work():
 
 
 def test_counting_needs_no_torch():
-    code = (
-        "import sys, braindash.speech.cost; assert not {'torch', 'transformers'} & set(sys.modules)"
-    )
+    code = "import sys, braindash.speech.windows; "
+    code += "assert not {'torch', 'transformers'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,359 @@
+"""Processes that make parts side by side: who hands the parts out, and who makes them."""
+
+import importlib
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from braindash import errors
+from braindash.errors import BraindashError, Cancelled, ResourceError
+from braindash.process import THREAD_VARIABLES, import_path, use_threads
+from braindash.progress import Joined, Progress
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.2
+# A process that does not end when asked to is killed after this.
+_GRACE_SECONDS = 5.0
+_ATTEMPTS = 2
+# Names of the errors that mean that memory ran out, wherever it did.
+_OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
+
+
+class Order(NamedTuple):
+    """How another process makes the same run again.
+
+    Attributes
+    ----------
+    maker : str
+        ``"package.module:function"``, which gives the run.
+    arguments : mapping
+        Its keyword arguments, JSON values.
+    """
+
+    maker: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of work that can be made by itself, and again without harm.
+
+    Attributes
+    ----------
+    name : str
+        What it makes; parts of one name are one part.
+    label : str
+        What it is called in reports.
+    make : callable
+        Makes it in this process, and keeps it in the store; takes where to report.
+    done : callable
+        Looks up whether it is there.
+    seconds : float
+        About how long it takes on one core.
+    after : tuple of str
+        Names of the parts that it needs.
+    n_bytes : float
+        About the memory that it takes.
+    """
+
+    name: str
+    label: str
+    make: Callable[[Progress], object]
+    done: Callable[[], bool]
+    seconds: float
+    after: tuple[str, ...] = ()
+    n_bytes: float = 0.0
+
+
+class Ordered(NamedTuple):
+    """A part, and the order that another process makes it from."""
+
+    part: Part
+    order: Order
+
+
+# ---- the process that has the parts made -------------------------------------------------------
+
+
+class _Helper:
+    """A process that makes parts, and what it says.
+
+    Its answers go to ``inbox`` as pairs of the helper and a mapping; the last one has ``ended``.
+    """
+
+    def __init__(self, threads: int, inbox: "queue.SimpleQueue[tuple[_Helper, dict[str, Any]]]"):
+        command = "from braindash.processes import serve; serve()"
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | import_path() | dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        )
+        self.current: Ordered | None = None
+        self._inbox = inbox
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None  # asked for
+        for line in self._process.stdout:
+            self._inbox.put((self, json.loads(line)))
+        self._inbox.put((self, {"ended": self._process.wait()}))
+
+    def give(self, one: Ordered, threads: int) -> None:
+        """Hand over a part; a process that died meanwhile says so by itself."""
+        assert self._process.stdin is not None  # asked for
+        self.current = one
+        line = {"part": one.part.name, "threads": threads, **one.order._asdict()}
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(line) + "\n")
+            self._process.stdin.flush()
+
+    def dismiss(self) -> None:
+        """Ask the process to end: it gives up what it makes."""
+        assert self._process.stdin is not None  # asked for
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it has ended; kill it after some time."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Team:
+    """Hands parts to processes as these become free.
+
+    Parameters
+    ----------
+    parts : sequence of Ordered
+        In the order in which they are wanted, each behind what it needs.
+    cores : int
+        Processor cores that may be taken.
+    n_processes : int
+        Processes side by side.
+    joined : Joined
+        Told of every part; what it raises ends all processes.
+    """
+
+    def __init__(
+        self, parts: Sequence[Ordered], cores: int, n_processes: int, joined: Joined
+    ) -> None:
+        self._waiting = {one.part.name: one for one in parts}
+        self._unfinished = set(self._waiting)
+        self._attempts = dict.fromkeys(self._waiting, 0)
+        self._cores, self._places = cores, n_processes
+        self._joined = joined
+        self._inbox: queue.SimpleQueue[tuple[_Helper, dict[str, Any]]] = queue.SimpleQueue()
+        self._helpers: list[_Helper] = []
+        self._failure: Exception | None = None
+
+    def work(self) -> None:
+        """Make all parts."""
+        try:
+            while self._unfinished and not (self._failure and not self._busy):
+                self._hand_out()
+                with suppress(queue.Empty):
+                    self._hear(*self._inbox.get(timeout=_POLL_SECONDS))
+                self._joined.tell()
+        finally:
+            for helper in self._helpers:
+                helper.dismiss()
+            for helper in self._helpers:
+                helper.wait(_GRACE_SECONDS)
+        if self._failure:
+            raise self._failure
+
+    @property
+    def _busy(self) -> list[_Helper]:
+        return [helper for helper in self._helpers if helper.current]
+
+    def _hand_out(self) -> None:
+        while not self._failure and len(self._busy) < self._places:
+            ready = next((n for n, one in self._waiting.items() if self._is_ready(one.part)), None)
+            if ready is None:
+                return
+            one = self._waiting.pop(ready)
+            self._attempts[ready] += 1
+            # One that is left alone may have all cores.
+            alone = not self._busy and len(self._unfinished) == 1
+            threads = self._cores if alone else max(1, self._cores // self._places)
+            self._free_helper().give(one, threads)
+
+    def _is_ready(self, part: Part) -> bool:
+        return not self._unfinished.intersection(part.after)
+
+    def _free_helper(self) -> _Helper:
+        free = next((helper for helper in self._helpers if helper.current is None), None)
+        if free is None:
+            free = _Helper(max(1, self._cores // self._places), self._inbox)
+            self._helpers.append(free)
+        return free
+
+    def _hear(self, helper: _Helper, answer: Mapping[str, Any]) -> None:
+        if "log" in answer:
+            level, name, text = answer["log"]
+            logging.getLogger(name).log(level, "%s", text)
+        elif "ended" in answer:
+            self._helpers.remove(helper)
+            if helper.current is not None:
+                self._lose(helper.current, answer["ended"])
+        elif helper.current is not None:
+            self._hear_of_part(helper, helper.current, answer)
+
+    def _hear_of_part(self, helper: _Helper, one: Ordered, answer: Mapping[str, Any]) -> None:
+        if "share" in answer:
+            said = answer["message"]
+            told = f"{one.part.label}: {said}" if said else one.part.label
+            self._joined.put(one.part.name, answer["share"], told)
+            return
+        helper.current = None
+        if "error" in answer:
+            self._failure = self._failure or _as_error(one.part, answer)
+            return
+        self._unfinished.discard(one.part.name)
+        self._joined.finish(one.part.name, one.part.label)
+
+    def _lose(self, one: Ordered, status: int) -> None:
+        """Have a part made again whose process died, with fewer beside it; give up after that."""
+        told = f"signal {-status}" if status < 0 else f"exit status {status}"
+        if self._attempts[one.part.name] < _ATTEMPTS:
+            logger.warning(
+                "%s: its process ended (%s) and the part is made again", one.part.label, told
+            )
+            self._waiting = {one.part.name: one} | self._waiting
+            self._places = max(1, self._places - 1)
+            return
+        self._failure = self._failure or ResourceError(
+            f"{one.part.label}: the process that makes it ended {_ATTEMPTS} times, at last with "
+            f"{told}",
+            hint="Signal 9 without anybody's doing means that memory ran out: close other "
+            "programs or give fewer threads, and try again; finished parts are kept.",
+        )
+
+
+def _as_error(part: Part, answer: Mapping[str, Any]) -> Exception:
+    """Raise again here what was raised there; memory that ran out is still told as such."""
+    kind = getattr(errors, answer["error"], None)
+    if isinstance(kind, type) and issubclass(kind, BraindashError) and kind is not Cancelled:
+        return kind(answer["message"], hint=answer["hint"])
+    if answer["error"] in _OUT_OF_MEMORY:
+        return MemoryError(f"{part.label}: {answer['message']}")
+    return RuntimeError(f"{part.label}: {answer['error']}: {answer['message']}")
+
+
+# ---- the process that makes parts --------------------------------------------------------------
+
+
+class _Dismissed(BaseException):
+    """Nobody waits for the part any more: unwind, whatever catches errors."""
+
+
+def serve() -> None:
+    """Make the parts that come as lines of JSON on standard input, until it ends.
+
+    Answers are lines of JSON on standard output; what libraries print goes to standard error. When
+    the input ends, because work is over or who asked is gone, the part under way is given up.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    mutex = threading.Lock()
+
+    def say(**answer: Any) -> None:
+        with mutex, suppress(BrokenPipeError):
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+
+    def dismissed(number: int, frame: object) -> None:
+        raise _Dismissed
+
+    signal.signal(signal.SIGTERM, dismissed)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asked is interrupted, and dismisses
+    package = logging.getLogger("braindash")
+    package.setLevel(logging.INFO)
+    package.addHandler(_Forward(say))
+    package.propagate = False
+    orders: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+    threading.Thread(target=_read_orders, args=(orders,), daemon=True).start()
+    known = _Known()
+    with suppress(_Dismissed):
+        while (order := orders.get()) is not None:
+            _make(known, order, say)
+
+
+def _read_orders(orders: "queue.SimpleQueue[dict[str, Any] | None]") -> None:
+    for line in sys.stdin:
+        orders.put(json.loads(line))
+    orders.put(None)
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(_GRACE_SECONDS)
+    os._exit(1)  # the main thread is deep in a computation; nothing half-written is ever read
+
+
+class _Known:
+    """The parts of the last order: making the next one of it needs no new plan."""
+
+    def __init__(self) -> None:
+        self._source = ""
+        self._parts: dict[str, Part] = {}
+
+    def find(self, order: Mapping[str, Any]) -> Part:
+        source = json.dumps([order["maker"], order["arguments"]], sort_keys=True)
+        if source != self._source:
+            self._source, self._parts = "", {}  # first: what they share may be large
+            module, _, function = order["maker"].partition(":")
+            make_run = getattr(importlib.import_module(module), function)
+            self._parts = {part.name: part for part in make_run(**order["arguments"]).parts()}
+            self._source = source
+        return self._parts[order["part"]]
+
+
+def _make(known: _Known, order: Mapping[str, Any], say: Callable[..., None]) -> None:
+    use_threads(order["threads"])
+    try:
+        known.find(order).make(_Told(say))
+    except BraindashError as error:
+        say(error=type(error).__name__, message=error.message, hint=error.hint)
+    except Exception as error:
+        logger.exception("a part failed")
+        say(error=type(error).__name__, message=str(error))
+    else:
+        say(done=True)
+
+
+class _Told:
+    """Passes reports on."""
+
+    def __init__(self, say: Callable[..., None]) -> None:
+        self._say = say
+
+    def advance(self, done: float, total: float, message: str) -> None:
+        self._say(share=done / total if total else 1.0, message=message)
+
+
+class _Forward(logging.Handler):
+    """Passes log records on."""
+
+    def __init__(self, say: Callable[..., None]) -> None:
+        super().__init__()
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(log=[record.levelno, record.name, self.format(record)])

@@ -1,0 +1,270 @@
+"""Parts side by side: in order, killed, cancelled, failing, and with no more than there is."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kit.part_runs import SECONDS, ToyRun
+
+from braindash import processes
+from braindash.errors import Cancelled, InputError, ResourceError
+from braindash.parts import Part, carry_out, count_processes, require_same
+from braindash.progress import NoProgress
+
+TESTS = Path(__file__).resolve().parent
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """Processes that make parts know the toy runs."""
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return lambda *parts: ToyRun(tmp_path, list(parts))
+
+
+class Reports:
+    def __init__(self, stop_when=lambda reports: False):
+        self.shares, self.messages, self._stop_when = [], [], stop_when
+
+    def advance(self, done, total, message):
+        self.shares.append(done / total)
+        self.messages.append(message)
+        if self._stop_when(self):
+            raise Cancelled
+
+
+def children() -> list[int]:
+    return [one.pid for one in psutil.Process().children(recursive=True)]
+
+
+def part(name="a", **changes) -> Part:
+    described = {"label": name, "make": None, "done": None, "seconds": SECONDS} | changes
+    return Part(name=name, **described)
+
+
+# ---- which parts, and in which order ------------------------------------------------------------
+
+
+def test_parts_run_side_by_side_and_each_behind_what_it_needs(toy):
+    run = toy(
+        {"name": "a", "lasts": 1.0},
+        {"name": "b", "lasts": 1.0},
+        {"name": "c", "after": ["a", "b"]},
+    )
+    reports = Reports()
+    carry_out([run], reports, cores=2)
+    made = run.made()
+    assert made["c"]["started"] >= max(made[name]["ended"] for name in "ab")
+    assert made["a"]["pid"] != made["b"]["pid"] and os.getpid() not in {
+        one["pid"] for one in made.values()
+    }
+    assert made["a"]["started"] < made["b"]["ended"] and made["b"]["started"] < made["a"]["ended"]
+    assert reports.shares == sorted(reports.shares) and reports.shares[-1] == 1
+    assert any(text == "part a: sleeping" for text in reports.messages)
+    assert not children()
+
+
+def test_side_by_side_each_has_one_thread_and_the_last_one_all(toy):
+    run = toy({"name": "a", "lasts": 0.5}, {"name": "b", "lasts": 0.5})
+    carry_out([run], NoProgress(), cores=2)
+    threads = {name: one["threads"] for name, one in run.made().items()}
+    assert threads == {"a": "1", "b": "1", "end": "2"}
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_only_what_is_missing_is_made(toy, tmp_path, cores):
+    run = toy({"name": "deep"}, {"name": "a", "after": ["deep"]}, {"name": "b"})
+    for name in ("deep", "a"):
+        (tmp_path / name).write_text("{}")
+    carry_out([run], NoProgress(), cores=cores)
+    assert {path.stem for path in tmp_path.glob("*.attempts")} == {"b", "end"}
+    for name in ("deep", "b"):
+        (tmp_path / name).unlink()
+    reports = Reports()
+    carry_out([run], reports, cores=cores)
+    assert not (tmp_path / "b").exists(), "the result is there, so nothing is needed"
+    assert reports.messages == ["already computed"]
+
+
+def test_what_only_finished_parts_need_is_not_made(tmp_path):
+    run = ToyRun(tmp_path, [{"name": "deep"}, {"name": "a", "after": ["deep"]}])
+    (tmp_path / "a").write_text("{}")
+    needing_a = ToyRun(tmp_path, [{"name": "b", "after": ["a"]}])
+    parts = [*run.parts()[:2], *needing_a.parts()]
+    one = type("Run", (), {"parts": lambda self: parts, "order": run.order})()
+    carry_out([one], NoProgress(), cores=1)
+    assert {path.stem for path in tmp_path.glob("*.attempts")} == {"b", "end"}
+
+
+def test_what_two_runs_need_is_made_once(tmp_path):
+    runs = [
+        ToyRun(tmp_path, [{"name": "shared"}, {"name": name, "after": ["shared"]}])
+        for name in ("a", "b")
+    ]
+    carry_out(runs[:1], NoProgress(), cores=2)
+    (tmp_path / "end").unlink()
+    carry_out(runs, NoProgress(), cores=2)
+    attempts = {path.stem: len(path.read_text().split()) for path in tmp_path.glob("*.attempts")}
+    assert attempts == {"shared": 1, "a": 1, "end": 2}, "parts of one name are one part"
+
+
+def test_one_core_needs_no_process(toy):
+    run = toy({"name": "a"}, {"name": "b"})
+    carry_out([run], NoProgress(), cores=1)
+    assert run.made()["b"]["pid"] == os.getpid()
+
+
+def test_little_work_needs_no_process(toy):
+    run = toy({"name": "a", "seconds": 0.1}, {"name": "b", "seconds": 0.1})
+    carry_out([run], NoProgress(), cores=2)
+    assert run.made()["b"]["pid"] == os.getpid()
+
+
+def test_work_on_an_accelerator_stays_in_this_process(toy):
+    run = toy({"name": "a"}, {"name": "b"})
+    carry_out([run], NoProgress(), cores=2, device="cuda")
+    assert run.made()["b"]["pid"] == os.getpid()
+
+
+def test_no_more_processes_than_fit_into_memory(monkeypatch):
+    several = [part(str(number), n_bytes=3e9) for number in range(8)]
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 11e9}))
+    assert count_processes(several, 16) == 2
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 1e9}))
+    assert count_processes(several, 16) == 1
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 1e12}))
+    assert count_processes(several, 16) == 8
+    assert count_processes(several, 3) == 3
+    chain = [part(str(number), after=tuple(map(str, range(number)))) for number in range(8)]
+    assert count_processes(chain, 16) == 1
+
+
+def test_parts_that_wait_for_each_other_are_refused(toy):
+    run = toy({"name": "a", "after": ["b"]}, {"name": "b", "after": ["a"]})
+    with pytest.raises(ValueError, match="wait for each other"):
+        carry_out([run], NoProgress())
+
+
+@given(st.data())
+def test_any_order_of_parts_is_carried_out_behind_what_each_needs(tmp_path_factory, data):
+    count = data.draw(st.integers(1, 7))
+    places = data.draw(st.permutations(range(count)))
+    parts = []
+    for place in places:
+        needed = data.draw(st.lists(st.integers(0, count - 1), max_size=3, unique=True))
+        after = [str(one) for one in needed if one < place]
+        parts.append({"name": str(place), "seconds": 0.1, "after": after})
+    run = ToyRun(tmp_path_factory.mktemp("toy"), parts)
+    carry_out([run], NoProgress())
+    made = run.made()
+    assert set(made) == {*map(str, range(count)), "end"}
+    for one in parts:
+        assert all(made[name]["ended"] <= made[one["name"]]["started"] for name in one["after"])
+
+
+# ---- when something goes wrong ------------------------------------------------------------------
+
+
+def test_a_killed_process_loses_its_part_alone_and_it_is_made_again(toy, caplog, tmp_path):
+    run = toy({"name": "a", "lasts": 1.5}, {"name": "b", "does": "die", "times": 1}, {"name": "c"})
+    with caplog.at_level(logging.WARNING):
+        carry_out([run], NoProgress(), cores=2)
+    assert set(run.made()) == {"a", "b", "c", "end"}
+    attempts = {name: len((tmp_path / f"{name}.attempts").read_text().split()) for name in "abc"}
+    assert attempts == {"a": 1, "b": 2, "c": 1}
+    assert "part b: its process ended (signal 9) and the part is made again" in caplog.text
+
+
+def test_a_part_whose_process_dies_twice_is_named_and_the_others_stay(toy):
+    run = toy({"name": "a", "lasts": 1.5}, {"name": "b", "does": "die", "times": 9})
+    with pytest.raises(ResourceError, match=r"part b: .* ended 2 times, at last with signal 9"):
+        carry_out([run], NoProgress(), cores=2)
+    assert set(run.made()) == {"a"} and not children()
+
+
+@pytest.mark.parametrize(
+    ("does", "error", "told"),
+    [
+        ("refuse", InputError, "story 'fox' has no sound"),
+        ("break", RuntimeError, "part b: ZeroDivisionError: division by zero"),
+        ("swell", MemoryError, "part b: cannot allocate 3 GB"),
+    ],
+)
+def test_an_error_of_a_part_is_raised_here_and_what_is_under_way_is_finished(
+    toy, does, error, told, caplog
+):
+    run = toy(
+        {"name": "a", "lasts": 2.0},
+        {"name": "b", "does": does},
+        {"name": "c", "lasts": 5.0, "after": ["a"]},
+    )
+    with caplog.at_level(logging.ERROR), pytest.raises(error, match=told) as caught:
+        carry_out([run], NoProgress(), cores=2)
+    assert set(run.made()) == {"a"} and not children()
+    if error is InputError:
+        assert caught.value.hint == "Add fox.wav."
+    else:
+        assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("does", ["sleep", "stick"])
+def test_a_cancelled_run_ends_its_processes(toy, does, monkeypatch):
+    monkeypatch.setattr(processes, "_GRACE_SECONDS", 1.0)
+    run = toy(
+        {"name": "a"}, {"name": "b", "does": does, "lasts": 60.0}, {"name": "c", "lasts": 60.0}
+    )
+    reports = Reports(stop_when=lambda one: "a" in run.made() and len(one.shares) > 20)
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        carry_out([run], reports, cores=2)
+    assert time.monotonic() - started < 30
+    assert set(run.made()) == {"a"} and not children()
+
+
+SUBMIT = """
+import sys
+from kit.part_runs import ToyRun
+from pathlib import Path
+from braindash.parts import carry_out
+from braindash.progress import NoProgress
+run = ToyRun(Path(sys.argv[1]), [{"name": name, "lasts": 60.0} for name in "ab"])
+carry_out([run], NoProgress(), cores=2)
+"""
+
+
+def test_processes_end_when_who_asked_is_killed(tmp_path):
+    server = subprocess.Popen([sys.executable, "-c", SUBMIT, str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while len([*tmp_path.glob("*.attempts")]) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    makers = psutil.Process(server.pid).children(recursive=True)
+    assert len(makers) == 2
+    os.kill(server.pid, signal.SIGKILL)
+    server.wait()
+    _, alive = psutil.wait_procs(makers, timeout=20)
+    assert not alive
+
+
+def test_what_a_part_logs_is_heard_and_what_libraries_print_harms_nothing(toy, caplog):
+    run = toy({"name": "a", "does": "talk"}, {"name": "b"})
+    with caplog.at_level(logging.WARNING):
+        carry_out([run], NoProgress(), cores=2)
+    assert "a warning of the part" in caplog.text and "b" in run.made()
+
+
+def test_another_result_than_the_planned_one_is_refused():
+    require_same("a" * 32, "a" * 32)
+    with pytest.raises(InputError, match="changed while the run aaaaaaaa"):
+        require_same("b" * 32, "a" * 32)
