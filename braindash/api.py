@@ -114,7 +114,7 @@ def encode(
     device : {"auto", "cpu", "cuda"}, default "auto"
         Changes how long it takes, never the result's key.
     threads : int, optional
-        Of the regression on a CPU; likewise.
+        Processor cores to take, for parts side by side; by default all. Likewise.
     store : Store, Path or str, optional
         Where results are kept; by default what ``braindash.io.store.default_root`` says.
     progress : Progress, optional
@@ -204,7 +204,7 @@ def probe(
     device : {"auto", "cpu", "cuda"}, default "auto"
         Changes how long it takes, never the result's key.
     threads : int, optional
-        Likewise.
+        Processor cores to take, for parts side by side; by default all. Likewise.
     store : Store, Path or str, optional
         Where results are kept; by default what ``braindash.io.store.default_root`` says.
     progress : Progress, optional

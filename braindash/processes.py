@@ -320,7 +320,11 @@ class _Known:
             self._source, self._parts = "", {}  # first: what they share may be large
             module, _, function = order["maker"].partition(":")
             make_run = getattr(importlib.import_module(module), function)
-            self._parts = {part.name: part for part in make_run(**order["arguments"]).parts()}
+            logging.disable(logging.WARNING)  # who planned first has said it
+            try:
+                self._parts = {part.name: part for part in make_run(**order["arguments"]).parts()}
+            finally:
+                logging.disable(logging.NOTSET)
             self._source = source
         return self._parts[order["part"]]
 

@@ -7,6 +7,7 @@ import typer
 
 from braindash.cli.options import (
     CheckOption,
+    CoresOption,
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -68,7 +69,7 @@ def encode(
         str, typer.Option(help="The acoustic space that counts as low level.")
     ] = LOW_LEVEL_SPACE,
     device: DeviceOption = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the regression.")] = None,
+    threads: CoresOption = None,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
 ) -> None:

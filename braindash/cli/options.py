@@ -46,6 +46,12 @@ ModelOption = Annotated[
         f"acoustic:NAME, of {', '.join(space_names())}."
     ),
 ]
+CoresOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", help="Processor cores to take, for parts side by side; all by default."
+    ),
+]
 StrategyOption = Annotated[
     str, typer.Option(help=choices({one.name: one.description for one in STRATEGIES.values()}))
 ]

@@ -7,6 +7,7 @@ import typer
 
 from braindash.cli.options import (
     CheckOption,
+    CoresOption,
     DeviceOption,
     JsonOption,
     ModelOption,
@@ -74,7 +75,7 @@ def probe(
     bootstraps: Annotated[int, typer.Option(help="Bootstrap samples of intervals.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the split, the shuffles and the draws.")] = 0,
     device: DeviceOption = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the probes.")] = None,
+    threads: CoresOption = None,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
 ) -> None:

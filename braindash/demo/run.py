@@ -10,9 +10,10 @@ from braindash.encoding.run import EncodingRun
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store
 from braindash.parts import carry_out
-from braindash.probing.plan import plan_probing
+from braindash.probing.plan import ProbingPlan, plan_probing
 from braindash.probing.result import ProbingResult
 from braindash.probing.run import ProbingRun
+from braindash.process import said_once
 from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import EncodeRequest, ProbeRequest
 
@@ -81,9 +82,14 @@ def run_demo(store: Store, progress: Progress | None = None) -> DemoResults:
     preparing, computing = shared(progress or NoProgress(), _COSTS, ("demo data: ", ""))
     manifest = prepare_demo(store.demo_folder, preparing)
     subjects = load_manifest(manifest).subjects
-    encodings = [
-        EncodingRun(plan_encoding(one), store) for one in demo_requests(manifest, subjects)
-    ]
-    probings = [ProbingRun(plan_probing(one), store) for one in demo_probe_requests(manifest)]
-    carry_out([*encodings, *probings], computing)
+    with said_once():
+        encodings = [
+            EncodingRun(plan_encoding(one), store) for one in demo_requests(manifest, subjects)
+        ]
+        plan: ProbingPlan | None = None
+        probings = []
+        for request in demo_probe_requests(manifest):
+            plan = plan_probing(request, plan)
+            probings.append(ProbingRun(plan, store))
+        carry_out([*encodings, *probings], computing)
     return DemoResults([run.result() for run in encodings], [run.result() for run in probings])

@@ -114,12 +114,8 @@ def layer_features(
     stories: Sequence[StoryPlan], features: Features, layer: int
 ) -> NDArray[np.float32]:
     """Return one layer's features of some stories, z-scored in each, (n_rows, n_features)."""
-    return np.concatenate([_story_features(features[s.extraction.key()], layer) for s in stories])
-
-
-def _story_features(entry: Entry, layer: int) -> np.ndarray:
-    with entry.open() as dataset:
-        return zscore(dataset["features"].isel(layer=layer).values)
+    read = (features[story.extraction.key()].read("features", layer) for story in stories)
+    return np.concatenate([zscore(one) for one in read])
 
 
 def _annotated_features(

@@ -5,7 +5,7 @@ memory. Every block uses the same permutations and the same bootstrap draws, for
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
@@ -190,9 +190,9 @@ class _RegionMeans:
 
     Attributes
     ----------
-    weights : array of float32, shape (n_targets, n_regions)
+    weights : array of float32, shape (n_targets, n_means)
         What a target's r is multiplied with; 0 for a target outside the region.
-    totals, counts : array of float64, shape (n_samples, n_layers, n_regions)
+    totals, counts : array of float64, shape (n_samples, n_layers, n_means)
         Sums of weighted replicates, and how many targets are in each.
     """
 
@@ -205,13 +205,19 @@ class _RegionMeans:
         shape = (n_samples, n_layers, weights.shape[1])
         return cls(weights, np.zeros(shape), np.zeros(shape))
 
-    def add(
-        self, samples: NDArray[np.float32], finite: NDArray[np.float32], columns: slice
-    ) -> None:
-        """Add replicates (n_samples, n_layers, n_columns), 0 where ``finite`` is 0."""
+    def add(self, samples: NDArray[np.float32], known: NDArray[np.bool_], columns: slice) -> None:
+        """Add replicates (n_samples, n_layers, n_columns), where they are known."""
         weights = self.weights[columns]
+        inside = (weights != 0).astype(np.float32)
+        if not known.all():
+            samples = np.where(known, samples, np.float32(0))
         self.totals += samples @ weights
-        self.counts += finite @ (weights != 0).astype(np.float32)
+        # Mostly a target has all of its replicates or none.
+        always = known.all(axis=0)
+        if (always == known.any(axis=0)).all():
+            self.counts += always.astype(np.float32) @ inside
+        else:
+            self.counts += known.astype(np.float32) @ inside
 
     def means(self) -> NDArray[np.float32]:
         with np.errstate(invalid="ignore"):
@@ -231,8 +237,7 @@ class _Work:
     p: NDArray[np.float32]
     layer: NDArray[np.int16]
     share: NDArray[np.float32]
-    raw: _RegionMeans | None = None
-    normalised: list[_RegionMeans] = field(default_factory=list)
+    means: _RegionMeans | None = None
 
     @classmethod
     def start(
@@ -266,12 +271,12 @@ class _Work:
             block_rows=settings.block_rows,
             seed=settings.seed,
         )
-        work.raw = _RegionMeans.start(members, n_samples, n_layers)
+        weights = [members]
         for name, ceiling in ceilings.items():
             above = np.asarray(ceiling) > ceiling_threshold(name)
             inverse = np.divide(1.0, ceiling, out=np.zeros(n_targets), where=above)
-            weights = (members * inverse[:, None]).astype(np.float32)
-            work.normalised.append(_RegionMeans.start(weights, n_samples, n_layers))
+            weights.append((members * inverse[:, None]).astype(np.float32))
+        work.means = _RegionMeans.start(np.concatenate(weights, axis=1), n_samples, n_layers)
         return work
 
     def add(self, columns: slice) -> None:
@@ -295,17 +300,10 @@ class _Work:
         self.layer[columns], self.share[columns] = preferred_layers(
             self.rows.r[:, columns], samples
         )
-        if samples is not None:
-            self._add_regions(samples, columns)
-
-    def _add_regions(self, samples: NDArray[np.float32], columns: slice) -> None:
-        # A target without a score in the result is in no replicate either.
-        known = np.isfinite(samples) & np.isfinite(self.rows.r[:, columns])
-        samples = np.where(known, samples, np.float32(0))
-        finite = known.astype(np.float32)
-        for means in [self.raw, *self.normalised]:
-            assert means is not None  # there are bootstraps
-            means.add(samples, finite, columns)
+        if samples is not None and self.means is not None:
+            # A target without a score in the result is in no replicate either.
+            known = np.isfinite(samples) & np.isfinite(self.rows.r[:, columns])
+            self.means.add(samples, known, columns)
 
     def dataset(self) -> xr.Dataset:
         """Return the finished arrays."""
@@ -316,13 +314,14 @@ class _Work:
         if self.settings.n_permutations:
             q = benjamini_hochberg(self.p).astype(np.float32)
             arrays |= {"p": (("layer", "target"), self.p), "q": (("layer", "target"), q)}
-        if self.raw is not None:
+        if self.means is not None:
             dims = ("sample", "layer", "region")
+            raw, *normalised = np.split(self.means.means(), 1 + len(self.ceiling_names), axis=2)
             arrays["preferred_share"] = (("target",), self.share)
-            arrays["region_samples"] = (dims, self.raw.means())
+            arrays["region_samples"] = (dims, raw)
             coordinates["region"] = list(self.masks)
-        if self.normalised:
-            stacked = np.stack([means.means() for means in self.normalised])
-            arrays["region_ceiling_samples"] = (("ceiling_kind", *dims), stacked)
-            coordinates["ceiling_kind"] = list(self.ceiling_names)
+            if normalised:
+                stacked = np.stack(normalised)
+                arrays["region_ceiling_samples"] = (("ceiling_kind", *dims), stacked)
+                coordinates["ceiling_kind"] = list(self.ceiling_names)
         return xr.Dataset(arrays, coords=coordinates)

@@ -17,7 +17,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+import h5py
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import braindash
@@ -203,6 +206,14 @@ class Entry:
     def open(self) -> xr.Dataset:
         """Open the arrays lazily; use it as a context manager or close it."""
         return xr.open_dataset(self.result_file, engine="h5netcdf")
+
+    def read(self, name: str, first: int | None = None) -> NDArray[Any]:
+        """Read one array, or what lies at one place of its first axis.
+
+        Opening the file for it takes a millisecond; :meth:`open` looks at every variable.
+        """
+        with h5py.File(self.result_file, "r") as file:
+            return np.asarray(file[name][() if first is None else first])
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """The step of a probing run after extraction: every task asked of every layer."""
 
+import itertools
 import json
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -175,11 +177,8 @@ def read_layer(
     plan: ProbingPlan, model: ModelFiles, units: Units, features: UnitEntries, layer: int
 ) -> NDArray[np.float32]:
     """Read one layer's features of all units of a kind, (n_units, n_features)."""
-    parts = []
-    for one in plan.features(model, units):
-        with features[one.key].open() as dataset:
-            parts.append(dataset["features"].isel(layer=layer).values)
-    return np.concatenate(parts)
+    entries = (features[one.key] for one in plan.features(model, units))
+    return np.concatenate([entry.read("features", layer) for entry in entries])
 
 
 # ---- answers and silence from the sound ------------------------------------------------------
@@ -193,11 +192,8 @@ def _sound(plan: ProbingPlan, units: Units, features: UnitEntries) -> NDArray[np
 
 def _has_frames(plan: ProbingPlan, units: Units, features: UnitEntries) -> NDArray[np.bool_]:
     """Mark the units that hold a frame of the model, or are near enough to one."""
-    counts = []
-    for one in plan.features(plan.model, units):
-        with features[one.key].open() as dataset:
-            counts.append(dataset["n_frames"].values)
-    return np.concatenate(counts) > 0
+    entries = (features[one.key] for one in plan.features(plan.model, units))
+    return np.concatenate([entry.read("n_frames") for entry in entries]) > 0
 
 
 def _left_out(question: Question, usable: NDArray[np.bool_], what: str) -> Iterator[str]:
@@ -249,41 +245,49 @@ def _within_recordings(
 # ---- parts and the result --------------------------------------------------------------------
 
 
+_ARRAYS = ("samples", "shuffled", "detail")
+
+
 def _as_part(probes: Sequence[tuple[LayerProbe, ...]]) -> xr.Dataset:
-    """Write the probes of one layer as arrays, each sitting's tasks under numbers."""
-    arrays: dict[str, Any] = {}
-    facts = []
-    for sitting, members in enumerate(probes):
-        for number, probe in enumerate(members):
-            place = f"{sitting}_{number}_"
-            for name in ("samples", "shuffled", "detail"):
-                value = np.asarray(getattr(probe, name))
-                arrays[place + name] = ([f"{place}{name}_{d}" for d in range(value.ndim)], value)
-            facts.append(
-                {"scores": probe.scores, "alpha": probe.alpha, "warnings": list(probe.warnings)}
-            )
-    return xr.Dataset(arrays, attrs={"facts": json.dumps(facts)})
+    """Write the probes of one layer as one row of numbers, and how it is to be cut.
+
+    Hundreds of variables, some for each task, would take seconds to write and to read.
+    """
+    rows: list[NDArray[np.float64]] = []
+    facts: list[dict[str, Any]] = []
+    for probe in (probe for members in probes for probe in members):
+        arrays = {name: np.asarray(getattr(probe, name)) for name in _ARRAYS}
+        rows += [array.ravel().astype(np.float64) for array in arrays.values()]
+        facts.append(
+            {"scores": probe.scores, "alpha": probe.alpha, "warnings": list(probe.warnings)}
+            | {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
+        )
+    text = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
+    return xr.Dataset({"values": ("value", np.concatenate(rows)), "facts": ("byte", text)})
 
 
 def _from_part(part: xr.Dataset, counts: list[int]) -> list[tuple[LayerProbe, ...]]:
-    facts = iter(json.loads(part.attrs["facts"]))
-    found = []
-    for sitting, count in enumerate(counts):
-        members = []
-        for number in range(count):
-            fact, place = next(facts), f"{sitting}_{number}_"
-            members.append(
-                LayerProbe(
-                    scores=fact["scores"],
-                    samples=part[place + "samples"].values,
-                    alpha=fact["alpha"],
-                    shuffled=part[place + "shuffled"].values,
-                    detail=part[place + "detail"].values,
-                    warnings=tuple(fact["warnings"]),
-                )
-            )
-        found.append(tuple(members))
-    return found
+    values, facts = part["values"].values, json.loads(part["facts"].values.tobytes())
+    place = 0
+
+    def cut(kind: str, shape: list[int]) -> NDArray[Any]:
+        nonlocal place
+        start, place = place, place + math.prod(shape)
+        return values[start:place].astype(kind).reshape(shape)
+
+    probes = [
+        LayerProbe(
+            scores=fact["scores"],
+            samples=cut(*fact["samples"]),
+            alpha=fact["alpha"],
+            shuffled=cut(*fact["shuffled"]),
+            detail=cut(*fact["detail"]),
+            warnings=tuple(fact["warnings"]),
+        )
+        for fact in facts
+    ]
+    edges = [0, *np.cumsum(counts).tolist()]
+    return [tuple(probes[start:stop]) for start, stop in itertools.pairwise(edges)]
 
 
 def as_dataset(results: Mapping[str, ProbeResult]) -> xr.Dataset:

@@ -42,6 +42,10 @@ from braindash.speech.windows import (
 
 logger = logging.getLogger(__name__)
 
+_FEW_FRAMES = (
+    "exact features have one frame in 0.1 s: units between two frames take the nearest one"
+)
+
 # Tells silence: units whose energy is as low as rounding's.
 SOUND_SPACE = "acoustic:energy"
 _STEP_SECONDS: dict[StoredStrategy, float] = {
@@ -187,8 +191,16 @@ def features_of(
     )
 
 
-def plan_probing(request: ProbeRequest) -> ProbingPlan:
+def plan_probing(request: ProbeRequest, like: ProbingPlan | None = None) -> ProbingPlan:
     """Check a request against the labels and the model, and derive its specification.
+
+    Parameters
+    ----------
+    request : ProbeRequest
+        What was asked for.
+    like : ProbingPlan, optional
+        Of a model and its controls the first one's plan: where only the model differs, labels and
+        questions are taken from it.
 
     Raises
     ------
@@ -197,6 +209,32 @@ def plan_probing(request: ProbeRequest) -> ProbingPlan:
     ModelError
         When the model cannot be found.
     """
+    model = locate(request.model, request.revision, precision=request.precision)
+    require_precision(model, request.device)
+    if like is not None and _without_model(like.request) == _without_model(request):
+        draft = replace(like, request=request, model=model)
+        told = [text for text in like.warnings if text != _FEW_FRAMES]
+        spec = _spec(draft)
+    else:
+        draft, told = _draft(request, model)
+        spec = _spec(draft)
+        told += _check_sides(draft.questions, spec)
+    if draft.strategy == "exact":
+        told.append(_FEW_FRAMES)
+    warnings = tuple(dict.fromkeys(told))
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return replace(draft, spec=spec, warnings=warnings)
+
+
+def _without_model(request: ProbeRequest) -> ProbeRequest:
+    names = ("model", "revision", "precision", "device", "threads")
+    fields = {name: ProbeRequest.model_fields[name].get_default() for name in names}
+    return request.model_copy(update=fields)
+
+
+def _draft(request: ProbeRequest, model: ModelFiles) -> tuple[ProbingPlan, list[str]]:
+    """Read the labels and ask the questions; without the specification, and what was found."""
     labels, data_name, simulated = read_request_labels(request)
     tables = _tables(request, labels)
     names = request.tasks or default_tasks(labels, tables)
@@ -211,9 +249,7 @@ def plan_probing(request: ProbeRequest) -> ProbingPlan:
             )
             told += lost
     questions = _asked(infos, by_name, labels, tables, named=bool(request.tasks), told=told)
-    model = locate(request.model, request.revision, precision=request.precision)
-    require_precision(model, request.device)
-    groups = group_recordings(labels.recordings)
+    told += [text for question in questions for text in question.warnings]
     given = _is_given(request, labels)
     draft = ProbingPlan(
         request,
@@ -221,21 +257,12 @@ def plan_probing(request: ProbeRequest) -> ProbingPlan:
         simulated,
         labels,
         model,
-        groups,
+        group_recordings(labels.recordings),
         questions,
         ProbingSpec(labels=labels.digest, units=(), tasks=(), split="given" if given else "drawn"),
         (),
     )
-    spec = _spec(draft)
-    told += [text for question in questions for text in question.warnings]
-    told += list(_check_sides(questions, spec))
-    if draft.strategy == "exact":
-        told.append(
-            "exact features have one frame in 0.1 s: units between two frames take the nearest one"
-        )
-    for warning in dict.fromkeys(told):
-        logger.warning("%s", warning)
-    return replace(draft, spec=spec, warnings=tuple(dict.fromkeys(told)))
+    return draft, told
 
 
 def read_request_labels(request: ProbeRequest) -> tuple[Labels, str, bool]:

@@ -10,6 +10,7 @@ from braindash.encoding.plan import EncodingPlan, plan_encoding
 from braindash.io.store import Store
 from braindash.parts import Plan, Run, carry_out
 from braindash.probing.plan import ProbingPlan, plan_probing
+from braindash.process import said_once
 from braindash.progress import NoProgress, Progress
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.tuning.plan import TuningPlan, plan_tuning
@@ -138,7 +139,8 @@ def run_all(
     """
     report = progress or NoProgress()
     report.advance(0, 1, PLANNING)
-    return _carried_out([KINDS[one.command].plan(one) for one in requests], store, report)
+    with said_once():
+        return _carried_out([KINDS[one.command].plan(one) for one in requests], store, report)
 
 
 def _carried_out(plans: Sequence[Plan], store: Store, progress: Progress) -> list[Any]:

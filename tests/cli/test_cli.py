@@ -78,6 +78,24 @@ def test_a_random_wav2vec2_folder_and_a_real_wav_go_end_to_end(lab, tmp_path):
     assert len(scores) == 3 and all(-1 < score < 1 for score in scores)
 
 
+def test_several_subjects_are_encoded_together(lab, tmp_path):
+    def encode(subject, *more):
+        arguments = encode_arguments(lab, tmp_path / "store", *more)
+        arguments[arguments.index("--subject") + 1] = subject
+        return RUN.invoke(app, arguments)
+
+    needs = json.loads(encode("A, B,A", "--check", "--json").stdout)
+    assert list(needs) == ["A", "B"] and not needs["B"]["cached"]
+    told = encode("all", "--check").stdout
+    assert told.startswith("A:\n    Result ") and "\nB:\n    Result " in told
+    documents = json.loads(encode("all", "--json").stdout)
+    assert [one["subject"] for one in documents] == ["A", "B"]
+    assert [one["key"] for one in documents] == [one["key"] for one in needs.values()]
+    assert encode("A,B").stdout.count("2 of 12 targets have no score") == 2
+    refused = encode("A,nobody")
+    assert refused.exit_code == 2 and "nobody" in refused.output
+
+
 def test_list_export_and_import_move_a_result(lab, tmp_path):
     store, other = tmp_path / "store", tmp_path / "other"
     done = RUN.invoke(app, encode_arguments(lab, store, "--json"))

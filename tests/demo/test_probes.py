@@ -121,7 +121,9 @@ def test_the_demo_gives_encodings_and_probes_and_its_progress_only_grows(
     monkeypatch.setattr(demo, "prepare_demo", lambda folder, progress: manifest)
     for kind, run in (("encoding", "EncodingRun"), ("probing", "ProbingRun")):
         monkeypatch.setattr(demo, run, pretend(kind))
-        monkeypatch.setattr(demo, f"plan_{kind}", lambda request: request.model_dump_json())
+        monkeypatch.setattr(
+            demo, f"plan_{kind}", lambda request, like=None: request.model_dump_json()
+        )
     made = demo.run_demo(Store(tmp_path), Reports())
     assert len(made.encodings) == len(demo.SCORED_MODELS)
     assert len(made.probings) == len(demo.SCORED_MODELS) + 2

@@ -130,6 +130,20 @@ def test_words_of_the_semantic_task_are_never_learnt_and_all_are_tested(corpus, 
     assert len(tested) == len(set(tested)) and set(words[tested]) <= set(CATEGORIES)
 
 
+def test_controls_are_planned_like_their_model(corpus, tiny_model, monkeypatch):
+    first = plan_probing(request_for(corpus, tiny_model, strategy="exact"))
+    controls = [f"untrained:{tiny_model}", "acoustic:logmel"]
+    asked = [request_for(corpus, model, strategy="exact") for model in controls]
+    expected = [plan_probing(request) for request in asked]
+    monkeypatch.setattr("braindash.probing.plan.read_request_labels", None)
+    for request, alone in zip(asked, expected, strict=True):
+        found = plan_probing(request, first)
+        assert found.spec == alone.spec and found.warnings == alone.warnings
+        assert [one.key for one in found.extractions] == [one.key for one in alone.extractions]
+    with pytest.raises(TypeError):  # other questions are asked of the labels themselves
+        plan_probing(request_for(corpus, tiny_model, strategy="exact", seed=1), first)
+
+
 def test_a_second_run_is_read_from_the_store(corpus, tiny_model, probed):
     store, result = probed
     reports = Reports()

@@ -1,0 +1,103 @@
+"""Several processes give what one process gives, also when one of them is killed."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import psutil
+import pytest
+import xarray as xr
+
+from braindash import parts
+from braindash.encoding.plan import plan_encoding
+from braindash.encoding.run import EncodingRun, remake_run, run_encoding
+from braindash.errors import InputError
+from braindash.io.store import Store
+from braindash.parts import carry_out
+from braindash.progress import NoProgress
+from braindash.requests import EncodeRequest, build_request
+
+TWO = 2
+
+
+@pytest.fixture
+def side_by_side(monkeypatch):
+    """However little there is to do, it is done by two processes."""
+    monkeypatch.setattr(parts, "WORTH_SECONDS", 0.0)
+    monkeypatch.setattr(parts, "usable_cores", lambda: TWO)
+
+
+def request_for(lab, **changes):
+    fields = {"data": lab.manifest, "model": str(lab.model), "subject": "A", "strategy": "chunk"}
+    return build_request(EncodeRequest, **fields | {"alphas": (1.0, 100.0)} | changes)
+
+
+class Helpers:
+    """Notes the processes that are at work at each report."""
+
+    def __init__(self):
+        self.seen = set()
+
+    def advance(self, done, total, message):
+        self.seen |= {one.pid for one in psutil.Process().children()}
+
+
+def assert_same(found, expected):
+    """Threads and processes may round differently, nothing else."""
+    xr.testing.assert_allclose(found.dataset, expected.dataset, atol=1e-5)
+    assert found.key == expected.key
+
+
+@pytest.mark.slow
+def test_two_processes_give_what_one_gives(lab, tmp_path, side_by_side, monkeypatch):
+    request, helpers = request_for(lab, low_level="residual"), Helpers()
+    found = run_encoding(request, Store(tmp_path / "two"), helpers)
+    assert len(helpers.seen) == TWO
+    monkeypatch.setattr(parts, "WORTH_SECONDS", 1e9)
+    helpers = Helpers()
+    assert_same(found, run_encoding(request, Store(tmp_path / "one"), helpers))
+    assert not helpers.seen
+    assert not [*(tmp_path / "two" / "parts").rglob("*.nc")]
+
+
+@pytest.mark.slow
+def test_subjects_share_features_and_a_killed_process_costs_nothing(lab, tmp_path, side_by_side):
+    store = Store(tmp_path / "store")
+    runs = [EncodingRun(plan_encoding(request_for(lab, subject=one)), store) for one in "AB"]
+    killed = []
+
+    def kill_one() -> None:
+        end = time.monotonic() + 120
+        while not killed and time.monotonic() < end:
+            if [*store.root.glob("features/*/checksums.json")]:
+                for child in psutil.Process().children()[:1]:
+                    os.kill(child.pid, signal.SIGKILL)
+                    killed.append(child.pid)
+            time.sleep(0.02)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    carry_out(runs, NoProgress())
+    killer.join()
+    assert killed and len(store.entries("features")) == 4
+    for run, subject in zip(runs, "AB", strict=True):
+        alone = run_encoding(request_for(lab, subject=subject, threads=1), Store(tmp_path / "one"))
+        assert_same(run.result(), alone)
+
+
+def test_a_run_that_is_planned_anew_must_be_the_same(lab, tmp_path):
+    run = EncodingRun(plan_encoding(request_for(lab)), Store(tmp_path))
+    order = run.order()
+    assert remake_run(**order.arguments).key == run.key
+    lab.edit("audio_onset = 0.0", "audio_onset = 0.5")
+    with pytest.raises(InputError, match="changed while the run"):
+        remake_run(**order.arguments)
+
+
+def test_weights_of_the_estimates_are_told_before_anything_is_computed(lab, tmp_path):
+    made = EncodingRun(plan_encoding(request_for(lab)), Store(tmp_path)).parts()
+    assert all(part.seconds > 0 and part.n_bytes > 0 for part in made)
+    assert len({part.name for part in made}) == len(made)
+    assert np.isfinite([part.seconds for part in made]).all()
