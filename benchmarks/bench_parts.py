@@ -1,0 +1,119 @@
+"""The embedded demo by processes side by side: the ratio to one process, and how long the whole is.
+
+``python benchmarks/bench_parts.py`` prepares the demo's data and features, then encodes one subject
+with one process, and with one per core, and prints both times, their ratio and the largest
+difference of the scores. ``--demo`` measures the whole demo instead, cold, in a store of its own:
+when the first result is there, when all are, and how long it takes to load them again. Wall seconds;
+what the machine does meanwhile is measured too.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from braindash.demo.dataset import prepare_demo
+from braindash.demo.run import demo_requests
+from braindash.encoding.plan import plan_encoding
+from braindash.encoding.run import EncodingRun
+from braindash.io.dataset.manifest import load_manifest
+from braindash.io.store import Store
+from braindash.parts import carry_out
+from braindash.process import usable_cores
+from braindash.progress import NoProgress
+
+
+def encode(root: Path, manifest: Path, features: Path, cores: int) -> tuple[float, np.ndarray]:
+    """Encode one subject with features at hand; seconds and scores."""
+    shutil.copytree(features, root / "features")
+    request = demo_requests(manifest, load_manifest(manifest).subjects)[0]
+    run = EncodingRun(plan_encoding(request.model_copy(update={"threads": cores})), Store(root))
+    started = time.perf_counter()
+    carry_out([run], NoProgress(), cores=cores)
+    return time.perf_counter() - started, run.result().r
+
+
+def one_and_several(folder: Path) -> dict[str, object]:
+    """Compare one process with one per core."""
+    manifest = prepare_demo(folder / "data")
+    features, cores = folder / "with-features", usable_cores()
+    request = demo_requests(manifest, load_manifest(manifest).subjects)[0]
+    made = EncodingRun(plan_encoding(request), Store(features))
+    for part in made.parts():
+        if part.name.startswith("features "):
+            part.make(NoProgress())
+    stored = features / "features"
+    one, expected = encode(folder / "one", manifest, stored, 1)
+    several, found = encode(folder / "several", manifest, stored, cores)
+    return {
+        "one process, s": round(one, 1),
+        f"{cores} processes, s": round(several, 1),
+        "ratio": round(one / several, 2),
+        "largest difference of r": float(np.nanmax(np.abs(found - expected))),
+        "share of targets within 1e-6": float(np.nanmean(np.abs(found - expected) < 1e-6)),
+    }
+
+
+def whole_demo(folder: Path) -> dict[str, object]:
+    """Time the command that a newcomer gives, from an empty store and from a full one."""
+    command = [sys.executable, "-m", "braindash", "demo", "--headless", "--json"]
+    command += ["--store", str(folder / "store")]
+    results, first = folder / "store" / "encoding", []
+    started, finished = time.perf_counter(), threading.Event()
+
+    def watch() -> None:
+        while not finished.wait(0.2):
+            if [*results.glob("*/checksums.json")]:
+                first.append(time.perf_counter() - started)
+                return
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    before = os.times()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    seconds, after = time.perf_counter() - started, os.times()
+    finished.set()
+    watcher.join()
+    computed = after.children_user - before.children_user
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return {
+        "first result after, s": round(first[0], 1),
+        "all results after, s": round(seconds, 1),
+        "cores busy on average": round(computed / seconds, 2),
+        "loaded again, s": round(time.perf_counter() - started, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="time the whole demo")
+    parser.add_argument("--json", type=Path, help="write the figures there as well")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="braindash-bench-") as folder:
+        measured = (whole_demo if options.demo else one_and_several)(Path(folder))
+    machine = {
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cores": usable_cores(),
+        "load before": round(os.getloadavg()[0], 2),
+        "torch": version("torch"),
+        "numpy": version("numpy"),
+    }
+    for name, value in (machine | measured).items():
+        print(f"{name:32} {value}")
+    if options.json:
+        options.json.write_text(json.dumps(machine | measured, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
