@@ -3,8 +3,8 @@
 ``python benchmarks/bench_parts.py`` prepares the demo's data and features, then encodes one subject
 with one process, and with one per core, and prints both times, their ratio and the largest
 difference of the scores. ``--demo`` measures the whole demo instead, cold, in a store of its own:
-when the first result is there, when all are, and how long it takes to load them again. Wall seconds;
-what the machine does meanwhile is measured too.
+when the first result is there, when all are, and how long it takes to load them again. In wall
+seconds; what the machine does meanwhile is measured too.
 """
 
 import argparse

@@ -1,12 +1,9 @@
 """What a process is and how it is set up, before torch is loaded."""
 
 import importlib.util
-import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -59,30 +56,6 @@ def let_threads_sleep() -> None:
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables with which a process starts so many threads in a product."""
-
-
-@contextmanager
-def said_once() -> Iterator[None]:
-    """Let every warning of the package through only once, of several runs that have the same."""
-    told: set[str] = set()
-
-    def is_new(record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        if record.levelno != logging.WARNING or not record.name.startswith("braindash"):
-            return True
-        known = text in told
-        told.add(text)
-        return not known
-
-    # A logger's own filter would not see what its children say.
-    handlers = [*logging.getLogger().handlers, *logging.getLogger("braindash").handlers]
-    for handler in handlers:
-        handler.addFilter(is_new)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            handler.removeFilter(is_new)
 
 
 def usable_cores() -> int:

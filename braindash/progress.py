@@ -1,6 +1,8 @@
 """How long work reports where it is, and how it is asked to stop."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Protocol
 
@@ -142,3 +144,27 @@ class _Piece:
         told = f"{self._label}: {message}" if message else self._label
         self._joined.put(self._name, done / total if total else 1.0, told)
         self._joined.tell()
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Let every warning of the package through only once, of several runs that have the same."""
+    told: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if record.levelno != logging.WARNING or not record.name.startswith("braindash"):
+            return True
+        known = text in told
+        told.add(text)
+        return not known
+
+    # A logger's own filter would not see what its children say.
+    handlers = [*logging.getLogger().handlers, *logging.getLogger("braindash").handlers]
+    for handler in handlers:
+        handler.addFilter(is_new)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(is_new)

@@ -24,7 +24,7 @@ from braindash.cli.options import (
 from braindash.defaults import DEFAULT_DELAYS
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store
-from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
+from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
@@ -116,8 +116,10 @@ def _encode(request: EncodeRequest, store: Store, check_only: bool, as_json: boo
 
 def _subjects(data: Path, given: str) -> tuple[str, ...]:
     """Name the subjects that are meant; a name of the manifest is always taken as it is."""
+    if given != _ALL and "," not in given:
+        return (given,)
     known = load_manifest(data).subjects
-    if given in (*known, MEAN_SUBJECT):
+    if given in known:
         return (given,)
     return tuple(known) if given == _ALL else tuple(dict.fromkeys(listed(given, "--subject")))
 

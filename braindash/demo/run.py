@@ -13,8 +13,7 @@ from braindash.parts import carry_out
 from braindash.probing.plan import ProbingPlan, plan_probing
 from braindash.probing.result import ProbingResult
 from braindash.probing.run import ProbingRun
-from braindash.process import said_once
-from braindash.progress import NoProgress, Progress, shared
+from braindash.progress import NoProgress, Progress, said_once, shared
 from braindash.requests import EncodeRequest, ProbeRequest
 
 # About how long preparing the data and the analyses take beside each other.

@@ -10,8 +10,7 @@ from braindash.encoding.plan import EncodingPlan, plan_encoding
 from braindash.io.store import Store
 from braindash.parts import Plan, Run, carry_out
 from braindash.probing.plan import ProbingPlan, plan_probing
-from braindash.process import said_once
-from braindash.progress import NoProgress, Progress
+from braindash.progress import NoProgress, Progress, said_once
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.work.changes import PROMISED, require_unchanged
