@@ -149,15 +149,13 @@ class _Piece:
 @contextmanager
 def said_once() -> Iterator[None]:
     """Let every warning of the package through only once, of several runs that have the same."""
-    told: set[str] = set()
+    told: dict[str, logging.LogRecord] = {}
 
     def is_new(record: logging.LogRecord) -> bool:
-        text = record.getMessage()
         if record.levelno != logging.WARNING or not record.name.startswith("braindash"):
             return True
-        known = text in told
-        told.add(text)
-        return not known
+        # Several handlers are asked about the same record.
+        return told.setdefault(record.getMessage(), record) is record
 
     # A logger's own filter would not see what its children say.
     handlers = [*logging.getLogger().handlers, *logging.getLogger("braindash").handlers]
