@@ -113,7 +113,7 @@ class PredictionFile:
         layers = []
         for part in self.layers:
             with xr.open_dataset(part, engine="h5netcdf") as dataset:
-                layers.append(dataset.drop_vars("prediction").load())
+                layers.append(dataset.drop_vars("prediction").load().drop_attrs())
         packed, scale = pack(self.response)
         return xr.concat(layers, dim="layer").assign(
             response=(("time", "target"), packed),

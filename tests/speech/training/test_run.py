@@ -12,6 +12,7 @@ from kit.spawned import QUICK, share_of_two
 from kit.tiny_models import save_kind
 from kit.tuning_stories import N_TARGETS, make_story
 
+from braindash.core.devices import limited_threads
 from braindash.errors import Cancelled, InputError, ResourceError, TuningError
 from braindash.specs import AdapterSettings
 from braindash.speech.checkpoints.locate import locate
@@ -33,15 +34,18 @@ def validation():
 
 @pytest.fixture
 def tune(folder_of, train, validation, tmp_path):
+    """Tune a model, with one thread: of several a library takes more or fewer under load."""
+
     def run(settings=QUICK, *, name="run", kind="hubert-group", **options):
         options = {"train": train, "validation": validation} | options
-        return tune_model(
-            locate(folder_of(kind)),
-            settings=settings,
-            folder=tmp_path / name,
-            device="cpu",
-            **options,
-        )
+        with limited_threads(1):
+            return tune_model(
+                locate(folder_of(kind)),
+                settings=settings,
+                folder=tmp_path / name,
+                device="cpu",
+                **options,
+            )
 
     return run
 
