@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import h5py
-import psutil
 import xarray as xr
 
 from braindash.errors import InputError
-from braindash.process import expected_device, usable_cores
+from braindash.process import expected_device, usable_cores, usable_memory
 from braindash.processes import Order, Ordered, Part, Team
 from braindash.progress import Joined, Progress
 from braindash.requests import Request
@@ -138,7 +137,7 @@ def _sorted(named: Mapping[str, Ordered]) -> Iterator[tuple[str, Ordered]]:
 def count_processes(parts: Sequence[Part], cores: int) -> int:
     """Say how many processes of one thread fit: by cores, memory, and parts at the same time."""
     largest = PROCESS_BYTES + max(part.n_bytes for part in parts)
-    room = int(_MEMORY_SHARE * psutil.virtual_memory().available // largest)
+    room = int(_MEMORY_SHARE * usable_memory() // largest)
     return max(1, min(cores, _width(parts), room))
 
 

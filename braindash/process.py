@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -54,6 +55,8 @@ def let_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+_GROUPS = Path("/sys/fs/cgroup")
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables with which a process starts so many threads in a product."""
 
@@ -62,12 +65,42 @@ def usable_cores() -> int:
     """Return how many cores this process may use.
 
     Physical ones, where the system tells: two threads of one core do not multiply matrices faster
-    than one. A mask that a scheduler sets counts.
+    than one. A mask that a scheduler sets counts, and a share that a container is given.
     """
     physical = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     allowed = len(affinity(0)) if affinity else psutil.cpu_count() or 1
+    for folder in _control_groups():
+        quota, _, period = _read(folder / "cpu.max").partition(" ")
+        if quota.isdecimal() and period.isdecimal():
+            allowed = min(allowed, int(quota) // int(period))
     return max(1, min(physical, allowed))
+
+
+def usable_memory() -> float:
+    """Return the bytes of memory that this process may still take, also within a container."""
+    free = psutil.virtual_memory().available
+    for folder in _control_groups():
+        limit, used = _read(folder / "memory.max"), _read(folder / "memory.current")
+        if limit.isdecimal() and used.isdecimal():
+            free = min(free, int(limit) - int(used))
+    return float(max(0, free))
+
+
+def _control_groups() -> Iterator[Path]:
+    """Yield the folders of the control groups that this process is in (Linux, version 2)."""
+    for line in _read(Path("/proc/self/cgroup")).splitlines():
+        number, _, place = line.partition("::")
+        if number == "0":
+            own = _GROUPS / place.strip("/")
+            yield from (one for one in (own, *own.parents) if one.is_relative_to(_GROUPS))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):  # not there on other systems, or not allowed
+        return ""
 
 
 def expected_device(asked: str) -> str:

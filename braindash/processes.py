@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 # A process that does not end when asked to is killed after this.
 _GRACE_SECONDS = 5.0
+_IDLE_SECONDS = 0.3
 _ATTEMPTS = 2
 # Names of the errors that mean that memory ran out, wherever it did.
 _OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
@@ -94,7 +95,7 @@ class _Helper:
     def __init__(self, threads: int, inbox: "queue.SimpleQueue[tuple[_Helper, dict[str, Any]]]"):
         command = "from braindash.processes import serve; serve()"
         self._process = subprocess.Popen(
-            [sys.executable, "-c", command],
+            [sys.executable, "-P", "-c", command],  # no module of the working directory
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -302,6 +303,7 @@ def _read_orders(orders: "queue.SimpleQueue[dict[str, Any] | None]") -> None:
     for line in sys.stdin:
         orders.put(json.loads(line))
     orders.put(None)
+    threading.Event().wait(_IDLE_SECONDS)  # whoever makes nothing ends by itself
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(_GRACE_SECONDS)
     os._exit(1)  # the main thread is deep in a computation; nothing half-written is ever read

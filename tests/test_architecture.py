@@ -233,5 +233,6 @@ def test_one_command_enters_few_files(lab, tmp_path):
     )
     *files, total = done.stdout.strip().splitlines()
     count = int(total.removesuffix(" files entered"))
-    assert count <= 46, done.stdout
+    # 45, then what makes parts, and what knows the machine's cores and memory.
+    assert count <= 47, done.stdout
     assert sum("functions" in line for line in files) == count

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.part_runs import SECONDS, ToyRun
 
-from braindash import processes
+from braindash import parts, process, processes
 from braindash.errors import Cancelled, InputError, ResourceError
 from braindash.parts import Part, carry_out, count_processes, require_same
 from braindash.progress import NoProgress, said_once
@@ -103,8 +103,8 @@ def test_what_only_finished_parts_need_is_not_made(tmp_path):
     run = ToyRun(tmp_path, [{"name": "deep"}, {"name": "a", "after": ["deep"]}])
     (tmp_path / "a").write_text("{}")
     needing_a = ToyRun(tmp_path, [{"name": "b", "after": ["a"]}])
-    parts = [*run.parts()[:2], *needing_a.parts()]
-    one = type("Run", (), {"parts": lambda self: parts, "order": run.order})()
+    listed = [*run.parts()[:2], *needing_a.parts()]
+    one = type("Run", (), {"parts": lambda self: listed, "order": run.order})()
     carry_out([one], NoProgress(), cores=1)
     assert {path.stem for path in tmp_path.glob("*.attempts")} == {"b", "end"}
 
@@ -140,16 +140,39 @@ def test_work_on_an_accelerator_stays_in_this_process(toy):
 
 
 def test_no_more_processes_than_fit_into_memory(monkeypatch):
+    def count(memory, cores, work):
+        monkeypatch.setattr(parts, "usable_memory", lambda: memory)
+        return count_processes(work, cores)
+
     several = [part(str(number), n_bytes=3e9) for number in range(8)]
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 11e9}))
-    assert count_processes(several, 16) == 2
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 1e9}))
-    assert count_processes(several, 16) == 1
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 1e12}))
-    assert count_processes(several, 16) == 8
-    assert count_processes(several, 3) == 3
+    assert count(11e9, 16, several) == 2
+    assert count(1e9, 16, several) == 1
+    assert count(1e12, 16, several) == 8
+    assert count(1e12, 3, several) == 3
     chain = [part(str(number), after=tuple(map(str, range(number)))) for number in range(8)]
-    assert count_processes(chain, 16) == 1
+    assert count(1e12, 16, chain) == 1
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("max 100000", 8), ("250000 100000", 2), ("", 8)])
+def test_a_containers_share_of_cores_and_memory_counts(tmp_path, monkeypatch, quota, cores):
+    """A group inherits the limits of those above it."""
+    inner = tmp_path / "job" / "step"
+    inner.mkdir(parents=True)
+    (tmp_path / "job" / "cpu.max").write_text(f"{quota}\n")
+    (tmp_path / "job" / "memory.max").write_text("3000000000\n")
+    (tmp_path / "job" / "memory.current").write_text("1000000000\n")
+    (inner / "memory.max").write_text("max\n")
+    monkeypatch.setattr(process, "_GROUPS", tmp_path)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8), raising=False)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8e9}))
+    monkeypatch.setattr(process, "_control_groups", lambda: [inner, tmp_path / "job", tmp_path])
+    assert process.usable_cores() == cores and process.usable_memory() == 2e9
+
+
+def test_this_machine_has_cores_and_memory():
+    assert 1 <= process.usable_cores() <= psutil.cpu_count()
+    assert 0 < process.usable_memory() <= psutil.virtual_memory().total
 
 
 def test_parts_that_wait_for_each_other_are_refused(toy):
@@ -162,16 +185,16 @@ def test_parts_that_wait_for_each_other_are_refused(toy):
 def test_any_order_of_parts_is_carried_out_behind_what_each_needs(tmp_path_factory, data):
     count = data.draw(st.integers(1, 7))
     places = data.draw(st.permutations(range(count)))
-    parts = []
+    pieces = []
     for place in places:
         needed = data.draw(st.lists(st.integers(0, count - 1), max_size=3, unique=True))
         after = [str(one) for one in needed if one < place]
-        parts.append({"name": str(place), "seconds": 0.1, "after": after})
-    run = ToyRun(tmp_path_factory.mktemp("toy"), parts)
+        pieces.append({"name": str(place), "seconds": 0.1, "after": after})
+    run = ToyRun(tmp_path_factory.mktemp("toy"), pieces)
     carry_out([run], NoProgress())
     made = run.made()
     assert set(made) == {*map(str, range(count)), "end"}
-    for one in parts:
+    for one in pieces:
         assert all(made[name]["ended"] <= made[one["name"]]["started"] for name in one["after"])
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from braindash.core.scores import zscore
 from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
 from braindash.io.dataset.responses import shape as response_shape
+from braindash.process import usable_memory
 from braindash.stories import StoryPlan
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class StoryResponses:
         Repeats are not averaged here: what lies beside them in the file counts.
         """
         stacked = StackedResponses(self)
-        if stacked.n_bytes > _MEMORY_SHARE * psutil.virtual_memory().available:
+        if stacked.n_bytes > _MEMORY_SHARE * usable_memory():
             logger.info(
                 "the responses (%.1f GB) are read from disk as needed", stacked.n_bytes / 1e9
             )

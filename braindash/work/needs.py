@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 
 from braindash.encoding.plan import (
     EncodingPlan,
@@ -21,7 +20,7 @@ from braindash.encoding.plan import (
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.store import Store
 from braindash.probing.plan import ProbingPlan, extraction_bytes, layer_bytes, layer_operations
-from braindash.process import expected_device
+from braindash.process import expected_device, usable_memory
 from braindash.progress import spoken_duration
 from braindash.specs import Spec
 from braindash.speech.checkpoints.locate import require_precision
@@ -223,7 +222,7 @@ def _compared(
     **needs: Any,
 ) -> Preflight:
     """Compare needs with what this machine has."""
-    memory_free = float(psutil.virtual_memory().available)
+    memory_free = usable_memory()
     disk_free = float(shutil.disk_usage(_existing(store.root)).free)
     told = list(warnings)
     if memory_needed > memory_free:

@@ -65,8 +65,7 @@ def test_exact_features_take_longer_than_chunks(request_a, tmp_path, monkeypatch
 
 
 def test_too_little_memory_is_said_before_the_start(request_a, tmp_path, monkeypatch):
-    memory = needs.psutil.virtual_memory()._replace(available=1000)
-    monkeypatch.setattr(needs.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(needs, "usable_memory", lambda: 1000.0)
     found = preflight(request_a, Store(tmp_path / "store"))
     assert not found.fits
     assert any("memory" in line for line in found.warnings)
