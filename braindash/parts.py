@@ -27,7 +27,7 @@ __all__ = ["Order", "Part", "Run", "StoredRun", "carry_out", "require_same", "se
 # Starting a process, which loads torch, takes some seconds: less work than this is done here.
 WORTH_SECONDS = 20.0
 # What a process takes before it has any data: torch, transformers and a model's runtime.
-PROCESS_BYTES = 700e6
+PROCESS_BYTES = 900e6
 # Of the free memory, what processes side by side may be expected to take.
 _MEMORY_SHARE = 0.8
 
@@ -43,7 +43,7 @@ class Run(Protocol):
 
 
 def carry_out(
-    runs: Sequence[Run], progress: Progress, *, cores: int | None = None, device: str = "cpu"
+    runs: Sequence[Run], progress: Progress, *, cores: int | None = None, device: str = "auto"
 ) -> None:
     """Make what is missing of the results of some runs, independent parts side by side.
 
@@ -55,7 +55,7 @@ def carry_out(
         Told of every part; what it raises ends all processes, and finished parts stay.
     cores : int, optional
         How many processor cores to take; None takes all that this process may use.
-    device : str, default "cpu"
+    device : str, default "auto"
         Where the work is done as the request says it; on an accelerator one part follows the other.
 
     Raises
@@ -271,6 +271,15 @@ class StoredRun(Generic[EntryT]):
         self._absent.discard((entry.kind, entry.key))
         return entry
 
+    def release(self) -> None:
+        """Let go of what the parts share, such as responses; whoever asks for it makes it again.
+
+        Of many runs that one process carries out only one has its data in memory.
+        """
+        for name in list(vars(self)):
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del vars(self)[name]
+
     # ---- layers ---------------------------------------------------------------------------
 
     def layer_part(
@@ -322,9 +331,14 @@ class StoredRun(Generic[EntryT]):
 
     def last_part(self, make: Callable[[Progress], object], **described: Any) -> Part:
         """Describe what puts the result together; further arguments as of ``Part``."""
+
+        def finish(progress: Progress) -> None:
+            make(progress)
+            self.release()
+
         return Part(
             name=f"{self.kind} {self.key}",
-            make=make,
+            make=finish,
             done=lambda: self.has(self.kind, self.key),
             **described,
         )

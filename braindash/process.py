@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def let_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-_GROUPS = Path("/sys/fs/cgroup")
+_GROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables with which a process starts so many threads in a product."""
@@ -83,13 +84,17 @@ def usable_memory() -> float:
     for folder in _control_groups():
         limit, used = _read(folder / "memory.max"), _read(folder / "memory.current")
         if limit.isdecimal() and used.isdecimal():
-            free = min(free, int(limit) - int(used))
+            # Files that were read are kept only as long as nobody needs the room.
+            cached = re.search(
+                r"^inactive_file (\d+)$", _read(folder / "memory.stat"), re.MULTILINE
+            )
+            free = min(free, int(limit) - int(used) + (int(cached[1]) if cached else 0))
     return float(max(0, free))
 
 
 def _control_groups() -> Iterator[Path]:
     """Yield the folders of the control groups that this process is in (Linux, version 2)."""
-    for line in _read(Path("/proc/self/cgroup")).splitlines():
+    for line in _read(_OWN_GROUP).splitlines():
         number, _, place = line.partition("::")
         if number == "0":
             own = _GROUPS / place.strip("/")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from kit.toy_lab import Lab, make_lab, save_tiny_hubert
 
-from braindash.process import let_threads_sleep
+from braindash.process import THREAD_VARIABLES, let_threads_sleep
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 let_threads_sleep()
@@ -20,7 +20,7 @@ settings.load_profile("same examples")
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     """Give each of the processes that test side by side one thread, and so their children."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for name in THREAD_VARIABLES:
         os.environ.setdefault(name, "1")
 
 

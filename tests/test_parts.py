@@ -66,7 +66,7 @@ def test_parts_run_side_by_side_and_each_behind_what_it_needs(toy):
         {"name": "c", "after": ["a", "b"]},
     )
     reports = Reports()
-    carry_out([run], reports, cores=2)
+    carry_out([run], reports, cores=2, device="cpu")
     made = run.made()
     assert made["c"]["started"] >= max(made[name]["ended"] for name in "ab")
     assert made["a"]["pid"] != made["b"]["pid"] and os.getpid() not in {
@@ -79,7 +79,7 @@ def test_parts_run_side_by_side_and_each_behind_what_it_needs(toy):
 
 def test_side_by_side_each_has_one_thread_and_the_last_one_all(toy):
     run = toy({"name": "a", "lasts": 0.5}, {"name": "b", "lasts": 0.5})
-    carry_out([run], NoProgress(), cores=2)
+    carry_out([run], NoProgress(), cores=2, device="cpu")
     threads = {name: one["threads"] for name, one in run.made().items()}
     assert threads == {"a": "1", "b": "1", "end": "2"}
 
@@ -89,12 +89,12 @@ def test_only_what_is_missing_is_made(toy, tmp_path, cores):
     run = toy({"name": "deep"}, {"name": "a", "after": ["deep"]}, {"name": "b"})
     for name in ("deep", "a"):
         (tmp_path / name).write_text("{}")
-    carry_out([run], NoProgress(), cores=cores)
+    carry_out([run], NoProgress(), cores=cores, device="cpu")
     assert {path.stem for path in tmp_path.glob("*.attempts")} == {"b", "end"}
     for name in ("deep", "b"):
         (tmp_path / name).unlink()
     reports = Reports()
-    carry_out([run], reports, cores=cores)
+    carry_out([run], reports, cores=cores, device="cpu")
     assert not (tmp_path / "b").exists(), "the result is there, so nothing is needed"
     assert reports.messages == ["already computed"]
 
@@ -105,7 +105,7 @@ def test_what_only_finished_parts_need_is_not_made(tmp_path):
     needing_a = ToyRun(tmp_path, [{"name": "b", "after": ["a"]}])
     listed = [*run.parts()[:2], *needing_a.parts()]
     one = type("Run", (), {"parts": lambda self: listed, "order": run.order})()
-    carry_out([one], NoProgress(), cores=1)
+    carry_out([one], NoProgress(), cores=1, device="cpu")
     assert {path.stem for path in tmp_path.glob("*.attempts")} == {"b", "end"}
 
 
@@ -114,28 +114,36 @@ def test_what_two_runs_need_is_made_once(tmp_path):
         ToyRun(tmp_path, [{"name": "shared"}, {"name": name, "after": ["shared"]}])
         for name in ("a", "b")
     ]
-    carry_out(runs[:1], NoProgress(), cores=2)
+    carry_out(runs[:1], NoProgress(), cores=2, device="cpu")
     (tmp_path / "end").unlink()
-    carry_out(runs, NoProgress(), cores=2)
+    carry_out(runs, NoProgress(), cores=2, device="cpu")
     attempts = {path.stem: len(path.read_text().split()) for path in tmp_path.glob("*.attempts")}
     assert attempts == {"shared": 1, "a": 1, "end": 2}, "parts of one name are one part"
 
 
 def test_one_core_needs_no_process(toy):
     run = toy({"name": "a"}, {"name": "b"})
-    carry_out([run], NoProgress(), cores=1)
+    carry_out([run], NoProgress(), cores=1, device="cpu")
     assert run.made()["b"]["pid"] == os.getpid()
 
 
 def test_little_work_needs_no_process(toy):
     run = toy({"name": "a", "seconds": 0.1}, {"name": "b", "seconds": 0.1})
-    carry_out([run], NoProgress(), cores=2)
+    carry_out([run], NoProgress(), cores=2, device="cpu")
     assert run.made()["b"]["pid"] == os.getpid()
 
 
 def test_work_on_an_accelerator_stays_in_this_process(toy):
     run = toy({"name": "a"}, {"name": "b"})
     carry_out([run], NoProgress(), cores=2, device="cuda")
+    assert run.made()["b"]["pid"] == os.getpid()
+
+
+def test_a_gpu_that_nobody_named_is_not_shared_by_processes(toy, monkeypatch):
+    """Requests say "auto", and so does who says nothing: on such a machine that is the GPU."""
+    monkeypatch.setattr(parts, "expected_device", lambda asked: "cuda" if asked == "auto" else "")
+    run = toy({"name": "a"}, {"name": "b"})
+    carry_out([run], NoProgress(), cores=2)
     assert run.made()["b"]["pid"] == os.getpid()
 
 
@@ -162,12 +170,14 @@ def test_a_containers_share_of_cores_and_memory_counts(tmp_path, monkeypatch, qu
     (tmp_path / "job" / "memory.max").write_text("3000000000\n")
     (tmp_path / "job" / "memory.current").write_text("1000000000\n")
     (inner / "memory.max").write_text("max\n")
+    (tmp_path / "job" / "memory.stat").write_text("anon 5\ninactive_file 400000000\n")
+    (tmp_path / "own").write_text("1:name=systemd:/other\n0::/job/step\n")
     monkeypatch.setattr(process, "_GROUPS", tmp_path)
+    monkeypatch.setattr(process, "_OWN_GROUP", tmp_path / "own")
     monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(8), raising=False)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8e9}))
-    monkeypatch.setattr(process, "_control_groups", lambda: [inner, tmp_path / "job", tmp_path])
-    assert process.usable_cores() == cores and process.usable_memory() == 2e9
+    assert process.usable_cores() == cores and process.usable_memory() == 2.4e9
 
 
 def test_this_machine_has_cores_and_memory():
@@ -178,7 +188,7 @@ def test_this_machine_has_cores_and_memory():
 def test_parts_that_wait_for_each_other_are_refused(toy):
     run = toy({"name": "a", "after": ["b"]}, {"name": "b", "after": ["a"]})
     with pytest.raises(ValueError, match="wait for each other"):
-        carry_out([run], NoProgress())
+        carry_out([run], NoProgress(), device="cpu")
 
 
 @given(st.data())
@@ -191,7 +201,7 @@ def test_any_order_of_parts_is_carried_out_behind_what_each_needs(tmp_path_facto
         after = [str(one) for one in needed if one < place]
         pieces.append({"name": str(place), "seconds": 0.1, "after": after})
     run = ToyRun(tmp_path_factory.mktemp("toy"), pieces)
-    carry_out([run], NoProgress())
+    carry_out([run], NoProgress(), device="cpu")
     made = run.made()
     assert set(made) == {*map(str, range(count)), "end"}
     for one in pieces:
@@ -204,7 +214,7 @@ def test_any_order_of_parts_is_carried_out_behind_what_each_needs(tmp_path_facto
 def test_a_killed_process_loses_its_part_alone_and_it_is_made_again(toy, caplog, tmp_path):
     run = toy({"name": "a", "lasts": 1.5}, {"name": "b", "does": "die", "times": 1}, {"name": "c"})
     with caplog.at_level(logging.WARNING):
-        carry_out([run], NoProgress(), cores=2)
+        carry_out([run], NoProgress(), cores=2, device="cpu")
     assert set(run.made()) == {"a", "b", "c", "end"}
     attempts = {name: len((tmp_path / f"{name}.attempts").read_text().split()) for name in "abc"}
     assert attempts == {"a": 1, "b": 2, "c": 1}
@@ -214,7 +224,7 @@ def test_a_killed_process_loses_its_part_alone_and_it_is_made_again(toy, caplog,
 def test_a_part_whose_process_dies_twice_is_named_and_the_others_stay(toy):
     run = toy({"name": "a", "lasts": 1.5}, {"name": "b", "does": "die", "times": 9})
     with pytest.raises(ResourceError, match=r"part b: .* ended 2 times, at last with signal 9"):
-        carry_out([run], NoProgress(), cores=2)
+        carry_out([run], NoProgress(), cores=2, device="cpu")
     assert set(run.made()) == {"a"}
 
 
@@ -235,7 +245,7 @@ def test_an_error_of_a_part_is_raised_here_and_what_is_under_way_is_finished(
         {"name": "c", "lasts": 5.0, "after": ["a"]},
     )
     with caplog.at_level(logging.ERROR), pytest.raises(error, match=told) as caught:
-        carry_out([run], NoProgress(), cores=2)
+        carry_out([run], NoProgress(), cores=2, device="cpu")
     assert set(run.made()) == {"a"}
     if error is InputError:
         assert caught.value.hint == "Add fox.wav."
@@ -252,7 +262,7 @@ def test_a_cancelled_run_ends_its_processes(toy, does, monkeypatch):
     reports = Reports(stop_when=lambda one: "a" in run.made() and len(one.shares) > 20)
     started = time.monotonic()
     with pytest.raises(Cancelled):
-        carry_out([run], reports, cores=2)
+        carry_out([run], reports, cores=2, device="cpu")
     assert time.monotonic() - started < 30
     assert set(run.made()) == {"a"}
 
@@ -264,7 +274,7 @@ from pathlib import Path
 from braindash.parts import carry_out
 from braindash.progress import NoProgress, said_once
 run = ToyRun(Path(sys.argv[1]), [{"name": name, "lasts": 60.0} for name in "ab"])
-carry_out([run], NoProgress(), cores=2)
+carry_out([run], NoProgress(), cores=2, device="cpu")
 """
 
 
@@ -285,7 +295,7 @@ def test_processes_end_when_who_asked_is_killed(tmp_path):
 def test_what_a_part_logs_is_heard_and_what_libraries_print_harms_nothing(toy, caplog):
     run = toy({"name": "a", "does": "talk"}, {"name": "b"})
     with caplog.at_level(logging.WARNING):
-        carry_out([run], NoProgress(), cores=2)
+        carry_out([run], NoProgress(), cores=2, device="cpu")
     assert "a warning of the part" in caplog.text and "b" in run.made()
 
 

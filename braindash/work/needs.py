@@ -19,6 +19,7 @@ from braindash.encoding.plan import (
 )
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.store import Store
+from braindash.parts import PROCESS_BYTES
 from braindash.probing.plan import ProbingPlan, extraction_bytes, layer_bytes, layer_operations
 from braindash.process import expected_device, usable_memory
 from braindash.progress import spoken_duration
@@ -38,7 +39,6 @@ _CPU_FRAMES = 4000
 # Numbers per frame, feature and block that the backward pass needs, with a feed-forward part four
 # times as wide; counted, attention's products left out.
 _ACTIVATIONS = 34
-_BASE_MEMORY_BYTES = 900e6  # torch, transformers and the model runtime, before any data
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def probing_needs(plan: ProbingPlan, store: Store) -> Preflight:
     missing = [one for one in plan.extractions if not store.has("unit-features", one.key)]
     own = [one for one in plan.extractions if one.model.fingerprint == plan.model.fingerprint]
     lacking = {one.group.names for one in missing} & {one.group.names for one in own}
-    memory = _BASE_MEMORY_BYTES + max([layer_bytes(plan), *map(extraction_bytes, plan.passes)])
+    memory = PROCESS_BYTES + max([layer_bytes(plan), *map(extraction_bytes, plan.passes)])
     disk = sum(
         4.0 * len(one.units.of(one.group)) * one.model.n_layers * one.model.n_features
         for one in missing
@@ -192,7 +192,7 @@ def _tuning_sizes(plan: TuningPlan) -> tuple[float, float]:
     frames = max(_CPU_FRAMES, settings.segment_trs * _tr(plan) * frame_rate_hz(model))
     activations = 4.0 * _ACTIVATIONS * model.n_features * model.n_layers * frames
     responses = 4.0 * rows * min(limit, n_targets) + 8.0 * n_targets * rows / len(plan.recordings)
-    memory = _BASE_MEMORY_BYTES + weights + 3 * (trained + heads) + activations + responses
+    memory = PROCESS_BYTES + weights + 3 * (trained + heads) + activations + responses
     seconds = sum(s.times[-1] for one in plan.subjects for s in (*one.train, *one.validation))
     channels = (model.config.get("conv_dim") or [model.n_features])[-1]
     front = 4.0 * channels * frame_rate_hz(model) * float(seconds)
@@ -244,7 +244,7 @@ def _compared(
 def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[float, float]:
     """Estimate bytes of memory and disk."""
     (n_train, n_test), n_targets = count_rows(plan), count_targets(plan)
-    memory = _BASE_MEMORY_BYTES + 4.0 * n_parameters(plan.model)
+    memory = PROCESS_BYTES + 4.0 * n_parameters(plan.model)
     memory += regression_bytes(plan) + statistics_bytes(plan)
     n_layers = plan.model.n_layers
     per_story = 4.0 * n_layers * plan.model.n_features * (n_train + n_test) / len(plan.stories)

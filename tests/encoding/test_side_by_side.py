@@ -30,7 +30,8 @@ def side_by_side(monkeypatch):
 
 def request_for(lab, **changes):
     fields = {"data": lab.manifest, "model": str(lab.model), "subject": "A", "strategy": "chunk"}
-    return build_request(EncodeRequest, **fields | {"alphas": (1.0, 100.0)} | changes)
+    fields |= {"alphas": (1.0, 100.0), "device": "cpu"}
+    return build_request(EncodeRequest, **fields | changes)
 
 
 class Helpers:
@@ -82,12 +83,26 @@ def test_subjects_share_features_and_a_killed_process_costs_nothing(lab, tmp_pat
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    carry_out(runs, NoProgress())
+    carry_out(runs, NoProgress(), device="cpu")
     killer.join()
     assert killed and len(store.entries("features")) == 4
     for run, subject in zip(runs, "AB", strict=True):
         alone = run_encoding(request_for(lab, subject=subject, threads=1), Store(tmp_path / "one"))
         assert_same(run.result(), alone)
+
+
+def test_one_process_holds_the_data_of_one_run_at_a_time(lab, tmp_path):
+    store = Store(tmp_path)
+    runs = [EncodingRun(plan_encoding(request_for(lab, subject=one)), store) for one in "AB"]
+    held = []
+
+    class Holding:
+        def advance(self, done, total, message):
+            held.append([run for run in runs if "_responses" in vars(run)])
+
+    carry_out(runs, Holding(), cores=1)
+    assert {len(one) for one in held} == {0, 1} and runs[1] in held[-3]
+    assert not any("_responses" in vars(run) for run in runs)
 
 
 def test_a_run_that_is_planned_anew_must_be_the_same(lab, tmp_path):
