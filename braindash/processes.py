@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -86,6 +86,13 @@ class Ordered(NamedTuple):
 # ---- the process that has the parts made -------------------------------------------------------
 
 
+def _lines(stream: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Read JSON objects line by line; the last line of a killed process may be torn."""
+    for line in stream:
+        if line.endswith("\n"):
+            yield json.loads(line)
+
+
 class _Helper:
     """A process that makes parts, and what it says.
 
@@ -105,14 +112,10 @@ class _Helper:
         self._inbox = inbox
         threading.Thread(target=self._listen, daemon=True).start()
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def _listen(self) -> None:
         assert self._process.stdout is not None  # asked for
-        for line in self._process.stdout:
-            self._inbox.put((self, json.loads(line)))
+        for answer in _lines(self._process.stdout):
+            self._inbox.put((self, answer))
         self._inbox.put((self, {"ended": self._process.wait()}))
 
     def give(self, one: Ordered, threads: int) -> None:
@@ -300,8 +303,8 @@ def serve() -> None:
 
 
 def _read_orders(orders: "queue.SimpleQueue[dict[str, Any] | None]") -> None:
-    for line in sys.stdin:
-        orders.put(json.loads(line))
+    for order in _lines(sys.stdin):
+        orders.put(order)
     orders.put(None)
     threading.Event().wait(_IDLE_SECONDS)  # whoever makes nothing ends by itself
     os.kill(os.getpid(), signal.SIGTERM)

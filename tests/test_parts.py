@@ -228,6 +228,16 @@ def test_a_part_whose_process_dies_twice_is_named_and_the_others_stay(toy):
     assert set(run.made()) == {"a"}
 
 
+def test_a_process_that_is_killed_while_it_speaks_is_missed_too(toy, tmp_path, monkeypatch):
+    """Its last line is no JSON; waiting for the next one would last for ever."""
+    torn = tmp_path / "torn.sh"
+    torn.write_text('#!/bin/sh\nread order\nprintf \'{"share": 0.5, "mess\'\nkill -9 $$\n')
+    torn.chmod(0o755)
+    monkeypatch.setattr(processes.sys, "executable", str(torn))
+    with pytest.raises(ResourceError, match="ended 2 times, at last with signal 9"):
+        carry_out([toy({"name": "a"}, {"name": "b"})], NoProgress(), cores=2, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("does", "error", "told"),
     [

@@ -313,11 +313,6 @@ class Store:
             found[match["name"]] = path
         return found
 
-    def parts(self, kind: str, key: str) -> dict[str, xr.Dataset]:
-        """Read the finished parts into memory, by name."""
-        files = self.part_files(kind, key)
-        return {name: xr.load_dataset(path, engine="h5netcdf") for name, path in files.items()}
-
     def parts_folder(self, kind: str, key: str) -> Path:
         """Return the folder of a result under way, where its run may keep what it likes."""
         self.folder(kind, key)  # refuses names that are not names

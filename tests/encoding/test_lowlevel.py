@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
+from kit.stored import parts_of
 from kit.toy_lab import CONSTANT_TARGET, NAN_TARGET, make_lab
 from scipy import stats
 from sklearn.linear_model import Ridge
@@ -138,8 +139,8 @@ def test_a_stopped_run_goes_on_at_the_next_layer(lab, store, monkeypatch):
     with pytest.raises(Cancelled):
         run_encoding(request_for(lab), store, StopAt("layer 1 of 2 and low-level features"))
     key = plan_encoding(request_for(lab)).spec.key()
-    assert list(store.parts("encoding", key)) == ["layer-000"]
-    before = store.parts("encoding", key)["layer-000"]
+    assert list(parts_of(store, "encoding", key)) == ["layer-000"]
+    before = parts_of(store, "encoding", key)["layer-000"]
     resumed = run_encoding(request_for(lab), store)
     np.testing.assert_array_equal(resumed.dataset["residual_r"][0], before["residual_r"])
     fresh = run_encoding(request_for(lab), Store(store.root.parent / "fresh"))

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
-from kit.stored import CountedStore
+from kit.stored import CountedStore, parts_of
 from kit.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS, make_lab
 from scipy import stats
 
@@ -199,7 +199,7 @@ def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):
     with pytest.raises(Cancelled):
         run_encoding(request_for(lab), store, Reports(stop_at="layer 0 of 2: done"))
     fit = plan_encoding(request_for(lab)).spec.fit.key()
-    assert list(store.parts("predictions", fit)) == ["layer-000"]
+    assert list(parts_of(store, "predictions", fit)) == ["layer-000"]
     reports = Reports()
     resumed = run_encoding(request_for(lab), store, reports)
     assert not any("layer 0 of 2" in message for message in reports.messages)

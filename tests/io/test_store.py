@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 import xarray as xr
-from kit.stored import KEY, PROVENANCE, SPEC, dataset, put, write_at_once
+from kit.stored import KEY, PROVENANCE, SPEC, dataset, parts_of, put, write_at_once
 
 from braindash.errors import InputError, StoreError
 from braindash.io import store as store_module
@@ -129,11 +129,11 @@ def test_a_file_where_the_store_should_be_is_named(tmp_path):
 def test_parts_survive_until_the_result_replaces_them(store):
     store.put_part("encoding", KEY, "layer-000", dataset(1))
     store.put_part("encoding", KEY, "layer-001", dataset(2))
-    found = store.parts("encoding", KEY)
+    found = parts_of(store, "encoding", KEY)
     assert sorted(found) == ["layer-000", "layer-001"]
     xr.testing.assert_identical(found["layer-001"], dataset(2))
     put(store)
-    assert store.parts("encoding", KEY) == {}
+    assert parts_of(store, "encoding", KEY) == {}
 
 
 def test_a_torn_part_is_dropped(store):
@@ -141,7 +141,7 @@ def test_a_torn_part_is_dropped(store):
     store.put_part("encoding", KEY, "layer-001", dataset(2))
     torn = next((store.root / "parts").rglob("layer-000.*.nc"))
     torn.write_bytes(torn.read_bytes()[:-100])
-    assert list(store.parts("encoding", KEY)) == ["layer-001"]
+    assert list(parts_of(store, "encoding", KEY)) == ["layer-001"]
     assert not torn.exists()
 
 

@@ -27,6 +27,12 @@ def put(store: Store, key: str = KEY, seed: int = 0):
     return store.put("encoding", key, spec=SPEC, provenance=PROVENANCE, dataset=dataset(seed))
 
 
+def parts_of(store: Store, kind: str, key: str) -> dict[str, xr.Dataset]:
+    """Read the finished parts of a result, by name."""
+    files = store.part_files(kind, key)
+    return {name: xr.load_dataset(path, engine="h5netcdf") for name, path in files.items()}
+
+
 def write_at_once(root: str, barrier) -> None:
     """What each of several processes does."""
     barrier.wait()
