@@ -23,10 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from braindash.demo.dataset import prepare_demo
-from braindash.demo.run import demo_requests
+from braindash.demo.requests import demo_requests
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import EncodingRun
-from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store
 from braindash.parts import carry_out
 from braindash.process import usable_cores
@@ -36,7 +35,7 @@ from braindash.progress import NoProgress
 def encode(root: Path, manifest: Path, features: Path, cores: int) -> tuple[float, np.ndarray]:
     """Encode one subject with features at hand; seconds and scores."""
     shutil.copytree(features, root / "features")
-    request = demo_requests(manifest, load_manifest(manifest).subjects)[0]
+    request = demo_requests(manifest)[0]
     run = EncodingRun(plan_encoding(request.model_copy(update={"threads": cores})), Store(root))
     started = time.perf_counter()
     carry_out([run], NoProgress(), cores=cores)
@@ -47,7 +46,7 @@ def one_and_several(folder: Path) -> dict[str, object]:
     """Compare one process with one per core."""
     manifest = prepare_demo(folder / "data")
     features, cores = folder / "with-features", usable_cores()
-    request = demo_requests(manifest, load_manifest(manifest).subjects)[0]
+    request = demo_requests(manifest)[0]
     made = EncodingRun(plan_encoding(request), Store(features))
     for part in made.parts():
         if part.name.startswith("features "):

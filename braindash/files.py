@@ -131,6 +131,12 @@ def write_json(path: Path, content: Any, *, sort_keys: bool = False) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write UTF-8 so that a reader sees the old or the new text, never a part."""
+    with replaced(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
 def replace_json(path: Path, content: Any) -> None:
     """Write JSON so that a reader sees the old or the new content, never a part."""
     with replaced(path) as partial:

@@ -20,7 +20,7 @@ from demo_world import scoring_data
 import braindash
 from braindash.cli.options import progress_bar
 from braindash.core.statistics.bootstrap import interval
-from braindash.demo.dataset import SUBJECTS, demo_categories
+from braindash.demo.requests import SUBJECTS, demo_categories
 
 logger = logging.getLogger("score_demo")
 

@@ -23,7 +23,8 @@ from demo_world import tuning_data
 import braindash
 from braindash.cli.options import progress_bar
 from braindash.demo import ADAPTER_FOLDER, MODEL_FOLDER, TRAIN_STORIES, TUNED_FOLDER
-from braindash.demo.dataset import SUBJECTS, prepare_demo
+from braindash.demo.dataset import prepare_demo
+from braindash.demo.requests import SUBJECTS
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.speech.checkpoints.locate import ADAPTER_CONFIG
 from braindash.tuning.result import TuningResult

@@ -37,10 +37,15 @@ def demo(
 ) -> None:
     """Compute the embedded demo (simulated data) and open it in the dashboard."""
     if headless or as_json:
-        from braindash.demo.run import run_demo
+        from braindash.demo.results import open_finished
 
-        with progress_bar() as bar:
-            made = run_demo(open_store(store), bar)
+        opened = open_store(store)
+        made = open_finished(opened)  # before torch is loaded, which takes seconds
+        if made is None:
+            from braindash.demo.run import run_demo
+
+            with progress_bar() as bar:
+                made = run_demo(opened, bar)
         if as_json:
             print_json(
                 {

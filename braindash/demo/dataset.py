@@ -22,18 +22,15 @@ from threadpoolctl import threadpool_limits
 
 from braindash.core.timing import Timing
 from braindash.demo import (
-    ADAPTER_FOLDER,
     ANNOTATION_FOLDER,
     AUDIO_FOLDER,
-    MODEL_FOLDER,
-    PROBE_STORIES,
     SHIPPED_STORIES,
     TEST_STORIES,
     TRAIN_STORIES,
-    TUNED_FOLDER,
     VALID_STORIES,
     load_lexicon,
 )
+from braindash.demo.requests import GENERATOR_VERSION, MANIFEST_NAME, SUBJECTS
 from braindash.demo.simulate import (
     Cortex,
     Smoother,
@@ -52,7 +49,7 @@ from braindash.demo.stimulus import (
     word_vectors,
 )
 from braindash.errors import ResourceError
-from braindash.files import replaced
+from braindash.files import replace_text, replaced
 from braindash.io.atlases import mni_to_fsaverage, published_spheres
 from braindash.io.dataset.audio import load_audio
 from braindash.io.labels.textgrid import Interval, read_textgrid
@@ -61,18 +58,6 @@ from braindash.progress import NoProgress, Progress
 
 logger = logging.getLogger(__name__)
 
-GENERATOR_VERSION = 4
-"""Rises with every change of the stories, of the simulation or of the layout."""
-
-DEMO_MODELS: Mapping[str, Path] = MappingProxyType(
-    {folder.name: folder for folder in (MODEL_FOLDER, TUNED_FOLDER, ADAPTER_FOLDER)}
-)
-"""The speech models that ship: pretrained, tuned to the simulated subjects, and by an adapter."""
-
-SCORED_MODELS = (MODEL_FOLDER, TUNED_FOLDER)
-"""Those whose scores the demo computes, before and after brain-tuning; all are in the menus."""
-
-SUBJECTS = ("S1", "S2", "S3")
 N_REPEATS: Mapping[str, int] = MappingProxyType(
     # The repeats of a training story give a ceiling that no test story is needed for.
     {**dict.fromkeys(TEST_STORIES, 5), TRAIN_STORIES[0]: 3}
@@ -83,7 +68,6 @@ TIMING = Timing(tr=2.0, first_volume=1)
 _SEED = 20_261_125
 _SPACE = "fsaverage5"
 _MARKER = "demo.json"
-MANIFEST_NAME = "manifest.toml"
 _RESPONSES = "responses"
 _BYTES_PER_ROW = 2 * 20_484
 
@@ -202,8 +186,8 @@ def prepare_demo(
         _copy_stories(root, world)
         with threadpool_limits(1):  # sums depend on the threads, and keys on every bit
             _make_responses(parts, world, report)
-        _write_text(root / MANIFEST_NAME, _manifest_text(world))
-        _write_text(root / _MARKER, _marker_text(world, complete=True))
+        replace_text(root / MANIFEST_NAME, _manifest_text(world))
+        replace_text(root / _MARKER, _marker_text(world, complete=True))
     except OSError as error:
         raise ResourceError(
             f"the demo cannot be prepared in {root}: {error}",
@@ -247,7 +231,7 @@ def _drop_other_version(root: Path, parts: Sequence[_Part], world: World) -> Non
     if {name: found.get(name) for name in _identity(world)} != _identity(world):
         for part in parts:
             part.path.unlink(missing_ok=True)
-    _write_text(root / _MARKER, _marker_text(world, complete=False))
+    replace_text(root / _MARKER, _marker_text(world, complete=False))
 
 
 def _check_room(root: Path, parts: Sequence[_Part], world: World) -> None:
@@ -417,11 +401,6 @@ def demo_cortex() -> Cortex:
 # ---- writing --------------------------------------------------------------------------------
 
 
-def _write_text(path: Path, text: str) -> None:
-    with replaced(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
 def _write_responses(part: _Part, runs: Iterator[NDArray[np.float32]]) -> None:
     """Write runs as float16: their z-scored mean, and the single repeats of a repeated story."""
     with replaced(part.path) as partial, h5py.File(partial, "w") as file:
@@ -437,23 +416,3 @@ def _write_responses(part: _Part, runs: Iterator[NDArray[np.float32]]) -> None:
                 repeats[index] = run.astype(np.float16)
                 total += run
         file["data"] = zscored(total.astype(np.float32)).astype(np.float16)
-
-
-UNHEARD_STORIES = PROBE_STORIES + TEST_STORIES
-"""Stories that no model of the demo was trained or tuned on."""
-
-_CATEGORIES = "noun-categories.csv"
-
-
-def demo_categories(folder: Path | str) -> Path:
-    """Write the category of every noun of the demo as a table; give its path.
-
-    Verbs and adjectives are left out: they stand elsewhere in a sentence, so that a probe could
-    tell their categories by grammar alone.
-    """
-    lexicon = load_lexicon()
-    nouns = [f"{word},{name}" for name in lexicon.noun_categories for word in lexicon.words(name)]
-    path, text = Path(folder) / _CATEGORIES, "\n".join(["word,category", *nouns]) + "\n"
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        _write_text(path, text)
-    return path

@@ -6,7 +6,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.demo.dataset import DEMO_MODELS, MANIFEST_NAME
+from braindash.demo.requests import DEMO_MODELS, MANIFEST_NAME
 from braindash.errors import InputError
 from braindash.speech.acoustic.spaces import known_spaces
 from braindash.speech.windows import STRATEGIES

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from braindash.demo.dataset import UNHEARD_STORIES, demo_categories
+from braindash.demo.requests import UNHEARD_STORIES, demo_categories
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.demo.dataset import DEMO_MODELS
+from braindash.demo.requests import DEMO_MODELS
 from braindash.encoding.comparison import Difference, Group, LayerPairs, compare
 from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError

@@ -3,35 +3,21 @@
 from pathlib import Path
 from typing import Any
 
-from braindash.demo.dataset import DEMO_MODELS, GENERATOR_VERSION
-from braindash.files import digest_json
+from braindash.demo.requests import demo_identity
 from braindash.io.labels.sources import LABEL_FOLDERS
 from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue
 from braindash.requests import Request
-from braindash.specs import current_version
 from braindash.speech.checkpoints.locate import ModelFiles, locate
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import KINDS
 
 
-def demo_job_key() -> str:
-    """Name the demo's job: it changes with the generator, the models and the computation."""
-    models = {name: locate(str(folder)).fingerprint for name, folder in DEMO_MODELS.items()}
-    return digest_json(
-        {
-            "task": "demo",
-            "generator": GENERATOR_VERSION,
-            "models": models,
-            "encoding": current_version("encoding"),
-            "probing": current_version("probing"),
-        }
-    )
-
-
 def submit_demo(store: Store) -> Job:
     """Queue the embedded demo, once; a finished one again when a result of it is gone."""
-    return JobQueue(store.root).submit("demo", demo_job_key(), {}, "Embedded demo (simulated data)")
+    return JobQueue(store.root).submit(
+        "demo", demo_identity(), {}, "Embedded demo (simulated data)"
+    )
 
 
 def submit(request: Request, store: Store) -> Job:

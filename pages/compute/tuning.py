@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from braindash.demo.dataset import DEMO_MODELS
+from braindash.demo.requests import DEMO_MODELS
 from braindash.errors import BraindashError
 from braindash.io.atlases import REGION_NAMES
 from braindash.io.dataset.manifest import load_manifest

@@ -11,10 +11,9 @@ import re
 import pytest
 
 from braindash.demo import ADAPTER_FOLDER, TUNED_FOLDER
-from braindash.demo.run import demo_probe_requests, demo_requests
+from braindash.demo.requests import demo_categories, demo_probe_requests, demo_requests
 from braindash.encoding.plan import plan_encoding
 from braindash.files import digest_json
-from braindash.io.dataset.manifest import load_manifest
 from braindash.probing.plan import plan_probing
 from braindash.specs import VERSIONED, TuningSpec
 
@@ -69,12 +68,13 @@ def fixed_key(spec) -> str:
 
 @pytest.fixture(scope="module")
 def encodings(demo_manifest):
-    requests = demo_requests(demo_manifest, load_manifest(demo_manifest).subjects)
+    requests = demo_requests(demo_manifest)
     return [plan_encoding(request) for request in requests]
 
 
 @pytest.fixture(scope="module")
 def probings(demo_manifest):
+    demo_categories(demo_manifest.parent)
     return [plan_probing(request) for request in demo_probe_requests(demo_manifest)]
 
 

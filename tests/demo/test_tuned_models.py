@@ -16,7 +16,7 @@ from braindash.demo import (
     TUNED_FOLDER,
     VALID_STORIES,
 )
-from braindash.demo.dataset import DEMO_MODELS
+from braindash.demo.requests import DEMO_MODELS
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.features import extract
 from braindash.speech.models import open_model

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
 from braindash.core.devices import find_device
 from braindash.core.scores import unit_columns
@@ -270,7 +269,7 @@ def _tail(tail: float, n_units: float | None) -> float:
             f"n_units is {n_units}",
             hint="Give the number of blocks or subjects drawn, more than one, or None.",
         )
-    return float(norm.cdf(np.sqrt(n_units / (n_units - 1)) * student.ppf(tail, n_units - 1)))
+    return float(ndtr(np.sqrt(n_units / (n_units - 1)) * stdtrit(n_units - 1, tail)))
 
 
 def _quantile(

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from braindash.core.statistics.bootstrap import interval
 from braindash.errors import InputError, near_match
@@ -108,6 +107,8 @@ def hierarchy_index(depth: ArrayLike, order: ArrayLike | None = None) -> Floats:
         From -1 to 1; 1 when depth grows along the order. NaN for fewer than three tasks, or where
         all have one depth or one place.
     """
+    from scipy.stats import rankdata  # takes a second to load; pages rarely ask
+
     values = np.asarray(depth, dtype=np.float64)
     place = np.arange(values.shape[-1] if values.ndim else 0) if order is None else order
     places = np.asarray(place, dtype=np.float64)

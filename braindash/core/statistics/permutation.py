@@ -9,7 +9,6 @@ from itertools import product
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import false_discovery_control
 
 from braindash.core.devices import find_device
 from braindash.core.scores import unit_columns
@@ -125,6 +124,8 @@ def benjamini_hochberg(p: ArrayLike) -> NDArray[np.float64]:
     The least p of n permutations is 1 / (n + 1). For any q <= 0.05, at least a share of
     20 / (n + 1) of the targets must reach it: 2 % with 1000 permutations.
     """
+    from scipy.stats import false_discovery_control  # takes a second to load; pages rarely ask
+
     values = np.asarray(p, dtype=np.float64)
     if values.ndim not in (1, 2):
         raise InputError(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from braindash.errors import InputError
 
@@ -124,7 +124,7 @@ def paired_difference(
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(n > 0, gap.sum(axis=0) / n, np.nan)
         variance = np.where(known, (gap - mean) ** 2, 0.0).sum(axis=0) / (n - 1)
-        reach = student.ppf((1 + level) / 2, np.maximum(n - 1, 1)) * np.sqrt(variance / n)
+        reach = stdtrit(np.maximum(n - 1, 1), (1 + level) / 2) * np.sqrt(variance / n)
     reach = np.where(n > 1, reach, np.nan)
     flat = _flip_p_values(gap.reshape(len(gap), -1), seed).reshape(gap.shape[1:])
     p = np.where(n > 0, flat, np.nan)
