@@ -52,17 +52,15 @@ def _chance(values: torch.Tensor) -> torch.Tensor:
 
 
 def _sizes(name: str, func: Any, args: Any, kwargs: Any) -> torch.Tensor | None:
-    """Return how large the terms are that make each value of a product or a sum."""
+    """Return the sum of the sizes of the terms that make each value of a product or a sum.
+
+    The rounding of a sum is bounded by a multiple of it (Higham 2002, 3.1), in any order.
+    """
     if name in SUMS and args[0].is_floating_point():
         return func(args[0].abs(), *args[1:], **kwargs)
-    if name in PRODUCTS:
+    if name in PRODUCTS:  # what is added to the product is no part of its sums
         one, two = args[-2:]
-        inner = max(one.ndim - 1, 0), max(two.ndim - 2, 0)
-        norms = [
-            torch.linalg.vector_norm(part, dim=dim, keepdim=part.ndim > 1)
-            for part, dim in zip((one, two), inner, strict=True)
-        ]
-        return norms[0] * norms[1]
+        return torch.matmul(one.abs(), two.abs())
     return None
 
 

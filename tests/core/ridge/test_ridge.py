@@ -369,8 +369,8 @@ def test_the_search_finds_the_same_alphas(method, metric, operator_bytes, monkey
         same = (found.alpha == full.alpha) | np.isnan(full.alpha)
         assert same.mean() >= 0.999
         np.testing.assert_allclose(found.best_cv_score, full.best_cv_score, atol=1e-4)
-        np.testing.assert_allclose(
-            found.prediction[:, same], full.prediction[:, same], atol=EXACT_PREDICTION
+        np.testing.assert_allclose(  # some targets are hundreds in size
+            found.prediction[:, same], full.prediction[:, same], atol=EXACT_PREDICTION, rtol=1e-5
         )
         assert scored.sum(axis=0).mean() < len(alphas)
 

@@ -152,7 +152,8 @@ def test_smaller_parts_give_the_same_gradient(tune, at_once, monkeypatch):
     assert loss == pytest.approx(reference[0][0], rel=1e-5)
     whole = sum(float(wanted.square().sum()) for wanted in reference[0][1].values()) ** 0.5
     for name, wanted in reference[0][1].items():
-        assert float((gradients[name] - wanted).norm()) <= 1e-5 * whole
+        # A part that counts wrongly changes some by a tenth; rounding grows on the way back.
+        assert float((gradients[name] - wanted).norm()) <= 1e-4 * whole
 
 
 def test_the_loss_is_the_mean_over_rows_targets_and_subjects(tune, train, monkeypatch):
@@ -188,20 +189,28 @@ def test_the_loss_is_the_mean_over_rows_targets_and_subjects(tune, train, monkey
 
 
 def test_memory_that_runs_out_halves_the_parts(tune, monkeypatch, caplog):
-    original = Trainer._accumulated
+    accumulated, gradients, losses = Trainer._accumulated, Trainer._gradients, []
 
     def short(self, batch, own):
         if self.n_at_once > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(self, batch, own)
+        return accumulated(self, batch, own)
 
+    def spy(self, batch):
+        losses.append(float(gradients(self, batch)))
+        return torch.tensor(losses[-1])
+
+    monkeypatch.setattr(Trainer, "_gradients", spy)
     settings = QUICK.model_copy(update={"dropout": 0.0, "epochs": 1})
-    reference = tune(settings, name="enough", n_at_once=2)
+    tune(settings, name="enough", n_at_once=2)
+    wanted, losses[:] = list(losses), []
     monkeypatch.setattr(Trainer, "_accumulated", short)
-    tuned = tune(settings, name="short", n_at_once=8)
+    tune(settings, name="short", n_at_once=8)
     assert "going on with 4 segments at once" in caplog.text
     assert "going on with 2 segments at once" in caplog.text
-    assert_equal(weights(reference), weights(tuned))
+    # The steps before have changed each loss: a part lost or counted twice would show.
+    assert len(wanted) > 2
+    assert losses == pytest.approx(wanted, rel=1e-5)
 
 
 def test_one_segment_that_does_not_fit_is_said(tune, monkeypatch):
