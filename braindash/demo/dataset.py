@@ -10,6 +10,7 @@ import logging
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -34,6 +35,7 @@ from braindash.demo.requests import GENERATOR_VERSION, MANIFEST_NAME, SUBJECTS
 from braindash.demo.simulate import (
     Cortex,
     Smoother,
+    Subject,
     disc_proximity,
     draw_subject,
     simulate_runs,
@@ -54,6 +56,7 @@ from braindash.io.atlases import mni_to_fsaverage, published_spheres
 from braindash.io.dataset.audio import load_audio
 from braindash.io.labels.textgrid import Interval, read_textgrid
 from braindash.io.surfaces import HEMISPHERES, adjacency, load_surface, medial_wall
+from braindash.process import usable_cores
 from braindash.progress import NoProgress, Progress
 
 logger = logging.getLogger(__name__)
@@ -308,34 +311,45 @@ train = {listed(world.train)}
 
 
 def _make_responses(parts: Sequence[_Part], world: World, progress: Progress) -> None:
-    """Simulate the files that are not there yet, one after the other."""
-    if all(part.path.is_file() for part in parts):
+    """Simulate the files that are not there yet, some side by side: each has seeds of its own."""
+    missing = [part for part in parts if not part.path.is_file()]
+    if not missing:
         return
     progress.advance(0, len(parts), "features of the stories")
     components, cortex = demo_components(world), demo_cortex()
     smoother = Smoother(cortex.neighbours)
     train = [components[story] for story in TRAIN_STORIES]
-    for number, subject in enumerate(SUBJECTS, start=1):
-        own = [part for part in parts if part.subject == subject]
-        if all(part.path.is_file() for part in own):
-            continue
-        listener = draw_subject(number, train, cortex, smoother, seed=world.seed)
-        for part in own:
-            if not part.path.is_file():
-                runs = simulate_runs(
-                    listener,
-                    zlib.crc32(part.story.encode()),
-                    components[part.story],
-                    cortex,
-                    smoother,
-                    n_repeats=part.n_repeats,
-                    tr=TIMING.tr,
-                    seed=world.seed,
-                )
-                _write_responses(part, runs)
-                logger.info("simulated %s, %s", subject, part.story)
-            done = parts.index(part) + 1
-            progress.advance(done, len(parts), f"simulated {subject}, {part.story}")
+
+    def make(part: _Part, listener: Subject) -> _Part:
+        runs = simulate_runs(
+            listener,
+            zlib.crc32(part.story.encode()),
+            components[part.story],
+            cortex,
+            smoother,
+            n_repeats=part.n_repeats,
+            tr=TIMING.tr,
+            seed=world.seed,
+        )
+        _write_responses(part, runs)
+        return part
+
+    # Threads: nearly all of the time is spent in functions that let others run.
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        making = []
+        for number, subject in enumerate(SUBJECTS, start=1):
+            own = [part for part in missing if part.subject == subject]
+            if own:
+                listener = draw_subject(number, train, cortex, smoother, seed=world.seed)
+                making += [pool.submit(make, part, listener) for part in own]
+        try:
+            for number, future in enumerate(as_completed(making), start=1):
+                made = future.result()
+                logger.info("simulated %s, %s", made.subject, made.story)
+                done = len(parts) - len(missing) + number
+                progress.advance(done, len(parts), f"simulated {made.subject}, {made.story}")
+        finally:  # an error, or who cancels, waits for what is under way alone
+            pool.shutdown(cancel_futures=True)
 
 
 def demo_stimuli(world: World = SHIPPED) -> dict[str, Stimulus]:

@@ -163,7 +163,8 @@ def test_files_are_float16_and_small(world):
 
 def test_progress_tells_of_every_subject_and_story(world):
     messages = [message for _, _, message in world[1]]
-    assert [f"simulated S1, {story}" for story in STORIES_WITH_RESPONSES] == messages[1:]
+    # Side by side: whichever is finished first.
+    assert {f"simulated S1, {story}" for story in STORIES_WITH_RESPONSES} == {*messages[1:]}
     assert [done for done, _, _ in world[1]] == list(range(8))
     assert {total for _, total, _ in world[1]} == {7}
 
@@ -189,13 +190,14 @@ def test_a_deleted_file_is_made_again_with_the_same_bits_and_no_other(copy, one_
     assert {p: p.stat().st_mtime_ns for p in path.parent.iterdir() if p != path} == others
 
 
-def test_a_cancelled_preparation_goes_on_where_it_stopped(world, copy, one_subject):
+def test_a_cancelled_preparation_goes_on_where_it_stopped(world, copy, one_subject, monkeypatch):
+    monkeypatch.setattr(demo, "usable_cores", lambda: 1)
     for path in (copy / "responses" / "S1").iterdir():
-        if path.stem in ("demo_train_05", "demo_valid_01"):
+        if path.stem in ("demo_train_04", "demo_train_05", "demo_valid_01"):
             path.unlink()
-    with pytest.raises(Cancelled):
-        demo.prepare_demo(copy, Recorder(cancel_after=5))
-    assert (copy / "responses" / "S1" / "demo_train_05.h5").is_file()
+    with pytest.raises(Cancelled):  # told of the first of three: the second may be under way
+        demo.prepare_demo(copy, Recorder(cancel_after=4))
+    assert (copy / "responses" / "S1" / "demo_train_04.h5").is_file()
     assert not (copy / "responses" / "S1" / "demo_valid_01.h5").is_file()
     assert json.loads((copy / "demo.json").read_text())["complete"] is False
     demo.prepare_demo(copy)
