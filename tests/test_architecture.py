@@ -35,6 +35,7 @@ READING = {
     "groups",
     "comparison",
     "shares",
+    "unfinished",
     "tasks",
     "units",
     "questions",

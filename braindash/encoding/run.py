@@ -25,6 +25,7 @@ from braindash.encoding.plan import (
 from braindash.encoding.responses import RunResponses, read_responses
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.statistics import summarise
+from braindash.encoding.unfinished import described
 from braindash.io.entries import common_provenance
 from braindash.io.predictions import PredictionFile, layer_part
 from braindash.io.store import Entry, Store
@@ -212,7 +213,19 @@ class EncodingRun(StoredRun[Entry]):
             "alpha": np.asarray(result.alpha),
             "cv_score": np.asarray(result.best_cv_score),
         }
-        return layer_part(result.prediction, scores)
+        return layer_part(result.prediction, scores).assign_attrs(self._described(layer))
+
+    def _described(self, layer: int) -> dict[str, str | int]:
+        plan, data = self._plan, self._plan.dataset
+        return described(
+            model=plan.model.name,
+            subject=plan.request.subject,
+            data=data.name,
+            space=plan.spec.space,
+            simulated=data.simulated,
+            n_layers=plan.model.n_layers,
+            layer=layer,
+        )
 
     def _weigh(self, layer: int) -> xr.Dataset:
         return self._weighing.layer(layer)

@@ -313,6 +313,13 @@ class Store:
             found[match["name"]] = path
         return found
 
+    def under_way(self, kind: str) -> dict[str, list[Path]]:
+        """List the parts of all results under way by key, unread: one may be torn."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted((self.root / "parts" / kind).glob("*/*.nc")):
+            found.setdefault(path.parent.name, []).append(path)
+        return found
+
     def parts_folder(self, kind: str, key: str) -> Path:
         """Return the folder of a result under way, where its run may keep what it likes."""
         self.folder(kind, key)  # refuses names that are not names

@@ -262,8 +262,13 @@ def running_jobs(*, follow_results: bool = False) -> None:
         if follow_results and before != now:
             st.rerun(scope="app")
 
-    if any(job.state in ACTIVE for job in state.queue().list()):
+    if work_under_way():
         live()
+
+
+def work_under_way() -> bool:
+    """Say whether a job waits or runs."""
+    return any(job.state in ACTIVE for job in state.queue().list())
 
 
 def job_progress(job: Job) -> None:

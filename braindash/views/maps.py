@@ -1,6 +1,6 @@
 """Which map of a result the surface shows, what is masked in it, and a line that says so."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ KINDS: Mapping[str, str] = {
 # Layers and shares go from low to high without a meaning of their own: evenly bright steps.
 _STEPS_COLOURS = "viridis"
 _LEAST_TOP = 0.05
+# Scores below this share of the highest are not coloured at first.
+_SHOWN_FROM = 0.2
 
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -139,6 +141,33 @@ def make_map(
     return _MAKERS[choice.kind](choice, result)
 
 
+def layer_maps(r: Floats, layers: Sequence[int], *, space: str, simulated: bool) -> MapSet:
+    """Make maps of the layers that an encoding under way has so far.
+
+    Parameters
+    ----------
+    r : array of shape (n_there, n_targets)
+        Pearson r of these layers.
+    layers : sequence of int
+        Which they are.
+    space : str
+        An fsaverage space.
+    simulated : bool
+        Whether to stamp the picture.
+    """
+    top = colour_top(r)
+    return MapSet(
+        values=r,
+        names=[f"layer {layer}" for layer in layers],
+        label=score_label(normalised=False),
+        vmin=0.0,
+        vmax=top,
+        threshold=round(_SHOWN_FROM * top, 2),
+        space=space,
+        simulated=simulated,
+    )
+
+
 # ---- one map per layer ----------------------------------------------------------------------
 
 
@@ -146,7 +175,7 @@ def _score(choice: MapChoice, result: EncodingResult) -> ShownMap:
     values = result.scores(choice.normalised, choice.ceiling)
     top = colour_top(values)
     maps = _per_layer(
-        result, values, score_label(choice.normalised), top, threshold=round(0.2 * top, 2)
+        result, values, score_label(choice.normalised), top, threshold=round(_SHOWN_FROM * top, 2)
     )
     note = f"{maps.label} of the shown layer. {_normalised_note(choice, result)}"
     return ShownMap(maps, f"{note}Grey: below the threshold, or without a score.")

@@ -5,6 +5,7 @@ import streamlit as st
 
 from braindash.encoding.comparison import Group, compare
 from braindash.ui import state, texts, widgets
+from braindash.ui.under_way import layers_so_far
 from braindash.views.cards import Card, change_cards, region_cards, significance_card
 from braindash.views.curves import key_regions
 
@@ -166,3 +167,5 @@ with widgets.page("braindash", INTRODUCTION):
         show(found)
         widgets.running_jobs(follow_results=True)
         widgets.damaged_results()
+    if widgets.work_under_way():
+        layers_so_far()

@@ -8,6 +8,7 @@ import pytest
 from kit.made_up import made_up_result, put_old_result
 from typer.testing import CliRunner
 
+import braindash
 from braindash import cli
 from braindash.cli import app
 from braindash.errors import InputError, StoreError
@@ -182,12 +183,6 @@ def test_an_empty_store_says_what_to_do(tmp_path):
     assert done.returncode == 0 and "braindash demo" in done.stderr
 
 
-def test_the_version_is_printed():
-    import braindash
-
-    assert RUN.invoke(app, ["version"]).stdout.strip() == braindash.__version__
-
-
 def test_memory_that_runs_out_is_one_message(monkeypatch, capsys):
     def full():
         raise MemoryError("Unable to allocate 7 PiB")
@@ -198,3 +193,9 @@ def test_memory_that_runs_out_is_one_message(monkeypatch, capsys):
     told = " ".join(capsys.readouterr().err.split())
     assert caught.value.code == 1 and "does not fit into the memory" in told
     assert "choose a smaller model" in told
+
+
+@pytest.mark.parametrize("asked", ["version", "--version"])
+def test_the_version_is_printed(asked):
+    done = RUN.invoke(app, [asked])
+    assert done.exit_code == 0 and done.stdout.strip() == braindash.__version__

@@ -19,6 +19,7 @@ from braindash.encoding.plan import plan_encoding
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.run import run_encoding
 from braindash.encoding.shares import low_level_line
+from braindash.encoding.unfinished import unfinished
 from braindash.errors import BraindashError, Cancelled, InputError
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
@@ -200,12 +201,20 @@ def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):
         run_encoding(request_for(lab), store, Reports(stop_at="layer 0 of 2: done"))
     fit = plan_encoding(request_for(lab)).spec.fit.key()
     assert list(parts_of(store, "predictions", fit)) == ["layer-000"]
+    (under_way,) = unfinished(store)
+    assert (under_way.key, under_way.subject, under_way.space) == (fit, "A", "roi")
+    assert (under_way.model, under_way.data) == (lab.model.name, "toy lab")
+    assert under_way.layers == (0,) and under_way.n_layers == 3 and not under_way.simulated
+    torn = store.parts_folder("predictions", fit) / "layer-001.torn.nc"
+    torn.write_bytes(b"no HDF5")
+    assert unfinished(store)[0].layers == (0,)
     reports = Reports()
     resumed = run_encoding(request_for(lab), store, reports)
     assert not any("layer 0 of 2" in message for message in reports.messages)
     whole = run_encoding(request_for(lab), Store(store.root.parent / "fresh"))
     xr.testing.assert_allclose(resumed.dataset, whole.dataset, atol=1e-6)
-    assert not list((store.root / "parts").rglob("*.nc"))
+    np.testing.assert_array_equal(under_way.r[0], resumed.r[0])
+    assert not list((store.root / "parts").rglob("*.nc")) and unfinished(store) == []
 
 
 def test_a_run_stopped_in_its_statistics_fits_no_layer_again(lab, store):

@@ -3,12 +3,15 @@
 import sqlite3
 from contextlib import closing
 
+import numpy as np
 import pytest
 from kit.made_up import put_old_result
 from kit.made_up_store import put_result
 from kit.pages import run, texts
 
+from braindash.encoding.unfinished import KIND, described
 from braindash.errors import InputError
+from braindash.io.predictions import layer_part
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 
@@ -216,3 +219,22 @@ def test_run_of_a_local_folder_has_no_revision_and_takes_no_prefix(empty_root, l
     assert "run_revision" not in [field.key for field in app.text_input]
     app.text_input(key="own_model").input(f"untrained:{lab.model}").run()
     assert not app.exception and "have a switch" in texts(app)
+
+
+def test_layers_of_a_run_under_way_are_shown_before_its_result(empty_root, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    told = {"model": "tiny", "subject": "S7", "data": "toy", "space": "fsaverage5"}
+    r = np.full(20484, 0.25, np.float32)
+    r[:100] = np.nan
+    for layer in (0, 1):
+        part = layer_part(np.zeros((4, len(r)), np.float32), {"r": r + layer})
+        named = described(**told, simulated=True, n_layers=7, layer=layer)
+        Store(empty_root).put_part(KIND, "a" * 32, f"layer-{layer:03d}", part.assign_attrs(named))
+    assert "Under way" not in texts(run("explore/overview"))  # left by a run that was killed
+    JobQueue(empty_root).submit("encode", "b" * 32, {}, "a job", start=False)
+    app = run("explore/overview")
+    assert not app.exception
+    assert "Under way: tiny, subject S7" in texts(app) and "2 of 7 layers so far" in texts(app)
+    (table,) = [one.value for one in app.dataframe if "median r" in one.value]
+    assert table["median r"].tolist() == [0.25, 1.25]
+    assert table["targets with a score"].tolist() == [20384, 20384]
