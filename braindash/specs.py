@@ -157,19 +157,27 @@ class StoryInput(Spec):
     """One story of an encoding model: its features, its responses and the rows that are used."""
 
     kind: ClassVar[str] = "story"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"censored": []})
     name: str
     features: str = Field(description="key of the features")
     responses: str = Field(description="digest of the response file and the keys read from it")
     first_row: int = Field(ge=0, description="first response row that the audio covers")
     last_row: int = Field(gt=0, description="one past the last response row that is used")
+    censored: tuple[tuple[int, ...], ...] = Field(
+        default=(), description="rows left out of each presentation that is read, if any"
+    )
 
 
 class OtherResponses(Spec):
     """Another subject's responses to the test stories, for the ceiling between subjects."""
 
     kind: ClassVar[str] = "other-responses"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"censored": []})
     subject: str
     responses: tuple[str, ...] = Field(description="digests, in the order of the test stories")
+    censored: tuple[tuple[tuple[int, ...], ...], ...] = Field(
+        default=(), description="rows left out, by test story and presentation, if any"
+    )
 
 
 class StatisticsSettings(Spec):
@@ -321,12 +329,14 @@ class TunedStory(Spec):
     """One story of one subject in a tuning run."""
 
     kind: ClassVar[str] = "tuned-story"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"censored": []})
     name: str
     subject: str
     audio: str = Field(description="digest of the audio file")
     responses: str = Field(description="digest of the responses")
     times: RowTimes = Field(description="of the rows that the audio covers")
     first_row: int = Field(ge=0)
+    censored: tuple[int, ...] = Field(default=(), description="rows left out, if any")
 
 
 class TuningSpec(Spec):

@@ -1,6 +1,6 @@
 """One story of a run: its recording, its responses and the rows that go together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from braindash.core.timing import covered_rows
 from braindash.errors import InputError
 from braindash.files import digest_file, digest_json
 from braindash.io.dataset.audio import audio_seconds
+from braindash.io.dataset.censored import Presentation, presentations
 from braindash.io.dataset.manifest import Dataset
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.responses import digest as digest_responses
@@ -43,6 +44,9 @@ class StoryPlan:
         For the mean of several subjects: the responses of each; else empty.
     tier : Tier, optional
         For features made of annotations: where they stand.
+    heard : tuple of tuple of Presentation
+        What every presentation that is read holds in ``rows``; by subject where several are
+        averaged.
     """
 
     name: str
@@ -53,6 +57,7 @@ class StoryPlan:
     score_from_row: int = 0
     members: tuple[ResponseSource, ...] = ()
     tier: Tier | None = None
+    heard: tuple[tuple[Presentation, ...], ...] = ()
 
     @property
     def times(self) -> np.ndarray:
@@ -66,9 +71,29 @@ class StoryPlan:
         return int(self.rows.stop - self.rows.start)
 
     @property
-    def n_scored(self) -> int:
-        """Number of used rows that enter the score of a test story."""
-        return int(self.rows.stop - max(self.rows.start, self.score_from_row))
+    def present(self) -> tuple[np.ndarray, ...]:
+        """Used rows that are not censored, of each subject bool (n_presentations, n_rows)."""
+        return tuple(
+            np.stack([rows_present(one, self.rows) for one in heard]) for heard in self.heard
+        )
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Used rows that some presentation has data for, bool (n_rows,)."""
+        if not self.heard:
+            return np.ones(self.n_rows, dtype=bool)
+        return np.asarray(np.concatenate(self.present).any(axis=0))
+
+    @property
+    def scored(self) -> np.ndarray:
+        """Used rows that enter the score of a test story, bool (n_rows,)."""
+        return self.kept & (np.arange(self.rows.start, self.rows.stop) >= self.score_from_row)
+
+    @property
+    def censored(self) -> tuple[tuple[int, ...], ...]:
+        """Censored rows of every presentation; empty where there are none at all."""
+        found = tuple(one.censored for heard in self.heard for one in heard)
+        return found if any(found) else ()
 
     def as_input(self) -> StoryInput:
         """Return the story as it enters the encoding specification."""
@@ -79,18 +104,44 @@ class StoryPlan:
             responses=digest_json(digests) if self.members else digests[0],
             first_row=self.rows.start,
             last_row=self.rows.stop,
+            censored=self.censored,
         )
 
 
+def rows_present(heard: Presentation, rows: slice) -> np.ndarray:
+    """Mark the used rows that are not censored, bool (n_rows,)."""
+    marks = np.ones(rows.stop - rows.start, dtype=bool)
+    marks[np.array(heard.censored, dtype=int) - rows.start] = False
+    return marks
+
+
 def plan_story(
-    dataset: Dataset, subject: str, strategy: StoredStrategy, model: ModelFiles, story: str
+    dataset: Dataset,
+    subject: str,
+    strategy: StoredStrategy,
+    model: ModelFiles,
+    story: str,
+    *,
+    repeated: bool = False,
 ) -> StoryPlan:
     """Find the rows of a subject's story that the audio covers, and what features they need.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    subject : str
+    strategy : str
+        How the features are made.
+    model : ModelFiles
+        Of which model.
+    story : str
+    repeated : bool, default False
+        Whether the repeats are read, where there are some, as of a test story.
 
     Raises
     ------
     InputError
-        When the audio covers none of them, or a file is missing or unreadable.
+        When the audio covers none of them, a file is missing or unreadable, or holds no data.
     """
     timing = dataset.timing(subject, story)
     source = dataset.responses(subject, story)
@@ -117,7 +168,10 @@ def plan_story(
         step_seconds=step,
         annotation=None if tier is None else tier.digest,
     )
-    return StoryPlan(story, audio, source, extraction, rows, source.score_from_row, tier=tier)
+    heard = tuple(presentations(source, rows, repeated=repeated))
+    return StoryPlan(
+        story, audio, source, extraction, rows, source.score_from_row, tier=tier, heard=(heard,)
+    )
 
 
 def _context_and_step(strategy: StoredStrategy, model: ModelFiles) -> tuple[float, float]:
@@ -155,22 +209,27 @@ def plan_stories(
     strategy: StoredStrategy,
     model: ModelFiles,
     names: Sequence[str],
+    *,
+    repeated: bool,
 ) -> tuple[StoryPlan, ...]:
-    """Plan stories of one subject, or of the mean of several.
+    """Plan stories of one subject, or of the mean of several; see :func:`plan_story`.
 
     Raises
     ------
     InputError
         When the subjects' responses cannot be averaged row by row and target by target.
     """
-    first = [plan_story(dataset, subjects[0], strategy, model, name) for name in names]
+    def plan(subject: str, name: str) -> StoryPlan:
+        return plan_story(dataset, subject, strategy, model, name, repeated=repeated)
+
+    first = [plan(subjects[0], name) for name in names]
     if len(subjects) == 1:
         return tuple(first)
     planned = []
     for story in first:
-        sources = [story.responses]
+        sources, heard = [story.responses], list(story.heard)
         for subject in subjects[1:]:
-            other = plan_story(dataset, subject, strategy, model, story.name)
+            other = plan(subject, story.name)
             problem = native_reason(dataset.space) or story_difference(story, other)
             if problem:
                 raise InputError(
@@ -178,5 +237,75 @@ def plan_stories(
                     hint="Score the subjects one by one; the pages average their scores.",
                 )
             sources.append(other.responses)
-        planned.append(replace(story, members=tuple(sources)))
+            heard += other.heard
+        planned.append(replace(story, members=tuple(sources), heard=tuple(heard)))
     return tuple(planned)
+
+
+# ---- what is left out of the responses --------------------------------------------------------
+
+_NAMED = 5
+
+
+def response_warnings(stories: Sequence[StoryPlan]) -> list[str]:
+    """Say which rows are left out because they were censored, and which targets get no score."""
+    told = []
+    censored = {story.name: sum(map(len, story.censored)) for story in stories}
+    if any(censored.values()):
+        repeats = any(len(heard) > 1 for story in stories for heard in story.heard)
+        told.append(
+            f"{sum(censored.values())} censored rows (NaN in every target) are left out of fit, "
+            f"ceiling and score{', each in its own presentation' if repeats else ''}: "
+            f"{_counts(censored)}"
+        )
+    zeros = {s.name: sum(one.n_zero for heard in s.heard for one in heard) for s in stories}
+    if any(zeros.values()):
+        told.append(
+            f"{sum(zeros.values())} rows are 0 in every target and count as data "
+            f"({_counts(zeros)}): if they were censored, store NaN there"
+        )
+    return told
+
+
+def unscored_warning(stories: Sequence[StoryPlan]) -> list[str]:
+    """Say how many targets get no score because numbers are missing; refuse when all do.
+
+    Raises
+    ------
+    InputError
+        No target of the stories has numbers in all rows that are not censored, and varies.
+    """
+    every = [one for story in stories for heard in story.heard for one in heard if one.has_data]
+    if not every:
+        return []
+    n_targets = every[0].n_targets
+    finite, varies = np.ones(n_targets, dtype=bool), np.zeros(n_targets, dtype=bool)
+    nowhere = np.ones(n_targets, dtype=bool)
+    for one in every:
+        finite, varies, nowhere = finite & one.finite, varies | one.varies, nowhere & one.empty
+    partly = {
+        story.name: int((~np.all([one.finite for one in data], axis=0) & ~nowhere).sum())
+        for story in stories
+        if (data := [one for heard in story.heard for one in heard if one.has_data])
+    }
+    broken, lacking = _counts(partly), int((~finite & ~nowhere).sum())
+    if not (finite & varies).any():
+        raise InputError(
+            f"no target could get a score: of {n_targets}, {int(nowhere.sum())} are NaN in every "
+            f"row, {lacking} hold NaN or infinite values in rows where others have numbers "
+            f"({broken or 'none'}), and the rest do not vary",
+            hint="A censored row must be NaN in every target; other gaps must be filled before. "
+            "float16 holds no number beyond 65504.",
+        )
+    if not lacking:
+        return []
+    return [
+        f"{lacking} of {n_targets} targets get no score: they hold NaN or infinite values in rows "
+        f"that are not censored ({broken})"
+    ]
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    """List the stories with anything found, and how much."""
+    listed = [f"{name} {count}" for name, count in found.items() if count]
+    return ", ".join(listed[:_NAMED]) + (", ..." if len(listed) > _NAMED else "")

@@ -73,7 +73,9 @@ def repeats_ceiling(repeats: ArrayLike) -> NDArray[np.float64]:
     return ceiling
 
 
-def inter_subject_ceiling(subject: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+def inter_subject_ceiling(
+    subject: ArrayLike, others: ArrayLike, present: ArrayLike | None = None
+) -> NDArray[np.float64]:
     """Correlate a subject's response with the mean of other subjects' who heard the same.
 
     For a signal of variance 1 that all share and noise of variance ``v`` in each of ``m`` others
@@ -89,6 +91,9 @@ def inter_subject_ceiling(subject: ArrayLike, others: ArrayLike) -> NDArray[np.f
         Responses of the other subjects to the same rows, in the same space; every target of each
         is z-scored over the rows before the mean. One that is constant or holds a NaN for a
         target is left out for that target.
+    present : array of bool, shape (n_others, n_rows), optional
+        Rows that each of the others has data for, all by default. The mean of a row is over those
+        who have; rows that nobody has are left out.
 
     Returns
     -------
@@ -102,11 +107,41 @@ def inter_subject_ceiling(subject: ArrayLike, others: ArrayLike) -> NDArray[np.f
             f"the subject's responses have shape {own.shape}, those of the others {rest.shape}",
             hint="Give (n_rows, n_targets) and (n_others, n_rows, n_targets), at least one other.",
         )
+    marks = np.ones(rest.shape[:2], bool) if present is None else np.asarray(present, dtype=bool)
+    if marks.shape != rest.shape[:2]:
+        raise InputError(
+            f"present has shape {marks.shape}, the others {rest.shape}",
+            hint="Give one truth value per other subject and row.",
+        )
+    if not marks.all():
+        return _ceiling_of_present(own, rest, marks)
     ceiling = np.empty(own.shape[1])
     for columns in column_slices(len(ceiling)):
         # Columns of length 1 differ from z-scores by a factor that is the same for everyone.
         total = sum(np.nan_to_num(unit_columns(other[:, columns])) for other in rest)
         pair = unit_columns(own[:, columns]), unit_columns(np.asarray(total))
+        ceiling[columns] = np.einsum("ij,ij->j", *pair)
+    return ceiling
+
+
+def _ceiling_of_present(
+    own: NDArray[np.floating], rest: NDArray[np.floating], marks: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Correlate with the mean over those of the others who have data for a row."""
+    rows = marks.any(axis=0)
+    if rows.sum() < 2:
+        return np.full(own.shape[1], np.nan)
+    ceiling = np.empty(own.shape[1])
+    for columns in column_slices(len(ceiling)):
+        total, counts = np.zeros((2, len(rows), len(ceiling[columns])))
+        for other, has in zip(rest[:, :, columns], marks, strict=True):
+            if has.any():
+                scores = unit_columns(other[has]) * np.sqrt(has.sum())
+                total[has] += np.nan_to_num(scores)
+                counts[has] += np.isfinite(scores)
+        with np.errstate(invalid="ignore"):
+            mean = (total / counts)[rows]
+        pair = unit_columns(own[rows, columns]), unit_columns(mean)
         ceiling[columns] = np.einsum("ij,ij->j", *pair)
     return ceiling
 

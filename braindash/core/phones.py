@@ -4,10 +4,10 @@ Which labels of a word tier are words is told here too: aligners mark pauses ali
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from braindash.core.ipa import articulation, fold_ipa
 from braindash.errors import InputError
 
 # The 39 phones of the CMU Pronouncing Dictionary, without stress.
@@ -145,82 +145,6 @@ _TIMIT = {
 _NO_PHONE = frozenset(
     ["", "SIL", "SP", "SPN", "NSN", "NS", "BR", "LG", "LS", "CG", "SL", "PAU", "EPI", "H#", "Q"]
 )
-# The International Phonetic Alphabet, broad transcription of General American; rhotic vowels and
-# syllabic consonants of one label are two phones.
-_IPA = {
-    "ɑ": "AA",
-    "æ": "AE",
-    "ə": "AH",
-    "ʌ": "AH",
-    "ɐ": "AH",
-    "ɔ": "AO",
-    "aʊ": "AW",
-    "aɪ": "AY",
-    "ɛ": "EH",
-    "ɚ": "ER",
-    "ɜ": "ER",
-    "ɝ": "ER",
-    "eɪ": "EY",
-    "ɪ": "IH",
-    "ᵻ": "IH",
-    "i": "IY",
-    "oʊ": "OW",
-    "ɔɪ": "OY",
-    "ʊ": "UH",
-    "u": "UW",
-    "ɑɹ": "AA R",
-    "ɔɹ": "AO R",
-    "oɹ": "AO R",
-    "ɪɹ": "IH R",
-    "ɛɹ": "EH R",
-    "ʊɹ": "UH R",
-    "əl": "AH L",
-    "ən": "AH N",
-    "b": "B",
-    "tʃ": "CH",
-    "d": "D",
-    "ɾ": "D",
-    "ð": "DH",
-    "f": "F",
-    "ɡ": "G",
-    "g": "G",
-    "h": "HH",
-    "dʒ": "JH",
-    "k": "K",
-    "l": "L",
-    "m": "M",
-    "n": "N",
-    "ŋ": "NG",
-    "p": "P",
-    "ɹ": "R",
-    "r": "R",
-    "s": "S",
-    "ʃ": "SH",
-    "t": "T",
-    "θ": "TH",
-    "v": "V",
-    "w": "W",
-    "j": "Y",
-    "z": "Z",
-    "ʒ": "ZH",
-    "ʔ": "",
-    # how the Montreal Forced Aligner writes some of them
-    "a": "AE",
-    "ɒ": "AA",
-    "ʉ": "UW",
-    "aw": "AW",
-    "aj": "AY",
-    "ej": "EY",
-    "ow": "OW",
-    "ɔj": "OY",
-    "ɫ": "L",
-    "ʎ": "L",
-    "ɱ": "M",
-    "ɲ": "N",
-    "c": "K",
-    "ɟ": "G",
-    "ç": "HH",
-}
 # The 61 labels of TIMIT in the 39 groups of Lee and Hon, "Speaker-independent phone recognition
 # using hidden Markov models", IEEE Trans. ASSP 37 (1989): first the labels that stand for
 # themselves, then those that are folded. The glottal stop "q" is left out.
@@ -240,25 +164,27 @@ _LEE_HON: Mapping[str, str | None] = MappingProxyType(
 _NO_WORD = frozenset(["", "sp", "sil", "spn"])
 _STRESS = re.compile(r"[0-2]$")
 _IN_BRACKETS = re.compile(r"[\[{<(].*[\]}>)]$")
-# Length, stress, tie bar, aspiration, rounding, palatalisation, dental and syllabic marks.
-_IPA_MARKS = str.maketrans("", "", "\u02d0\u02c8\u02cc\u0361\u02b0\u02b7\u02b2\u032a\u0329")
 
 
-def phones_of(label: str) -> tuple[str, ...]:
+def phones_of(label: str, *, ipa: bool = False) -> tuple[str, ...]:
     """Translate the label of a phone tier.
 
     Parameters
     ----------
     label : str
         ARPABET with or without stress digits (``"AH0"``), TIMIT's phones (``"ax-h"``, closures
-        such as ``"tcl"`` count as their stop) or broad IPA (``"ɔːɹ"``); in doubt ARPABET. Labels
-        in brackets and the usual marks of pauses and noises are no phones.
+        such as ``"tcl"`` count as their stop) or IPA (``"ɔːɹ"``), by the rule of
+        :mod:`braindash.core.ipa`. Labels in brackets and the usual marks of pauses and noises are
+        no phones.
+    ipa : bool, default False
+        Whether a label that stands in several alphabets is IPA's: there "y" is a vowel and "q" a
+        stop. :func:`braindash.core.ipa.uses_ipa` tells it from all labels of the data.
 
     Returns
     -------
     tuple of str
-        Members of :data:`ARPABET`: one as a rule, two for a label such as ``"ɑːɹ"``, none for a
-        pause or a noise.
+        Members of :data:`ARPABET`, or the letters of a sound that English lacks: one as a rule, two
+        for a label such as ``"ɑːɹ"``, none for a pause or a noise.
 
     Raises
     ------
@@ -267,21 +193,51 @@ def phones_of(label: str) -> tuple[str, ...]:
     """
     text = label.strip()
     plain = _STRESS.sub("", text.upper())
-    if plain in _NO_PHONE or _IN_BRACKETS.match(text):
+    if _IN_BRACKETS.match(text) or (plain in _NO_PHONE and not (ipa and text == "q")):
         return ()
-    # Where a letter stands in both alphabets it is the same phone, but for IPA's rare "y".
-    if plain in ARTICULATION_OF:
+    found = fold_ipa(text) if ipa else None
+    if found is None and plain in ARTICULATION_OF:
         return (plain,)
-    if plain in _TIMIT:
+    if found is None and plain in _TIMIT:
         return (_TIMIT[plain],)
-    bare = unicodedata.normalize("NFC", text).translate(_IPA_MARKS)
-    if bare in _IPA:
-        return tuple(_IPA[bare].split())
+    if found is None:
+        found = fold_ipa(text)
+    if found is not None:
+        return found
     raise InputError(
         f"the phone label {label!r} is unknown",
         hint=f"Allowed are ARPABET ({', '.join(ARPABET)}; with or without stress digits), the "
-        "phones of TIMIT and broad IPA; other sounds and noises go in brackets, such as <noise>.",
+        "phones of TIMIT and IPA; other sounds and noises go in brackets, such as <noise>.",
     )
+
+
+def made_as(phone: str) -> frozenset[str]:
+    """Say how a phone of :func:`phones_of` is made: some of :data:`ARTICULATIONS`, or nothing."""
+    return ARTICULATION_OF.get(phone) or articulation(phone) or frozenset()
+
+
+def class_of(phone: str, classes: Mapping[str, str]) -> str:
+    """Say which class a phone of :func:`phones_of` has.
+
+    Parameters
+    ----------
+    phone : str
+        Of ARPABET, or the letters of another sound.
+    classes : mapping of str to str
+        :data:`VOICING_OF`, :data:`MANNER_OF` or :data:`PLACE_OF`.
+
+    Returns
+    -------
+    str
+        Empty where it is not known how the phone is made.
+    """
+    if phone in classes:
+        return classes[phone]
+    made, names = made_as(phone), set(classes.values())
+    if not made:
+        return ""
+    found = (name for name in (*MANNERS, *PLACES, "voiced") if name in made & names)
+    return next(found, "voiceless" if "voiceless" in names else "")
 
 
 def fold_timit(label: str) -> str | None:

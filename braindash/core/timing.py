@@ -212,6 +212,34 @@ def story_bounds(groups: ArrayLike | None, n_rows: int) -> list[tuple[int, int]]
     return bounds
 
 
+def stretches(groups: ArrayLike | None, kept: ArrayLike) -> NDArray[np.int64]:
+    """Number the stretches of neighbouring rows that are left when some are taken out.
+
+    A gap is a seam, as the end of a story is: what moves or leaves out blocks of neighbouring rows
+    takes the stretches for its segments.
+
+    Parameters
+    ----------
+    groups : array of int, shape (n_rows,), or None
+        Story index of each row; None: one story.
+    kept : array of bool, shape (n_rows,)
+        Rows that are not taken out.
+
+    Returns
+    -------
+    array of int64, shape (n_rows,)
+        Stretch of each row, from 0; a row that is taken out counts to the stretch before it.
+        Without gaps the numbers of the stories.
+    """
+    marks = np.asarray(kept, dtype=bool)
+    begins = marks.copy()
+    begins[1:] &= ~marks[:-1]
+    for start, stop in story_bounds(groups, len(marks)):
+        if marks[start:stop].any():
+            begins[start + int(marks[start:stop].argmax())] = True
+    return np.asarray(np.maximum(np.cumsum(begins) - 1, 0))
+
+
 def source_rows(
     bounds: Sequence[tuple[int, int]], delays: Sequence[int], n_rows: int
 ) -> NDArray[np.int64]:

@@ -325,8 +325,11 @@ def rows_of(result: EncodingResult) -> dict[str, Any]:
 
 
 def responses_of(result: EncodingResult) -> dict[str, Any]:
-    """Return the digests of a result's test responses."""
-    return {"test responses": [story["responses"] for story in result.spec["test"]]}
+    """Return the digests of a result's test responses, and which of their rows are left out."""
+    return {
+        "test responses": [story["responses"] for story in result.spec["test"]],
+        "censored rows": [story.get("censored", []) for story in result.spec["test"]],
+    }
 
 
 def settings_of(result: EncodingResult) -> dict[str, Any]:
@@ -334,7 +337,9 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
     spec = result.spec
     names = ("delays", "alphas", "folds", "metric", "intercept", "standardise_responses")
     fields = ("name", "responses", "first_row", "last_row")
-    train = [tuple(story[field] for field in fields) for story in spec["train"]]
+    train = [
+        (*(story[field] for field in fields), *story.get("censored", [])) for story in spec["train"]
+    ]
     return {
         "features": result.provenance["strategy"],
         "training stories": train,

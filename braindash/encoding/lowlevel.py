@@ -79,7 +79,7 @@ class Weighing:
             threads=self._plan.request.threads,
         )
         ridge = RidgeCV(
-            _rescaled(left, self._plan.train), self._responses.train_story, **self._options
+            _rescaled(left, self._plan.train), self._responses.train_story, kept=self._responses.train_kept, **self._options
         )
         result = ridge.fit(
             self._responses.train,
@@ -99,7 +99,12 @@ class Weighing:
     def banded(self, own: Floats, test: Floats) -> xr.Dataset:
         """Divide what both spaces explain together."""
         options = {name: value for name, value in self._options.items() if name != "metric"}
-        plan = BandedRidgeCV({MODEL: own, LOW: self._low}, self._responses.train_story, **options)
+        plan = BandedRidgeCV(
+            {MODEL: own, LOW: self._low},
+            self._responses.train_story,
+            kept=self._responses.train_kept,
+            **options,
+        )
         result = plan.fit(
             self._responses.train, {MODEL: test, LOW: self._low_test}, self._responses.test_story
         )
@@ -126,7 +131,7 @@ class Weighing:
         found = compute_statistics(
             ScoredRows(
                 lambda columns: (predicted[None, :, columns], self._measured[:, columns]),
-                self._responses.test_story[self._responses.scored],
+                self._responses.test_segment[self._responses.scored],
                 r[None],
             ),
             named_masks(self._plan.spec.space, predicted.shape[1]),

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from braindash.core.statistics.blocks import block_layout
+from braindash.core.timing import stretches
 from braindash.errors import InputError
 from braindash.files import digest_file
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
-from braindash.io.dataset.responses import ResponseSource, repeats_shape
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
@@ -29,7 +29,15 @@ from braindash.specs import (
 )
 from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import ModelFiles, locate, require_precision
-from braindash.stories import StoryPlan, native_reason, plan_stories, plan_story, story_difference
+from braindash.stories import (
+    StoryPlan,
+    native_reason,
+    plan_stories,
+    plan_story,
+    response_warnings,
+    story_difference,
+    unscored_warning,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -45,17 +53,20 @@ class OtherSubject:
     ----------
     subject : str
         The other subject's id.
-    responses : tuple of ResponseSource
-        Their responses, one per test story.
+    stories : tuple of StoryPlan
+        The test stories as they heard them.
     """
 
     subject: str
-    responses: tuple[ResponseSource, ...]
+    stories: tuple[StoryPlan, ...]
 
     def as_input(self) -> OtherResponses:
         """Return the subject as they enter the encoding specification."""
-        digests = tuple(digest_responses(source) for source in self.responses)
-        return OtherResponses(subject=self.subject, responses=digests)
+        digests = tuple(digest_responses(story.responses) for story in self.stories)
+        censored = tuple(story.censored for story in self.stories)
+        return OtherResponses(
+            subject=self.subject, responses=digests, censored=censored if any(censored) else ()
+        )
 
 
 @dataclass(frozen=True)
@@ -165,14 +176,16 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     require_precision(model, request.device)
     strategy: StoredStrategy = "frames" if model.family == ACOUSTIC else request.strategy
     split = _split(dataset, members)
-    train = plan_stories(dataset, members, strategy, model, split.train)
-    test = plan_stories(dataset, members, strategy, model, split.test)
+    train = plan_stories(dataset, members, strategy, model, split.train, repeated=False)
+    test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
+    heard = [*response_warnings(train + test), *unscored_warning(train + test)]
+    _require_scored_rows(test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
     others, left_out = plan_others(dataset, request, model, test)
     given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
     statistics, limits = _plan_statistics(request.statistics, test)
     warned = [warning for check in checks for warning in check.warnings]
-    warnings = (*dict.fromkeys(warned), *limits)
+    warnings = (*dict.fromkeys(warned), *heard, *_thin_ceilings(test), *limits)
     for warning in warnings:
         logger.warning("%s", warning)
     spec = EncodingSpec(
@@ -273,8 +286,11 @@ def _plan_statistics(
     """Do without statistics that the scored rows are too few for, with a warning."""
     if not settings.n_permutations and not settings.n_bootstraps:
         return settings, []
-    n_scored = [story.n_scored for story in test]
-    segments = np.repeat(np.arange(len(test)), n_scored)
+    stories = np.repeat(np.arange(len(test)), [story.n_rows for story in test])
+    kept, scored = (
+        np.concatenate([getattr(story, which) for story in test]) for which in ("kept", "scored")
+    )
+    segments = stretches(stories, kept)[scored]
     try:
         layout = block_layout(len(segments), segments=segments, block_rows=settings.block_rows)
     except InputError as error:
@@ -302,9 +318,52 @@ def possible_ceilings(
     if test[0].members:
         return ("split-half",)
     found: list[CeilingName] = [] if given is None else ["given"]
-    if all(repeats_shape(story.responses) is not None for story in test):
+    if all(len(story.heard[0]) > 1 for story in test) and _complete_rows(test) > 1:
         found.append("repeats")
     return (*found, *(("inter-subject",) if others else ()))
+
+
+def _complete_rows(test: tuple[StoryPlan, ...]) -> int:
+    """Count the scored rows that no presentation, or no averaged subject, lacks.
+
+    Presentations without any data do not count; 0 where a story has fewer than two others.
+    """
+    total = 0
+    for story in test:
+        if story.members:
+            whole = np.all([present.any(axis=0) for present in story.present], axis=0)
+        else:
+            present = story.present[0][story.present[0].any(axis=1)]
+            if len(present) < 2:
+                return 0
+            whole = present.all(axis=0)
+        total += int((whole & story.scored).sum())
+    return total
+
+
+def _thin_ceilings(test: tuple[StoryPlan, ...]) -> list[str]:
+    """Say when a ceiling rests on few rows, because others lack a presentation or a subject."""
+    if not any(story.censored for story in test):
+        return []
+    if not any(len(one) > 1 for story in test for one in (story.heard, *story.heard)):
+        return []
+    n_scored, n_whole = int(sum(story.scored.sum() for story in test)), _complete_rows(test)
+    if n_whole < n_scored:
+        return [
+            f"the noise ceiling is computed from the {n_whole} of {n_scored} scored rows that no "
+            "presentation lacks"
+        ]
+    return []
+
+
+def _require_scored_rows(test: tuple[StoryPlan, ...]) -> None:
+    for story in test:
+        if story.scored.sum() < 2:
+            raise InputError(
+                f"the test story {story.name!r} has {int(story.scored.sum())} rows to score: the "
+                "others are censored, or lie before score_from_row",
+                hint="Give a lower score_from_row in [[runs]], or another test story.",
+            )
 
 
 def plan_others(
@@ -335,7 +394,7 @@ def plan_others(
             left_out[name] = reason
             logger.info("%s takes no part in the ceiling between subjects: %s", name, reason)
         else:
-            others.append(OtherSubject(name, tuple(story.responses for story in theirs)))
+            others.append(OtherSubject(name, theirs))
     return tuple(others), left_out
 
 
@@ -347,7 +406,9 @@ def _stories_of(
         if missing:
             raise InputError(missing, hint="Give the file, or go on without this subject.")
     strategy = test[0].extraction.strategy
-    return tuple(plan_story(dataset, subject, strategy, model, story.name) for story in test)
+    return tuple(
+        plan_story(dataset, subject, strategy, model, story.name, repeated=True) for story in test
+    )
 
 
 def _difference(own: tuple[StoryPlan, ...], theirs: tuple[StoryPlan, ...]) -> str:

@@ -1,4 +1,9 @@
-"""Responses to the stories of a run, stacked row under row: in memory, or read as asked for."""
+"""Responses to the stories of a run, stacked row under row: in memory, or read as asked for.
+
+Censored rows (:mod:`braindash.io.dataset.censored`) are left out: of what is fitted to altogether,
+of a mean over presentations where others have data. Where none has, the mean is NaN, and the row is
+not scored.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -9,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.core.scores import zscore
+from braindash.core.timing import stretches
 from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.process import usable_memory
@@ -31,6 +37,13 @@ class StoryResponses:
         At least one.
     standardise : bool
         Z-score every target over the used rows of a story, in each presentation by itself.
+
+    Attributes
+    ----------
+    n_rows, n_targets : int
+        Used rows of all stories, censored ones included, and columns.
+    kept : array of bool, shape (n_rows,)
+        Rows that some presentation has data for.
     """
 
     def __init__(self, stories: Sequence[StoryPlan], *, standardise: bool) -> None:
@@ -38,6 +51,7 @@ class StoryResponses:
         self._standardise = standardise
         _, self.n_targets = response_shape(stories[0].responses)
         self.n_rows = sum(story.n_rows for story in stories)
+        self.kept = np.concatenate([story.kept for story in stories])
 
     # ---- rows -----------------------------------------------------------------------------
 
@@ -49,11 +63,12 @@ class StoryResponses:
     @property
     def scored(self) -> NDArray[np.bool_]:
         """Rows that enter the score of a test story, bool (n_rows,)."""
-        marks = [
-            np.arange(story.rows.start, story.rows.stop) >= story.score_from_row
-            for story in self._stories
-        ]
-        return np.concatenate(marks)
+        return np.concatenate([story.scored for story in self._stories])
+
+    @property
+    def segment(self) -> NDArray[np.int64]:
+        """Stretch of each row: as ``story_index``, but a gap of censored rows is a seam too."""
+        return stretches(self.story_index, self.kept)
 
     def column_blocks(self) -> Iterator[slice]:
         """Yield stretches of targets whose responses fit into memory together."""
@@ -62,7 +77,7 @@ class StoryResponses:
     # ---- one response per row -------------------------------------------------------------
 
     def train(self) -> "NDArray[np.float32] | StackedResponses":
-        """Return one response per row, (n_rows, n_targets) float32: in memory if they fit there.
+        """Return one response per kept row, (n_kept, n_targets) float32: in memory if they fit.
 
         Repeats are not averaged here: what lies beside them in the file counts.
         """
@@ -75,75 +90,103 @@ class StoryResponses:
         return self.heard_once(None)
 
     def heard_once(self, columns: slice | None) -> NDArray[np.float32]:
-        """Return one response per row of some targets, (n_rows, n_columns) float32."""
+        """Return one response per kept row of some targets, (n_kept, n_columns) float32."""
         return np.concatenate([self._one_hearing(story, columns) for story in self._stories])
 
     def mean(self) -> NDArray[np.float32]:
-        """Return the mean over presentations, (n_rows, n_targets) float32."""
+        """Return the mean over presentations, (n_rows, n_targets) float32; NaN in censored rows."""
         mean = np.empty((self.n_rows, self.n_targets), dtype=np.float32)
         for columns in self.column_blocks():
             blocks = [
-                [run.mean(axis=0) for run in self._by_member(story, columns)]
-                for story in self._stories
+                _mean(*_stacked(self._by_member(story, columns))) for story in self._stories
             ]
-            mean[:, columns] = np.concatenate([np.mean(members, axis=0) for members in blocks])
+            mean[:, columns] = np.concatenate([block for block, _ in blocks])
         return mean
 
     # ---- what noise ceilings are made of: scored rows only ---------------------------------
 
     def repeats(self, columns: slice) -> np.ndarray:
-        """Return every presentation of some targets, (n_repeats, n_scored, n_columns).
+        """Return every presentation of some targets, (n_repeats, n_rows, n_columns).
 
-        Of stories with unequal numbers of repeats the fewest are taken.
+        The rows are those scored rows that no presentation lacks; one that has no data in any is
+        left out. Of stories with unequal numbers of repeats the fewest are taken.
         """
         stories = [
-            self._presentations(story, story.responses, columns)[:, _scored_slice(story)]
+            _complete(
+                self._presentations(story, story.responses, columns)[:, story.scored],
+                story.present[0][:, story.scored],
+            )
             for story in self._stories
         ]
         fewest = min(len(runs) for runs in stories)
         return np.concatenate([runs[:fewest] for runs in stories], axis=1)
 
     def members(self, columns: slice) -> np.ndarray:
-        """Return every averaged subject's mean, (n_subjects, n_scored, n_columns)."""
-        stories = [
-            np.stack([run[:, _scored_slice(story)].mean(axis=0) for run in members])
-            for story in self._stories
-            if (members := self._by_member(story, columns))
-        ]
+        """Return every averaged subject's mean, (n_subjects, n_rows, n_columns).
+
+        The rows are those scored rows that no subject lacks.
+        """
+        stories = []
+        for story in self._stories:
+            runs, present = _stacked(self._by_member(story, columns))
+            scored, whole = story.scored, present.all(axis=0)
+            stories.append(runs[:, scored & whole])
         return np.concatenate(stories, axis=1)
 
-    def others(self, others: Sequence[Sequence[ResponseSource]], columns: slice) -> np.ndarray:
-        """Return other subjects' means to the same stories, (n_others, n_scored, n_columns).
+    def others(
+        self, others: Sequence[Sequence[StoryPlan]], columns: slice
+    ) -> tuple[np.ndarray, NDArray[np.bool_]]:
+        """Return other subjects' means to the same stories.
 
         Parameters
         ----------
-        others : sequence of sequence of ResponseSource
-            For every other subject one source per story.
+        others : sequence of sequence of StoryPlan
+            For every other subject one plan per story.
         columns : slice
             The targets.
+
+        Returns
+        -------
+        means : array of shape (n_others, n_scored, n_columns)
+            NaN in rows that the other subject lacks.
+        present : array of bool, shape (n_others, n_scored)
+            Rows that they do not lack.
         """
-        means = [
-            [
-                self._presentations(story, source, columns)[:, _scored_slice(story)].mean(axis=0)
-                for story, source in zip(self._stories, sources, strict=True)
+        found = []
+        for stories in others:
+            parts = [
+                _mean(self._presentations(theirs, theirs.responses, columns), theirs.present[0])
+                for theirs in stories
             ]
-            for sources in others
-        ]
-        return np.stack([np.concatenate(stories) for stories in means])
+            scored = [story.scored for story in self._stories]
+            found.append(
+                [
+                    np.concatenate([part[at][rows] for part, rows in zip(parts, scored, strict=True)])
+                    for at in range(2)
+                ]
+            )
+        means, present = zip(*found, strict=True)
+        return np.stack(means), np.stack(present)
 
     # ---- reading --------------------------------------------------------------------------
 
     def _one_hearing(self, story: StoryPlan, columns: slice | None) -> NDArray[np.float32]:
         blocks = [
-            self._standardised(load_responses(source, columns)[story.rows])
-            for source in story.members or (story.responses,)
+            self._standardised(load_responses(source, columns)[story.rows], present[0])
+            for source, present in zip(_sources(story), story.present, strict=True)
         ]
-        return np.asarray(np.mean(blocks, axis=0) if story.members else blocks[0], np.float32)
+        once = [present[0] for present in story.present]
+        mean = _mean(np.stack(blocks), np.stack(once))[0] if story.members else blocks[0]
+        return np.asarray(mean if story.kept.all() else mean[story.kept], np.float32)
 
-    def _by_member(self, story: StoryPlan, columns: slice) -> list[np.ndarray]:
-        """Read each averaged subject's presentations, (n_presentations, n_rows, n_columns)."""
-        sources = story.members or (story.responses,)
-        return [self._presentations(story, source, columns) for source in sources]
+    def _by_member(
+        self, story: StoryPlan, columns: slice
+    ) -> list[tuple[np.ndarray, NDArray[np.bool_]]]:
+        """Return each averaged subject's mean, (n_rows, n_columns), and the rows it has."""
+        return [
+            _mean(self._presentations(story, source, columns), present)
+            for source, present in zip(_sources(story), story.present, strict=True)
+        ]
 
     def _presentations(
         self, story: StoryPlan, source: ResponseSource, columns: slice
@@ -151,10 +194,48 @@ class StoryResponses:
         """Read what a brain did at each hearing, (n_presentations, n_rows, n_columns)."""
         repeats = load_repeats(source, columns)
         runs = load_responses(source, columns)[None] if repeats is None else repeats
-        return np.stack([self._standardised(run[story.rows]) for run in runs])
+        present = story.present[_sources(story).index(source)]
+        return np.stack(
+            [self._standardised(run[story.rows], one) for run, one in zip(runs, present, strict=True)]
+        )
 
-    def _standardised(self, block: np.ndarray) -> np.ndarray:
-        return zscore(block) if self._standardise else block
+    def _standardised(self, block: np.ndarray, present: NDArray[np.bool_]) -> np.ndarray:
+        if not self._standardise:
+            return block
+        if present.all():
+            return zscore(block)
+        made = np.full(block.shape, np.nan, dtype=block.dtype)
+        if present.any():
+            made[present] = zscore(block[present])
+        return made
+
+
+def _sources(story: StoryPlan) -> tuple[ResponseSource, ...]:
+    return story.members or (story.responses,)
+
+
+def _stacked(
+    members: Sequence[tuple[np.ndarray, NDArray[np.bool_]]],
+) -> tuple[np.ndarray, NDArray[np.bool_]]:
+    values, present = zip(*members, strict=True)
+    return np.stack(values), np.stack(present)
+
+
+def _mean(runs: np.ndarray, present: NDArray[np.bool_]) -> tuple[np.ndarray, NDArray[np.bool_]]:
+    """Average over the presentations that a row has, (n_rows, n_columns), and say if it has any."""
+    if present.all():
+        return runs.mean(axis=0), present.any(axis=0)
+    counts = present.sum(axis=0)
+    total = np.where(present[:, :, None], runs, 0).sum(axis=0, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        mean = total / counts[:, None]  # NaN where there is none
+    return mean.astype(runs.dtype), counts > 0
+
+
+def _complete(runs: np.ndarray, present: NDArray[np.bool_]) -> np.ndarray:
+    """Keep the presentations with any data, and the rows that none of these lacks."""
+    used = present.any(axis=1)
+    return runs[used][:, present[used].all(axis=0)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,20 +244,26 @@ class RunResponses:
 
     Attributes
     ----------
-    train : array-like of float32, shape (n_train_rows, n_targets)
-        One response per training row; on disk when they do not fit into memory.
+    train : array-like of float32, shape (n_kept, n_targets)
+        One response per kept training row; on disk when they do not fit into memory.
     train_story, test_story : array of int64, shape (n_rows,)
-        Index of each row's story.
+        Index of each row's story, censored rows included.
+    train_kept : array of bool, shape (n_train_rows,)
+        Training rows that are not censored.
     test : array of float32, shape (n_test_rows, n_targets)
-        Mean response of each test row.
+        Mean response of each test row; NaN where it is censored.
+    test_segment : array of int64, shape (n_test_rows,)
+        Stretch of each test row, which blocks of rows stay within.
     scored : array of bool, shape (n_test_rows,)
         Test rows that enter the scores.
     """
 
     train: "NDArray[np.float32] | StackedResponses"
     train_story: NDArray[np.int64]
+    train_kept: NDArray[np.bool_]
     test: NDArray[np.float32]
     test_story: NDArray[np.int64]
+    test_segment: NDArray[np.int64]
     scored: NDArray[np.bool_]
 
 
@@ -186,7 +273,13 @@ def read_responses(
     """Read the responses to training and test stories; parameters as of StoryResponses."""
     fitted, tested = (StoryResponses(one, standardise=standardise) for one in (train, test))
     return RunResponses(
-        fitted.train(), fitted.story_index, tested.mean(), tested.story_index, tested.scored
+        train=fitted.train(),
+        train_story=fitted.story_index,
+        train_kept=fitted.kept,
+        test=tested.mean(),
+        test_story=tested.story_index,
+        test_segment=tested.segment,
+        scored=tested.scored,
     )
 
 
@@ -203,7 +296,7 @@ class StackedResponses:
 
     def __init__(self, responses: StoryResponses) -> None:
         self._responses = responses
-        self.shape = (responses.n_rows, responses.n_targets)
+        self.shape = (int(responses.kept.sum()), responses.n_targets)
 
     @property
     def n_bytes(self) -> int:
@@ -227,7 +320,3 @@ class StackedResponses:
 def _column_blocks(n_targets: int) -> Iterator[slice]:
     for start in range(0, n_targets, _COLUMNS_AT_ONCE):
         yield slice(start, min(start + _COLUMNS_AT_ONCE, n_targets))
-
-
-def _scored_slice(story: StoryPlan) -> slice:
-    return slice(max(0, story.score_from_row - story.rows.start), None)

@@ -81,7 +81,10 @@ class EncodingResult(StoredResult):
     def n_scored_rows(self) -> int:
         """Number of test rows that enter the scores."""
         stories = zip(self.spec["test"], self.spec["score_from_row"], strict=True)
-        return sum(one["last_row"] - max(one["first_row"], start) for one, start in stories)
+        return sum(
+            one["last_row"] - max(one["first_row"], start) - len(_censored(one, start))
+            for one, start in stories
+        )
 
     @property
     def n_blocks(self) -> float:
@@ -378,7 +381,10 @@ class EncodingResult(StoredResult):
         """
         train = _listed([story["name"] for story in self.spec["train"]])
         test = _listed([story["name"] for story in self.spec["test"]])
-        rows = sum(story["last_row"] - story["first_row"] for story in self.spec["train"])
+        rows = sum(
+            story["last_row"] - story["first_row"] - len(_censored(story))
+            for story in self.spec["train"]
+        )
         alphas = self.spec["alphas"]
         folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         stamp = "SIMULATED DATA · " if self.simulated else ""
@@ -435,6 +441,12 @@ def _name_ceiling(spec: dict[str, Any], dataset: xr.Dataset) -> tuple[dict[str, 
     best = np.where(np.isfinite(r), r, -np.inf).argmax(axis=0)
     arrays["preferred_layer"] = ("target", np.where(known, best, -1).astype(np.int16))
     return {**spec, "ceilings": names}, arrays
+
+
+def _censored(story: dict[str, Any], first: int = 0) -> set[int]:
+    """Return the rows of a story, from one on, that no presentation has data for."""
+    found = [set(rows) for rows in story.get("censored", [])]
+    return {row for row in set.intersection(*found) if row >= first} if found else set()
 
 
 def _listed(values: list[Any]) -> str:

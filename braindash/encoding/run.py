@@ -1,9 +1,10 @@
 """Encoding runs: features of stories, layers, and what is made of them all, as parts of work."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from braindash.encoding.responses import RunResponses, read_responses
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
+from braindash.errors import InputError
 from braindash.io.entries import common_provenance
 from braindash.io.predictions import PredictionFile, layer_part
 from braindash.io.store import Entry, Store
@@ -198,6 +200,7 @@ class EncodingRun(StoredRun[Entry]):
         ridge = RidgeCV(
             layer_features(plan.train, self._own_features, layer),
             responses.train_story,
+            kept=responses.train_kept,
             **plan.ridge_options,
         )
         result = ridge.fit(
@@ -266,6 +269,20 @@ class EncodingRun(StoredRun[Entry]):
         dataset, spec = xr.merge(parts), plan.spec.canonical()
         self.know(self._store.put(self.kind, self.key, spec=spec, provenance=told, dataset=dataset))
 
+    def _require_scores(self, files: Sequence[Path]) -> None:
+        """Refuse a result without any score, before anything of it is stored."""
+        for path in files:
+            with xr.open_dataset(path, engine="h5netcdf") as layer:
+                if np.isfinite(layer["r"].values).any():
+                    return
+        train, test = self._responses.train_kept.sum(), self._responses.scored.sum()
+        raise InputError(
+            f"no layer of {self._plan.model.name} has a score for any target of "
+            f"{self._plan.request.subject!r} ({train} training rows, {test} scored rows)",
+            hint="Every target is NaN, infinite or constant in some story, or the predictions do "
+            "not vary: look at the responses and at the recordings; nothing was stored.",
+        )
+
     def _predictions(self) -> Entry:
         """Return the predictions, put together from the layers where nobody has done so."""
         fit, n_layers = self._plan.spec.fit, self._plan.model.n_layers
@@ -275,7 +292,8 @@ class EncodingRun(StoredRun[Entry]):
         if len(files) < n_layers:
             return self.get(fit.kind, self._fit_key)
         responses = self._responses
-        made = PredictionFile(files, responses.test, responses.scored, responses.test_story)
+        self._require_scores(files)
+        made = PredictionFile(files, responses.test, responses.scored, responses.test_segment)
         return self._store.put_file(
             fit.kind,
             self._fit_key,

@@ -45,7 +45,8 @@ class ScoredRows:
     read : callable
         Reads predictions and responses of the scored test rows, some targets at a time.
     segments : int array of shape (n_rows,)
-        Index of each row's test story: blocks of rows never reach into another one.
+        Index of each row's test story, or stretch of it between censored rows: blocks of rows
+        never reach into another one.
     r : array of shape (n_layers, n_targets)
         Pearson r over these rows; NaN where there is no score.
     """
@@ -112,7 +113,7 @@ def ceilings(
         In the order of ``plan.spec.ceilings``.
     """
     responses = StoryResponses(plan.test, standardise=plan.spec.standardise_responses)
-    others = [other.responses for other in plan.others]
+    others = [other.stories for other in plan.others]
     n_targets = predictions.n_targets
     found: dict[str, NDArray[np.float32]] = {
         name: np.empty(n_targets, dtype=np.float32) for name in plan.spec.ceilings
@@ -125,7 +126,7 @@ def ceilings(
             found["repeats"][columns] = repeats_ceiling(responses.repeats(columns))
         if "inter-subject" in found:
             found["inter-subject"][columns] = inter_subject_ceiling(
-                predictions.response(columns), responses.others(others, columns)
+                predictions.response(columns), *responses.others(others, columns)
             )
         if "split-half" in found:
             found["split-half"][columns] = split_half_ceiling(responses.members(columns))

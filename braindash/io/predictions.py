@@ -76,11 +76,12 @@ class PredictionFile:
     layers : sequence of Path
         Files with a :func:`layer_part` each, in the order of the layers.
     response : array of shape (n_rows, n_targets)
-        Mean measured response of all test rows.
+        Mean measured response of all test rows; NaN in every target of a censored row, which is
+        kept as 0 and must not be scored.
     scored : bool array of shape (n_rows,)
         Rows that enter the scores.
     segment : int array of shape (n_rows,)
-        Index of each row's test story.
+        Index of each row's test story, or stretch of it between censored rows.
     """
 
     layers: Sequence[Path]
@@ -114,7 +115,8 @@ class PredictionFile:
         for part in self.layers:
             with xr.open_dataset(part, engine="h5netcdf") as dataset:
                 layers.append(dataset.drop_vars("prediction").load().drop_attrs())
-        packed, scale = pack(self.response)
+        censored = np.isnan(self.response).all(axis=1, keepdims=True)
+        packed, scale = pack(np.where(censored, 0, self.response))
         return xr.concat(layers, dim="layer").assign(
             response=(("time", "target"), packed),
             response_scale=("target", scale),
@@ -147,7 +149,7 @@ class PredictionReader:
 
     @cached_property
     def segments(self) -> NDArray[np.int32]:
-        """Index of the test story of each scored row, (n_rows,)."""
+        """Index of the test story, or stretch, of each scored row, (n_rows,)."""
         return np.asarray(self.dataset["segment"].values[self._scored], dtype=np.int32)
 
     def read(self, columns: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

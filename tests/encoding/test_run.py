@@ -23,6 +23,7 @@ from braindash.encoding.unfinished import unfinished
 from braindash.errors import BraindashError, Cancelled, InputError
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
+from braindash.specs import FitSpec
 
 ALPHAS = (1.0, 100.0, 10000.0)
 
@@ -298,7 +299,8 @@ def test_the_predictions_are_kept_beside_the_result(computed):
     """Their correlation with the kept response is the score, to the packing's precision."""
     _, store, result = computed
     entry = store.get("predictions", result.provenance["predictions"])
-    assert entry.spec.items() <= (result.spec | {"kind": "predictions"}).items()
+    said = FitSpec.from_canonical(entry.spec).model_dump(mode="json")
+    assert said.items() <= (result.spec | {"fit_version": 1}).items()
     with entry.open() as found:
         prediction = found["prediction"].values * found["prediction_scale"].values[:, None]
         response = found["response"].values * found["response_scale"].values

@@ -88,6 +88,8 @@ class BandedRidgeCV:
         "cpu", "cuda" or "cuda:N"; "auto" is "cuda" where there is one.
     threads : int, optional
         CPU threads for the time of a fit; None leaves torch's setting.
+    kept : array of bool, shape (n_rows,), optional
+        Rows that have a response, as in :class:`braindash.core.ridge.model.RidgeCV`.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class BandedRidgeCV:
         seed: int = 0,
         device: str = "auto",
         threads: int | None = None,
+        kept: ArrayLike | None = None,
     ) -> None:
         if len(bands) < 2:
             raise InputError(
@@ -114,16 +117,16 @@ class BandedRidgeCV:
         self._threads, self._delays = check_threads(threads), delays
         self._intercept, self._n_mixtures, self._seed = intercept, n_mixtures, seed
         self._designs = [
-            make_design(X, groups, delays, self._device, f"band {name!r}")
+            make_design(X, groups, delays, self._device, f"band {name!r}", kept)
             for name, X in bands.items()
         ]
-        rows = {len(design) for design in self._designs}
+        rows = {len(design.features) for design in self._designs}
         if len(rows) > 1:
             raise InputError(
                 f"the bands have {', '.join(str(n) for n in sorted(rows))} rows",
                 hint="Bring all feature spaces to the same response times.",
             )
-        self._folds = make_folds(self._designs[0].bounds, folds)
+        self._folds = make_folds(self._designs[0].bounds, folds, self._designs[0].seams)
         # A space without any variance has no scale of its own; it stays as it is and adds nothing.
         traces = np.array([design.trace() for design in self._designs])
         self._scale = traces.sum() / np.where(traces > 0, traces, np.inf)
@@ -143,7 +146,7 @@ class BandedRidgeCV:
         Parameters
         ----------
         Y : array of shape (n_rows, n_targets)
-            Responses; only columns of it are read. Targets that are constant or hold a NaN get NaN.
+            Responses of the kept rows; only columns of it are read. Targets that are constant or hold a NaN get NaN.
         bands_test : mapping of str to array of shape (n_test, n_features)
             Features of the test rows, the same spaces.
         groups_test : array of int, shape (n_test,), optional

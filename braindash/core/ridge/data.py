@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from braindash.core.ridge.settings import Fold
 from braindash.core.scores import constant_columns
-from braindash.core.timing import check_delays, source_rows, story_bounds
+from braindash.core.timing import check_delays, source_rows, story_bounds, stretches
 from braindash.errors import InputError
 
 # Within a fold, a target of unit variance that varies less than this is constant there.
@@ -27,20 +27,23 @@ class Design:
 
     Attributes
     ----------
-    features : Tensor of float64, shape (n_rows, n_features)
-        Undelayed features.
+    features : Tensor of float64, shape (n_times, n_features)
+        Undelayed features, also of times without a response.
     rows : Tensor of int64, shape (n_delays, n_rows)
-        Source row of each delayed row, ``n_rows`` meaning zeros.
+        Source of each delayed row among the features, ``n_times`` meaning zeros.
     bounds : list of (start, stop)
         Rows of each story.
+    seams : tuple of int
+        Rows before which times of the same story have no response.
     """
 
     features: torch.Tensor
     rows: torch.Tensor
     bounds: list[tuple[int, int]]
+    seams: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.features)
+        return int(self.rows.shape[1])
 
     def delayed(self) -> torch.Tensor:
         """Return the delayed features, float64, (n_rows, n_features * n_delays)."""
@@ -53,7 +56,7 @@ class Design:
         They are those of the undelayed rows, shifted and summed over the delays.
         """
         plain = torch.nn.functional.pad(self.features @ other.features.T, (0, 1, 0, 1))
-        kernel = plain.new_zeros((len(self.features), len(other.features)))
+        kernel = plain.new_zeros((len(self), len(other)))
         for rows, columns in zip(self.rows, other.rows, strict=True):
             kernel += plain[rows][:, columns]
         return kernel
@@ -172,9 +175,18 @@ class Responses:
 
 
 def make_design(
-    X: ArrayLike, groups: ArrayLike | None, delays: Sequence[int], device: torch.device, name: str
+    X: ArrayLike,
+    groups: ArrayLike | None,
+    delays: Sequence[int],
+    device: torch.device,
+    name: str,
+    kept: ArrayLike | None = None,
 ) -> Design:
-    """Check features and stories and move them to the device (``name`` is for the errors)."""
+    """Check features and stories and move them to the device.
+
+    ``name`` is for the errors. Rows that are not ``kept``, bool (n_times,), have no response:
+    delayed rows of others still see their features.
+    """
     features = np.asarray(X)
     if features.ndim != 2 or 0 in features.shape or features.dtype.kind not in "fiub":
         raise InputError(
@@ -192,7 +204,25 @@ def make_design(
         )
     bounds = story_bounds(groups, len(features))
     rows = source_rows(bounds, check_delays(delays), len(features))
-    return Design(wide, torch.as_tensor(rows, device=device), bounds)
+    marks = np.ones(len(features), bool) if kept is None else np.asarray(kept)
+    if marks.shape != (len(features),) or marks.dtype != bool or not marks.any():
+        raise InputError(
+            f"kept has shape {marks.shape} and type {marks.dtype} for {len(features)} rows, and "
+            f"keeps {int(np.count_nonzero(marks))}",
+            hint="Give one truth value per row of the features, and keep at least one row.",
+        )
+    stretch = stretches(groups, marks)[marks]
+    place = np.concatenate([[0], np.cumsum(marks)])
+    left = [(int(place[start]), int(place[stop])) for start, stop in bounds]
+    left = [(start, stop) for start, stop in left if start < stop]
+    begins = {start for start, _ in left}
+    seams = (np.flatnonzero(np.diff(stretch)) + 1).tolist()
+    return Design(
+        wide,
+        torch.as_tensor(rows[:, marks], device=device),
+        left,
+        tuple(seam for seam in seams if seam not in begins),
+    )
 
 
 def check_responses(Y: Any, n_rows: int, name: str, n_targets: int | None = None) -> Any:

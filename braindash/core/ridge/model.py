@@ -62,6 +62,9 @@ class RidgeCV:
         "cpu", "cuda" or "cuda:N"; "auto" is "cuda" where there is one.
     threads : int, optional
         CPU threads for the time of a fit; None leaves torch's setting.
+    kept : array of bool, shape (n_rows,), optional
+        Rows that have a response, all by default. The others are in no fit and no fold, but the
+        delayed features of later rows see theirs, and chunks of rows do not reach across them.
 
     Notes
     -----
@@ -83,6 +86,7 @@ class RidgeCV:
         search: str = "auto",
         device: str = "auto",
         threads: int | None = None,
+        kept: ArrayLike | None = None,
     ) -> None:
         check_choice("metric", metric, METRICS)
         check_choice("method", method, METHODS)
@@ -92,8 +96,8 @@ class RidgeCV:
         self._threads = check_threads(threads)
         self._delays = delays
         self._metric, self._intercept, self._search = metric, intercept, search
-        self._design = make_design(X, groups, delays, self._device, "X")
-        self._folds = make_folds(self._design.bounds, folds)
+        self._design = make_design(X, groups, delays, self._device, "X", kept)
+        self._folds = make_folds(self._design.bounds, folds, self._design.seams)
         self._method = self._cheaper_method() if method == "auto" else method
 
     @property
@@ -120,7 +124,7 @@ class RidgeCV:
         Parameters
         ----------
         Y : array of shape (n_rows, n_targets)
-            Responses. Targets that are constant or hold a NaN get NaN in the result.
+            Responses, of the kept rows only. Targets that are constant or hold a NaN get NaN in the result.
         X_test : array of shape (n_test, n_features), optional
             Features of the test story, prepared as those of the plan.
         groups_test : array of int, shape (n_test,), optional
@@ -139,7 +143,7 @@ class RidgeCV:
         return self._fit(responses, X_test, groups_test, Y_test, return_prediction)
 
     def _prepare(self, Y: Any) -> Responses:
-        checked = check_responses(Y, len(self._design.features), "Y")
+        checked = check_responses(Y, len(self._design), "Y")
         return Responses(checked, self._folds, self._intercept, self._device)
 
     def _fit(
@@ -184,11 +188,11 @@ class RidgeCV:
                 hint="Extract both from the same layer of the same model.",
             )
         if Y_test is not None:
-            Y_test = check_responses(Y_test, len(design.features), "Y_test", n_targets)
+            Y_test = check_responses(Y_test, len(design), "Y_test", n_targets)
         return TestStory(design, Y_test, keep)
 
     def _cheaper_method(self) -> str:
-        n_rows, n_features = self._design.features.shape
+        n_rows, n_features = len(self._design), self._design.features.shape[1]
         n_inputs, n_alphas = n_features * len(self._design.rows), len(self._alphas)
         fold_rows = n_rows / len(self._folds)
         cheaper = n_inputs * (n_alphas + 1) < n_alphas * (n_rows - fold_rows)
@@ -220,6 +224,7 @@ class RidgeOptions(TypedDict, total=False):
     search: str
     device: str
     threads: int | None
+    kept: ArrayLike | None
 
 
 def fit_layers(

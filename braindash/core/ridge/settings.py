@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +50,9 @@ def check_alphas(alphas: ArrayLike) -> NDArray[np.float64]:
 # ---- folds ------------------------------------------------------------------------------------
 
 
-def make_folds(bounds: Sequence[tuple[int, int]], folds: str) -> list[Fold]:
+def make_folds(
+    bounds: Sequence[tuple[int, int]], folds: str, seams: Collection[int] = ()
+) -> list[Fold]:
     """Choose the rows to leave out together.
 
     Parameters
@@ -60,6 +62,9 @@ def make_folds(bounds: Sequence[tuple[int, int]], folds: str) -> list[Fold]:
     folds : {"story", "chunk"}
         Leave one story out, or ``CHUNK_ROWS`` consecutive rows of a story. With fewer than three
         stories "story" means "chunk".
+    seams : collection of int
+        Rows before which rows of the same story were taken out. Chunks begin there, but for
+        stretches of less than half a chunk, which join their neighbour in the story.
 
     Returns
     -------
@@ -70,13 +75,27 @@ def make_folds(bounds: Sequence[tuple[int, int]], folds: str) -> list[Fold]:
         raise InputError(f"unknown folds {folds!r}", hint=near_match(str(folds), FOLDS))
     if folds == "story" and len(bounds) >= _LEAST_STORIES:
         return list(bounds)
-    chunks = [chunk for start, stop in bounds for chunk in _chunks(start, stop)]
+    chunks = [
+        chunk
+        for start, stop in bounds
+        for edges in itertools.pairwise(_long_stretches(start, stop, seams))
+        for chunk in _chunks(*edges)
+    ]
     if len(chunks) < 2:
         raise InputError(
             f"{bounds[-1][1]} rows are too few to choose alpha by cross-validation",
             hint=f"Give at least {2 * CHUNK_ROWS} rows, better three stories or more.",
         )
     return chunks
+
+
+def _long_stretches(start: int, stop: int, seams: Collection[int]) -> list[int]:
+    """Return the edges of a story's stretches, but for those of less than half a chunk."""
+    edges = [start]
+    for seam in sorted(seam for seam in seams if start < seam < stop):
+        if min(seam - edges[-1], stop - seam) >= CHUNK_ROWS // 2:
+            edges.append(seam)
+    return [*edges, stop]
 
 
 def _chunks(start: int, stop: int) -> Iterator[Fold]:

@@ -2,7 +2,8 @@
 
 A response array has one row per TR and one column per target (vertex, voxel or region). Repeats of
 a test story add a first dimension. Shapes are read from headers; data are read whole or in column
-blocks. NaN is kept: it marks targets without data. Nothing is standardised here.
+blocks. NaN is kept: it marks targets without data, and rows that were censored
+(:mod:`braindash.io.dataset.censored`). Nothing is standardised here.
 """
 
 from collections.abc import Iterator
@@ -17,11 +18,23 @@ from numpy.typing import NDArray
 
 from braindash.errors import InputError, near_match
 from braindash.files import digest_file, digest_json
+from braindash.io.dataset.array_kinds import (
+    BEGINNING_BYTES,
+    foreign,
+    hidden_in_matlab,
+    no_numbers,
+    refuse_group,
+    refuse_no_numbers,
+    require_filters,
+)
 
 _NPY_MAGIC = b"\x93NUMPY"
 _HDF5_MAGIC = b"\x89HDF"
-_FORMATS = ".npy and HDF5 (.hf5, .h5, .hdf5) files with real numbers"
 _KEYS_SHOWN = 12
+# Rows are read so many bytes at a time: HDF5 unpacks whole chunks, so few large steps are best.
+_BLOCK_BYTES = 256 << 20
+
+RowBlocks = Iterator[tuple[int, NDArray[np.float32]]]
 
 
 @contextmanager
@@ -46,17 +59,13 @@ def opened_array(path: Path, key: str | None) -> Iterator[Any]:
         The file is missing, damaged or of another kind, or the key is absent.
     """
     magic = _first_bytes(existing_file(path))
-    if magic == _NPY_MAGIC:
+    if magic.startswith(_NPY_MAGIC):
         yield _opened_npy(path)
     elif magic.startswith(_HDF5_MAGIC) or h5py.is_hdf5(path):
         with _opened_hdf5(path) as file:
             yield _hdf5_array(file, path, key)
     else:
-        raise InputError(
-            f"the response file {path} ({path.stat().st_size} bytes) is neither .npy nor HDF5",
-            hint=f"Allowed are {_FORMATS}. Convert other formats, for example with nibabel and "
-            "numpy.save.",
-        )
+        raise foreign(path, magic)
 
 
 def existing_file(path: Path) -> Path:
@@ -76,7 +85,7 @@ def existing_file(path: Path) -> Path:
 def _first_bytes(path: Path) -> bytes:
     try:
         with open(path, "rb") as stream:
-            return stream.read(len(_NPY_MAGIC))
+            return stream.read(BEGINNING_BYTES)
     except OSError as error:
         raise _damaged(path, error) from error
 
@@ -86,7 +95,7 @@ def _opened_npy(path: Path) -> NDArray[Any]:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         if "Python objects" in str(error) or "Object arrays" in str(error):
-            raise _not_numbers(path, "Python objects") from error
+            raise no_numbers(path, "Python objects") from error
         raise _damaged(path, error) from error
     return array
 
@@ -105,7 +114,10 @@ def _opened_hdf5(path: Path) -> Iterator[h5py.File]:
 def _hdf5_array(file: h5py.File, path: Path, key: str | None) -> h5py.Dataset:
     item = file.get(key) if key else None
     if isinstance(item, h5py.Dataset):
+        require_filters(item, path)
         return item
+    if isinstance(item, h5py.Group):
+        refuse_group(item, path, str(key))
     found = available_keys(path)
     if key is None:
         problem = f"the response file {path} is HDF5, but no key is given"
@@ -132,9 +144,7 @@ def check_array(array: Any, path: Path, n_dimensions: int) -> None:
         2 for responses (n_rows, n_targets), 3 for repeats (n_repeats, n_rows, n_targets).
     """
     wanted = "(n_rows, n_targets)" if n_dimensions == 2 else "(n_repeats, n_rows, n_targets)"
-    kind = array.dtype
-    if not (np.issubdtype(kind, np.floating) or np.issubdtype(kind, np.integer)):
-        raise _not_numbers(path, "Python objects or text" if kind.hasobject else str(kind))
+    refuse_no_numbers(array, path)
     if array.shape is None or len(array.shape) != n_dimensions:
         hint = f"Store {wanted}."
         if n_dimensions == 2:
@@ -154,14 +164,6 @@ def check_array(array: Any, path: Path, n_dimensions: int) -> None:
         )
 
 
-def _not_numbers(path: Path, kind: str) -> InputError:
-    return InputError(
-        f"{path} holds {kind}, not real numbers",
-        hint=f"Allowed are {_FORMATS} (float16, float32, float64 or integers). Python objects are "
-        "never read: save the array again with numpy.save(..., allow_pickle=False).",
-    )
-
-
 def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(
         f"the response file {path} ({path.stat().st_size} bytes) cannot be read: {error}",
@@ -174,7 +176,7 @@ def available_keys(path: Path) -> dict[str, tuple[int, ...]]:
     found: dict[str, tuple[int, ...]] = {}
 
     def note(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and not hidden_in_matlab(name):
             found[name] = item.shape or ()
 
     if existing_file(path).suffix != ".npy" and h5py.is_hdf5(path):
@@ -334,6 +336,48 @@ def load_repeats(
         return None
     with _opened_repeats(source) as parts:
         return _read_parts(parts, columns)
+
+
+def row_blocks(source: ResponseSource, rows: slice, repeat: int | None = None) -> RowBlocks:
+    """Read some rows of one presentation, all targets of a few rows at a time.
+
+    Parameters
+    ----------
+    source : ResponseSource
+        Where the responses lie.
+    rows : slice
+        Rows to read, with plain ``start`` and ``stop``.
+    repeat : int, optional
+        Which of the repeats; by default the array of one response per row.
+
+    Yields
+    ------
+    first : int
+        Row of the file that the block begins with.
+    block : array of shape (n, n_targets), float32
+        As stored.
+    """
+    opened = (
+        _opened_parts(source.paths, source.key, 2) if repeat is None else _opened_repeats(source)
+    )
+    with opened as parts:
+        size = sum(part.shape[-1] * part.dtype.itemsize for part in parts)
+        step = max(1, _BLOCK_BYTES // max(1, size))
+        for first in range(rows.start, rows.stop, step):
+            some = slice(first, min(first + step, rows.stop))
+            place = some if repeat is None else (repeat, some)
+            with np.errstate(over="ignore"):  # what float32 cannot hold counts as infinite
+                read = [_rows_of(part, place) for part in parts]
+            yield first, np.concatenate(read, axis=1)
+
+
+def _rows_of(part: Any, place: Any) -> NDArray[np.float32]:
+    try:
+        return np.asarray(part[place]).astype(np.float32)
+    except OSError as error:
+        if not isinstance(part, h5py.Dataset):
+            raise
+        raise _damaged(Path(part.file.filename), error) from error
 
 
 def load_ceiling(path: Path) -> NDArray[np.float32]:

@@ -1,0 +1,143 @@
+"""Rows of responses that were censored, and targets that get no score.
+
+A row is censored when it is NaN in every target that is not always NaN: motion scrubbing leaves
+such rows. They are left out of fit, ceiling and score. A target that is NaN, or infinite, in some
+other row has no score.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from braindash.errors import InputError
+from braindash.io.dataset.responses import ResponseSource, repeats_shape, row_blocks
+
+Rows = tuple[int, ...]
+"""Rows of a response file, counted from 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Presentation:
+    """What one presentation of a story holds in the rows that are used.
+
+    Attributes
+    ----------
+    censored : tuple of int
+        Rows of the file that hold no number in any target.
+    n_rows : int
+        Rows that were looked at.
+    n_zero : int
+        Rows that are 0 in every target that has numbers.
+    n_targets : int
+        Targets of the file.
+    """
+
+    censored: Rows
+    n_rows: int
+    n_zero: int
+    n_targets: int
+    _marks: NDArray[np.uint8]
+
+    @property
+    def has_data(self) -> bool:
+        """Whether any row has a number."""
+        return len(self.censored) < self.n_rows
+
+    @property
+    def finite(self) -> NDArray[np.bool_]:
+        """Targets with a number in every row that is not censored, bool (n_targets,)."""
+        return self._mark(0)
+
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """Targets without a number in any row, bool (n_targets,)."""
+        return self._mark(1)
+
+    @property
+    def varies(self) -> NDArray[np.bool_]:
+        """Targets whose numbers are not all the same, bool (n_targets,)."""
+        return self._mark(2)
+
+    def _mark(self, place: int) -> NDArray[np.bool_]:
+        return np.unpackbits(self._marks[place], count=self.n_targets).astype(bool)
+
+
+def presentations(source: ResponseSource, rows: slice, *, repeated: bool) -> list[Presentation]:
+    """Look through the used rows of what a brain did at each hearing.
+
+    What was found is remembered in this process as long as the files stay the same.
+
+    Parameters
+    ----------
+    source : ResponseSource
+        Where the responses lie.
+    rows : slice
+        The rows that are used.
+    repeated : bool
+        Look at the repeats where there are some, as scores do; else at the one response per row,
+        which fits are made of.
+
+    Returns
+    -------
+    list of Presentation
+
+    Raises
+    ------
+    InputError
+        No row of any of them has data.
+    """
+    shape = repeats_shape(source) if repeated else None
+    which: Sequence[int | None] = [None] if shape is None else range(shape[0])
+    state = tuple(map(_state, (*source.paths, *source.repeats_paths)))
+    found = [_looked_through(source, rows.start, rows.stop, one, state) for one in which]
+    if not any(one.has_data for one in found):
+        names = " + ".join(map(str, source.paths if shape is None else source.repeats_paths))
+        raise InputError(
+            f"{names or source.paths[0]} holds NaN in every used row ({rows.start} to "
+            f"{rows.stop - 1}) of every target",
+            hint="Take the story out of [splits], or give the responses themselves.",
+        )
+    return found
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    if not path.is_file():
+        return (str(path), 0, 0)
+    status = path.resolve().stat()
+    return (str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _looked_through(
+    source: ResponseSource,
+    start: int,
+    stop: int,
+    repeat: int | None,
+    state: tuple[tuple[str, int, int], ...],
+) -> Presentation:
+    censored: list[int] = []
+    n_zero = 0
+    low = high = n_missing = infinite = None
+    for first, block in row_blocks(source, slice(start, stop), repeat):
+        missing = np.isnan(block)
+        empty = missing.all(axis=1)
+        censored += (first + np.flatnonzero(empty)).tolist()
+        n_zero += int((((block == 0) | missing).all(axis=1) & ~empty).sum())
+        sums = missing.sum(axis=0)
+        found = np.isinf(block).any(axis=0)
+        least, most = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
+        if low is None or high is None or n_missing is None or infinite is None:
+            low, high, n_missing, infinite = least, most, sums, found
+        else:
+            low, high = np.fmin(low, least), np.fmax(high, most)
+            n_missing, infinite = n_missing + sums, infinite | found
+    assert low is not None and high is not None and n_missing is not None and infinite is not None
+    empty_targets = n_missing == stop - start
+    finite = (n_missing == len(censored)) & ~infinite & ~empty_targets
+    # Marks of many stories are remembered: eight to a byte.
+    marks = np.packbits(np.stack([finite, empty_targets, low < high]), axis=1)
+    return Presentation(tuple(censored), stop - start, n_zero, len(low), marks)

@@ -1,0 +1,367 @@
+"""The one reader of texts and tables of other programs: whatever their encoding, no row is lost.
+
+What is put right, or left out, is told with its lines; what cannot be read for certain is an error
+that names every line.
+"""
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from braindash.errors import InputError, near_match
+
+_LINE_ENDS = re.compile(r"\r\n|\n|\r")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Bytes that tell a text in UTF-16 without a mark, and how many of every other are zero there.
+_LOOKED_AT, _ZERO_SHARE = 4096, 0.4
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_NAMES = {",": "commas", "\t": "tabs", ";": "semicolons (';')", "|": "bars ('|')"}
+_LINES_NAMED = 8
+BROKEN = "\ufffd"
+"""Stands where bytes were no text."""
+
+
+def read_text(path: Path, told: list[str] | None = None) -> str:
+    """Read a text in any of the usual encodings.
+
+    Parameters
+    ----------
+    path : Path
+        UTF-8, UTF-16 or UTF-32, with or without byte order mark, or Windows-1252 (Latin-1).
+    told : list of str, optional
+        Gets what a user should know.
+
+    Returns
+    -------
+    str
+        Without byte order mark and zeros at its end. Bytes that are no UTF-8 in a text that else
+        is become :data:`BROKEN`.
+
+    Raises
+    ------
+    InputError
+        The file cannot be opened.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror or error}", hint="Check the path and rights."
+        ) from error
+    text, notes = decoded(content, str(path))
+    if told is not None:
+        told += notes
+    return text
+
+
+def decoded(content: bytes, name: str) -> tuple[str, list[str]]:
+    """Decode a text; ``name`` is for what is told, which is given back beside it."""
+    encoding = next((found for mark, found in _MARKS if content.startswith(mark)), "")
+    encoding = encoding or _wide_encoding(content)
+    if encoding.startswith(("utf-16", "utf-32")):
+        return content.decode(encoding, errors="replace").rstrip("\0\x1a"), []
+    content = content.removeprefix(codecs.BOM_UTF8).rstrip(b"\0\x1a")
+    try:
+        return content.decode("utf-8"), []
+    except UnicodeDecodeError:
+        broken = content.decode("utf-8", errors="surrogateescape")
+    n_bad = sum("\udc80" <= sign <= "\udcff" for sign in broken)
+    if sum(sign > "\x7f" for sign in broken) - n_bad >= n_bad:
+        text = content.decode("utf-8", errors="replace")
+        at = [number for number, line in enumerate(lines(text), 1) if BROKEN in line]
+        return text, [f"{name} has bytes that are no UTF-8 in {_lines_named(at)}"]
+    for encoding, title in (("cp1252", "Windows-1252"), ("latin-1", "Latin-1")):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        at = [number for number, line in enumerate(lines(text), 1) if not line.isascii()]
+        return text, [f"{name} is no UTF-8 and read as {title}; look at {_lines_named(at)}"]
+    raise AssertionError("every byte is Latin-1")
+
+
+def _wide_encoding(content: bytes) -> str:
+    """Say whether a text without mark has two bytes a sign, by where its zeros are."""
+    start = content[:_LOOKED_AT]
+    half = len(start) // 2
+    if half < 2:
+        return ""
+    first, second = (start[place::2].count(0) / half for place in (0, 1))
+    if second >= _ZERO_SHARE > first:
+        return "utf-16-le"
+    return "utf-16-be" if first >= _ZERO_SHARE > second else ""
+
+
+def lines(text: str) -> list[str]:
+    """Cut a text at the ends of its lines, and at no other sign that ends lines in Unicode."""
+    found = _LINE_ENDS.split(text)
+    return found[:-1] if found and not found[-1] else found
+
+
+def _lines_named(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:_LINES_NAMED]))
+    more = f" and {len(numbers) - _LINES_NAMED} more" if len(numbers) > _LINES_NAMED else ""
+    return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
+
+
+# Tables -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """The rows of a table, every cell as it stands.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the first line.
+    rows : list of list of str
+        One cell per column.
+    lines : list of int
+        Line of the file where each row begins, counted from 1.
+    told : list of str
+        What was put right or left out, with its lines.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[list[str]]
+    lines: list[int]
+    told: list[str]
+
+
+def read_table(path: Path, needed: Sequence[str]) -> TextTable:
+    """Read a table of text: commas in ``.csv``, tabs in ``.tsv``.
+
+    Cells may stand in double quotes. A quote that is not closed is part of its cell, and told.
+    Rows of empty cells are passed over, rows with bytes that are no text are left out; both are
+    told.
+
+    Parameters
+    ----------
+    path : Path
+        The table; see :func:`read_text` for its encoding.
+    needed : sequence of str
+        Columns that must be there.
+
+    Returns
+    -------
+    TextTable
+
+    Raises
+    ------
+    InputError
+        Another ending or separator, a needed column is missing or stands twice, or rows have more
+        cells than there are columns; every such line is named.
+    """
+    separator = _SEPARATORS.get(path.suffix.lower())
+    if separator is None:
+        raise InputError(
+            f"{path} is no table that braindash reads", hint=f"Allowed: {', '.join(_SEPARATORS)}."
+        )
+    told: list[str] = []
+    text = lines(read_text(path, told))
+    head = next((place for place, line in enumerate(text) if line.strip()), None)
+    if head is None:
+        raise InputError(f"the table {path} is empty", hint=f"Needed: {', '.join(needed)}.")
+    columns = tuple(cell.strip() for cell in _cells(text[head], separator)[0])
+    _check_columns(path, text[head], columns, needed, separator)
+    found = _Rows(len(columns))
+    for first, cells, lone in _rows(text, head + 1, separator, len(columns)):
+        found.add(first + 1, cells, lone)
+    found.refuse(path)
+    return TextTable(columns, found.rows, found.lines, told + found.told(path))
+
+
+def _check_columns(
+    path: Path, line: str, columns: Sequence[str], needed: Sequence[str], separator: str
+) -> None:
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"the table {path} has the column {twice[0]!r} twice", hint="Give every column once."
+        )
+    for name in needed:
+        if name in columns:
+            continue
+        for other in set(_NAMES) - {separator}:
+            if name in [cell.strip() for cell in _cells(line, other)[0]]:
+                raise InputError(
+                    f"the columns of {path} are separated by {_NAMES[other]}, not by "
+                    f"{_NAMES[separator]}",
+                    hint="Save it as .csv with commas between columns and points in numbers (in "
+                    "Excel 'CSV UTF-8' of an English region), or as .tsv with tabs.",
+                )
+        close = near_match(name, columns)
+        raise InputError(
+            f"the table {path} has no column {name!r}; it has {', '.join(columns)}",
+            hint=f"Needed: {', '.join(needed)}. {close}",
+        )
+
+
+class _Rows:
+    """Gathers the rows of a table, and what is wrong with some."""
+
+    def __init__(self, n_columns: int) -> None:
+        self._n_columns = n_columns
+        self.rows: list[list[str]] = []
+        self.lines: list[int] = []
+        self._lone: list[int] = []
+        self._empty: list[int] = []
+        self._broken: list[int] = []
+        self._long: list[int] = []
+        self._zeros: list[int] = []
+
+    def add(self, line: int, cells: list[str], lone: bool) -> None:
+        more = cells[self._n_columns :]
+        if not any(cell.strip() for cell in cells):
+            if len(cells) > 1:
+                self._empty.append(line)
+        elif any("\0" in cell for cell in cells):
+            self._zeros.append(line)
+        elif any(cell.strip() for cell in more):
+            self._long.append(line)
+        elif any(BROKEN in cell for cell in cells):
+            self._broken.append(line)
+        else:
+            if lone:
+                self._lone.append(line)
+            self.lines.append(line)
+            short = [""] * (self._n_columns - len(cells))
+            self.rows.append(cells[: self._n_columns] + short)
+
+    def refuse(self, path: Path) -> None:
+        for found, reason in (
+            (self._long, f"more cells than the {self._n_columns} columns"),
+            (self._zeros, "zero bytes, which are no text"),
+        ):
+            if found:
+                raise InputError(
+                    f"{path}: {len(found)} rows have {reason}: {_lines_named(found)}",
+                    hint="Correct these lines: a cell with a separator in it stands in double "
+                    "quotes, a quote in such a cell is written twice.",
+                )
+
+    def told(self, path: Path) -> list[str]:
+        texts = (
+            (self._lone, "a double quote that is not closed, which is taken as text"),
+            (self._empty, "nothing but empty cells and are passed over"),
+            (self._broken, "bytes that are no text and are left out"),
+        )
+        return [
+            f"{path}: {len(found)} rows have {what}: {_lines_named(found)}"
+            for found, what in texts
+            if found
+        ]
+
+
+def _rows(
+    text: list[str], first: int, separator: str, n_columns: int
+) -> Iterator[tuple[int, list[str], bool]]:
+    """Yield the line, the cells of each row, and whether a quote in them is not closed."""
+    place = first
+    while place < len(text):
+        begin = place
+        cells, lone = _cells(text[place], separator)
+        place += 1
+        if not text[begin].strip():
+            continue
+        if lone:
+            whole, n_lines = _over_lines(text, begin, separator, n_columns)
+            if whole is not None:
+                cells, lone, place = whole, False, begin + n_lines
+        yield begin, cells, lone
+
+
+def _over_lines(
+    text: list[str], begin: int, separator: str, n_columns: int
+) -> tuple[list[str] | None, int]:
+    """Join a row that goes on over lines in a quoted cell: none of these may be a row itself."""
+    joined = text[begin]
+    for place in range(begin + 1, len(text)):
+        if len(_cells(text[place], separator)[0]) == n_columns or '"' not in joined:
+            return None, 1
+        joined += "\n" + text[place]
+        cells, lone = _cells(joined, separator)
+        if not lone and len(cells) == n_columns:
+            return cells, place - begin + 1
+    return None, 1
+
+
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"[ ]*')
+_ESCAPED = re.compile(r'"((?:[^"\\]|\\.|"")*)"[ ]*')
+
+
+def _cells(line: str, separator: str) -> tuple[list[str], bool]:
+    """Cut a line into cells; say whether a cell begins with a quote that nothing closes."""
+    cells, lone, place = [], False, 0
+    while True:
+        found = None
+        if line[place : place + 1] == '"':
+            for pattern in (_QUOTED, _ESCAPED):
+                found = pattern.match(line, place)
+                if found and line[found.end() : found.end() + 1] in ("", separator):
+                    break
+                found = None
+        if found:
+            inner = found[1].replace('""', '"')
+            cells.append(inner if found.re is _QUOTED else re.sub(r"\\(.)", r"\1", inner))
+            stop = found.end()
+        else:
+            lone |= line[place : place + 1] == '"'
+            stop = line.find(separator, place)
+            stop = len(line) if stop < 0 else stop
+            cells.append(line[place:stop])
+        if stop >= len(line):
+            return cells, lone
+        place = stop + 1
+
+
+def text_lines(path: Path, told: list[str]) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a long text in UTF-8 with their numbers, one at a time.
+
+    Only "\\n" ends a line: some words are, or hold, other marks that end lines in Unicode. Lines
+    that are no UTF-8 are left out and told at the end, as are those with zero bytes.
+
+    Raises
+    ------
+    InputError
+        The text is in another encoding, or no text at all.
+    """
+    broken: list[int] = []
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if number == 1:
+                line = _first_line(line, path)
+            try:
+                text = line.decode("utf-8").rstrip("\r\n ")
+            except UnicodeDecodeError:
+                broken.append(number)
+                continue
+            if "\0" in text:
+                raise InputError(
+                    f"{path}, line {number} is no text: it holds zero bytes",
+                    hint="Save it as text in UTF-8.",
+                )
+            if text:
+                yield number, text
+    if broken:
+        told.append(
+            f"{path}: {len(broken)} lines are no UTF-8 and are left out: {_lines_named(broken)}"
+        )
+
+
+def _first_line(line: bytes, path: Path) -> bytes:
+    for mark, encoding in _MARKS[1:]:
+        if line.startswith(mark):
+            raise InputError(
+                f"{path} is text in {encoding.upper()}", hint="Save it as text in UTF-8."
+            )
+    return line.removeprefix(codecs.BOM_UTF8)
