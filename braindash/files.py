@@ -59,6 +59,23 @@ def _digest_unchanged_file(path: str, size: int, modified_ns: int) -> str:
     return state.hexdigest()
 
 
+def find_file(folder: Path, stem: str, ending: str) -> Path | None:
+    """Find a file of a folder by its name, whatever the case of its ending; None without one.
+
+    One whose ending is as given comes first, then the first in the order of the names.
+    """
+    exact = folder / f"{stem}{ending}"
+    if exact.is_file() or not folder.is_dir():
+        return exact if exact.is_file() else None
+    length = len(stem)
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.name[:length] == stem and path.name[length:].lower() == ending.lower()
+    )
+    return next((path for path in found if path.is_file()), None)
+
+
 def flush(path: Path) -> None:
     """Bring a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)

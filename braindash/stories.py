@@ -219,6 +219,7 @@ def plan_stories(
     InputError
         When the subjects' responses cannot be averaged row by row and target by target.
     """
+
     def plan(subject: str, name: str) -> StoryPlan:
         return plan_story(dataset, subject, strategy, model, name, repeated=repeated)
 

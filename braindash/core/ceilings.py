@@ -128,7 +128,7 @@ def _ceiling_of_present(
     own: NDArray[np.floating], rest: NDArray[np.floating], marks: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Correlate with the mean over those of the others who have data for a row."""
-    rows = marks.any(axis=0)
+    rows = np.asarray(marks.any(axis=0))
     if rows.sum() < 2:
         return np.full(own.shape[1], np.nan)
     ceiling = np.empty(own.shape[1])

@@ -228,7 +228,7 @@ _ENGLISH = {
 def uses_ipa(labels: Iterable[str]) -> bool:
     """Say whether labels are of this alphabet: one of them has a letter that no other has."""
     return any(
-        ord(letter) > 127 and letter in _LETTERS or letter in "ʔːˈˌ˥˦˧˨˩"
+        (ord(letter) > 127 and letter in _LETTERS) or letter in "ʔːˈˌ˥˦˧˨˩"
         for label in labels
         for letter in unicodedata.normalize("NFC", label)
     )
@@ -283,9 +283,9 @@ def _letters_of(label: str) -> str | None:
     for sign in text:
         if sign == _NASAL or unicodedata.category(sign) in ("Ll", "Lo"):
             kept += _SPELLINGS.get(sign, sign)
-        elif kept and kept[-1] in _OTHER_LETTERS.get(sign, ""):
-            return None
-        elif unicodedata.category(sign) in ("Lu", "Lt"):
+        elif unicodedata.category(sign) in ("Lu", "Lt") or (
+            kept and kept[-1] in _OTHER_LETTERS.get(sign, "")
+        ):
             return None
     return kept or None
 

@@ -96,7 +96,8 @@ def zscore(a: ArrayLike, axis: int = 0) -> NDArray[np.floating]:
     """
     values = np.asarray(a)
     wide = values.astype(np.float64)
-    centred = wide - wide.mean(axis=axis, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a column with an infinity becomes NaN
+        centred = wide - wide.mean(axis=axis, keepdims=True)
     constant = np.expand_dims(constant_columns(values, axis=axis), axis)
     deviation = np.where(constant, 1.0, centred.std(axis=axis, keepdims=True))
     kept = np.float32 if values.dtype in (np.float32, np.float16) else np.float64

@@ -213,7 +213,7 @@ def story_bounds(groups: ArrayLike | None, n_rows: int) -> list[tuple[int, int]]
 
 
 def stretches(groups: ArrayLike | None, kept: ArrayLike) -> NDArray[np.int64]:
-    """Number the stretches of neighbouring rows that are left when some are taken out.
+    """Return the number of each row's stretch: rows that stand together when some are taken out.
 
     A gap is a seam, as the end of a story is: what moves or leaves out blocks of neighbouring rows
     takes the stretches for its segments.

@@ -79,7 +79,10 @@ class Weighing:
             threads=self._plan.request.threads,
         )
         ridge = RidgeCV(
-            _rescaled(left, self._plan.train), self._responses.train_story, kept=self._responses.train_kept, **self._options
+            _rescaled(left, self._plan.train),
+            self._responses.train_story,
+            kept=self._responses.train_kept,
+            **self._options,
         )
         result = ridge.fit(
             self._responses.train,

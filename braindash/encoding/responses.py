@@ -97,9 +97,7 @@ class StoryResponses:
         """Return the mean over presentations, (n_rows, n_targets) float32; NaN in censored rows."""
         mean = np.empty((self.n_rows, self.n_targets), dtype=np.float32)
         for columns in self.column_blocks():
-            blocks = [
-                _mean(*_stacked(self._by_member(story, columns))) for story in self._stories
-            ]
+            blocks = [_mean(*_stacked(self._by_member(story, columns))) for story in self._stories]
             mean[:, columns] = np.concatenate([block for block, _ in blocks])
         return mean
 
@@ -154,19 +152,17 @@ class StoryResponses:
         """
         found = []
         for stories in others:
-            parts = [
-                _mean(self._presentations(theirs, theirs.responses, columns), theirs.present[0])
-                for theirs in stories
-            ]
-            scored = [story.scored for story in self._stories]
-            found.append(
-                [
-                    np.concatenate([part[at][rows] for part, rows in zip(parts, scored, strict=True)])
-                    for at in range(2)
-                ]
+            means, present = zip(
+                *(
+                    _mean(self._presentations(theirs, theirs.responses, columns), theirs.present[0])
+                    for theirs in stories
+                ),
+                strict=True,
             )
-        means, present = zip(*found, strict=True)
-        return np.stack(means), np.stack(present)
+            found.append((np.concatenate(means), np.concatenate(present)))
+        scored = self.scored
+        every, marks = zip(*found, strict=True)
+        return np.stack(every)[:, scored], np.stack(marks)[:, scored]
 
     # ---- reading --------------------------------------------------------------------------
 
@@ -196,7 +192,10 @@ class StoryResponses:
         runs = load_responses(source, columns)[None] if repeats is None else repeats
         present = story.present[_sources(story).index(source)]
         return np.stack(
-            [self._standardised(run[story.rows], one) for run, one in zip(runs, present, strict=True)]
+            [
+                self._standardised(run[story.rows], one)
+                for run, one in zip(runs, present, strict=True)
+            ]
         )
 
     def _standardised(self, block: np.ndarray, present: NDArray[np.bool_]) -> np.ndarray:
@@ -224,12 +223,12 @@ def _stacked(
 def _mean(runs: np.ndarray, present: NDArray[np.bool_]) -> tuple[np.ndarray, NDArray[np.bool_]]:
     """Average over the presentations that a row has, (n_rows, n_columns), and say if it has any."""
     if present.all():
-        return runs.mean(axis=0), present.any(axis=0)
+        return runs.mean(axis=0), np.ones(present.shape[1], dtype=bool)
     counts = present.sum(axis=0)
     total = np.where(present[:, :, None], runs, 0).sum(axis=0, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         mean = total / counts[:, None]  # NaN where there is none
-    return mean.astype(runs.dtype), counts > 0
+    return mean.astype(runs.dtype), np.asarray(counts > 0)
 
 
 def _complete(runs: np.ndarray, present: NDArray[np.bool_]) -> np.ndarray:

@@ -6,7 +6,7 @@ that names every line.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ _MARKS = (
 # Bytes that tell a text in UTF-16 without a mark, and how many of every other are zero there.
 _LOOKED_AT, _ZERO_SHARE = 4096, 0.4
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+TABLE_ENDINGS = tuple(_SEPARATORS)
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons (';')", "|": "bars ('|')"}
 _LINES_NAMED = 8
 BROKEN = "\ufffd"
@@ -56,35 +57,67 @@ def read_text(path: Path, told: list[str] | None = None) -> str:
         raise InputError(
             f"{path} cannot be read: {error.strerror or error}", hint="Check the path and rights."
         ) from error
-    text, notes = decoded(content, str(path))
-    if told is not None:
-        told += notes
-    return text
+    found = decoded(content)
+    if told is not None and found.strange:
+        told.append(f"{path} {found.say()}")
+    return found.text
 
 
-def decoded(content: bytes, name: str) -> tuple[str, list[str]]:
-    """Decode a text; ``name`` is for what is told, which is given back beside it."""
+@dataclass(frozen=True)
+class Decoded:
+    """A text, and how sure its reading is.
+
+    Attributes
+    ----------
+    text : str
+        Its signs.
+    encoding : str
+        What it was read as.
+    strange : list of int
+        Lines with bytes that are no text, or that were guessed.
+    """
+
+    text: str
+    encoding: str
+    strange: list[int]
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the encoding is a guess: one in which every byte is a sign."""
+        return bool(self.strange) and self.encoding != "UTF-8"
+
+    def say(self) -> str:
+        """Say what a user should look at."""
+        at = lines_named(self.strange)
+        if self.guessed:
+            return f"is no UTF-8 and read as {self.encoding}; look at {at}"
+        return f"has bytes that are no UTF-8 in {at}"
+
+
+def decoded(content: bytes) -> Decoded:
+    """Decode a text as :func:`read_text` does."""
     encoding = next((found for mark, found in _MARKS if content.startswith(mark)), "")
     encoding = encoding or _wide_encoding(content)
     if encoding.startswith(("utf-16", "utf-32")):
-        return content.decode(encoding, errors="replace").rstrip("\0\x1a"), []
+        text = content.decode(encoding, errors="replace").rstrip("\0\x1a")
+        return Decoded(text, encoding, [])
     content = content.removeprefix(codecs.BOM_UTF8).rstrip(b"\0\x1a")
     try:
-        return content.decode("utf-8"), []
+        return Decoded(content.decode("utf-8"), "UTF-8", [])
     except UnicodeDecodeError:
         broken = content.decode("utf-8", errors="surrogateescape")
     n_bad = sum("\udc80" <= sign <= "\udcff" for sign in broken)
     if sum(sign > "\x7f" for sign in broken) - n_bad >= n_bad:
         text = content.decode("utf-8", errors="replace")
         at = [number for number, line in enumerate(lines(text), 1) if BROKEN in line]
-        return text, [f"{name} has bytes that are no UTF-8 in {_lines_named(at)}"]
+        return Decoded(text, "UTF-8", at)
     for encoding, title in (("cp1252", "Windows-1252"), ("latin-1", "Latin-1")):
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
         at = [number for number, line in enumerate(lines(text), 1) if not line.isascii()]
-        return text, [f"{name} is no UTF-8 and read as {title}; look at {_lines_named(at)}"]
+        return Decoded(text, title, at)
     raise AssertionError("every byte is Latin-1")
 
 
@@ -106,7 +139,8 @@ def lines(text: str) -> list[str]:
     return found[:-1] if found and not found[-1] else found
 
 
-def _lines_named(numbers: Sequence[int]) -> str:
+def lines_named(numbers: Sequence[int]) -> str:
+    """Name lines by their numbers, the first few of many."""
     shown = ", ".join(map(str, numbers[:_LINES_NAMED]))
     more = f" and {len(numbers) - _LINES_NAMED} more" if len(numbers) > _LINES_NAMED else ""
     return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
@@ -166,18 +200,25 @@ def read_table(path: Path, needed: Sequence[str]) -> TextTable:
         raise InputError(
             f"{path} is no table that braindash reads", hint=f"Allowed: {', '.join(_SEPARATORS)}."
         )
-    told: list[str] = []
-    text = lines(read_text(path, told))
+    given = decoded(path.read_bytes())
+    if given.guessed:
+        raise InputError(
+            f"the table {path} cannot be read: it is no UTF-8 ({lines_named(given.strange)})",
+            hint="Save it as text in UTF-8 (in Excel 'CSV UTF-8').",
+        )
+    text = lines(given.text)
     head = next((place for place, line in enumerate(text) if line.strip()), None)
     if head is None:
-        raise InputError(f"the table {path} is empty", hint=f"Needed: {', '.join(needed)}.")
+        raise InputError(
+            f"the table {path} cannot be read: it is empty", hint=f"Needed: {', '.join(needed)}."
+        )
     columns = tuple(cell.strip() for cell in _cells(text[head], separator)[0])
     _check_columns(path, text[head], columns, needed, separator)
     found = _Rows(len(columns))
     for first, cells, lone in _rows(text, head + 1, separator, len(columns)):
         found.add(first + 1, cells, lone)
     found.refuse(path)
-    return TextTable(columns, found.rows, found.lines, told + found.told(path))
+    return TextTable(columns, found.rows, found.lines, found.told(path))
 
 
 def _check_columns(
@@ -216,7 +257,7 @@ class _Rows:
         self._lone: list[int] = []
         self._empty: list[int] = []
         self._broken: list[int] = []
-        self._long: list[int] = []
+        self._long: dict[int, int] = {}
         self._zeros: list[int] = []
 
     def add(self, line: int, cells: list[str], lone: bool) -> None:
@@ -227,7 +268,7 @@ class _Rows:
         elif any("\0" in cell for cell in cells):
             self._zeros.append(line)
         elif any(cell.strip() for cell in more):
-            self._long.append(line)
+            self._long[line] = len(cells)
         elif any(BROKEN in cell for cell in cells):
             self._broken.append(line)
         else:
@@ -238,16 +279,20 @@ class _Rows:
             self.rows.append(cells[: self._n_columns] + short)
 
     def refuse(self, path: Path) -> None:
-        for found, reason in (
-            (self._long, f"more cells than the {self._n_columns} columns"),
-            (self._zeros, "zero bytes, which are no text"),
-        ):
-            if found:
-                raise InputError(
-                    f"{path}: {len(found)} rows have {reason}: {_lines_named(found)}",
-                    hint="Correct these lines: a cell with a separator in it stands in double "
-                    "quotes, a quote in such a cell is written twice.",
-                )
+        reason = ""
+        if self._long:
+            line, n_cells = next(iter(self._long.items()))
+            reason = f"expected {self._n_columns} fields in line {line}, saw {n_cells}"
+            if len(self._long) > 1:
+                reason += f"; {len(self._long)} such rows: {lines_named(list(self._long))}"
+        elif self._zeros:
+            reason = f"{len(self._zeros)} rows hold zero bytes: {lines_named(self._zeros)}"
+        if reason:
+            raise InputError(
+                f"the table {path} cannot be read: {reason}",
+                hint="Correct these lines: a cell with a separator in it stands in double quotes, "
+                "a quote in such a cell is written twice.",
+            )
 
     def told(self, path: Path) -> list[str]:
         texts = (
@@ -256,7 +301,7 @@ class _Rows:
             (self._broken, "bytes that are no text and are left out"),
         )
         return [
-            f"{path}: {len(found)} rows have {what}: {_lines_named(found)}"
+            f"{path}: {len(found)} rows have {what}: {lines_named(found)}"
             for found, what in texts
             if found
         ]
@@ -324,38 +369,33 @@ def _cells(line: str, separator: str) -> tuple[list[str], bool]:
         place = stop + 1
 
 
-def text_lines(path: Path, told: list[str]) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a long text in UTF-8 with their numbers, one at a time.
+def text_lines(path: Path, broken: list[int]) -> Iterator[tuple[int, str]]:
+    r"""Yield the lines of a long text in UTF-8 with their numbers, one at a time.
 
-    Only "\\n" ends a line: some words are, or hold, other marks that end lines in Unicode. Lines
-    that are no UTF-8 are left out and told at the end, as are those with zero bytes.
+    Only "\n" ends a line: some words are, or hold, other marks that end lines in Unicode.
+
+    Parameters
+    ----------
+    path : Path
+        The text.
+    broken : list of int
+        Gets the numbers of lines that are no UTF-8, which are left out.
 
     Raises
     ------
     InputError
-        The text is in another encoding, or no text at all.
+        The text is in UTF-16 or UTF-32.
     """
-    broken: list[int] = []
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
-            if number == 1:
-                line = _first_line(line, path)
+            content = _first_line(line, path) if number == 1 else line
             try:
-                text = line.decode("utf-8").rstrip("\r\n ")
+                text = content.decode("utf-8").rstrip("\r\n ")
             except UnicodeDecodeError:
                 broken.append(number)
                 continue
-            if "\0" in text:
-                raise InputError(
-                    f"{path}, line {number} is no text: it holds zero bytes",
-                    hint="Save it as text in UTF-8.",
-                )
             if text:
                 yield number, text
-    if broken:
-        told.append(
-            f"{path}: {len(broken)} lines are no UTF-8 and are left out: {_lines_named(broken)}"
-        )
 
 
 def _first_line(line: bytes, path: Path) -> bytes:

@@ -269,7 +269,8 @@ def read_request_labels(request: ProbeRequest) -> tuple[Labels, str, bool]:
     """Read the labels that a request names; with the name of the data, and whether simulated."""
     if request.data is not None:
         dataset = load_manifest(request.data)
-        return read_story_labels(dataset, request.recordings), dataset.name, dataset.simulated
+        labels = read_story_labels(dataset, request.recordings, options=request.labels_options)
+        return labels, dataset.name, dataset.simulated
     assert request.labels is not None and request.labels_path is not None  # checked by the request
     labels = read_labels(request.labels, request.labels_path, **request.labels_options)
     name = f"{request.labels_path.expanduser().resolve().name} ({request.labels})"

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from braindash.core.phones import SILENCE
+from braindash.core.ipa import fold_ipa, uses_ipa
+from braindash.core.phones import SILENCE, class_of
 from braindash.core.probes.split import Split, given_split, split_units
 from braindash.defaults import PARTS
 from braindash.errors import InputError
@@ -137,8 +138,7 @@ def _ask_phones(
         return replace(phones, answers=answers)
     if info.phones is None:
         return phones
-    classes = info.phones
-    answers = np.array([classes.get(label.upper(), "") for label in names], dtype=object)
+    answers = _phone_classes(names, info.phones)
     unknown = phones.keep & (answers == "")
     if not unknown.any():
         return replace(phones, answers=answers)
@@ -147,8 +147,22 @@ def _ask_phones(
         phones,
         answers=answers,
         keep=phones.keep & ~unknown,
-        warnings=(*phones.warnings, f"{told}phones of ARPABET and are left out"),
+        warnings=(*phones.warnings, f"{told}phones that are known and are left out"),
     )
+
+
+def _phone_classes(names: NDArray[np.object_], classes: Mapping[str, str]) -> NDArray[np.object_]:
+    """Say which class every phone has; empty where none is known."""
+    found: dict[str, str] = {}
+    ipa = uses_ipa(names)
+    folded = ipa or any(name in classes for name in names)
+    for name in set(names):
+        # Labels as they stand in a source may be in lower case, or with marks.
+        phones: tuple[str, ...] = (name,) if folded else (name.upper(),)
+        if ipa and name not in classes:
+            phones = fold_ipa(name) or (name,)
+        found[name] = class_of(phones[0], classes) if len(phones) == 1 else ""
+    return np.array([found[name] for name in names], dtype=object)
 
 
 def _begins_word(units: Units, labels: Labels) -> NDArray[np.bool_]:

@@ -146,7 +146,8 @@ class BandedRidgeCV:
         Parameters
         ----------
         Y : array of shape (n_rows, n_targets)
-            Responses of the kept rows; only columns of it are read. Targets that are constant or hold a NaN get NaN.
+            Responses of the kept rows; only columns of it are read. Targets that are constant or
+            hold a NaN get NaN.
         bands_test : mapping of str to array of shape (n_test, n_features)
             Features of the test rows, the same spaces.
         groups_test : array of int, shape (n_test,), optional

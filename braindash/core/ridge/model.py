@@ -124,7 +124,8 @@ class RidgeCV:
         Parameters
         ----------
         Y : array of shape (n_rows, n_targets)
-            Responses, of the kept rows only. Targets that are constant or hold a NaN get NaN in the result.
+            Responses, of the kept rows only. Targets that are constant or hold a NaN get NaN in
+            the result.
         X_test : array of shape (n_test, n_features), optional
             Features of the test story, prepared as those of the plan.
         groups_test : array of int, shape (n_test,), optional

@@ -16,7 +16,9 @@ import numpy as np
 from braindash.errors import InputError
 
 FORMATS = ".npy and HDF5 (.hf5, .h5, .hdf5, MATLAB's -v7.3) files with real numbers"
-_PLAIN = "Python objects are never read: save the array again with numpy.save(..., allow_pickle=False)."
+_PLAIN = (
+    "Python objects are never read: save the array again with numpy.save(..., allow_pickle=False)."
+)
 TURN_MATLAB = (
     "MATLAB's -v7.3 files hold matrices with their axes turned: there, save the targets as rows "
     "(data = data.'; save('FILE.mat', 'data', '-v7.3')), or convert it to .npy of (n_rows, "
@@ -86,7 +88,7 @@ def require_filters(array: h5py.Dataset, path: Path) -> None:
     if missing:
         # The plugin adds its filters when it is imported; nothing else needs it.
         with suppress(ImportError):
-            import hdf5plugin  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401, I001
+            import hdf5plugin  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401
         missing = list(_missing_filters(array))
     if missing:
         raise InputError(
@@ -158,7 +160,7 @@ def _refuse_matlab(array: h5py.Dataset, path: Path) -> None:
     if kind == "cell":
         raise InputError(
             f"{path} holds a MATLAB cell array (references), not a matrix",
-            hint=f"Save the matrix itself, such as data = c{{1}}. {_LEAVE_MATLAB}",
+            hint=f"Take the matrix out of its cell, data = c{{1}}. {TURN_MATLAB}",
         )
     if "MATLAB_empty" in array.attrs:
         raise InputError(f"{path} holds an empty MATLAB matrix", hint=_LEAVE_MATLAB)

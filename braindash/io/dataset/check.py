@@ -12,9 +12,16 @@ from braindash.core.timing import Timing, covered_rows
 from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 from braindash.files import digest_file
+from braindash.io.dataset.array_kinds import TURN_MATLAB
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
-from braindash.io.dataset.responses import available_keys, load_ceiling, repeats_shape, shape
+from braindash.io.dataset.responses import (
+    available_keys,
+    load_ceiling,
+    repeats_shape,
+    shape,
+    written_by_matlab,
+)
 from braindash.io.dataset.tables import Problem, raise_problems
 
 # Fields of a subject that a manifest may have, and that nothing uses so far.
@@ -141,7 +148,7 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
                 continue
             stories.append(found)
             problems += _time_problems(dataset, subject, found)
-    problems += _target_problems(dataset, stories)
+    problems += _target_problems(dataset, subject, stories)
     if not split.train:
         problems.append(
             Problem(
@@ -155,6 +162,7 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
     warnings = [
         *_split_warnings(dataset, subject, split),
         *_row_warnings(stories),
+        *_matlab_warnings(dataset, subject, stories),
         *_repeats_warnings(dataset, subject, stories),
         *_unread_warnings(dataset, subject),
     ]
@@ -202,6 +210,8 @@ def _time_problems(dataset: Dataset, subject: str, found: StoryCheck) -> Iterato
     where = f"story {found.story!r}"
     units_known = dataset.subject(subject).units is not None
     hint = _timing_hint(timing, found, may_be_transposed=not units_known)
+    if "transposed" in hint and written_by_matlab(dataset.responses(subject, found.story)):
+        hint = f"{hint} {TURN_MATLAB}"
     if reasons:
         yield Problem(
             f"{where}: {' and '.join(reasons)}, more than the {tolerance:g} s allowed. "
@@ -247,8 +257,21 @@ def _timing_hint(timing: Timing, found: StoryCheck, *, may_be_transposed: bool) 
 # Targets ----------------------------------------------------------------------------------------
 
 
-def _target_problems(dataset: Dataset, stories: Sequence[StoryCheck]) -> Iterator[Problem]:
+def _target_problems(
+    dataset: Dataset, subject: str, stories: Sequence[StoryCheck]
+) -> Iterator[Problem]:
     counts = Counter(found.n_targets for found in stories)
+    turned = len(counts) > 1 and len({found.n_rows for found in stories}) == 1
+    if turned:
+        matlab = written_by_matlab(dataset.responses(subject, stories[0].story))
+        shapes = ", ".join(f"({found.n_rows}, {found.n_targets})" for found in stories[:3])
+        yield Problem(
+            f"the response arrays look transposed: all stories have {stories[0].n_rows} rows, and "
+            f"their numbers of targets differ ({shapes}{', ...' if len(stories) > 3 else ''})"
+            f"{'; MATLAB wrote them' if matlab else ''}",
+            TURN_MATLAB if matlab else "Store one row per TR: (n_rows, n_targets).",
+        )
+        return
     if len(counts) > 1:
         groups = []
         for n_targets, n_stories in counts.most_common():
@@ -322,6 +345,19 @@ def _row_warnings(stories: Sequence[StoryCheck]) -> Iterator[str]:
         yield (
             f"{total} of {sum(found.n_rows for found in stories)} rows are left out, because the "
             f"TR before them holds no audio or the audio has ended ({shown})"
+        )
+
+
+def _matlab_warnings(
+    dataset: Dataset, subject: str, stories: Sequence[StoryCheck]
+) -> Iterator[str]:
+    written = [s for s in stories if written_by_matlab(dataset.responses(subject, s.story))]
+    if written:
+        one = written[0]
+        yield (
+            f"MATLAB wrote the responses ({one.story!r} and {len(written) - 1} others): they are "
+            f"read with their axes turned, {one.n_rows} rows of {one.n_targets} targets, from what "
+            f"MATLAB shows as {one.n_targets} x {one.n_rows}"
         )
 
 

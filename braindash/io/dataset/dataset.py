@@ -10,6 +10,7 @@ from typing import Any
 
 from braindash.core.timing import Timing
 from braindash.errors import InputError, near_match
+from braindash.files import find_file
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.tables import EVERY, ManifestTables, RunTable, SubjectTable
 
@@ -170,12 +171,11 @@ class Dataset:
         return path
 
     def annotation_path(self, story: str) -> Path | None:
-        """Return the TextGrid of a story, or None where there is none."""
+        """Return the TextGrid of a story, in any case of its ending; None where there is none."""
         folder = self.tables.dataset.alignment_dir
         if folder is None:
             return None
-        path = self._resolved(folder) / f"{story}.TextGrid"
-        return path if path.is_file() else None
+        return find_file(self._resolved(folder), story, ".TextGrid")
 
     def timing(self, subject: str, story: str) -> Timing:
         """Say when the response rows of a subject and story were acquired, in audio time."""

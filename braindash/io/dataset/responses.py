@@ -20,8 +20,10 @@ from braindash.errors import InputError, near_match
 from braindash.files import digest_file, digest_json
 from braindash.io.dataset.array_kinds import (
     BEGINNING_BYTES,
+    TURN_MATLAB,
     foreign,
     hidden_in_matlab,
+    is_matlab,
     no_numbers,
     refuse_group,
     refuse_no_numbers,
@@ -259,6 +261,12 @@ def shape(source: ResponseSource) -> tuple[int, int]:
         return _joined_shape(source, parts)
 
 
+def written_by_matlab(source: ResponseSource) -> bool:
+    """Say whether MATLAB wrote the responses of a story, which turns their axes."""
+    with _opened_parts(source.paths, source.key, 2) as parts:
+        return any(is_matlab(part) for part in parts)
+
+
 def load_responses(source: ResponseSource, columns: slice | None = None) -> NDArray[np.float32]:
     """Read the responses of one story.
 
@@ -478,17 +486,18 @@ def _joined_shape(source: ResponseSource, parts: list[Any]) -> tuple[int, int]:
         )
     n_targets = sum(part.shape[1] for part in parts)
     if source.units is not None and n_targets != source.units:
-        _refuse_units(source, (rows[0], n_targets))
+        _refuse_units(source, (rows[0], n_targets), any(map(is_matlab, parts)))
     return rows[0], n_targets
 
 
-def _refuse_units(source: ResponseSource, found: tuple[int, int]) -> None:
+def _refuse_units(source: ResponseSource, found: tuple[int, int], matlab: bool) -> None:
     n_rows, n_targets = found
     if n_rows == source.units:
         raise InputError(
             f"{_names(source.paths)} looks transposed: it has the shape {found}, and {n_rows} is "
             "the number of targets",
-            hint="Store one row per TR and one column per target: (n_rows, n_targets).",
+            hint="Store one row per TR and one column per target: (n_rows, n_targets)."
+            f"{' ' + TURN_MATLAB if matlab else ''}",
         )
     raise InputError(
         f"{_names(source.paths)} holds {n_targets} targets, but the manifest says "

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from braindash.errors import InputError
+from braindash.files import find_file
 from braindash.io.labels.checks import some
-from braindash.io.labels.intervals import PHONE, SENTENCE, WORD, Taken
+from braindash.io.labels.intervals import PHONE, SENTENCE, WORD, Aligned
 from braindash.io.labels.recordings import check_folder, find_audio, matcher
 from braindash.io.labels.table import Labels, Segment, make_labels
 from braindash.io.labels.textgrid import Interval
+from braindash.io.texts import lines, read_text
 
 # Names of tiers, in lower case, as aligners write them (MFA, MAUS, P2FA, the public story data).
 TIERS = {
@@ -54,8 +56,9 @@ def read_textgrids(
         regular expression whose first group is the speaker in the recording's id. Speakers before
         the names of tiers (``"anna - words"``) come first.
     fold_phones : bool, default True
-        Translate labels of the phone tier to the 39 phones of ARPABET, without stress
-        (:func:`braindash.core.phones.phones_of`); else take them as they are.
+        Translate labels of the phone tier to the 39 phones of ARPABET, without stress, and by the
+        rule of :mod:`braindash.core.ipa` where they are IPA's; else take them as they are. A label
+        of no known alphabet is taken as it is, with a warning.
     pauses : bool, default False
         Keep pauses and noises, all as ``"sil"``.
 
@@ -67,8 +70,8 @@ def read_textgrids(
     Raises
     ------
     InputError
-        No TextGrid, no audio, none of the tiers, an unknown phone, or what
-        :func:`braindash.io.labels.table.make_labels` refuses.
+        No TextGrid, no audio, or what :func:`braindash.io.labels.table.make_labels` refuses. Every
+        file that is damaged or has none of the tiers is named.
     """
     folder = Path(folder).expanduser()
     check_folder(folder)
@@ -76,14 +79,20 @@ def read_textgrids(
     if not files:
         raise InputError(f"{folder} holds no TextGrid", hint="Give the aligner's output folder.")
     recordings = find_audio(Path(audio).expanduser() if audio is not None else folder)
-    recording_of, speaker_of = matcher(recordings), _speaker_rule(speaker)
-    taken = Taken(fold_phones=fold_phones, pauses=pauses)
-    wanted = TIERS if tiers is None else {name.lower(): tier for name, tier in tiers.items()}
-    segments: list[Segment] = []
+    recording_of, speaker_of = matcher(recordings), speaker_rule(speaker)
+    aligned = Aligned(fold_phones=fold_phones, pauses=pauses)
+    wanted = lowered(tiers)
     for file in files:
         recording = recording_of(file.relative_to(folder).with_suffix("").as_posix())
-        segments += taken.textgrid(file, recording, wanted, speaker=speaker_of(recording, file))
-    return make_labels(f"the TextGrids in {folder}", segments, recordings, taken.warnings())
+        aligned.textgrid(file, recording, wanted, speaker=speaker_of(recording, file))
+    title = f"the TextGrids in {folder}"
+    segments = aligned.segments(title)
+    return make_labels(title, segments, recordings, aligned.warnings())
+
+
+def lowered(tiers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return names of tiers in lower case; the usual ones where none are given."""
+    return TIERS if tiers is None else {name.lower(): tier for name, tier in tiers.items()}
 
 
 def read_librispeech(
@@ -125,29 +134,32 @@ def read_librispeech(
             f"{folder} has no transcripts ({_TRANSCRIPTS}), so it is not laid out as LibriSpeech",
             hint="Give LibriSpeech itself or one of its subsets, unpacked.",
         )
-    taken = Taken(fold_phones=fold_phones, pauses=pauses)
+    grids = Aligned(fold_phones=fold_phones, pauses=pauses)
     segments: list[Segment] = []
-    unaligned = []
+    unaligned: list[str] = []
+    told: list[str] = []
     for transcript in transcripts:
         chapter = transcript.parent
         subset = chapter.resolve().parent.parent.name.partition("-")[0]
         split = _LIBRISPEECH_SPLITS.get(subset)
-        for utterance, text in _lines(transcript):
+        for utterance, text in _utterances(transcript, told):
             recording = (chapter.relative_to(folder) / utterance).as_posix()
             who = {"speaker": utterance.partition("-")[0], "split": split}
             segments.append(Segment(recording, 0.0, None, text, SENTENCE, **who))
-            grid = aligned / f"{recording}.TextGrid"
-            if grid.is_file():
-                segments += taken.textgrid(grid, recording, TIERS, **who)
+            grid = find_file((aligned / recording).parent, utterance, ".TextGrid")
+            if grid is not None:
+                grids.textgrid(grid, recording, TIERS, **who)
             else:
                 unaligned.append(recording)
-    told = taken.warnings()
-    if unaligned and (alignments is not None or taken.n_files):
+    title = f"LibriSpeech in {folder}"
+    segments += grids.segments(title)
+    told += grids.warnings()
+    if unaligned and (alignments is not None or grids.n_files):
         told.append(f"{len(unaligned)} utterances have no TextGrid: {some(unaligned)}")
-    return make_labels(f"LibriSpeech in {folder}", segments, recordings, told)
+    return make_labels(title, segments, recordings, told)
 
 
-def _speaker_rule(speaker: str | None) -> Any:
+def speaker_rule(speaker: str | None) -> Any:
     """Return a function of recording and file that says who speaks."""
     if speaker is None:
         return lambda recording, file: None
@@ -176,8 +188,8 @@ def _bad_rule(speaker: str, reason: str) -> InputError:
     )
 
 
-def _lines(transcript: Path) -> Iterator[tuple[str, str]]:
-    for line in transcript.read_text(encoding="utf-8").splitlines():
+def _utterances(transcript: Path, told: list[str]) -> Iterator[tuple[str, str]]:
+    for line in lines(read_text(transcript, told)):
         utterance, _, text = line.strip().partition(" ")
         if utterance:
             yield utterance, text.strip()
@@ -231,23 +243,24 @@ def read_gentle(
         )
     recordings = find_audio(Path(audio).expanduser() if audio is not None else folder, audio_suffix)
     recording_of = matcher(recordings)
-    taken = Taken(fold_phones=fold_phones, pauses=False)
-    segments: list[Segment] = []
+    aligned = Aligned(fold_phones=fold_phones, pauses=False)
     for file in files:
         story = file.parent if file.stem == "align" else file.with_suffix("")
         recording = recording_of(story.relative_to(folder).as_posix())
-        words, phones = _gentle_intervals(file, taken)
-        segments += taken.tier(recording, WORD, words)
-        segments += taken.tier(recording, PHONE, phones)
-    return make_labels(f"gentle in {folder}", segments, recordings, taken.warnings())
+        words, phones = _gentle_intervals(file, aligned)
+        aligned.tier(recording, WORD, words)
+        aligned.tier(recording, PHONE, phones)
+    title = f"gentle in {folder}"
+    segments = aligned.segments(title)
+    return make_labels(title, segments, recordings, aligned.warnings())
 
 
-def _gentle_intervals(path: Path, taken: Taken) -> tuple[list[Interval], list[Interval]]:
+def _gentle_intervals(path: Path, aligned: Aligned) -> tuple[list[Interval], list[Interval]]:
     """Read words and phones; times of phones follow from the durations before them."""
     words, phones = [], []
     for entry in _gentle_words(path):
         if entry.get("case", "success") != "success":
-            taken.left_out["words that gentle did not find in the audio"] += 1
+            aligned.leave_out("words that gentle did not find in the audio")
             continue
         try:
             start, end = _time(entry["start"]), _time(entry["end"])
@@ -272,7 +285,7 @@ def _time(value: Any) -> float:
 
 def _gentle_words(path: Path) -> list[dict[str, Any]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except ValueError as error:
         raise _bad_gentle(path, str(error)) from error
     words = content.get("words") if isinstance(content, dict) else None

@@ -12,6 +12,7 @@ from braindash.io.labels.checks import some
 from braindash.io.labels.intervals import PHONE, SENTENCE, WORD
 from braindash.io.labels.recordings import check_folder, find_audio
 from braindash.io.labels.table import Labels, Segment, make_labels
+from braindash.io.texts import lines, read_text
 
 # Times are sample numbers at this rate, even where a copy of the audio has another.
 SAMPLE_RATE_HZ = 16000
@@ -122,7 +123,7 @@ def _segments(
     path: Path, recording: str, tier: str, split: str | None, phones: int
 ) -> Iterator[Segment]:
     speaker = path.parent.name.upper()
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    for number, line in enumerate(lines(read_text(path)), 1):
         if not line.strip():
             continue
         start, end, label = _line(line, path, number)
@@ -322,8 +323,8 @@ def _listed_recordings(path: Path) -> list[str]:
             f"the list {path} is missing, so that the splits of Speech Commands are unknown",
             hint=f"The corpus has {' and '.join(_COMMAND_SPLITS.values())}; unpack all of it.",
         )
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [line.strip().rpartition(".")[0] for line in lines if line.strip()]
+    listed = lines(read_text(path))
+    return [line.strip().rpartition(".")[0] for line in listed if line.strip()]
 
 
 def _command_speaker(name: str) -> str | None:
@@ -332,7 +333,7 @@ def _command_speaker(name: str) -> str | None:
 
 
 def _slurp_entries(path: Path) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+    for number, line in enumerate(lines(read_text(path)), 1):
         if not line.strip():
             continue
         try:
@@ -355,7 +356,7 @@ def _slurp_speakers(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        entries = json.loads(path.read_text(encoding="utf-8")).values()
+        entries = json.loads(read_text(path)).values()
         return {
             name: str(recording["usrid"])
             for entry in entries

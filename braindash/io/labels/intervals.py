@@ -1,11 +1,16 @@
 """From the intervals of aligners' tiers to segments: pauses, alphabets, and what is left out."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from braindash.core.ipa import uses_ipa
 from braindash.core.phones import SILENCE, is_word, phones_of
 from braindash.errors import InputError
+from braindash.io.dataset.tables import Problem, raise_problems
+from braindash.io.labels.checks import some
 from braindash.io.labels.table import Segment
 from braindash.io.labels.textgrid import Interval, read_textgrid
 
@@ -13,72 +18,210 @@ PHONE, WORD, SENTENCE = "phone", "word", "sentence"
 
 # MFA puts the speaker before the tier's name where a file has several.
 _SPEAKER_MARK = " - "
+_AGAIN = re.compile(r"_\d+$")
 
 
-class Taken:
-    """Turns intervals into segments, and counts what is left out."""
+def wanted_tiers(names: Sequence[str], wanted: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Say which tiers of a file are read, and as what.
 
-    def __init__(self, *, fold_phones: bool, pauses: bool) -> None:
-        self._fold_phones, self._pauses = fold_phones, pauses
-        self.left_out: Counter[str] = Counter()
-        self.n_files = 0
+    Parameters
+    ----------
+    names : sequence of str
+        Of all tiers of the file, in any case; ``"speaker - words"`` is a tier of words.
+    wanted : mapping of str to str
+        Names in lower case -> tiers of the table.
+
+    Returns
+    -------
+    dict of str to (str, str)
+        Name in the file -> tier of the table, and the speaker before the name or nothing.
+    """
+    found = {}
+    for name in names:
+        before, mark, plain = name.rpartition(_SPEAKER_MARK)
+        # A file may have several tiers of one name; all but the first have a number.
+        first = _AGAIN.sub("", name)
+        again = first.strip().lower() if first in names else ""
+        own, last = name.strip().lower(), plain.strip().lower()
+        if own in wanted or again in wanted:
+            found[name] = (wanted.get(own) or wanted[again], "")
+        elif mark and last in wanted:
+            found[name] = (wanted[last], before.strip())
+    return found
+
+
+@dataclass
+class Aligned:
+    """Tiers of recordings as aligners write them, before their alphabet is known.
+
+    Attributes
+    ----------
+    fold_phones, pauses : bool
+        See :func:`braindash.io.labels.aligned.read_textgrids`.
+    n_files : int
+        Files that were read.
+    """
+
+    fold_phones: bool
+    pauses: bool
+    n_files: int = 0
+    _tiers: list[tuple[str, str, Sequence[Interval], Mapping[str, str | None]]] = field(
+        default_factory=list
+    )
+    _left_out: Counter[str] = field(default_factory=Counter)
+    _unknown: Counter[str] = field(default_factory=Counter)
+    _told: list[str] = field(default_factory=list)
+    _problems: list[Problem] = field(default_factory=list)
 
     def textgrid(
         self, path: Path, recording: str, wanted: Mapping[str, str], **who: str | None
-    ) -> Iterator[Segment]:
-        """Return the segments of the wanted tiers of one file."""
+    ) -> None:
+        """Take the wanted tiers of one file; what is wrong with it is said with all others."""
         self.n_files += 1
-        tiers = read_textgrid(path)
-        n_found = 0
-        for name, intervals in tiers.items():
-            before, mark, plain = name.rpartition(_SPEAKER_MARK)
-            tier = wanted.get(name.lower(), wanted.get(plain.lower()))
-            if tier is not None:
-                n_found += 1
-                named = {"speaker": before} if mark and name.lower() not in wanted else {}
-                yield from self.tier(recording, tier, intervals, **(who | named))
-        if not n_found:
-            raise InputError(
-                f"{path} has none of the tiers {', '.join(wanted)}; it has "
-                f"{', '.join(map(repr, tiers)) or 'none'}",
-                hint='Say which tiers to read: tiers={"name in the file": "phone", ...}.',
+        try:
+            tiers = read_textgrid(path, self._told)
+        except InputError as error:
+            self._problems.append(Problem(error.message, error.hint))
+            return
+        found = wanted_tiers(list(tiers), wanted)
+        for name, (tier, speaker) in found.items():
+            named = {"speaker": speaker} if speaker else {}
+            self.tier(recording, tier, tiers[name], **(who | named))
+        if not found:
+            self._problems.append(
+                Problem(
+                    f"{path} has none of the tiers {', '.join(wanted)}; it has "
+                    f"{', '.join(map(repr, tiers)) or 'none'}",
+                    'Say which tiers to read: tiers={"name in the file": "phone", ...}; on the '
+                    "command line --labels-option tiers=NAME:phone.",
+                )
             )
 
     def tier(
-        self, recording: str, tier: str, intervals: Iterable[Interval], **who: str | None
+        self, recording: str, tier: str, intervals: Sequence[Interval], **who: str | None
+    ) -> None:
+        """Take one tier."""
+        self._tiers.append((recording, tier, intervals, who))
+
+    def leave_out(self, what: str) -> None:
+        """Count something that is left out."""
+        self._left_out[what] += 1
+
+    def segments(self, title: str) -> list[Segment]:
+        """Return all segments.
+
+        Parameters
+        ----------
+        title : str
+            What was read, for errors.
+
+        Raises
+        ------
+        InputError
+            Lists every file that could not be read, or has none of the tiers; or an unknown phone
+            where there are no words, which need none.
+        """
+        raise_problems(title, self._problems)
+        labels = {one.label for _, tier, found, _ in self._tiers if tier == PHONE for one in found}
+        names = self._phone_names(labels)
+        self._refuse_unknown(names)
+        return [
+            segment
+            for recording, tier, intervals, who in self._tiers
+            for segment in self._segments(recording, tier, intervals, who, names)
+        ]
+
+    def _refuse_unknown(self, names: Mapping[str, tuple[str, ...] | None]) -> None:
+        unknown = {label for label, phones in names.items() if phones is None}
+        words = any(tier == WORD for _, tier, _, _ in self._tiers)
+        if not unknown or words or not self.fold_phones:
+            return
+        recording, label = next(
+            (recording, one.label)
+            for recording, tier, found, _ in self._tiers
+            for one in found
+            if tier == PHONE and one.label in unknown
+        )
+        others = sorted(unknown - {label})
+        more = f", and so are {some(others)}" if others else ""
+        raise InputError(
+            f"{recording}: the phone label {label.strip()!r} is unknown{more}",
+            hint="Known are ARPABET, the phones of TIMIT and IPA; noises go in brackets, such as "
+            "<noise>. Or take the labels as they are, with fold_phones=False (on the command line "
+            "--labels-option fold_phones=no).",
+        )
+
+    def _segments(
+        self,
+        recording: str,
+        tier: str,
+        intervals: Iterable[Interval],
+        who: Mapping[str, str | None],
+        names: Mapping[str, tuple[str, ...] | None],
     ) -> Iterator[Segment]:
-        """Return the segments of one tier."""
         for interval in intervals:
-            label = self._label(interval.label.strip(), tier, recording)
+            label = self._label(interval.label, tier, names)
             if label is not None:
                 yield Segment(recording, interval.start, interval.end, label, tier, **who)
 
-    def _label(self, text: str, tier: str, recording: str) -> str | None:
+    def _label(
+        self, label: str, tier: str, names: Mapping[str, tuple[str, ...] | None]
+    ) -> str | None:
+        text, pause = label.strip(), SILENCE if self.pauses else None
         if tier == WORD:
-            return text.lower() if is_word(text) else self._pause()
+            return text.lower() if is_word(text) else pause
         if tier != PHONE or not text:
-            return text or self._pause()
-        try:
-            phones = phones_of(text)
-        except InputError as error:
-            if not self._fold_phones:
-                return text
-            raise InputError(
-                f"{recording}: {error.message}",
-                hint=f"{error.hint} Or take the labels as they are, with fold_phones=False.",
-            ) from error
+            return text or pause
+        phones = names[label]
+        if phones is None:
+            self._unknown[text] += 1
+            return text
         if not phones:
-            return self._pause()
-        if not self._fold_phones:
+            return pause
+        if not self.fold_phones:
             return text
         if len(phones) > 1:
-            self.left_out[f"phone labels of two phones, such as {text!r}"] += 1
+            self._left_out[f"phone labels of two phones, such as {text!r}"] += 1
             return None
         return phones[0]
 
-    def _pause(self) -> str | None:
-        return SILENCE if self._pauses else None
+    def _phone_names(self, labels: Collection[str]) -> dict[str, tuple[str, ...] | None]:
+        """Translate every label once; None for one that no alphabet has.
+
+        Where no more than half of the labels are ARPABET's or TIMIT's, and none is IPA's, they are
+        of another alphabet and stay as they are.
+        """
+        ipa = uses_ipa(labels)
+        found: dict[str, tuple[str, ...] | None] = {}
+        for label in labels:
+            try:
+                found[label] = phones_of(label, ipa=ipa)
+            except InputError:
+                found[label] = None
+        spoken = {label: names for label, names in found.items() if names != ()}
+        foreign = [
+            label
+            for label, names in spoken.items()
+            if names is None or any(not name.isupper() for name in names)
+        ]
+        if not ipa and len(foreign) * 2 >= len(spoken) > 0 and self.fold_phones:
+            self._told.append(
+                f"the phone labels are of no alphabet that is known here ({some(sorted(foreign))}) "
+                "and are taken as they are"
+            )
+            return {
+                label: () if names == () and label.strip().lower() != "q" else (label.strip(),)
+                for label, names in found.items()
+            }
+        return found
 
     def warnings(self) -> list[str]:
-        """Say what was left out."""
-        return [f"left out: {count} {what}" for what, count in self.left_out.items()]
+        """Say what was put right, left out, and taken as it is."""
+        told = [*dict.fromkeys(self._told)]
+        told += [f"left out: {count} {what}" for what, count in self._left_out.items()]
+        if self._unknown and self.fold_phones:
+            told.append(
+                f"{self._unknown.total()} phone labels are unknown and taken as they are: "
+                f"{some(sorted(self._unknown))} (noises go in brackets, such as <noise>)"
+            )
+        return told

@@ -1,6 +1,5 @@
 """Labels from a user's own table: CSV, tab-separated or Parquet."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +8,7 @@ from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels, Segment, make_labels
+from braindash.io.texts import TABLE_ENDINGS, read_table
 
 _NEEDED = ("path", "label")
 _OPTIONAL = ("recording", "start", "end", "tier", "speaker", "split")
@@ -52,8 +52,8 @@ def read_label_table(
         missing, or what :func:`braindash.io.labels.table.make_labels` refuses.
     """
     file = Path(file).expanduser()
-    table = _read(file)
-    told = _check_columns(table, file)
+    table, told = _read(file)
+    told += _check_columns(table, file)
     folder = Path(audio).expanduser() if audio is not None else file.parent
     for name in _OPTIONAL:
         if name not in table:
@@ -61,7 +61,9 @@ def read_label_table(
     table["recording"] = table["recording"].where(table["recording"] != "", table["path"])
     table["tier"] = table["tier"].where(table["tier"] != "", tier)
     start, end = _times(table, "start", file), _times(table, "end", file)
-    splits = [_split(split, row, file) for row, split in enumerate(table["split"], 2)]
+    splits = [
+        _split(split, line, file) for line, split in zip(table.index, table["split"], strict=True)
+    ]
     paths = _paths(table, folder, file)
     columns = (table[name] for name in ("recording", "label", "tier", "speaker"))
     segments = [
@@ -73,40 +75,22 @@ def read_label_table(
     return make_labels(str(file), segments, paths, told)
 
 
-def _read(file: Path) -> pd.DataFrame:
-    """Read every cell as text; missing cells are empty texts."""
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {
-        ".csv": lambda path: _read_text(path, ","),
-        ".tsv": lambda path: _read_text(path, "\t"),
-        ".parquet": _read_parquet,
-    }
+def _read(file: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read every cell as text, missing cells as empty texts; the index are lines of the file."""
     if not file.is_file():
         raise InputError(f"the table {file} is missing", hint="Check the path.")
-    if file.suffix.lower() not in readers:
+    if file.suffix.lower() == ".parquet":
+        table = _read_parquet(file)
+        table.columns = [str(name).strip() for name in table.columns]
+        table.index = pd.RangeIndex(2, len(table) + 2)
+        return table, []
+    if file.suffix.lower() not in TABLE_ENDINGS:
         raise InputError(
-            f"{file} is no table that braindash reads", hint=f"Allowed: {', '.join(readers)}."
+            f"{file} is no table that braindash reads",
+            hint=f"Allowed: {', '.join((*TABLE_ENDINGS, '.parquet'))}.",
         )
-    try:
-        table = readers[file.suffix.lower()](file)
-    except (ValueError, OSError) as error:
-        # pandas' parser errors, pyarrow's and those of text encodings are all of these kinds.
-        raise InputError(
-            f"the table {file} cannot be read: {error}",
-            hint="Save it as UTF-8 text with one line of column names, or as Parquet.",
-        ) from error
-    table.columns = [str(name).strip() for name in table.columns]
-    return table
-
-
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    # The names as a row like all others: pandas would rename those that stand twice, and take
-    # the first columns for an index where rows are longer than the names.
-    cells = pd.read_csv(
-        path, sep=separator, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
-    ).fillna("")
-    table = cells.iloc[1:].reset_index(drop=True)
-    table.columns = pd.Index(cells.iloc[0])
-    return table
+    found = read_table(file, _NEEDED)
+    return pd.DataFrame(found.rows, index=found.lines, columns=list(found.columns)), found.told
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -117,7 +101,13 @@ def _read_parquet(path: Path) -> pd.DataFrame:
             f"{path} is Parquet, which needs the package pyarrow",
             hint="Run `pip install pyarrow`, or save the table as CSV.",
         ) from error
-    table = pd.read_parquet(path, engine="pyarrow")
+    try:
+        table = pd.read_parquet(path, engine="pyarrow")
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"the table {path} cannot be read: {error}",
+            hint="Save it as UTF-8 text with one line of column names, or as Parquet.",
+        ) from error
     return table.map(lambda cell: "" if pd.isna(cell) else str(cell)).astype("str")
 
 
@@ -134,10 +124,10 @@ def _check_columns(table: pd.DataFrame, file: Path) -> list[str]:
                 f"the table {file} has no column {name!r}; it has {', '.join(table.columns)}",
                 hint=f"Needed: {', '.join(_NEEDED)}. Optional: {', '.join(_OPTIONAL)}.",
             )
-        empty = table.index[table[name] == ""]
+        empty = table.index[table[name].str.strip() == ""]
         if len(empty):
             raise InputError(
-                f"{file}, line {empty[0] + 2}: there is no {name} ({len(empty)} such rows)",
+                f"{file}, line {empty[0]}: there is no {name} ({len(empty)} such rows)",
                 hint="Fill the cell, or take the row out.",
             )
     unused = [str(name) for name in table.columns if name not in allowed]
@@ -150,7 +140,8 @@ def _times(table: pd.DataFrame, name: str, file: Path) -> list[float | None]:
     wrong = table.index[(given != "") & numbers.isna()]
     if len(wrong):
         raise InputError(
-            f"{file}, line {wrong[0] + 2}: {name} = {given[wrong[0]]!r} is no number",
+            f"{file}, line {wrong[0]}: {name} = {given[wrong[0]]!r} is no number "
+            f"({len(wrong)} such rows)",
             hint="Times are in seconds, with a point: 1.25.",
         )
     return [
@@ -187,6 +178,8 @@ def _paths(table: pd.DataFrame, folder: Path, file: Path) -> dict[str, Path]:
     if missing:
         raise InputError(
             f"{len(missing)} of {len(paths)} recordings of {file} are missing: {some(missing)}",
-            hint=f"Paths are relative to {folder}; give their folder as audio.",
+            hint="Write '/' between folders, as in clips/a.wav."
+            if any("\\" in str(path) for path in missing)
+            else f"Paths are relative to {folder}; give their folder as audio.",
         )
     return paths

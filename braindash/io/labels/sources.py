@@ -1,7 +1,7 @@
 """Every source of labels by its name, for requests and the command line."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -55,11 +55,7 @@ def read_labels(source: str, path: Path | str, **options: Any) -> Labels:
     reader = LABEL_SOURCES[source]
     _, *parameters = inspect.signature(reader).parameters.values()
     allowed = [parameter.name for parameter in parameters]
-    for name in options:
-        if name not in allowed:
-            raise InputError(
-                f"labels of {source} have no option {name!r}", hint=near_match(name, allowed)
-            )
+    check_options(f"labels of {source}", options, allowed)
     for parameter in parameters:
         if parameter.default is parameter.empty and parameter.name not in options:
             raise InputError(
@@ -67,3 +63,10 @@ def read_labels(source: str, path: Path | str, **options: Any) -> Labels:
                 hint=f"Its options are {', '.join(allowed)}.",
             )
     return reader(path, **options)
+
+
+def check_options(title: str, options: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    """Refuse options that a reader does not have."""
+    for name in options:
+        if name not in allowed:
+            raise InputError(f"{title} have no option {name!r}", hint=near_match(name, allowed))

@@ -1,16 +1,26 @@
 """Labels of a data set's own stories: the TextGrids of its manifest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from braindash.errors import InputError
 from braindash.io.dataset.dataset import Dataset
-from braindash.io.labels.intervals import Taken
-from braindash.io.labels.table import Labels, Segment, make_labels
+from braindash.io.labels.aligned import lowered, speaker_rule
+from braindash.io.labels.intervals import Aligned
+from braindash.io.labels.sources import check_options
+from braindash.io.labels.table import Labels, make_labels
 from braindash.io.labels.tiers import tier_units
 
+_OPTIONS = ("tiers", "speaker", "fold_phones", "pauses")
 
-def read_story_labels(dataset: Dataset, recordings: Sequence[str] = ()) -> Labels:
+
+def read_story_labels(
+    dataset: Dataset,
+    recordings: Sequence[str] = (),
+    *,
+    options: Mapping[str, Any] | None = None,
+) -> Labels:
     """Read the TextGrids of the stories of a manifest.
 
     Parameters
@@ -19,6 +29,9 @@ def read_story_labels(dataset: Dataset, recordings: Sequence[str] = ()) -> Label
         A manifest with ``dataset.alignment_dir``.
     recordings : sequence of str
         Stories, or patterns such as ``"probe_*"``; all that have a TextGrid by default.
+    options : mapping of str to any, optional
+        Those of :func:`braindash.io.labels.aligned.read_textgrids` that say what is read:
+        ``tiers`` (by default those of the manifest), ``speaker``, ``fold_phones``, ``pauses``.
 
     Returns
     -------
@@ -29,7 +42,8 @@ def read_story_labels(dataset: Dataset, recordings: Sequence[str] = ()) -> Label
     Raises
     ------
     InputError
-        There is no alignment_dir, no TextGrid in it, a pattern names no story, or what
+        There is no alignment_dir, no TextGrid in it, a pattern names no story, an option is
+        unknown, or what
         :func:`braindash.io.labels.table.make_labels` refuses.
     """
     if dataset.tables.dataset.alignment_dir is None:
@@ -39,15 +53,20 @@ def read_story_labels(dataset: Dataset, recordings: Sequence[str] = ()) -> Label
             hint="Give the folder of the TextGrids as dataset.alignment_dir, or other labels with "
             "--labels and --labels-path.",
         )
+    given = dict(options or {})
+    check_options(f"the stories of {dataset.name}", given, _OPTIONS)
     chosen = select_recordings(dataset.known_stories, recordings)
-    taken, units = Taken(fold_phones=True, pauses=False), tier_units(dataset)
-    segments: list[Segment] = []
+    tiers, speaker_of = given.get("tiers"), speaker_rule(given.get("speaker"))
+    units = tier_units(dataset) if tiers is None else lowered(tiers)
+    aligned = Aligned(fold_phones=given.get("fold_phones", True), pauses=given.get("pauses", False))
     for story in chosen:
         path = dataset.annotation_path(story)
         if path is not None:
-            segments += taken.textgrid(path, story, units)
+            aligned.textgrid(path, story, units, speaker=speaker_of(story, path))
     audio = {story: dataset.audio_path(story) for story in chosen}
-    return make_labels(f"the stories of {dataset.name}", segments, audio, taken.warnings())
+    title = f"the stories of {dataset.name}"
+    segments = aligned.segments(title)
+    return make_labels(title, segments, audio, aligned.warnings())
 
 
 def select_recordings(names: Sequence[str], patterns: Sequence[str]) -> list[str]:

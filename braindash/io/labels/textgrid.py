@@ -3,9 +3,12 @@
 Reading follows Praat's own rule for its text files: only free-standing numbers, texts in double
 quotes and flags in angle brackets count; everything else is commentary. So the long form, the
 short form and hand-made mixtures of both are one format, whatever the labels contain.
+
+What other programs write is read as far as it is certain what they mean: a tier goes on until the
+next one begins, whatever count stands before it, and times are taken to a millisecond. A file that
+is cut short is never read as a shorter one.
 """
 
-import codecs
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -14,10 +17,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from braindash.errors import InputError
+from braindash.io.texts import BROKEN, read_text
 
 _INTERVALS, _POINTS = "IntervalTier", "TextTier"
+# Programs round times; what is less than this apart is the same time.
+_ROUNDING_SECONDS = 1e-3
+# A line of the long form whose quotes inside were not written twice, as they must be.
+_OPEN_QUOTES = re.compile(r'^([ \t]*(?:text|mark|name)[ \t]*=[ \t]*")(.*)("[ \t]*)$', re.MULTILINE)
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(<[^>\n]*>)|(![^\n]*)|([^\s"]+)')
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$")
+_NUMBER = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -37,41 +45,87 @@ class Interval:
     label: str
 
 
-def read_textgrid(path: Path | str) -> dict[str, list[Interval]]:
+def read_textgrid(path: Path | str, told: list[str] | None = None) -> dict[str, list[Interval]]:
     """Read every tier of a TextGrid.
 
     Parameters
     ----------
     path : path
-        A TextGrid in long or short text form; UTF-8 or UTF-16, with or without byte order mark.
+        A TextGrid in long or short text form, in any encoding of
+        :func:`braindash.io.texts.read_text`.
+    told : list of str, optional
+        Gets what was put right.
 
     Returns
     -------
     dict of str to list of Interval
         Tiers by name, in the order of the file, with every interval that the file holds, empty
         labels included. A second tier of the same name becomes ``"name_2"``. The points of a point
-        tier have ``end == start``.
+        tier have ``end == start``, as has an interval that ends less than 1 ms before it begins.
 
     Raises
     ------
     InputError
-        The file is missing, is no TextGrid, or ends too early.
+        The file is missing, is no TextGrid, ends too early, or an interval is reversed.
     """
-    path = Path(path)
-    tokens = _Tokens(_decoded(path), path)
+    path, notes = Path(path), [] if told is None else told
+    if not path.is_file():
+        raise InputError(
+            f"the TextGrid {path} is missing",
+            hint="Check the path; in a manifest, dataset.alignment_dir is relative to the "
+            "manifest's own folder.",
+        )
+    text = read_text(path, notes)
+    try:
+        return _read_tiers(text, path, notes)
+    except InputError:
+        mended = _OPEN_QUOTES.sub(_closed, text)
+        if mended == text:
+            raise
+        tiers = _read_tiers(mended, path, notes)
+        notes.append(f"{path} has labels with single quotes, which are taken as text")
+        return tiers
+
+
+def _closed(line: re.Match[str]) -> str:
+    """Write the quotes inside a label twice."""
+    before, label, after = line.groups()
+    return before + label.replace('""', '"').replace('"', '""') + after
+
+
+def _read_tiers(text: str, path: Path, told: list[str]) -> dict[str, list[Interval]]:
+    tokens = _Tokens(text, path)
     tokens.expect_header()
     tokens.number()
     tokens.number()
-    if tokens.flag() != "<exists>":
+    if tokens.flag().lower() != "<exists>":
         return {}
+    n_promised = tokens.count()
     tiers: dict[str, list[Interval]] = {}
-    for _ in range(tokens.count()):
+    while tokens.next_kind() != "end":
         kind, name = tokens.text(), tokens.text()
         if kind not in (_INTERVALS, _POINTS):
             tokens.refuse(f"a tier has the class {kind!r}, not {_INTERVALS!r} or {_POINTS!r}")
         tokens.number()
-        tokens.number()
-        tiers[_free_name(name, tiers)] = [_entry(tokens, kind) for _ in range(tokens.count())]
+        last, n_entries = tokens.number(), tokens.count()
+        found = []
+        while tokens.next_kind() == "number":
+            found.append(_entry(tokens, kind))
+        whole = tokens.next_kind() != "end" or (
+            bool(found) and kind == _INTERVALS and found[-1].end >= last - _ROUNDING_SECONDS
+        )
+        if len(found) != n_entries:
+            odd = f"the tier {name!r} promises {n_entries} entries and holds {len(found)}"
+            if len(found) < n_entries and not whole:
+                tokens.refuse(odd)
+            told.append(f"{path}: {odd}; all of them are read")
+        tiers[_free_name(name, tiers)] = found
+    if len(tiers) < n_promised:
+        tokens.refuse(f"the file ends after {len(tiers)} of {n_promised} tiers")
+    if len(tiers) > n_promised:
+        told.append(f"{path} promises {n_promised} tiers and holds {len(tiers)}; all are read")
+    if any(BROKEN in one.label for found in tiers.values() for one in found):
+        told.append(f"{path} has labels with bytes that are no text; {BROKEN} stands for them")
     return tiers
 
 
@@ -79,9 +133,11 @@ def _entry(tokens: "_Tokens", kind: str) -> Interval:
     start = tokens.number()
     end = tokens.number() if kind == _INTERVALS else start
     label = tokens.text()
-    if end < start:
+    if end < start - _ROUNDING_SECONDS:
         tokens.refuse(f"the interval {label!r} ends at {end} s, before its start at {start} s")
-    return Interval(start, end, label)
+    if -_ROUNDING_SECONDS < start < 0:
+        start = 0.0
+    return Interval(min(start, end), end, label) if end >= 0 else Interval(0.0, 0.0, label)
 
 
 def _free_name(name: str, taken: Mapping[str, object]) -> str:
@@ -97,6 +153,7 @@ class _Tokens:
     def __init__(self, text: str, path: Path) -> None:
         self._path = path
         self._tokens = self._scan(text)
+        self._ahead: tuple[str, str] | None = None
 
     @staticmethod
     def _scan(text: str) -> Iterator[tuple[str, str]]:
@@ -117,8 +174,16 @@ class _Tokens:
             "If it was one, copy it again.",
         )
 
+    def next_kind(self) -> str:
+        """Say what follows: a text, a number, a flag or the end."""
+        if self._ahead is None:
+            self._ahead = next(self._tokens, ("end", ""))
+        return self._ahead[0]
+
     def _next(self, wanted: str) -> str:
-        kind, value = next(self._tokens, ("end", ""))
+        self.next_kind()
+        assert self._ahead is not None  # it was just read
+        (kind, value), self._ahead = self._ahead, None
         if kind == "end":
             self.refuse(f"the file ends where a {wanted} should stand")
         if kind != wanted:
@@ -128,12 +193,13 @@ class _Tokens:
     def expect_header(self) -> None:
         """Read past the file type and the object class."""
         kinds = [next(self._tokens, ("end", ""))[1] for _ in range(2)]
-        if not kinds[0].startswith("ooTextFile") or kinds[1] != "TextGrid":
-            self.refuse(f"it begins with {kinds[0]!r}, {kinds[1]!r}")
+        named = "ootextfile" in kinds[0].lower() and "textgrid" in kinds[1].lower()
+        if not named or "chronological" in kinds[1].lower():
+            self.refuse(f"it begins with {kinds[0][:40]!r}, {kinds[1][:40]!r}")
 
     def number(self) -> float:
         """Read a time in seconds."""
-        return float(self._next("number"))
+        return float(self._next("number").replace(",", "."))
 
     def count(self) -> int:
         """Read how many things follow."""
@@ -149,29 +215,3 @@ class _Tokens:
     def flag(self) -> str:
         """Read a flag in angle brackets."""
         return self._next("flag")
-
-
-def _decoded(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(
-            f"the TextGrid {path} is missing",
-            hint="Check the path; in a manifest, dataset.alignment_dir is relative to the "
-            "manifest's own folder.",
-        )
-    content = path.read_bytes()
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    elif content[1:2] == b"\0":
-        encoding = "utf-16-le"
-    elif content[:1] == b"\0":
-        encoding = "utf-16-be"
-    else:
-        encoding = "utf-8-sig"
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"the TextGrid {path} is not text in {encoding}: {error}",
-            hint="In Praat, open it and choose 'Save as text file' with UTF-8 or UTF-16 as text "
-            "writing preference.",
-        ) from error

@@ -1,47 +1,65 @@
 """The annotated tier of a story: which phones, or which words, are spoken when."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from braindash.core.ipa import uses_ipa
 from braindash.errors import InputError
 from braindash.files import digest_file, digest_json
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.labels.aligned import TIERS
-from braindash.io.labels.intervals import PHONE, WORD
+from braindash.io.labels.intervals import PHONE, WORD, wanted_tiers
 from braindash.io.labels.textgrid import Interval, read_textgrid
+
+logger = logging.getLogger(__name__)
 
 Unit = Literal["phone", "word"]
 
 
 @dataclass(frozen=True)
 class Tier:
-    """One tier of one TextGrid.
+    """One tier of one TextGrid, or those of its speakers together.
 
     Attributes
     ----------
     path : Path
         The TextGrid.
     name : str
-        The tier in it.
+        The tier in it; the first one of several.
     usual : bool
         Whether it would be read as well if the manifest named no tier.
+    others : tuple of str
+        The same tier of other speakers.
     """
 
     path: Path
     name: str
     usual: bool
+    others: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """Digest of the file and of the tier that is read from it."""
-        return digest_json({"file": digest_file(self.path), "tier": self.name})
+        named: dict[str, object] = {"file": digest_file(self.path), "tier": self.name}
+        if self.others:
+            named["others"] = list(self.others)
+        status = self.path.stat()
+        if _reads_otherwise(self.path, self.name, status.st_mtime_ns, status.st_size):
+            named["alphabet"] = "ipa"
+        return digest_json(named)
 
     def intervals(self) -> list[Interval]:
         """Read the tier, in the order of time."""
-        return read_textgrid(self.path)[self.name]
+        told: list[str] = []
+        tiers = read_textgrid(self.path, told)
+        for text in told:
+            logger.warning("%s", text)
+        found = [one for name in (self.name, *self.others) for one in tiers[name]]
+        return sorted(found, key=lambda one: one.start)
 
 
 def tier_units(dataset: Dataset) -> dict[str, str]:
@@ -98,9 +116,9 @@ def story_tier(dataset: Dataset, story: str, unit: Unit) -> Tier:
     status = path.stat()
     names = _tier_names(path, status.st_mtime_ns, status.st_size)
     units = tier_units(dataset)
-    found = _first(names, units, unit)
-    if found is not None:
-        return Tier(path, found, usual=found == _first(names, TIERS, unit))
+    found = _named(names, units, unit)
+    if found:
+        return Tier(path, found[0], found == _named(names, TIERS, unit), found[1:])
     looked_for = ", ".join(name for name, kind in units.items() if kind == unit)
     raise InputError(
         f"{path} has no tier of {unit}s: it holds {', '.join(names) or 'no tier'}, and looked for "
@@ -109,11 +127,25 @@ def story_tier(dataset: Dataset, story: str, unit: Unit) -> Tier:
     )
 
 
-def _first(names: Sequence[str], units: Mapping[str, str], unit: Unit) -> str | None:
-    return next((name for name in names if units.get(name.lower()) == unit), None)
+def _named(names: Sequence[str], units: Mapping[str, str], unit: Unit) -> tuple[str, ...]:
+    """Return the first tier of a unit; where all are of speakers, every speaker's."""
+    found = {
+        name: speaker
+        for name, (kind, speaker) in wanted_tiers(names, units).items()
+        if kind == unit
+    }
+    whole = [name for name, speaker in found.items() if not speaker]
+    return tuple(whole[:1] or found)
 
 
 @lru_cache(maxsize=1024)
 def _tier_names(path: Path, modified: int, size: int) -> tuple[str, ...]:
     """Read the names of a file's tiers once, for as long as it does not change."""
     return tuple(read_textgrid(path))
+
+
+@lru_cache(maxsize=1024)
+def _reads_otherwise(path: Path, name: str, modified: int, size: int) -> bool:
+    """Say whether a tier has labels that earlier versions took for another alphabet's."""
+    labels = {one.label.strip() for one in read_textgrid(path)[name]}
+    return bool(labels & {"y", "q"}) and uses_ipa(labels)

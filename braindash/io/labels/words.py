@@ -1,9 +1,9 @@
 """Categories of words, such as parts of speech or meanings, from a user's table."""
 
-import csv
+import logging
 import re
 import zipfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from braindash.errors import InputError
 from braindash.io.labels.checks import some
+from braindash.io.texts import TABLE_ENDINGS, lines_named, read_table, text_lines
+
+logger = logging.getLogger(__name__)
 
 _COUNT = re.compile(r"[0-9]{1,12}")
-_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_COLUMNS = ("word", "category")
 _FORM = "Give .csv or .tsv with the columns word and category, one word a line."
 
 
@@ -40,19 +43,17 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"the word categories {path} are missing", hint="Check the path.")
-    separator = _SEPARATORS.get(path.suffix.lower())
-    if separator is None:
+    if path.suffix.lower() not in TABLE_ENDINGS:
         raise InputError(f"{path} is no table of words", hint=_FORM)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter=separator))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"the word categories {path} cannot be read: {error}", hint=_FORM) from (
-            error
-        )
+    table = read_table(path, _COLUMNS)
+    for text in table.told:
+        logger.warning("%s", text)
+    places = [table.columns.index(name) for name in _COLUMNS]
     found: dict[str, set[str]] = {}
-    for number, row in enumerate(rows, 2):
-        word, category = _cells(row, path, number)
+    for number, row in zip(table.lines, table.rows, strict=True):
+        word, category = (row[place].strip() for place in places)
+        if not word or not category:
+            raise InputError(f"{path}, line {number} lacks a word or its category", hint=_FORM)
         found.setdefault(word.lower(), set()).add(category)
     if not found:
         raise InputError(f"the word categories {path} are empty", hint=_FORM)
@@ -65,13 +66,6 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
             hint="Give every word one category, or leave it out.",
         )
     return {word: min(names) for word, names in found.items()}
-
-
-def _cells(row: Mapping[str | None, str | None], path: Path, number: int) -> tuple[str, str]:
-    word, category = (row.get(name) for name in ("word", "category"))
-    if word is None or category is None or not word.strip() or not category.strip():
-        raise InputError(f"{path}, line {number} lacks a word or its category", hint=_FORM)
-    return word.strip(), category.strip()
 
 
 _FORMATS = (
@@ -158,7 +152,8 @@ def read_word_vectors(
         raise InputError(f"the word vectors {path} are missing", hint="Check the path.")
     wanted = None if vocabulary is None else {word.lower() for word in vocabulary}
     read = _from_npz if path.suffix.lower() == ".npz" else _from_text
-    words, vectors = read(path, wanted)
+    told: list[str] = []
+    words, vectors = read(path, wanted, told)
     if not words:
         reason = "holds no word vectors" if wanted is None else "has none of the words asked for"
         raise InputError(f"{path} {reason}", hint=_FORMATS)
@@ -171,19 +166,24 @@ def read_word_vectors(
         )
     first = {word: row for row, word in reversed(list(enumerate(words)))}
     kept = sorted(first.values())
-    told: tuple[str, ...] = ()
     if len(kept) < len(words):
-        told = (f"{len(words) - len(kept)} words stand twice; their first vectors are taken",)
+        told.append(f"{len(words) - len(kept)} words stand twice; their first vectors are taken")
         vectors = vectors[kept]
-    return WordVectors(tuple(words[row] for row in kept), vectors, told)
+    return WordVectors(tuple(words[row] for row in kept), vectors, tuple(told))
 
 
-def _from_text(path: Path, wanted: set[str] | None) -> tuple[list[str], NDArray[np.float32]]:
+def _from_text(
+    path: Path, wanted: set[str] | None, told: list[str]
+) -> tuple[list[str], NDArray[np.float32]]:
     words: list[str] = []
     rows: list[NDArray[np.float32]] = []
+    broken: list[int] = []
     n_dims, n_read, n_promised = 0, 0, None
-    for number, line in _text_lines(path):
-        fields = line.split(" ")
+    for number, line in text_lines(path, broken):
+        if "\0" in line:
+            raise _bad_line(path, number, "it is no text")
+        # Some programs put a tab behind the word, or between numbers.
+        fields = (line if " " in line else line.replace("\t", " ")).split(" ")
         if number == 1 and len(fields) == 2 and all(_COUNT.fullmatch(field) for field in fields):
             n_promised, n_dims = map(int, fields)
             continue
@@ -200,33 +200,29 @@ def _from_text(path: Path, wanted: set[str] | None) -> tuple[list[str], NDArray[
             except ValueError as error:
                 raise _bad_line(path, number, str(error)) from error
             words.append(word)
-    if n_promised is not None and n_read != n_promised:
+    if broken and len(broken) >= n_read:
         raise InputError(
-            f"{path} promises {n_promised} words in its first line and holds {n_read}",
+            f"{path} is no text in UTF-8: {len(broken)} of {n_read + len(broken)} lines are not",
+            hint=_FORMATS,
+        )
+    if broken:
+        told.append(f"{len(broken)} words are no UTF-8 and are left out: {lines_named(broken)}")
+    if n_promised is not None and n_read + len(broken) != n_promised:
+        raise InputError(
+            f"{path} promises {n_promised} words in its first line and holds "
+            f"{n_read + len(broken)}",
             hint="Copy it again: it is probably cut short.",
         )
     return words, np.stack(rows) if rows else np.zeros((0, n_dims), np.float32)
-
-
-def _text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    # Only "\n" ends a line: some words are, or hold, other marks that end lines in Unicode.
-    with path.open(encoding="utf-8", newline="\n") as stream:
-        try:
-            for number, line in enumerate(stream, 1):
-                text = line.rstrip("\r\n ").removeprefix("\ufeff" if number == 1 else "")
-                if "\0" in text:
-                    raise _bad_line(path, number, "it is no text")
-                if text:
-                    yield number, text
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is no text in UTF-8: {error}", hint=_FORMATS) from error
 
 
 def _bad_line(path: Path, number: int, reason: str) -> InputError:
     return InputError(f"{path}, line {number} is no word vector: {reason}", hint=_FORMATS)
 
 
-def _from_npz(path: Path, wanted: set[str] | None) -> tuple[list[str], NDArray[np.float32]]:
+def _from_npz(
+    path: Path, wanted: set[str] | None, told: list[str]
+) -> tuple[list[str], NDArray[np.float32]]:
     try:
         content = np.load(path, allow_pickle=False)
         if not isinstance(content, np.lib.npyio.NpzFile):

@@ -4,18 +4,30 @@ Features are sampled in steps of 10 ms, step ``i`` from ``0.01 i`` to ``0.01 (i 
 brought to the times of brain responses like all others, by Lanczos resampling.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from braindash.core.phones import ARPABET, ARTICULATION_OF, ARTICULATIONS, is_word, phones_of
+from braindash.core.ipa import uses_ipa
+from braindash.core.phones import (
+    ARPABET,
+    ARTICULATION_OF,
+    ARTICULATIONS,
+    is_word,
+    made_as,
+    phones_of,
+)
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError
 from braindash.speech.acoustic.spaces import ANNOTATED_STEP_SECONDS, AcousticSpace
+
+logger = logging.getLogger(__name__)
 
 # Aligners round their last times up; more than this is another recording's annotation.
 _BEYOND_SECONDS = 0.5
@@ -86,6 +98,8 @@ class AnnotatedFrames:
 def phone_identity(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
     """Say which phone is spoken: one column for each of the 39 phones of ARPABET.
 
+    Sounds that English lacks (:mod:`braindash.core.ipa`) have no column; the log says which.
+
     Parameters
     ----------
     phones : sequence of Labelled
@@ -103,7 +117,15 @@ def phone_identity(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrame
     InputError
         For labels that are no phones, and intervals that do not fit the recording.
     """
-    return _covered(phones, seconds, ARPABET, phones_of)
+    names_of = _names_in(phones)
+    lacking = sorted({name for one in phones for name in names_of(one.label)} - set(ARPABET))
+    if lacking:
+        logger.warning("phones without a column of their own: %s", ", ".join(lacking))
+
+    def columns_of(label: str) -> list[str]:
+        return [name for name in names_of(label) if name in ARTICULATION_OF]
+
+    return _covered(phones, seconds, ARPABET, columns_of)
 
 
 def articulation(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
@@ -126,9 +148,10 @@ def articulation(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
     InputError
         For labels that are no phones, and intervals that do not fit the recording.
     """
+    names_of = _names_in(phones)
 
     def features_of(label: str) -> frozenset[str]:
-        return frozenset().union(*(ARTICULATION_OF[phone] for phone in phones_of(label)))
+        return frozenset().union(*(made_as(phone) for phone in names_of(label)))
 
     return _covered(phones, seconds, ARTICULATIONS, features_of)
 
@@ -153,7 +176,13 @@ def phone_rate(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
     InputError
         For labels that are no phones, and intervals that do not fit the recording.
     """
-    return _begun(phones, seconds, "phones per second", lambda label: len(phones_of(label)))
+    names_of = _names_in(phones)
+    return _begun(phones, seconds, "phones per second", lambda label: len(names_of(label)))
+
+
+def _names_in(phones: Sequence[Labelled]) -> Callable[[str], tuple[str, ...]]:
+    """Return what translates the labels of a tier, by the alphabet of all of them."""
+    return partial(phones_of, ipa=uses_ipa(one.label for one in phones))
 
 
 def word_rate(words: Sequence[Labelled], seconds: float) -> AnnotatedFrames:

@@ -26,7 +26,7 @@ def test_words_are_read_in_lower_case_from_commas_and_tabs(tmp_path):
     ("text", "name", "told"),
     [
         ("word,category\n", "words.csv", "are empty"),
-        ("word,class\ndog,animal\n", "words.csv", "line 2 lacks a word or its category"),
+        ("word,class\ndog,animal\n", "words.csv", "has no column 'category'"),
         ("word,category\ndog,\n", "words.csv", "line 2 lacks"),
         ("word,category\ndog,animal\nDOG,food\n", "words.csv", "dog \\(animal, food\\)"),
         ("word,category\ndog,animal\n", "words.txt", "no table of words"),
