@@ -329,14 +329,12 @@ class TunedStory(Spec):
     """One story of one subject in a tuning run."""
 
     kind: ClassVar[str] = "tuned-story"
-    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"censored": []})
     name: str
     subject: str
     audio: str = Field(description="digest of the audio file")
     responses: str = Field(description="digest of the responses")
     times: RowTimes = Field(description="of the rows that the audio covers")
     first_row: int = Field(ge=0)
-    censored: tuple[int, ...] = Field(default=(), description="rows left out, if any")
 
 
 class TuningSpec(Spec):

@@ -262,7 +262,7 @@ def articulation(phone: str) -> frozenset[str] | None:
     A diphthong is made as it begins, an affricate is one from its place on.
     """
     letters = unicodedata.normalize("NFD", phone).replace("c\u0327", "ç").replace(_NASAL, "")
-    if not letters or any(letter not in _LETTERS for letter in letters):
+    if not _is_phone(letters):
         return None
     made = [_LETTERS[letter] for letter in letters]
     if len(made) == 1:

@@ -97,7 +97,7 @@ class Decoded:
 def decoded(content: bytes) -> Decoded:
     """Decode a text as :func:`read_text` does."""
     encoding = next((found for mark, found in _MARKS if content.startswith(mark)), "")
-    encoding = encoding or _wide_encoding(content)
+    encoding = encoding or _wide_encoding(content.rstrip(b"\0\x1a"))
     if encoding.startswith(("utf-16", "utf-32")):
         text = content.decode(encoding, errors="replace").rstrip("\0\x1a")
         return Decoded(text, encoding, [])

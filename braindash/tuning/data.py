@@ -18,13 +18,14 @@ from braindash.core.scores import constant_columns, zscore
 from braindash.errors import InputError
 from braindash.io.atlases import named_masks
 from braindash.io.dataset.audio import load_audio
-from braindash.io.dataset.responses import load_repeats, load_responses
+from braindash.io.dataset.censored import presentations
+from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
 from braindash.io.labels.textgrid import Interval
 from braindash.io.labels.tiers import story_tier
 from braindash.io.labels.words import WordVectors, read_word_vectors
 from braindash.progress import Progress
 from braindash.specs import TuningControl
-from braindash.stories import StoryPlan
+from braindash.stories import StoryPlan, rows_present
 from braindash.tuning.plan import TEXT_SUBJECT, SubjectStories, TargetPlan, TuningPlan
 
 if TYPE_CHECKING:
@@ -146,22 +147,36 @@ def subject_ceiling(targets: TargetPlan) -> NDArray[np.float64]:
     for number, source in enumerate(targets.sources):
         rows = targets.rows[number]
         if targets.others:
-            others = np.stack([load_responses(other)[rows] for other in targets.others[number]])
-            ceiling = inter_subject_ceiling(load_responses(source)[rows], others)
+            kept = _present(source, rows, repeated=False)[0]
+            heard = [load_responses(other)[rows][kept] for other in targets.others[number]]
+            has = [
+                _present(other, rows, repeated=False)[0][kept] for other in targets.others[number]
+            ]
+            own = load_responses(source)[rows][kept]
+            ceiling = inter_subject_ceiling(own, np.stack(heard), np.stack(has))
         else:
             repeats = load_repeats(source)
             assert repeats is not None  # planned
-            ceiling = repeats_ceiling(repeats[:, rows])
+            marks = _present(source, rows, repeated=True)
+            marks, repeats = marks[marks.any(axis=1)], repeats[marks.any(axis=1)]
+            ceiling = repeats_ceiling(repeats[:, rows][:, marks.all(axis=0)])
         ceilings.append(np.nan_to_num(ceiling))
         weights.append(rows.stop - rows.start)
     return np.asarray(np.average(ceilings, axis=0, weights=weights))
+
+
+def _present(source: ResponseSource, rows: slice, *, repeated: bool) -> NDArray[np.bool_]:
+    """Mark the rows of every presentation that are not censored, (n_presentations, n_rows)."""
+    return np.stack(
+        [rows_present(one, rows) for one in presentations(source, rows, repeated=repeated)]
+    )
 
 
 def _usable(one: SubjectStories) -> NDArray[np.bool_]:
     """Mark the targets that are finite and vary in every story."""
     found: NDArray[np.bool_] | None = None
     for story in one.train + one.validation:
-        values = load_responses(story.responses)[story.rows]
+        values = load_responses(story.responses)[story.rows][story.kept]
         good = np.isfinite(values).all(axis=0) & ~constant_columns(values)
         if found is not None and len(found) != len(good):
             raise InputError(
@@ -176,9 +191,11 @@ def _usable(one: SubjectStories) -> NDArray[np.bool_]:
 
 def _read(plan: TuningPlan, story: StoryPlan, mask: NDArray[np.bool_]) -> Rows:
     values = load_responses(story.responses)[story.rows][:, mask]
+    kept = values[story.kept]
+    made = np.zeros(values.shape, dtype=np.float32)  # and 0 in censored rows
     # What was standardised over a whole run is left as it is.
-    made = zscore(values) if plan.spec.standardise_responses else values
-    return np.ascontiguousarray(made, dtype=np.float32)
+    made[story.kept] = zscore(kept) if plan.spec.standardise_responses else kept
+    return made
 
 
 def _merged(parts: Sequence[tuple[str, StoryPlan, Rows]]) -> list["TuningStory"]:
@@ -196,8 +213,9 @@ def _merged(parts: Sequence[tuple[str, StoryPlan, Rows]]) -> list["TuningStory"]
         if names.count(name) > 1:  # the same story at other times, or of another recording
             name = f"{name} ({', '.join(subject for subject, _, _ in group)})"
         responses = {subject: values for subject, _, values in group}
+        censored = {subject: ~own.kept for subject, own, _ in group if not own.kept.all()}
         audio = partial(load_audio, story.audio)
-        stories.append(TuningStory(name, audio, story.times, responses))
+        stories.append(TuningStory(name, audio, story.times, responses, censored))
     return stories
 
 
@@ -247,7 +265,8 @@ def _shuffled(story: "TuningStory", seed: list[int]) -> "TuningStory":
         )
     order = np.concatenate([blocks[place] for place in _other_places(len(blocks), seed)])
     mixed = {subject: values[order] for subject, values in story.responses.items()}
-    return TuningStory(story.name, story.audio, story.times, mixed)
+    censored = {subject: rows[order] for subject, rows in story.censored.items()}
+    return TuningStory(story.name, story.audio, story.times, mixed, censored)
 
 
 def _exchanged(stories: Sequence["TuningStory"], seed: int) -> list["TuningStory"]:
@@ -267,7 +286,8 @@ def _exchanged(stories: Sequence["TuningStory"], seed: int) -> list["TuningStory
             for subject in story.responses
             if subject in donor.responses
         }
-        made.append(TuningStory(story.name, story.audio, story.times[:n_rows], taken))
+        censored = {s: rows[:n_rows] for s, rows in donor.censored.items() if s in taken}
+        made.append(TuningStory(story.name, story.audio, story.times[:n_rows], taken, censored))
     return made
 
 

@@ -22,7 +22,13 @@ from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
 from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import ModelFiles, locate
-from braindash.stories import StoryPlan, native_reason, plan_story, story_difference
+from braindash.stories import (
+    StoryPlan,
+    native_reason,
+    plan_story,
+    response_warnings,
+    story_difference,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -409,6 +415,8 @@ def _warnings(
                 f"the manifest names no validation story: {one.validation[0].name!r}, the last "
                 "training story, is kept for it"
             )
+        if request.control != "text":
+            yield from response_warnings(one.train + one.validation)
         rule = one.targets.settings.rule
         if rule == "test-repeats":
             yield (

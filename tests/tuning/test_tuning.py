@@ -61,6 +61,31 @@ def without_b(lab):
     lab.edit('[[subjects]]\nid = "B"\n', "")
 
 
+def test_censored_rows_teach_and_score_nothing(lab, store):
+    whole = {story.name: story for story in data_for(lab, targets="all").train}
+    for subject, story, rows in (("A", "fox", [7, 20]), ("A", "stone", [9]), ("B", "crow", [4])):
+        with h5py.File(lab.folder / "responses" / subject / f"{story}.hf5", "a") as file:
+            for row in rows:
+                file["data"][row] = np.nan
+    plan = plan_tuning(request_for(lab, targets="all"))
+    assert any("3 censored rows" in text and "fox 2, stone 1" in text for text in plan.warnings)
+    data = load_tuning_data(plan, NoProgress())
+    stories = {story.name: story for story in (*data.train, *data.validation)}
+    first = plan.subjects[0].train[0].rows.start
+    fox = stories["fox"]
+    assert np.flatnonzero(fox.censored["A"]).tolist() == [7 - first, 20 - first]
+    kept = ~fox.censored["A"]
+    assert (fox.responses["A"][~kept] == 0).all()
+    raw = stored(lab, "A", "fox")[plan.subjects[0].train[0].rows][:, data.masks["A"]]
+    np.testing.assert_allclose(fox.responses["A"][kept], zscore(raw[kept]), atol=1e-5)
+    assert not stories["crow"].censored and not whole["fox"].censored
+    assert fox.has("A", 0, 3) and not fox.has("A", 5 - first, 3) and not fox.has("B", 0, 3)
+    by_ceiling = plan_tuning(request_for(lab, targets="train-inter-subject", threshold=0.0))
+    assert load_tuning_data(by_ceiling, NoProgress()).masks["A"].any()
+    result = run_tuning(request_for(lab, targets="all", epochs=1), store)
+    assert np.isfinite(result.record["history"][-1]["loss"])
+
+
 # ---- what comes out ---------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from braindash.errors import InputError
 from braindash.specs import TuningSettings
 from braindash.speech.training.front import Inputs
 from braindash.speech.training.losses import column_correlation
@@ -77,7 +78,14 @@ def subject_rows(
         Their indices.
     responses : Tensor of shape (n_places * n_rows, n_targets)
     """
-    places = [at for at, one in enumerate(segments) if subject in stories[one.story].responses]
+    places = [
+        at for at, one in enumerate(segments) if stories[one.story].has(subject, one.first, n_rows)
+    ]
+    if not places:
+        raise InputError(
+            f"no segment of {subject!r} has responses to all of its {n_rows} rows",
+            hint="Too many rows are censored: give shorter segments (segment_trs).",
+        )
     parts = []
     for place in places:
         segment = segments[place]

@@ -291,23 +291,23 @@ class Trainer:
     def _shares(self, batch: Sequence[Segment]) -> dict[str, float]:
         """Return what one row of each subject counts in the batch's mean over rows and subjects."""
         stories, subjects = self._train.stories, self.network.subjects
+        n_rows = self.network.shape.n_rows
         counts = {
-            subject: sum(subject in stories[segment.story].responses for segment in batch)
+            subject: sum(stories[one.story].has(subject, one.first, n_rows) for one in batch)
             for subject in subjects
         }
-        n_rows = self.network.shape.n_rows
         present = sum(count > 0 for count in counts.values())
         return {
             subject: 1 / (count * n_rows * present) for subject, count in counts.items() if count
         }
 
     def _loss(self, pooled: Tensor, part: Sequence[Segment], shares: Mapping[str, float]) -> Tensor:
-        loss = pooled.sum() * 0.0
+        loss, n_rows = pooled.sum() * 0.0, self.network.shape.n_rows
         for subject, share in shares.items():
             found = [
                 at
                 for at, segment in enumerate(part)
-                if subject in self._train.stories[segment.story].responses
+                if self._train.stories[segment.story].has(subject, segment.first, n_rows)
             ]
             if not found:
                 continue

@@ -29,12 +29,23 @@ class TuningStory:
         Seconds from the start of the audio, one TR apart.
     responses : mapping of str to float32 array of shape (n_rows, n_targets)
         By subject: the targets that are tuned on and no others, standardised, finite.
+    censored : mapping of str to bool array of shape (n_rows,)
+        By subject, where there are any: rows without data, whose responses are 0. Segments that
+        hold one of them teach and score nothing of this subject.
     """
 
     name: str
     audio: Callable[[], NDArray[np.float32]] = field(repr=False)
     times: NDArray[np.float64] = field(repr=False)
     responses: Mapping[str, NDArray[np.float32]] = field(repr=False)
+    censored: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
+
+    def has(self, subject: str, first: int, n_rows: int) -> bool:
+        """Say whether a subject has responses to all rows of a segment."""
+        if subject not in self.responses:
+            return False
+        lacking = self.censored.get(subject)
+        return lacking is None or not lacking[first : first + n_rows].any()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""Which rows are censored, and which targets lack numbers, against plain numpy."""
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from braindash.errors import InputError
+from braindash.io.dataset import responses
+from braindash.io.dataset.censored import presentations
+from braindash.io.dataset.responses import ResponseSource
+
+
+def look(path, rows=None, **more):
+    source = ResponseSource((path,), **more)
+    n_rows = responses.shape(source)[0]
+    return presentations(source, rows or slice(0, n_rows), repeated=bool(more.get("repeats_key")))
+
+
+VALUES = st.sampled_from([np.nan, np.nan, np.inf, 0.0, 1.0, 2.5])
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), n_rows=st.integers(1, 9), n_targets=st.integers(1, 6))
+def test_every_array_is_told_as_numpy_tells_it(tmp_path_factory, data, n_rows, n_targets):
+    cells = data.draw(st.lists(VALUES, min_size=n_rows * n_targets, max_size=n_rows * n_targets))
+    array = np.array(cells).reshape(n_rows, n_targets)
+    for row in data.draw(st.sets(st.integers(0, n_rows - 1))):
+        array[row] = np.nan
+    path = tmp_path_factory.mktemp("a") / "a.npy"
+    np.save(path, array)
+    start = data.draw(st.integers(0, n_rows - 1))
+    used = array[start:]
+    if np.isnan(used).all():
+        with pytest.raises(InputError, match="holds NaN in every used row"):
+            look(path, slice(start, n_rows))
+        return
+    (found,) = look(path, slice(start, n_rows))
+    gone = np.isnan(used).all(axis=1)
+    assert found.censored == tuple(start + np.flatnonzero(gone))
+    left = used[~gone]
+    np.testing.assert_array_equal(found.finite, np.isfinite(left).all(axis=0))
+    np.testing.assert_array_equal(found.empty, np.isnan(used).all(axis=0))
+    assert found.n_zero == sum(np.nan_to_num(row, nan=0.0).any() == 0 for row in left)
+    assert found.n_targets == n_targets and found.has_data
+
+
+def test_blocks_of_rows_give_what_all_at_once_gives(tmp_path, monkeypatch):
+    array = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    array[[3, 49]], array[7, 2], array[:, 5] = np.nan, np.inf, np.nan
+    np.save(tmp_path / "a.npy", array)
+    np.save(tmp_path / "b.npy", array)
+    (whole,) = look(tmp_path / "a.npy")
+    monkeypatch.setattr(responses, "_BLOCK_BYTES", 3 * 8 * 4)
+    (parts,) = look(tmp_path / "b.npy")
+    assert parts.censored == whole.censored == (3, 49)
+    for name in ("finite", "empty", "varies"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+
+
+def test_repeats_are_looked_at_one_by_one(tmp_path):
+    runs = np.random.default_rng(0).normal(size=(3, 10, 4))
+    runs[1, 4], runs[2] = np.nan, np.nan
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"], file["runs"] = np.zeros((10, 4)), runs
+    found = look(tmp_path / "a.h5", key="data", repeats_key="runs")
+    assert [one.censored for one in found] == [(), (4,), tuple(range(10))]
+    assert [one.has_data for one in found] == [True, True, False]
+
+
+def test_hemispheres_are_one_row(tmp_path):
+    left, right = np.ones((2, 5, 3))
+    left[2] = np.nan
+    left[3] = right[3] = np.nan
+    for name, array in (("l", left), ("r", right)):
+        np.save(tmp_path / f"{name}.npy", array)
+    source = ResponseSource((tmp_path / "l.npy", tmp_path / "r.npy"))
+    (found,) = presentations(source, slice(0, 5), repeated=False)
+    assert found.censored == (3,) and found.finite.tolist() == [False] * 3 + [True] * 3
+
+
+def test_numbers_beyond_float32_are_infinite(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([[1e300, 1.0], [2.0, 3.0]]))
+    (found,) = look(tmp_path / "a.npy")
+    assert found.finite.tolist() == [False, True]
+
+
+def test_what_was_found_is_remembered_until_the_file_changes(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.ones((4, 2)))
+    first = look(path)
+    assert look(path)[0] is first[0]
+    changed = np.ones((4, 2))
+    changed[1] = np.nan
+    np.save(path, changed)
+    os.utime(path, ns=(1, 1))
+    assert look(path)[0].censored == (1,)
