@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.labels.tiers import Tier, story_tier
 from braindash.specs import ExtractionSpec, RowTimes, StoredStrategy, StoryInput
+from braindash.speech.acoustic.annotated import ANNOTATION_SPACES
 from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
 from braindash.speech.checkpoints.locate import ModelFiles
 from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, context_seconds
@@ -148,7 +150,8 @@ def plan_story(
     audio = dataset.audio_path(story, subject)
     n_rows, _ = response_shape(source)
     times = timing.times(n_rows)
-    rows = covered_rows(times, audio_seconds(audio), timing.tr)
+    seconds = audio_seconds(audio)
+    rows = covered_rows(times, seconds, timing.tr)
     if rows.start == rows.stop:
         raise InputError(
             f"the audio of story {story!r} covers none of the {n_rows} rows of {subject!r}",
@@ -158,7 +161,7 @@ def plan_story(
         first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start
     )
     context, step = _context_and_step(strategy, model)
-    tier = _annotated_tier(dataset, story, model)
+    tier = _annotated_tier(dataset, story, model, seconds)
     extraction = ExtractionSpec(
         model=model.fingerprint,
         audio=digest_file(audio),
@@ -182,9 +185,23 @@ def _context_and_step(strategy: StoredStrategy, model: ModelFiles) -> tuple[floa
     return context_seconds(strategy, model.padded_samples), step
 
 
-def _annotated_tier(dataset: Dataset, story: str, model: ModelFiles) -> Tier | None:
+def _annotated_tier(dataset: Dataset, story: str, model: ModelFiles, seconds: float) -> Tier | None:
     unit = find_space(model.name).tier if model.family == ACOUSTIC else None
-    return None if unit is None else story_tier(dataset, story, unit)
+    if unit is None:
+        return None
+    tier = story_tier(dataset, story, unit)
+    try:
+        _try_tier(tier, tier.digest, model.name, seconds)
+    except InputError as error:
+        raise InputError(f"{tier.path}: {error.message}", hint=error.hint) from error
+    return tier
+
+
+@lru_cache(maxsize=1024)
+def _try_tier(tier: Tier, digest: str, space: str, seconds: float) -> None:
+    """Make the features of a tier once, so that what is wrong with it is said by the plan."""
+    (part,) = find_space(space).parts
+    ANNOTATION_SPACES[part.name](tier.intervals(), seconds)
 
 
 def story_difference(own: StoryPlan, other: StoryPlan) -> str:

@@ -71,12 +71,12 @@ def test_censored_rows_teach_and_score_nothing(lab, store):
     assert any("3 censored rows" in text and "fox 2, stone 1" in text for text in plan.warnings)
     data = load_tuning_data(plan, NoProgress())
     stories = {story.name: story for story in (*data.train, *data.validation)}
-    first = plan.subjects[0].train[0].rows.start
-    fox = stories["fox"]
+    (rows,) = [story.rows for story in plan.subjects[0].train if story.name == "fox"]
+    first, fox = rows.start, stories["fox"]
     assert np.flatnonzero(fox.censored["A"]).tolist() == [7 - first, 20 - first]
     kept = ~fox.censored["A"]
     assert (fox.responses["A"][~kept] == 0).all()
-    raw = stored(lab, "A", "fox")[plan.subjects[0].train[0].rows][:, data.masks["A"]]
+    raw = stored(lab, "A", "fox")[rows][:, data.masks["A"]]
     np.testing.assert_allclose(fox.responses["A"][kept], zscore(raw[kept]), atol=1e-5)
     assert not stories["crow"].censored and not whole["fox"].censored
     assert fox.has("A", 0, 3) and not fox.has("A", 5 - first, 3) and not fox.has("B", 0, 3)

@@ -53,11 +53,15 @@ def find_problems(table: pd.DataFrame) -> list[Problem]:
         )
     if outside.any():
         shown = table[outside]
+        # Then all of them would fit, in the unit that some programs write.
+        as_ms = bool((table["end"] / 1000 <= table["seconds"] + _BEYOND_SECONDS)[~wrong].all())
         problems.append(
             Problem(
                 f"{outside.sum()} segments lie outside their audio: {_segments(shown)}; the audio "
                 f"of {shown['recording'].iloc[0]} lasts {shown['seconds'].iloc[0]:.3f} s",
-                "Check that labels and audio belong together, and the unit of the times.",
+                "The times fit as milliseconds: divide them by 1000."
+                if as_ms and len(shown) > 0.5 * len(table)
+                else "Check that labels and audio belong together, and the unit of the times.",
             )
         )
     splits = table.groupby("recording")["split"].nunique(dropna=False)

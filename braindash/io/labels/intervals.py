@@ -36,17 +36,17 @@ def wanted_tiers(names: Sequence[str], wanted: Mapping[str, str]) -> dict[str, t
     dict of str to (str, str)
         Name in the file -> tier of the table, and the speaker before the name or nothing.
     """
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for name in names:
-        before, mark, plain = name.rpartition(_SPEAKER_MARK)
         # A file may have several tiers of one name; all but the first have a number.
         first = _AGAIN.sub("", name)
-        again = first.strip().lower() if first in names else ""
-        own, last = name.strip().lower(), plain.strip().lower()
-        if own in wanted or again in wanted:
-            found[name] = (wanted.get(own) or wanted[again], "")
-        elif mark and last in wanted:
-            found[name] = (wanted[last], before.strip())
+        for spelling in (name, first) if first in names else (name,):
+            before, mark, plain = spelling.rpartition(_SPEAKER_MARK)
+            whole, last = spelling.strip().lower(), plain.strip().lower()
+            if whole in wanted:
+                found.setdefault(name, (wanted[whole], ""))
+            elif mark and last in wanted:
+                found.setdefault(name, (wanted[last], before.strip()))
     return found
 
 

@@ -183,7 +183,7 @@ def _from_text(
         if "\0" in line:
             raise _bad_line(path, number, "it is no text")
         # Some programs put a tab behind the word, or between numbers.
-        fields = (line if " " in line else line.replace("\t", " ")).split(" ")
+        fields = line.replace("\t", " ").split(" ")
         if number == 1 and len(fields) == 2 and all(_COUNT.fullmatch(field) for field in fields):
             n_promised, n_dims = map(int, fields)
             continue

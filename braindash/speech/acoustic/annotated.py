@@ -181,8 +181,28 @@ def phone_rate(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
 
 
 def _names_in(phones: Sequence[Labelled]) -> Callable[[str], tuple[str, ...]]:
-    """Return what translates the labels of a tier, by the alphabet of all of them."""
-    return partial(phones_of, ipa=uses_ipa(one.label for one in phones))
+    """Return what translates the labels of a tier, by the alphabet of all of them.
+
+    Raises
+    ------
+    InputError
+        Names every label that no alphabet has.
+    """
+    translate = partial(phones_of, ipa=uses_ipa(one.label for one in phones))
+    unknown: dict[str, InputError] = {}
+    for label in dict.fromkeys(one.label for one in phones):
+        try:
+            translate(label)
+        except InputError as error:
+            unknown[label] = error
+    if len(unknown) > 1:
+        raise InputError(
+            f"{len(unknown)} phone labels are unknown: {', '.join(map(repr, unknown))}",
+            hint=next(iter(unknown.values())).hint,
+        )
+    for error in unknown.values():
+        raise error
+    return translate
 
 
 def word_rate(words: Sequence[Labelled], seconds: float) -> AnnotatedFrames:

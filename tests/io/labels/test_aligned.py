@@ -84,6 +84,61 @@ def test_ipa_and_labels_of_two_phones(tmp_path):
     assert labels.warnings[0] == "left out: 1 phone labels of two phones, such as 'ɔːɹ'"
 
 
+def test_an_unknown_phone_never_stops_words(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    tiers = {"words": WORDS, "phones": [*PHONES[:4], (0.6, 1, "yy")]}
+    write_grid(tmp_path / "a.TextGrid", tiers)
+    labels = read_textgrids(tmp_path)
+    assert rows(labels.tier("word"), "label") == [("the",), ("cat",)]
+    assert [x for *_, x in phones(labels)] == ["DH", "AH", "K", "yy"]
+    assert any("1 phone labels are unknown and taken as they are: yy" in w for w in labels.warnings)
+
+
+def test_letters_of_two_alphabets_follow_all_files(tmp_path):
+    """A short French word has no letter that tells: the other files do."""
+    for name, labels in (("tu", ["t", "y"]), ("rue", ["ʁ", "y"])):
+        write_sound(tmp_path / f"{name}.wav")
+        entries = [(0.2 * at, 0.2 * at + 0.2, label) for at, label in enumerate(labels)]
+        write_grid(tmp_path / f"{name}.TextGrid", {"phones": entries})
+    assert [x for *_, x in phones(read_textgrids(tmp_path))] == ["ʁ", "y", "T", "y"]
+
+
+def test_an_alphabet_that_is_not_known_passes_as_it_is(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    labels = ["q", "ia5", "x", "iao3", "uei4", "b", "sil"]
+    entries = [(0.1 * at, 0.1 * at + 0.1, label) for at, label in enumerate(labels)]
+    write_grid(tmp_path / "a.TextGrid", {"phones": entries})
+    found = read_textgrids(tmp_path)
+    assert [x for *_, x in phones(found)] == labels[:-1]
+    assert any("of no alphabet that is known here" in text for text in found.warnings)
+
+
+def test_every_bad_file_is_named_at_once(tmp_path):
+    for name in ("a", "b", "c", "d"):
+        write_sound(tmp_path / f"{name}.wav")
+        write_grid(tmp_path / f"{name}.TextGrid", {"phones": PHONES})
+    (tmp_path / "a.TextGrid").write_text("nothing")
+    write_grid(tmp_path / "b.TextGrid", {"Laute": PHONES})
+    (tmp_path / "c.TextGrid").write_bytes((tmp_path / "c.TextGrid").read_bytes()[:200])
+    with pytest.raises(InputError, match="3 problems") as caught:
+        read_textgrids(tmp_path)
+    for said in ("a.TextGrid is not a whole", "b.TextGrid has none", "c.TextGrid is not a whole"):
+        assert said in str(caught.value)
+
+
+def test_tiers_in_any_order_and_case_and_twice(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    tiers = {"Ann - PHONES": PHONES[:3], "Notes": WORDS, "bob - Words ": WORDS[:3]}
+    write_grid(tmp_path / "a.TextGrid", tiers)
+    labels = read_textgrids(tmp_path)
+    assert rows(labels.tier("phone"), "label", "speaker") == [("DH", "Ann"), ("AH", "Ann")]
+    assert rows(labels.tier("word"), "label", "speaker") == [("the", "bob"), ("cat", "bob")]
+    grid = (tmp_path / "a.TextGrid").read_text()
+    (tmp_path / "a.TextGrid").write_text(grid.replace("Ann - PHONES", "bob - Words "))
+    again = read_textgrids(tmp_path)
+    assert set(rows(again.tier("word"), "label")) >= {("the",), ("cat",), ("dh",), ("ah0",)}
+
+
 def test_speakers_stand_before_the_names_of_tiers(tmp_path):
     write_sound(tmp_path / "talk.wav")
     tiers = {"ann - words": WORDS[:2], "bob - x - words": WORDS[2:3], "ann - phones": PHONES}
@@ -153,6 +208,18 @@ def libri(tmp_path) -> Path:
             f"{speaker}-198-0001 BUT IN LESS THAN {speaker}",
         )
     return root
+
+
+def test_transcripts_and_grids_of_other_programs_are_read(libri, tmp_path):
+    """Zeros and marks of Windows in a transcript, a small ending of a TextGrid."""
+    for path in libri.rglob("*.trans.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\0\0")
+    before = read_librispeech(libri)
+    audio = min(libri.rglob("*.flac"))
+    write_grid(audio.with_suffix(".textgrid"), {"words": WORDS, "phones": PHONES})
+    labels = read_librispeech(libri)
+    assert rows(labels.tier("sentence"), "label") == rows(before.tier("sentence"), "label")
+    assert {"word", "phone"} <= set(labels.tiers)
 
 
 def test_librispeech_has_sentences_speakers_and_splits(libri):

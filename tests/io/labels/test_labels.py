@@ -117,6 +117,12 @@ def test_all_faults_are_listed_at_once(audio):
     assert "and 2 more" in caught.value.message and "1 segments lie outside" in caught.value.message
 
 
+def test_milliseconds_are_recognised(audio):
+    with pytest.raises(InputError, match="2 segments lie outside") as caught:
+        make_labels("t", [segment(0, 400), segment(400, 900)], audio)
+    assert caught.value.hint == "The times fit as milliseconds: divide them by 1000."
+
+
 def test_nothing_is_refused(audio):
     with pytest.raises(InputError, match="0 segments, 2 audio files"):
         make_labels("x", [], audio)

@@ -96,6 +96,21 @@ def test_faults_of_a_table_are_named(lines, says, lab):
         read_label_table(write_text(lab / "t.csv", *lines))
 
 
+def test_windows_paths_are_told(lab):
+    with pytest.raises(InputError, match="2 of 2 recordings") as caught:
+        read_label_table(
+            write_text(lab / "t.csv", "path,label", "sound\\one.wav,a", "x\\two.wav,b")
+        )
+    assert "Write '/' between folders" in caught.value.hint
+
+
+def test_a_lone_quote_loses_no_row(lab):
+    text = ["path,label", 'sound/one.wav,"a', "sound/two.wav,b"]
+    labels = read_label_table(write_text(lab / "t.csv", *text))
+    assert rows(labels, "label") == [('"a',), ("b",)]
+    assert any("not closed" in told and "line 2" in told for told in labels.warnings)
+
+
 def test_times_of_a_table_are_compared_with_the_audio(lab):
     text = ["path,label,start,end", "sound/one.wav,a,1,0.5", "sound/two.wav,b,1000,1500"]
     with pytest.raises(InputError, match="2 problems"):

@@ -224,3 +224,133 @@ def test_what_is_written_is_read_again(tmp_path_factory, pieces):
     assert [i.label for i in found] == [i.label for i in intervals]
     assert [i.start for i in found] == pytest.approx([i.start for i in intervals], abs=1e-9)
     assert [i.end for i in found] == pytest.approx([i.end for i in intervals], abs=1e-9)
+
+
+# ---- what other programs write -------------------------------------------------------------------
+
+
+def wrong_count(text, unit, right, wrong):
+    assert f"{unit}: size = {right} " in text
+    return text.replace(f"{unit}: size = {right} ", f"{unit}: size = {wrong} ", 1)
+
+
+def read(tmp_path, text, told=None, encoding="utf-8"):
+    path = tmp_path / "a.TextGrid"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+    return read_textgrid(path, told)
+
+
+SAME_LENGTH = [
+    ("IntervalTier", "words", WORDS),
+    ("IntervalTier", "phones", [*PHONES, Interval(1.25, 2.5, "")]),
+]
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2, 4, 40])
+def test_a_tier_goes_on_until_the_next_begins_whatever_its_count(tmp_path, wrong):
+    """Some versions of MFA count labelled intervals only, and list the blanks too."""
+    told = []
+    tiers = read(tmp_path, wrong_count(long_form(SAME_LENGTH), "intervals", 3, wrong), told)
+    assert tiers["words"] == WORDS and len(tiers["phones"]) == 4
+    assert [f"'words' promises {wrong} entries and holds 3" in text for text in told] == [True]
+
+
+@pytest.mark.parametrize("wrong", [2, 9])
+def test_the_last_tiers_count_may_be_wrong_where_it_is_whole(tmp_path, wrong):
+    told = []
+    text = wrong_count(long_form(SAME_LENGTH, end=2.5), "intervals", 4, wrong)
+    assert len(read(tmp_path, text, told)["phones"]) == 4 and len(told) == 1
+
+
+def test_a_last_tier_that_ends_early_is_cut_short(tmp_path):
+    text = long_form(SAME_LENGTH, end=2.5)
+    cut = text[: text.rindex("        intervals [4]")]
+    with pytest.raises(InputError, match="'phones' promises 4 entries and holds 3"):
+        read(tmp_path, cut)
+
+
+def test_the_number_of_tiers_is_held_against_the_file(tmp_path):
+    told = []
+    more = long_form(TIERS).replace("size = 3 ", "size = 2 ", 1)
+    assert list(read(tmp_path, more, told)) == ["phone", "word", "events"]
+    assert any("promises 2 tiers and holds 3" in text for text in told)
+    with pytest.raises(InputError, match="ends after 3 of 4 tiers"):
+        read(tmp_path, long_form(TIERS).replace("size = 3 ", "size = 4 ", 1))
+
+
+@pytest.mark.parametrize("form", [long_form, short_form])
+def test_an_interval_that_ends_by_rounding_before_it_begins_is_a_point(tmp_path, form):
+    entries = [
+        Interval(0.0, 1.38, "a"),
+        Interval(1.38000000000000012, 1.38, "K"),
+        Interval(-1e-9, 0.2, "b"),
+    ]
+    (found,) = read(tmp_path, form([("IntervalTier", "phones", entries)], 1.38)).values()
+    assert found == [entries[0], Interval(1.38, 1.38, "K"), Interval(0.0, 0.2, "b")]
+    entries[1] = Interval(1.39, 1.38, "K")
+    with pytest.raises(InputError, match=r"the interval 'K' ends at 1.38 s, before its start"):
+        read(tmp_path, form([("IntervalTier", "phones", entries)], 1.38))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('File type = "ooTextFile"', '\n\nFile type = "ooTextFile short"'),
+        ('"ooTextFile"', '"ooTextfile"'),
+        ('Object class = "TextGrid"', 'Object class = "TextGrid 2"'),
+        ("<exists>", "<EXISTS>"),
+        ("0.31", "0,31"),
+        ("\n", "\n\n"),
+        ("\n", "\r"),
+    ],
+)
+def test_odd_headers_and_decimal_commas(tmp_path, old, new):
+    text = long_form(TIERS)
+    assert old in text
+    assert read(tmp_path, text.replace(old, new) + "\n\n \n") == read(tmp_path, text)
+
+
+def test_quotes_that_are_not_doubled_are_text(tmp_path):
+    told = []
+    text = long_form(TIERS).replace('say ""hi""', 'say "hi" 5"').replace("click", 'a "b"')
+    tiers = read(tmp_path, text, told)
+    assert tiers["word"][1].label == 'say "hi" 5"' and tiers["events"][0].label == 'a "b"'
+    assert any("single quotes" in note for note in told)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "says"), [("latin-1", "read as Windows-1252"), ("cp1252", "Windows-1252")]
+)
+def test_one_byte_encodings_are_read_and_told(tmp_path, encoding, says):
+    told = []
+    tiers = read(tmp_path, long_form(TIERS), told, encoding)
+    assert tiers["word"][2].label.startswith("naïve") and says in told[0]
+
+
+def test_chronological_and_binary_files_are_named(tmp_path):
+    for content in (
+        b'"Praat chronological TextGrid text file"\n0 1\n',
+        b"ooBinaryFile\x08TextGrid\0\0\0",
+    ):
+        with pytest.raises(InputError, match="begins with"):
+            read(tmp_path, content)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 12), min_size=2, max_size=2),
+    noise=st.floats(-9e-4, 9e-4),
+    short=st.booleans(),
+)
+def test_counts_and_rounding_never_lose_an_interval(tmp_path_factory, counts, noise, short):
+    entries = [Interval(at, at + 1 + (noise if at % 2 else 0), f"l{at}") for at in range(5)]
+    tiers = [("IntervalTier", "words", entries), ("IntervalTier", "phones", [*entries])]
+    text = (short_form if short else long_form)(tiers, end=5)
+    for wrong in counts:
+        old, new = ("5\n5\n", f"5\n{wrong + 10}\n") if short else ("size = 5 ", f"size = {wrong} ")
+        text = text.replace(old, new, 1)
+    found = read(tmp_path_factory.mktemp("g"), text)
+    assert [[one.label for one in tier] for tier in found.values()] == [
+        [one.label for one in entries]
+    ] * 2
+    assert all(one.end >= one.start for tier in found.values() for one in tier)

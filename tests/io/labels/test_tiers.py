@@ -5,6 +5,7 @@ from kit.annotated_lab import annotate
 from kit.toy_lab import make_lab
 
 from braindash.errors import InputError
+from braindash.files import digest_file, digest_json
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.labels.stories import read_story_labels
 from braindash.io.labels.textgrid import read_textgrid
@@ -57,3 +58,36 @@ def test_changed_file_is_read_again(lab):
     path.write_text(path.read_text().replace('"Ortho"', '"Other"'))
     with pytest.raises(InputError, match="holds Lautung, Other, and looked for was ortho"):
         story_tier(dataset, "fox", "word")
+
+
+def test_tiers_of_speakers_are_one_tier_in_the_order_of_time(lab):
+    annotate(lab)
+    dataset = load_manifest(lab.manifest)
+    whole = story_tier(dataset, "fox", "word")
+    text = whole.path.read_text()
+    whole.path.write_text(
+        text.replace('"word"', '"ann - words"').replace('"phone"', '"bob - Words"')
+    )
+    tier = story_tier(dataset, "fox", "word")
+    assert (tier.name, *tier.others) == tuple(read_textgrid(whole.path))
+    found = tier.intervals()
+    assert [one.start for one in found] == sorted(one.start for one in found)
+    assert len(found) == sum(map(len, read_textgrid(whole.path).values()))
+    with pytest.raises(InputError, match="no tier of phones"):
+        story_tier(dataset, "fox", "phone")
+
+
+def test_a_letter_that_is_read_otherwise_than_before_enters_the_digest(lab):
+    """Earlier versions took IPA's y and q for other alphabets'; good tiers keep their digests."""
+    annotate(lab)
+    dataset = load_manifest(lab.manifest)
+    tier = story_tier(dataset, "fox", "phone")
+    plain = digest_json({"file": digest_file(tier.path), "tier": tier.name})
+    assert tier.digest == plain
+    entries = tier.intervals()
+    text = tier.path.read_text()
+    for old, new in ((entries[1].label, "y"), (entries[2].label, "ʁ")):
+        text = text.replace(f'"{old}"', f'"{new}"')
+    tier.path.write_text(text)
+    tier = story_tier(dataset, "fox", "phone")
+    assert tier.digest != digest_json({"file": digest_file(tier.path), "tier": tier.name})

@@ -55,6 +55,31 @@ def test_stories_of_a_manifest_bring_their_labels(tmp_path):
     assert list(one.recordings["recording"]) == ["story_1"]
 
 
+def test_options_of_readers_work_with_a_manifest_too(tmp_path):
+    corpus = make_corpus(tmp_path / "toy", n_recordings=3, n_words=5)
+    dataset = load_manifest(corpus.manifest)
+    plain = read_story_labels(dataset)
+    phone = plain.tier("phone").table["label"].iloc[0]
+    for path in (tmp_path / "toy").rglob("*.TextGrid"):
+        path.write_text(path.read_text().replace(f'"{phone}"', f'"{phone}0"'))
+    assert read_story_labels(dataset).digest == plain.digest
+    raw = read_story_labels(dataset, options={"fold_phones": False})
+    assert f"{phone}0" in set(raw.tier("phone").table["label"])
+    only = read_story_labels(dataset, options={"tiers": {"WORDS": "token"}, "speaker": r"_(\d)"})
+    assert only.tiers == ("token",) and set(only.table["speaker"]) == {"0", "1", "2"}
+    with pytest.raises(InputError, match=r"the stories of .* have no option 'folds'") as caught:
+        read_story_labels(dataset, options={"folds": 1})
+    assert "fold_phones" in caught.value.hint
+
+
+def test_endings_of_textgrids_may_be_in_any_case(tmp_path):
+    corpus = make_corpus(tmp_path / "toy", n_recordings=3, n_words=5)
+    expected = read_story_labels(load_manifest(corpus.manifest)).digest
+    for number, path in enumerate(sorted((tmp_path / "toy").rglob("*.TextGrid"))):
+        path.rename(path.with_suffix((".textgrid", ".TEXTGRID", ".Textgrid")[number]))
+    assert read_story_labels(load_manifest(corpus.manifest)).digest == expected
+
+
 def test_a_manifest_without_alignments_says_what_to_do(tmp_path):
     corpus = make_corpus(tmp_path / "toy", n_recordings=3, n_words=5)
     text = corpus.manifest.read_text().replace('alignment_dir = "grids"\n', "")

@@ -134,3 +134,15 @@ def test_objects_are_never_unpickled(tmp_path):
         read_word_vectors(tmp_path / "v.npz")
     assert "dtype=str" in caught.value.hint
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_word_with_broken_bytes_is_left_out_and_told(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"4 2\nthe 1 2\n\xe5\x98x 3 4\ncaf\xc3\xa9 5 6\nend\t7 8\n")
+    vectors = read_word_vectors(path)
+    assert vectors.words == ("the", "café", "end")
+    assert vectors.warnings == ("1 words are no UTF-8 and are left out: line 3",)
+    np.testing.assert_array_equal(vectors.vectors[2], [7, 8])
+    path.write_bytes("caf\u00e9 1 2\nna\u00eff 3 4\n".encode("latin-1"))
+    with pytest.raises(InputError, match="no text in UTF-8: 2 of 2 lines"):
+        read_word_vectors(path)
