@@ -200,8 +200,8 @@ def _names_in(phones: Sequence[Labelled]) -> Callable[[str], tuple[str, ...]]:
             f"{len(unknown)} phone labels are unknown: {', '.join(map(repr, unknown))}",
             hint=next(iter(unknown.values())).hint,
         )
-    for error in unknown.values():
-        raise error
+    for one in unknown.values():
+        raise one
     return translate
 
 
