@@ -346,6 +346,8 @@ _ESCAPED = re.compile(r'"((?:[^"\\]|\\.|"")*)"[ ]*')
 
 def _cells(line: str, separator: str) -> tuple[list[str], bool]:
     """Cut a line into cells; say whether a cell begins with a quote that nothing closes."""
+    if '"' not in line:
+        return line.split(separator), False
     cells, lone, place = [], False, 0
     while True:
         found = None

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from braindash.errors import InputError
 from braindash.io.dataset.responses import ResponseSource, repeats_shape, row_blocks
 
+_FEW_TARGETS = 256
+
 Rows = tuple[int, ...]
 """Rows of a response file, counted from 0."""
 
@@ -121,23 +123,47 @@ def _looked_through(
 ) -> Presentation:
     censored: list[int] = []
     n_zero = 0
-    low = high = n_missing = infinite = None
+    low = high = n_missing = None
     for first, block in row_blocks(source, slice(start, stop), repeat):
-        missing = np.isnan(block)
-        empty = missing.all(axis=1)
+        empty, zero = _empty_rows(block)
         censored += (first + np.flatnonzero(empty)).tolist()
-        n_zero += int((((block == 0) | missing).all(axis=1) & ~empty).sum())
-        sums = missing.sum(axis=0)
-        found = np.isinf(block).any(axis=0)
-        least, most = np.fmin.reduce(block, axis=0), np.fmax.reduce(block, axis=0)
-        if low is None or high is None or n_missing is None or infinite is None:
-            low, high, n_missing, infinite = least, most, sums, found
+        n_zero += int(zero.sum())
+        least, most, missing = _ranges(block)
+        if low is None or high is None or n_missing is None:
+            low, high, n_missing = least, most, missing
         else:
             low, high = np.fmin(low, least), np.fmax(high, most)
-            n_missing, infinite = n_missing + sums, infinite | found
-    assert low is not None and high is not None and n_missing is not None and infinite is not None
+            n_missing = n_missing + missing
+    assert low is not None and high is not None and n_missing is not None  # there are rows
+    infinite = np.isinf(low) | np.isinf(high)
     empty_targets = n_missing == stop - start
     finite = (n_missing == len(censored)) & ~infinite & ~empty_targets
     # Marks of many stories are remembered: eight to a byte.
     marks = np.packbits(np.stack([finite, empty_targets, low < high]), axis=1)
     return Presentation(tuple(censored), stop - start, n_zero, len(low), marks)
+
+
+def _empty_rows(block: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mark the rows without a number, and those whose numbers are all 0."""
+    # A few targets tell of nearly every row that it is neither.
+    few = block[:, :: max(1, block.shape[1] // _FEW_TARGETS)]
+    empty, zero = np.zeros((2, len(block)), dtype=bool)
+    for row in np.flatnonzero((np.isnan(few) | (few == 0)).all(axis=1)):
+        missing = np.isnan(block[row])
+        empty[row] = missing.all()
+        zero[row] = not empty[row] and not block[row][~missing].any()
+    return empty, zero
+
+
+def _ranges(
+    block: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Return each target's least and largest number, NaN without one, and how many it lacks."""
+    low, high = block.min(axis=0), block.max(axis=0)
+    n_missing = np.zeros(len(low), dtype=np.int64)
+    lacking = np.flatnonzero(np.isnan(low))
+    if len(lacking):
+        part = block[:, lacking]
+        low[lacking], high[lacking] = np.fmin.reduce(part, axis=0), np.fmax.reduce(part, axis=0)
+        n_missing[lacking] = np.isnan(part).sum(axis=0)
+    return low, high, n_missing
