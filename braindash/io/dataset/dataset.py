@@ -1,6 +1,7 @@
 """A lab's data as its manifest describes them: subjects, stories, files and times."""
 
 import difflib
+import os
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import Any
 
 from braindash.core.timing import Timing
 from braindash.errors import InputError, near_match
+from braindash.files import find_placeholder
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.tables import EVERY, ManifestTables, RunTable, SubjectTable
+from braindash.names import existing, given_path
 
 PLACEHOLDERS = ("subject", "story", "hemi", "run")
 HEMISPHERES = ("L", "R")
@@ -39,11 +42,14 @@ class Dataset:
         What stands in it.
     found_audio : mapping of str to Path
         Audio files of ``dataset.audio_dir`` by story.
+    not_fetched : tuple of Path
+        Files there that are links to nothing: no story is named after them.
     """
 
     path: Path
     tables: ManifestTables
     found_audio: Mapping[str, Path]
+    not_fetched: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -174,8 +180,8 @@ class Dataset:
         folder = self.tables.dataset.alignment_dir
         if folder is None:
             return None
-        path = self._resolved(folder) / f"{story}.TextGrid"
-        return path if path.is_file() else None
+        path = existing(self._resolved(folder) / f"{story}.TextGrid")
+        return path if os.path.lexists(path) else None
 
     def timing(self, subject: str, story: str) -> Timing:
         """Say when the response rows of a subject and story were acquired, in audio time."""
@@ -226,8 +232,14 @@ class Dataset:
             paths = self.responses(subject, story).paths
         except InputError as error:
             return error.message
-        missing = [str(path) for path in paths if not path.is_file()]
-        return f"there is no file {' and no file '.join(missing)}" if missing else ""
+        return " and ".join(_absence(path) for path in paths if not path.is_file())
+
+    def response_paths(self, subject: str, story: str) -> tuple[Path, ...]:
+        """Return the response files of a subject to a story; none where no run is given."""
+        try:
+            return self.responses(subject, story).paths
+        except InputError:
+            return ()
 
     def noise_ceiling_path(self, subject: str) -> Path | None:
         """Return the file of a subject's known noise ceiling, or None."""
@@ -237,7 +249,7 @@ class Dataset:
     # Files and overrides ------------------------------------------------------------------------
 
     def _resolved(self, given: str) -> Path:
-        return self.folder / Path(given).expanduser()
+        return given_path(given, self.folder)
 
     def _run(self, subject: str, story: str) -> dict[str, Any]:
         """Merge the defaults with all rows of [[runs]] that apply, the most specific last."""
@@ -286,6 +298,11 @@ class Dataset:
                 hint="Get the file, correct responses.path, or take the story out of [splits]. "
                 f"Stories of this subject with responses: {available}.",
             )
+
+
+def _absence(path: Path) -> str:
+    found = find_placeholder(path)
+    return f"there is no file {path}" if found is None else f"{path} is {found.what}"
 
 
 def near_story(given: str, stories: Sequence[str]) -> str:

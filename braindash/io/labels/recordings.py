@@ -9,6 +9,7 @@ import soundfile
 
 from braindash.errors import InputError
 from braindash.io.dataset.audio import AUDIO_EXTENSIONS, audio_seconds
+from braindash.names import Spellings, files_in
 
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -36,10 +37,9 @@ def find_audio(folder: Path, suffix: str = "") -> dict[str, Path]:
     """
     check_folder(folder)
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*"), key=lambda path: (_rank(path), path)):
+    for path in sorted(files_in(folder), key=lambda path: (_rank(path), path)):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if _rank(path) < len(AUDIO_EXTENSIONS) and not hidden and name.endswith(suffix):
+        if _rank(path) < len(AUDIO_EXTENSIONS) and name.endswith(suffix):
             found.setdefault(name.removesuffix(suffix), path)
     if not found:
         raise InputError(
@@ -68,11 +68,13 @@ def matcher(audio: Mapping[str, Path]) -> Callable[[str], str]:
     -------
     callable
         From the relative path of a label file without suffix to the recording of the same path,
-        else to the only one of the same file name, else to that path itself.
+        else to the only one of the same file name, else to that path itself; each by any spelling
+        (:class:`braindash.names.Spellings`).
     """
     counts = Counter(_file_name(recording) for recording in audio)
     alone = {_file_name(name): name for name in audio if counts[_file_name(name)] == 1}
-    return lambda name: name if name in audio else alone.get(_file_name(name), name)
+    whole, last = Spellings(audio), Spellings(alone)
+    return lambda name: whole.name_of(name) or last.get(_file_name(name), name)
 
 
 def read_headers(audio: Mapping[str, Path]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from braindash.errors import InputError
+from braindash.files import refuse_placeholder
 
 _INTERVALS, _POINTS = "IntervalTier", "TextTier"
 _TOKEN = re.compile(r'"((?:[^"]|"")*)"|(<[^>\n]*>)|(![^\n]*)|([^\s"]+)')
@@ -152,6 +153,7 @@ class _Tokens:
 
 
 def _decoded(path: Path) -> str:
+    refuse_placeholder(path, "TextGrid")
     if not path.is_file():
         raise InputError(
             f"the TextGrid {path} is missing",

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
+from braindash.files import refuse_placeholder
 from braindash.io.labels.checks import some
+from braindash.names import given_path
 
 _COUNT = re.compile(r"[0-9]{1,12}")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -37,7 +39,8 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
     InputError
         The file is missing, of another form, has an empty cell, or gives a word two categories.
     """
-    path = Path(path).expanduser()
+    path = given_path(path)
+    refuse_placeholder(path, "table")
     if not path.is_file():
         raise InputError(f"the word categories {path} are missing", hint="Check the path.")
     separator = _SEPARATORS.get(path.suffix.lower())
@@ -153,7 +156,8 @@ def read_word_vectors(
         The file is missing, damaged or of another form, a line has another number of dimensions,
         a number is not finite, or no word of the vocabulary is in the file.
     """
-    path = Path(path).expanduser()
+    path = given_path(path)
+    refuse_placeholder(path, "file of word vectors")
     if not path.is_file():
         raise InputError(f"the word vectors {path} are missing", hint="Check the path.")
     wanted = None if vocabulary is None else {word.lower() for word in vocabulary}
