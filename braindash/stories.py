@@ -9,7 +9,7 @@ import numpy as np
 from braindash.core.timing import covered_rows
 from braindash.errors import InputError
 from braindash.files import digest_file, digest_json
-from braindash.io.dataset.audio import audio_seconds
+from braindash.io.dataset.audio import find_recording
 from braindash.io.dataset.manifest import Dataset
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.responses import digest as digest_responses
@@ -97,7 +97,8 @@ def plan_story(
     audio = dataset.audio_path(story, subject)
     n_rows, _ = response_shape(source)
     times = timing.times(n_rows)
-    rows = covered_rows(times, audio_seconds(audio), timing.tr)
+    recording = find_recording(audio)
+    rows = covered_rows(times, recording.seconds, timing.tr)
     if rows.start == rows.stop:
         raise InputError(
             f"the audio of story {story!r} covers none of the {n_rows} rows of {subject!r}",
@@ -111,6 +112,7 @@ def plan_story(
     extraction = ExtractionSpec(
         model=model.fingerprint,
         audio=digest_file(audio),
+        counted=recording.counted,
         times=row_times,
         strategy=strategy,
         context_seconds=context,

@@ -181,6 +181,7 @@ def features_of(
             UnitFeaturesSpec(
                 model=model.fingerprint,
                 audio=group.digests,
+                counted=group.counted,
                 units=units.digest(group),
                 strategy=strategy,
                 context_seconds=context,

@@ -278,6 +278,7 @@ def _inputs(
                     name=story.name,
                     subject=TEXT_SUBJECT if request.control == "text" else one.subject,
                     audio=story.extraction.audio,
+                    counted=story.extraction.counted,
                     responses=responses,
                     times=story.extraction.times,
                     first_row=story.rows.start,
