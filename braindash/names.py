@@ -38,6 +38,7 @@ _LEFT_BY_SYSTEMS = frozenset(
     }
 )
 _NAME_BYTES = 255
+_LINK_BYTES = 1024
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _NAMED = 3
 
@@ -102,7 +103,11 @@ def files_in(folder: Path, *, deep: bool = True) -> list[Path]:
             if not is_readable(entry.name):
                 strange.append(printable(str(path.relative_to(folder))))
             elif not entry.is_dir():
-                found.append(path)
+                target = _copied_link(entry, path) if deep else None
+                if target is None:
+                    found.append(path)
+                else:
+                    links.append(target)
             elif deep:
                 (links if entry.is_symlink() else waiting).append(path)
     if strange:
@@ -113,6 +118,20 @@ def files_in(folder: Path, *, deep: bool = True) -> list[Path]:
             "; ".join(strange[:_NAMED]) + ("; ..." if len(strange) > _NAMED else ""),
         )
     return sorted(found)
+
+
+def _copied_link(entry: "os.DirEntry[str]", path: Path) -> Path | None:
+    """Return the folder that a link led to before something copied it as a line of text."""
+    if "." in entry.name or entry.is_symlink() or entry.stat().st_size > _LINK_BYTES:
+        return None
+    try:
+        line = path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if "/" not in line or not line.isprintable() or not (path.parent / line).is_dir():
+        return None
+    logger.warning("%s is a link that was copied as text; %s is read", path, path.parent / line)
+    return path.parent / line
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:
@@ -202,7 +221,7 @@ def _alike(path: Path) -> Path | None:
     return None if name is None else path.parent / name
 
 
-def given_path(text: str | Path, folder: Path | None = None) -> Path:
+def given_path(text: str | Path, folder: Path | None = None, *, exact: bool = False) -> Path:
     """Read a path that a user, a manifest or a table writes.
 
     Parameters
@@ -212,6 +231,9 @@ def given_path(text: str | Path, folder: Path | None = None) -> Path:
         where there is no such file otherwise.
     folder : Path, optional
         What a relative path is relative to.
+    exact : bool, default False
+        Look for no other spelling: for what is written, and for names that may mean something
+        else.
 
     Returns
     -------
@@ -228,9 +250,9 @@ def given_path(text: str | Path, folder: Path | None = None) -> Path:
     written = str(text)
     path = base / _expanded(_address(written), written)
     _require_possible(path, written)
-    if os.path.lexists(path):
+    if os.path.lexists(path) or (exact and not _DRIVE.match(written)):
         return path
-    for other in _other_readings(written):
+    for other in () if exact else _other_readings(written):
         known = existing(base / _expanded(other, written))
         if os.path.lexists(known):
             return known
@@ -240,6 +262,14 @@ def given_path(text: str | Path, folder: Path | None = None) -> Path:
             hint="Give the path as it is here, best relative to the file that names it, with '/'.",
         )
     return existing(path)
+
+
+def absent(path: Path, kind: str = "file") -> str:
+    """Say that there is none, and why that may be where the path was written for Windows."""
+    told = f"there is no {kind} {path}"
+    if os.name != "nt" and "\\" in str(path):
+        told += " (a back-slash is a letter of a name here: write '/' between folders)"
+    return told
 
 
 def _other_readings(written: str) -> Iterable[str]:
@@ -252,7 +282,10 @@ def _other_readings(written: str) -> Iterable[str]:
 
 def _address(text: str) -> str:
     """Return the path in a ``file://`` address; any other text as it is."""
-    scheme, colon, rest = text.strip().partition("://")
+    bare = text.strip()
+    if bare.lower().startswith("file:/") and not bare.lower().startswith("file://"):
+        return unquote(bare[len("file:") :])  # as Path shortens it
+    scheme, colon, rest = bare.partition("://")
     if not colon or not scheme.isalpha():
         return text
     if scheme.lower() != "file":

@@ -365,7 +365,7 @@ class UnitFeaturesSpec(Spec):
     model: str = Field(description="fingerprint of configuration, normalisation and weights")
     audio: tuple[str, ...] = Field(description="digests of the audio files")
     counted: Mapping[str, int] = Field(
-        default=MappingProxyType({}),
+        default_factory=dict,
         description="samples at 16 kHz by digest, where a file's header says otherwise",
     )
     units: str = Field(description="digest of every unit's recording, start and end")

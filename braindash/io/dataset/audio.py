@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.sound.flac import read_flac
-from braindash.io.sound.gauge import Gauge
+from braindash.io.sound.gauge import Gauge, Plausibility
 from braindash.io.sound.mpeg import read_mpeg
 from braindash.io.sound.ogg import read_ogg
 from braindash.io.sound.pieces import (
@@ -242,6 +242,31 @@ def _find_unchanged(path: Path, size: int, modified_ns: int) -> Recording:
             f"the audio file {path} is empty: it has a header but no samples", hint=_AGAIN
         )
     return Recording(path, tuple(n for n, _, _ in headers), tuple(r for _, r, _ in headers), layout)
+
+
+def look_at_sound(path: Path | str) -> tuple[str, ...]:
+    """Decode a recording, and say what is not plausible about it.
+
+    Parameters
+    ----------
+    path : path
+        See :func:`load_audio`.
+
+    Returns
+    -------
+    tuple of str
+        Clipping, sound beyond full scale, next to no sound, nothing above 4 kHz, and what is
+        unusual about the file. It names no file.
+
+    Raises
+    ------
+    InputError
+        What :func:`load_audio` refuses.
+    """
+    recording, noticed = find_recording(path), Plausibility()
+    for block, rate_hz in _mono_blocks(recording):
+        noticed.add(block, rate_hz)
+    return recording.layout.told + noticed.told()
 
 
 def _reader(start: bytes) -> Reader | None:

@@ -16,6 +16,7 @@ from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
 from braindash.io.dataset.responses import available_keys, load_ceiling, repeats_shape, shape
 from braindash.io.dataset.tables import EVERY, Problem, raise_problems
+from braindash.io.recordings import require_countable
 
 # Fields of a subject that a manifest may have, and that nothing uses so far.
 UNREAD_FIELDS = ("pycortex", "transform", "freesurfer")
@@ -125,11 +126,15 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
 
     Raises
     ------
+    BadRecordings
+        Names every recording that cannot be used.
     InputError
         Lists every problem: files that are missing, unreadable or of the wrong shape, different
         numbers of targets, rows without audio, audio without rows, no training story.
     """
     split = dataset.split(subject)
+    names = [story for part in PARTS for story in getattr(split, part)]
+    require_countable({name: dataset.audio_path(name, subject) for name in names})
     problems: list[Problem] = []
     stories: list[StoryCheck] = []
     for name in PARTS:

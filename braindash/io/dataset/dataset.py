@@ -4,7 +4,7 @@ import difflib
 import os
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.tables import EVERY, ManifestTables, RunTable, SubjectTable
-from braindash.names import existing, given_path
+from braindash.names import absent, existing, given_path
 
 PLACEHOLDERS = ("subject", "story", "hemi", "run")
 HEMISPHERES = ("L", "R")
@@ -42,6 +42,8 @@ class Dataset:
         What stands in it.
     found_audio : mapping of str to Path
         Audio files of ``dataset.audio_dir`` by story.
+    left_out : tuple of str
+        Stories that are not used, whatever the manifest says: :meth:`without`.
     not_fetched : tuple of Path
         Files there that are links to nothing: no story is named after them.
     """
@@ -49,6 +51,7 @@ class Dataset:
     path: Path
     tables: ManifestTables
     found_audio: Mapping[str, Path]
+    left_out: tuple[str, ...] = ()
     not_fetched: tuple[Path, ...] = ()
 
     @property
@@ -85,7 +88,11 @@ class Dataset:
     def known_stories(self) -> tuple[str, ...]:
         """Every story that has audio for some subject, sorted."""
         given = {run.story for run in self.tables.runs if run.audio is not None}
-        return tuple(sorted((set(self.found_audio) | given) - {EVERY}))
+        return tuple(sorted((set(self.found_audio) | given) - {EVERY} - set(self.left_out)))
+
+    def without(self, stories: Iterable[str]) -> "Dataset":
+        """Return the data without some stories, in all splits."""
+        return replace(self, left_out=(*self.left_out, *stories))
 
     def subject(self, subject: str) -> SubjectTable:
         """Return the table of one subject.
@@ -132,13 +139,21 @@ class Dataset:
         """
         self.subject(subject)
         table = self.tables.splits
-        named = [*table.test, *table.valid, *(s for s in table.train if s != EVERY)]
+        test, valid, train = (
+            tuple(story for story in stories if story not in self.left_out)
+            for stories in (table.test, table.valid, table.train)
+        )
+        if not test:
+            raise InputError(
+                f"all test stories of {self.path} are left out: {', '.join(table.test)}",
+                hint="Put their recordings right, or name another test story in [splits].",
+            )
+        named = [*test, *valid, *(s for s in train if s != EVERY)]
         for story in named:
             self._require_files(subject, story)
-        train = table.train
         if EVERY in train:
             train = tuple(story for story in self.stories(subject) if story not in named)
-        return Split(train=train, valid=table.valid, test=table.test)
+        return Split(train=train, valid=valid, test=test)
 
     def audio_path(self, story: str, subject: str | None = None) -> Path:
         """Return the audio file of a story.
@@ -302,7 +317,7 @@ class Dataset:
 
 def _absence(path: Path) -> str:
     found = find_placeholder(path)
-    return f"there is no file {path}" if found is None else f"{path} is {found.what}"
+    return absent(path) if found is None else f"{path} is {found.what}"
 
 
 def near_story(given: str, stories: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from braindash.io.dataset.tables import (
     raise_problems,
     read_tables,
 )
-from braindash.names import Spellings, files_in, folded, given_path
+from braindash.names import Spellings, absent, files_in, folded, given_path
 
 __all__ = ["Dataset", "Split", "StoryCheck", "SubjectCheck", "check_subject", "load_manifest"]
 
@@ -56,7 +56,7 @@ def load_manifest(path: Path | str) -> Dataset:
     tables, problems = read_tables(path)
     if tables is not None:
         found, ambiguous, absent = _find_audio(path.parent, tables.dataset)
-        dataset = Dataset(path, tables, _as_spelled(found, tables), absent)
+        dataset = Dataset(path, tables, _as_spelled(found, tables), not_fetched=absent)
         problems += [*_folder_problems(dataset), *_ambiguity_problems(dataset, ambiguous)]
         problems += _template_problems(tables)
         problems += _subject_problems(tables)
@@ -113,7 +113,7 @@ def _folder_problems(dataset: Dataset) -> Iterator[Problem]:
     audio_dir = given_path(table.audio_dir, dataset.folder)
     if not audio_dir.is_dir():
         yield Problem(
-            f"dataset.audio_dir: there is no folder {audio_dir}",
+            f"dataset.audio_dir: {absent(audio_dir, 'folder')}",
             "Give the folder of the stories' audio, relative to the manifest.",
         )
     elif not dataset.found_audio and not dataset.known_stories:
@@ -234,7 +234,7 @@ def _run_audio_problems(dataset: Dataset, where: str, story: str, audio: str) ->
     path = given_path(audio, dataset.folder)
     if not os.path.lexists(path):
         yield Problem(
-            f"{where} audio: there is no file {path}",
+            f"{where} audio: {absent(path)}",
             "Give the story's audio file, relative to the manifest.",
         )
 

@@ -102,3 +102,71 @@ class Gauge:
             hint="Samples must be finite numbers; export the recording again, as 16 bit for "
             "example.",
         )
+
+
+# ---- what is plausible -------------------------------------------------------------------------
+
+# Of the samples, those at the greatest value of their block of a second; of speech it is one.
+_CLIPPED_SHARE, _CLIPPED_LEAST = 1e-3, 20
+_QUIET = 1e-3
+# Telephones and their recordings hold nothing above 4 kHz; speech has a thousandth of its power
+# there, and what rounding to 16 bit adds is less than a hundred-thousandth.
+_TELEPHONE_HZ = 4200
+_NOTHING = 1e-5
+_SPECTRUM = 1024
+_SPECTRA_PER_BLOCK = 64
+
+
+class Plausibility:
+    """Collects, block by block, what a listener would notice about a recording."""
+
+    def __init__(self) -> None:
+        self._n, self._n_flat, self._peak = 0, 0, 0.0
+        self._power: NDArray[np.float64] = np.zeros(_SPECTRUM // 2 + 1)
+        self._rate_hz = 0
+
+    def add(self, mono: NDArray[np.float32], rate_hz: int) -> None:
+        """Take note of one block.
+
+        Parameters
+        ----------
+        mono : array of shape (n_frames,), float32
+            Channels averaged.
+        rate_hz : int
+            Rate of the file.
+        """
+        self._rate_hz = max(self._rate_hz, rate_hz)
+        n_whole = max(1, len(mono) // rate_hz)
+        for part in np.array_split(mono, n_whole):
+            size = np.abs(part)
+            top = float(size.max(initial=0.0))
+            self._peak = max(self._peak, top)
+            if top > _QUIET:
+                self._n_flat += int(np.count_nonzero(size >= 0.9999 * top)) - 1
+        self._n += len(mono)
+        starts = np.arange(0, len(mono) - _SPECTRUM + 1, _SPECTRUM)
+        chosen = starts[:: max(1, len(starts) // _SPECTRA_PER_BLOCK)]
+        if len(chosen):
+            frames = mono[chosen[:, None] + np.arange(_SPECTRUM)] * np.hanning(_SPECTRUM)
+            self._power += (np.abs(np.fft.rfft(frames)) ** 2).sum(axis=0)
+
+    def told(self) -> tuple[str, ...]:
+        """Say what is not plausible, without names."""
+        found = []
+        if self._peak > 1.0:
+            found.append("its samples go beyond full scale")
+        if self._peak <= _QUIET:
+            found.append("it is next to silent: no sample reaches a thousandth of full scale")
+        if self._n_flat > max(_CLIPPED_LEAST, _CLIPPED_SHARE * self._n):
+            found.append("it seems clipped: many samples are exactly as loud as the loudest")
+        if self._is_telephone():
+            found.append(
+                "it holds nothing above 4 kHz, as a telephone: models and tasks that listen to "
+                "16 kHz speech meet another sound"
+            )
+        return tuple(found)
+
+    def _is_telephone(self) -> bool:
+        frequencies = np.fft.rfftfreq(_SPECTRUM, 1 / max(1, self._rate_hz))
+        above = float(self._power[frequencies > _TELEPHONE_HZ].sum())
+        return float(self._power.sum()) > 0 and above <= _NOTHING * float(self._power.sum())
