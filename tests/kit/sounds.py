@@ -1,4 +1,4 @@
-"""Files of sound as other programs leave them: joined, streamed, cut, without or with wrong counts."""
+"""Files of sound as other programs leave them: joined, streamed, cut, with wrong counts."""
 
 import io
 import struct
@@ -39,10 +39,8 @@ KINDS = {
     "mp3": ("MP3", None),
 }
 ID3 = b"ID3\x03\x00\x00\x00\x00\x02\x00" + b"TIT2" + bytes(252)
-_LAYER_3 = {  # frames of MPEG 2, layer III, at 16 kHz: kbit/s by index
-    index: kbits
-    for index, kbits in enumerate((0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
-}
+# Kbit/s of frames of MPEG 2, layer III, by index.
+_LAYER_3 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
 
 def without_count(mp3: bytes) -> bytes:
