@@ -67,6 +67,7 @@ def encode(
     low_level_space: str = LOW_LEVEL_SPACE,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
+    leave_out_bad: bool = False,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
 ) -> EncodingResult:
@@ -115,6 +116,9 @@ def encode(
         Changes how long it takes, never the result's key.
     threads : int, optional
         Processor cores to take, for parts side by side; by default all. Likewise.
+    leave_out_bad : bool, default False
+        Go on without recordings that cannot be used, which the result's provenance lists; else
+        they are refused, all of them named.
     store : Store, Path or str, optional
         Where results are kept; by default what ``braindash.io.store.default_root`` says.
     progress : Progress, optional
@@ -159,6 +163,7 @@ def probe(
     seed: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
+    leave_out_bad: bool = False,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
 ) -> ProbingResult:
@@ -205,6 +210,9 @@ def probe(
         Changes how long it takes, never the result's key.
     threads : int, optional
         Processor cores to take, for parts side by side; by default all. Likewise.
+    leave_out_bad : bool, default False
+        Go on without recordings that cannot be used, which the result's provenance lists; else
+        they are refused, all of them named.
     store : Store, Path or str, optional
         Where results are kept; by default what ``braindash.io.store.default_root`` says.
     progress : Progress, optional
@@ -268,6 +276,7 @@ def tune(
     n_at_once: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
+    leave_out_bad: bool = False,
     out: Path | str | None = None,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
@@ -351,6 +360,9 @@ def tune(
         Likewise.
     threads : int, optional
         Likewise.
+    leave_out_bad : bool, default False
+        Go on without recordings that cannot be used, which the result's provenance lists; else
+        they are refused, all of them named.
     out : Path or str, optional
         Folder to copy the model to; it stays in the store too.
     store : Store, Path or str, optional

@@ -16,9 +16,10 @@ class BraindashError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        # Names of files may hold bytes that are no UTF-8, which no terminal and no page can show.
+        self.message = printable(message)
+        self.hint = printable(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n  What to do: {self.hint}"
@@ -53,6 +54,19 @@ class Cancelled(BraindashError):
 
     def __init__(self, message: str = "the work was cancelled") -> None:
         super().__init__(message, hint="Start it again to go on from the last finished part.")
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which bytes that are no UTF-8 are written out, such as ``\xe9``.
+
+    Parameters
+    ----------
+    text : str
+        May hold what Python makes of such bytes in the name of a file.
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def near_match(given: str, allowed: Iterable[str]) -> str:

@@ -1,21 +1,39 @@
-"""Names by content, and files that are whole: digests, and writing beside and renaming.
+"""Names by content, and files that are whole: digests, writing beside and renaming, placeholders.
 
 Digests are the one way braindash turns bytes, files and specifications into keys. What is written
 here is met whole or not at all, by a reader as after a crash.
+
+Large files are often left on a server and replaced by a few lines or a link; downloads that failed
+leave a web page under the file's name. Every reader asks :func:`refuse_placeholder` before it says
+that a file is damaged.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from braindash.errors import BraindashError, InputError
+
 DIGEST_BYTES = 16
 _BLOCK = 1 << 22
+
+# Placeholders are small texts: nothing longer is looked into.
+_START_BYTES = 512
+_LFS = re.compile(rb"version https://(git-lfs|hawser)\.")
+_ANNEX = re.compile(rb"/annex/objects/|\.git/annex/objects/")
+_PAGE = re.compile(
+    rb"\s*(<!doctype\s+html|<html|<\?xml[^>]*>\s*(<!doctype\s+html|<html|<Error))", re.IGNORECASE
+)
+_ICLOUD = ".icloud"
+_DATALAD = "Run `datalad get FILE` (or `git annex get FILE`) in its folder."
 
 
 def digest_bytes(*parts: bytes) -> str:
@@ -57,23 +75,6 @@ def _digest_unchanged_file(path: str, size: int, modified_ns: int) -> str:
         while block := stream.read(_BLOCK):
             state.update(block)
     return state.hexdigest()
-
-
-def find_file(folder: Path, stem: str, ending: str) -> Path | None:
-    """Find a file of a folder by its name, whatever the case of its ending; None without one.
-
-    One whose ending is as given comes first, then the first in the order of the names.
-    """
-    exact = folder / f"{stem}{ending}"
-    if exact.is_file() or not folder.is_dir():
-        return exact if exact.is_file() else None
-    length = len(stem)
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.name[:length] == stem and path.name[length:].lower() == ending.lower()
-    )
-    return next((path for path in found if path.is_file()), None)
 
 
 def flush(path: Path) -> None:
@@ -158,3 +159,123 @@ def replace_json(path: Path, content: Any) -> None:
     """Write JSON so that a reader sees the old or the new content, never a part."""
     with replaced(path) as partial:
         write_json(partial, content)
+
+
+# ---- files that are not here --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """What stands in the place of a file.
+
+    Attributes
+    ----------
+    what : str
+        What it is, such as ``"a Git LFS pointer, not the file itself"``.
+    hint : str
+        What fetches the file.
+    """
+
+    what: str
+    hint: str
+
+
+def find_placeholder(path: Path) -> Placeholder | None:
+    """Say what stands in the place of a file; None where the file is there, or nothing is.
+
+    Parameters
+    ----------
+    path : Path
+        The file that a reader is about to open.
+
+    Returns
+    -------
+    Placeholder or None
+        A pointer of Git LFS or git-annex, a link to content that was not fetched (git-annex,
+        DataLad, the cache of a model hub), a stub of iCloud, an empty file, or a web page under
+        the file's name.
+    """
+    if path.is_symlink() and not path.exists():
+        return _dangling(path)
+    stub = path.with_name(f".{path.name}{_ICLOUD}")
+    if not path.exists():
+        return _evicted(path) if os.path.lexists(stub) else None
+    if path.name.endswith(_ICLOUD):
+        return _evicted(path)
+    if not path.is_file():
+        return None
+    return _by_content(path)
+
+
+def refuse_placeholder(path: Path, what: str, error: type[BraindashError] = InputError) -> None:
+    """Refuse a file in whose place something else stands.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    what : str
+        What it ought to be, such as ``"audio file"``.
+    error : type of BraindashError, default InputError
+        What is raised.
+
+    Raises
+    ------
+    BraindashError
+        Says what stands there and what fetches the file.
+    """
+    found = find_placeholder(path)
+    if found is not None:
+        raise error(f"the {what} {path} is {found.what}", hint=found.hint)
+
+
+def _dangling(path: Path) -> Placeholder:
+    target = os.readlink(path)
+    if "annex/objects" in target.replace("\\", "/"):
+        return Placeholder(
+            "a link to nothing: its content was not fetched with git-annex or DataLad", _DATALAD
+        )
+    if re.search(r"(^|[/\\])blobs[/\\]", target):
+        return Placeholder(
+            f"a link to nothing in the cache of a model hub ({target})",
+            "Download the model again (`hf download ID`), or copy its folder with the links "
+            "followed (`cp -rL`).",
+        )
+    return Placeholder(
+        f"a link to nothing: {target}",
+        "Copy the file that is meant there, or correct the link.",
+    )
+
+
+def _evicted(path: Path) -> Placeholder:
+    return Placeholder(
+        "a stub of iCloud: its content is on the server only",
+        "Let it be downloaded (Finder: Download Now; or `brctl download FILE`), then start again.",
+    )
+
+
+def _by_content(path: Path) -> Placeholder | None:
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            start = stream.read(_START_BYTES)
+    except OSError:
+        return None  # the reader's own error says more
+    if size == 0:
+        return Placeholder(
+            "empty: it has no bytes",
+            "Copy or download it again; files of cloud drives must be kept on this computer.",
+        )
+    if _LFS.match(start):
+        return Placeholder(
+            "a Git LFS pointer, not the file itself",
+            "Run `git lfs pull` in its folder, or download the file.",
+        )
+    if size <= _START_BYTES and _ANNEX.search(start) and start.isascii():
+        return Placeholder("a pointer of git-annex, not the file itself", _DATALAD)
+    if _PAGE.match(start):
+        return Placeholder(
+            "a web page, not the file itself: its download failed",
+            "Download it again; the page may ask for a login or an agreement (open it to see).",
+        )
+    return None

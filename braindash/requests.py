@@ -27,7 +27,8 @@ class Request(BaseModel):
     """Base of all requests: frozen, unknown fields refused.
 
     ``command`` is that of the command line; jobs carry it too. ``device`` and ``threads``
-    change how long the work takes, never the result's key.
+    change how long the work takes, never the result's key. ``left_out`` is filled when recordings
+    are found bad; with ``leave_out_bad`` the run goes on without them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,10 @@ class Request(BaseModel):
     revision: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, gt=0)
+    leave_out_bad: bool = Field(default=False, description="go on without bad recordings")
+    left_out: Mapping[str, str] = Field(
+        default_factory=dict, description="recordings that are left out, and why"
+    )
 
 
 RequestT = TypeVar("RequestT", bound=Request)

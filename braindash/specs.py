@@ -140,9 +140,13 @@ class ExtractionSpec(Spec):
     """Features of one story: every layer of one model at the story's response times."""
 
     kind: ClassVar[str] = "features"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"counted": None})
     version: Literal[1] = 1
     model: str = Field(description="fingerprint of configuration, normalisation and weights")
     audio: str = Field(description="digest of the audio file")
+    counted: int | None = Field(
+        default=None, description="samples at 16 kHz, where the file's header says otherwise"
+    )
     times: RowTimes
     strategy: StoredStrategy
     context_seconds: float = Field(description="longest audio that the model sees at once")
@@ -329,9 +333,13 @@ class TunedStory(Spec):
     """One story of one subject in a tuning run."""
 
     kind: ClassVar[str] = "tuned-story"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"counted": None})
     name: str
     subject: str
     audio: str = Field(description="digest of the audio file")
+    counted: int | None = Field(
+        default=None, description="samples at 16 kHz, where the file's header says otherwise"
+    )
     responses: str = Field(description="digest of the responses")
     times: RowTimes = Field(description="of the rows that the audio covers")
     first_row: int = Field(ge=0)
@@ -360,9 +368,14 @@ class UnitFeaturesSpec(Spec):
     """Every layer of one model, averaged over each labelled unit of some recordings."""
 
     kind: ClassVar[str] = "unit-features"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"counted": {}})
     version: Literal[1] = 1
     model: str = Field(description="fingerprint of configuration, normalisation and weights")
     audio: tuple[str, ...] = Field(description="digests of the audio files")
+    counted: Mapping[str, int] = Field(
+        default_factory=dict,
+        description="samples at 16 kHz by digest, where a file's header says otherwise",
+    )
     units: str = Field(description="digest of every unit's recording, start and end")
     strategy: StoredStrategy
     context_seconds: float

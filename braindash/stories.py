@@ -10,7 +10,7 @@ import numpy as np
 from braindash.core.timing import covered_rows
 from braindash.errors import InputError
 from braindash.files import digest_file, digest_json
-from braindash.io.dataset.audio import audio_seconds
+from braindash.io.dataset.audio import find_recording
 from braindash.io.dataset.censored import Presentation, presentations
 from braindash.io.dataset.manifest import Dataset
 from braindash.io.dataset.responses import ResponseSource
@@ -150,8 +150,8 @@ def plan_story(
     audio = dataset.audio_path(story, subject)
     n_rows, _ = response_shape(source)
     times = timing.times(n_rows)
-    seconds = audio_seconds(audio)
-    rows = covered_rows(times, seconds, timing.tr)
+    recording = find_recording(audio)
+    rows = covered_rows(times, recording.seconds, timing.tr)
     if rows.start == rows.stop:
         raise InputError(
             f"the audio of story {story!r} covers none of the {n_rows} rows of {subject!r}",
@@ -161,10 +161,11 @@ def plan_story(
         first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start
     )
     context, step = _context_and_step(strategy, model)
-    tier = _annotated_tier(dataset, story, model, seconds)
+    tier = _annotated_tier(dataset, story, model, recording.seconds)
     extraction = ExtractionSpec(
         model=model.fingerprint,
         audio=digest_file(audio),
+        counted=recording.counted,
         times=row_times,
         strategy=strategy,
         context_seconds=context,

@@ -92,6 +92,8 @@ def expected_parameters(fields: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]
     """Annotation and default of every parameter, as pydantic's fields say."""
     found = {}
     for name, field in fields.items():
+        if name == "left_out":  # filled when recordings are found bad
+            continue
         annotation, default = accepted(field.annotation), field.get_default()
         if field.default_factory is not None:
             annotation, default = annotation | None, None

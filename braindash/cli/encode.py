@@ -10,6 +10,7 @@ from braindash.cli.options import (
     CoresOption,
     DeviceOption,
     JsonOption,
+    LeaveOutOption,
     ModelOption,
     PrecisionOption,
     RevisionOption,
@@ -70,6 +71,7 @@ def encode(
     ] = LOW_LEVEL_SPACE,
     device: DeviceOption = "auto",
     threads: CoresOption = None,
+    leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -95,6 +97,7 @@ def encode(
         low_level_space=low_level_space,
         device=device,
         threads=threads,
+        leave_out_bad=leave_out_bad,
     )
     _encode(request, open_store(store), check_only, as_json)
 

@@ -36,6 +36,13 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 CheckOption = Annotated[bool, typer.Option("--check", help="Only say what would be needed.")]
+LeaveOutOption = Annotated[
+    bool,
+    typer.Option(
+        "--leave-out-bad",
+        help="Go on without recordings that cannot be used; they are listed in the provenance.",
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 RevisionOption = Annotated[str | None, typer.Option(help="Revision of the hub model.")]
 PrecisionOption = Annotated[str, typer.Option(help=choices(PRECISIONS))]

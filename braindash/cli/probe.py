@@ -10,6 +10,7 @@ from braindash.cli.options import (
     CoresOption,
     DeviceOption,
     JsonOption,
+    LeaveOutOption,
     ModelOption,
     PrecisionOption,
     RevisionOption,
@@ -76,6 +77,7 @@ def probe(
     seed: Annotated[int, typer.Option(help="Of the split, the shuffles and the draws.")] = 0,
     device: DeviceOption = "auto",
     threads: CoresOption = None,
+    leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -105,6 +107,7 @@ def probe(
         seed=seed,
         device=device,
         threads=threads,
+        leave_out_bad=leave_out_bad,
     )
     result = carry_out(request, open_store(store), check_only, as_json)
     if result is None:

@@ -9,6 +9,7 @@ from braindash.cli.options import (
     CheckOption,
     DeviceOption,
     JsonOption,
+    LeaveOutOption,
     RevisionOption,
     StoreOption,
     carry_out,
@@ -21,6 +22,7 @@ from braindash.cli.options import (
     print_json,
     settings,
 )
+from braindash.names import given_path
 from braindash.process import is_first_process
 from braindash.requests import METHODS, TuneRequest, build_tune_request
 from braindash.specs import (
@@ -96,6 +98,7 @@ def tune(
     setting: SettingOption = None,
     device: DeviceOption = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -125,10 +128,11 @@ def tune(
         "n_at_once": at_once,
         "device": device,
         "threads": threads,
+        "leave_out_bad": leave_out_bad,
     }
     request = build_tune_request(**fields | settings(setting or [], "--setting", *_FORMS))
     if out is not None:
-        check_free(out.expanduser())
+        check_free(given_path(out, exact=True))
     first = is_first_process()
     result = carry_out(request, open_store(store), check_only, as_json, quiet=not first)
     if result is None or not first:

@@ -134,6 +134,11 @@ class EncodingPlan:
         return self.train + self.test
 
     @property
+    def recordings_used(self) -> Mapping[str, Path]:
+        """Audio files by story."""
+        return {story.name: story.audio for story in self.stories}
+
+    @property
     def strategy(self) -> StoredStrategy:
         """How the model's features are made."""
         return self.train[0].extraction.strategy
@@ -169,7 +174,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     ModelError
         When the model cannot be found.
     """
-    dataset = load_manifest(request.data)
+    dataset = load_manifest(request.data).without(request.left_out)
     members = _members(dataset, request.subject)
     checks = [check_subject(dataset, name) for name in members]
     model = locate(request.model, request.revision, precision=request.precision)

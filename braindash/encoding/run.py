@@ -30,6 +30,7 @@ from braindash.encoding.unfinished import described
 from braindash.errors import InputError
 from braindash.io.entries import common_provenance
 from braindash.io.predictions import PredictionFile, layer_part
+from braindash.io.recordings import plan_checked
 from braindash.io.store import Entry, Store
 from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
 from braindash.progress import NoProgress, Progress, shared
@@ -64,14 +65,16 @@ def run_encoding(
     """
     report = progress or NoProgress()
     report.advance(0, 1, "reading the manifest and the model's files")
-    run = EncodingRun(plan_encoding(request), store)
+    run = EncodingRun(plan_checked(plan_encoding, request, store.root), store)
     carry_out([run], report, cores=request.threads, device=request.device)
     return run.result()
 
 
 def remake_run(request: Mapping[str, Any], key: str, root: str) -> "EncodingRun":
     """Plan a run again, in another process."""
-    run = EncodingRun(plan_encoding(EncodeRequest.model_validate(request)), Store(root))
+    store = Store(root)
+    plan = plan_checked(plan_encoding, EncodeRequest.model_validate(request), store.root)
+    run = EncodingRun(plan, store)
     require_same(run.key, key)
     return run
 
@@ -312,6 +315,7 @@ class EncodingRun(StoredRun[Entry]):
             "predictions": self._fit_key,
             "no_inter_subject_ceiling_with": dict(plan.left_out),
             "warnings": list(plan.warnings),
+            "left_out": dict(plan.request.left_out),
         }
 
     @cached_property

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import braindash
-from braindash.errors import StoreError
+from braindash.errors import InputError, StoreError
 from braindash.files import digest_file
+from braindash.io.hdf5 import opened_hdf5, refuse_other_files
 from braindash.specs import VERSIONED, StoredStrategy, current_version, older_version, version_of
 
 
@@ -283,9 +284,20 @@ def damage(kind: str, folder: Path) -> str | None:
             if digest_file(folder / name) != checksums.get(name):
                 return f"{name} does not match its checksum"
         read_entry(kind, folder.name, folder)
+        _require_whole(folder / RESULT_FILE)
     except (FileNotFoundError, ValueError) as error:
         return _problem(error)
     return None
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse arrays that lie in other files: no result is written so, and none is read."""
+    if h5py.is_hdf5(path):
+        with opened_hdf5(path) as file:
+            try:
+                refuse_other_files(file)
+            except InputError as error:
+                raise ValueError(error.message) from error
 
 
 def _problem(error: OSError | ValueError) -> str:

@@ -43,6 +43,7 @@ from braindash.io.entries import (
     read_listed,
     require_readable,
 )
+from braindash.names import given_path
 
 __all__ = ["DamagedEntry", "Entry", "Store", "checkout", "default_root"]
 
@@ -76,7 +77,7 @@ def default_root() -> Path:
     """
     named = os.environ.get("BRAINDASH_STORE")
     if named:
-        return Path(named).expanduser().resolve()
+        return given_path(named, exact=True).resolve()
     return (checkout() or Path.cwd()) / "cache"
 
 
@@ -90,7 +91,7 @@ class Store:
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = Path(root).expanduser().resolve()
+        self.root = given_path(root, exact=True).resolve()
 
     @property
     def demo_folder(self) -> Path:
@@ -352,7 +353,7 @@ class Store:
             )
         if with_predictions:
             entries.append(self.get("predictions", predictions_key(entries[0])))
-        target = Path(path).expanduser()
+        target = given_path(path, exact=True)
         if target.is_dir():
             target = target / f"braindash-{entries[0].kind}-{entries[0].key}.zip"
         with (
@@ -373,7 +374,7 @@ class Store:
         Entry
             The result; its predictions, when the file holds them, are taken over too.
         """
-        source = Path(path).expanduser()
+        source = given_path(path)
         hint = "Give a file that `braindash export KEY` wrote."
         if not source.is_file() or not zipfile.is_zipfile(source):
             raise InputError(f"{source} is not an exported result", hint=hint)

@@ -24,6 +24,7 @@ from typing import Any
 from braindash.errors import JobError
 from braindash.files import canonical_json
 from braindash.jobs.table import NAME, Job, JobState, JobTable, cannot_write, unknown_job
+from braindash.names import given_path
 from braindash.process import import_path, require_platform
 
 require_platform()
@@ -71,7 +72,7 @@ class JobQueue:
     """
 
     def __init__(self, root: Path | str, *, worker_command: Sequence[str] | None = None) -> None:
-        self.root = Path(root).expanduser().resolve()
+        self.root = given_path(root, exact=True).resolve()
         self.folder = self.root / "jobs"
         self.table = JobTable(self.folder / "jobs.sqlite")
         default = (sys.executable, "-P", "-m", "braindash.work.worker", str(self.root))

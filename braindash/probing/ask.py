@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from braindash.core.probes.labels import ProbeTask
 from braindash.core.probes.model import Probes
 from braindash.core.probes.result import LayerProbe, ProbeResult, mean_of_divisions
+from braindash.core.scores import constant_columns
 from braindash.errors import InputError
 from braindash.probing.features import UnitEntries
 from braindash.probing.plan import SOUND_SPACE, ProbingPlan, probe_task
@@ -105,7 +106,8 @@ def _sitting(
     features: UnitEntries,
 ) -> Sitting:
     first, sides, _ = members[0]
-    tasks = [_task(plan, question, sides.rows, features) for question, _, _ in members]
+    made_tasks = [_task(plan, question, sides, features) for question, _, _ in members]
+    tasks = [task for task, _ in made_tasks]
     spec, request = plan.spec, plan.request
     made = Probes(
         tasks,
@@ -117,7 +119,10 @@ def _sitting(
         threads=request.threads,
     )
     names = tuple(question.info.name for question, _, _ in members)
-    told = {question.info.name: warnings for question, _, warnings in members}
+    told = {
+        question.info.name: (*warnings, *left)
+        for (question, _, warnings), (_, left) in zip(members, made_tasks, strict=True)
+    }
     return Sitting(first.units, sides, made, names, told)
 
 
@@ -214,11 +219,13 @@ def _voiced(plan: ProbingPlan, question: Question, features: UnitEntries) -> NDA
 
 
 def _task(
-    plan: ProbingPlan, question: Question, rows: NDArray[np.intp], features: UnitEntries
-) -> ProbeTask:
+    plan: ProbingPlan, question: Question, sides: Sides, features: UnitEntries
+) -> tuple[ProbeTask, tuple[str, ...]]:
+    """Return a task, with what was left out of it."""
+    rows = sides.rows
     spec = next(task for task in plan.spec.tasks if task.name == question.info.name)
     if question.info.space is None:
-        return probe_task(spec, question, rows)
+        return probe_task(spec, question, rows), ()
     sound = read_layer(plan, locate(question.info.space), question.units, features, 0)
     columns = slice(*question.info.columns) if question.info.columns else slice(None)
     values = sound[rows, columns].astype(np.float64)
@@ -229,7 +236,23 @@ def _task(
             f"{question.info.name}: {question.info.space} has no value for some frames",
             hint="Check the audio files.",
         )
-    return ProbeTask(spec.name, values, kind=spec.problem, metric=spec.metric)
+    values, told = _varying(spec.name, values, sides)
+    return ProbeTask(spec.name, values, kind=spec.problem, metric=spec.metric), told
+
+
+def _varying(
+    name: str, values: NDArray[np.float64], sides: Sides
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Leave out what is constant on a side: a band in which nothing is heard has no R^2."""
+    parts = (sides.split.train, sides.split.valid, sides.split.test)
+    constant = np.any([constant_columns(values[part]) for part in parts], axis=0)
+    if not constant.any() or constant.all():
+        return values, ()  # where nothing varies the probe itself says so
+    told = (
+        f"{name}: {constant.sum()} of {len(constant)} outputs are constant in a part of the "
+        "recordings, as bands above the sound's own are, and are left out"
+    )
+    return values[:, ~constant], (told,)
 
 
 def _within_recordings(

@@ -143,4 +143,5 @@ def _put(
 def probing_provenance(plan: ProbingPlan, model: ModelFiles, seconds: float) -> dict[str, Any]:
     """Say how something was made of a model's features, as JSON values."""
     strategy = plan.features(model, plan.units[0])[0].spec.strategy
-    return common_provenance(model, strategy, plan.data_name, plan.simulated, seconds)
+    made = common_provenance(model, strategy, plan.data_name, plan.simulated, seconds)
+    return made | {"left_out": dict(plan.request.left_out)}

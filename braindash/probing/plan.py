@@ -4,10 +4,11 @@ Like :mod:`braindash.encoding.plan`, it never imports torch, so the dashboard ca
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from braindash.io.labels.sources import read_labels
 from braindash.io.labels.stories import read_story_labels, select_recordings
 from braindash.io.labels.table import Labels
 from braindash.io.labels.words import read_word_categories, read_word_vectors
+from braindash.names import given_path
 from braindash.probing.questions import Question, WordTables, ask, divide
 from braindash.probing.tasks import FRAME, PROBE_TASKS, WORD, TaskInfo, find_task, possible_tasks
 from braindash.probing.units import RecordingGroup, Units, group_recordings, plan_units, unit_groups
@@ -117,6 +119,13 @@ class ProbingPlan:
     warnings: tuple[str, ...]
 
     @property
+    def recordings_used(self) -> Mapping[str, Path]:
+        """Audio files by recording, of those that have units."""
+        names = {name for one in self.units for name in one.table["recording"].unique()}
+        pairs = self.labels.recordings[["recording", "path"]].itertuples(index=False)
+        return {str(name): Path(path) for name, path in pairs if name in names}
+
+    @property
     def units(self) -> tuple[Units, ...]:
         """Units of every kind that is asked about."""
         return tuple({question.units.name: question.units for question in self.questions}.values())
@@ -181,6 +190,7 @@ def features_of(
             UnitFeaturesSpec(
                 model=model.fingerprint,
                 audio=group.digests,
+                counted=group.counted,
                 units=units.digest(group),
                 strategy=strategy,
                 context_seconds=context,
@@ -268,20 +278,16 @@ def _draft(request: ProbeRequest, model: ModelFiles) -> tuple[ProbingPlan, list[
 def read_request_labels(request: ProbeRequest) -> tuple[Labels, str, bool]:
     """Read the labels that a request names; with the name of the data, and whether simulated."""
     if request.data is not None:
-        dataset = load_manifest(request.data)
+        dataset = load_manifest(request.data).without(request.left_out)
         labels = read_story_labels(dataset, request.recordings, options=request.labels_options)
-        return labels, dataset.name, dataset.simulated
+        return labels.without(request.left_out), dataset.name, dataset.simulated
     assert request.labels is not None and request.labels_path is not None  # checked by the request
     labels = read_labels(request.labels, request.labels_path, **request.labels_options)
-    name = f"{request.labels_path.expanduser().resolve().name} ({request.labels})"
-    if not request.recordings:
-        return labels, name, False
-    chosen = select_recordings(list(labels.recordings["recording"]), request.recordings)
-    table, recordings = (
-        part[part["recording"].isin(chosen)].reset_index(drop=True)
-        for part in (labels.table, labels.recordings)
-    )
-    return replace(labels, table=table, recordings=recordings), name, False
+    name = f"{given_path(request.labels_path).resolve().name} ({request.labels})"
+    if request.recordings:
+        names = [*labels.recordings["recording"], *(one.name for one in labels.faults)]
+        labels = labels.only(select_recordings(names, request.recordings))
+    return labels.without(request.left_out), name, False
 
 
 def default_tasks(labels: Labels, tables: WordTables) -> tuple[str, ...]:

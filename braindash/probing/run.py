@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from braindash.io.recordings import plan_checked
 from braindash.io.store import Entry, Store
 from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
 from braindash.probing.features import UNIT_FEATURES, UnitExtraction, probing_provenance
@@ -51,14 +52,16 @@ def run_probing(
     """
     report = progress or NoProgress()
     report.advance(0, 1, "reading the labels and the model's files")
-    run = ProbingRun(plan_probing(request), store)
+    run = ProbingRun(plan_checked(plan_probing, request, store.root), store)
     carry_out([run], report, cores=request.threads, device=request.device)
     return run.result()
 
 
 def remake_run(request: Mapping[str, Any], key: str, root: str) -> "ProbingRun":
     """Plan a run again, in another process."""
-    run = ProbingRun(plan_probing(ProbeRequest.model_validate(request)), Store(root))
+    store = Store(root)
+    plan = plan_checked(plan_probing, ProbeRequest.model_validate(request), store.root)
+    run = ProbingRun(plan, store)
     require_same(run.key, key)
     return run
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from braindash.errors import InputError
 from braindash.files import digest_bytes, digest_file
+from braindash.io.dataset.audio import find_recording
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels
 from braindash.probing.tasks import FRAME
@@ -43,6 +44,12 @@ class RecordingGroup:
     def digests(self) -> tuple[str, ...]:
         """Digests of the audio files."""
         return tuple(digest_file(path) for path in self.paths)
+
+    @cached_property
+    def counted(self) -> dict[str, int]:
+        """Samples at 16 kHz by digest, of the files whose header says otherwise."""
+        pairs = zip(self.digests, map(find_recording, self.paths), strict=True)
+        return {digest: one.counted for digest, one in pairs if one.counted is not None}
 
     @property
     def title(self) -> str:

@@ -23,6 +23,7 @@ from braindash.io.dataset.responses import ResponseSource, load_repeats, load_re
 from braindash.io.labels.textgrid import Interval
 from braindash.io.labels.tiers import story_tier
 from braindash.io.labels.words import WordVectors, read_word_vectors
+from braindash.names import given_path
 from braindash.progress import Progress
 from braindash.specs import TuningControl
 from braindash.stories import StoryPlan, rows_present
@@ -322,7 +323,7 @@ def _text_rows(plan: TuningPlan, stories: Sequence[StoryPlan], progress: Progres
     """Make the targets of every story, from word vectors or a sentence model."""
     place = plan.request.words
     assert place is not None  # planned
-    place = place.expanduser()
+    place = given_path(place)
     spoken = [_words(plan, story) for story in stories]
     window = plan.spec.settings.window_trs * stories[0].extraction.times.tr
     if place.is_dir():

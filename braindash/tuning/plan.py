@@ -18,6 +18,8 @@ from braindash.io.dataset.responses import ResponseSource, repeats_shape
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.labels.tiers import story_tier
+from braindash.io.recordings import require_countable
+from braindash.names import given_path
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
 from braindash.speech.acoustic.spaces import ACOUSTIC
@@ -111,6 +113,12 @@ class TuningPlan:
     warnings: tuple[str, ...]
 
     @property
+    def recordings_used(self) -> Mapping[str, Path]:
+        """Audio files by story."""
+        stories = [story for one in self.subjects for story in (*one.train, *one.validation)]
+        return {story.name: story.audio for story in stories}
+
+    @property
     def n_rows(self) -> int:
         """Rows of all training stories; a story that several subjects heard counts once."""
         return sum(story.n_rows for story in self.recordings)
@@ -132,7 +140,7 @@ def plan_tuning(request: TuneRequest) -> TuningPlan:
     ModelError
         When the model cannot be found.
     """
-    dataset = load_manifest(request.data)
+    dataset = load_manifest(request.data).without(request.left_out)
     model = _base(request)
     _check_words(request)
     planned = [_plan_subject(dataset, request, model, name) for name in request.subjects]
@@ -144,7 +152,7 @@ def plan_tuning(request: TuneRequest) -> TuningPlan:
     for warning in warnings:
         logger.warning("%s", warning)
     names = tuple(one.subject for one in subjects)
-    text = None if request.words is None else _text_digest(request.words.expanduser())
+    text = None if request.words is None else _text_digest(given_path(request.words))
     spec = TuningSpec(
         model=model.fingerprint,
         subjects=(TEXT_SUBJECT,) if request.control == "text" else names,
@@ -192,7 +200,7 @@ def _check_words(request: TuneRequest) -> None:
             "the control 'text' and word vectors or a sentence model belong together",
             hint="Give both (control 'text', words FILE_OR_FOLDER), or neither.",
         )
-    if request.words is not None and not request.words.expanduser().exists():
+    if request.words is not None and not given_path(request.words).exists():
         raise InputError(
             f"there is no file {request.words}",
             hint="Give a file of word vectors, or the folder of a sentence model.",
@@ -203,6 +211,7 @@ def _text_digest(place: Path) -> str:
     """Name word vectors by their file, a sentence model by the files of its folder."""
     if place.is_file():
         return digest_file(place)
+    # Hidden ones too: keys are made of them since there are keys.
     files = sorted(path for path in place.iterdir() if path.is_file())
     return digest_json({path.name: digest_file(path) for path in files})
 
@@ -214,6 +223,7 @@ def _plan_subject(
     dataset: Dataset, request: TuneRequest, model: ModelFiles, subject: str
 ) -> SubjectStories:
     train, validation = _story_names(dataset, request, subject)
+    require_countable({n: dataset.audio_path(n, subject) for n in (*train, *validation)})
 
     def planned(names: Sequence[str]) -> tuple[StoryPlan, ...]:
         return tuple(plan_story(dataset, subject, "chunk", model, name) for name in names)
@@ -237,8 +247,12 @@ def _story_names(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Name the stories to train and to validate on, and refuse those that may not be."""
     split = dataset.split(subject)
-    train = request.train or split.train
-    validation = request.validation or split.valid or split.train[-1:]
+    train, validation = (
+        tuple(name for name in names if name not in dataset.left_out)
+        for names in (request.train, request.validation)
+    )
+    train = train or split.train
+    validation = validation or split.valid or split.train[-1:]
     if not request.train:
         train = tuple(name for name in train if name not in validation)
     own = dataset.stories(subject)
@@ -284,6 +298,7 @@ def _inputs(
                     name=story.name,
                     subject=TEXT_SUBJECT if request.control == "text" else one.subject,
                     audio=story.extraction.audio,
+                    counted=story.extraction.counted,
                     responses=responses,
                     times=story.extraction.times,
                     first_row=story.rows.start,

@@ -12,6 +12,7 @@ import numpy as np
 from braindash.errors import StoreError
 from braindash.io.entries import require_kind
 from braindash.io.store import Entry, Store
+from braindash.names import given_path
 from braindash.specs import TuningSpec
 from braindash.speech.checkpoints.copying import copy_model
 from braindash.speech.checkpoints.folders import TUNING_RECORD
@@ -114,7 +115,7 @@ class TuningResult:
         InputError
             When something is in the way.
         """
-        folder = Path(place).expanduser()
+        folder = given_path(place, exact=True)
         copy_model(self.folder, folder)
         return replace(self, folder=folder)
 

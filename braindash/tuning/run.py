@@ -13,7 +13,9 @@ import xarray as xr
 from braindash.errors import StoreError
 from braindash.files import replace_json
 from braindash.io.entries import common_provenance
+from braindash.io.recordings import plan_checked
 from braindash.io.store import Entry, Store
+from braindash.names import given_path
 from braindash.parts import Part, StoredRun, carry_out, require_same
 from braindash.process import is_first_process
 from braindash.progress import NoProgress, Progress, shared
@@ -67,10 +69,10 @@ def run_tuning(
     """
     report = progress or NoProgress()
     report.advance(0, 1, "reading the manifest and the model's files")
-    place = None if out is None else Path(out).expanduser()
+    place = None if out is None else given_path(out, exact=True)
     if place is not None:
         check_free(place)
-    run = TuningRun(plan_tuning(request), store)
+    run = TuningRun(plan_checked(plan_tuning, request, store.root), store)
     carry_out([run], report)
     result = run.result()
     return result.copied(place) if place is not None and is_first_process() else result
@@ -78,7 +80,9 @@ def run_tuning(
 
 def remake_run(request: Mapping[str, Any], key: str, root: str) -> "TuningRun":
     """Plan a run again, in another process."""
-    run = TuningRun(plan_tuning(TuneRequest.model_validate(request)), Store(root))
+    store = Store(root)
+    plan = plan_checked(plan_tuning, TuneRequest.model_validate(request), store.root)
+    run = TuningRun(plan, store)
     require_same(run.key, key)
     return run
 
@@ -225,4 +229,5 @@ def _provenance(plan: TuningPlan, seconds: float) -> dict[str, Any]:
         "subjects": list(plan.spec.subjects),
         "control": plan.spec.control,
         "warnings": list(plan.warnings),
+        "left_out": dict(plan.request.left_out),
     }

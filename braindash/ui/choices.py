@@ -28,6 +28,11 @@ OWN_DATA = "My manifest"
 DEMO_DATA = "Embedded demo (simulated)"
 OWN_MODEL = "Another hub id or local folder"
 MANIFEST_HELP = "A TOML file that names your stories, responses and splits; the README shows one."
+LEAVE_OUT = "Leave out bad recordings"
+LEAVE_OUT_HELP = (
+    "Recordings that are silent, cut short or unreadable stop the run; with this it goes on "
+    "without them, and the result lists them."
+)
 MODEL_HELP = (
     "A hub id is downloaded once; a local folder holds config.json and model.safetensors, or a "
     "LoRA adapter as peft saves it, whose base must be found too. An acoustic space has one layer "
@@ -105,6 +110,11 @@ def own_model() -> str | None:
         )
     looks_local = text.startswith(("/", "~", "."))
     return str(state.resolve_inside_roots(text)) if looks_local else text or None
+
+
+def leave_out_bad(page: str) -> bool:
+    """Ask whether recordings that cannot be used are left out, or stop the run."""
+    return st.toggle(LEAVE_OUT, value=False, help=LEAVE_OUT_HELP, key=f"{page}_leave_out_bad")
 
 
 def strategy(place: DeltaGenerator, page: str, first: str) -> str:

@@ -84,6 +84,7 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
         vectors = right.text_input("Word vectors", help=_VECTORS_HELP, key="probe_vectors")
         seed = left.number_input("Seed", min_value=0, value=0, key="probe_seed")
         strategy = choices.strategy(right, "probe", "chunk")
+        leave_out = choices.leave_out_bad("probe")
     if categories:
         given["categories"] = state.resolve_inside_roots(categories)
     if vectors:
@@ -95,4 +96,5 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
     if with_controls and not model.startswith(CONTROL_PREFIXES):
         models += [f"untrained:{model}", "acoustic:logmel"]
     settings = given | {"tasks": tuple(tasks), "strategy": strategy, "seed": int(seed)}
+    settings["leave_out_bad"] = leave_out
     return [build_request(ProbeRequest, model=one, **settings) for one in models]

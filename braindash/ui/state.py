@@ -15,6 +15,7 @@ from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError
 from braindash.io.store import Store, default_root
 from braindash.jobs.queue import JobQueue
+from braindash.names import given_path
 from braindash.tuning.result import read_tuned, tuned_models
 
 SCORES = {"r": "Pearson r", "normalised": "r / ceiling"}
@@ -428,7 +429,7 @@ def allowed_roots() -> tuple[Path, ...]:
         places = [Path(part) for part in named.split(os.pathsep) if part]
     else:
         places = [Path.home(), Path.cwd(), store().root]
-    return tuple(place.expanduser().resolve() for place in places)
+    return tuple(given_path(place).resolve() for place in places)
 
 
 def resolve_inside_roots(text: str) -> Path:
@@ -439,7 +440,7 @@ def resolve_inside_roots(text: str) -> Path:
     InputError
         When it leads outside the allowed folders.
     """
-    path = Path(text.strip()).expanduser().resolve()
+    path = given_path(text.strip()).resolve()
     roots = allowed_roots()
     if not any(path.is_relative_to(root) for root in roots):
         raise InputError(

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from braindash.encoding.plan import EncodingPlan, plan_encoding
+from braindash.io.recordings import CheckedPlan, plan_checked
 from braindash.io.store import Store
 from braindash.parts import Plan, Run, carry_out
 from braindash.probing.plan import ProbingPlan, plan_probing
@@ -50,7 +51,7 @@ class Work:
     """
 
     request: type[Request]
-    plan: Callable[[Any], Plan]
+    plan: Callable[[Any], CheckedPlan]
     needs: Callable[[Any, Store], Preflight]
     start: Callable[[Any, Store], KindRun]
     title: Callable[[Any], str]
@@ -112,8 +113,12 @@ def preflight(request: Request, store: Store) -> Preflight:
     InputError, ModelError
         When the request cannot run at all.
     """
-    work = KINDS[request.command]
-    return work.needs(work.plan(request), store)
+    return KINDS[request.command].needs(planned(request, store), store)
+
+
+def planned(request: Request, store: Store) -> Any:
+    """Plan a request, with a look at every recording; see :func:`plan_checked`."""
+    return plan_checked(KINDS[request.command].plan, request, store.root)
 
 
 def run(request: Request, store: Store, progress: Progress | None = None) -> Any:
@@ -139,7 +144,7 @@ def run_all(
     report = progress or NoProgress()
     report.advance(0, 1, PLANNING)
     with said_once():
-        return _carried_out([KINDS[one.command].plan(one) for one in requests], store, report)
+        return _carried_out([planned(one, store) for one in requests], store, report)
 
 
 def _carried_out(plans: Sequence[Plan], store: Store, progress: Progress) -> list[Any]:
@@ -183,10 +188,11 @@ def run_job(
     work = KINDS[command]
     progress.advance(0, 1, PLANNING)
     asked = {name: value for name, value in document.items() if name != PROMISED}
-    planned = work.plan(work.request.model_validate(asked))
-    require_unchanged(planned.spec, document[PROMISED])
-    (result,) = _carried_out([planned], Store(root), progress)
-    return {"kind": planned.spec.kind, "keys": [result.key]}
+    store = Store(root)
+    plan = planned(work.request.model_validate(asked), store)
+    require_unchanged(plan.spec, document[PROMISED])
+    (result,) = _carried_out([plan], store, progress)
+    return {"kind": plan.spec.kind, "keys": [result.key]}
 
 
 def _run_demo(root: Path, progress: Progress) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from braindash.demo.requests import demo_identity
 from braindash.io.labels.sources import LABEL_FOLDERS
 from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue
+from braindash.names import given_path
 from braindash.requests import Request
 from braindash.speech.checkpoints.locate import ModelFiles, locate
 from braindash.work.changes import PROMISED
-from braindash.work.kinds import KINDS
+from braindash.work.kinds import KINDS, planned
 
 
 def submit_demo(store: Store) -> Job:
@@ -33,7 +34,8 @@ def submit(request: Request, store: Store) -> Job:
     """
     work = KINDS[request.command]
     absolute = request.model_copy(update=_absolute_paths(request))
-    plan = work.plan(absolute)
+    plan = planned(absolute, store)
+    absolute = plan.request
     model = locate(request.model, request.revision)
     if model.revision is None:
         absolute = absolute.model_copy(update={"model": _absolute_model(request.model, model)})
@@ -47,7 +49,7 @@ def _absolute_paths(request: Request) -> dict[str, Any]:
     for name in type(request).model_fields:
         value = getattr(request, name)
         if isinstance(value, Path):
-            changed[name] = value.expanduser().resolve()
+            changed[name] = given_path(value, exact=True).resolve()
         elif name == "labels_options":
             folders = {key: _absolute(value[key]) for key in LABEL_FOLDERS if key in value}
             changed[name] = value | folders
@@ -55,7 +57,7 @@ def _absolute_paths(request: Request) -> dict[str, Any]:
 
 
 def _absolute(path: object) -> str:
-    return str(Path(str(path)).expanduser().resolve())
+    return str(given_path(str(path), exact=True).resolve())
 
 
 def _absolute_model(source: str, model: ModelFiles) -> str:
@@ -63,6 +65,6 @@ def _absolute_model(source: str, model: ModelFiles) -> str:
     if model.seed is None:
         return _absolute(source)
     control, _, place = source.partition(":")
-    if not Path(place).expanduser().is_dir():
+    if not given_path(place, exact=True).is_dir():
         place = place.removesuffix(f"@{model.seed}")
     return f"{control}:{_absolute(place)}@{model.seed}"

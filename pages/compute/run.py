@@ -54,7 +54,7 @@ def choose_model() -> dict[str, str]:
     return settings
 
 
-def choose_advanced(*, mixed: bool) -> dict[str, int | str]:
+def choose_advanced(*, mixed: bool) -> dict[str, int | str | bool]:
     """Ask how significance and uncertainty are estimated, and for the model's arithmetic."""
     precision = "float32"
     with st.expander("Advanced"):
@@ -82,10 +82,12 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | str]:
                 format_func=lambda name: f"{name}: {PRECISIONS[name]}",
                 key="run_precision",
             )
+        leave_out = choices.leave_out_bad("run")
     return {
         "n_permutations": int(permutations),
         "n_bootstraps": int(bootstraps),
         "precision": precision,
+        "leave_out_bad": leave_out,
     }
 
 

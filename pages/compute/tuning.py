@@ -68,6 +68,7 @@ def choose_settings(small: bool) -> dict[str, Any]:
                 "Learning rate of the heads", 1e-7, 1.0, head, format="%.1e", key="tune_head_rate"
             ),
             "batch_rows": three.number_input("Rows per step", 1, 4096, rows, key="tune_rows"),
+            "leave_out_bad": choices.leave_out_bad("tune"),
         }
 
 

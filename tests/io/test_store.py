@@ -6,11 +6,14 @@ import multiprocessing
 import os
 import zipfile
 
+import h5py
+import numpy as np
 import pytest
 import xarray as xr
 from kit.stored import KEY, PROVENANCE, SPEC, dataset, parts_of, put, write_at_once
 
 from braindash.errors import InputError, StoreError
+from braindash.files import digest_file
 from braindash.io import store as store_module
 from braindash.io.store import Store, default_root
 
@@ -255,6 +258,28 @@ def test_a_tampered_export_is_refused(store, tmp_path):
             new.writestr(name, content)
     with pytest.raises(InputError, match="damaged"):
         Store(tmp_path / "other").import_(tampered)
+
+
+def test_an_imported_result_that_leads_elsewhere_is_refused(store, tmp_path):
+    put(store)
+    file, outside = store.export(KEY, tmp_path / "one.zip"), tmp_path / "outside.h5"
+    with h5py.File(outside, "w") as other:
+        other["secret"] = np.ones(3)
+    changed, leading = tmp_path / "result.nc", tmp_path / "leading.zip"
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(leading, "w") as new:
+        contents = {name: old.read(name) for name in old.namelist()}
+        (result,) = [name for name in contents if name.endswith(".nc")]
+        changed.write_bytes(contents[result])
+        with h5py.File(changed, "a") as made:
+            made["secret"] = h5py.ExternalLink(str(outside), "/secret")
+        contents[result] = changed.read_bytes()
+        (sums,) = [name for name in contents if name.endswith("checksums.json")]
+        told = json.loads(contents[sums]) | {"result.nc": digest_file(changed)}
+        contents[sums] = json.dumps(told).encode()
+        for name, content in contents.items():
+            new.writestr(name, content)
+    with pytest.raises(InputError, match=r"a link to .*outside\.h5"):
+        Store(tmp_path / "other").import_(leading)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """Story audio: any file that libsndfile reads becomes 16 kHz mono samples.
 
-Files are read block by block, so that the memory needed is that of the 16 kHz mono signal: one
-hour of audio takes 230 MB, whatever the rate and the number of channels of the file.
+What a file holds is counted first (:mod:`braindash.io.sound`), whatever its header says; a file
+that ends early is refused. Files are read block by block, so that the memory needed is that of the
+16 kHz mono signal: one hour of audio takes 230 MB, whatever the rate and the number of channels.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,14 +20,60 @@ import soxr
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
+from braindash.files import refuse_placeholder
+from braindash.io.sound.flac import read_flac
+from braindash.io.sound.gauge import Gauge, Plausibility
+from braindash.io.sound.mpeg import read_mpeg
+from braindash.io.sound.ogg import read_ogg
+from braindash.io.sound.pieces import (
+    TOLERANCE_SECONDS,
+    Layout,
+    PieceFile,
+    Reader,
+    read_layout,
+)
+from braindash.io.sound.riff import (
+    read_aiff,
+    read_au,
+    read_caf,
+    read_sphere,
+    read_w64,
+    read_wave,
+)
 
 SAMPLE_RATE_HZ = 16000
 AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 _BLOCK_FRAMES = 1 << 18
-# A file may hold fewer samples than its header says by what a codec pads, no more.
-_MISSING_SECONDS_ALLOWED = 0.1
 _FORMATS = "wav, flac, ogg, opus and mp3 of any sample rate and number of channels"
+_AGAIN = "Copy or export the file again."
+# By the first bytes, behind ID3 tags.
+_READERS: Mapping[bytes, Reader] = MappingProxyType(
+    {
+        b"RIFF": read_wave,
+        b"RIFX": read_wave,
+        b"RF64": read_wave,
+        b"BW64": read_wave,
+        b"riff": read_w64,
+        b"FORM": read_aiff,
+        b".snd": read_au,
+        b"dns.": read_au,
+        b"caff": read_caf,
+        b"NIST": read_sphere,
+        b"fLaC": read_flac,
+        b"OggS": read_ogg,
+    }
+)
+# What people record in and libsndfile does not read: where its first bytes are, and which.
+_OTHER_FORMATS: Mapping[str, tuple[int, tuple[bytes, ...]]] = MappingProxyType(
+    {
+        "an MP4 or M4A file (AAC)": (4, (b"ftyp",)),
+        "a Matroska or WebM file": (0, (b"\x1a\x45\xdf\xa3",)),
+        "a Windows Media file": (0, (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",)),
+        "a file of AMR": (0, (b"#!AMR",)),
+        "an archive (zip, gzip), not a recording": (0, (b"PK\x03\x04", b"\x1f\x8b")),
+    }
+)
 
 
 def load_audio(path: Path | str) -> NDArray[np.float32]:
@@ -43,28 +94,28 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
     Raises
     ------
     InputError
-        The file is missing, unreadable, damaged or empty, holds NaN or infinite samples, or holds
-        nothing but silence.
+        The file is missing, a placeholder, unreadable, damaged, empty or ends early; it holds NaN
+        or infinite samples, numbers far beyond full scale, nothing but silence or one value, or
+        channels that cancel each other when they are averaged.
 
     Examples
     --------
     >>> audio = load_audio("story.wav")  # doctest: +SKIP
     >>> audio.shape[0] / SAMPLE_RATE_HZ  # seconds  # doctest: +SKIP
     """
-    path = Path(path)
-    with _opened(path) as file:
-        audio = np.empty(_resampled_length(file.frames, file.samplerate), dtype=np.float32)
-        filled = 0
-        for block in _resampled(_mono_blocks(file, path), file.samplerate):
-            kept = block[: audio.size - filled]
-            audio[filled : filled + kept.size] = kept
-            filled += kept.size
+    recording = find_recording(path)
+    audio = np.empty(recording.n_samples, dtype=np.float32)
+    filled = 0
+    for block in _resampled(_mono_blocks(recording)):
+        kept = block[: audio.size - filled]
+        audio[filled : filled + kept.size] = kept
+        filled += kept.size
     audio[filled:] = 0.0
     return audio
 
 
 def audio_seconds(path: Path | str) -> float:
-    """Read how long a recording lasts, from its header.
+    """Count how long a recording lasts, without decoding it.
 
     Parameters
     ----------
@@ -79,18 +130,83 @@ def audio_seconds(path: Path | str) -> float:
     Raises
     ------
     InputError
-        The file is missing, is no audio file, or is empty.
+        See :func:`find_recording`.
     """
-    with _opened(Path(path)) as file:
-        return float(file.frames / file.samplerate)
+    return find_recording(path).seconds
 
 
 def _resampled_length(n_frames: int, rate_hz: int) -> int:
     return max(1, round(n_frames * SAMPLE_RATE_HZ / rate_hz))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
+@dataclass(frozen=True)
+class Recording:
+    """What a file of sound holds, counted; nothing of it is decoded yet.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    frames : tuple of int
+        Samples per channel of each piece, at its rate.
+    rates_hz : tuple of int
+        Rate of each piece.
+    layout : Layout
+        The pieces, where the file is not read as its header says.
+    """
+
+    path: Path
+    frames: tuple[int, ...]
+    rates_hz: tuple[int, ...]
+    layout: Layout
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return float(sum(n / rate for n, rate in zip(self.frames, self.rates_hz, strict=True)))
+
+    @property
+    def rate_hz(self) -> int:
+        """Rate of the file; of its first piece, where there are several."""
+        return self.rates_hz[0]
+
+    @property
+    def n_samples(self) -> int:
+        """Samples at 16 kHz."""
+        pairs = zip(self.frames, self.rates_hz, strict=True)
+        return sum(_resampled_length(n, rate) for n, rate in pairs)
+
+    @property
+    def counted(self) -> int | None:
+        """Samples at 16 kHz where its header says otherwise; None where the header is right.
+
+        It belongs into the specification of what is computed: a reader that believed the header
+        read something else.
+        """
+        return self.n_samples if self.layout.pieces else None
+
+
+def find_recording(path: Path | str) -> Recording:
+    """Find out what a file of sound holds, without decoding it.
+
+    Parameters
+    ----------
+    path : path
+        See :func:`load_audio`.
+
+    Returns
+    -------
+    Recording
+        Remembered in this process as long as the file's size and modification time stay the same.
+
+    Raises
+    ------
+    InputError
+        The file is missing, a placeholder, no audio, empty, ends early, or holds what its header
+        does not explain.
+    """
+    path = Path(path)
+    refuse_placeholder(path, "audio file")
     if not path.is_file():
         kind = "a folder, not a file" if path.is_dir() else "missing"
         raise InputError(
@@ -98,43 +214,121 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
             hint="Check the path; in a manifest, dataset.audio_dir and paths in [[runs]] are "
             "relative to the manifest's own folder.",
         )
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise InputError(
-            f"the audio file {path} ({path.stat().st_size} bytes) cannot be read as audio: {error}",
-            hint=f"Allowed are {_FORMATS}. If the file should be one of them, copy it again.",
-        ) from error
-    with file:
-        if file.frames <= 0:
-            raise InputError(
-                f"the audio file {path} is empty: it has a header but no samples",
-                hint="Copy or export the file again.",
-            )
-        yield file
+    status = path.stat()
+    return _find_unchanged(path, status.st_size, status.st_mtime_ns)
 
 
-def _mono_blocks(file: soundfile.SoundFile, path: Path) -> Iterator[NDArray[np.float32]]:
-    """Read blocks, average their channels, and refuse what is no sound."""
-    n_read = 0
-    silent = True
-    try:
-        while (block := _read(file)).size:
-            if not np.isfinite(block).all():
-                _refuse_not_finite(block, n_read, file.samplerate, path)
-            n_read += block.shape[0]
-            mono = block.mean(axis=1, dtype=np.float32)
-            silent = silent and not mono.any()
-            yield mono
-    except soundfile.SoundFileError as error:
-        raise _damaged(path, file, n_read, str(error)) from error
-    if file.frames - n_read > _MISSING_SECONDS_ALLOWED * file.samplerate:
-        raise _damaged(path, file, n_read, "the data end too early")
-    if silent:
+@lru_cache(maxsize=1 << 18)
+def _find_unchanged(path: Path, size: int, modified_ns: int) -> Recording:
+    n_frames, rate, reason = _header(path)
+    layout = read_layout(path, _reader, n_frames, rate)
+    if layout.fault:
+        raise InputError(f"the audio file {path} is damaged: {layout.fault}", hint=_AGAIN)
+    if layout.cut:
+        raise _ends_early(path, layout, n_frames / rate if rate else 0.0)
+    if layout.pieces:
+        headers = [_header(PieceFile(path, piece)) for piece in layout.pieces]
+        reason = next((told for _, _, told in headers if told), "")
+        n_frames = sum(n for n, _, _ in headers)
+    else:
+        headers = [(n_frames, rate, reason)]
+    if reason:
         raise InputError(
-            f"the audio file {path} holds only silence: every sample is 0",
-            hint="Give the recording that was played; check the export of this file by ear.",
+            f"the audio file {path} ({size} bytes) cannot be read as audio: {reason}",
+            hint=_advice(path),
         )
+    if n_frames <= 0:
+        raise InputError(
+            f"the audio file {path} is empty: it has a header but no samples", hint=_AGAIN
+        )
+    return Recording(path, tuple(n for n, _, _ in headers), tuple(r for _, r, _ in headers), layout)
+
+
+def look_at_sound(path: Path | str) -> tuple[str, ...]:
+    """Decode a recording, and say what is not plausible about it.
+
+    Parameters
+    ----------
+    path : path
+        See :func:`load_audio`.
+
+    Returns
+    -------
+    tuple of str
+        Clipping, sound beyond full scale, next to no sound, nothing above 4 kHz, and what is
+        unusual about the file. It names no file.
+
+    Raises
+    ------
+    InputError
+        What :func:`load_audio` refuses.
+    """
+    recording, noticed = find_recording(path), Plausibility()
+    for block, rate_hz in _mono_blocks(recording):
+        noticed.add(block, rate_hz)
+    return recording.layout.told + noticed.told()
+
+
+def _reader(start: bytes) -> Reader | None:
+    for magic, reader in _READERS.items():
+        if start.startswith(magic):
+            return reader
+    is_mpeg = len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0
+    return read_mpeg if is_mpeg else None
+
+
+def _header(file: Path | PieceFile) -> tuple[int, int, str]:
+    """Read frames and rate as libsndfile finds them; 0, 0 and the reason where it cannot."""
+    try:
+        with soundfile.SoundFile(file) as opened:
+            return opened.frames, opened.samplerate, ""
+    except (soundfile.SoundFileError, OSError) as error:
+        return 0, 0, str(error) or type(error).__name__
+    finally:
+        if isinstance(file, PieceFile):
+            file.close()
+
+
+def _ends_early(path: Path, layout: Layout, found: float) -> InputError:
+    readable = found if layout.readable_seconds is None else layout.readable_seconds
+    whole = layout.whole_seconds
+    if whole is None and layout.whole_share is not None:
+        whole = readable * layout.whole_share
+    there = f"{readable:.1f} of {whole:.1f} s" if whole else f"{readable:.1f} s"
+    return InputError(
+        f"the audio file {path} ends early: {there} can be read ({layout.cut})",
+        hint="It was copied or downloaded by half, or its recording was broken off: get it again.",
+    )
+
+
+def _advice(path: Path) -> str:
+    """Say what to do with a file that libsndfile cannot open."""
+    with path.open("rb") as stream:
+        start = stream.read(32)
+    for name, (at, magics) in _OTHER_FORMATS.items():
+        if start[at:].startswith(magics):
+            return f"It is {name}: convert it, for example with `ffmpeg -i FILE FILE.flac`."
+    return f"Allowed are {_FORMATS}. If the file should be one of them, copy it again."
+
+
+def _mono_blocks(recording: Recording) -> Iterator[tuple[NDArray[np.float32], int]]:
+    """Yield the blocks of every piece with their rate, channels averaged."""
+    pieces = recording.layout.pieces or (None,)
+    gauge = Gauge(recording.path)
+    for piece, n_frames in zip(pieces, recording.frames, strict=True):
+        source = recording.path if piece is None else PieceFile(recording.path, piece)
+        n_read = 0
+        with soundfile.SoundFile(source) as file:
+            try:
+                while (block := _read(file)).size:
+                    n_read += block.shape[0]
+                    yield gauge.mono(block, file.samplerate), file.samplerate
+            except soundfile.SoundFileError as error:
+                raise _damaged(recording.path, n_frames, n_read, file.samplerate, error) from error
+            if n_frames - n_read > TOLERANCE_SECONDS * file.samplerate:
+                reason = "the data end too early"
+                raise _damaged(recording.path, n_frames, n_read, file.samplerate, reason)
+    gauge.require_sound()
 
 
 def _read(file: soundfile.SoundFile) -> NDArray[Any]:
@@ -142,30 +336,23 @@ def _read(file: soundfile.SoundFile) -> NDArray[Any]:
     return block
 
 
-def _damaged(path: Path, file: soundfile.SoundFile, n_read: int, reason: str) -> InputError:
+def _damaged(path: Path, n_frames: int, n_read: int, rate_hz: int, reason: object) -> InputError:
     return InputError(
-        f"the audio file {path} is damaged ({reason}): {n_read / file.samplerate:.1f} of "
-        f"{file.frames / file.samplerate:.1f} s can be read",
-        hint="Copy or export the file again.",
-    )
-
-
-def _refuse_not_finite(block: NDArray[Any], n_before: int, rate_hz: int, path: Path) -> None:
-    bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
-    raise InputError(
-        f"the audio file {path} holds samples that are NaN or infinite, the first at "
-        f"{(n_before + int(bad[0])) / rate_hz:.3f} s",
-        hint="Samples must be finite numbers; export the recording again, as 16 bit for example.",
+        f"the audio file {path} is damaged ({reason}): {n_read / rate_hz:.1f} of "
+        f"{n_frames / rate_hz:.1f} s can be read",
+        hint=_AGAIN,
     )
 
 
 def _resampled(
-    blocks: Iterator[NDArray[np.float32]], rate_hz: int
+    blocks: Iterator[tuple[NDArray[np.float32], int]],
 ) -> Iterator[NDArray[np.float32]]:
-    if rate_hz == SAMPLE_RATE_HZ:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
-    for block in blocks:
-        yield stream.resample_chunk(block)
-    yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+    """Bring blocks to 16 kHz; neighbours of one rate are one stream."""
+    for rate_hz, run in groupby(blocks, key=itemgetter(1)):
+        if rate_hz == SAMPLE_RATE_HZ:
+            yield from (block for block, _ in run)
+            continue
+        stream = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+        for block, _ in run:
+            yield stream.resample_chunk(block)
+        yield stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)

@@ -22,7 +22,8 @@ from braindash.io.dataset.responses import (
     shape,
     written_by_matlab,
 )
-from braindash.io.dataset.tables import Problem, raise_problems
+from braindash.io.dataset.tables import EVERY, Problem, raise_problems
+from braindash.io.recordings import require_countable
 
 # Fields of a subject that a manifest may have, and that nothing uses so far.
 UNREAD_FIELDS = ("pycortex", "transform", "freesurfer")
@@ -132,11 +133,15 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
 
     Raises
     ------
+    BadRecordings
+        Names every recording that cannot be used.
     InputError
         Lists every problem: files that are missing, unreadable or of the wrong shape, different
         numbers of targets, rows without audio, audio without rows, no training story.
     """
     split = dataset.split(subject)
+    names = [story for part in PARTS for story in getattr(split, part)]
+    require_countable({name: dataset.audio_path(name, subject) for name in names})
     problems: list[Problem] = []
     stories: list[StoryCheck] = []
     for name in PARTS:
@@ -165,6 +170,7 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
         *_matlab_warnings(dataset, subject, stories),
         *_repeats_warnings(dataset, subject, stories),
         *_unread_warnings(dataset, subject),
+        *_absence_warnings(dataset, subject),
     ]
     return SubjectCheck(subject, stories[0].n_targets, tuple(stories), tuple(warnings))
 
@@ -381,6 +387,25 @@ def _unread_warnings(dataset: Dataset, subject: str) -> Iterator[str]:
         yield (
             f"{', '.join(given)} of {subject!r} {'is' if len(given) == 1 else 'are'} read by "
             "nothing yet: responses in the subject's own space have no map of the cortex"
+        )
+
+
+def _absence_warnings(dataset: Dataset, subject: str) -> Iterator[str]:
+    """Tell stories that would be trained on if their files had been fetched."""
+    if EVERY not in dataset.tables.splits.train:
+        return
+    absent = [path.name for path in dataset.not_fetched]
+    absent += [
+        path.name
+        for story in dataset.known_stories
+        for path in dataset.response_paths(subject, story)
+        if path.is_symlink() and not path.exists()
+    ]
+    if absent:
+        shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        yield (
+            f"{len(absent)} files are links to nothing, and their stories are left out ({shown}); "
+            "`datalad get` or `git annex get` fetches them"
         )
 
 

@@ -1,18 +1,20 @@
 """A lab's data as its manifest describes them: subjects, stories, files and times."""
 
 import difflib
+import os
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from braindash.core.timing import Timing
 from braindash.errors import InputError, near_match
-from braindash.files import find_file
+from braindash.files import find_placeholder
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.tables import EVERY, ManifestTables, RunTable, SubjectTable
+from braindash.names import absent, existing, given_path
 
 PLACEHOLDERS = ("subject", "story", "hemi", "run")
 HEMISPHERES = ("L", "R")
@@ -40,11 +42,17 @@ class Dataset:
         What stands in it.
     found_audio : mapping of str to Path
         Audio files of ``dataset.audio_dir`` by story.
+    left_out : tuple of str
+        Stories that are not used, whatever the manifest says: :meth:`without`.
+    not_fetched : tuple of Path
+        Files there that are links to nothing: no story is named after them.
     """
 
     path: Path
     tables: ManifestTables
     found_audio: Mapping[str, Path]
+    left_out: tuple[str, ...] = ()
+    not_fetched: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -80,7 +88,11 @@ class Dataset:
     def known_stories(self) -> tuple[str, ...]:
         """Every story that has audio for some subject, sorted."""
         given = {run.story for run in self.tables.runs if run.audio is not None}
-        return tuple(sorted((set(self.found_audio) | given) - {EVERY}))
+        return tuple(sorted((set(self.found_audio) | given) - {EVERY} - set(self.left_out)))
+
+    def without(self, stories: Iterable[str]) -> "Dataset":
+        """Return the data without some stories, in all splits."""
+        return replace(self, left_out=(*self.left_out, *stories))
 
     def subject(self, subject: str) -> SubjectTable:
         """Return the table of one subject.
@@ -127,13 +139,21 @@ class Dataset:
         """
         self.subject(subject)
         table = self.tables.splits
-        named = [*table.test, *table.valid, *(s for s in table.train if s != EVERY)]
+        test, valid, train = (
+            tuple(story for story in stories if story not in self.left_out)
+            for stories in (table.test, table.valid, table.train)
+        )
+        if not test:
+            raise InputError(
+                f"all test stories of {self.path} are left out: {', '.join(table.test)}",
+                hint="Put their recordings right, or name another test story in [splits].",
+            )
+        named = [*test, *valid, *(s for s in train if s != EVERY)]
         for story in named:
             self._require_files(subject, story)
-        train = table.train
         if EVERY in train:
             train = tuple(story for story in self.stories(subject) if story not in named)
-        return Split(train=train, valid=table.valid, test=table.test)
+        return Split(train=train, valid=valid, test=test)
 
     def audio_path(self, story: str, subject: str | None = None) -> Path:
         """Return the audio file of a story.
@@ -175,7 +195,8 @@ class Dataset:
         folder = self.tables.dataset.alignment_dir
         if folder is None:
             return None
-        return find_file(self._resolved(folder), story, ".TextGrid")
+        path = existing(self._resolved(folder) / f"{story}.TextGrid")
+        return path if os.path.lexists(path) else None
 
     def timing(self, subject: str, story: str) -> Timing:
         """Say when the response rows of a subject and story were acquired, in audio time."""
@@ -226,8 +247,14 @@ class Dataset:
             paths = self.responses(subject, story).paths
         except InputError as error:
             return error.message
-        missing = [str(path) for path in paths if not path.is_file()]
-        return f"there is no file {' and no file '.join(missing)}" if missing else ""
+        return " and ".join(_absence(path) for path in paths if not path.is_file())
+
+    def response_paths(self, subject: str, story: str) -> tuple[Path, ...]:
+        """Return the response files of a subject to a story; none where no run is given."""
+        try:
+            return self.responses(subject, story).paths
+        except InputError:
+            return ()
 
     def noise_ceiling_path(self, subject: str) -> Path | None:
         """Return the file of a subject's known noise ceiling, or None."""
@@ -237,7 +264,7 @@ class Dataset:
     # Files and overrides ------------------------------------------------------------------------
 
     def _resolved(self, given: str) -> Path:
-        return self.folder / Path(given).expanduser()
+        return given_path(given, self.folder)
 
     def _run(self, subject: str, story: str) -> dict[str, Any]:
         """Merge the defaults with all rows of [[runs]] that apply, the most specific last."""
@@ -286,6 +313,11 @@ class Dataset:
                 hint="Get the file, correct responses.path, or take the story out of [splits]. "
                 f"Stories of this subject with responses: {available}.",
             )
+
+
+def _absence(path: Path) -> str:
+    found = find_placeholder(path)
+    return absent(path) if found is None else f"{path} is {found.what}"
 
 
 def near_story(given: str, stories: Sequence[str]) -> str:

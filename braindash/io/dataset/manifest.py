@@ -4,12 +4,13 @@
 :func:`braindash.io.dataset.check.check_subject` compares the headers of one subject's files.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from glob import escape
 from pathlib import Path
 
 from braindash.errors import near_match
+from braindash.files import find_placeholder
 from braindash.io.dataset.audio import AUDIO_EXTENSIONS
 from braindash.io.dataset.check import StoryCheck, SubjectCheck, check_subject
 from braindash.io.dataset.dataset import PLACEHOLDERS, Dataset, Split, near_story, placeholders
@@ -21,6 +22,7 @@ from braindash.io.dataset.tables import (
     raise_problems,
     read_tables,
 )
+from braindash.names import Spellings, absent, files_in, folded, given_path
 
 __all__ = ["Dataset", "Split", "StoryCheck", "SubjectCheck", "check_subject", "load_manifest"]
 
@@ -50,11 +52,11 @@ def load_manifest(path: Path | str) -> Dataset:
     >>> dataset.split("UTS01").test  # doctest: +SKIP
     ('wheretheressmoke',)
     """
-    path = Path(path).expanduser()
+    path = given_path(path)
     tables, problems = read_tables(path)
     if tables is not None:
-        found, ambiguous = _find_audio(path.parent, tables.dataset)
-        dataset = Dataset(path, tables, found)
+        found, ambiguous, absent = _find_audio(path.parent, tables.dataset)
+        dataset = Dataset(path, tables, _as_spelled(found, tables), not_fetched=absent)
         problems += [*_folder_problems(dataset), *_ambiguity_problems(dataset, ambiguous)]
         problems += _template_problems(tables)
         problems += _subject_problems(tables)
@@ -69,34 +71,49 @@ def load_manifest(path: Path | str) -> Dataset:
 # Audio ------------------------------------------------------------------------------------------
 
 
-def _find_audio(folder: Path, table: DatasetTable) -> tuple[dict[str, Path], dict[str, list[Path]]]:
-    """Find audio files by story; stories with several files are given apart."""
+def _find_audio(
+    folder: Path, table: DatasetTable
+) -> tuple[dict[str, Path], dict[str, list[Path]], tuple[Path, ...]]:
+    """Find audio files by story; apart, stories with several files, and links to nothing."""
     by_story: dict[str, list[Path]] = {}
-    audio_dir = folder / Path(table.audio_dir).expanduser()
-    files = sorted(audio_dir.iterdir()) if audio_dir.is_dir() else []
+    audio_dir = given_path(table.audio_dir, folder)
+    files = files_in(audio_dir, deep=False) if audio_dir.is_dir() else []
     for file in files:
         story = _story_of(file, table.audio_suffix)
         if story and file.is_file():
             by_story.setdefault(story, []).append(file)
     found = {story: paths[0] for story, paths in by_story.items()}
-    return found, {story: paths for story, paths in by_story.items() if len(paths) > 1}
+    several = {story: paths for story, paths in by_story.items() if len(paths) > 1}
+    absent = [f for f in files if not f.is_file() and _story_of(f, table.audio_suffix)]
+    return found, several, tuple(absent)
 
 
 def _story_of(file: Path, suffix: str) -> str | None:
     """Return the story that an audio file is named after, or None for other files."""
-    if file.suffix.lower() not in AUDIO_EXTENSIONS or file.name.startswith("."):
+    if file.suffix.lower() not in AUDIO_EXTENSIONS:
         return None
-    if suffix.lower().endswith(AUDIO_EXTENSIONS):
-        return file.name.removesuffix(suffix) if file.name.endswith(suffix) else None
-    return file.stem.removesuffix(suffix) if file.stem.endswith(suffix) else None
+    whole = suffix.lower().endswith(AUDIO_EXTENSIONS)
+    name, ending = (file.name, suffix) if whole else (file.stem, suffix)
+    if name.endswith(ending):
+        return name.removesuffix(ending)
+    alike = folded(name[-len(ending) :]) == folded(ending)
+    return name[: -len(ending)] if alike else None
+
+
+def _as_spelled(found: Mapping[str, Path], tables: ManifestTables) -> dict[str, Path]:
+    """Name stories as the manifest spells them, where its files are spelled otherwise."""
+    splits, spelled = tables.splits, Spellings(found)
+    written = [*splits.train, *splits.valid, *splits.test, *(run.story for run in tables.runs)]
+    others = {spelled.name_of(name): name for name in written if name not in found}
+    return {others.get(name, name): path for name, path in found.items()}
 
 
 def _folder_problems(dataset: Dataset) -> Iterator[Problem]:
     table = dataset.tables.dataset
-    audio_dir = dataset.folder / Path(table.audio_dir).expanduser()
+    audio_dir = given_path(table.audio_dir, dataset.folder)
     if not audio_dir.is_dir():
         yield Problem(
-            f"dataset.audio_dir: there is no folder {audio_dir}",
+            f"dataset.audio_dir: {absent(audio_dir, 'folder')}",
             "Give the folder of the stories' audio, relative to the manifest.",
         )
     elif not dataset.found_audio and not dataset.known_stories:
@@ -107,7 +124,7 @@ def _folder_problems(dataset: Dataset) -> Iterator[Problem]:
             "set dataset.audio_suffix where more follows the story's name.",
         )
     if table.alignment_dir is not None:
-        alignment_dir = dataset.folder / Path(table.alignment_dir).expanduser()
+        alignment_dir = given_path(table.alignment_dir, dataset.folder)
         if not alignment_dir.is_dir():
             yield Problem(
                 f"dataset.alignment_dir: there is no folder {alignment_dir}",
@@ -214,10 +231,10 @@ def _run_problems(dataset: Dataset) -> list[Problem]:
 def _run_audio_problems(dataset: Dataset, where: str, story: str, audio: str) -> Iterator[Problem]:
     if story == EVERY:
         yield Problem(f"{where} gives every story the same audio", "Name the story.")
-    path = dataset.folder / Path(audio).expanduser()
-    if not path.is_file():
+    path = given_path(audio, dataset.folder)
+    if not os.path.lexists(path):
         yield Problem(
-            f"{where} audio: there is no file {path}",
+            f"{where} audio: {absent(path)}",
             "Give the story's audio file, relative to the manifest.",
         )
 
@@ -266,10 +283,14 @@ def _overlap_problems(splits: Mapping[str, tuple[str, ...]]) -> Iterator[Problem
 
 
 def _unknown_story(where: str, story: str, dataset: Dataset) -> Problem:
-    audio_dir = dataset.folder / Path(dataset.tables.dataset.audio_dir).expanduser()
+    table = dataset.tables.dataset
+    audio_dir = given_path(table.audio_dir, dataset.folder)
     hint = near_story(story, dataset.known_stories)
-    if any(file.is_symlink() for file in audio_dir.glob(f"{escape(story)}*")):
-        hint = "Its audio is a link to nothing: with git-annex or DataLad, `git annex get` it."
+    stubs = [audio_dir / f"{story}{table.audio_suffix}{ending}" for ending in AUDIO_EXTENSIONS]
+    stubs += [f for f in dataset.not_fetched if _story_of(f, table.audio_suffix) == story]
+    found = next(filter(None, map(find_placeholder, stubs)), None)
+    if found is not None:
+        hint = f"Its audio is {found.what}. {found.hint}"
     return Problem(f"{where} names the story {story!r}, which has no audio in {audio_dir}", hint)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError, near_match
-from braindash.files import digest_file, digest_json
+from braindash.files import digest_file, digest_json, refuse_placeholder
 from braindash.io.dataset.array_kinds import (
     BEGINNING_BYTES,
     TURN_MATLAB,
@@ -29,6 +29,7 @@ from braindash.io.dataset.array_kinds import (
     refuse_no_numbers,
     require_filters,
 )
+from braindash.io.hdf5 import find_item, opened_hdf5
 
 _NPY_MAGIC = b"\x93NUMPY"
 _HDF5_MAGIC = b"\x89HDF"
@@ -72,10 +73,9 @@ def opened_array(path: Path, key: str | None) -> Iterator[Any]:
 
 def existing_file(path: Path) -> Path:
     """Return ``path`` back, or say why there is no file."""
+    refuse_placeholder(path, "response file")
     if not path.is_file():
         kind = "a folder, not a file" if path.is_dir() else "missing"
-        if path.is_symlink():
-            kind = "a link to nothing (with git-annex or DataLad, `git annex get` it first)"
         raise InputError(
             f"the response file {path} is {kind}",
             hint="Check responses.path (or response in [[runs]]) of the manifest; paths are "
@@ -104,17 +104,16 @@ def _opened_npy(path: Path) -> NDArray[Any]:
 
 @contextmanager
 def _opened_hdf5(path: Path) -> Iterator[h5py.File]:
-    try:
-        # Network shares often refuse locks; reading needs none.
-        file = h5py.File(path, "r", locking="best-effort")
-    except OSError as error:
-        raise _damaged(path, error) from error
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(opened_hdf5(path))
+        except OSError as error:
+            raise _damaged(path, error) from error
         yield file
 
 
 def _hdf5_array(file: h5py.File, path: Path, key: str | None) -> h5py.Dataset:
-    item = file.get(key) if key else None
+    item = find_item(file, key) if key else None
     if isinstance(item, h5py.Dataset):
         require_filters(item, path)
         return item
@@ -181,6 +180,7 @@ def available_keys(path: Path) -> dict[str, tuple[int, ...]]:
         if isinstance(item, h5py.Dataset) and not hidden_in_matlab(name):
             found[name] = item.shape or ()
 
+    # Names behind links to other files are not visited.
     if existing_file(path).suffix != ".npy" and h5py.is_hdf5(path):
         with _opened_hdf5(path) as file:
             file.visititems(note)

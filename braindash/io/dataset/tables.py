@@ -5,6 +5,7 @@ together with every problem found, so that a user sees all of them at once.
 """
 
 import copy
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails
 
 from braindash.errors import InputError, near_match
+from braindash.files import refuse_placeholder
 
 Space = Literal[
     "native-volume", "native-surface", "fsaverage5", "fsaverage6", "fsaverage", "fsLR32k", "roi"
@@ -215,18 +217,35 @@ def _toml(path: Path) -> dict[str, Any]:
             f"the manifest {path} {kind}",
             hint="Give the path of a manifest.toml that describes the data.",
         )
+    refuse_placeholder(path, "manifest")
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"{path} is not valid TOML: {error}",
-            hint="Texts stand in double quotes, tables in [brackets], lists in [a, b]; "
-            "see https://toml.io.",
-        ) from error
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not UTF-8 text: {error}", hint="Save the manifest as UTF-8."
         ) from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"{path} is not valid TOML: {error}",
+            hint=_toml_hint(text, error),
+        ) from error
+
+
+def _toml_hint(text: str, error: tomllib.TOMLDecodeError) -> str:
+    """Say what to do about a line; the back-slashes of Windows' paths are the usual reason."""
+    found = re.search(r"at line (\d+)", str(error))
+    lines = text.split("\n")
+    number = int(found[1]) - 1 if found else len(lines)
+    if number < len(lines) and "\\" in lines[number]:
+        return (
+            f"The line is: {lines[number].strip()}. A back-slash means something else in double "
+            "quotes: write paths with '/', or in 'single quotes'."
+        )
+    return (
+        "Texts stand in double quotes, tables in [brackets], lists in [a, b]; see https://toml.io."
+    )
 
 
 def _without_refused(data: dict[str, Any], details: Sequence[ErrorDetails]) -> dict[str, Any]:

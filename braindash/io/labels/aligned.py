@@ -2,19 +2,21 @@
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from braindash.errors import InputError
-from braindash.files import find_file
+from braindash.files import refuse_placeholder
 from braindash.io.labels.checks import some
 from braindash.io.labels.intervals import PHONE, SENTENCE, WORD, Aligned
 from braindash.io.labels.recordings import check_folder, find_audio, matcher
 from braindash.io.labels.table import Labels, Segment, make_labels
 from braindash.io.labels.textgrid import Interval
 from braindash.io.texts import lines, read_text
+from braindash.names import existing, files_in, given_path, named_like
 
 # Names of tiers, in lower case, as aligners write them (MFA, MAUS, P2FA, the public story data).
 TIERS = {
@@ -25,7 +27,7 @@ TIERS = {
     "word": WORD,
     "ort-mau": WORD,
 }
-_TEXTGRID = "*.[tT][eE][xX][tT][gG][rR][iI][dD]"
+_TEXTGRID = "*.TextGrid"
 _TRANSCRIPTS = "*.trans.txt"
 _LIBRISPEECH_SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 
@@ -73,12 +75,12 @@ def read_textgrids(
         No TextGrid, no audio, or what :func:`braindash.io.labels.table.make_labels` refuses. Every
         file that is damaged or has none of the tiers is named.
     """
-    folder = Path(folder).expanduser()
+    folder = given_path(folder)
     check_folder(folder)
-    files = sorted(folder.rglob(_TEXTGRID))
+    files = named_like(files_in(folder), _TEXTGRID)
     if not files:
         raise InputError(f"{folder} holds no TextGrid", hint="Give the aligner's output folder.")
-    recordings = find_audio(Path(audio).expanduser() if audio is not None else folder)
+    recordings = find_audio(given_path(audio) if audio is not None else folder)
     recording_of, speaker_of = matcher(recordings), speaker_rule(speaker)
     aligned = Aligned(fold_phones=fold_phones, pauses=pauses)
     wanted = lowered(tiers)
@@ -125,10 +127,10 @@ def read_librispeech(
     InputError
         No transcript, no audio, or what :func:`braindash.io.labels.table.make_labels` refuses.
     """
-    folder = Path(folder).expanduser()
+    folder = given_path(folder)
     recordings = find_audio(folder)
-    aligned = Path(alignments).expanduser() if alignments is not None else folder
-    transcripts = sorted(folder.rglob(_TRANSCRIPTS))
+    aligned = given_path(alignments) if alignments is not None else folder
+    transcripts = named_like(files_in(folder), _TRANSCRIPTS)
     if not transcripts:
         raise InputError(
             f"{folder} has no transcripts ({_TRANSCRIPTS}), so it is not laid out as LibriSpeech",
@@ -140,14 +142,16 @@ def read_librispeech(
     told: list[str] = []
     for transcript in transcripts:
         chapter = transcript.parent
-        subset = chapter.resolve().parent.parent.name.partition("-")[0]
+        # Of a link the name that it has here counts, not that of the folder it leads to.
+        place = folder.resolve() / chapter.relative_to(folder)
+        subset = place.parent.parent.name.partition("-")[0]
         split = _LIBRISPEECH_SPLITS.get(subset)
         for utterance, text in _utterances(transcript, told):
             recording = (chapter.relative_to(folder) / utterance).as_posix()
             who = {"speaker": utterance.partition("-")[0], "split": split}
             segments.append(Segment(recording, 0.0, None, text, SENTENCE, **who))
-            grid = find_file((aligned / recording).parent, utterance, ".TextGrid")
-            if grid is not None:
+            grid = existing(aligned / f"{recording}.TextGrid")
+            if os.path.lexists(grid):
                 grids.textgrid(grid, recording, TIERS, **who)
             else:
                 unaligned.append(recording)
@@ -189,6 +193,7 @@ def _bad_rule(speaker: str, reason: str) -> InputError:
 
 
 def _utterances(transcript: Path, told: list[str]) -> Iterator[tuple[str, str]]:
+    refuse_placeholder(transcript, "transcript")
     for line in lines(read_text(transcript, told)):
         utterance, _, text = line.strip().partition(" ")
         if utterance:
@@ -233,15 +238,16 @@ def read_gentle(
         No alignment, one that is damaged, no audio, or what
         :func:`braindash.io.labels.table.make_labels` refuses.
     """
-    folder = Path(folder).expanduser()
+    folder = given_path(folder)
     check_folder(folder)
-    files = sorted(folder.rglob("align.json")) or sorted(folder.rglob("*.json"))
+    everything = files_in(folder)
+    files = named_like(everything, "align.json") or named_like(everything, "*.json")
     if not files:
         raise InputError(
             f"{folder} holds no alignment of gentle (STORY/align.json or STORY.json)",
             hint="Give the folder of the alignments.",
         )
-    recordings = find_audio(Path(audio).expanduser() if audio is not None else folder, audio_suffix)
+    recordings = find_audio(given_path(audio) if audio is not None else folder, audio_suffix)
     recording_of = matcher(recordings)
     aligned = Aligned(fold_phones=fold_phones, pauses=False)
     for file in files:
@@ -284,6 +290,7 @@ def _time(value: Any) -> float:
 
 
 def _gentle_words(path: Path) -> list[dict[str, Any]]:
+    refuse_placeholder(path, "alignment")
     try:
         content = json.loads(read_text(path))
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Labels of TIMIT (Garofolo et al. 1993): phones, words and sentences, with its core test set."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 
 from braindash.core.phones import fold_timit
 from braindash.errors import InputError, near_match
+from braindash.files import refuse_placeholder
 from braindash.io.labels.checks import some
 from braindash.io.labels.intervals import PHONE, SENTENCE, WORD
 from braindash.io.labels.recordings import check_folder, find_audio
 from braindash.io.labels.table import Labels, Segment, make_labels
 from braindash.io.texts import lines, read_text
+from braindash.names import Spellings, existing, files_in, given_path
 
 # Times are sample numbers at this rate, even where a copy of the audio has another.
 SAMPLE_RATE_HZ = 16000
@@ -66,7 +69,7 @@ def read_timit(
         Nothing of TIMIT is there, a line or a label is no TIMIT's, or what
         :func:`braindash.io.labels.table.make_labels` refuses.
     """
-    folder = Path(folder).expanduser()
+    folder = given_path(folder)
     check_folder(folder)
     for name, value, allowed in (("phones", phones, _PHONE_SETS), ("test", test, _TEST_SETS)):
         if value not in allowed:
@@ -86,7 +89,7 @@ def read_timit(
         labelled = [ending for ending in _TIERS if ending in files]
         if len(labelled) < len(_TIERS):
             lacking.append(recording)
-        split = _split(stem, test)
+        split = _split(folder, stem, test)
         for ending in labelled:
             segments += _segments(files[ending], recording, _TIERS[ending], split, phones)
     if not segments:
@@ -103,7 +106,7 @@ def read_timit(
 def _utterances(folder: Path) -> dict[Path, dict[str, Path]]:
     """Group the files of each utterance by their ending in lower case."""
     found: dict[Path, dict[str, Path]] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in files_in(folder):
         name, dot, ending = path.name.partition(".")
         ending = (dot + ending).lower()
         # The corpus has other texts as well, in DOC.
@@ -112,9 +115,11 @@ def _utterances(folder: Path) -> dict[Path, dict[str, Path]]:
     return found
 
 
-def _split(stem: Path, test: str) -> str | None:
+def _split(folder: Path, stem: Path, test: str) -> str | None:
     """Say what an utterance is for, by the nearest folder named train or test."""
-    part = next((p.lower() for p in stem.resolve().parts[::-1] if p.lower() in _PARTS), None)
+    # Of a link the name that it has here counts, not that of the folder it leads to.
+    place = folder.resolve() / stem.relative_to(folder)
+    part = next((p.lower() for p in place.parts[::-1] if p.lower() in _PARTS), None)
     core = stem.parent.name.upper() in CORE_TEST_SPEAKERS
     return part if part == "train" or core or test == "complete" else None
 
@@ -123,6 +128,7 @@ def _segments(
     path: Path, recording: str, tier: str, split: str | None, phones: int
 ) -> Iterator[Segment]:
     speaker = path.parent.name.upper()
+    refuse_placeholder(path, "label file")
     for number, line in enumerate(lines(read_text(path)), 1):
         if not line.strip():
             continue
@@ -197,14 +203,16 @@ def read_speech_commands(folder: Path | str) -> Labels:
         A list is missing, there is no audio, or what :func:`braindash.io.labels.table.make_labels`
         refuses.
     """
-    folder = Path(folder).expanduser()
+    folder = given_path(folder)
     found = find_audio(folder)
     audio = {name: path for name, path in found.items() if "/" in name and _BACKGROUND not in name}
-    splits = {
+    listed = {
         entry: split
         for split, file in _COMMAND_SPLITS.items()
         for entry in _listed_recordings(folder / file)
     }
+    spelled = Spellings(audio)
+    splits = {spelled.name_of(entry) or entry: split for entry, split in listed.items()}
     told = []
     lacking = sorted(set(splits) - set(audio))
     if lacking:
@@ -242,18 +250,18 @@ def read_slurp(annotations: Path | str, *, audio: Path | str, synthetic: bool = 
         No annotation, one that is damaged, no audio, or what
         :func:`braindash.io.labels.table.make_labels` refuses.
     """
-    annotations = Path(annotations).expanduser()
+    annotations = given_path(annotations)
     folder = annotations if annotations.is_dir() else annotations.parent
     names = [name for name in _SLURP_SPLITS if synthetic or name != "train_synthetic"]
     files = [annotations] if annotations.is_file() else [folder / f"{n}.jsonl" for n in names]
-    files = [file for file in files if file.is_file()]
+    files = [file for file in files if os.path.lexists(file)]
     if not files:
         raise InputError(
             f"{annotations} holds none of {', '.join(f'{name}.jsonl' for name in names)}",
             hint="Give the folder dataset/slurp of the corpus.",
         )
-    found = find_audio(Path(audio).expanduser())
-    recording_of = {path.name: name for name, path in found.items()}
+    found = find_audio(given_path(audio))
+    recording_of = Spellings({path.name: name for name, path in found.items()})
     speakers = _slurp_speakers(folder / _SLURP_SPEAKERS)
     segments: list[Segment] = []
     for file in files:
@@ -292,9 +300,10 @@ def read_cremad(folder: Path | str) -> Labels:
     InputError
         No file has such a name, or what :func:`braindash.io.labels.table.make_labels` refuses.
     """
-    folder = Path(folder).expanduser()
-    if (folder / _CREMAD_AUDIO).is_dir():
-        folder = folder / _CREMAD_AUDIO
+    folder = given_path(folder)
+    recordings = existing(folder / _CREMAD_AUDIO)
+    if recordings.is_dir():
+        folder = recordings
     found = find_audio(folder)
     audio, strange, segments = {}, [], []
     for name, path in found.items():
@@ -318,6 +327,7 @@ def read_cremad(folder: Path | str) -> Labels:
 
 
 def _listed_recordings(path: Path) -> list[str]:
+    refuse_placeholder(path, "list")
     if not path.is_file():
         raise InputError(
             f"the list {path} is missing, so that the splits of Speech Commands are unknown",
@@ -333,6 +343,7 @@ def _command_speaker(name: str) -> str | None:
 
 
 def _slurp_entries(path: Path) -> Iterator[Mapping[str, Any]]:
+    refuse_placeholder(path, "annotation")
     for number, line in enumerate(lines(read_text(path)), 1):
         if not line.strip():
             continue

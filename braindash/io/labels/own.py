@@ -6,9 +6,11 @@ import pandas as pd
 
 from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
+from braindash.files import find_placeholder, refuse_placeholder
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels, Segment, make_labels
 from braindash.io.texts import TABLE_ENDINGS, read_table
+from braindash.names import given_path
 
 _NEEDED = ("path", "label")
 _OPTIONAL = ("recording", "start", "end", "tier", "speaker", "split")
@@ -51,10 +53,10 @@ def read_label_table(
         The table is missing, unreadable or lacks a column, a time is no number, an audio file is
         missing, or what :func:`braindash.io.labels.table.make_labels` refuses.
     """
-    file = Path(file).expanduser()
+    file = given_path(file)
     table, told = _read(file)
     told += _check_columns(table, file)
-    folder = Path(audio).expanduser() if audio is not None else file.parent
+    folder = given_path(audio) if audio is not None else file.parent
     for name in _OPTIONAL:
         if name not in table:
             table[name] = ""
@@ -77,6 +79,7 @@ def read_label_table(
 
 def _read(file: Path) -> tuple[pd.DataFrame, list[str]]:
     """Read every cell as text, missing cells as empty texts; the index are lines of the file."""
+    refuse_placeholder(file, "table")
     if not file.is_file():
         raise InputError(f"the table {file} is missing", hint="Check the path.")
     if file.suffix.lower() == ".parquet":
@@ -171,10 +174,12 @@ def _paths(table: pd.DataFrame, folder: Path, file: Path) -> dict[str, Path]:
             hint="A recording is one file; give each file an id of its own.",
         )
     paths = {
-        str(recording): folder / Path(str(path)).expanduser()
+        str(recording): given_path(str(path), folder)
         for recording, path in zip(pairs["recording"], pairs["path"], strict=True)
     }
     missing = [path for path in paths.values() if not path.is_file()]
+    # What was not fetched is named with all other bad recordings.
+    missing = [path for path in missing if find_placeholder(path) is None]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(paths)} recordings of {file} are missing: {some(missing)}",

@@ -1,16 +1,15 @@
-"""The audio of labelled recordings: found by name, and measured by its headers."""
+"""The audio of labelled recordings: found by name, and counted."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
-import soundfile
 
 from braindash.errors import InputError
-from braindash.io.dataset.audio import AUDIO_EXTENSIONS, audio_seconds
-
-_LFS_POINTER = b"version https://git-lfs"
+from braindash.io.dataset.audio import AUDIO_EXTENSIONS, find_recording
+from braindash.io.recordings import Fault, count_recordings
+from braindash.names import Spellings, files_in
 
 
 def find_audio(folder: Path, suffix: str = "") -> dict[str, Path]:
@@ -36,10 +35,9 @@ def find_audio(folder: Path, suffix: str = "") -> dict[str, Path]:
     """
     check_folder(folder)
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*"), key=lambda path: (_rank(path), path)):
+    for path in sorted(files_in(folder), key=lambda path: (_rank(path), path)):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if _rank(path) < len(AUDIO_EXTENSIONS) and not hidden and name.endswith(suffix):
+        if _rank(path) < len(AUDIO_EXTENSIONS) and name.endswith(suffix):
             found.setdefault(name.removesuffix(suffix), path)
     if not found:
         raise InputError(
@@ -68,15 +66,17 @@ def matcher(audio: Mapping[str, Path]) -> Callable[[str], str]:
     -------
     callable
         From the relative path of a label file without suffix to the recording of the same path,
-        else to the only one of the same file name, else to that path itself.
+        else to the only one of the same file name, else to that path itself; each by any spelling
+        (:class:`braindash.names.Spellings`).
     """
     counts = Counter(_file_name(recording) for recording in audio)
     alone = {_file_name(name): name for name in audio if counts[_file_name(name)] == 1}
-    return lambda name: name if name in audio else alone.get(_file_name(name), name)
+    whole, last = Spellings(audio), Spellings(alone)
+    return lambda name: whole.name_of(name) or last.get(_file_name(name), name)
 
 
-def read_headers(audio: Mapping[str, Path]) -> pd.DataFrame:
-    """Read how long recordings are.
+def measure_recordings(audio: Mapping[str, Path]) -> tuple[pd.DataFrame, tuple[Fault, ...]]:
+    """Count how long recordings are.
 
     Parameters
     ----------
@@ -85,16 +85,19 @@ def read_headers(audio: Mapping[str, Path]) -> pd.DataFrame:
 
     Returns
     -------
-    pandas.DataFrame
+    table : pandas.DataFrame
         ``recording``, ``path`` (str), ``seconds``, ``rate_hz``; sorted by recording.
-
-    Raises
-    ------
-    InputError
-        A file is missing, no audio, or empty.
+    faults : tuple of Fault
+        Recordings that are missing, no audio, empty or end early: they are not in the table.
     """
-    rows = [(name, str(path), *_header(path)) for name, path in sorted(audio.items())]
-    return pd.DataFrame(rows, columns=["recording", "path", "seconds", "rate_hz"])
+    faults = count_recordings(audio)
+    bad = {one.name for one in faults}
+    found = [
+        (name, find_recording(path)) for name, path in sorted(audio.items()) if name not in bad
+    ]
+    rows = [(name, str(one.path), one.seconds, one.rate_hz) for name, one in found]
+    columns = ["recording", "path", "seconds", "rate_hz"]
+    return pd.DataFrame(rows, columns=columns), tuple(faults)
 
 
 def _rank(path: Path) -> int:
@@ -104,27 +107,3 @@ def _rank(path: Path) -> int:
 
 def _file_name(recording: str) -> str:
     return recording.rpartition("/")[2]
-
-
-def _header(path: Path) -> tuple[float, int]:
-    try:
-        info = soundfile.info(path)
-    except (soundfile.SoundFileError, OSError):
-        _refuse_pointer(path)
-        audio_seconds(path)  # opens the file in the same way, and says what is wrong
-        raise
-    if info.frames <= 0:
-        audio_seconds(path)
-    return float(info.frames / info.samplerate), int(info.samplerate)
-
-
-def _refuse_pointer(path: Path) -> None:
-    if not path.is_file():
-        return
-    with path.open("rb") as stream:
-        start = stream.read(len(_LFS_POINTER))
-    if start == _LFS_POINTER:
-        raise InputError(
-            f"the audio file {path} is a Git LFS pointer, not the recording itself",
-            hint="Run `git lfs pull` in its folder, or download the recordings.",
-        )

@@ -44,6 +44,7 @@ def read_labels(source: str, path: Path | str, **options: Any) -> Labels:
     Returns
     -------
     Labels
+        Recordings that cannot be used are its ``faults``; ``labels.without(())`` refuses them.
 
     Raises
     ------

@@ -22,7 +22,8 @@ from braindash.io.labels.checks import (
     some,
     take_once,
 )
-from braindash.io.labels.recordings import read_headers
+from braindash.io.labels.recordings import measure_recordings
+from braindash.io.recordings import BadRecordings, Fault
 
 __all__ = ["COLUMNS", "Labels", "Segment", "make_labels"]
 
@@ -72,12 +73,15 @@ class Labels:
         One row per recording, labelled or not: ``recording``, ``path``, ``seconds``, ``rate_hz``.
     warnings : tuple of str
         What was found in the data that need not stop the work.
+    faults : tuple of Fault
+        Recordings that cannot be used; neither they nor their segments are in the tables.
     """
 
     source: str
     table: pd.DataFrame
     recordings: pd.DataFrame
     warnings: tuple[str, ...]
+    faults: tuple[Fault, ...] = ()
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -89,6 +93,42 @@ class Labels:
         """Digest of the segments; the place of the audio files plays no part."""
         moved = self.table.drop(columns="path")
         return digest_bytes(moved.to_csv(index=False, float_format="%.6f").encode())
+
+    def only(self, recordings: Iterable[str]) -> "Labels":
+        """Return the labels of some recordings."""
+        names = set(recordings)
+        table, kept = (
+            part[part["recording"].isin(names)].reset_index(drop=True)
+            for part in (self.table, self.recordings)
+        )
+        faults = tuple(one for one in self.faults if one.name in names)
+        return replace(self, table=table, recordings=kept, faults=faults)
+
+    def without(self, left_out: Iterable[str]) -> "Labels":
+        """Leave recordings out.
+
+        Parameters
+        ----------
+        left_out : iterable of str
+            Recordings that need not be used.
+
+        Returns
+        -------
+        Labels
+
+        Raises
+        ------
+        BadRecordings
+            Others cannot be used either.
+        """
+        names = set(left_out)
+        if faults := [one for one in self.faults if one.name not in names]:
+            pairs = self.recordings[["recording", "path"]].itertuples(index=False)
+            others = {str(name): Path(path) for name, path in pairs if name not in names}
+            raise BadRecordings(faults, others)
+        if names.isdisjoint(self.recordings["recording"]):
+            return self
+        return self.only(set(self.recordings["recording"]) - names)
 
     def tier(self, name: str) -> "Labels":
         """Keep one tier.
@@ -143,9 +183,9 @@ def make_labels(
     Raises
     ------
     InputError
-        Lists every fault: no segments or no audio, a file that is no audio, times that are not
+        Lists every fault: no segments or no audio, no file that can be used, times that are not
         finite, negative or reversed, labels that lie outside their recording, a recording in two
-        splits.
+        splits. Single recordings that cannot be used are the ``faults`` of what is returned.
     """
     rows = list(segments)
     if not rows or not audio:
@@ -154,7 +194,11 @@ def make_labels(
             hint="Check the folder, and that the audio lies where the labels are looked for.",
         )
     told = list(warnings)
-    recordings = read_headers(audio)
+    recordings, faults = measure_recordings(audio)
+    if not len(recordings):
+        raise BadRecordings(faults, {})
+    bad = {one.name for one in faults}
+    rows = [row for row in rows if row.recording not in bad]
     table = _with_audio(rows, recordings, source, told)
     raise_problems(f"the labels of {source}", find_problems(table))
     table = cut_to_audio(table, told)
@@ -167,7 +211,7 @@ def make_labels(
             hint="Check the times of the labels.",
         )
     told += find_oddities(table, recordings)
-    return Labels(source, table, recordings, tuple(told))
+    return Labels(source, table, recordings, tuple(told), faults)
 
 
 def _with_audio(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from braindash.errors import InputError
+from braindash.files import refuse_placeholder
 from braindash.io.texts import BROKEN, read_text
 
 _INTERVALS, _POINTS = "IntervalTier", "TextTier"
@@ -69,6 +70,7 @@ def read_textgrid(path: Path | str, told: list[str] | None = None) -> dict[str, 
         The file is missing, is no TextGrid, ends too early, or an interval is reversed.
     """
     path, notes = Path(path), [] if told is None else told
+    refuse_placeholder(path, "TextGrid")
     if not path.is_file():
         raise InputError(
             f"the TextGrid {path} is missing",

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
+from braindash.files import refuse_placeholder
 from braindash.io.labels.checks import some
 from braindash.io.texts import TABLE_ENDINGS, lines_named, read_table, text_lines
+from braindash.names import given_path
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
     InputError
         The file is missing, of another form, has an empty cell, or gives a word two categories.
     """
-    path = Path(path).expanduser()
+    path = given_path(path)
+    refuse_placeholder(path, "table")
     if not path.is_file():
         raise InputError(f"the word categories {path} are missing", hint="Check the path.")
     if path.suffix.lower() not in TABLE_ENDINGS:
@@ -147,7 +150,8 @@ def read_word_vectors(
         The file is missing, damaged or of another form, a line has another number of dimensions,
         a number is not finite, or no word of the vocabulary is in the file.
     """
-    path = Path(path).expanduser()
+    path = given_path(path)
+    refuse_placeholder(path, "file of word vectors")
     if not path.is_file():
         raise InputError(f"the word vectors {path} are missing", hint="Check the path.")
     wanted = None if vocabulary is None else {word.lower() for word in vocabulary}

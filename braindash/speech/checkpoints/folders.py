@@ -2,12 +2,13 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from braindash.errors import ModelError, near_match
-from braindash.files import digest_file, digest_json
+from braindash.files import digest_file, digest_json, refuse_placeholder
 from braindash.speech.checkpoints.families import FAMILIES, Family
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,6 @@ _VOLATILE = frozenset(
         "transformers_version",
     }
 )
-_LFS_POINTER = b"version https://git-lfs"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -60,6 +60,7 @@ def read_json(path: Path) -> dict[str, Any]:
     ModelError
         When the file cannot be read or holds anything else, or numbers that JSON does not have.
     """
+    refuse_placeholder(path, "model file", ModelError)
     try:
         content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError) as error:
@@ -83,7 +84,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     ModelError
         When there is none, or it sends transformers to other weights than the usual ones.
     """
-    if not (folder / "config.json").exists():
+    if not os.path.lexists(folder / "config.json"):
         raise ModelError(f"{folder} has no config.json", hint=FOLDER_HINT)
     config = read_json(folder / "config.json")
     # transformers would load that file, while the fingerprint is that of the usual one.
@@ -218,7 +219,7 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
     ModelError
         When there are none, parts are missing, or a file is only a pointer to the weights.
     """
-    first = next((folder / name for name in WEIGHTS if (folder / name).exists()), None)
+    first = next((folder / name for name in WEIGHTS if os.path.lexists(folder / name)), None)
     if first is None:
         raise ModelError(
             f"{folder} has a configuration but no weights (looked for {', '.join(WEIGHTS)})",
@@ -244,23 +245,17 @@ def _parts(index: Path) -> tuple[Path, ...]:
 
 
 def check_weights(path: Path) -> None:
-    """Refuse a file of weights that is missing, or a pointer of Git LFS.
+    """Refuse a file of weights that is missing, or a placeholder of the weights.
 
     Raises
     ------
     ModelError
     """
+    refuse_placeholder(path, "model file", ModelError)
     if not path.is_file():
         raise ModelError(
             f"the weights are incomplete: {path} is missing",
             hint="Copy or download the model again, with all its parts.",
-        )
-    with path.open("rb") as stream:
-        start = stream.read(len(_LFS_POINTER))
-    if start == _LFS_POINTER:
-        raise ModelError(
-            f"{path} is a Git LFS pointer, not the weights themselves",
-            hint="Run `git lfs pull` in the folder, or download the model with `hf download`.",
         )
 
 

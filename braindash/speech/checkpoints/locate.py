@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from braindash.errors import InputError, ModelError, near_match
 from braindash.files import digest_file, digest_json
+from braindash.names import given_path
 from braindash.specs import Precision
 from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
 from braindash.speech.checkpoints.families import FAMILIES
@@ -276,7 +277,7 @@ def _adapter_base(folder: Path, settings: Mapping[str, Any]) -> ModelFiles:
     )
     if not (isinstance(named, str) and named.strip()):
         raise ModelError(f"the adapter in {folder} does not say what its base is", hint=way_out)
-    given = Path(named).expanduser()
+    given = given_path(named, exact=True)
     places = (folder / given, given, folder.parent / given.name, folder / given.name)
     place = next((str(path) for path in places if path.is_dir()), named)
     try:
@@ -296,7 +297,7 @@ def _adapter_base(folder: Path, settings: Mapping[str, Any]) -> ModelFiles:
 
 def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
     match = _SEED.fullmatch(rest)
-    whole_is_folder = Path(rest).expanduser().is_dir()
+    whole_is_folder = given_path(rest, exact=True).is_dir()
     model, seed = (
         (match["model"], int(match["seed"])) if match and not whole_is_folder else (rest, 0)
     )
@@ -366,7 +367,7 @@ def _acoustic_space(source: str, revision: str | None) -> ModelFiles:
 
 def _find(text: str, revision: str | None, *, with_weights: bool) -> tuple[Path, str | None, str]:
     """Find a model's folder, with its commit (of the hub) and its short name."""
-    path = Path(text).expanduser()
+    path = given_path(text, exact=True)
     if path.exists() or not _HUB_ID.fullmatch(text):
         return _local_folder(path, revision), None, path.resolve().name
     folder = _hub_folder(text, revision, with_weights=with_weights)

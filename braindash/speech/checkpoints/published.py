@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from braindash.core.devices import tell_memory
 from braindash.errors import InputError, ModelError
 from braindash.files import digest_file, new_folder, write_json
+from braindash.names import given_path
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import CONFIGS
@@ -176,7 +177,7 @@ def import_checkpoint(
     ModelError
         The base cannot be found or loaded.
     """
-    file, out = Path(file).expanduser(), Path(out).expanduser()
+    file, out = given_path(file), given_path(out, exact=True)
     check_free(out)
     found = read_state_dict(file)
     files = locate(base, revision)

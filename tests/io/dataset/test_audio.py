@@ -92,14 +92,14 @@ def test_an_impulse_keeps_its_time(tmp_path):
 
 
 @settings(max_examples=25)
-@example(rate=44100, n_frames=1)
+@example(rate=44100, n_frames=2)
 @given(
     rate=st.sampled_from([8000, 11025, 16000, 22050, 32000, 44100, 48000]),
-    n_frames=st.integers(1, 9000),
+    n_frames=st.integers(2, 9000),
 )
 def test_length_is_the_duration_rounded_to_samples(tmp_path_factory, rate, n_frames):
     path = tmp_path_factory.mktemp("length") / "x.wav"
-    soundfile.write(path, np.full(n_frames, 0.25), rate, subtype="FLOAT")
+    soundfile.write(path, np.resize([0.25, -0.25], n_frames), rate, subtype="FLOAT")
 
     audio = load_audio(path)
 
@@ -133,7 +133,7 @@ def test_folder_instead_of_file(tmp_path):
         audio_seconds(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF", b"not audio at all" * 100])
+@pytest.mark.parametrize("content", [b"RIFF", b"not audio at all" * 100])
 @pytest.mark.parametrize("read", [load_audio, audio_seconds])
 def test_unreadable_file_names_the_allowed_formats(tmp_path, content, read):
     path = tmp_path / "broken.wav"
@@ -175,5 +175,5 @@ def test_a_file_cut_short_is_refused(tmp_path, rng, name):
     soundfile.write(path, 0.1 * rng.standard_normal(44100 * 3), 44100)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match=r"cut\.(flac|mp3).*(damaged|cannot be read)"):
+    with pytest.raises(InputError, match=r"cut\.(flac|mp3) ends early: 1\.\d of 3\.\d s"):
         load_audio(path)

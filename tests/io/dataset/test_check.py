@@ -8,6 +8,7 @@ from braindash.core.timing import covered_rows
 from braindash.errors import InputError
 from braindash.io.dataset.check import UNREAD_FIELDS, check_subject
 from braindash.io.dataset.manifest import load_manifest
+from braindash.io.recordings import BadRecordings
 
 
 def refused(dataset, subject="S1"):
@@ -175,16 +176,25 @@ def test_absent_key_and_damaged_files_are_reported_together(lab):
         file["bold"] = np.zeros((N_ROWS, N_TARGETS))
     content = lab.responses("S1", "beta").read_bytes()
     lab.responses("S1", "beta").write_bytes(content[:900])
-    lab.audio("gamma").write_bytes(b"")
-    lab.audio("tree").write_bytes(b"not audio")
     error = refused(lab.load())
 
-    assert "4 problems" in error.message
+    assert "2 problems" in error.message
     assert "the key 'data' does not exist" in error.message
     assert "bold (13, 6)" in error.message
     assert "beta.hf5 (900 bytes) cannot be read" in error.message
-    assert "gamma.flac (0 bytes) cannot be read as audio" in error.message
-    assert "tree.flac" in error.message
+
+
+def test_every_recording_that_cannot_be_used_is_named_at_once(lab):
+    lab.audio("gamma").write_bytes(b"")
+    lab.audio("tree").write_bytes(b"not audio")
+    with pytest.raises(BadRecordings, match="2 recordings cannot be used") as caught:
+        check_subject(lab.load(), "S1")
+    assert [one.name for one in caught.value.faults] == ["gamma", "tree"]
+    assert "gamma.flac is empty: it has no bytes" in caught.value.message
+    assert "tree.flac (9 bytes) cannot be read as audio" in caught.value.message
+    assert "--leave-out-bad" in caught.value.hint
+    kept = check_subject(lab.load().without(["gamma", "tree"]), "S1")
+    assert "gamma" not in {one.story for one in kept.stories}
 
 
 def test_missing_test_responses(lab):

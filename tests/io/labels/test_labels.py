@@ -13,6 +13,7 @@ from braindash.errors import InputError
 from braindash.io.labels.recordings import find_audio
 from braindash.io.labels.sources import LABEL_SOURCES, read_labels
 from braindash.io.labels.table import COLUMNS, Labels, Segment, make_labels
+from braindash.io.recordings import BadRecordings
 
 
 @pytest.fixture
@@ -137,18 +138,25 @@ def test_labels_and_audio_that_do_not_meet_are_refused(audio):
         make_labels("x", [segment(recording="other")], audio)
 
 
-def test_audio_that_is_none_is_refused(audio, tmp_path):
+def test_audio_that_is_none_is_a_fault_and_refused_unless_it_is_left_out(audio, tmp_path):
     audio["r2"].write_bytes(b"no sound")
-    with pytest.raises(InputError, match=r"r2\.wav .* cannot be read as audio"):
-        make_labels("x", GOOD, audio)
+    labels = make_labels("x", GOOD, audio)
+    assert [one.name for one in labels.faults] == ["r2"]
+    with pytest.raises(BadRecordings, match=r"r2\.wav .* cannot be read as audio"):
+        labels.without(())
+    kept = labels.without({"r2"})
+    assert set(kept.recordings["recording"]) == {"r1"} == set(kept.table["recording"])
     audio["r2"].write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
-    with pytest.raises(InputError, match="Git LFS pointer"):
-        make_labels("x", GOOD, audio)
+    with pytest.raises(BadRecordings, match="Git LFS pointer"):
+        make_labels("x", GOOD, audio).without(())
     write_sound(audio["r2"], 0.0)
-    with pytest.raises(InputError, match="no samples"):
-        make_labels("x", GOOD, audio)
+    with pytest.raises(BadRecordings, match="no samples"):
+        make_labels("x", GOOD, audio).without(())
     audio["r2"].unlink()
-    with pytest.raises(InputError, match="missing"):
+    with pytest.raises(BadRecordings, match="missing"):
+        make_labels("x", GOOD, audio).without(())
+    audio["r1"].unlink()
+    with pytest.raises(BadRecordings, match="2 recordings cannot be used"):
         make_labels("x", GOOD, audio)
 
 

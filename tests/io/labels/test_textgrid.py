@@ -141,7 +141,7 @@ def test_a_file_cut_short_is_refused_not_shortened(tmp_path, form, share):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "not a whole TextGrid"),
+        (b"\n", "not a whole TextGrid"),
         (b"word,start,end\nhi,0,1\n", "begins with"),
         (b'File type = "ooTextFile"\nObject class = "Sound"\n', "'Sound'"),
         (b'File type = "ooTextFile"\n"TextGrid"\n\xff\xfe\xfa', "ends where a number"),
@@ -153,6 +153,12 @@ def test_files_that_are_no_textgrid(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as caught:
         read_textgrid(path)
     assert "Praat" in caught.value.hint
+
+
+def test_a_textgrid_without_a_byte_is_told_as_empty(tmp_path):
+    (tmp_path / "a.TextGrid").touch()
+    with pytest.raises(InputError, match="is empty: it has no bytes"):
+        read_textgrid(tmp_path / "a.TextGrid")
 
 
 @pytest.mark.parametrize(

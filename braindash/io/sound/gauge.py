@@ -1,0 +1,172 @@
+"""Whether what was decoded can be the sound that was played: silence, scale, channels, NaN."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from braindash.errors import InputError
+
+# Samples are between -1 and 1; floats may go beyond, but nobody masters a recording to 24 dB above.
+_BEYOND = 16.0
+# Of the mean power of the channels, what is left of two that have nothing in common is a half.
+_CANCELLED = 0.02
+
+
+class Gauge:
+    """Averages the channels of blocks, and refuses what is no sound.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for errors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seconds = 0.0
+        self._low, self._high, self._peak = np.inf, -np.inf, 0.0
+        self._mixed, self._alone, self._n_channels = 0.0, 0.0, 1
+
+    def mono(self, block: NDArray[Any], rate_hz: int) -> NDArray[np.float32]:
+        """Average the channels of one block.
+
+        Parameters
+        ----------
+        block : array of shape (n_frames, n_channels), float32
+            The next samples.
+        rate_hz : int
+            Their rate.
+
+        Returns
+        -------
+        array of shape (n_frames,), float32
+
+        Raises
+        ------
+        InputError
+            A sample is NaN, infinite, or far beyond full scale.
+        """
+        low, high = float(block.min()), float(block.max())
+        # NaN is the least and the greatest of whatever it is among.
+        if not np.isfinite(low + high):
+            self._refuse_not_finite(block, rate_hz)
+        mono: NDArray[np.float32] = block.mean(axis=1, dtype=np.float32)
+        self._peak = max(self._peak, -low, high)
+        self._low = min(self._low, float(mono.min()))
+        self._high = max(self._high, float(mono.max()))
+        self._n_channels = max(self._n_channels, block.shape[1])
+        if block.shape[1] > 1:
+            self._mixed += float(np.dot(mono, mono))
+            self._alone += float(np.vdot(block, block)) / block.shape[1]
+        self._seconds += block.shape[0] / rate_hz
+        return mono
+
+    def require_sound(self) -> None:
+        """Refuse, behind the last block, what holds no sound or another one.
+
+        Raises
+        ------
+        InputError
+            Every sample is the same, the numbers are far beyond full scale, or the channels cancel
+            each other.
+        """
+        if self._peak > _BEYOND:
+            raise InputError(
+                f"the audio file {self._path} holds numbers up to {self._peak:.6g}, where full "
+                "scale is 1: they look like integers that were stored as floating-point numbers",
+                hint="Divide them by 32768 (16 bit) and save the file again.",
+            )
+        if self._cancels():
+            raise InputError(
+                f"the channels of the audio file {self._path} cancel each other when they are "
+                "averaged: one is the other turned upside down",
+                hint="Turn one channel round (multiply it by -1), or save one channel alone.",
+            )
+        if self._high <= self._low:
+            same = "only silence" if self._low == 0 else "no sound"
+            raise InputError(
+                f"the audio file {self._path} holds {same}: every sample is {self._low:g}",
+                hint="Give the recording that was played; check the export of this file by ear.",
+            )
+
+    def _cancels(self) -> bool:
+        return self._alone > 0 and self._mixed * self._n_channels < _CANCELLED * self._alone
+
+    def _refuse_not_finite(self, block: NDArray[Any], rate_hz: int) -> None:
+        bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
+        raise InputError(
+            f"the audio file {self._path} holds samples that are NaN or infinite, the first at "
+            f"{self._seconds + int(bad[0]) / rate_hz:.3f} s",
+            hint="Samples must be finite numbers; export the recording again, as 16 bit for "
+            "example.",
+        )
+
+
+# ---- what is plausible -------------------------------------------------------------------------
+
+# Of the samples, those at the greatest value of their block of a second; of speech it is one.
+_CLIPPED_SHARE, _CLIPPED_LEAST = 1e-3, 20
+_QUIET = 1e-3
+# Telephones and their recordings hold nothing above 4 kHz; speech has a thousandth of its power
+# there, and what rounding to 16 bit adds is less than a hundred-thousandth.
+_TELEPHONE_HZ = 4200
+_NOTHING = 1e-5
+_SPECTRUM = 1024
+_SPECTRA_PER_BLOCK = 64
+
+
+class Plausibility:
+    """Collects, block by block, what a listener would notice about a recording."""
+
+    def __init__(self) -> None:
+        self._n, self._n_flat, self._peak = 0, 0, 0.0
+        self._power: NDArray[np.float64] = np.zeros(_SPECTRUM // 2 + 1)
+        self._rate_hz = 0
+
+    def add(self, mono: NDArray[np.float32], rate_hz: int) -> None:
+        """Take note of one block.
+
+        Parameters
+        ----------
+        mono : array of shape (n_frames,), float32
+            Channels averaged.
+        rate_hz : int
+            Rate of the file.
+        """
+        self._rate_hz = max(self._rate_hz, rate_hz)
+        n_whole = max(1, len(mono) // rate_hz)
+        for part in np.array_split(mono, n_whole):
+            size = np.abs(part)
+            top = float(size.max(initial=0.0))
+            self._peak = max(self._peak, top)
+            if top > _QUIET:
+                self._n_flat += int(np.count_nonzero(size >= 0.9999 * top)) - 1
+        self._n += len(mono)
+        starts = np.arange(0, len(mono) - _SPECTRUM + 1, _SPECTRUM)
+        chosen = starts[:: max(1, len(starts) // _SPECTRA_PER_BLOCK)]
+        if len(chosen):
+            frames = mono[chosen[:, None] + np.arange(_SPECTRUM)] * np.hanning(_SPECTRUM)
+            self._power += (np.abs(np.fft.rfft(frames)) ** 2).sum(axis=0)
+
+    def told(self) -> tuple[str, ...]:
+        """Say what is not plausible, without names."""
+        found = []
+        if self._peak > 1.0:
+            found.append("its samples go beyond full scale")
+        if self._peak <= _QUIET:
+            found.append("it is next to silent: no sample reaches a thousandth of full scale")
+        if self._n_flat > max(_CLIPPED_LEAST, _CLIPPED_SHARE * self._n):
+            found.append("it seems clipped: many samples are exactly as loud as the loudest")
+        if self._is_telephone():
+            found.append(
+                "it holds nothing above 4 kHz, as a telephone: models and tasks that listen to "
+                "16 kHz speech meet another sound"
+            )
+        return tuple(found)
+
+    def _is_telephone(self) -> bool:
+        frequencies = np.fft.rfftfreq(_SPECTRUM, 1 / max(1, self._rate_hz))
+        above = float(self._power[frequencies > _TELEPHONE_HZ].sum())
+        return float(self._power.sum()) > 0 and above <= _NOTHING * float(self._power.sum())

@@ -1,0 +1,120 @@
+"""Ogg (RFC 3533): pages of one recording, or of several one behind the other ("chained").
+
+libsndfile reads the first recording only, and takes a file without its last pages for whole.
+"""
+
+import struct
+from dataclasses import dataclass, field
+
+from braindash.io.sound.pieces import AS_IT_IS, Bytes, Layout, Piece
+
+_PAGE = b"OggS"
+_HEAD_BYTES = 27
+_FIRST, _LAST = 2, 4
+
+
+@dataclass
+class _Link:
+    """Pages of one recording."""
+
+    start: int
+    serial: int
+    stop: int = 0
+    number: int = -1
+    ended: bool = False
+    n_lost: int = 0
+
+
+@dataclass
+class _Found:
+    """What the pages of a file are.
+
+    Attributes
+    ----------
+    links : list of _Link
+        The recordings, one behind the other.
+    ends_inside : bool
+        The file ends within a page.
+    torn : bool
+        Something between two pages, or a page of no recording.
+    together : bool
+        Several streams run side by side.
+    """
+
+    links: list[_Link] = field(default_factory=list)
+    ends_inside: bool = False
+    torn: bool = False
+    together: bool = False
+
+
+def read_ogg(content: Bytes, n: int, rate: int) -> Layout:
+    """Find the recordings in a file of Ogg Vorbis, Opus or FLAC.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    n, rate : int
+        What libsndfile finds in it; not needed.
+
+    Returns
+    -------
+    Layout
+    """
+    found = _scan(content)
+    links = found.links
+    if not links or found.together:
+        return AS_IT_IS  # pictures or texts beside the sound: libsndfile finds its way
+    lost = sum(link.n_lost for link in links)
+    if lost or found.torn:
+        return Layout(fault=f"{lost or 'some'} of its pages are missing")
+    if found.ends_inside:
+        return Layout(cut="its last page is not whole")
+    told: tuple[str, ...] = ()
+    if not all(link.ended for link in links):
+        told = ("its end is not marked as such: it may have been cut",)
+    if len(links) == 1:
+        return Layout(told=told)
+    told += (f"it is {len(links)} recordings, one behind the other",)
+    return Layout(tuple(Piece(link.start, link.stop) for link in links), told=told)
+
+
+def _scan(content: Bytes) -> _Found:
+    """Go from page to page."""
+    found = _Found()
+    place, size = content.find(_PAGE), len(content)
+    while 0 <= place < size:
+        head = content[place : place + _HEAD_BYTES]
+        n_parts = head[26] if len(head) == _HEAD_BYTES else 0
+        parts = content[place + _HEAD_BYTES : place + _HEAD_BYTES + n_parts]
+        stop = place + _HEAD_BYTES + n_parts + sum(parts)
+        if len(head) < _HEAD_BYTES or len(parts) < n_parts or stop > size:
+            found.ends_inside = True
+            break
+        _note(found, head, place, stop)
+        if found.together:
+            break
+        rest = content[stop : stop + len(_PAGE)]
+        place = stop
+        if rest != _PAGE:
+            found.ends_inside = 0 < len(rest) < len(_PAGE) and _PAGE.startswith(rest)
+            place = content.find(_PAGE, stop)
+            found.torn = found.torn or place >= 0
+    return found
+
+
+def _note(found: _Found, head: bytes, start: int, stop: int) -> None:
+    """Take note of one page."""
+    flags, serial, number = head[5], *struct.unpack("<II", head[14:22])
+    if flags & _FIRST:
+        last = found.links[-1] if found.links else None
+        # Streams that run side by side all begin before any goes on.
+        found.together = last is not None and last.number == 0 and not last.ended
+        found.links.append(_Link(start, serial))
+    if not found.links or found.links[-1].serial != serial:
+        found.torn = True  # the recording that it belongs to has no beginning
+        return
+    current = found.links[-1]
+    current.n_lost += max(0, number - current.number - 1)
+    current.number, current.stop = number, stop
+    current.ended = bool(flags & _LAST)

@@ -1,0 +1,199 @@
+"""What a file of sound holds is counted: its header is not believed."""
+
+import re
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kit.sounds import (
+    ID3,
+    KINDS,
+    RATE,
+    encoded,
+    encoded_as,
+    flac_counting,
+    speechlike,
+    wav_saying,
+    with_count,
+    without_count,
+)
+
+from braindash.errors import InputError
+from braindash.io.dataset.audio import audio_seconds, find_recording, load_audio
+
+# An MP3 without its first frame does not say what its encoder put around the sound.
+MP3_EDGES = 0.12
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(content: bytes, name: str = "a.wav"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_whole_file_is_read_as_libsndfile_reads_it(written, kind):
+    path = written(encoded_as(kind, 3.0))
+    with soundfile.SoundFile(path) as file:
+        expected = file.read(1 << 18, dtype="float32")
+    assert find_recording(path).counted is None, "its key stays"
+    np.testing.assert_array_equal(load_audio(path), expected)
+    assert audio_seconds(path) == expected.size / RATE
+
+
+@pytest.mark.parametrize(
+    ("content", "seconds"),
+    [
+        (without_count(encoded_as("mp3", 3.0)), 3.0),
+        (with_count(encoded_as("mp3", 3.0), 0.5), 3.0),
+        (with_count(encoded_as("mp3", 3.0), 3.0), 3.0),
+        (encoded_as("mp3", 3.0) + encoded_as("mp3", 2.0, seed=1), 5.0),
+        (encoded_as("mp3", 3.0) + ID3 + encoded_as("mp3", 2.0, seed=1), 5.0),
+        (encoded_as("mp3", 3.0) + encoded_as("mp3", 2.0, 44100), 5.0),
+        (ID3 + without_count(encoded_as("mp3", 3.0)) + ID3 + encoded_as("mp3", 2.0), 5.0),
+        (flac_counting(encoded_as("flac", 3.0), 0), 3.0),
+        (flac_counting(encoded_as("flac", 3.0), RATE), 3.0),
+        (encoded_as("flac", 3.0) + encoded_as("flac", 2.0), 5.0),
+        (encoded_as("opus", 3.0) + encoded_as("opus", 2.0, 24000), 5.0),
+        (encoded_as("vorbis", 3.0) + encoded_as("opus", 2.0), 5.0),
+        (encoded_as("wav", 3.0) + encoded_as("wav", 2.0), 5.0),
+        (wav_saying(encoded_as("wav", 3.0), 0), 3.0),
+        (wav_saying(encoded_as("wav", 3.0), 0, whole=36), 3.0),
+        (wav_saying(encoded(speechlike(3.0), "WAV", "FLOAT"), 0), 3.0),
+        (wav_saying(encoded(speechlike(3.0), "WAV", "ULAW"), 0), 3.0),
+    ],
+    ids=[
+        "mp3 without a count",
+        "mp3 that counts half",
+        "mp3 that counts thrice",
+        "mp3s joined",
+        "mp3s joined with a tag",
+        "mp3s of two rates joined",
+        "mp3s joined, the first without a count",
+        "flac of unknown length",
+        "flac that counts a third",
+        "flacs joined",
+        "opus chained",
+        "vorbis and opus chained",
+        "wavs joined",
+        "wav never completed",
+        "wav never completed, as ffmpeg leaves it",
+        "float wav never completed",
+        "wav in mu-law never completed",
+    ],
+)
+def test_what_the_header_hides_is_read_and_enters_the_key(written, content, seconds):
+    path = written(content)
+    audio = load_audio(path)
+    assert audio.size / RATE == pytest.approx(seconds, abs=MP3_EDGES)
+    assert audio_seconds(path) == pytest.approx(audio.size / RATE, abs=1e-3)
+    assert find_recording(path).counted == audio.size
+    middle = audio[-RATE : -RATE // 4]
+    assert np.sqrt(np.mean(middle**2)) > 0.01, "there is sound up to the end"
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36])
+def test_a_streamed_wav_is_read_to_its_end_and_told(written, size):
+    path = written(wav_saying(encoded_as("wav", 3.0), size))
+    recording = find_recording(path)
+    assert load_audio(path).size == 3 * RATE
+    assert recording.counted is None, "libsndfile read it whole before"
+    assert "never completed" in recording.layout.told[0]
+
+
+@pytest.mark.parametrize("form", ["RF64", "W64", "AIFF", "AU", "CAF", "NIST"])
+def test_other_forms_are_read_and_refused_when_they_end_early(written, form):
+    content = encoded(speechlike(3.0), form, "PCM_16")
+    assert load_audio(written(content)).size == 3 * RATE
+    with pytest.raises(InputError, match=r"ends early"):
+        find_recording(written(content[: len(content) // 2], "cut.wav"))
+
+
+def test_a_large_wav_whose_size_was_never_written_is_read(written):
+    content = encoded(speechlike(3.0), "RF64", "PCM_16")
+    at = content.index(b"ds64") + 8
+    path = written(content[:at] + bytes(24) + content[at + 24 :])
+    assert load_audio(path).size == 3 * RATE
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3"])
+@settings(max_examples=15, deadline=None)
+@given(share=st.floats(0.2, 0.9))
+def test_a_file_that_ends_early_says_how_much_of_how_much_is_there(tmp_path_factory, kind, share):
+    content = encoded_as(kind, 3.0)
+    path = tmp_path_factory.mktemp("cut") / f"a.{kind}"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"ends early: \d\.\d of 3\.\d s can be read") as caught:
+        load_audio(path)
+    found = re.search(r"early: ([\d.]+) of ([\d.]+) s", caught.value.message)
+    assert float(found[1]) <= 3.0 * share + 0.4 and float(found[2]) == pytest.approx(3.0, abs=0.15)
+
+
+@pytest.mark.parametrize("kind", ["vorbis", "opus"])
+@settings(max_examples=15, deadline=None)
+@given(share=st.floats(0.3, 0.95))
+def test_a_stream_that_ends_within_a_page_is_refused(tmp_path_factory, kind, share):
+    content = encoded_as(kind, 3.0)
+    cut = content[: int(share * len(content))]
+    path = tmp_path_factory.mktemp("cut") / "a.ogg"
+    path.write_bytes(cut)
+    with pytest.raises(InputError, match=r"ends early: \d\.\d s|cannot be read"):
+        load_audio(path)
+
+
+def test_a_flac_of_unknown_length_that_was_cut_is_refused(written):
+    content = flac_counting(encoded_as("flac", 3.0), 0)
+    with pytest.raises(InputError, match=r"ends early: 1\.\d s can be read .*not whole"):
+        load_audio(written(content[: len(content) // 2]))
+
+
+def test_a_cut_stream_before_another_one_is_no_whole_recording(written):
+    first = encoded_as("opus", 3.0)
+    path = written(first[: len(first) // 2] + encoded_as("opus", 2.0))
+    with pytest.raises(InputError, match=r"damaged: .* pages are missing"):
+        load_audio(path)
+
+
+def test_sound_behind_the_announced_sound_is_not_lost_in_silence(written):
+    wav = encoded_as("wav", 3.0)
+    path = written(wav_saying(wav, 2 * RATE, whole=len(wav) - 8))
+    with pytest.raises(InputError, match=r"follow 64000 more \(2\.0 s, if they are sound\)"):
+        load_audio(path)
+    chunk = b"LIST" + (26).to_bytes(4, "little") + b"INFOISFT" + (14).to_bytes(4, "little")
+    tagged = written(wav + chunk + b"Lavf58.29.100\0", "tagged.wav")
+    assert find_recording(tagged).counted is None and load_audio(tagged).size == 3 * RATE
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    kind=st.sampled_from(["flac", "vorbis", "opus", "mp3", "wav"]),
+    seconds=st.lists(st.sampled_from([0.5, 0.8, 1.1, 2.0]), min_size=2, max_size=4),
+    tagged=st.booleans(),
+)
+def test_joined_files_last_as_long_as_their_pieces(tmp_path_factory, kind, seconds, tagged):
+    pieces = [encoded_as(kind, one, seed=number) for number, one in enumerate(seconds)]
+    path = tmp_path_factory.mktemp("joined") / f"a.{kind}"
+    path.write_bytes((ID3 if tagged and kind == "mp3" else b"").join(pieces))
+    recording = find_recording(path)
+    assert recording.seconds == pytest.approx(sum(seconds), abs=1e-3)
+    assert load_audio(path).size == recording.n_samples == recording.counted
+    assert f"{len(seconds)} recordings, one behind the other" in recording.layout.told[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=st.binary(max_size=400), head=st.sampled_from([
+    b"RIFF\x00\x00\x00\x00WAVE", b"fLaC\x00\x00\x00\x22", b"OggS\x00\x02", b"\xff\xfb\x90\x64",
+    b"ID3\x03",
+    b"FORM\x00\x00\x00\x00AIFF", b"riff", b"caff\x00\x01\x00\x00", b".snd", b"NIST_1A\n   1024\n",
+]))  # fmt: skip
+def test_whatever_the_bytes_are_the_answer_is_an_error_in_words(tmp_path_factory, content, head):
+    path = tmp_path_factory.mktemp("odd") / "a.wav"
+    path.write_bytes(head + content)
+    with pytest.raises(InputError, match=re.escape(str(path))):
+        load_audio(path)
