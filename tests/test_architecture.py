@@ -36,6 +36,7 @@ READING = {
     "groups",
     "comparison",
     "shares",
+    "unfinished",
     "tasks",
     "units",
     "questions",
