@@ -244,7 +244,8 @@ def _tuning_settings() -> str:
     """List what --setting takes beside the options of ``tune``."""
     models: list[type[BaseModel]] = [TuneRequest, TuningSettings]
     rows = "\n\n".join(
-        fields_table(model, leave_out=("settings", "adapter", *_tune_options())) for model in models
+        fields_table(model, leave_out=("settings", "adapter", "left_out", *_tune_options()))
+        for model in models
     )
     return (
         "### Settings\n\nWhat has no option of its own is given as `--setting NAME=VALUE`, and as "

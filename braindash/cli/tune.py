@@ -73,6 +73,11 @@ SettingOption = Annotated[
 ]
 
 
+def _check_out(out: Path | None) -> None:
+    if out is not None:
+        check_free(given_path(out, exact=True))
+
+
 def tune(
     data: Annotated[Path, typer.Option(help="The data set's manifest (TOML).")],
     model: Annotated[str, typer.Option(help="The base: local model folder or hub id.")],
@@ -131,8 +136,7 @@ def tune(
         "leave_out_bad": leave_out_bad,
     }
     request = build_tune_request(**fields | settings(setting or [], "--setting", *_FORMS))
-    if out is not None:
-        check_free(given_path(out, exact=True))
+    _check_out(out)
     first = is_first_process()
     result = carry_out(request, open_store(store), check_only, as_json, quiet=not first)
     if result is None or not first:
