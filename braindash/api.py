@@ -12,7 +12,9 @@ import numpy as np
 
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
 from braindash.encoding.result import EncodingResult
+from braindash.encoding.seen import plain_result
 from braindash.errors import StoreError
+from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
 from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
@@ -37,6 +39,8 @@ from braindash.specs import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from braindash.speech.acoustic.model import AcousticModel
     from braindash.speech.models import SpeechModel
     from braindash.tuning.result import TuningResult
@@ -238,6 +242,7 @@ def tune(
     targets: TargetRule | Literal["auto"] = "auto",
     threshold: float | None = None,
     regions: Sequence[str] = (),
+    region_set: str | None = None,
     limit: int | None = None,
     control: TuningControl = "none",
     words: Path | str | None = None,
@@ -295,6 +300,8 @@ def tune(
         That the ceiling of a target must exceed.
     regions : sequence of str, optional
         With the targets "regions".
+    region_set : str, optional
+        Of these regions; discs around published coordinates when left out.
     limit : int, optional
         Targets per subject, at most.
     control : {"none", "shuffled", "other-story", "text", "random-init"}, default "none"
@@ -476,6 +483,103 @@ def open_result(
         hint="Open a result that was made of them: `braindash list --kind encoding` shows the "
         f"keys. Their arrays: Store({str(opened.root)!r}).get({entry.kind!r}, "
         f"{entry.key!r}).open(), an xarray.Dataset.",
+    )
+
+
+def with_regions(
+    result: EncodingResult,
+    region_set: str | None = None,
+    hemisphere: Hemisphere = "both",
+    *,
+    data: Path | str | None = None,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+) -> EncodingResult:
+    """Look at an encoding result in a region set, or in one hemisphere.
+
+    The replicates behind the intervals are computed from the stored predictions when they are
+    first asked for, and kept in the store; the result's own key and scores do not change.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        Of :func:`encode` or :func:`open_result`.
+    region_set : str, optional
+        As ``braindash regions`` lists them, or "own": what the manifest's ``[regions]`` describe.
+        When left out: "own" where there is one, else a set whose files are here, else discs.
+    hemisphere : {"both", "left", "right"}, default "both"
+        The side that tables and intervals are of.
+    data : Path or str, optional
+        The manifest; by default the one that the result was computed from.
+    store : Store, Path or str, optional
+        Where the result's predictions are; by default the store it lies in.
+    progress : Progress, optional
+        Receives reports.
+
+    Returns
+    -------
+    EncodingResult
+        Its ``regions()``, ``region_intervals()`` and ``samples()`` are of these regions; results
+        in one set and hemisphere can be grouped and compared.
+
+    Raises
+    ------
+    InputError
+        When there is no such set, or a file that it needs is not there: the hint says which.
+    """
+    from braindash.encoding.seen import store_of
+    from braindash.work.regions import seen_in
+
+    found = store_of(result) if store is None else _as_store(store)
+    return seen_in(
+        plain_result(result), region_set, hemisphere, found, data=data, progress=progress
+    )
+
+
+def region_table(
+    result: EncodingResult,
+    region_set: str | None = None,
+    *,
+    level: float = 0.95,
+    normalised: bool = False,
+    ceiling: str | None = None,
+    data: Path | str | None = None,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+) -> "pd.DataFrame":
+    """Tabulate a result's region means with intervals: of both hemispheres, the left, the right.
+
+    Parameters
+    ----------
+    result, region_set, data, store, progress
+        As for :func:`with_regions`.
+    level : float, default 0.95
+        Share of the replicates inside an interval.
+    normalised : bool, default False
+        Intervals of ``r_over_ceiling`` instead of ``r``.
+    ceiling : str, optional
+        One of the result's ceilings; the default one when left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of :meth:`EncodingResult.region_intervals`; ``hemisphere`` is "both", "left" or
+        "right" ("both" alone where the sides of the targets are not known).
+
+    Raises
+    ------
+    InputError
+        As for :func:`with_regions`.
+    """
+    from braindash.encoding.seen import hemisphere_table, regions_for, store_of
+    from braindash.work.regions import computed
+
+    found = store_of(result) if store is None else _as_store(store)
+    own = plain_result(result)
+    regions = regions_for(own, region_set, data)
+    entry = computed(own, regions, found, progress)
+    return hemisphere_table(
+        own, regions, entry, level=level, normalised=normalised, ceiling=ceiling
     )
 
 

@@ -192,6 +192,9 @@ class TuneRequest(Request):
     )
     threshold: float | None = Field(default=None, ge=0, lt=1, description="of the ceiling")
     regions: tuple[str, ...] = Field(default=(), description="with targets 'regions'")
+    region_set: str | None = Field(
+        default=None, description="of the regions, as `braindash regions` lists them; discs if none"
+    )
     limit: int | None = Field(default=None, ge=1, description="targets per subject, at most")
     control: TuningControl = "none"
     words: Path | None = Field(default=None, description="of the control 'text'")

@@ -239,6 +239,16 @@ class EncodingSpec(FitSpec):
         return FitSpec(**{name: getattr(self, name) for name in FitSpec.model_fields})
 
 
+class RegionsSpec(Spec):
+    """Region means of one encoding result: the result, and what is in which region."""
+
+    kind: ClassVar[str] = "regions"
+    version: Literal[1] = 1
+    result: str = Field(description="key of the encoding result")
+    name: str = Field(description="of the region set")
+    masks: str = Field(description="digest of the regions' targets and sides")
+
+
 class AdapterSettings(Spec):
     """Low-rank adapters, ``W + alpha / rank * B A`` (arXiv 2106.09685)."""
 
@@ -308,9 +318,18 @@ class TargetSettings(Spec):
     """Which targets a subject's head is tuned on, and what chose them."""
 
     kind: ClassVar[str] = "targets"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"region_set": None, "region_masks": None}
+    )
     rule: TargetRule
     threshold: float | None = Field(default=None, description="the ceiling exceeds it")
     regions: tuple[str, ...] = ()
+    region_set: str | None = Field(
+        default=None, description="of the regions; None: discs around published coordinates"
+    )
+    region_masks: str | None = Field(
+        default=None, description="digest of that set's regions on the targets"
+    )
     chosen_from: tuple[str, ...] = Field(
         default=(), description="digests of all that was read to choose"
     )
@@ -414,6 +433,7 @@ VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(
             ExtractionSpec,
             FitSpec,
             EncodingSpec,
+            RegionsSpec,
             UnitFeaturesSpec,
             ProbingSpec,
             TuningSpec,

@@ -9,9 +9,11 @@ from braindash.cli.options import (
     CheckOption,
     CoresOption,
     DeviceOption,
+    HemisphereOption,
     JsonOption,
     ModelOption,
     PrecisionOption,
+    RegionsOption,
     RevisionOption,
     StoreOption,
     StrategyOption,
@@ -22,7 +24,10 @@ from braindash.cli.options import (
     print_json,
 )
 from braindash.defaults import DEFAULT_DELAYS
+from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
+from braindash.io.regions.masks import DISCS
+from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.store import Store
 from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
 
@@ -68,6 +73,8 @@ def encode(
     low_level_space: Annotated[
         str, typer.Option(help="The acoustic space that counts as low level.")
     ] = LOW_LEVEL_SPACE,
+    regions: RegionsOption = None,
+    hemisphere: HemisphereOption = "both",
     device: DeviceOption = "auto",
     threads: CoresOption = None,
     check_only: CheckOption = False,
@@ -96,10 +103,32 @@ def encode(
         device=device,
         threads=threads,
     )
-    _encode(request, open_store(store), check_only, as_json)
+    opened = open_store(store)
+    if regions is not None:
+        _require_set(regions, data)
+    results, several = _encode(request, opened, check_only, as_json)
+    if as_json and results:
+        documents = [result_document(one, opened, regions, data) for one in results]
+        print_json(documents if several else documents[0])
+    elif not as_json:
+        print_results(results, opened, regions, hemisphere, data)
 
 
-def _encode(request: EncodeRequest, store: Store, check_only: bool, as_json: bool) -> None:
+def _require_set(name: str, data: Path) -> None:
+    """Refuse a region set that cannot be used, before anything is computed."""
+    if name != OWN_SET:
+        find_set(name).require_ready()
+    elif load_manifest(data).tables.regions is None:
+        raise InputError(
+            f"{data} describes no regions of its own",
+            hint="Add [regions] to it, or choose another region set.",
+        )
+
+
+def _encode(
+    request: EncodeRequest, store: Store, check_only: bool, as_json: bool
+) -> tuple[list[Any], bool]:
+    """Return the results, and whether several subjects were named."""
     names = _subjects(request.data, request.subject)
     requests = {name: request.model_copy(update={"subject": name}) for name in names}
     if len(names) == 1:
@@ -107,11 +136,7 @@ def _encode(request: EncodeRequest, store: Store, check_only: bool, as_json: boo
         results = [] if result is None else [result]
     else:
         results = carry_out_all(requests, store, check_only, as_json)
-    if as_json and results:
-        documents = [result_document(one) for one in results]
-        print_json(documents[0] if len(names) == 1 else documents)
-    elif not as_json:
-        print_results(results)
+    return results, len(names) > 1
 
 
 def _subjects(data: Path, given: str) -> tuple[str, ...]:
@@ -124,22 +149,44 @@ def _subjects(data: Path, given: str) -> tuple[str, ...]:
     return tuple(known) if given == _ALL else tuple(dict.fromkeys(listed(given, "--subject")))
 
 
-def print_results(results: list[Any]) -> None:
-    """Print the regions of encoding results, each with its provenance."""
-    for result in results:
+def print_results(
+    results: list[Any],
+    store: Store,
+    regions: str | None = None,
+    hemisphere: str = "both",
+    data: Path | None = None,
+) -> None:
+    """Print the regions of encoding results, each with its coverage and its provenance."""
+    from braindash.work.regions import seen_in
+
+    for loaded in results:
+        result = seen_in(loaded, regions, hemisphere, store, data=data)
         table = result.regions()
         invalid = int((~result.valid).sum())
         typer.echo(result.provenance_line())
         typer.echo(f"{invalid} of {result.n_targets} targets have no score (constant or NaN)")
-        wide = table.pivot(index="region", columns="layer", values="r")
-        typer.echo(wide.loc[list(result.masks)].round(3).to_string(na_rep="-"))
+        wide = table.pivot(index="region", columns="layer", values="r").round(3)
+        wide.columns = [str(layer) for layer in wide.columns]
+        covered = table.groupby("region")["coverage"].min()
+        wide["coverage"] = [f"{covered[name]:.0%}" for name in wide.index]
+        typer.echo(wide.loc[list(result.masks)].to_string(na_rep="-"))
         typer.echo(f"{result.folder}\n")
 
 
-def result_document(result: Any) -> dict[str, Any]:
-    """Return an encoding result as JSON values."""
-    table = result.region_intervals().drop(columns=["model", "subject", "simulated"])
-    table = table.astype(object)
+def result_document(
+    result: Any, store: Store, name: str | None = None, data: Path | None = None
+) -> dict[str, Any]:
+    """Return an encoding result as JSON values, with the regions of both sides and of each."""
+    from braindash.encoding.seen import hemisphere_table, regions_for
+    from braindash.work.regions import computed, seen_in
+
+    regions = regions_for(result, name, data)
+    seen = seen_in(result, regions.name, "both", store, data=data)
+    if name is None and seen.region_set == DISCS:  # stored with the result, of both sides
+        table = result.region_intervals()
+    else:
+        table = hemisphere_table(result, regions, computed(result, regions, store))
+    table = table.drop(columns=["model", "subject", "simulated"]).astype(object)
     return {
         "key": result.key,
         "folder": str(result.folder),
@@ -153,7 +200,8 @@ def result_document(result: Any) -> dict[str, Any]:
         if result.has_significance
         else None,
         "ceilings": list(result.ceilings),
-        "intervals": result.interval_line(),
-        "provenance": result.provenance_line(),
+        "intervals": seen.interval_line(),
+        "provenance": seen.provenance_line(),
+        "region_set": seen.region_set,
         "regions": table.where(table.notna(), None).to_dict(orient="records"),
     }

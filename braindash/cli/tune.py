@@ -86,6 +86,10 @@ def tune(
     targets: TargetsOption = "auto",
     threshold: Annotated[float | None, typer.Option(help="Of the noise ceiling.")] = None,
     regions: Annotated[str | None, typer.Option(help="Regions to tune on.")] = None,
+    region_set: Annotated[
+        str | None,
+        typer.Option(help="Set of these regions (`braindash regions`); discs by default."),
+    ] = None,
     segment_trs: SegmentOption = None,
     attention_trs: AttentionOption = None,
     epochs: Annotated[int | None, typer.Option(help="At most; 30 by default.")] = None,
@@ -116,6 +120,7 @@ def tune(
         "targets": targets,
         "threshold": threshold,
         "regions": maybe_listed(regions, "--regions"),
+        "region_set": region_set,
         "segment_trs": segment_trs,
         "attention_trs": attention_trs,
         "epochs": epochs,

@@ -289,6 +289,7 @@ class EncodingRun(StoredRun[Entry]):
         plan, data = self._plan, self._plan.dataset
         keys = {story.extraction.key() for _, stories in plan.extractions for story in stories}
         made = common_provenance(plan.model, plan.strategy, data.name, data.simulated, seconds)
+        made["data"]["manifest"] = str(data.path.resolve())
         return made | {
             "parents": sorted(keys),
             "predictions": self._fit_key,

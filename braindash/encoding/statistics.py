@@ -21,9 +21,9 @@ from braindash.core.statistics.bootstrap import block_counts, bootstrap_r, prefe
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_p_values
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import StoryResponses
-from braindash.io.atlases import named_masks
 from braindash.io.dataset.responses import load_ceiling
 from braindash.io.predictions import PredictionReader
+from braindash.io.regions.masks import named_masks
 from braindash.io.store import Entry
 from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import StatisticsSettings

@@ -1,5 +1,7 @@
 """Colours and names that figures and the viewer share: of regions, and of scales."""
 
+import colorsys
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -19,6 +21,8 @@ REGION_COLOURS: Mapping[str, str] = {
     "angular_gyrus": "#CC79A7",
     "lateral_temporal": "#E69F00",
     "ifg_mfg": "#882255",
+    "inferior_frontal": "#882255",
+    "middle_frontal": "#332288",
     "early_visual": "#999933",
 }
 _TITLES = {"ifg_mfg": "IFG / MFG", "all targets": "All targets"}
@@ -28,7 +32,19 @@ DIVERGING = ("RdBu_r", "coolwarm")
 
 def region_title(region: str) -> str:
     """Write a region's name for readers."""
-    return _TITLES.get(region, region.replace("_", " ").capitalize())
+    if region in _TITLES:
+        return _TITLES[region]
+    # Labels of a parcellation, such as STSda or G_temp_sup, are written as they are.
+    return region if region != region.lower() else region.replace("_", " ").capitalize()
+
+
+def region_colour(region: str) -> str:
+    """Return a region's colour, the same one everywhere: for a name without one, made of it."""
+    if region in REGION_COLOURS:
+        return REGION_COLOURS[region]
+    share = zlib.crc32(region.encode()) / 2**32
+    red, green, blue = colorsys.hls_to_rgb(share, 0.42 + 0.16 * ((share * 97) % 1), 0.62)
+    return "#" + "".join(f"{round(255 * part):02X}" for part in (red, green, blue))
 
 
 @lru_cache(maxsize=1)

@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from braindash.io.atlases import LABEL_GROUPS, REGION_NAMES, published_spheres
 
 import braindash
-from braindash.io.atlases import LABEL_GROUPS, REGION_NAMES, published_spheres
 from braindash.io.dataset.tables import ManifestTables
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
