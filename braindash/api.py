@@ -16,6 +16,7 @@ from braindash.encoding.seen import plain_result
 from braindash.errors import StoreError
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
+from braindash.presets import PresetName
 from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
 from braindash.requests import (
@@ -58,6 +59,7 @@ def encode(
     revision: str | None = None,
     strategy: Strategy = "exact",
     precision: Precision = "float32",
+    preset: PresetName = "default",
     alphas: Sequence[float] = DEFAULT_ALPHAS,
     delays: Sequence[int] = DEFAULT_DELAYS,
     metric: Metric = "r2",
@@ -69,6 +71,8 @@ def encode(
     seed: int = 0,
     low_level: LowLevelMethod | None = None,
     low_level_space: str = LOW_LEVEL_SPACE,
+    score_from_row: int | None = None,
+    ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
     store: Store | Path | str | None = None,
@@ -92,6 +96,8 @@ def encode(
         up to one 2 s step of future audio.
     precision : {"float32", "bf16", "fp16"}, default "float32"
         Of the model's features; all but float32 need a CUDA device.
+    preset : {"default", "moussa2025-a", "moussa2025-b", "moussa2025-c"}, default "default"
+        The protocol of a paper: what is left at its default below takes the paper's value.
     alphas : sequence of float
         Penalties to choose from, per target; 17 from 1 to 1e8 by default.
     delays : sequence of int
@@ -115,6 +121,10 @@ def encode(
         model's features, or weighed against them with a penalty of their own.
     low_level_space : str, default "acoustic:lowlevel"
         The acoustic space that counts as low level.
+    score_from_row : int, optional
+        First scored row of every test story; the manifest's when left out.
+    ceiling_threshold : float, optional
+        What every noise ceiling must exceed; 0.4, or 0.1 between subjects, when left out.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Changes how long it takes, never the result's key.
     threads : int, optional

@@ -224,10 +224,15 @@ class EncodingSpec(FitSpec):
         }
     )
     version: Literal[3] = 3
-    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"given_ceiling": None})
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"given_ceiling": None, "ceiling_threshold": None}
+    )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(
         default=None, description="digest of the file that holds the ceiling named 'given'"
+    )
+    ceiling_threshold: float | None = Field(
+        default=None, description="that every ceiling must exceed; None: each kind's own"
     )
     other_subjects: tuple[OtherResponses, ...] = ()
     statistics: StatisticsSettings = StatisticsSettings()

@@ -19,8 +19,11 @@ from braindash.cli.options import (
     StrategyOption,
     carry_out,
     carry_out_all,
+    choices,
     listed,
+    notes,
     open_store,
+    plain,
     print_json,
 )
 from braindash.defaults import DEFAULT_DELAYS
@@ -29,11 +32,49 @@ from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.masks import DISCS
 from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.store import Store
+from braindash.presets import PRESETS, difference_lines
 from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
 _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
+
+
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        help="The protocol of a paper, for what is left at its default. "
+        + choices({name: one.paper for name, one in PRESETS.items()})
+    ),
+]
+AlphasOption = Annotated[
+    str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
+]
+FromRowOption = Annotated[
+    int | None, typer.Option(help="First scored row of the test stories; the manifest's if none.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(help="That a noise ceiling must exceed; 0.4, or 0.1 between subjects, if none."),
+]
+PermutationsOption = Annotated[
+    int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
+]
+BootstrapsOption = Annotated[
+    int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
+]
+SchemeOption = Annotated[
+    str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
+]
+LowLevelOption = Annotated[
+    str | None,
+    typer.Option(help="residual or banded: how much low-level features explain as well."),
+]
+
+
+LowSpaceOption = Annotated[
+    str, typer.Option(help="The acoustic space that counts as low level.")
+]
 
 
 def encode(
@@ -49,30 +90,20 @@ def encode(
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
     precision: PrecisionOption = "float32",
-    alphas: Annotated[
-        str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
-    ] = None,
+    preset: PresetOption = "default",
+    alphas: AlphasOption = None,
     delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = _DELAYS,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
-    permutations: Annotated[
-        int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
-    ] = 1000,
-    bootstraps: Annotated[
-        int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
-    ] = 1000,
+    score_from_row: FromRowOption = None,
+    ceiling_threshold: ThresholdOption = None,
+    permutations: PermutationsOption = 1000,
+    bootstraps: BootstrapsOption = 1000,
     block_rows: Annotated[int, typer.Option(help="Shortest block of test rows.")] = 10,
-    scheme: Annotated[
-        str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
-    ] = "blocks",
+    scheme: SchemeOption = "blocks",
     seed: Annotated[int, typer.Option(help="Of permutations and bootstrap samples.")] = 0,
-    low_level: Annotated[
-        str | None,
-        typer.Option(help="residual or banded: how much low-level features explain as well."),
-    ] = None,
-    low_level_space: Annotated[
-        str, typer.Option(help="The acoustic space that counts as low level.")
-    ] = LOW_LEVEL_SPACE,
+    low_level: LowLevelOption = None,
+    low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
     regions: RegionsOption = None,
     hemisphere: HemisphereOption = "both",
     device: DeviceOption = "auto",
@@ -89,6 +120,9 @@ def encode(
         revision=revision,
         strategy=strategy,
         precision=precision,
+        preset=preset,
+        score_from_row=score_from_row,
+        ceiling_threshold=ceiling_threshold,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),
         delays=listed(delays, "--delays", int),
         metric=metric,
@@ -104,14 +138,28 @@ def encode(
         threads=threads,
     )
     opened = open_store(store)
-    if regions is not None:
-        _require_set(regions, data)
+    _check_regions(request, regions)
     results, several = _encode(request, opened, check_only, as_json)
     if as_json and results:
         documents = [result_document(one, opened, regions, data) for one in results]
         print_json(documents if several else documents[0])
     elif not as_json:
         print_results(results, opened, regions, hemisphere, data)
+
+
+def _check_regions(request: EncodeRequest, regions: str | None) -> None:
+    """Refuse a region set that cannot be used before anything is computed; tell the preset."""
+    if regions is not None:
+        _require_set(regions, request.data)
+    for line in difference_lines(request.preset):
+        notes.print(plain(line), highlight=False)
+    wanted = PRESETS[request.preset].region_set
+    if wanted is not None and regions is None and not find_set(wanted).is_ready:
+        notes.print(
+            f"Its regions are not here ({find_set(wanted).needs()}): tables are of other regions "
+            "until they are; no score depends on it.",
+            highlight=False,
+        )
 
 
 def _require_set(name: str, data: Path) -> None:
@@ -153,7 +201,7 @@ def print_results(
     results: list[Any],
     store: Store,
     regions: str | None = None,
-    hemisphere: str = "both",
+    hemisphere: Any = "both",
     data: Path | None = None,
 ) -> None:
     """Print the regions of encoding results, each with its coverage and its provenance."""

@@ -378,7 +378,8 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
 
 def ceilings_of(result: EncodingResult) -> dict[str, Any]:
     """Return what the noise ceilings of a result are made from."""
-    return {"ceilings": [result.spec["ceilings"], result.spec["other_subjects"]]}
+    spec = result.spec
+    return {"ceilings": [spec["ceilings"], spec["other_subjects"], spec.get("ceiling_threshold")]}
 
 
 def model_of(result: EncodingResult) -> dict[str, Any]:

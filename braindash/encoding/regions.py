@@ -61,6 +61,7 @@ def compute_regions(
             masks,
             result.ceilings,
             settings.model_copy(update={"n_permutations": 0}),
+            threshold=result.spec.get("ceiling_threshold"),
             progress=progress or NoProgress(),
         )
     sampled = [name for name in ("region_samples", "region_ceiling_samples") if name in found]

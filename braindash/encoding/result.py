@@ -100,6 +100,11 @@ class EncodingResult(StoredResult):
         return str(self.spec["space"])
 
     @property
+    def preset(self) -> str:
+        """Name of the protocol that it was asked for with; "default" for older results."""
+        return str(self.provenance.get("preset", "default"))
+
+    @property
     def manifest(self) -> str | None:
         """The manifest that it was computed from; None for results that do not say."""
         named = self.provenance["data"].get("manifest")
@@ -187,7 +192,8 @@ class EncodingResult(StoredResult):
 
     def ceiling_threshold(self, name: str | None = None) -> float:
         """Say what a ceiling must exceed to divide by it; of the default one when left out."""
-        return ceiling_threshold(name or self.ceiling_name or "repeats")
+        kind = name or self.ceiling_name or "repeats"
+        return ceiling_threshold(kind, self.spec.get("ceiling_threshold"))
 
     def scores(self, normalised: bool = False, ceiling: str | None = None) -> np.ndarray:
         """Return r, or r divided by a ceiling where that exceeds its threshold.
@@ -486,10 +492,11 @@ class EncodingResult(StoredResult):
         alphas = self.spec["alphas"]
         folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         stamp = "SIMULATED DATA · " if self.simulated else ""
+        preset = "" if self.preset == "default" else f"preset {self.preset} · "
         regions = self.regions_line()
         regions = f"regions: {regions} · " if regions else ""
         return (
-            f"{stamp}{self.data} · {self.model} · subject {self.subject} · train: {train} "
+            f"{stamp}{self.data} · {preset}{self.model} · subject {self.subject} · train: {train} "
             f"({rows} rows) · test: {test} from row {self.spec['score_from_row'][0]} · "
             f"features: {self.provenance['strategy']} · delays {_listed(self.spec['delays'])} TR · "
             f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, {folds} "

@@ -293,6 +293,7 @@ class EncodingRun(StoredRun[Entry]):
         return made | {
             "parents": sorted(keys),
             "predictions": self._fit_key,
+            "preset": plan.request.preset,
             "no_inter_subject_ceiling_with": dict(plan.left_out),
             "warnings": list(plan.warnings),
         }

@@ -9,7 +9,14 @@ from braindash.encoding.result import EncodingResult, SeenIn
 from braindash.io.regions.find import find_regions, usual_set
 from braindash.io.regions.masks import DISCS, Hemisphere, Regions
 from braindash.io.store import Entry, Store
+from braindash.presets import PRESETS
 from braindash.specs import RegionsSpec
+
+
+def wanted_set(result: EncodingResult) -> str | None:
+    """Name the region set of the protocol that a result was asked for with, if it has one."""
+    preset = PRESETS.get(result.preset)  # type: ignore[call-overload]
+    return None if preset is None else preset.region_set
 
 
 def regions_for(
@@ -22,8 +29,8 @@ def regions_for(
     result : EncodingResult
         The result.
     name : str, optional
-        The set; the usual one when left out: what the manifest describes, else a set whose files
-        are there, else discs.
+        The set; the usual one when left out: that of the preset, else what the manifest describes,
+        else a set whose files are there, else discs.
     data : Path or str, optional
         The manifest, for its own regions; by default the one that the result was computed from.
 
@@ -33,7 +40,7 @@ def regions_for(
         When there is no such set, or a file that it needs is not there.
     """
     manifest = data if data is not None else result.manifest
-    chosen = name or usual_set(result.space, data=manifest)
+    chosen = name or usual_set(result.space, data=manifest, wanted=wanted_set(result))
     return find_regions(
         chosen, result.space, result.n_targets, data=manifest, subject=result.subject
     )

@@ -82,6 +82,7 @@ def summarise(plan: EncodingPlan, predictions: Entry, progress: Progress) -> xr.
             named_masks(plan.spec.space, reader.n_targets),
             tops,
             plan.spec.statistics,
+            threshold=plan.spec.ceiling_threshold,
             device=plan.request.device,
             progress=for_statistics,
         )
@@ -138,6 +139,7 @@ def compute_statistics(
     ceilings: Mapping[str, Floats],
     settings: StatisticsSettings,
     *,
+    threshold: float | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
     chunk_targets: int = CHUNK_TARGETS,
@@ -154,6 +156,8 @@ def compute_statistics(
         Noise ceilings by name; may be empty.
     settings : StatisticsSettings
         Numbers of permutations and bootstraps (0 leaves them out), blocks and seed.
+    threshold : float, optional
+        What every ceiling must exceed; each kind's own when left out.
     device : str, default "cpu"
         Where the products are computed.
     progress : Progress, optional
@@ -171,7 +175,8 @@ def compute_statistics(
         threshold. All float32.
     """
     report = progress or NoProgress()
-    work = _Work.start(rows, masks, ceilings, settings, device)
+    least = {name: ceiling_threshold(name, threshold) for name in ceilings}
+    work = _Work.start(rows, masks, ceilings, least, settings, device)
     n_targets = rows.r.shape[1]
     for columns in _blocks(n_targets, chunk_targets):
         report.advance(columns.start, n_targets, "permutations and bootstraps")
@@ -245,6 +250,7 @@ class _Work:
         rows: ScoredRows,
         masks: Mapping[str, NDArray[np.bool_]],
         ceilings: Mapping[str, Floats],
+        least: Mapping[str, float],
         settings: StatisticsSettings,
         device: str,
     ) -> "_Work":
@@ -273,7 +279,7 @@ class _Work:
         )
         weights = [members]
         for name, ceiling in ceilings.items():
-            above = np.asarray(ceiling) > ceiling_threshold(name)
+            above = np.asarray(ceiling) > least[name]
             inverse = np.divide(1.0, ceiling, out=np.zeros(n_targets), where=above)
             weights.append((members * inverse[:, None]).astype(np.float32))
         work.means = _RegionMeans.start(np.concatenate(weights, axis=1), n_samples, n_layers)

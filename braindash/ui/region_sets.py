@@ -5,7 +5,13 @@ from pathlib import Path
 import streamlit as st
 
 from braindash.encoding.result import EncodingResult
-from braindash.encoding.seen import is_stored_with, look_at, regions_for, stored_regions
+from braindash.encoding.seen import (
+    is_stored_with,
+    look_at,
+    regions_for,
+    stored_regions,
+    wanted_set,
+)
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.find import ready_sets
@@ -35,6 +41,12 @@ def ready(space: str, manifest: str | Path | None) -> list[str]:
     named = None if manifest is None else str(manifest)
     found: list[str] = _ready(space, named, str(home()))
     return found
+
+
+def offers(result: EncodingResult) -> list[str]:
+    """Name the sets that can be chosen for a result; that of its preset first."""
+    found, wanted = ready(result.space, result.manifest), wanted_set(result)
+    return sorted(found, key=lambda name: name != wanted)
 
 
 @st.cache_data(ttl=3, max_entries=64, show_spinner=False)
@@ -75,7 +87,7 @@ def region_names(name: str, manifest: Path) -> list[str]:
 
 def chosen_regions(result: EncodingResult) -> Regions:
     """Return the chosen set on a result's targets; the usual one where it has not that one."""
-    offered = ready(result.space, result.manifest)
+    offered = offers(result)
     name = st.session_state.get(SET)
     return regions_for(result, name if name in offered else offered[0])
 

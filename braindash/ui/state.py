@@ -41,7 +41,7 @@ class ResultRow:
     """One encoding result, as the menus need it.
 
     ``of_mean`` says that it is of the mean response of several subjects, not of one;
-    ``fingerprint`` is the model's; ``space`` and ``manifest`` say which regions there are.
+    ``fingerprint`` is the model's.
     """
 
     key: str
@@ -53,8 +53,6 @@ class ResultRow:
     created: str
     of_mean: bool = False
     fingerprint: str = ""
-    space: str = ""
-    manifest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,6 @@ def result_rows() -> list[ResultRow]:
                 created=provenance["created"],
                 of_mean=bool(entry.spec.get("members")),
                 fingerprint=str(provenance["model"]["fingerprint"]),
-                space=str(entry.spec.get("space", "")),
-                manifest=provenance["data"].get("manifest"),
             )
         )
     return rows
@@ -282,7 +278,10 @@ def choose(
     if in_address in options and in_address != written:
         st.session_state[key] = in_address  # somebody opened a link
     elif st.session_state.get(key) not in options:
-        st.session_state[key] = options[0]
+        # What another page chose is kept where this one has it.
+        st.session_state[key] = written if written in options else options[0]
+    else:
+        st.session_state[key] = st.session_state[key]  # also where another page's menu had set it
     chosen: str = st.selectbox(
         label, options, key=key, format_func=show, help=help, persist_state="session"
     )
@@ -361,7 +360,8 @@ def choose_regions(row: ResultRow, columns: Sequence[DeltaGenerator]) -> None:
     columns : sequence of two places
         For the set and for the side.
     """
-    offered = region_sets.ready(row.space, row.manifest)
+    plain = load_result(str(store().root), row.key)
+    offered = region_sets.offers(plain)
     asked = st.query_params.get(region_sets.SET, "")
     reason = region_sets.why_not(asked, offered)
     with columns[0]:
@@ -374,7 +374,7 @@ def choose_regions(row: ResultRow, columns: Sequence[DeltaGenerator]) -> None:
         )
     if reason:
         st.info(reason, icon=":material/info:")
-    regions = region_sets.chosen_regions(load_result(str(store().root), row.key))
+    regions = region_sets.chosen_regions(plain)
     with columns[1]:
         choose(
             "Side",

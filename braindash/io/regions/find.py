@@ -94,9 +94,20 @@ def ready_sets(space: str, *, data: Path | str | None = None) -> list[str]:
     return [*own, *ready, DISCS]
 
 
-def usual_set(space: str, *, data: Path | str | None = None) -> str:
-    """Name the set that is taken when nobody chooses: discs only where nothing else is given."""
-    return ready_sets(space, data=data)[0]
+def usual_set(space: str, *, data: Path | str | None = None, wanted: str | None = None) -> str:
+    """Name the set that is taken when nobody chooses: discs only where nothing else is given.
+
+    Parameters
+    ----------
+    space : str
+        Space of the responses.
+    data : Path or str, optional
+        Their manifest.
+    wanted : str, optional
+        A set that comes first, where its files are there.
+    """
+    ready = ready_sets(space, data=data)
+    return wanted if wanted is not None and wanted in ready else ready[0]
 
 
 def _describes(manifest: Path) -> bool:
