@@ -72,9 +72,7 @@ LowLevelOption = Annotated[
 ]
 
 
-LowSpaceOption = Annotated[
-    str, typer.Option(help="The acoustic space that counts as low level.")
-]
+LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that counts as low level.")]
 
 
 def encode(
