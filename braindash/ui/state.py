@@ -316,7 +316,7 @@ def choose_result(
     InputError
         When the subjects' results of one model do not belong together.
     """
-    columns = st.columns([2, 2, 1.7, 2], vertical_alignment="bottom")
+    columns = st.columns([2, 2, 1.5, 1.9, 1.8, 0.9], vertical_alignment="bottom")
     with columns[0]:
         data = choose("Data set", _unique(row.data for row in rows), "data")
     rows = [row for row in rows if row.data == data]
@@ -341,9 +341,9 @@ def choose_result(
             show=lambda name: titles.get(name, name),
             help=COMPARE_HELP,
         )
-    columns = st.columns([1.9, 1.3, 1.7, 1, 4.1], vertical_alignment="bottom")
-    choose_regions(chosen[0], columns[2:4])
+    choose_regions(chosen[0], columns[4:])
     group = Group.of([load(row) for row in chosen])
+    columns = st.columns([2, 1.4, 4.6], vertical_alignment="bottom")
     normalised, ceiling = _choose_score(group, columns)
     row = next(row for row in chosen if row.key == group.first.key)
     other_rows = tuple(row for row in others if row.model == other)

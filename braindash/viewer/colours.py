@@ -24,8 +24,32 @@ REGION_COLOURS: Mapping[str, str] = {
     "inferior_frontal": "#882255",
     "middle_frontal": "#332288",
     "early_visual": "#999933",
+    "auditory_core": "#0072B2",
+    "auditory_belt": "#56B4E9",
+    "auditory_parabelt": "#44AA99",
+    "auditory_association": "#009E73",
+    "dorsal_sts": "#E69F00",
+    "ventral_sts": "#D55E00",
+    "anterior_stg": "#CC79A7",
+    "temporo_parietal_junction": "#882255",
+    "language": "#D55E00",
+    "ifg": "#882255",
+    "ifg_orbital": "#AA4499",
+    "mfg": "#332288",
+    "anterior_temporal": "#E69F00",
+    "posterior_temporal": "#009E73",
+    "superior_frontal": "#999933",
 }
-_TITLES = {"ifg_mfg": "IFG / MFG", "all targets": "All targets"}
+_TITLES = {
+    "ifg_mfg": "IFG / MFG",
+    "all targets": "All targets",
+    "ifg": "IFG",
+    "ifg_orbital": "IFG, orbital",
+    "mfg": "MFG",
+    "dorsal_sts": "Dorsal STS",
+    "ventral_sts": "Ventral STS",
+    "anterior_stg": "Anterior STG",
+}
 SEQUENTIAL = ("inferno", "viridis", "magma", "cividis")
 DIVERGING = ("RdBu_r", "coolwarm")
 

@@ -36,7 +36,7 @@ def test_discs_alone_where_nothing_is_given(filled_root, label_home):
     app = run("explore/layers")
     assert not app.exception
     assert menu(app, "set").value == "discs" and len(menu(app, "set").options) == 1
-    assert menu(app, "hemisphere").options == ["both sides", "left", "right"]
+    assert menu(app, "hemisphere").options == ["both", "left", "right"]
     assert "published coordinate" in texts(app)
 
 
