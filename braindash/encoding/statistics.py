@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy import sparse
 
 from braindash.core.ceilings import (
     ceiling_threshold,
@@ -189,6 +190,19 @@ def _blocks(n_targets: int, chunk_targets: int) -> Iterator[slice]:
         yield slice(start, min(start + chunk_targets, n_targets))
 
 
+# Of so many means a target is in few: most of a dense product would be with zeros.
+_MANY_MEANS = 128
+
+
+def _product(values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply values (..., n_columns) with the columns' weights (n_columns, n_means)."""
+    if weights.shape[1] < _MANY_MEANS:
+        return np.asarray(values @ weights)
+    flat = values.reshape(-1, weights.shape[0])
+    product = (sparse.csr_array(weights.T) @ flat.T).T
+    return np.asarray(product, dtype=np.float32).reshape(*values.shape[:-1], weights.shape[1])
+
+
 @dataclass
 class _RegionMeans:
     """Adds up replicates of weighted means over regions, block by block.
@@ -216,13 +230,13 @@ class _RegionMeans:
         inside = (weights != 0).astype(np.float32)
         if not known.all():
             samples = np.where(known, samples, np.float32(0))
-        self.totals += samples @ weights
+        self.totals += _product(samples, weights)
         # Mostly a target has all of its replicates or none.
         always = known.all(axis=0)
         if (always == known.any(axis=0)).all():
-            self.counts += always.astype(np.float32) @ inside
+            self.counts += _product(always.astype(np.float32), inside)
         else:
-            self.counts += known.astype(np.float32) @ inside
+            self.counts += _product(known.astype(np.float32), inside)
 
     def means(self) -> NDArray[np.float32]:
         with np.errstate(invalid="ignore"):

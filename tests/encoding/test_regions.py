@@ -131,6 +131,13 @@ def test_more_than_a_hundred_regions_have_their_replicates(result, label_home):
     seen = braindash.with_regions(result, "hcp-mmp1")
     table = seen.region_intervals()
     assert len(table) == N_LAYERS * 181 and table["low"].notna().all()
+    # Many means are multiplied otherwise; A1 is the primary auditory region of a small set.
+    few = braindash.with_regions(result, "moussa2025-neurips").samples()
+    np.testing.assert_allclose(
+        seen.samples().sel(region="A1").values,
+        few.sel(region="primary_auditory").values,
+        atol=1e-6,
+    )
 
 
 def test_without_predictions_or_bootstraps_there_are_means_alone(tmp_path, label_home):
