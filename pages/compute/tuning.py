@@ -73,7 +73,8 @@ def choose_settings(small: bool) -> dict[str, Any]:
 
 def choose_regions(data: Path) -> tuple[str, list[str]]:
     """Ask for the region set of the targets, and for regions of it."""
-    name = st.selectbox("Region set", region_sets.ready(data), key="tune_region_set")
+    offered = region_sets.ready(load_manifest(data).space, data)
+    name = st.selectbox("Region set", offered, format_func=region_sets.title, key="tune_region_set")
     known = region_sets.region_names(name, data)
     return name, st.multiselect("Regions", known, format_func=region_title, key="tune_regions")
 
