@@ -230,7 +230,7 @@ class _RegionMeans:
         inside = (weights != 0).astype(np.float32)
         if not known.all():
             samples = np.where(known, samples, np.float32(0))
-        self.totals += _product(samples, weights)
+        self.totals += _product(np.asarray(samples), weights)
         # Mostly a target has all of its replicates or none.
         always = known.all(axis=0)
         if (always == known.any(axis=0)).all():

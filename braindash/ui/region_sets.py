@@ -15,7 +15,7 @@ from braindash.encoding.seen import (
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.find import ready_sets
-from braindash.io.regions.masks import DISCS, HEMISPHERES, WHOLE, Hemisphere, Regions
+from braindash.io.regions.masks import DISCS, WHOLE, Hemisphere, Regions
 from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.regions.sources import home
 from braindash.io.store import Store
@@ -31,7 +31,6 @@ SET_HELP = (
     "are made from the stored predictions when they are first looked at."
 )
 SIDE_HELP = "The side of the brain that means, curves and tables are of."
-SIDES = {name: name for name in HEMISPHERES}
 OWN = OWN_SET
 _PENDING = "pending_regions"
 

@@ -380,7 +380,6 @@ def choose_regions(row: ResultRow, columns: Sequence[DeltaGenerator]) -> None:
             "Side",
             list(regions.hemispheres),
             region_sets.SIDE,
-            show=region_sets.SIDES.__getitem__,
             help=region_sets.SIDE_HELP,
         )
 
