@@ -228,13 +228,14 @@ class _RegionMeans:
         """Add replicates (n_samples, n_layers, n_columns), where they are known."""
         weights = self.weights[columns]
         inside = (weights != 0).astype(np.float32)
+        filled = samples
         if not known.all():
-            samples = np.where(known, samples, np.float32(0))
-        self.totals += _product(np.asarray(samples), weights)
+            filled = np.asarray(np.where(known, samples, 0), dtype=np.float32)
+        self.totals += _product(filled, weights)
         # Mostly a target has all of its replicates or none.
         always = known.all(axis=0)
         if (always == known.any(axis=0)).all():
-            self.counts += _product(always.astype(np.float32), inside)
+            self.counts += _product(np.asarray(always, dtype=np.float32), inside)
         else:
             self.counts += _product(known.astype(np.float32), inside)
 
