@@ -8,7 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from braindash.api import encode, extract_features, open_result, probe, tune
+    from braindash.api import (
+        encode,
+        extract_features,
+        open_result,
+        probe,
+        region_table,
+        tune,
+        with_regions,
+    )
     from braindash.core.ridge.model import RidgeCV
     from braindash.demo.dataset import prepare_demo
     from braindash.encoding.comparison import Group, compare
@@ -39,7 +47,9 @@ __all__ = [
     "open_result",
     "prepare_demo",
     "probe",
+    "region_table",
     "tune",
+    "with_regions",
 ]
 
 __version__ = "0.1.0"
@@ -62,7 +72,9 @@ _HOMES = {
     "open_result": "braindash.api",
     "prepare_demo": "braindash.demo.dataset",
     "probe": "braindash.api",
+    "region_table": "braindash.api",
     "tune": "braindash.api",
+    "with_regions": "braindash.api",
 }
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of the package's

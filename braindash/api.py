@@ -12,8 +12,11 @@ import numpy as np
 
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
 from braindash.encoding.result import EncodingResult
+from braindash.encoding.seen import plain_result
 from braindash.errors import StoreError
+from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
+from braindash.presets import PresetName
 from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
 from braindash.requests import (
@@ -37,6 +40,8 @@ from braindash.specs import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from braindash.speech.acoustic.model import AcousticModel
     from braindash.speech.models import SpeechModel
     from braindash.tuning.result import TuningResult
@@ -54,6 +59,7 @@ def encode(
     revision: str | None = None,
     strategy: Strategy = "exact",
     precision: Precision = "float32",
+    preset: PresetName = "default",
     alphas: Sequence[float] = DEFAULT_ALPHAS,
     delays: Sequence[int] = DEFAULT_DELAYS,
     metric: Metric = "r2",
@@ -65,6 +71,8 @@ def encode(
     seed: int = 0,
     low_level: LowLevelMethod | None = None,
     low_level_space: str = LOW_LEVEL_SPACE,
+    score_from_row: int | None = None,
+    ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
     leave_out_bad: bool = False,
@@ -89,6 +97,8 @@ def encode(
         up to one 2 s step of future audio.
     precision : {"float32", "bf16", "fp16"}, default "float32"
         Of the model's features; all but float32 need a CUDA device.
+    preset : {"default", "moussa2025-a", "moussa2025-b", "moussa2025-c"}, default "default"
+        The protocol of a paper: what is left at its default below takes the paper's value.
     alphas : sequence of float
         Penalties to choose from, per target; 17 from 1 to 1e8 by default.
     delays : sequence of int
@@ -112,6 +122,10 @@ def encode(
         model's features, or weighed against them with a penalty of their own.
     low_level_space : str, default "acoustic:lowlevel"
         The acoustic space that counts as low level.
+    score_from_row : int, optional
+        First scored row of every test story; the manifest's when left out.
+    ceiling_threshold : float, optional
+        What every noise ceiling must exceed; 0.4, or 0.1 between subjects, when left out.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Changes how long it takes, never the result's key.
     threads : int, optional
@@ -246,6 +260,7 @@ def tune(
     targets: TargetRule | Literal["auto"] = "auto",
     threshold: float | None = None,
     regions: Sequence[str] = (),
+    region_set: str | None = None,
     limit: int | None = None,
     control: TuningControl = "none",
     words: Path | str | None = None,
@@ -304,6 +319,8 @@ def tune(
         That the ceiling of a target must exceed.
     regions : sequence of str, optional
         With the targets "regions".
+    region_set : str, optional
+        Of these regions; discs around published coordinates when left out.
     limit : int, optional
         Targets per subject, at most.
     control : {"none", "shuffled", "other-story", "text", "random-init"}, default "none"
@@ -488,6 +505,103 @@ def open_result(
         hint="Open a result that was made of them: `braindash list --kind encoding` shows the "
         f"keys. Their arrays: Store({str(opened.root)!r}).get({entry.kind!r}, "
         f"{entry.key!r}).open(), an xarray.Dataset.",
+    )
+
+
+def with_regions(
+    result: EncodingResult,
+    region_set: str | None = None,
+    hemisphere: Hemisphere = "both",
+    *,
+    data: Path | str | None = None,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+) -> EncodingResult:
+    """Look at an encoding result in a region set, or in one hemisphere.
+
+    The replicates behind the intervals are computed from the stored predictions when they are
+    first asked for, and kept in the store; the result's own key and scores do not change.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        Of :func:`encode` or :func:`open_result`.
+    region_set : str, optional
+        As ``braindash regions`` lists them, or "own": what the manifest's ``[regions]`` describe.
+        When left out: "own" where there is one, else a set whose files are here, else discs.
+    hemisphere : {"both", "left", "right"}, default "both"
+        The side that tables and intervals are of.
+    data : Path or str, optional
+        The manifest; by default the one that the result was computed from.
+    store : Store, Path or str, optional
+        Where the result's predictions are; by default the store it lies in.
+    progress : Progress, optional
+        Receives reports.
+
+    Returns
+    -------
+    EncodingResult
+        Its ``regions()``, ``region_intervals()`` and ``samples()`` are of these regions; results
+        in one set and hemisphere can be grouped and compared.
+
+    Raises
+    ------
+    InputError
+        When there is no such set, or a file that it needs is not there: the hint says which.
+    """
+    from braindash.encoding.seen import store_of
+    from braindash.work.regions import seen_in
+
+    found = store_of(result) if store is None else _as_store(store)
+    return seen_in(
+        plain_result(result), region_set, hemisphere, found, data=data, progress=progress
+    )
+
+
+def region_table(
+    result: EncodingResult,
+    region_set: str | None = None,
+    *,
+    level: float = 0.95,
+    normalised: bool = False,
+    ceiling: str | None = None,
+    data: Path | str | None = None,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+) -> "pd.DataFrame":
+    """Tabulate a result's region means with intervals: of both hemispheres, the left, the right.
+
+    Parameters
+    ----------
+    result, region_set, data, store, progress
+        As for :func:`with_regions`.
+    level : float, default 0.95
+        Share of the replicates inside an interval.
+    normalised : bool, default False
+        Intervals of ``r_over_ceiling`` instead of ``r``.
+    ceiling : str, optional
+        One of the result's ceilings; the default one when left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of :meth:`EncodingResult.region_intervals`; ``hemisphere`` is "both", "left" or
+        "right" ("both" alone where the sides of the targets are not known).
+
+    Raises
+    ------
+    InputError
+        As for :func:`with_regions`.
+    """
+    from braindash.encoding.seen import hemisphere_table, regions_for, store_of
+    from braindash.work.regions import computed
+
+    found = store_of(result) if store is None else _as_store(store)
+    own = plain_result(result)
+    regions = regions_for(own, region_set, data)
+    entry = computed(own, regions, found, progress)
+    return hemisphere_table(
+        own, regions, entry, level=level, normalised=normalised, ceiling=ceiling
     )
 
 

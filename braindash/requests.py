@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
 from braindash.errors import InputError, near_match
+from braindash.presets import PresetName, with_preset
 from braindash.specs import (
     LowLevelMethod,
     Metric,
@@ -97,7 +98,7 @@ class EncodeRequest(Request):
     ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
     features explain is computed as well. ``precision`` is that of the model's features; the
-    regression has its own.
+    regression has its own. ``preset`` fills what is left at its default with a paper's way.
     """
 
     command: ClassVar[str] = "encode"
@@ -106,6 +107,9 @@ class EncodeRequest(Request):
     subject: str
     strategy: Strategy = "exact"
     precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
+    preset: PresetName = Field(
+        default="default", description="a paper's protocol, for what is left at its default"
+    )
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
     delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
     metric: Metric = "r2"
@@ -117,6 +121,19 @@ class EncodeRequest(Request):
     seed: int = Field(default=0, ge=0)
     low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
     low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
+    score_from_row: int | None = Field(
+        default=None,
+        ge=0,
+        description="first scored row of the test stories; the manifest's if none",
+    )
+    ceiling_threshold: float | None = Field(
+        default=None, ge=0, lt=1, description="of every noise ceiling; 0.4, or 0.1 between subjects"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_by_preset(cls, values: Any) -> Any:
+        return with_preset(values) if isinstance(values, Mapping) else values
 
     @property
     def statistics(self) -> StatisticsSettings:
@@ -197,6 +214,9 @@ class TuneRequest(Request):
     )
     threshold: float | None = Field(default=None, ge=0, lt=1, description="of the ceiling")
     regions: tuple[str, ...] = Field(default=(), description="with targets 'regions'")
+    region_set: str | None = Field(
+        default=None, description="of the regions, as `braindash regions` lists them; discs if none"
+    )
     limit: int | None = Field(default=None, ge=1, description="targets per subject, at most")
     control: TuningControl = "none"
     words: Path | None = Field(default=None, description="of the control 'text'")

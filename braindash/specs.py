@@ -236,10 +236,15 @@ class EncodingSpec(FitSpec):
         }
     )
     version: Literal[3] = 3
-    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"given_ceiling": None})
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"given_ceiling": None, "ceiling_threshold": None}
+    )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(
         default=None, description="digest of the file that holds the ceiling named 'given'"
+    )
+    ceiling_threshold: float | None = Field(
+        default=None, description="that every ceiling must exceed; None: each kind's own"
     )
     other_subjects: tuple[OtherResponses, ...] = ()
     statistics: StatisticsSettings = StatisticsSettings()
@@ -249,6 +254,16 @@ class EncodingSpec(FitSpec):
     def fit(self) -> FitSpec:
         """The part that names the predictions: other statistics of them need no other fit."""
         return FitSpec(**{name: getattr(self, name) for name in FitSpec.model_fields})
+
+
+class RegionsSpec(Spec):
+    """Region means of one encoding result: the result, and what is in which region."""
+
+    kind: ClassVar[str] = "regions"
+    version: Literal[1] = 1
+    result: str = Field(description="key of the encoding result")
+    name: str = Field(description="of the region set")
+    masks: str = Field(description="digest of the regions' targets and sides")
 
 
 class AdapterSettings(Spec):
@@ -320,9 +335,18 @@ class TargetSettings(Spec):
     """Which targets a subject's head is tuned on, and what chose them."""
 
     kind: ClassVar[str] = "targets"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"region_set": None, "region_masks": None}
+    )
     rule: TargetRule
     threshold: float | None = Field(default=None, description="the ceiling exceeds it")
     regions: tuple[str, ...] = ()
+    region_set: str | None = Field(
+        default=None, description="of the regions; None: discs around published coordinates"
+    )
+    region_masks: str | None = Field(
+        default=None, description="digest of that set's regions on the targets"
+    )
     chosen_from: tuple[str, ...] = Field(
         default=(), description="digests of all that was read to choose"
     )
@@ -435,6 +459,7 @@ VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(
             ExtractionSpec,
             FitSpec,
             EncodingSpec,
+            RegionsSpec,
             UnitFeaturesSpec,
             ProbingSpec,
             TuningSpec,

@@ -20,19 +20,20 @@ from pydantic.fields import FieldInfo
 
 import braindash
 from braindash.cli import app
-from braindash.io.atlases import (
-    LABEL_GROUPS,
-    REGION_NAMES,
-    SPHERE_LABEL,
-    UNIONS,
-    WHOLE,
-    Sphere,
-    published_spheres,
-)
 from braindash.io.dataset.check import UNREAD_FIELDS
 from braindash.io.dataset.tables import ManifestTables, Space
 from braindash.io.labels.sources import LABEL_SOURCES
+from braindash.io.regions.discs import (
+    REGION_NAMES,
+    SPHERE_LABEL,
+    UNIONS,
+    Sphere,
+    published_spheres,
+)
+from braindash.io.regions.masks import WHOLE
+from braindash.io.regions.sets import FAMILIES, SETS
 from braindash.io.surfaces import SPACE_NAMES
+from braindash.presets import PRESETS, differences
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import TuneRequest
 from braindash.specs import AdapterSettings, TuningSettings
@@ -177,6 +178,8 @@ def manifest() -> str:
     parts = []
     for name, field in ManifestTables.model_fields.items():
         model, repeated = field.annotation, False
+        if get_origin(model) in (Union, types.UnionType):  # a table that may be left out
+            model = get_args(model)[0]
         if get_origin(model) is tuple:
             model, repeated = get_args(model)[0], True
         brackets = f"[[{name}]]" if repeated else f"[{name}]"
@@ -199,7 +202,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
     def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         inner: Mapping[str, Any] = getattr(command, "commands", {})
-        if not inner:
+        if not inner or command.invoke_without_command:
             yield name, command
         for part, one in inner.items():
             yield from walk(f"{name} {part}", one)
@@ -370,25 +373,60 @@ def regions() -> str:
         ]
         for sphere in published_spheres()
     ]
-    groups = [[code(name), codes(labels)] for name, labels in LABEL_GROUPS.items()]
+    sets = [
+        [
+            code(one.name),
+            one.title,
+            one.source,
+            one.licence,
+            " and ".join(code(file.name) for file in one.files) or "nothing",
+        ]
+        for one in SETS.values()
+    ]
+    families = [[code(name), told, "", "", "its files"] for name, told in FAMILIES.items()]
+    files = {file.name: file.where for one in SETS.values() for file in one.files}
     surfaces = [space for space in get_args(Space) if SPACE_NAMES.get(space) is not None]
+    groups: list[str] = []
+    for one in SETS.values():
+        if one.groups:
+            rows = [[code(name), codes(labels)] for name, labels in one.groups.items()]
+            groups += [f"### {one.name}", f"{one.title} ({one.source}). {one.note}".strip()]
+            groups.append(table(["region", "labels"], rows))
     return page(
         "Regions",
-        f"Every result in the space {' or '.join(map(code, surfaces))} has these regions, and "
-        f"`{WHOLE}`; in any other space it has `{WHOLE}` alone. They are no parcels: each is the "
-        f"part of the mid-cortical surface inside spheres, and figures say *{SPHERE_LABEL}*.",
+        f"Results in the space {' or '.join(map(code, surfaces))} can be looked at in each of "
+        f"these sets, and have `{WHOLE}`; in any other space they have `{WHOLE}` alone, and what "
+        "the manifest describes. [How sets are used](../regions.md).",
+        table(["set", "what it is", "source", "licence", "needs"], sets + families),
+        table(["file", "from"], [[code(name), where] for name, where in files.items()]),
+        "## Groups of labels",
+        "Labels are matched by name, never by number.",
+        *groups,
+        "## Discs",
+        "Where no label file is given, regions are discs. They are no parcels: each is the part of "
+        f"the mid-cortical surface inside spheres, and figures say *{SPHERE_LABEL}*.",
         table(["name", "title", "made of"], named),
-        "## Published coordinates",
+        "### Published coordinates",
         "A region is the connected patch around the vertex nearest to each centre (MNI152 mm, "
         "carried over to fsaverage), without the medial wall.",
         table(["coordinate", "region", "centre", "radius (mm)", "source"], centres),
-        "## Regions of a parcellation",
-        "From Python, `braindash.io.atlases.read_label_file` reads FreeSurfer annotations of both "
-        "hemispheres and `region_masks(space, n_targets, labels)` makes masks of them. With the "
-        "labels of HCP-MMP1 (Glasser et al. 2016), matched by name, they are joined to:",
-        table(["name", "labels"], groups),
-        "With other labels every label is a region. The command line and the dashboard do not "
-        "read label files.",
+    )
+
+
+def presets() -> str:
+    """Describe the protocols of papers, against the default."""
+    parts = []
+    for one in PRESETS.values():
+        if not one.settings:
+            continue
+        parts += [f"## {one.name}", f"The protocol of {one.paper}."]
+        parts.append(table(["setting", one.name, "default"], differences(one.name)))
+    return page(
+        "Presets",
+        "What `braindash encode --preset NAME` does otherwise than the default, which is the "
+        "corrected protocol. A setting that you give yourself stays. [Regions](../regions.md) says "
+        "what of the papers is not reproduced.",
+        *parts,
     )
 
 
@@ -437,6 +475,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/labels.md": labels,
     "reference/spaces.md": spaces,
     "reference/regions.md": regions,
+    "reference/presets.md": presets,
     "reference/modules.md": modules,
     "contributing.md": contributing,
 }

@@ -20,6 +20,7 @@ BASE = {
     "files",
     "names",
     "parts",
+    "presets",
     "process",
     "processes",
     "progress",
@@ -35,6 +36,7 @@ READING = {
     "record",
     "groups",
     "comparison",
+    "seen",
     "shares",
     "unfinished",
     "tasks",
@@ -42,7 +44,7 @@ READING = {
     "questions",
     "plan",
 }
-RUNNING = {"run", "features", "responses", "statistics", "lowlevel", "ask", "data"}
+RUNNING = {"run", "features", "responses", "statistics", "lowlevel", "ask", "data", "regions"}
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {
     "core": set(),
@@ -236,7 +238,7 @@ def test_one_command_enters_few_files(lab, tmp_path):
     *files, total = done.stdout.strip().splitlines()
     count = int(total.removesuffix(" files entered"))
     # 45, then what makes parts, what knows the machine's cores and memory, the one home of HDF5,
-    # the rule for names, the reader of sound that counts, what an array is, and which of its rows
-    # are censored.
-    assert count <= 54, done.stdout
+    # the rule for names, the reader of sound that counts, what an array is and which of its rows
+    # are censored, what finds the regions whose means are printed, and the protocols of papers.
+    assert count <= 63, done.stdout
     assert sum("functions" in line for line in files) == count

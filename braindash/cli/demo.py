@@ -49,12 +49,12 @@ def demo(
         if as_json:
             print_json(
                 {
-                    "results": [result_document(result) for result in made.encodings],
+                    "results": [result_document(result, opened) for result in made.encodings],
                     "probing": [probing_document(result) for result in made.probings],
                 }
             )
         else:
-            print_results(made.encodings)
+            print_results(made.encodings, opened)
             print_probing(made.probings)
         return
     from braindash.cli.dashboard import run_dashboard

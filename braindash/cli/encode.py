@@ -9,27 +9,71 @@ from braindash.cli.options import (
     CheckOption,
     CoresOption,
     DeviceOption,
+    HemisphereOption,
     JsonOption,
     LeaveOutOption,
     ModelOption,
     PrecisionOption,
+    RegionsOption,
     RevisionOption,
     StoreOption,
     StrategyOption,
     carry_out,
     carry_out_all,
+    choices,
     listed,
+    notes,
     open_store,
+    plain,
     print_json,
 )
 from braindash.defaults import DEFAULT_DELAYS
+from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
+from braindash.io.regions.masks import DISCS
+from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.store import Store
+from braindash.presets import PRESETS, difference_lines
 from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
 _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
+
+
+PresetOption = Annotated[
+    str,
+    typer.Option(
+        help="The protocol of a paper, for what is left at its default. "
+        + choices({name: one.paper for name, one in PRESETS.items()})
+    ),
+]
+AlphasOption = Annotated[
+    str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
+]
+FromRowOption = Annotated[
+    int | None, typer.Option(help="First scored row of the test stories; the manifest's if none.")
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(help="That a noise ceiling must exceed; 0.4, or 0.1 between subjects, if none."),
+]
+PermutationsOption = Annotated[
+    int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
+]
+BootstrapsOption = Annotated[
+    int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
+]
+SchemeOption = Annotated[
+    str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
+]
+LowLevelOption = Annotated[
+    str | None,
+    typer.Option(help="residual or banded: how much low-level features explain as well."),
+]
+
+
+LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that counts as low level.")]
 
 
 def encode(
@@ -45,30 +89,22 @@ def encode(
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
     precision: PrecisionOption = "float32",
-    alphas: Annotated[
-        str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
-    ] = None,
+    preset: PresetOption = "default",
+    alphas: AlphasOption = None,
     delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = _DELAYS,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
-    permutations: Annotated[
-        int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
-    ] = 1000,
-    bootstraps: Annotated[
-        int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
-    ] = 1000,
+    score_from_row: FromRowOption = None,
+    ceiling_threshold: ThresholdOption = None,
+    permutations: PermutationsOption = 1000,
+    bootstraps: BootstrapsOption = 1000,
     block_rows: Annotated[int, typer.Option(help="Shortest block of test rows.")] = 10,
-    scheme: Annotated[
-        str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
-    ] = "blocks",
+    scheme: SchemeOption = "blocks",
     seed: Annotated[int, typer.Option(help="Of permutations and bootstrap samples.")] = 0,
-    low_level: Annotated[
-        str | None,
-        typer.Option(help="residual or banded: how much low-level features explain as well."),
-    ] = None,
-    low_level_space: Annotated[
-        str, typer.Option(help="The acoustic space that counts as low level.")
-    ] = LOW_LEVEL_SPACE,
+    low_level: LowLevelOption = None,
+    low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
+    regions: RegionsOption = None,
+    hemisphere: HemisphereOption = "both",
     device: DeviceOption = "auto",
     threads: CoresOption = None,
     leave_out_bad: LeaveOutOption = False,
@@ -84,6 +120,9 @@ def encode(
         revision=revision,
         strategy=strategy,
         precision=precision,
+        preset=preset,
+        score_from_row=score_from_row,
+        ceiling_threshold=ceiling_threshold,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),
         delays=listed(delays, "--delays", int),
         metric=metric,
@@ -99,10 +138,46 @@ def encode(
         threads=threads,
         leave_out_bad=leave_out_bad,
     )
-    _encode(request, open_store(store), check_only, as_json)
+    opened = open_store(store)
+    _check_regions(request, regions)
+    results, several = _encode(request, opened, check_only, as_json)
+    if as_json and results:
+        documents = [result_document(one, opened, regions, data) for one in results]
+        print_json(documents if several else documents[0])
+    elif not as_json:
+        print_results(results, opened, regions, hemisphere, data)
 
 
-def _encode(request: EncodeRequest, store: Store, check_only: bool, as_json: bool) -> None:
+def _check_regions(request: EncodeRequest, regions: str | None) -> None:
+    """Refuse a region set that cannot be used before anything is computed; tell the preset."""
+    if regions is not None:
+        _require_set(regions, request.data)
+    for line in difference_lines(request.preset):
+        notes.print(plain(line), highlight=False)
+    wanted = PRESETS[request.preset].region_set
+    if wanted is not None and regions is None and not find_set(wanted).is_ready:
+        notes.print(
+            f"Its regions are not here ({find_set(wanted).needs()}): tables are of other regions "
+            "until they are; no score depends on it.",
+            highlight=False,
+        )
+
+
+def _require_set(name: str, data: Path) -> None:
+    """Refuse a region set that cannot be used, before anything is computed."""
+    if name != OWN_SET:
+        find_set(name).require_ready()
+    elif load_manifest(data).tables.regions is None:
+        raise InputError(
+            f"{data} describes no regions of its own",
+            hint="Add [regions] to it, or choose another region set.",
+        )
+
+
+def _encode(
+    request: EncodeRequest, store: Store, check_only: bool, as_json: bool
+) -> tuple[list[Any], bool]:
+    """Return the results, and whether several subjects were named."""
     names = _subjects(request.data, request.subject)
     requests = {name: request.model_copy(update={"subject": name}) for name in names}
     if len(names) == 1:
@@ -110,11 +185,7 @@ def _encode(request: EncodeRequest, store: Store, check_only: bool, as_json: boo
         results = [] if result is None else [result]
     else:
         results = carry_out_all(requests, store, check_only, as_json)
-    if as_json and results:
-        documents = [result_document(one) for one in results]
-        print_json(documents[0] if len(names) == 1 else documents)
-    elif not as_json:
-        print_results(results)
+    return results, len(names) > 1
 
 
 def _subjects(data: Path, given: str) -> tuple[str, ...]:
@@ -127,22 +198,44 @@ def _subjects(data: Path, given: str) -> tuple[str, ...]:
     return tuple(known) if given == _ALL else tuple(dict.fromkeys(listed(given, "--subject")))
 
 
-def print_results(results: list[Any]) -> None:
-    """Print the regions of encoding results, each with its provenance."""
-    for result in results:
+def print_results(
+    results: list[Any],
+    store: Store,
+    regions: str | None = None,
+    hemisphere: Any = "both",
+    data: Path | None = None,
+) -> None:
+    """Print the regions of encoding results, each with its coverage and its provenance."""
+    from braindash.work.regions import seen_in
+
+    for loaded in results:
+        result = seen_in(loaded, regions, hemisphere, store, data=data)
         table = result.regions()
         invalid = int((~result.valid).sum())
         typer.echo(result.provenance_line())
         typer.echo(f"{invalid} of {result.n_targets} targets have no score (constant or NaN)")
-        wide = table.pivot(index="region", columns="layer", values="r")
-        typer.echo(wide.loc[list(result.masks)].round(3).to_string(na_rep="-"))
+        wide = table.pivot(index="region", columns="layer", values="r").round(3)
+        wide.columns = [str(layer) for layer in wide.columns]
+        covered = table.groupby("region")["coverage"].min()
+        wide["coverage"] = [f"{covered[name]:.0%}" for name in wide.index]
+        typer.echo(wide.loc[list(result.masks)].to_string(na_rep="-"))
         typer.echo(f"{result.folder}\n")
 
 
-def result_document(result: Any) -> dict[str, Any]:
-    """Return an encoding result as JSON values."""
-    table = result.region_intervals().drop(columns=["model", "subject", "simulated"])
-    table = table.astype(object)
+def result_document(
+    result: Any, store: Store, name: str | None = None, data: Path | None = None
+) -> dict[str, Any]:
+    """Return an encoding result as JSON values, with the regions of both sides and of each."""
+    from braindash.encoding.seen import hemisphere_table, regions_for
+    from braindash.work.regions import computed, seen_in
+
+    regions = regions_for(result, name, data)
+    seen = seen_in(result, regions.name, "both", store, data=data)
+    if name is None and seen.region_set == DISCS:  # stored with the result, of both sides
+        table = result.region_intervals()
+    else:
+        table = hemisphere_table(result, regions, computed(result, regions, store))
+    table = table.drop(columns=["model", "subject", "simulated"]).astype(object)
     return {
         "key": result.key,
         "folder": str(result.folder),
@@ -156,7 +249,8 @@ def result_document(result: Any) -> dict[str, Any]:
         if result.has_significance
         else None,
         "ceilings": list(result.ceilings),
-        "intervals": result.interval_line(),
-        "provenance": result.provenance_line(),
+        "intervals": seen.interval_line(),
+        "provenance": seen.provenance_line(),
+        "region_set": seen.region_set,
         "regions": table.where(table.notna(), None).to_dict(orient="records"),
     }

@@ -63,6 +63,19 @@ StrategyOption = Annotated[
     str, typer.Option(help=choices({one.name: one.description for one in STRATEGIES.values()}))
 ]
 
+RegionsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--regions",
+        "--region-set",
+        help="Region set of the printed means, as `braindash regions` lists them, or own: the "
+        "manifest's; by default the usual one. No part of any key.",
+    ),
+]
+HemisphereOption = Annotated[
+    str, typer.Option(help="Side of the printed means: both, left or right.")
+]
+
 ModelFilter = Annotated[str | None, typer.Option(help="Only where this is in the model's name.")]
 SubjectFilter = Annotated[str | None, typer.Option(help="Only of this subject.")]
 
@@ -202,18 +215,18 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=1, allow_nan=False))
 
 
-def print_rows(columns: list[str], rows: list[dict[str, Any]]) -> None:
+def print_rows(columns: list[str], rows: list[dict[str, Any]], *, whole_keys: bool = False) -> None:
     """Print rows that have a ``key``: a table in a terminal, else one line each, with tabs.
 
-    Keys are never cut: another program reads them, and people copy them. A terminal too narrow for
-    the table gets the lines.
+    Keys are never cut: another program reads them, and people copy them (in a terminal the first
+    digits, unless ``whole_keys``). A terminal too narrow for the table gets the lines.
     """
     console = Console()
     table = Table()
     for column in columns:
         table.add_column(column, no_wrap=column == "key", overflow="fold")
     for row in rows:
-        shown = row | {"key": row["key"][:_KEY_DIGITS]}
+        shown = row | {"key": row["key"] if whole_keys else row["key"][:_KEY_DIGITS]}
         table.add_row(*[Text(str(shown[column])) for column in columns])
     if sys.stdout.isatty() and console.width >= _NARROWEST * len(columns):
         console.print(table)

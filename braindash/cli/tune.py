@@ -73,6 +73,12 @@ SettingOption = Annotated[
 ]
 
 
+SeedOption = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+RegionSetOption = Annotated[
+    str | None, typer.Option(help="Set of these regions (`braindash regions`); discs by default.")
+]
+
+
 def _check_out(out: Path | None) -> None:
     if out is not None:
         check_free(given_path(out, exact=True))
@@ -93,12 +99,13 @@ def tune(
     targets: TargetsOption = "auto",
     threshold: Annotated[float | None, typer.Option(help="Of the noise ceiling.")] = None,
     regions: Annotated[str | None, typer.Option(help="Regions to tune on.")] = None,
+    region_set: RegionSetOption = None,
     segment_trs: SegmentOption = None,
     attention_trs: AttentionOption = None,
     epochs: Annotated[int | None, typer.Option(help="At most; 30 by default.")] = None,
     patience: PatienceOption = None,
     encoder_rate: Annotated[float | None, typer.Option(help="Learning rate; 5e-5.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
+    seed: SeedOption = 0,
     at_once: AtOnceOption = None,
     setting: SettingOption = None,
     device: DeviceOption = "auto",
@@ -124,6 +131,7 @@ def tune(
         "targets": targets,
         "threshold": threshold,
         "regions": maybe_listed(regions, "--regions"),
+        "region_set": region_set,
         "segment_trs": segment_trs,
         "attention_trs": attention_trs,
         "epochs": epochs,
@@ -141,8 +149,11 @@ def tune(
     result = carry_out(request, open_store(store), check_only, as_json, quiet=not first)
     if result is None or not first:
         return
-    if out is not None:
-        result = result.copied(out)
+    _tell(result if out is None else result.copied(out), as_json)
+
+
+def _tell(result: Any, as_json: bool) -> None:
+    """Print where the tuned model is, and what the training said."""
     if as_json:
         print_json({"key": result.key, "folder": str(result.folder), "record": result.record})
         return

@@ -15,21 +15,23 @@ from braindash.errors import InputError
 _THRESHOLDS = {"given": 0.4, "repeats": 0.4, "split-half": 0.4, "inter-subject": 0.1}
 
 
-def ceiling_threshold(name: str) -> float:
+def ceiling_threshold(name: str, given: float | None = None) -> float:
     """Say what a target's ceiling must exceed for its score to be divided by it.
 
     Parameters
     ----------
     name : {"given", "repeats", "split-half", "inter-subject"}
         The ceiling.
+    given : float, optional
+        One threshold for every ceiling, where somebody chose it.
 
     Returns
     -------
     float
-        0.4, the convention for repeats, also for one that is given; 0.1 between subjects, where
-        there is no convention.
+        The given one; else 0.4, the convention for repeats, also for a ceiling that is given; 0.1
+        between subjects, where there is no convention.
     """
-    return _THRESHOLDS[name]
+    return _THRESHOLDS[name] if given is None else given
 
 
 # Beside subjects of length 1, the sum of some that is not longer than this is rounding.

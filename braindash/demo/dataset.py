@@ -52,9 +52,9 @@ from braindash.demo.stimulus import (
 )
 from braindash.errors import ResourceError
 from braindash.files import replace_text, replaced
-from braindash.io.atlases import mni_to_fsaverage, published_spheres
 from braindash.io.dataset.audio import load_audio
 from braindash.io.labels.textgrid import Interval, read_textgrid
+from braindash.io.regions.discs import mni_to_fsaverage, published_spheres
 from braindash.io.surfaces import HEMISPHERES, adjacency, load_surface, medial_wall
 from braindash.process import usable_cores
 from braindash.progress import NoProgress, Progress

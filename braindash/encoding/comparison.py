@@ -21,6 +21,7 @@ from braindash.encoding.groups import (
     ceilings_of,
     describe_interval,
     nanmean,
+    regions_of,
     require_equal,
     responses_of,
     rows_of,
@@ -90,7 +91,8 @@ class Difference:
         pandas.DataFrame
             One row per layer and region: ``a``, ``b`` (means over subjects), ``difference``,
             ``low``, ``high``, ``p`` (sign-flip test; NaN with fewer than five subjects),
-            ``n_subjects``, ``simulated``.
+            ``coverage`` (share of the region's targets in both means), ``region_set``,
+            ``hemisphere``, ``n_subjects``, ``simulated``.
 
         Raises
         ------
@@ -113,10 +115,19 @@ class Difference:
             "low": low,
             "high": high,
             "p": p,
+            "coverage": np.fmin(
+                *(
+                    side.coverage(normalised=normalised, ceiling=ceiling)
+                    for side in (self.a, self.b)
+                )
+            ),
         }
         table |= {name: np.asarray(values).ravel() for name, values in columns.items()}
         return pd.DataFrame(table).assign(
-            n_subjects=self.a.n_subjects, simulated=self.a.simulated or self.b.simulated
+            region_set=self.a.first.region_set,
+            hemisphere=self.a.first.hemisphere,
+            n_subjects=self.a.n_subjects,
+            simulated=self.a.simulated or self.b.simulated,
         )
 
     def layer_pairs(
@@ -201,7 +212,7 @@ class Difference:
 
     def _time_samples(self, normalised: bool, ceiling: str | None) -> list[Floats] | None:
         """Return both models' block bootstrap replicates, where the intervals are made of them."""
-        if self.a.over_subjects or not self.a.first.has_intervals:
+        if self.a.over_subjects or not (self.a.has_intervals and self.b.has_intervals):
             return None
         return [
             one.time_samples(normalised=normalised, ceiling=ceiling) for one in (self.a, self.b)
@@ -280,7 +291,9 @@ def compare(a: Group | Sequence[EncodingResult], b: Group | Sequence[EncodingRes
     ]
     different: dict[str, None] = {}  # a set that keeps its order
     for one, two in zip(sides[0].results, sides[1].results, strict=True):
-        required = [rows_of(result) | responses_of(result) for result in (one, two)]
+        required = [
+            regions_of(result) | rows_of(result) | responses_of(result) for result in (one, two)
+        ]
         require_equal(required[0], required[1], (one, two))
         settings = [settings_of(result) | ceilings_of(result) for result in (one, two)]
         different |= {name: None for name in settings[0] if settings[0][name] != settings[1][name]}

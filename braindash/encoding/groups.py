@@ -27,6 +27,8 @@ _SUBJECT_SAMPLES = 10_000
 
 _REMEDIES = {
     "data set": "Scores of other data have nothing in common with these.",
+    "region set": "Look at both in the same region set: braindash.with_regions.",
+    "hemisphere": "Look at both in the same hemisphere: braindash.with_regions.",
     "space": "Targets of one space are not those of another: bring the responses to one space.",
     "test stories": "The test stories stand under [splits] in the manifest.",
     "test responses": "The responses were changed between the two runs: the older result has to be "
@@ -102,6 +104,7 @@ class Group:
                 hint="Choose one result per subject.",
             )
         for other in found[1:]:
+            require_equal(regions_of(found[0]), regions_of(other), (found[0], other))
             require_equal(model_of(found[0]), model_of(other), (found[0], other))
             require_equal(rows_of(found[0]), rows_of(other), (found[0], other))
         return cls(found)
@@ -133,8 +136,19 @@ class Group:
 
     @property
     def region_names(self) -> tuple[str, ...]:
-        """Names of the regions, "all targets" first."""
-        return tuple(self.first.masks)
+        """Names of the regions that every subject has, "all targets" first."""
+        found = [result.masks for result in self.results]
+        return tuple(name for name in found[0] if all(name in masks for masks in found))
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether every result has bootstrap replicates of its regions' means."""
+        return all(result.has_intervals for result in self.results)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tables of these results depend on: their keys and regions."""
+        return tuple(result.identity for result in self.results)
 
     @cached_property
     def ceiling_names(self) -> tuple[str, ...]:
@@ -151,6 +165,16 @@ class Group:
         return np.stack(
             [_by_layer(result.regions(chosen), column, self) for result in self.results]
         )
+
+    def coverage(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
+        """Return the share of the regions' targets that are in the means, (n_layers, n_regions).
+
+        Of several subjects: of all their targets together; NaN for a region without any.
+        """
+        table = self.regions(normalised=normalised, ceiling=ceiling)
+        count = table["n_above_threshold" if normalised else "n_valid"]
+        shares = table.assign(share=count / table["n_targets"].where(table["n_targets"] > 0))
+        return _by_layer(shares, "share", self)
 
     def scores(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
         """Return the subjects' mean score of every target, (n_layers, n_targets).
@@ -196,12 +220,16 @@ class Group:
             ``low``, ``high``, ``n_subjects``.
         """
         tables = [result.regions(self._ceiling(ceiling)) for result in self.results]
-        both = pd.concat(tables).groupby(["layer", "region"], sort=False)
+        rows = pd.concat(tables)
+        rows = rows[rows["region"].isin(self.region_names)]
+        both = rows.groupby(["layer", "region"], sort=False)
         means = both[["r", "r_over_ceiling", "ceiling"]].mean()
         sums = both[["n_targets", "n_valid", "n_above_threshold"]].sum()
         table = means.join(sums).reset_index()
         table = table.assign(
             coverage=table["n_valid"] / table["n_targets"].where(table["n_targets"] > 0),
+            region_set=self.first.region_set,
+            hemisphere=self.first.hemisphere,
             model=self.model,
             subject=self.first.subject
             if self.n_subjects == 1
@@ -236,7 +264,7 @@ class Group:
         if self.over_subjects:
             values = self.values(normalised=normalised, ceiling=ceiling)
             return np.asarray(bootstrap_subjects(values, n_samples=_SUBJECT_SAMPLES))
-        if not self.first.has_intervals:
+        if not self.has_intervals:
             return None
         return nanmean(self.time_samples(normalised=normalised, ceiling=ceiling))
 
@@ -324,6 +352,11 @@ def rows_of(result: EncodingResult) -> dict[str, Any]:
     }
 
 
+def regions_of(result: EncodingResult) -> dict[str, Any]:
+    """Return the region set and the side that a result is looked at in."""
+    return {"region set": result.region_set, "hemisphere": result.hemisphere}
+
+
 def responses_of(result: EncodingResult) -> dict[str, Any]:
     """Return the digests of a result's test responses, and which of their rows are left out."""
     return {
@@ -350,7 +383,8 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
 
 def ceilings_of(result: EncodingResult) -> dict[str, Any]:
     """Return what the noise ceilings of a result are made from."""
-    return {"ceilings": [result.spec["ceilings"], result.spec["other_subjects"]]}
+    spec = result.spec
+    return {"ceilings": [spec["ceilings"], spec["other_subjects"], spec.get("ceiling_threshold")]}
 
 
 def model_of(result: EncodingResult) -> dict[str, Any]:
@@ -401,8 +435,9 @@ def describe_interval(group: Group, level: float, kind: str = "") -> str:
     name, n_subjects = f"{100 * level:g} % intervals", group.n_subjects
     if group.over_subjects:
         return f"{name}: {kind}bootstrap over {n_subjects} subjects ({_SUBJECT_SAMPLES} samples)"
-    if not group.first.has_intervals:
-        return f"no intervals (computed without bootstraps), n = {n_subjects}"
+    if not group.has_intervals:
+        lacking = next(one for one in group.results if not one.has_intervals)
+        return f"no intervals ({lacking.no_intervals_line()}), n = {n_subjects}"
     settings = group.first.spec["statistics"]
     whose = "n = 1 subject" if n_subjects == 1 else f"mean of n = {n_subjects} subjects"
     return (

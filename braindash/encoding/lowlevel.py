@@ -19,7 +19,7 @@ from braindash.encoding.features import Features, layer_features
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import RunResponses
 from braindash.encoding.statistics import ScoredRows, compute_statistics
-from braindash.io.atlases import named_masks
+from braindash.io.regions.masks import named_masks
 from braindash.stories import StoryPlan
 
 MODEL, LOW = "model", "low-level"

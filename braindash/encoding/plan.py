@@ -5,7 +5,7 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     split = _split(dataset, members)
     train = plan_stories(dataset, members, strategy, model, split.train, repeated=False)
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
+    test = _scored_from(test, request.score_from_row)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
     _require_scored_rows(test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
@@ -207,6 +208,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         intercept=request.intercept,
         ceilings=possible_ceilings(test, others, given),
         given_ceiling=None if given is None else digest_file(given),
+        ceiling_threshold=request.ceiling_threshold,
         other_subjects=tuple(other.as_input() for other in others),
         statistics=statistics,
         low_level=_low_level_settings(request, low_level),
@@ -225,6 +227,21 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         spec,
         warnings,
     )
+
+
+def _scored_from(test: tuple[StoryPlan, ...], row: int | None) -> tuple[StoryPlan, ...]:
+    """Score the test stories from a row on, where one is asked for."""
+    if row is None:
+        return test
+    stories = tuple(replace(story, score_from_row=row) for story in test)
+    for story in stories:
+        if (left := int(story.scored.sum())) < 2:
+            raise InputError(
+                f"scored from row {row} on, the test story {story.name!r} has {left} rows left "
+                f"of {story.n_rows}",
+                hint="Give an earlier score_from_row (a preset's own is 40), or a longer story.",
+            )
+    return stories
 
 
 def _members(dataset: Dataset, subject: str) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Stored results as objects: an encoding result with its scores, statistics and provenance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,33 @@ from braindash.core.ridge.settings import folds_line
 from braindash.core.scores import normalised_score, region_means
 from braindash.core.statistics.bootstrap import interval
 from braindash.errors import InputError, near_match
-from braindash.io.atlases import SPHERE_LABEL, WHOLE, named_masks
 from braindash.io.entries import StoredResult
+from braindash.io.regions.discs import SPHERE_LABEL
+from braindash.io.regions.masks import DISCS, WHOLE, Hemisphere, Regions, named_masks
 from braindash.specs import StatisticsSettings, version_of
 
 __all__ = ["WHOLE", "EncodingResult"]
 
 # Versions since which a specification has several ceilings by name, and predictions of their own.
 _NAMED_CEILINGS, _OWN_PREDICTIONS = 2, 3
+
+_SAMPLES = ("region_samples", "region_ceiling_samples")
+
+
+@dataclass(frozen=True)
+class SeenIn:
+    """The region set and the hemisphere in which a result is looked at.
+
+    Attributes
+    ----------
+    regions : Regions
+        The set, on the result's targets.
+    hemisphere : {"both", "left", "right"}
+        The side.
+    """
+
+    regions: Regions
+    hemisphere: Hemisphere = "both"
 
 
 @dataclass(frozen=True)
@@ -36,9 +55,17 @@ class EncodingResult(StoredResult):
         target). With permutations: ``p``, ``q`` (layer, target). ``preferred_layer`` (target).
         With bootstraps: ``preferred_share`` (target), ``region_samples`` (sample, layer, region)
         and ``region_ceiling_samples`` (ceiling_kind, sample, layer, region).
+    seen_in : SeenIn, optional
+        The region set and the hemisphere that tables and intervals are of; None: the discs that
+        every result is stored with. :func:`braindash.with_regions` changes it.
+    loaded : EncodingResult, optional
+        This result as it was loaded, where it is looked at in a region set.
     """
 
     kind: ClassVar[str] = "encoding"
+
+    seen_in: SeenIn | None = None
+    loaded: Self | None = field(default=None, repr=False)
 
     @classmethod
     def _as_today(
@@ -71,6 +98,17 @@ class EncodingResult(StoredResult):
     def space(self) -> str:
         """The space of the targets, such as "fsaverage5"."""
         return str(self.spec["space"])
+
+    @property
+    def preset(self) -> str:
+        """Name of the protocol that it was asked for with; "default" for older results."""
+        return str(self.provenance.get("preset", "default"))
+
+    @property
+    def manifest(self) -> str | None:
+        """The manifest that it was computed from; None for results that do not say."""
+        named = self.provenance["data"].get("manifest")
+        return None if named is None else str(named)
 
     @property
     def n_targets(self) -> int:
@@ -157,7 +195,8 @@ class EncodingResult(StoredResult):
 
     def ceiling_threshold(self, name: str | None = None) -> float:
         """Say what a ceiling must exceed to divide by it; of the default one when left out."""
-        return ceiling_threshold(name or self.ceiling_name or "repeats")
+        kind = name or self.ceiling_name or "repeats"
+        return ceiling_threshold(kind, self.spec.get("ceiling_threshold"))
 
     def scores(self, normalised: bool = False, ceiling: str | None = None) -> np.ndarray:
         """Return r, or r divided by a ceiling where that exceeds its threshold.
@@ -190,8 +229,13 @@ class EncodingResult(StoredResult):
 
     @property
     def has_intervals(self) -> bool:
-        """Whether bootstrap replicates were computed."""
+        """Whether there are bootstrap replicates of the regions' means."""
         return "region_samples" in self.dataset
+
+    @property
+    def has_confidence(self) -> bool:
+        """Whether bootstrap replicates said how sure the preferred layers are."""
+        return "preferred_share" in self.dataset
 
     @cached_property
     def p(self) -> np.ndarray:
@@ -236,16 +280,67 @@ class EncodingResult(StoredResult):
     @cached_property
     def preferred_share(self) -> np.ndarray:
         """Share of the bootstrap replicates that prefer the same layer, (n_targets,)."""
-        if "preferred_share" not in self.dataset:
+        if not self.has_confidence:
             return np.full(self.n_targets, np.nan, dtype=np.float32)
         return np.asarray(self.dataset["preferred_share"].values, dtype=np.float32)
 
     # ---- regions --------------------------------------------------------------------------
 
+    def in_regions(
+        self, seen_in: SeenIn, replicates: xr.Dataset | None = None, *, own: bool = False
+    ) -> Self:
+        """Look at this result in another region set, or in one hemisphere.
+
+        Parameters
+        ----------
+        seen_in : SeenIn
+            The set, on this result's targets, and the side.
+        replicates : xarray.Dataset, optional
+            ``region_samples`` and, with ceilings, ``region_ceiling_samples`` of these regions;
+            without them there are no intervals.
+        own : bool, default False
+            Whether the regions are those that this result was stored with.
+
+        Returns
+        -------
+        EncodingResult
+            With the same scores; its tables and intervals are of these regions.
+        """
+        if self.loaded is not None:
+            return self.loaded.in_regions(seen_in, replicates, own=own)
+        if own:
+            return replace(self, seen_in=seen_in, loaded=self)
+        kept = self.dataset.drop_vars([*_SAMPLES, "residual_region_samples"], errors="ignore")
+        kept = kept.drop_vars("region", errors="ignore")
+        if replicates is not None:
+            names = [name for name in _SAMPLES if name in replicates]
+            kept = kept.assign({name: replicates[name] for name in names})
+        return replace(self, dataset=kept, seen_in=seen_in, loaded=self)
+
     @cached_property
     def masks(self) -> dict[str, np.ndarray]:
         """Regions of this space, name to bool (n_targets,), with "all targets" first."""
+        if self.seen_in is not None:
+            return self.seen_in.regions.of(self.seen_in.hemisphere)
         return dict(named_masks(self.space, self.n_targets))
+
+    @property
+    def hemisphere(self) -> Hemisphere:
+        """The side that tables and intervals are of: "both", "left" or "right"."""
+        return "both" if self.seen_in is None else self.seen_in.hemisphere
+
+    @property
+    def region_set(self) -> str:
+        """Name of the region set that tables and intervals are of."""
+        return DISCS if self.seen_in is None else self.seen_in.regions.name
+
+    @property
+    def identity(self) -> str:
+        """What tables of this result depend on: its key, the regions, and whether it is sampled."""
+        if self.seen_in is None:
+            return self.key
+        sampled = "sampled" if self.has_intervals else "no samples"
+        return f"{self.key} {self.seen_in.regions.digest} {self.hemisphere} {sampled}"
 
     def regions(self, ceiling: str | None = None) -> pd.DataFrame:
         """Tabulate region means per layer.
@@ -260,8 +355,9 @@ class EncodingResult(StoredResult):
         pandas.DataFrame
             One row per layer and region: ``r`` (mean over the region's ``n_valid`` targets with a
             score), ``r_over_ceiling`` (mean over its ``n_above_threshold`` targets whose ceiling
-            is high enough), ``ceiling`` (mean), ``n_targets``, ``coverage``, and the columns
-            ``model``, ``subject`` and ``simulated``.
+            is high enough), ``ceiling`` (mean), ``n_targets``, ``coverage`` (share of the region's
+            targets that have a score), and the columns ``region_set``, ``hemisphere``, ``model``,
+            ``subject`` and ``simulated``.
         """
         raw = region_means(self.r, self.masks).rename(columns={"value": "r"})
         normalised = region_means(self.scores(True, ceiling), self.masks)
@@ -272,7 +368,13 @@ class EncodingResult(StoredResult):
             n_above_threshold=normalised["n_valid"].to_numpy(),
             ceiling=raw["region"].map(above).to_numpy(),
         )
-        return table.assign(model=self.model, subject=self.subject, simulated=self.simulated)
+        return table.assign(
+            region_set=self.region_set,
+            hemisphere=self.hemisphere,
+            model=self.model,
+            subject=self.subject,
+            simulated=self.simulated,
+        )
 
     @property
     def region_samples(self) -> xr.DataArray:
@@ -302,8 +404,10 @@ class EncodingResult(StoredResult):
         """
         if not self.has_intervals:
             raise InputError(
-                "this result has no intervals: it was computed without bootstraps",
-                hint="Compute it again with n_bootstraps (--bootstraps) of 1000.",
+                f"this result has no intervals: {self.no_intervals_line()}",
+                hint="Compute it again with n_bootstraps (--bootstraps) of 1000."
+                if not self.spec["statistics"]["n_bootstraps"]
+                else "braindash.with_regions computes those of a region set, from the predictions.",
             )
         if not normalised:
             return self.dataset["region_samples"]
@@ -346,12 +450,18 @@ class EncodingResult(StoredResult):
         """Say in one line what an interval of this result is."""
         settings = self.spec["statistics"]
         if not self.has_intervals:
-            return "no intervals (computed without bootstraps)"
+            return f"no intervals ({self.no_intervals_line()})"
         return (
             f"{100 * level:g} % intervals: block bootstrap over test-story time "
             f"({settings['n_bootstraps']} samples, blocks of {settings['block_rows']} rows), "
             f"{self._subject_count()}"
         )
+
+    def no_intervals_line(self) -> str:
+        """Say why there are no intervals, where there are none."""
+        if not self.spec["statistics"]["n_bootstraps"]:
+            return "computed without bootstraps"
+        return "those of this region set are not computed yet, or lack the stored predictions"
 
     def _subject_count(self) -> str:
         return f"mean of {len(self.members)} subjects" if self.members else "n = 1 subject"
@@ -388,9 +498,11 @@ class EncodingResult(StoredResult):
         alphas = self.spec["alphas"]
         folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         stamp = "SIMULATED DATA · " if self.simulated else ""
-        regions = f"regions: {SPHERE_LABEL} · " if len(self.masks) > 1 else ""
+        preset = "" if self.preset == "default" else f"preset {self.preset} · "
+        regions = self.regions_line()
+        regions = f"regions: {regions} · " if regions else ""
         return (
-            f"{stamp}{self.data} · {self.model} · subject {self.subject} · train: {train} "
+            f"{stamp}{self.data} · {preset}{self.model} · subject {self.subject} · train: {train} "
             f"({rows} rows) · test: {test} from row {self.spec['score_from_row'][0]} · "
             f"features: {self.provenance['strategy']} · delays {_listed(self.spec['delays'])} TR · "
             f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, {folds} "
@@ -398,6 +510,17 @@ class EncodingResult(StoredResult):
             f"{self._subject_count()} · braindash {self.provenance['versions']['braindash']} · "
             f"key {self.key[:8]}{f' · {self.older}' if self.older else ''}"
         )
+
+    def regions_line(self) -> str:
+        """Say in a few words which regions the means are of; empty without any."""
+        if self.seen_in is None:
+            return SPHERE_LABEL if len(self.masks) > 1 else ""
+        side = "" if self.hemisphere == "both" else f", {self.hemisphere} hemisphere"
+        if len(self.seen_in.regions.masks) == 1:
+            return side.removeprefix(", ")
+        told = self.seen_in.regions.note
+        named = SPHERE_LABEL if self.region_set == DISCS else f"{self.region_set}: {told}"
+        return f"{named}{side}"
 
     def _layers_by_targets(self, name: str) -> np.ndarray:
         if name not in self.dataset:

@@ -310,9 +310,11 @@ class EncodingRun(StoredRun[Entry]):
         plan, data = self._plan, self._plan.dataset
         keys = {story.extraction.key() for _, stories in plan.extractions for story in stories}
         made = common_provenance(plan.model, plan.strategy, data.name, data.simulated, seconds)
+        made["data"]["manifest"] = str(data.path.resolve())
         return made | {
             "parents": sorted(keys),
             "predictions": self._fit_key,
+            "preset": plan.request.preset,
             "no_inter_subject_ceiling_with": dict(plan.left_out),
             "warnings": list(plan.warnings),
             "left_out": dict(plan.request.left_out),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy import sparse
 
 from braindash.core.ceilings import (
     ceiling_threshold,
@@ -21,9 +22,9 @@ from braindash.core.statistics.bootstrap import block_counts, bootstrap_r, prefe
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_p_values
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import StoryResponses
-from braindash.io.atlases import named_masks
 from braindash.io.dataset.responses import load_ceiling
 from braindash.io.predictions import PredictionReader
+from braindash.io.regions.masks import named_masks
 from braindash.io.store import Entry
 from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import StatisticsSettings
@@ -83,6 +84,7 @@ def summarise(plan: EncodingPlan, predictions: Entry, progress: Progress) -> xr.
             named_masks(plan.spec.space, reader.n_targets),
             tops,
             plan.spec.statistics,
+            threshold=plan.spec.ceiling_threshold,
             device=plan.request.device,
             progress=for_statistics,
         )
@@ -139,6 +141,7 @@ def compute_statistics(
     ceilings: Mapping[str, Floats],
     settings: StatisticsSettings,
     *,
+    threshold: float | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
     chunk_targets: int = CHUNK_TARGETS,
@@ -155,6 +158,8 @@ def compute_statistics(
         Noise ceilings by name; may be empty.
     settings : StatisticsSettings
         Numbers of permutations and bootstraps (0 leaves them out), blocks and seed.
+    threshold : float, optional
+        What every ceiling must exceed; each kind's own when left out.
     device : str, default "cpu"
         Where the products are computed.
     progress : Progress, optional
@@ -172,7 +177,8 @@ def compute_statistics(
         threshold. All float32.
     """
     report = progress or NoProgress()
-    work = _Work.start(rows, masks, ceilings, settings, device)
+    least = {name: ceiling_threshold(name, threshold) for name in ceilings}
+    work = _Work.start(rows, masks, ceilings, least, settings, device)
     n_targets = rows.r.shape[1]
     for columns in _blocks(n_targets, chunk_targets):
         report.advance(columns.start, n_targets, "permutations and bootstraps")
@@ -183,6 +189,19 @@ def compute_statistics(
 def _blocks(n_targets: int, chunk_targets: int) -> Iterator[slice]:
     for start in range(0, n_targets, chunk_targets):
         yield slice(start, min(start + chunk_targets, n_targets))
+
+
+# Of so many means a target is in few: most of a dense product would be with zeros.
+_MANY_MEANS = 128
+
+
+def _product(values: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply values (..., n_columns) with the columns' weights (n_columns, n_means)."""
+    if weights.shape[1] < _MANY_MEANS:
+        return np.asarray(values @ weights)
+    flat = values.reshape(-1, weights.shape[0])
+    product = (sparse.csr_array(weights.T) @ flat.T).T
+    return np.asarray(product, dtype=np.float32).reshape(*values.shape[:-1], weights.shape[1])
 
 
 @dataclass
@@ -210,15 +229,16 @@ class _RegionMeans:
         """Add replicates (n_samples, n_layers, n_columns), where they are known."""
         weights = self.weights[columns]
         inside = (weights != 0).astype(np.float32)
+        filled = samples
         if not known.all():
-            samples = np.where(known, samples, np.float32(0))
-        self.totals += samples @ weights
+            filled = np.asarray(np.where(known, samples, 0), dtype=np.float32)
+        self.totals += _product(filled, weights)
         # Mostly a target has all of its replicates or none.
         always = known.all(axis=0)
         if (always == known.any(axis=0)).all():
-            self.counts += always.astype(np.float32) @ inside
+            self.counts += _product(np.asarray(always, dtype=np.float32), inside)
         else:
-            self.counts += known.astype(np.float32) @ inside
+            self.counts += _product(known.astype(np.float32), inside)
 
     def means(self) -> NDArray[np.float32]:
         with np.errstate(invalid="ignore"):
@@ -246,6 +266,7 @@ class _Work:
         rows: ScoredRows,
         masks: Mapping[str, NDArray[np.bool_]],
         ceilings: Mapping[str, Floats],
+        least: Mapping[str, float],
         settings: StatisticsSettings,
         device: str,
     ) -> "_Work":
@@ -274,7 +295,7 @@ class _Work:
         )
         weights = [members]
         for name, ceiling in ceilings.items():
-            above = np.asarray(ceiling) > ceiling_threshold(name)
+            above = np.asarray(ceiling) > least[name]
             inverse = np.divide(1.0, ceiling, out=np.zeros(n_targets), where=above)
             weights.append((members * inverse[:, None]).astype(np.float32))
         work.means = _RegionMeans.start(np.concatenate(weights, axis=1), n_samples, n_layers)

@@ -185,8 +185,8 @@ class Entry:
     Attributes
     ----------
     kind, key : str
-        What it is ("features", "encoding", "predictions", "unit-features", "probing") and the
-        digest that names it.
+        What it is ("features", "encoding", "predictions", "regions", "unit-features", "probing")
+        and the digest that names it.
     folder : Path
         Where its files are.
     spec, provenance : dict
@@ -340,7 +340,12 @@ def require_kind(entry: Entry, kind: str) -> None:
 
 def predictions_key(entry: Entry) -> str:
     """Return the key of the predictions that an encoding result was made from."""
-    return str(entry.provenance.get("predictions", entry.key))
+    return predictions_key_of(entry)
+
+
+def predictions_key_of(result: "Entry | StoredResult") -> str:
+    """Return what :func:`predictions_key` does, of an entry or of the result that it holds."""
+    return str(result.provenance.get("predictions", result.key))
 
 
 def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
@@ -521,13 +526,21 @@ def common_provenance(
     """
     how = {} if strategy is None else {"strategy": strategy}
     revision = {} if model.revision is None else {"revision": model.revision}
-    return how | {
+    return {
+        **how,
+        **made_here(seconds),
+        "model": {"name": model.name, "fingerprint": model.fingerprint} | revision,
+        "data": {"name": data, "simulated": simulated},
+    }
+
+
+def made_here(seconds: float) -> dict[str, Any]:
+    """Say when, in how many seconds, on what machine and with which versions something was made."""
+    return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": _versions(),
-        "model": {"name": model.name, "fingerprint": model.fingerprint} | revision,
-        "data": {"name": data, "simulated": simulated},
     }
 
 

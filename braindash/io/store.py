@@ -53,7 +53,11 @@ logger = logging.getLogger(__name__)
 LISTED_KINDS = ("encoding", "probing", "tuning", "features")
 
 # What belongs to results and is in no list, and to which.
-_INNER_KINDS = {"predictions": "an encoding result", "unit-features": "a probing result"}
+_INNER_KINDS = {
+    "predictions": "an encoding result",
+    "regions": "an encoding result",
+    "unit-features": "a probing result",
+}
 
 _NAME = re.compile(r"[a-z][a-z-]*")
 _PART = re.compile(r"(?P<name>[a-z0-9-]+)\.(?P<digest>[0-9a-f]{32})\.nc")

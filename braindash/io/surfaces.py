@@ -102,6 +102,32 @@ def coarsen(values: npt.NDArray[Any], space: str, to: str = "fsaverage5") -> npt
     return np.concatenate([left[..., :n_coarse], right[..., :n_coarse]], axis=-1)
 
 
+def refine(values: npt.NDArray[Any], space: str, to: str) -> npt.NDArray[Any]:
+    """Carry target-wise values over to a finer mesh, whose vertices take the nearest one's value.
+
+    Parameters
+    ----------
+    values : array of shape (..., n_targets)
+        Values on the vertices of ``space``, such as labels.
+    space : str
+        An fsaverage space.
+    to : str
+        A finer one.
+
+    Returns
+    -------
+    array of shape (..., n_targets of ``to``)
+        By distance on the sphere.
+    """
+    coarse, fine = _known_space(space), _known_space(to)
+    if values.shape[-1] != 2 * SPACES[coarse]:
+        raise InputError(
+            f"{space} has {2 * SPACES[coarse]} targets, but the values have {values.shape[-1]}",
+            hint="Give one value per vertex, the left hemisphere first.",
+        )
+    return np.asarray(values[..., _nearest_coarse(fine, coarse)])
+
+
 @lru_cache(maxsize=32)
 def load_surface(kind: str, mesh: str = "fsaverage5") -> Mapping[str, Mesh]:
     """Load one kind of surface for both hemispheres.
@@ -293,13 +319,14 @@ def _load_morphometry(data_type: str) -> npt.NDArray[np.float32]:
     return values
 
 
-def _nearest_coarse(name: str) -> npt.NDArray[np.int64]:
-    """Index, for every target of a finer mesh, the nearest fsaverage5 target on the sphere."""
+@lru_cache(maxsize=3)
+def _nearest_coarse(name: str, to: str = "fsaverage5") -> npt.NDArray[np.int64]:
+    """Index, for every target of a finer mesh, the nearest target of ``to`` on the sphere."""
     from scipy.spatial import cKDTree
 
     nearest = []
     for start, side in enumerate(HEMISPHERES):
-        coarse = load_surface("sphere")[side].coordinates
+        coarse = load_surface("sphere", to)[side].coordinates
         fine = load_surface("sphere", name)[side].coordinates
-        nearest.append(cKDTree(coarse).query(fine)[1] + start * SPACES["fsaverage5"])
+        nearest.append(cKDTree(coarse).query(fine)[1] + start * SPACES[to])
     return np.concatenate(nearest)

@@ -16,7 +16,6 @@ from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
 from braindash.core.phones import is_word
 from braindash.core.scores import constant_columns, zscore
 from braindash.errors import InputError
-from braindash.io.atlases import named_masks
 from braindash.io.dataset.audio import load_audio
 from braindash.io.dataset.censored import presentations
 from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
@@ -27,7 +26,13 @@ from braindash.names import given_path
 from braindash.progress import Progress
 from braindash.specs import TuningControl
 from braindash.stories import StoryPlan, rows_present
-from braindash.tuning.plan import TEXT_SUBJECT, SubjectStories, TargetPlan, TuningPlan
+from braindash.tuning.plan import (
+    TEXT_SUBJECT,
+    SubjectStories,
+    TargetPlan,
+    TuningPlan,
+    target_masks,
+)
 
 if TYPE_CHECKING:
     from braindash.speech.training.stories import TuningStory
@@ -118,7 +123,8 @@ def choose_targets(plan: TuningPlan, one: SubjectStories) -> NDArray[np.bool_]:
         highest = f"the highest is {np.nanmax(np.where(usable, ceiling, np.nan)):.3f}"
         why = f"a noise ceiling ({settings.rule}) above {settings.threshold:g}; {highest}"
     elif settings.rule == "regions":
-        masks = named_masks(plan.dataset.space, len(usable))
+        found = target_masks(plan.dataset, settings.region_set, one.subject, len(usable))
+        masks = found.masks
         chosen = usable & np.any([masks[name] for name in settings.regions], axis=0)
         why = f"finite, varying responses in {', '.join(settings.regions)}"
     else:

@@ -12,13 +12,14 @@ from pathlib import Path
 from braindash.core.ceilings import ceiling_threshold
 from braindash.errors import InputError, near_match
 from braindash.files import digest_file, digest_json
-from braindash.io.atlases import named_masks
 from braindash.io.dataset.manifest import Dataset, load_manifest
 from braindash.io.dataset.responses import ResponseSource, repeats_shape
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.labels.tiers import story_tier
 from braindash.io.recordings import require_countable
+from braindash.io.regions.find import find_regions
+from braindash.io.regions.masks import DISCS, Regions
 from braindash.names import given_path
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
@@ -339,7 +340,7 @@ def _plan_targets(
         return TargetPlan(TargetSettings(rule="all"))
     wanted = request.targets
     if wanted == "regions" or (wanted == "auto" and request.regions):
-        return _by_regions(dataset, request, stories[0])
+        return _by_regions(dataset, request, subject, stories[0])
     if wanted == "all":
         return TargetPlan(TargetSettings(rule="all", limit=request.limit))
     rules: list[TargetRule] = list(CEILINGS) if wanted == "auto" else [wanted]
@@ -355,16 +356,35 @@ def _plan_targets(
     )
 
 
-def _by_regions(dataset: Dataset, request: TuneRequest, story: StoryPlan) -> TargetPlan:
-    known = list(named_masks(dataset.space, response_shape(story.responses)[1]))
+def target_masks(dataset: Dataset, region_set: str | None, subject: str, n_targets: int) -> Regions:
+    """Find the regions that targets are chosen by; discs where no region set is named."""
+    return find_regions(
+        region_set or DISCS, dataset.space, n_targets, data=dataset, subject=subject
+    )
+
+
+def _by_regions(
+    dataset: Dataset, request: TuneRequest, subject: str, story: StoryPlan
+) -> TargetPlan:
+    found = target_masks(dataset, request.region_set, subject, response_shape(story.responses)[1])
+    known = list(found.masks)
     unknown = [name for name in request.regions if name not in known]
     if unknown or not request.regions:
         what = f"there is no region {unknown[0]!r}" if unknown else "no region is named"
         raise InputError(
-            f"{what} in the space {dataset.space}",
+            f"{what} in the space {dataset.space} (region set {found.name})",
             hint=near_match(unknown[0] if unknown else "", known),
         )
-    return TargetPlan(TargetSettings(rule="regions", regions=request.regions, limit=request.limit))
+    named = found.name != DISCS  # whose settings are older than the choice of a set
+    return TargetPlan(
+        TargetSettings(
+            rule="regions",
+            regions=request.regions,
+            region_set=found.name if named else None,
+            region_masks=found.digest if named else None,
+            limit=request.limit,
+        )
+    )
 
 
 def _by_ceiling(

@@ -198,6 +198,7 @@ def _seen(plan: TuningPlan, data: TuningData) -> dict[str, Any]:
             "rule": settings.rule,
             "threshold": settings.threshold,
             "regions": list(settings.regions),
+            "region_set": settings.region_set,
             "n_targets": data.train[0].responses[subject].shape[1]
             if mask is None
             else int(mask.sum()),

@@ -73,13 +73,13 @@ class Compared:
     @property
     def identities(self) -> list[str]:
         """Name the content of every model's maps on their common scale."""
-        keys = [" ".join(_keys(group)) for group in self.groups]
+        keys = [" ".join(group.identity) for group in self.groups]
         settings = f"{self.normalised} {self.ceilings}"
         return [f"{one} of {keys} {settings}" for one in keys]
 
     def linked(self, *, with_difference: bool) -> LinkedMaps:
         """Return the maps of all models, made once per server."""
-        keys = tuple(_keys(group) for group in self.groups)
+        keys = tuple(group.identity for group in self.groups)
         found: LinkedMaps = _linked(
             keys, self.normalised, self.ceilings, self.names, with_difference, self
         )
@@ -89,6 +89,14 @@ class Compared:
         """Return the layer that every model shows, as the address says."""
         place, held = address_layers(self.last_layers)
         return shown_layers(place, held, self.last_layers)
+
+    def coverage(self, one: int, two: int) -> np.ndarray:
+        """Return the share of each region's targets that are in both means, (n_regions,)."""
+        shares = [
+            group.coverage(normalised=self.normalised, ceiling=ceiling)[layer]
+            for group, ceiling, layer in zip(self.groups, self.ceilings, (one, two), strict=False)
+        ]
+        return np.asarray(np.fmin(*shares))
 
     def means(self) -> list[np.ndarray]:
         """Return every model's region means, (n_layers, n_regions), averaged over subjects."""
@@ -108,10 +116,6 @@ def swap() -> None:
     """Exchange models A and B."""
     session = st.session_state
     session["model"], session["compare"] = session["compare"], session["model"]
-
-
-def _keys(group: Group) -> tuple[str, ...]:
-    return tuple(result.key for result in group.results)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Preparing the maps")

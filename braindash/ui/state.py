@@ -17,6 +17,7 @@ from braindash.io.store import Store, default_root
 from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
 from braindash.tuning.result import read_tuned, tuned_models
+from braindash.ui import region_sets
 
 SCORES = {"r": "Pearson r", "normalised": "r / ceiling"}
 ALL_SUBJECTS = "all subjects"
@@ -187,43 +188,40 @@ def load_result(root: str, key: str) -> EncodingResult:
 
 
 def load(row: ResultRow) -> EncodingResult:
-    """Load the result of a row."""
+    """Load the result of a row, looked at in the chosen region set and side."""
     found: EncodingResult = load_result(str(store().root), row.key)
-    return found
+    return region_sets.seen(found, store())
 
 
 # ---- tables, computed once per server -------------------------------------------------------
-# Keys of results name their content, so they are all that a table depends on beside its settings.
+# The identity of results names their content and their regions: with its settings it is all that a
+# table depends on.
 
 
 def region_table(group: Group, normalised: bool, ceiling: str | None) -> pd.DataFrame:
     """Return a group's region table with intervals; see ``Group.regions``."""
-    return _region_table(_keys(group), normalised, ceiling, group)
+    return _region_table(group.identity, normalised, ceiling, group)
 
 
 def stages(group: Group, normalised: bool, ceiling: str | None) -> pd.DataFrame:
     """Return a group's stage summary; see ``Group.stages``."""
-    return _stages(_keys(group), normalised, ceiling, group)
+    return _stages(group.identity, normalised, ceiling, group)
 
 
 def difference_table(pair: Difference, normalised: bool, ceiling: str | None) -> pd.DataFrame:
     """Return the difference per layer and region; see ``Difference.regions``."""
-    return _difference_table(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
+    return _difference_table(pair.a.identity, pair.b.identity, normalised, ceiling, pair)
 
 
 def layer_pairs(pair: Difference, normalised: bool, ceiling: str | None) -> LayerPairs:
     """Return the differences of all pairs of layers; see ``Difference.layer_pairs``."""
-    found: LayerPairs = _layer_pairs(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
+    found: LayerPairs = _layer_pairs(pair.a.identity, pair.b.identity, normalised, ceiling, pair)
     return found
 
 
 def stage_differences(pair: Difference, normalised: bool, ceiling: str | None) -> pd.DataFrame:
     """Return the difference of the stage summaries; see ``Difference.stages``."""
-    return _stage_differences(_keys(pair.a), _keys(pair.b), normalised, ceiling, pair)
-
-
-def _keys(group: Group) -> tuple[str, ...]:
-    return tuple(result.key for result in group.results)
+    return _stage_differences(pair.a.identity, pair.b.identity, normalised, ceiling, pair)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -281,7 +279,10 @@ def choose(
     if in_address in options and in_address != written:
         st.session_state[key] = in_address  # somebody opened a link
     elif st.session_state.get(key) not in options:
-        st.session_state[key] = options[0]
+        # What another page chose is kept where this one has it.
+        st.session_state[key] = written if written in options else options[0]
+    else:
+        st.session_state[key] = st.session_state[key]  # also where another page's menu had set it
     chosen: str = st.selectbox(
         label, options, key=key, format_func=show, help=help, persist_state="session"
     )
@@ -316,7 +317,7 @@ def choose_result(
     InputError
         When the subjects' results of one model do not belong together.
     """
-    columns = st.columns([2, 2, 1.7, 2], vertical_alignment="bottom")
+    columns = st.columns([2, 2, 1.5, 1.9, 1.8, 0.9], vertical_alignment="bottom")
     with columns[0]:
         data = choose("Data set", _unique(row.data for row in rows), "data")
     rows = [row for row in rows if row.data == data]
@@ -341,12 +342,47 @@ def choose_result(
             show=lambda name: titles.get(name, name),
             help=COMPARE_HELP,
         )
+    choose_regions(chosen[0], columns[4:])
     group = Group.of([load(row) for row in chosen])
     columns = st.columns([2, 1.4, 4.6], vertical_alignment="bottom")
     normalised, ceiling = _choose_score(group, columns)
     row = next(row for row in chosen if row.key == group.first.key)
     other_rows = tuple(row for row in others if row.model == other)
     return Selection(row, group, normalised, ceiling, other_rows), columns[-1]
+
+
+def choose_regions(row: ResultRow, columns: Sequence[DeltaGenerator]) -> None:
+    """Ask for the region set and the side of all pages; results are loaded after it.
+
+    Parameters
+    ----------
+    row : ResultRow
+        A result on the page: its space and its manifest say which sets there are.
+    columns : sequence of two places
+        For the set and for the side.
+    """
+    plain = load_result(str(store().root), row.key)
+    offered = region_sets.offers(plain)
+    asked = st.query_params.get(region_sets.SET, "")
+    reason = region_sets.why_not(asked, offered)
+    with columns[0]:
+        choose(
+            "Regions",
+            offered,
+            region_sets.SET,
+            show=region_sets.title,
+            help=region_sets.SET_HELP,
+        )
+    if reason:
+        st.info(reason, icon=":material/info:")
+    regions = region_sets.chosen_regions(plain)
+    with columns[1]:
+        choose(
+            "Side",
+            list(regions.hemispheres),
+            region_sets.SIDE,
+            help=region_sets.SIDE_HELP,
+        )
 
 
 def choose_third(rows: list[ResultRow], selection: Selection) -> tuple[ResultRow, ...]:

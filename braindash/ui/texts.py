@@ -195,3 +195,21 @@ NO_SCORE = (
     "This vertex has no score: its responses are constant or missing, or its noise ceiling is too "
     "low to divide by."
 )
+
+REGION_SETS = """
+A **region set** divides the cortex into named regions; means, intervals, outlines and downloads of
+all pages are of the chosen one. The choice is in the address, and no result depends on it: region
+means and their intervals are made from a result's stored predictions when they are first looked
+at, and kept.
+
+- **Discs** around published coordinates need no file and are no parcels. They are taken where
+  nothing else is given.
+- **Label files** (.annot, .label.gii) are yours: `braindash regions add NAME LEFT RIGHT` takes them
+  over, for a set of this list or as one of your own.
+- `braindash regions fetch NAME` fetches the files of some sets, after you have read and accepted
+  their licence.
+- **own** is what a manifest's `[regions]` describe: labels and localiser masks of every subject,
+  and groups of labels.
+
+Beside every mean stands its **coverage**: the share of the region's targets that are in it.
+"""

@@ -11,13 +11,14 @@ from braindash.encoding.shares import low_level_line, low_level_shares
 from braindash.errors import BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
-from braindash.ui import state
+from braindash.ui import region_sets, state
 from braindash.views import tables
 from braindash.views.captions import provenance_line, subject_lines
 from braindash.views.curves import difference_curves, share_curves
 from braindash.work.submit import submit_demo
 
 ACTIVE = ("queued", "running")
+_SHOWN = "jobs_shown"
 _COLOURS = {
     "queued": "gray",
     "running": "blue",
@@ -32,8 +33,11 @@ def page(title: str, introduction: str) -> Iterator[None]:
     """Draw a page's head, and show a known error as a message instead of a traceback."""
     st.title(title, anchor=False)
     st.caption(introduction)
+    region_sets.forget()
+    st.session_state[_SHOWN] = False
     with guarded():
         yield
+    _follow_regions()
 
 
 @contextmanager
@@ -43,6 +47,26 @@ def guarded() -> Iterator[None]:
         yield
     except BraindashError as error:
         show_error(error)
+
+
+def _follow_regions() -> None:
+    """Say that intervals are being computed, and draw the page again when they are there."""
+    waited = region_sets.pending()
+    if not waited:
+        return
+    failed = [state for state in waited.values() if state not in ACTIVE]
+    if len(failed) < len(waited):
+        st.caption(
+            "Means are shown without intervals: those of this region set and side are being made "
+            "from the stored predictions, once; the page is drawn again when they are there."
+        )
+        if not st.session_state[_SHOWN]:
+            running_jobs(follow_results=True)
+    if failed:
+        st.warning(
+            f"The intervals of this region set could not be computed for {len(failed)} result(s): "
+            "the page Jobs has the reason."
+        )
 
 
 def show_error(problem: BraindashError) -> None:
@@ -248,6 +272,7 @@ def empty_store() -> None:
 
 def running_jobs(*, follow_results: bool = False) -> None:
     """Show the jobs under way, live; optionally rerun the page when a result appears."""
+    st.session_state[_SHOWN] = True
 
     @st.fragment(run_every=1.0)
     def live() -> None:

@@ -16,14 +16,14 @@ from braindash.io.surfaces import (
     load_surface,
     sulcal_depth,
 )
-from braindash.viewer.colours import GREY, REGION_COLOURS, region_title
+from braindash.viewer.colours import region_colour, region_title
 from braindash.viewer.packing import pack
 
 VIEWER_MESH = "fsaverage5"
 SHAPES = ("inflated", "pial", "white", "sphere", "flat")
 MISSING = 255
 _STEPS = 254  # values take 0 to 254; 255 means missing
-_MOST_REGIONS = 16  # one bit each
+_WORD_BITS = 16  # regions in a word; each vertex has as many words as there have to be
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def _upright(points: np.ndarray, faces: np.ndarray, side: str) -> np.ndarray:
 
 
 def shown_regions(maps: MapSet) -> list[str]:
-    """Name the regions that travel with maps: as many as there are bits."""
-    return list(maps.regions)[:_MOST_REGIONS]
+    """Name the regions that travel with maps, in the order of their bits."""
+    return list(maps.regions)
 
 
 def map_blob(maps: MapSet) -> bytes:
@@ -137,8 +137,8 @@ def map_blob(maps: MapSet) -> bytes:
     Returns
     -------
     bytes
-        With the region means per map, computed before rounding to bytes, and each vertex's
-        regions as bits.
+        With the region means per map, computed before rounding to bytes, their coverage, and each
+        vertex's regions as bits: words of 16 regions, one after the other for all vertices.
     """
     values = np.asarray(maps.values, dtype=np.float32)
     coarse = coarsen(values, maps.space)
@@ -148,9 +148,10 @@ def map_blob(maps: MapSet) -> bytes:
     steps = np.round((np.where(np.isfinite(coarse), coarse, low) - low) / span * _STEPS)
     quantised = np.where(np.isfinite(coarse), steps, MISSING).astype(np.uint8)
     regions = {name: maps.regions[name] for name in shown_regions(maps)}
-    bits = np.zeros(coarse.shape[1], dtype=np.uint16)
+    bits = np.zeros((max(1, -(-len(regions) // _WORD_BITS)), coarse.shape[1]), dtype=np.uint16)
     for position, mask in enumerate(regions.values()):
-        bits |= coarsen(mask, maps.space).astype(np.uint16) << np.uint16(position)
+        word, bit = divmod(position, _WORD_BITS)
+        bits[word] |= coarsen(mask, maps.space).astype(np.uint16) << np.uint16(bit)
     header = {
         "low": low,
         "high": low + span,
@@ -158,7 +159,13 @@ def map_blob(maps: MapSet) -> bytes:
         "label": maps.label,
         "regions": _region_rows(values, regions, maps.means),
     }
-    return pack(header, {"maps": quantised, "regions": bits})
+    return pack(header, {"maps": quantised, "regions": bits.ravel()})
+
+
+def _coverage(values: np.ndarray, mask: np.ndarray) -> float | None:
+    """Return the share of a region's targets that have a value in some map."""
+    inside = np.isfinite(values[:, mask]).any(axis=0)
+    return float(inside.mean()) if inside.size else None
 
 
 def _region_rows(
@@ -175,7 +182,8 @@ def _region_rows(
         rows.append(
             {
                 "name": region_title(name),
-                "colour": REGION_COLOURS.get(name, GREY),
+                "colour": region_colour(name),
+                "coverage": _coverage(values, regions[name]),
                 "means": [float(mean) if np.isfinite(mean) else None for mean in means],
             }
         )

@@ -1,5 +1,7 @@
 """Colours and names that figures and the viewer share: of regions, and of scales."""
 
+import colorsys
+import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -19,16 +21,54 @@ REGION_COLOURS: Mapping[str, str] = {
     "angular_gyrus": "#CC79A7",
     "lateral_temporal": "#E69F00",
     "ifg_mfg": "#882255",
+    "inferior_frontal": "#882255",
+    "middle_frontal": "#332288",
     "early_visual": "#999933",
+    "auditory_core": "#0072B2",
+    "auditory_belt": "#56B4E9",
+    "auditory_parabelt": "#44AA99",
+    "auditory_association": "#009E73",
+    "dorsal_sts": "#E69F00",
+    "ventral_sts": "#D55E00",
+    "anterior_stg": "#CC79A7",
+    "temporo_parietal_junction": "#882255",
+    "language": "#D55E00",
+    "ifg": "#882255",
+    "ifg_orbital": "#AA4499",
+    "mfg": "#332288",
+    "anterior_temporal": "#E69F00",
+    "posterior_temporal": "#009E73",
+    "superior_frontal": "#999933",
 }
-_TITLES = {"ifg_mfg": "IFG / MFG", "all targets": "All targets"}
+_TITLES = {
+    "ifg_mfg": "IFG / MFG",
+    "all targets": "All targets",
+    "ifg": "IFG",
+    "ifg_orbital": "IFG, orbital",
+    "mfg": "MFG",
+    "dorsal_sts": "Dorsal STS",
+    "ventral_sts": "Ventral STS",
+    "anterior_stg": "Anterior STG",
+}
 SEQUENTIAL = ("inferno", "viridis", "magma", "cividis")
 DIVERGING = ("RdBu_r", "coolwarm")
 
 
 def region_title(region: str) -> str:
     """Write a region's name for readers."""
-    return _TITLES.get(region, region.replace("_", " ").capitalize())
+    if region in _TITLES:
+        return _TITLES[region]
+    # Labels of a parcellation, such as STSda or G_temp_sup, are written as they are.
+    return region if region != region.lower() else region.replace("_", " ").capitalize()
+
+
+def region_colour(region: str) -> str:
+    """Return a region's colour, the same one everywhere: for a name without one, made of it."""
+    if region in REGION_COLOURS:
+        return REGION_COLOURS[region]
+    share = zlib.crc32(region.encode()) / 2**32
+    red, green, blue = colorsys.hls_to_rgb(share, 0.42 + 0.16 * ((share * 97) % 1), 0.62)
+    return "#" + "".join(f"{round(255 * part):02X}" for part in (red, green, blue))
 
 
 @lru_cache(maxsize=1)

@@ -47,11 +47,16 @@ export function shapeReach(hemispheres) {
   return reach;
 }
 
+// Whether a vertex of both hemispheres is in a region: words of 16 regions, each of all vertices.
+export function memberOf(bits, count, index, bit) {
+  return (bits[(bit >> 4) * count + index] >> (bit & 15)) & 1;
+}
+
 // Pairs of vertices whose midpoints, taken two by two, are the border of a region's bit:
 // in every face with members and others, the line between the two crossed edges.
-export function outlinePairs(faces, bits, offset, bit) {
+export function outlinePairs(faces, bits, offset, bit, count = bits.length) {
   const pairs = [];
-  const inside = (vertex) => (bits[offset + vertex] >> bit) & 1;
+  const inside = (vertex) => memberOf(bits, count, offset + vertex, bit);
   for (let i = 0; i < faces.length; i += 3) {
     const corners = [faces[i], faces[i + 1], faces[i + 2]];
     const members = corners.map(inside);

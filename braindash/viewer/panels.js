@@ -12,7 +12,7 @@ export class ScorePanel {
     this.header = header;
     this.maps = arrays.maps;
     this.bits = arrays.regions;
-    this.count = this.bits.length;
+    this.count = arrays.maps.length / header.names.length;
     this.last = header.names.length - 1;
     this.name = name;
     this.held = null;

@@ -1,7 +1,7 @@
 // The pointer: dragging turns every panel, the wheel zooms, hovering tells values, a click picks.
 
 import { spoken } from "./dom.js";
-import { SIDES } from "./geometry.js";
+import { SIDES, memberOf } from "./geometry.js";
 import { arrange } from "./layout.js";
 import { pickVertex } from "./picking.js";
 
@@ -46,13 +46,13 @@ export class Pointer {
     this.tip.hidden = !found;
     this.markTwins(found ? found.twins : []);
     if (!found) return;
-    const { panels } = this.viewer, { bits, header } = panels[0];
+    const { panels } = this.viewer, { bits, count, header } = panels[0];
     const lines = panels.map((panel) => {
       const value = panel.valueAt(found.index), known = value !== null;
       if (panels.length === 1) return known ? `${panel.label} ${spoken(value, 2)}` : "no value";
       return `${panel.name}, ${panel.layerName}: ${known ? spoken(value, 2, panel.isDifference) : "no value"}`;
     });
-    const inside = header.regions.filter((_, bit) => (bits[found.index] >> bit) & 1);
+    const inside = header.regions.filter((_, bit) => memberOf(bits, count, found.index, bit));
     lines.push(inside.map((region) => region.name).join(", "), `${found.side} vertex ${found.vertex}`);
     this.tip.textContent = lines.filter(Boolean).join("\n");
     const toLeft = here.x > here.width - TIP_WIDTH;

@@ -49,9 +49,11 @@ export class RegionList {
   makeRow(region, bit) {
     const row = element("button", "region");
     row.type = "button";
-    row.title = "Outline this region on the surface";
+    row.title = "Outline this region on the surface; the percentage is the share of it that has data";
     row.setAttribute("aria-pressed", this.outlined.has(bit));
-    row.append(element("span", "name", region.name));
+    const name = element("span", "name", region.name);
+    if (region.coverage !== null) name.append(element("i", "coverage", `${Math.round(100 * region.coverage)}%`));
+    row.append(name);
     const bars = this.scores.map(() => {
       const [track, fill, value] = [element("span", "track"), element("i", ""), element("span", "value")];
       fill.style.background = region.colour;

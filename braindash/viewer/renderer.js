@@ -74,7 +74,7 @@ export class Renderer {
   }
 
   // `regions`: [{bit, ink}] to outline, with the vertices' bits.
-  setOutlines(regions, bits) {
+  setOutlines(regions, bits, count) {
     for (const outline of this.outlines) {
       for (const made of Object.values(outline.buffers)) this.gl.deleteBuffer(made);
     }
@@ -85,7 +85,7 @@ export class Renderer {
       for (const { bit, ink } of regions) {
         for (const flat of [false, true]) {
           const faces = flat ? hemisphere.flatFaces : hemisphere.faces;
-          const pairs = outlinePairs(faces, bits, offset, bit);
+          const pairs = outlinePairs(faces, bits, offset, bit, count);
           const buffers = {};
           for (const [name, shape] of Object.entries(hemisphere.shapes)) {
             buffers[name] = this.buffer(midpoints(shape.points, pairs));

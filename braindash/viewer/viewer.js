@@ -220,7 +220,8 @@ export class Viewer {
   // ---- shape and drawing -----------------------------------------------------------------------
 
   outline(shown) {
-    this.renderer.setOutlines(shown, this.panels[0].bits);
+    const { bits, count } = this.panels[0];
+    this.renderer.setOutlines(shown, bits, count);
     this.redraw();
   }
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from braindash.encoding.result import EncodingResult
 from braindash.viewer.colours import region_title
-from braindash.views.tables import with_interval
+from braindash.views.tables import share_text, with_interval
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ def region_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
             Card(
                 region_title(region),
                 f"layer {int(best['layer'])}",
-                f"r = {with_interval(best['r'], best['low'], best['high'], '.2f')}",
+                f"r = {with_interval(best['r'], best['low'], best['high'], '.2f')} · "
+                f"{share_text(best['coverage'])} covered",
                 tuple(float(value) for value in rows["r"].dropna()),
             )
         )
@@ -82,7 +83,7 @@ def change_cards(table: pd.DataFrame, regions: Sequence[str]) -> list[Card]:
             Card(
                 region_title(region),
                 f"{last['difference']:+.3f}",
-                f"[{last['low']:+.3f}, {last['high']:+.3f}]",
+                f"{_interval(last['low'], last['high'])}{share_text(last['coverage'])} covered",
                 tuple(float(value) for value in rows["difference"].dropna()),
             )
         )
@@ -111,6 +112,10 @@ def significance_card(result: EncodingResult, level: float = 0.05) -> Card:
         f"{share:.0%} at layer {best}, q ≤ {level:g}",
         tuple(float(count) for count in counts),
     )
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{low:+.3f}, {high:+.3f}] · " if np.isfinite(low) and np.isfinite(high) else ""
 
 
 def _without_score(region: str) -> Card:

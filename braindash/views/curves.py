@@ -7,10 +7,18 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from braindash.viewer.colours import GREY, PALETTE, REGION_COLOURS, region_title
+from braindash.viewer.colours import GREY, region_colour, region_title
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 DEFAULT_REGIONS = ("primary_auditory", "superior_temporal", "late_language", "early_visual")
+# Of sets whose regions are single labels: from sound to meaning, and a control.
+DEFAULT_LABELS = (
+    *("auditory_core", "auditory_belt", "auditory_association", "dorsal_sts"),
+    *("A1", "A4", "A5", "STSdp", "TPOJ1", "PGi", "45", "V1", "language"),
+    *("G_temp_sup-G_T_transv", "G_temp_sup-Lateral", "S_temporal_sup", "G_pariet_inf-Angular"),
+    *("transversetemporal", "superiortemporal", "middletemporal", "parsopercularis"),
+)
+_MOST_AT_FIRST = 9
 SCORE_TITLES: Mapping[str, str] = {"r": "Pearson r", "r_over_ceiling": "r / ceiling"}
 _BAND_OPACITY = 0.16
 _OTHER_OPACITY = 0.1
@@ -21,7 +29,11 @@ _LEFT_MARGIN = 70
 
 def key_regions(regions: Sequence[str]) -> list[str]:
     """Choose the regions that a page shows first: the usual ones, else all there are."""
-    return [name for name in DEFAULT_REGIONS if name in regions] or list(regions)
+    for usual in (DEFAULT_REGIONS, DEFAULT_LABELS):
+        found = [name for name in usual if name in regions]
+        if found:
+            return found
+    return list(regions) if len(regions) <= _MOST_AT_FIRST else list(regions)[1:_MOST_AT_FIRST]
 
 
 @dataclass(frozen=True)
@@ -89,8 +101,8 @@ def layer_curves(
     """
     figure = go.Figure()
     axis = DepthAxis(_last_layer(table, other), relative_depth)
-    for index, region in enumerate(regions):
-        colour = _colour(region, index)
+    for region in regions:
+        colour = region_colour(region)
         rows = _rows_of(table, region)
         if show_intervals:
             _add_band(figure, rows, axis, colour)
@@ -141,9 +153,9 @@ def difference_curves(
     axis = DepthAxis(_last_layer(table), relative_depth)
     figure.add_hline(y=0.0, line={"color": GREY, "width": 1.5})
     tested = bool(table["p"].notna().any())
-    for index, region in enumerate(regions):
+    for region in regions:
         rows = _rows_of(table, region)
-        colour = _colour(region, index)
+        colour = region_colour(region)
         if show_intervals:
             _add_band(figure, rows, axis, colour)
         template = "<b>%{fullData.name}</b><br>layer %{customdata[0]}: %{y:+.3f}"
@@ -178,9 +190,9 @@ def share_curves(
     """
     figure = go.Figure()
     axis = DepthAxis(_last_layer(table), relative_depth)
-    for index, region in enumerate(regions):
+    for region in regions:
         rows = _rows_of(table, region)
-        colour = _colour(region, index)
+        colour = region_colour(region)
         _add_band(figure, rows, axis, colour)
         figure.add_trace(
             _line(rows, axis, "share", colour, name=region_title(region)).update(
@@ -206,10 +218,6 @@ def _rows_of(table: pd.DataFrame, region: str) -> pd.DataFrame:
 
 def _last_layer(*tables: pd.DataFrame | None) -> int:
     return max(int(table["layer"].max()) for table in tables if table is not None)
-
-
-def _colour(region: str, index: int) -> str:
-    return REGION_COLOURS.get(region, PALETTE[index % len(PALETTE)])
 
 
 def _has_interval(rows: pd.DataFrame) -> bool:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from braindash.encoding.comparison import Difference, Group, LayerPairs
 from braindash.encoding.groups import nanmean
 from braindash.errors import InputError
-from braindash.io.atlases import WHOLE
+from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet, shown_regions
 from braindash.viewer.packing import pack
 from braindash.views.maps import colour_top, normalised_note, score_label
@@ -126,7 +126,7 @@ def _maps(
         threshold=round(_THRESHOLD_SHARE * top, 2),
         space=group.first.space,
         simulated=group.simulated,
-        regions={name: mask for name, mask in group.first.masks.items() if name != WHOLE},
+        regions={name: group.first.masks[name] for name in group.region_names if name != WHOLE},
         means=dict(zip(group.region_names, means.T, strict=True)),
     )
 

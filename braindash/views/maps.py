@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError, near_match
-from braindash.io.atlases import WHOLE
+from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet
 
 LEVELS = (0.05, 0.01, 0.001)
@@ -90,7 +90,7 @@ def available_kinds(result: EncodingResult, *, compared: bool) -> list[str]:
         "score": True,
         "significant": result.has_significance,
         "preferred": several,
-        "confidence": several and result.has_intervals,
+        "confidence": several and result.has_confidence,
         "ceiling": result.has_ceiling,
         "difference": compared,
     }
@@ -102,7 +102,7 @@ def missing_kinds(result: EncodingResult) -> list[str]:
     reasons = []
     if not result.has_significance:
         reasons.append("no significance: computed without permutations")
-    if result.n_layers > 1 and not result.has_intervals:
+    if result.n_layers > 1 and not result.has_confidence:
         reasons.append("no confidence: computed without bootstraps")
     if not result.has_ceiling:
         reasons.append("no noise ceiling: no repeats of the test story, no other subject")
@@ -302,7 +302,7 @@ def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dic
             f"whose best layer is not significant (q > {choice.level:g}, "
             f"{permutation_line(result)})",
         )
-    if result.has_intervals and choice.least_share > 0:
+    if result.has_confidence and choice.least_share > 0:
         keep(
             np.nan_to_num(result.preferred_share) >= choice.least_share,
             f"whose best layer is the same in fewer than {choice.least_share:.0%} of "

@@ -6,8 +6,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from braindash.io.atlases import WHOLE
-from braindash.viewer.colours import GREY, REGION_COLOURS, region_title
+from braindash.io.regions.masks import WHOLE
+from braindash.viewer.colours import GREY, region_colour, region_title
 from braindash.views.curves import stamp_simulated
 
 MOST_POINTS = 600
@@ -103,7 +103,7 @@ def _points(
         name=f"{title}: {len(members):,}, A higher in {higher:.0%}",
         legendrank=1001 if is_rest else 1000,
         marker={
-            "color": REGION_COLOURS.get(region, GREY),
+            "color": GREY if is_rest else region_colour(region),
             "size": 4 if is_rest else 6,
             "opacity": 0.35 if is_rest else 0.75,
         },

@@ -11,6 +11,7 @@ from braindash.encoding.comparison import LayerPairs
 from braindash.viewer.colours import region_title
 
 NOTHING = "-"
+COVERAGE = "coverage"
 LAST_IS_BEST = "0 (the last is best)"
 STAGE_COLUMNS: Mapping[str, str] = {
     "weighted_depth": "score-weighted depth",
@@ -77,7 +78,8 @@ def score_by_layer(table: pd.DataFrame, regions: Sequence[str], score: str) -> S
     Returns
     -------
     pandas.io.formats.style.Styler
-        Index "layer 0", ...; the best layer of every region is marked.
+        Index "layer 0", ...; the best layer of every region is marked. The last row is the
+        coverage: the share of the region's targets that are in the mean (the least of the layers).
     """
     values = _wide(table, regions, score)
     texts = _texts(table, regions, score, ".3f")
@@ -85,7 +87,11 @@ def score_by_layer(table: pd.DataFrame, regions: Sequence[str], score: str) -> S
     for column in texts.columns:
         if values[column].notna().any():
             best.loc[values[column].idxmax(skipna=True), column] = True
-    return _marked(texts, best)
+    count = "n_valid" if score == "r" else "n_above_threshold"
+    if count not in table:
+        return _marked(texts, best)
+    covered = table[count] / table["n_targets"].where(table["n_targets"] > 0)
+    return _marked(*_with_coverage(texts, best, table.assign(share=covered), regions))
 
 
 def difference_by_layer(table: pd.DataFrame, regions: Sequence[str]) -> Styler:
@@ -107,11 +113,18 @@ def difference_by_layer(table: pd.DataFrame, regions: Sequence[str]) -> Styler:
     low, high, p = (_wide(table, regions, column) for column in ("low", "high", "p"))
     tested = p.notna() & (texts != NOTHING)
     texts = texts.where(~tested, texts + ", p = " + p.map("{:.3g}".format))
-    return _marked(texts, (low > 0) | (high < 0))
+    sure = (low > 0) | (high < 0)
+    if "coverage" in table:
+        texts, sure = _with_coverage(texts, sure, table.assign(share=table["coverage"]), regions)
+    return _marked(texts, sure)
 
 
 def pair_table(
-    pairs: LayerPairs, means: Sequence[np.ndarray], layers: tuple[int, int], n_subjects: int
+    pairs: LayerPairs,
+    means: Sequence[np.ndarray],
+    layers: tuple[int, int],
+    n_subjects: int,
+    coverage: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Tabulate the regions of two models at chosen layers.
 
@@ -125,14 +138,17 @@ def pair_table(
         Layer of A and of B.
     n_subjects : int
         How many subjects the p values are of.
+    coverage : array of shape (n_regions,), optional
+        Share of each region's targets that are in the means.
 
     Returns
     -------
     pandas.DataFrame
         One row per region: ``region``, ``a``, ``b``, ``difference``, ``low``, ``high``, ``p``,
-        ``n_subjects``, ``layer_a``, ``layer_b``.
+        ``n_subjects``, ``layer_a``, ``layer_b`` and, where it was given, ``coverage``.
     """
     one, two = layers
+    shares = {} if coverage is None else {"coverage": coverage}
     return pd.DataFrame(
         {
             "region": [region_title(name) for name in pairs.regions],
@@ -146,6 +162,7 @@ def pair_table(
             "layer_a": one,
             "layer_b": two,
         }
+        | shares
     )
 
 
@@ -162,6 +179,8 @@ def pair_cells(table: pd.DataFrame) -> Styler:
     )
     if table["p"].notna().any():
         texts["p (sign flips)"] = [with_interval(p, np.nan, np.nan, ".2g") for p in table["p"]]
+    if "coverage" in table:
+        texts["coverage"] = [share_text(share) for share in table["coverage"]]
     sure = (table["low"] > 0) | (table["high"] < 0)
     marks = pd.DataFrame(False, index=texts.index, columns=texts.columns)
     marks["A minus B"] = sure
@@ -228,6 +247,21 @@ def download_table(
 
 
 # ---- small parts ----------------------------------------------------------------------------
+
+
+def share_text(share: float) -> str:
+    """Write the share of a region's targets that are in a mean."""
+    return f"{share:.0%}" if np.isfinite(share) else NOTHING
+
+
+def _with_coverage(
+    texts: pd.DataFrame, marks: pd.DataFrame, table: pd.DataFrame, regions: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add a row with the regions' coverage, which is never marked."""
+    least = _wide(table, regions, "share").min()
+    texts.loc[COVERAGE] = [share_text(float(least[column])) for column in texts.columns]
+    marks.loc[COVERAGE] = False
+    return texts, marks
 
 
 def _wide(table: pd.DataFrame, regions: Sequence[str], column: str) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from braindash.io.atlases import WHOLE
+from braindash.io.regions.masks import WHOLE
 from braindash.viewer.colours import GREY, PALETTE, region_title
 from braindash.views.curves import DepthAxis, layer_axes, long_title
 

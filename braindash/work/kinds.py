@@ -16,6 +16,7 @@ from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.work.changes import PROMISED, require_unchanged
 from braindash.work.needs import Preflight, encoding_needs, probing_needs, tuning_needs
+from braindash.work.regions import REGIONS, run_queued
 
 if TYPE_CHECKING:
     from braindash.encoding.run import EncodingRun
@@ -165,7 +166,7 @@ def run_job(
     Parameters
     ----------
     command : str
-        A name of ``KINDS``, or "demo".
+        A name of ``KINDS``, "demo" or "regions".
     document : mapping
         The request as it was queued, with what it meant then.
     root : Path
@@ -185,6 +186,8 @@ def run_job(
     """
     if command == "demo":
         return _run_demo(root, progress)
+    if command == REGIONS:
+        return run_queued(document, Store(root), progress)
     work = KINDS[command]
     progress.advance(0, 1, PLANNING)
     asked = {name: value for name, value in document.items() if name != PROMISED}
@@ -206,5 +209,5 @@ def _run_demo(root: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-COMMANDS = (*KINDS, "demo")
+COMMANDS = (*KINDS, "demo", REGIONS)
 """What a worker can be asked for."""

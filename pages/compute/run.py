@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from braindash.errors import BraindashError
 from braindash.io.dataset.manifest import load_manifest
+from braindash.presets import PRESETS, PresetName, differences
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
 from braindash.specs import PRECISIONS
 from braindash.ui import choices, probe_form, state, widgets
@@ -104,6 +106,25 @@ def choose_probes() -> list[ProbeRequest]:
     return probe_form.choose_requests(labels, model)
 
 
+def choose_preset() -> str:
+    """Ask for the protocol, and say what it does otherwise than the default."""
+    preset: PresetName = st.selectbox(
+        "Protocol",
+        list(PRESETS),
+        format_func=lambda name: f"{name}: {PRESETS[name].paper}",
+        help="The default is the corrected protocol; the others are those of papers.",
+        key="run_preset",
+    )
+    found = differences(preset)
+    if found:
+        st.dataframe(
+            pd.DataFrame(found, columns=["setting", preset, "default"]),
+            hide_index=True,
+            height="content",
+        )
+    return preset
+
+
 def choose_requests() -> list[EncodeRequest]:
     """Ask for everything and make one request per subject."""
     data = choices.data("run")
@@ -117,6 +138,7 @@ def choose_requests() -> list[EncodeRequest]:
     if not acoustic:  # they have one grid of frames and no windows
         strategy = choices.strategy(st.container(), "run", "exact")
     settings = {"data": data, "strategy": strategy} | model | choose_advanced(mixed=not acoustic)
+    settings |= {"preset": choose_preset()}
     return [build_request(EncodeRequest, subject=subject, **settings) for subject in subjects]
 
 

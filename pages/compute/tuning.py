@@ -8,7 +8,6 @@ import streamlit as st
 
 from braindash.demo.requests import DEMO_MODELS
 from braindash.errors import BraindashError
-from braindash.io.atlases import REGION_NAMES
 from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
 from braindash.requests import (
@@ -20,7 +19,8 @@ from braindash.requests import (
 )
 from braindash.specs import TARGET_RULES, TUNING_CONTROLS, TUNING_LOSSES
 from braindash.tuning.result import TunedModel, damaged_models, read_progress, tuned_models
-from braindash.ui import choices, state, texts, widgets
+from braindash.ui import choices, region_sets, state, texts, widgets
+from braindash.viewer.colours import region_title
 from braindash.views.captions import tuning_line
 from braindash.views.training import training_curves
 from braindash.work.kinds import preflight
@@ -72,6 +72,14 @@ def choose_settings(small: bool) -> dict[str, Any]:
         }
 
 
+def choose_regions(data: Path) -> tuple[str, list[str]]:
+    """Ask for the region set of the targets, and for regions of it."""
+    offered = region_sets.ready(load_manifest(data).space, data)
+    name = st.selectbox("Region set", offered, format_func=region_sets.title, key="tune_region_set")
+    known = region_sets.region_names(name, data)
+    return name, st.multiselect("Regions", known, format_func=region_title, key="tune_regions")
+
+
 def choose_request(data: Path | None) -> TuneRequest | None:
     """Ask for everything else; None as long as something is missing."""
     base = choices.model("tune")
@@ -89,11 +97,7 @@ def choose_request(data: Path | None) -> TuneRequest | None:
     with right:
         targets = menu("Targets", {"auto": AUTO_TARGETS} | TARGET_RULES, "tune_targets")
         control = menu("Control", TUNING_CONTROLS, "tune_control", help=CONTROL_HELP)
-        regions = (
-            st.multiselect("Regions", REGION_NAMES, key="tune_regions")
-            if targets == "regions"
-            else None
-        )
+        region_set, regions = choose_regions(data) if targets == "regions" else (None, None)
         words = (
             st.text_input("Word vectors or sentence model", key="tune_words")
             if control == "text"
@@ -116,6 +120,7 @@ def choose_request(data: Path | None) -> TuneRequest | None:
         targets=targets,
         control=control,
         regions=None if regions is None else tuple(regions),
+        region_set=region_set,
         words=state.resolve_inside_roots(words) if words else None,
         **RECIPE_SETTINGS[recipe],
         **further,

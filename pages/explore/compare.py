@@ -186,7 +186,9 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
     left.caption(note)
     pair = compared.pair
     pairs = state.layer_pairs(pair, compared.normalised, compared.ceilings[0])
-    table = pair_table(pairs, compared.means(), (one, two), pair.a.n_subjects)
+    table = pair_table(
+        pairs, compared.means(), (one, two), pair.a.n_subjects, compared.coverage(one, two)
+    )
     right.dataframe(pair_cells(table), hide_index=True, height="content")
     right.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
     with right:
@@ -197,6 +199,8 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
                 model_b=names[1],
                 simulated=simulated,
                 interval=pair.interval_line(),
+                region_set=pair.a.first.region_set,
+                hemisphere=pair.a.first.hemisphere,
             ),
             f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}-layers-{one}-{two}.csv",
         )

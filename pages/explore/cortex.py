@@ -57,7 +57,7 @@ def choose_preferred(result: EncodingResult) -> tuple[float, bool]:
     """Ask how sure a preferred layer has to be, and in which unit it is shown."""
     share = 0.0
     left, right, _ = st.columns([2.9, 2, 2.8], vertical_alignment="bottom")
-    if result.has_intervals:
+    if result.has_confidence:
         share = left.slider(
             "At least this sure",
             0.0,
@@ -125,7 +125,7 @@ def show(selection: state.Selection, beside: DeltaGenerator) -> None:
     pick = surface_viewer(
         shown.maps,
         key="cortex",
-        identity=f"{result.key} {other_key} {choice}",
+        identity=f"{result.identity} {other_key} {choice}",
         layer=address.layer(result.n_layers - 1),
     )
     st.caption(shown.note)

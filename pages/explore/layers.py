@@ -32,10 +32,13 @@ def controls(regions: list[str], beside: DeltaGenerator) -> View:
     lines = columns[1].toggle("Ceiling lines", value=True, key="lines", bind="query-params")
     relative = columns[2].toggle("Relative depth", key="depth", bind="query-params")
     default = key_regions(regions)
+    if "regions" in st.session_state:  # names of another region set are none of this one
+        kept = [name for name in st.session_state["regions"] if name in regions]
+        st.session_state["regions"] = kept or default
     chosen = st.multiselect(
-        "Regions",
+        "Shown regions",
         regions,
-        default=default,
+        default=None if "regions" in st.session_state else default,
         format_func=region_title,
         key="regions",
         bind="query-params",

@@ -145,9 +145,11 @@ def show(rows: list[state.ResultRow]) -> None:
     """Show the chosen result's headline and stage summary around the list of results."""
     if any(row.simulated for row in rows):
         widgets.simulated_stamp()
+    left, right, _ = st.columns([1.7, 1, 5.3], vertical_alignment="bottom")
     top = st.container()
     index = choose_row(rows)
     row = rows[index]
+    state.choose_regions(row, (left, right))
     links(row)
     with top:
         group = headline(row, newest=index == 0)

@@ -109,7 +109,10 @@ def show_with_encoding(row: probing.ProbeRow, result: ProbingResult, relative: b
         st.caption("This model has no encoding result; the page Run computes one.")
         return
     names = {f"{one.data}, subject {one.subject} · {one.key[:6]}": one for one in same}
-    chosen = names[state.choose("Brain", list(names), "brain")]
+    brain, left, right = st.columns([2.4, 1.7, 1], vertical_alignment="bottom")
+    with brain:
+        chosen = names[state.choose("Brain", list(names), "brain")]
+    state.choose_regions(chosen, (left, right))
     group = Group.of([state.load(chosen)])
     table = state.region_table(group, False, None)
     regions = key_regions(group.region_names)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from matplotlib import image as mpimg
 
-from braindash.io.atlases import region_masks
+from braindash.io.regions.discs import disc_masks
 
 pytestmark = pytest.mark.browser
 APP = Path(__file__).with_name("viewer_app.py")
@@ -119,7 +119,7 @@ def test_front_is_left_in_the_left_lateral_panel(viewer):
 
 
 def test_a_click_reaches_python_with_the_vertex_under_the_pointer(viewer):
-    mask = region_masks("fsaverage5", 20484)["ifg_mfg"]
+    mask = disc_masks("fsaverage5")["ifg_mfg"]
     set_slider(viewer, "layer", 2)
     viewer.mouse.click(*spot(viewer, "right lateral"))
     viewer.get_by_text(re.compile("picked: right")).wait_for()

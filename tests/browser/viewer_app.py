@@ -6,7 +6,7 @@ Layer ``i`` colours one region only, so that a test knows what must be seen wher
 import numpy as np
 import streamlit as st
 
-from braindash.io.atlases import region_masks
+from braindash.io.regions.discs import disc_masks
 from braindash.ui.surfaces import surface_viewer
 from braindash.viewer.blobs import MapSet
 
@@ -18,7 +18,7 @@ SHOWN = ("primary_auditory", "early_visual", "ifg_mfg")
 @st.cache_resource
 def made_maps(kind: str) -> MapSet:
     """Make maps: "score", "difference" (negative on the left), "none" (all missing), "single"."""
-    masks = region_masks("fsaverage5", N_TARGETS)
+    masks = disc_masks("fsaverage5")
     values = np.zeros((N_LAYERS, N_TARGETS), dtype=np.float32)
     for layer in range(N_LAYERS):
         values[layer, masks[SHOWN[layer % len(SHOWN)]]] = 0.4 + 0.02 * layer

@@ -45,6 +45,9 @@ ENCODE_FIELDS = SHARED | {
     "seed": (["--seed", "9"], 9),
     "low_level": (["--low-level", "banded"], "banded"),
     "low_level_space": (["--low-level-space", "acoustic:mfcc"], "acoustic:mfcc"),
+    "preset": (["--preset", "moussa2025-b"], "moussa2025-b"),
+    "score_from_row": (["--score-from-row", "12"], 12),
+    "ceiling_threshold": (["--ceiling-threshold", "0.3"], 0.3),
 }
 FOLDER = ["--labels", "textgrid", "--labels-path", "grids"]
 PROBE_FIELDS = SHARED | {
@@ -74,6 +77,7 @@ TUNE_FIELDS = SHARED | {
     "targets": (["--targets", "all"], "all"),
     "threshold": (["--threshold", "0.2"], 0.2),
     "regions": (["--regions", "V1,A1"], ("V1", "A1")),
+    "region_set": (["--region-set", "hcp-mmp1"], "hcp-mmp1"),
     "limit": (["--setting", "limit=50"], 50),
     "control": (["--control", "shuffled"], "shuffled"),
     "words": (["--words", "w.npz"], Path("w.npz")),

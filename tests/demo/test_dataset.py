@@ -16,9 +16,9 @@ from braindash.core.scores import pearson_r
 from braindash.demo import SHIPPED_STORIES, STORIES_WITH_RESPONSES, TEST_STORIES, TRAIN_STORIES
 from braindash.demo import dataset as demo
 from braindash.errors import Cancelled, ResourceError
-from braindash.io.atlases import region_masks
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.dataset.responses import load_repeats, load_responses
+from braindash.io.regions.discs import disc_masks
 
 N_TARGETS = 20484
 ROWS = {"train": 120, "valid": 120, "test": 180}
@@ -118,7 +118,7 @@ def test_data_are_the_mean_of_the_repeats(dataset, story, shape):
 
 def test_ceilings_are_high_in_the_language_regions_and_low_in_the_control(dataset):
     ceiling = repeats_ceiling(load_repeats(dataset.responses("S1", "demo_test_01")))
-    masks = region_masks("fsaverage5", N_TARGETS)
+    masks = disc_masks("fsaverage5")
     mean = {name: np.nanmean(ceiling[mask]) for name, mask in masks.items()}
     assert mean.pop("early_visual") < 0.3
     assert 0.6 < min(mean.values()) <= max(mean.values()) < 0.95
@@ -126,7 +126,7 @@ def test_ceilings_are_high_in_the_language_regions_and_low_in_the_control(datase
 
 def test_regions_follow_their_families_in_the_validation_story(dataset, components):
     """A plain ridge from the true components, fitted on training stories."""
-    masks = region_masks("fsaverage5", N_TARGETS)
+    masks = disc_masks("fsaverage5")
     columns = {name: np.flatnonzero(masks[name])[::4] for name in masks}
 
     def stacked(family, stories):

@@ -32,6 +32,7 @@ PAGES = {
     "explore/cortex": [{}, {"map": "preferred"}, {"compare": "toy-tuned", "subject": "S1"}],
     "explore/compare": [{}, {"subject": "S1"}],
     "explore/probes": [{}, {"compare": "toy-other"}],
+    "explore/data": [{}],
     "compute/run": [{}, {"work": "Probe"}],
     "compute/tuning": [{}],
     "compute/jobs": [{}],

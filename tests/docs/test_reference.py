@@ -5,9 +5,11 @@ import re
 import pytest
 
 import braindash
-from braindash.io.atlases import LABEL_GROUPS, REGION_NAMES, published_spheres
 from braindash.io.dataset.tables import ManifestTables
 from braindash.io.labels.sources import LABEL_SOURCES
+from braindash.io.regions.discs import REGION_NAMES, published_spheres
+from braindash.io.regions.sets import FAMILIES, SETS
+from braindash.presets import PRESETS, differences
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.acoustic.spaces import SPACES
@@ -86,8 +88,18 @@ def test_every_entry_of_a_registry_is_described(hooks):
         assert f"`{name}`" in first_cells(text) and len(reader.__doc__) > 20
         assert f"::: {reader.__module__}.{reader.__name__}" in text
     cells = first_cells(hooks.regions())
-    assert {f"`{name}`" for name in (*REGION_NAMES, *LABEL_GROUPS)} <= set(cells)
+    assert {f"`{name}`" for name in (*REGION_NAMES, *SETS, *FAMILIES)} <= set(cells)
+    for one in SETS.values():
+        named = (*one.groups, *(file.name for file in one.files))
+        assert {f"`{name}`" for name in named} <= set(cells)
     assert {f"`{sphere.name}`" for sphere in published_spheres()} <= set(cells)
+
+
+def test_every_difference_of_a_preset_is_in_the_table(hooks):
+    text = hooks.presets()
+    for name in PRESETS:
+        for line in differences(name):
+            assert list(line) in rows(text.partition(f"## {name}\n")[2].partition("\n## ")[0])
 
 
 def test_every_public_name_is_documented(hooks):

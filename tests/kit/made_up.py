@@ -10,7 +10,7 @@ import xarray as xr
 from braindash.core.scores import normalised_score, region_means
 from braindash.encoding.result import EncodingResult
 from braindash.files import digest_json
-from braindash.io.atlases import named_masks
+from braindash.io.regions.masks import named_masks
 from braindash.io.store import Store
 from braindash.specs import EncodingSpec, OtherResponses, StatisticsSettings, StoryInput
 

@@ -349,6 +349,31 @@ def test_regions_need_no_ceiling(lab):
     np.testing.assert_array_equal(np.flatnonzero(~mask), [NAN_TARGET, CONSTANT_TARGET])
 
 
+def test_regions_of_a_set_are_part_of_the_key_and_discs_are_as_before(lab, tmp_path):
+    asked = {"targets": "regions", "regions": ("AC",), "region_set": "own"}
+    with pytest.raises(InputError, match="describes no regions of its own"):
+        plan_tuning(request_for(lab, **asked))
+    np.save(lab.folder / "AC.npy", np.arange(12) < 5)
+    manifest = lab.manifest.read_text()
+    lab.manifest.write_text(manifest + '\n[regions]\nmasks = { AC = "AC.npy" }\n')
+    plan = plan_tuning(request_for(lab, **asked))
+    settings = plan.spec.targets[0]
+    assert settings.region_set == "own" and len(settings.region_masks) == 32
+    mask = load_tuning_data(plan, NoProgress()).masks["A"]
+    assert mask.sum() == (~np.isin(np.arange(5), [NAN_TARGET, CONSTANT_TARGET])).sum()
+    np.save(lab.folder / "AC.npy", np.arange(12) < 6)
+    assert plan_tuning(request_for(lab, **asked)).spec.key() != plan.spec.key()
+    with pytest.raises(InputError, match=r"no region 'A1' in the space roi \(region set own\)"):
+        plan_tuning(request_for(lab, **asked | {"regions": ("A1",)}))
+    # Without a set, or with discs by name, the specification is what it was.
+    whole = {"targets": "regions", "regions": ("all targets",)}
+    plain, discs = (
+        plan_tuning(request_for(lab, **whole | more)).spec.targets[0]
+        for more in ({}, {"region_set": "discs"})
+    )
+    assert plain == discs and not {"region_set", "region_masks"} & set(plain.canonical())
+
+
 # ---- bad input --------------------------------------------------------------------------------
 
 

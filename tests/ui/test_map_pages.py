@@ -144,7 +144,7 @@ def test_what_tuning_changed_stands_beside_either_of_the_two(empty_root, chosen)
     row = expected.loc["late_language"].iloc[-1]
     card = app.metric[7]
     assert card.label == "Late language" and card.value == f"{row['difference']:+.3f}"
-    assert card.delta == f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+    assert card.delta == f"[{row['low']:+.3f}, {row['high']:+.3f}] · 100% covered"
     (line,) = [one.value for one in app.caption if "minus toy-model" in one.value]
     assert line.startswith("SIMULATED DATA") and before.key[:8] in line and after.key[:8] in line
 

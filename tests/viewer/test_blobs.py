@@ -112,6 +112,22 @@ def test_regions_travel_as_bits_with_exact_means():
     assert header["regions"][2]["means"] == [None] * 3
 
 
+@pytest.mark.parametrize("count", [16, 17, 181])
+def test_more_than_sixteen_regions_travel(count):
+    rng = np.random.default_rng(3)
+    regions = {f"L{i}": rng.random(N_TARGETS) < 0.05 for i in range(count)}
+    maps = made_maps(regions=regions)
+    header, arrays = unpack(map_blob(maps))
+    assert len(header["regions"]) == count
+    words = arrays["regions"].reshape(-1, N_TARGETS)
+    assert len(words) == -(-count // 16)
+    for place, mask in enumerate(regions.values()):
+        np.testing.assert_array_equal((words[place // 16] >> (place % 16)) & 1, mask)
+    for row, mask in zip(header["regions"], regions.values(), strict=True):
+        known = np.isfinite(maps.values[:, mask]).any(axis=0)
+        assert row["coverage"] == pytest.approx(known.mean())
+
+
 def test_finer_spaces_are_cut_to_the_viewers_mesh():
     fine = made_maps(n_layers=1, n_targets=81924, space="fsaverage6")
     kept = np.concatenate([fine.values[:, :10242], fine.values[:, 40962 : 40962 + 10242]], axis=1)

@@ -58,7 +58,7 @@ def test_a_card_has_the_best_layer_with_its_interval():
     best = rows["r"].idxmax()
     low, high = rows.loc[best, ["low", "high"]]
     assert card.value == f"layer {best}"
-    assert card.detail == f"r = {rows['r'].max():.2f} [{low:.2f}, {high:.2f}]"
+    assert card.detail == f"r = {rows['r'].max():.2f} [{low:.2f}, {high:.2f}] · 100% covered"
     assert card.curve == tuple(rows["r"])
     assert (nowhere.value, nowhere.curve) == ("no score", ())
 

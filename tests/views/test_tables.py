@@ -61,6 +61,22 @@ def test_scores_have_a_row_per_layer_and_the_best_is_marked(table):
     assert marked(styler) == [(1, 1), (3, 0)]
 
 
+def test_the_coverage_of_every_region_stands_under_its_means(table):
+    counted = table.assign(
+        n_targets=[200, 10] * 4, n_valid=[150, 10] * 4, n_above_threshold=[20, 0] * 4
+    ).rename(columns={"r": "r"})
+    styler = score_by_layer(counted, REGIONS, "r")
+    row = styler.data.loc["coverage"]
+    names = dict(zip(counted["region"][:2], ["75%", "100%"], strict=True))
+    titles = {"late_language": "Late language", "primary_auditory": "Primary auditory"}
+    assert {titles[name]: share for name, share in names.items()} == dict(row)
+    assert marked(styler) == [(1, 1), (3, 0)]
+    normalised = score_by_layer(
+        counted.assign(r_over_ceiling=counted["r"]), REGIONS, "r_over_ceiling"
+    )
+    assert set(normalised.data.loc["coverage"]) == {"10%", "0%"}
+
+
 def test_a_table_without_any_score_marks_nothing(table):
     styler = score_by_layer(table.assign(r=np.nan), REGIONS, "r")
     assert (styler.data == NOTHING).all(axis=None) and not marked(styler)

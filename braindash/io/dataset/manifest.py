@@ -60,6 +60,7 @@ def load_manifest(path: Path | str) -> Dataset:
         problems += [*_folder_problems(dataset), *_ambiguity_problems(dataset, ambiguous)]
         problems += _template_problems(tables)
         problems += _subject_problems(tables)
+        problems += _region_problems(tables)
         problems += _run_problems(dataset)
         problems += _split_problems(dataset)
         if not problems:
@@ -160,7 +161,9 @@ def _template_problems(tables: ManifestTables) -> list[Problem]:
     return problems
 
 
-def _placeholder_problems(where: str, template: str) -> Iterator[Problem]:
+def _placeholder_problems(
+    where: str, template: str, allowed: tuple[str, ...] = PLACEHOLDERS
+) -> Iterator[Problem]:
     try:
         names = placeholders(template)
     except ValueError as error:
@@ -170,10 +173,10 @@ def _placeholder_problems(where: str, template: str) -> Iterator[Problem]:
         )
         return
     for name in names:
-        if name not in PLACEHOLDERS:
+        if name not in allowed:
             yield Problem(
                 f"{where} = {template!r} holds the unknown placeholder {{{name}}}",
-                near_match(name, PLACEHOLDERS),
+                near_match(name, allowed),
             )
 
 
@@ -199,6 +202,31 @@ def _subject_problems(tables: ManifestTables) -> list[Problem]:
         for subject, count in counts.items()
         if count > 1
     ]
+
+
+def _region_problems(tables: ManifestTables) -> Iterator[Problem]:
+    """Check the form of [regions]; its files are opened when its regions are asked for."""
+    own = tables.regions
+    if own is None:
+        return
+    if not (own.labels or own.masks or own.groups):
+        yield Problem(
+            "[regions] describes no region",
+            "Give labels (label files), masks (mask files by region) or groups of labels.",
+        )
+    if own.set is not None and own.labels:
+        yield Problem(
+            "[regions] has both label files and a region set",
+            "Group the labels of one of them: leave labels or set out.",
+        )
+    for field, templates in (("labels", own.labels or ()), *own.masks.items()):
+        if len(templates) > 2:
+            yield Problem(
+                f"[regions] {field} names {len(templates)} files",
+                "Give one file of all targets, or two: left and right.",
+            )
+        for template in templates:
+            yield from _placeholder_problems(f"[regions] {field}", template, ("subject",))
 
 
 def _run_problems(dataset: Dataset) -> list[Problem]:

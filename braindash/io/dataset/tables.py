@@ -38,6 +38,7 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 # Names become parts of file names: no path separators and no control characters.
 Name = Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f]+$")]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list), Field(strict=False)]
+Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_list), Field(strict=False, min_length=1)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 TrSeconds = Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)]
@@ -125,6 +126,25 @@ class RunTable(_Table):
     score_from_row: Count | None = Field(None, description="first row that counts in scores")
 
 
+class RegionsTable(_Table):
+    """``[regions]``: regions of your own, named "own" wherever a region set is chosen."""
+
+    labels: Texts | None = Field(
+        None, description="label files, left and right, or one of all targets; may hold {subject}"
+    )
+    masks: dict[Name, Texts] = Field(
+        default_factory=dict,
+        description="a region's mask files (a localiser's, for example): one of all targets, or "
+        "left and right; may hold {subject}",
+    )
+    set: Text | None = Field(
+        None, description="region set whose labels are grouped, where there are no label files"
+    )
+    groups: dict[Name, Names] = Field(
+        default_factory=dict, description="regions that are several labels together, by name"
+    )
+
+
 class ManifestTables(_Table):
     """A whole manifest."""
 
@@ -134,6 +154,7 @@ class ManifestTables(_Table):
     subjects: Annotated[tuple[SubjectTable, ...], Field(strict=False, min_length=1)]
     splits: SplitsTable
     runs: Annotated[tuple[RunTable, ...], Field(strict=False)] = ()
+    regions: RegionsTable | None = None
 
 
 _SINGLE: dict[str, type[_Table]] = {
@@ -141,6 +162,7 @@ _SINGLE: dict[str, type[_Table]] = {
     "timing": TimingTable,
     "responses": ResponsesTable,
     "splits": SplitsTable,
+    "regions": RegionsTable,
 }
 _REPEATED: dict[str, type[_Table]] = {"subjects": SubjectTable, "runs": RunTable}
 _MODELS = _SINGLE | _REPEATED

@@ -1,4 +1,4 @@
-"""Regions of the cortex: discs around published coordinates, or a label file of the user.
+"""Discs around published coordinates: the regions of a surface without any label file.
 
 No parcellation of the fsaverage surface may be shipped with the package, so without a label file
 the regions are discs: the part of the mid-cortical surface inside a sphere around a published
@@ -9,7 +9,6 @@ published coordinate".
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -19,8 +18,6 @@ from scipy.sparse.csgraph import connected_components
 from braindash.errors import InputError
 from braindash.io.surfaces import (
     HEMISPHERES,
-    SPACE_NAMES,
-    SPACES,
     adjacency,
     count_targets,
     load_surface,
@@ -28,8 +25,6 @@ from braindash.io.surfaces import (
 )
 
 SPHERE_LABEL = "sphere around published coordinate"
-WHOLE = "all targets"
-"""Name of the set that holds every target of a result."""
 
 REGION_NAMES = (
     "primary_auditory",
@@ -41,25 +36,6 @@ REGION_NAMES = (
     "ifg_mfg",
     "early_visual",
 )
-
-LABEL_GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "primary_auditory": ("A1",),
-        "early_auditory": ("A1", "LBelt", "PBelt", "MBelt", "RI", "A4"),
-        "secondary_auditory": ("STV",),
-        "superior_temporal": ("A4", "A5"),
-        "late_language": (
-            *("A5", "44", "45", "IFJa", "IFSp", "PGi", "PGp", "PGs", "TPOJ1", "TPOJ2", "TPOJ3"),
-            *("STGa", "STSda", "STSdp", "TA2", "STSva"),
-        ),
-        "angular_gyrus": ("PGi", "PGp", "PGs", "TPOJ2", "TPOJ3"),
-        "lateral_temporal": ("TPOJ1", "STGa", "STSda", "STSdp", "A5", "STSva"),
-        "ifg_mfg": ("44", "45", "IFJa", "IFSp"),
-        "visual_word_form": ("PH", "TE2p"),
-        "early_visual": ("V1", "V2"),
-    }
-)
-"""HCP-MMP1 labels of each region, matched by name, never by number."""
 
 # MNI152 millimetres to fsaverage (MNI305) millimetres: inverse of FreeSurfer's MNI305 -> MNI152.
 _MNI305_TO_MNI152 = np.array(
@@ -74,8 +50,6 @@ _MNI305_TO_MNI152 = np.array(
 _SENSAAS = "SENSAAS, Labache et al. 2019, doi:10.1007/s00429-018-1810-2"
 _SEITZMAN = "300 ROI set, Seitzman et al. 2018, doi:10.1016/j.neuroimage.2019.116290"
 _DOSENBACH = "Dosenbach et al. 2010, doi:10.1126/science.1194144"
-
-_NOT_REGIONS = {"", "???", "unknown", "medial_wall", "corpuscallosum", "background"}
 
 
 @dataclass(frozen=True)
@@ -103,25 +77,6 @@ class Sphere:
     hemisphere: str
     mni: tuple[float, float, float]
     radius_mm: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Labels:
-    """A parcellation of both hemispheres.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Label names without the hemisphere's prefix, each once.
-    index : int32 array of shape (n_targets,)
-        For every target the position of its label in ``names``, or -1 for none.
-    source : str
-        The files that it was read from.
-    """
-
-    names: tuple[str, ...]
-    index: npt.NDArray[np.int32]
     source: str
 
 
@@ -268,139 +223,26 @@ def sphere_mask(sphere: Sphere, space: str = "fsaverage5") -> npt.NDArray[np.boo
     return mask
 
 
-def region_masks(
-    space: str, n_targets: int, labels: Labels | None = None
-) -> dict[str, npt.NDArray[np.bool_]]:
-    """Find the targets of every region, both hemispheres together.
-
-    Parameters
-    ----------
-    space : str
-        Space of the responses.
-    n_targets : int
-        Number of targets of the responses.
-    labels : Labels, optional
-        A parcellation on the same or a finer fsaverage mesh. With the names of HCP-MMP1 its
-        labels are joined into ``LABEL_GROUPS``; otherwise each label is a region. Without it the
-        regions are discs around published coordinates.
-
-    Returns
-    -------
-    dict of str to bool array of shape (n_targets,)
-        Regions may overlap: late_language holds angular_gyrus, lateral_temporal and ifg_mfg.
-        Empty when ``space`` is not an fsaverage space.
-    """
-    name = SPACE_NAMES.get(space)
-    if name is None:
-        return {}
-    if n_targets != 2 * SPACES[name]:
-        raise InputError(
-            f"{space} has {2 * SPACES[name]} targets, but the responses have {n_targets}",
-            hint="Give one target per vertex, the left hemisphere first, or name another space.",
-        )
-    if labels is not None:
-        return _label_masks(_cut_labels(labels, 2 * SPACES[name]), labels.names)
-    return {region: mask.copy() for region, mask in _sphere_masks(name).items()}
-
-
-def named_masks(space: str, n_targets: int) -> dict[str, npt.NDArray[np.bool_]]:
-    """Find the sets of targets that a result is summarised over.
-
-    Parameters
-    ----------
-    space : str
-        Space of the responses.
-    n_targets : int
-        Number of targets of the responses.
-
-    Returns
-    -------
-    dict of str to bool array of shape (n_targets,)
-        ``WHOLE`` first, then the regions of :func:`region_masks`, if the space has any.
-    """
-    return {WHOLE: np.ones(n_targets, dtype=bool)} | region_masks(space, n_targets)
-
-
-def read_label_file(left: Path | str, right: Path | str) -> Labels:
-    """Read a FreeSurfer annotation of both hemispheres.
-
-    Parameters
-    ----------
-    left, right : path
-        The .annot files of the left and the right hemisphere, on one fsaverage mesh.
-
-    Returns
-    -------
-    Labels
-        Labels matched by name; a prefix "L_", "R_", "lh." or "rh." and a suffix "_ROI" are
-        dropped, so that both sides of a label are one region.
-    """
-    sides = [_read_annot(Path(path)) for path in (left, right)]
-    lengths = [len(names) for names in sides]
-    if lengths[0] != lengths[1] or lengths[0] not in SPACES.values():
-        raise InputError(
-            f"{left} has {lengths[0]} vertices and {right} has {lengths[1]}",
-            hint=f"Both must be on one fsaverage mesh: {', '.join(map(str, SPACES.values()))}.",
-        )
-    per_target = np.concatenate(sides)
-    names, index = np.unique(per_target, return_inverse=True)
-    is_region = np.array([name.lower() not in _NOT_REGIONS for name in names])
-    position = np.where(is_region, np.cumsum(is_region) - 1, -1)
-    return Labels(
-        names=tuple(str(name) for name in names[is_region]),
-        index=position[index].astype(np.int32),
-        source=f"{Path(left).name}, {Path(right).name}",
-    )
-
-
-def _read_annot(path: Path) -> npt.NDArray[np.str_]:
-    """Read the label name of every vertex of one hemisphere."""
-    from nibabel.freesurfer.io import read_annot  # slow to import, needed only here
-
-    try:
-        codes, _, raw_names = read_annot(str(path))  # type: ignore[no-untyped-call]
-    except (OSError, ValueError, IndexError, MemoryError) as error:
-        raise InputError(
-            f"{path} cannot be read as a FreeSurfer annotation: {error}",
-            hint="Give the .annot file of one hemisphere, such as lh.HCPMMP1.annot.",
-        ) from error
-    names = np.array([*(_plain_name(raw.decode("utf-8")) for raw in raw_names), ""])
-    return names[np.where(codes < 0, len(raw_names), codes)]
-
-
-def _plain_name(name: str) -> str:
-    for prefix in ("L_", "R_", "lh.", "rh."):
-        name = name.removeprefix(prefix)
-    return name.removesuffix("_ROI")
-
-
-def _cut_labels(labels: Labels, wanted: int) -> npt.NDArray[np.int32]:
-    have = len(labels.index)
-    if have < wanted:
-        raise InputError(
-            f"the labels {labels.source} have {have} targets, fewer than the {wanted} responses",
-            hint="Use labels on the responses' own mesh or on a finer one (fsaverage).",
-        )
-    return labels.index.reshape(2, -1)[:, : wanted // 2].reshape(-1)
-
-
-def _label_masks(
-    index: npt.NDArray[np.int32], names: tuple[str, ...]
-) -> dict[str, npt.NDArray[np.bool_]]:
-    wanted = {label for group in LABEL_GROUPS.values() for label in group}
-    if not wanted <= set(names):
-        return {name: index == position for position, name in enumerate(names)}
-    return {
-        region: np.isin(index, [names.index(label) for label in group])
-        for region, group in LABEL_GROUPS.items()
-    }
-
-
 @lru_cache(maxsize=3)
-def _sphere_masks(space: str) -> Mapping[str, npt.NDArray[np.bool_]]:
+def disc_masks(space: str) -> Mapping[str, npt.NDArray[np.bool_]]:
+    """Cut the discs of every region.
+
+    Parameters
+    ----------
+    space : str
+        An fsaverage space.
+
+    Returns
+    -------
+    mapping of str to bool array of shape (n_targets,)
+        In the order of ``REGION_NAMES``; regions may overlap: late_language holds angular_gyrus,
+        lateral_temporal and ifg_mfg. Read-only, shared between callers.
+    """
     masks = {region: np.zeros(count_targets(space), dtype=bool) for region in REGION_NAMES}
     for sphere in published_spheres():
         masks[sphere.region] |= sphere_mask(sphere, space)
     for region, parts in UNIONS.items():
         masks[region] = np.logical_or.reduce([masks[part] for part in parts])
+    for mask in masks.values():
+        mask.setflags(write=False)
     return MappingProxyType(masks)

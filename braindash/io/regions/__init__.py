@@ -1,0 +1,1 @@
+"""Regions of the cortex: sets of labels, where their files come from, and discs without any."""

@@ -1,0 +1,169 @@
+"""Regions that a data set brings along: subjects' own labels, localiser masks, groups of labels."""
+
+from pathlib import Path
+
+import numpy as np
+
+from braindash.errors import InputError
+from braindash.io.dataset.dataset import Dataset
+from braindash.io.dataset.tables import RegionsTable
+from braindash.io.regions.masks import Mask, Regions, sides_of, with_whole
+from braindash.io.regions.parcellation import (
+    Parcellation,
+    mesh_of,
+    on_mesh,
+    read_parcellation,
+    read_values,
+)
+from braindash.io.regions.sets import OWN_SET, find_set, join_labels
+from braindash.io.surfaces import SPACE_NAMES
+
+_USUAL = "hcp-mmp1"
+
+
+def has_own_regions(dataset: Dataset) -> bool:
+    """Say whether a manifest describes regions of its own."""
+    return dataset.tables.regions is not None
+
+
+def own_regions(dataset: Dataset, subject: str, n_targets: int) -> Regions:
+    """Find the regions that a manifest describes, for one subject.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        With ``[regions]``.
+    subject : str
+        Fills ``{subject}``; of a mean of several subjects only files without it can be used.
+    n_targets : int
+        Number of targets of the responses.
+
+    Returns
+    -------
+    Regions
+        Groups first, then masks, then, where nothing is grouped, every label.
+
+    Raises
+    ------
+    InputError
+        When the manifest describes none, a file is missing or does not fit the responses, or a
+        group names a label that is not there.
+    """
+    table = dataset.tables.regions
+    if table is None:
+        raise InputError(
+            f"{dataset.path} describes no regions of its own",
+            hint="Add [regions] with labels, masks or groups, or choose another region set.",
+        )
+    labels, is_left, read = _labels(dataset, table, subject, n_targets)
+    masks: dict[str, Mask] = {}
+    if table.groups:
+        masks |= join_labels(labels, table.groups, read or "the label files")
+    for name, templates in table.masks.items():
+        masks[name] = _mask(dataset, name, _paths(dataset, templates, subject), n_targets)
+    if not table.groups:
+        masks |= {name: mask for name, mask in labels.items() if name not in masks}
+    note = f"regions of {dataset.name}, from its manifest"
+    return Regions(
+        OWN_SET, f"{note}; {read}" if read else note, with_whole(masks, n_targets), is_left
+    )
+
+
+def _labels(
+    dataset: Dataset, table: RegionsTable, subject: str, n_targets: int
+) -> tuple[dict[str, Mask], Mask | None, str]:
+    """Return the labels that can be grouped, the left side, and what they were read from."""
+    is_left = sides_of(dataset.space, n_targets)
+    if table.labels:
+        found = _own_labels(dataset, _paths(dataset, table.labels, subject), n_targets)
+        if is_left is None and 0 < found.n_left < n_targets:
+            is_left = np.arange(n_targets) < found.n_left
+        return found.masks, is_left, found.source
+    if not table.groups:
+        return {}, is_left, ""
+    chosen = find_set(table.set or _USUAL)
+    regions = chosen.regions(dataset.space, n_targets)
+    return dict(regions.masks), is_left, regions.note
+
+
+def _own_labels(dataset: Dataset, paths: list[Path], n_targets: int) -> Parcellation:
+    if len(paths) == 1:
+        codes = _fitted(dataset, "labels", read_values(paths), n_targets)
+        found = {str(int(code)): codes == code for code in np.unique(codes[codes > 0])}
+        index = np.full(n_targets, -1, dtype=np.int32)
+        for place, mask in enumerate(found.values()):
+            index[mask] = place
+        return Parcellation(tuple(found), index, 0, paths[0].name)
+    labels = read_parcellation(*paths)
+    space = SPACE_NAMES.get(dataset.space)
+    if space is not None and len(labels.index) != n_targets:
+        return labels.on(space)
+    if len(labels.index) != n_targets:
+        raise InputError(
+            f"{labels.source} have {len(labels.index)} vertices, the responses of {dataset.name} "
+            f"{n_targets} targets",
+            hint="Labels must be on the responses' own targets, the left hemisphere first.",
+        )
+    return labels
+
+
+def _mask(dataset: Dataset, name: str, paths: list[Path], n_targets: int) -> Mask:
+    if any(path.name.endswith(".label") for path in paths):
+        values = _vertex_lists(paths, n_targets)
+    else:
+        values = read_values([str(path) for path in paths])
+    values = _fitted(dataset, f"the mask {name!r}", values, n_targets)
+    return np.asarray(np.nan_to_num(values, nan=0.0) > 0)
+
+
+def _vertex_lists(paths: list[Path], n_targets: int) -> np.ndarray:
+    """Read FreeSurfer labels, which list vertices: of a left and a right side of equal size."""
+    from nibabel.freesurfer.io import read_label
+
+    values = np.zeros(n_targets, dtype=np.float32)
+    half = n_targets // 2
+    for path in paths:
+        if len(paths) == 2:
+            side = paths.index(path)
+        elif path.name.startswith(("lh.", "rh.")):
+            side = int(path.name.startswith("rh."))
+        else:
+            raise InputError(
+                f"nobody says on which side the vertices of {path} are",
+                hint="Name it lh. or rh., or give two files, left and right.",
+            )
+        try:
+            vertices = read_label(str(path))  # type: ignore[no-untyped-call]
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} cannot be read as a FreeSurfer label: {error}",
+                hint="Give a .label file of one hemisphere, on the responses' own mesh.",
+            ) from error
+        if vertices.size and (n_targets % 2 or vertices.max() >= half):
+            raise InputError(
+                f"{path} names vertex {int(vertices.max())}, the responses have {half} a side",
+                hint="Give labels on the responses' own mesh, or masks of all targets.",
+            )
+        values[side * half + vertices] = 1
+    return values
+
+
+def _fitted(dataset: Dataset, what: str, values: np.ndarray, n_targets: int) -> np.ndarray:
+    """Return values of the responses' targets; those of another fsaverage mesh are carried over."""
+    if len(values) == n_targets:
+        return values
+    space = SPACE_NAMES.get(dataset.space)
+    if space is None:
+        raise InputError(
+            f"[regions]: {what} has {len(values)} values, the responses of {dataset.name} have "
+            f"{n_targets} targets",
+            hint="Give one value per column of the responses, in their order.",
+        )
+    return on_mesh(values, mesh_of(len(values), f"[regions]: {what}"), space)
+
+
+def _paths(dataset: Dataset, templates: tuple[str, ...], subject: str) -> list[Path]:
+    return [
+        dataset.folder / Path(template.format(subject=subject)).expanduser()
+        for template in templates
+    ]

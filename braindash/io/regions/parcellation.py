@@ -1,0 +1,289 @@
+"""Label files of the cortex: which label every target has, from any usual form of such a file.
+
+A hemisphere is one file (left, then right): FreeSurfer annotations, GIFTI label files, or NumPy
+arrays of whole numbers. Labels are matched by name, never by number: a prefix "L_", "R_", "lh." or
+"rh." that all labels of a file carry and a suffix "_ROI" are dropped, so that both sides of a label
+are one region.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from braindash.errors import InputError
+from braindash.io.surfaces import SPACES, coarsen, refine
+
+_NOT_REGIONS = {
+    *("", "???", "unknown", "medial_wall", "medialwall", "corpuscallosum", "background"),
+    *("freesurfer_defined_medial_wall", "background+freesurfer_defined_medial_wall", "none"),
+}
+_SIDE = re.compile(r"^(?:[LR]_|[lr]h[._-]|ctx[-_][lr]h[-_])")
+_FORMS = ".annot, .label.gii or .npy"
+
+Codes = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parcellation:
+    """Labels of both hemispheres.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Label names without the hemisphere's prefix, each once.
+    index : int32 array of shape (n_targets,)
+        For every target, the left hemisphere's first, the position of its label in ``names``, or
+        -1 for none.
+    n_left : int
+        Targets of the left hemisphere.
+    source : str
+        The files that it was read from.
+    """
+
+    names: tuple[str, ...]
+    index: npt.NDArray[np.int32]
+    n_left: int
+    source: str
+
+    @property
+    def masks(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """The targets of every label, bool (n_targets,)."""
+        return {name: self.index == place for place, name in enumerate(self.names)}
+
+    def on(self, space: str) -> "Parcellation":
+        """Carry the labels over to another fsaverage mesh.
+
+        Parameters
+        ----------
+        space : str
+            An fsaverage space. The meshes are nested: on a coarser one the labels of the shared
+            vertices are kept; on a finer one a vertex takes the label of the nearest one.
+
+        Raises
+        ------
+        InputError
+            When these labels are not on an fsaverage mesh.
+        """
+        own = mesh_of(len(self.index), self.source)
+        return Parcellation(
+            names=self.names,
+            index=on_mesh(self.index, own, space),
+            n_left=SPACES[space],
+            source=self.source,
+        )
+
+
+def mesh_of(n_targets: int, source: str) -> str:
+    """Name the fsaverage mesh that has so many targets in both hemispheres."""
+    for name, count in SPACES.items():
+        if n_targets == 2 * count:
+            return name
+    raise InputError(
+        f"{source}: {n_targets} targets are no fsaverage mesh",
+        hint="Both hemispheres must be on one fsaverage mesh: "
+        f"{', '.join(map(str, SPACES.values()))} vertices each.",
+    )
+
+
+def on_mesh(values: npt.NDArray[Any], own: str, space: str) -> npt.NDArray[Any]:
+    """Carry target-wise values from one fsaverage mesh to another, by the nearest vertex."""
+    if SPACES[own] >= SPACES[space]:
+        return coarsen(values, own, space)
+    return refine(values, own, space)
+
+
+def read_parcellation(left: Path | str, right: Path | str) -> Parcellation:
+    """Read the label files of both hemispheres.
+
+    Parameters
+    ----------
+    left, right : path
+        FreeSurfer annotations (.annot), GIFTI label files (.label.gii) or NumPy arrays of whole
+        numbers (.npy; 0: no label).
+
+    Returns
+    -------
+    Parcellation
+
+    Raises
+    ------
+    InputError
+        When a file is missing, is no label file, or names no region.
+    """
+    sides = [_read_side(Path(path)) for path in (left, right)]
+    names: dict[str, int] = {}
+    index = []
+    for codes, table in sides:
+        plain = _plain_names(table)
+        places = np.full(len(table), -1, dtype=np.int32)
+        for place, code in enumerate(table):
+            if code in plain:
+                places[place] = names.setdefault(plain[code], len(names))
+        order = {code: place for place, code in enumerate(table)}
+        found, inverse = np.unique(codes, return_inverse=True)
+        by_code = np.array([places[order[c]] if c in order else -1 for c in found.tolist()])
+        index.append(by_code[inverse].astype(np.int32))
+    source = f"{Path(left).name}, {Path(right).name}"
+    if not names:
+        raise InputError(
+            f"{source} name no region", hint=f"Give label files with named regions ({_FORMS})."
+        )
+    return Parcellation(tuple(names), np.concatenate(index), len(index[0]), source)
+
+
+def _plain_names(table: Mapping[int, str]) -> dict[int, str]:
+    """Return the names of what is a region, without the side and the suffix "_ROI"."""
+    regions = {c: name for c, name in table.items() if name.strip().lower() not in _NOT_REGIONS}
+    sided = bool(regions) and all(_SIDE.match(name) for name in regions.values())
+    plain = {
+        code: (_SIDE.sub("", name) if sided else name).removesuffix("_ROI")
+        for code, name in regions.items()
+    }
+    return {c: name for c, name in plain.items() if name.strip().lower() not in _NOT_REGIONS}
+
+
+def _read_side(path: Path) -> tuple[Codes, dict[int, str]]:
+    """Read one hemisphere: the code of every vertex, and the name of every code."""
+    if not path.is_file():
+        raise InputError(
+            f"there is no label file {path}", hint="Check the path; each hemisphere is one file."
+        )
+    name = path.name.lower()
+    reader = next((read for end, read in _READERS.items() if name.endswith(end)), None)
+    if reader is None:
+        raise InputError(
+            f"{path} is no label file that can be read", hint=f"Give one file a side: {_FORMS}."
+        )
+    try:
+        return reader(path)
+    except InputError:
+        raise
+    except Exception as error:  # nibabel raises many kinds for a broken file
+        raise InputError(
+            f"{path} cannot be read as a label file: {error}",
+            hint=f"Give the label file of one hemisphere, such as lh.HCPMMP1.annot ({_FORMS}).",
+        ) from error
+
+
+def _read_annot(path: Path) -> tuple[Codes, dict[int, str]]:
+    from nibabel.freesurfer.io import read_annot  # slow to import, needed only here
+
+    codes, _, raw = read_annot(str(path))  # type: ignore[no-untyped-call]
+    names = [one.decode("utf-8", errors="replace") for one in raw]
+    return codes.astype(np.int64), dict(enumerate(names))
+
+
+def _read_gifti(path: Path) -> tuple[Codes, dict[int, str]]:
+    import nibabel
+
+    image: Any = nibabel.load(path)
+    table = {int(one.key): str(one.label) for one in image.labeltable.labels}
+    if not table or not image.darrays:
+        raise InputError(
+            f"{path} has no table of label names",
+            hint="Give a GIFTI label file (.label.gii), not one of values or of a surface.",
+        )
+    return np.asarray(image.darrays[0].data).ravel().astype(np.int64), table
+
+
+def _read_numbers(path: Path) -> tuple[Codes, dict[int, str]]:
+    values = np.load(path, allow_pickle=False).ravel()
+    codes = values.astype(np.int64)
+    if not np.array_equal(codes, values):
+        raise InputError(
+            f"{path} holds numbers that are no labels",
+            hint="Labels are whole numbers, one for each vertex of the hemisphere; 0: no label.",
+        )
+    return codes, {int(code): str(code) for code in np.unique(codes) if code > 0}
+
+
+_READERS = {".annot": _read_annot, ".gii": _read_gifti, ".npy": _read_numbers}
+
+
+# ---- values and masks -----------------------------------------------------------------------
+
+
+def read_values(paths: Sequence[Path | str]) -> Values:
+    """Read one number per target, such as a probability or a mask.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        One file with all targets, or two: left, then right. NumPy (.npy), GIFTI (.gii), FreeSurfer
+        and NIfTI overlays (.mgh, .mgz, .nii, .nii.gz), or a dataset of an HDF5 file, as
+        ``file.hdf#name``.
+
+    Returns
+    -------
+    float32 array of shape (n_targets,)
+        NaN is kept.
+    """
+    return np.concatenate([_read_one(str(path)) for path in paths])
+
+
+def _read_one(text: str) -> Values:
+    place, _, key = text.partition("#")
+    path = Path(place)
+    if not path.is_file():
+        raise InputError(f"there is no file {path}", hint="Check the path of the mask or the map.")
+    try:
+        return _read_array(path, key)
+    except InputError:
+        raise
+    except Exception as error:  # as for label files
+        raise InputError(
+            f"{path} cannot be read as one number per target: {error}",
+            hint="Give a .npy, .gii, .mgh, .mgz or .nii(.gz) file, or file.hdf#name of an HDF5 "
+            "file.",
+        ) from error
+
+
+def _read_array(path: Path, key: str) -> Values:
+    name = path.name.lower()
+    if name.endswith(".npy"):
+        return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32).ravel()
+    if name.endswith((".h5", ".hf5", ".hdf", ".hdf5")):
+        return _read_hdf5(path, key)
+    import nibabel
+
+    if name.endswith(".gii"):
+        image: Any = nibabel.load(path)
+        return np.asarray(image.darrays[0].data, dtype=np.float32).ravel()
+    if name.endswith((".mgh", ".mgz", ".nii", ".nii.gz")):
+        image = nibabel.load(path)
+        if sum(size > 1 for size in image.shape) > 1:
+            raise InputError(
+                f"{path} is a volume of {' x '.join(map(str, image.shape))}, not one value per "
+                "vertex",
+                hint="Project it to the surface first; masks of voxels are .npy or HDF5 files with "
+                "one value per column of the responses.",
+            )
+        return np.asarray(image.dataobj, dtype=np.float32).ravel()
+    raise InputError(
+        f"{path} is of no form that masks and maps have",
+        hint="Give a .npy, .gii, .mgh, .mgz or .nii(.gz) file, or file.hdf#name of an HDF5 file.",
+    )
+
+
+def _read_hdf5(path: Path, key: str) -> Values:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        link = file.get(key, getlink=True) if key else None
+        if not isinstance(link, h5py.HardLink) or not isinstance(file[key], h5py.Dataset):
+            raise InputError(
+                f"{path} has no array {key!r}",
+                hint=f"Name one after '#': {', '.join(sorted(file)) or 'the file is empty'}.",
+            )
+        if file[key].external:
+            raise InputError(
+                f"the array {key!r} of {path} lies in another file",
+                hint="Copy it into the file: arrays of other files are not read.",
+            )
+        return np.asarray(file[key], dtype=np.float32).ravel()
