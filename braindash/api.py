@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
+from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
 from braindash.errors import StoreError
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
-from braindash.presets import PresetName
 from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
 from braindash.requests import (

@@ -1,6 +1,14 @@
-"""Values that formulas and requests share, and take when nothing else is said."""
+"""Values that are taken when nothing else is said, and those of published papers' protocols.
 
-from typing import Literal, get_args
+A preset names the settings in which a paper's protocol differs from the default. A setting of a
+request that is left at its default takes the preset's value; one that is given otherwise stays.
+The default is what the authors of braindash hold for correct.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 Part = Literal["train", "valid", "test"]
 """What stories and units are for: to learn from, to choose by, to be scored on once."""
@@ -10,3 +18,167 @@ PARTS: tuple[Part, ...] = get_args(Part)
 DEFAULT_ALPHAS = tuple(10.0 ** (step / 2) for step in range(17))
 # In TRs: the response of the blood follows the sound by some seconds.
 DEFAULT_DELAYS = (1, 2, 3, 4)
+
+PresetName = Literal["default", "moussa2025-a", "moussa2025-b", "moussa2025-c"]
+
+# The authors' logspace(1, 4, 15) is of singular values, which their code squares: penalties here.
+_ALPHAS = tuple(10.0 ** (2 + 6 * step / 14) for step in range(15))
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One paper's protocol.
+
+    Attributes
+    ----------
+    name : str
+        As it is asked for.
+    paper : str
+        What it reproduces.
+    settings : mapping of str to value
+        Fields of an encoding request.
+    region_set : str, optional
+        The region set of its tables; no part of any key.
+    note : str
+        What a reader has to know of its regions.
+    """
+
+    name: PresetName
+    paper: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    region_set: str | None = None
+    note: str = ""
+
+
+_PAPERS: Mapping[str, Any] = MappingProxyType(
+    {
+        "alphas": _ALPHAS,
+        "delays": (1, 2, 3, 4),
+        "score_from_row": 40,
+        "ceiling_threshold": 0.4,
+    }
+)
+
+PRESETS: Mapping[PresetName, Preset] = MappingProxyType(
+    {
+        one.name: one
+        for one in (
+            Preset("default", "The corrected protocol"),
+            Preset(
+                "moussa2025-a",
+                "arXiv 2506.03832",
+                _PAPERS,
+                "moussa2025-neurips",
+                "the paper names its regions in words only: the members are those of arXiv "
+                "2510.21520",
+            ),
+            Preset("moussa2025-b", "arXiv 2410.09230", _PAPERS, "moussa2025-iclr"),
+            Preset("moussa2025-c", "arXiv 2510.21520", _PAPERS, "moussa2025-neurips"),
+        )
+    }
+)
+
+_DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        "alphas": DEFAULT_ALPHAS,
+        "delays": DEFAULT_DELAYS,
+        "score_from_row": None,
+        "ceiling_threshold": None,
+    }
+)
+"""What the request has where nobody says otherwise; ``tests/test_presets.py`` compares them."""
+
+
+def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill what is left at its default with the preset that a request names.
+
+    Parameters
+    ----------
+    given : mapping
+        Fields of a request, as they were given.
+
+    Returns
+    -------
+    dict
+        The fields; unchanged where the preset is the default one, or none that there is.
+    """
+    name = given.get("preset", "default")
+    preset = PRESETS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
+    own = {} if preset is None else preset.settings
+    return dict(given) | {
+        name: value
+        for name, value in own.items()
+        if name not in given or _same(given[name], _DEFAULTS[name])
+    }
+
+
+def _same(value: Any, default: Any) -> bool:
+    listed = isinstance(value, list | tuple) and isinstance(default, tuple)
+    return bool(tuple(value) == default if listed else value == default)
+
+
+def differences(name: PresetName) -> list[tuple[str, str, str]]:
+    """List what a preset does otherwise than the default.
+
+    Parameters
+    ----------
+    name : str
+        A preset.
+
+    Returns
+    -------
+    list of (str, str, str)
+        What it is about, the preset's way, and the default's. Also what is the same and may
+        surprise: how delays are made. Empty for "default".
+    """
+    preset = PRESETS[name]
+    if not preset.settings:
+        return []
+    lines = [(title, tell(preset.settings), tell(_DEFAULTS)) for title, tell in _TOLD.items()]
+    regions = f"region set {preset.region_set}"
+    if preset.note:
+        regions += f" ({preset.note})"
+    return [*lines, ("regions", regions, "the usual set: your own, labels that are here, discs")]
+
+
+def _alphas(settings: Mapping[str, Any]) -> str:
+    values = settings["alphas"]
+    told = f"{len(values)} from {values[0]:g} to {values[-1]:g}"
+    squared = ", logspace(1, 4, 15) of singular values, squared" if values == _ALPHAS else ""
+    return f"{told}{squared}"
+
+
+def _delays(settings: Mapping[str, Any]) -> str:
+    return f"{', '.join(map(str, settings['delays']))} TR, made after trimming, zeros before row 0"
+
+
+def _rows(settings: Mapping[str, Any]) -> str:
+    row = settings["score_from_row"]
+    return "row 0, or the manifest's score_from_row" if row is None else f"row {row}"
+
+
+def _threshold(settings: Mapping[str, Any]) -> str:
+    least = settings["ceiling_threshold"]
+    return "0.4; 0.1 between subjects" if least is None else f"{least:g} for every ceiling"
+
+
+_TOLD: Mapping[str, Any] = MappingProxyType(
+    {
+        "penalties": _alphas,
+        "delays": _delays,
+        "test story scored from": _rows,
+        "noise ceiling must exceed": _threshold,
+    }
+)
+
+
+def difference_lines(name: PresetName) -> list[str]:
+    """Say in lines what a preset does otherwise than the default; empty for "default"."""
+    found = differences(name)
+    if not found:
+        return []
+    lines = [f"Preset {name}: the protocol of {PRESETS[name].paper}. Otherwise than the default:"]
+    for title, own, default in found:
+        same = own == default
+        lines.append(f"  {title}: {own}{' (as by default)' if same else f'; by default {default}'}")
+    return lines

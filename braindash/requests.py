@@ -7,9 +7,8 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
+from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName, with_preset
 from braindash.errors import InputError, near_match
-from braindash.presets import PresetName, with_preset
 from braindash.specs import (
     LowLevelMethod,
     Metric,

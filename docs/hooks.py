@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 import braindash
 from braindash.cli import app
+from braindash.defaults import PRESETS, differences
 from braindash.io.dataset.check import UNREAD_FIELDS
 from braindash.io.dataset.tables import ManifestTables, Space
 from braindash.io.labels.sources import LABEL_SOURCES
@@ -33,7 +34,6 @@ from braindash.io.regions.discs import (
 from braindash.io.regions.masks import WHOLE
 from braindash.io.regions.sets import FAMILIES, SETS
 from braindash.io.surfaces import SPACE_NAMES
-from braindash.presets import PRESETS, differences
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import TuneRequest
 from braindash.specs import AdapterSettings, TuningSettings

@@ -20,7 +20,6 @@ BASE = {
     "files",
     "names",
     "parts",
-    "presets",
     "process",
     "processes",
     "progress",

@@ -27,13 +27,12 @@ from braindash.cli.options import (
     plain,
     print_json,
 )
-from braindash.defaults import DEFAULT_DELAYS
+from braindash.defaults import DEFAULT_DELAYS, PRESETS, difference_lines
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.masks import DISCS
 from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.store import Store
-from braindash.presets import PRESETS, difference_lines
 from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
 
 # In place of a subject: each of the manifest's, one after the other.

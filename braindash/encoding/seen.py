@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
+from braindash.defaults import PRESETS
 from braindash.encoding.result import EncodingResult, SeenIn
 from braindash.io.regions.find import find_regions, usual_set
 from braindash.io.regions.masks import DISCS, Hemisphere, Regions
 from braindash.io.store import Entry, Store
-from braindash.presets import PRESETS
 from braindash.specs import RegionsSpec
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from braindash.defaults import PRESETS, PresetName, differences
 from braindash.errors import BraindashError
 from braindash.io.dataset.manifest import load_manifest
-from braindash.presets import PRESETS, PresetName, differences
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
 from braindash.specs import PRECISIONS
 from braindash.ui import choices, probe_form, state, widgets

@@ -5,11 +5,11 @@ import re
 import pytest
 
 import braindash
+from braindash.defaults import PRESETS, differences
 from braindash.io.dataset.tables import ManifestTables
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.io.regions.discs import REGION_NAMES, published_spheres
 from braindash.io.regions.sets import FAMILIES, SETS
-from braindash.presets import PRESETS, differences
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.acoustic.spaces import SPACES

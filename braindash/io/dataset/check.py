@@ -245,8 +245,7 @@ def _timing_hint(timing: Timing, found: StoryCheck, *, may_be_transposed: bool) 
         f"tr (now {timing.tr:g} s), first_volume ({timing.first_volume}) and audio_onset "
         f"({timing.audio_onset:g} s)"
     )
-    turned = float(timing.times(found.n_targets)[-1])
-    if may_be_transposed and abs(turned - found.audio_seconds) < 0.1 * found.audio_seconds:
+    if may_be_transposed and _looks_turned(timing, found):
         return (
             f"The array ({found.n_rows}, {found.n_targets}) looks transposed: it must be "
             f"(n_rows, n_targets). Otherwise check {given}."
@@ -260,6 +259,12 @@ def _timing_hint(timing: Timing, found: StoryCheck, *, may_be_transposed: bool) 
     )
 
 
+def _looks_turned(timing: Timing, found: StoryCheck) -> bool:
+    """Say whether the targets would do as rows: they end with the audio."""
+    end = float(timing.times(found.n_targets)[-1])
+    return abs(end - found.audio_seconds) < 0.1 * found.audio_seconds
+
+
 # Targets ----------------------------------------------------------------------------------------
 
 
@@ -267,8 +272,8 @@ def _target_problems(
     dataset: Dataset, subject: str, stories: Sequence[StoryCheck]
 ) -> Iterator[Problem]:
     counts = Counter(found.n_targets for found in stories)
-    turned = len(counts) > 1 and len({found.n_rows for found in stories}) == 1
-    if turned:
+    timed = [(dataset.timing(subject, found.story), found) for found in stories]
+    if len(counts) > 1 and all(_looks_turned(*one) for one in timed):
         matlab = written_by_matlab(dataset.responses(subject, stories[0].story))
         shapes = ", ".join(f"({found.n_rows}, {found.n_targets})" for found in stories[:3])
         yield Problem(

@@ -7,10 +7,10 @@ from typer.testing import CliRunner
 
 import braindash
 from braindash.cli import app
+from braindash.defaults import _DEFAULTS, PRESETS, difference_lines, differences, with_preset
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.seen import wanted_set
 from braindash.errors import InputError
-from braindash.presets import _DEFAULTS, PRESETS, difference_lines, differences, with_preset
 from braindash.requests import EncodeRequest, build_request
 from braindash.specs import EncodingSpec
 
