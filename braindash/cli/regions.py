@@ -27,6 +27,7 @@ from braindash.io.regions.sets import (
     take_over,
 )
 from braindash.io.regions.sources import home
+from braindash.names import given_path
 
 app = typer.Typer(help="Region sets: what there is, and what each needs.")
 
@@ -105,7 +106,7 @@ def add(
     right: Annotated[Path, typer.Argument(help="Label file of the right hemisphere.")],
 ) -> None:
     """Take over label files (.annot, .label.gii, .npy), for a known set or as one of your own."""
-    one = take_over(name, left.expanduser(), right.expanduser())
+    one = take_over(name, given_path(left), given_path(right))
     for path in one.paths:
         typer.echo(str(path))
 

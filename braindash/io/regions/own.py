@@ -17,6 +17,7 @@ from braindash.io.regions.parcellation import (
 )
 from braindash.io.regions.sets import OWN_SET, find_set, join_labels
 from braindash.io.surfaces import SPACE_NAMES
+from braindash.names import given_path
 
 _USUAL = "hcp-mmp1"
 
@@ -163,7 +164,4 @@ def _fitted(dataset: Dataset, what: str, values: np.ndarray, n_targets: int) -> 
 
 
 def _paths(dataset: Dataset, templates: tuple[str, ...], subject: str) -> list[Path]:
-    return [
-        dataset.folder / Path(template.format(subject=subject)).expanduser()
-        for template in templates
-    ]
+    return [given_path(template.format(subject=subject), dataset.folder) for template in templates]

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
 from braindash.errors import InputError
+from braindash.files import refuse_placeholder
+from braindash.io.hdf5 import find_item, opened_hdf5
 from braindash.io.surfaces import SPACES, coarsen, refine
 
 _NOT_REGIONS = {
@@ -154,6 +157,7 @@ def _read_side(path: Path) -> tuple[Codes, dict[int, str]]:
         raise InputError(
             f"there is no label file {path}", hint="Check the path; each hemisphere is one file."
         )
+    refuse_placeholder(path, "label file")
     name = path.name.lower()
     reader = next((read for end, read in _READERS.items() if name.endswith(end)), None)
     if reader is None:
@@ -180,9 +184,7 @@ def _read_annot(path: Path) -> tuple[Codes, dict[int, str]]:
 
 
 def _read_gifti(path: Path) -> tuple[Codes, dict[int, str]]:
-    import nibabel
-
-    image: Any = nibabel.load(path)
+    image = _load_gifti(path)
     table = {int(one.key): str(one.label) for one in image.labeltable.labels}
     if not table or not image.darrays:
         raise InputError(
@@ -190,6 +192,18 @@ def _read_gifti(path: Path) -> tuple[Codes, dict[int, str]]:
             hint="Give a GIFTI label file (.label.gii), not one of values or of a surface.",
         )
     return np.asarray(image.darrays[0].data).ravel().astype(np.int64), table
+
+
+def _load_gifti(path: Path) -> Any:
+    """Open a GIFTI file whose arrays are all in itself."""
+    import nibabel
+
+    if b"ExternalFileBinary" in path.read_bytes():
+        raise InputError(
+            f"arrays of {path} lie in another file",
+            hint="Write the GIFTI file again with its arrays in it: other files are not read.",
+        )
+    return nibabel.load(path)
 
 
 def _read_numbers(path: Path) -> tuple[Codes, dict[int, str]]:
@@ -232,6 +246,7 @@ def _read_one(text: str) -> Values:
     path = Path(place)
     if not path.is_file():
         raise InputError(f"there is no file {path}", hint="Check the path of the mask or the map.")
+    refuse_placeholder(path, "mask or map")
     try:
         return _read_array(path, key)
     except InputError:
@@ -250,13 +265,12 @@ def _read_array(path: Path, key: str) -> Values:
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32).ravel()
     if name.endswith((".h5", ".hf5", ".hdf", ".hdf5")):
         return _read_hdf5(path, key)
-    import nibabel
-
     if name.endswith(".gii"):
-        image: Any = nibabel.load(path)
-        return np.asarray(image.darrays[0].data, dtype=np.float32).ravel()
+        return np.asarray(_load_gifti(path).darrays[0].data, dtype=np.float32).ravel()
     if name.endswith((".mgh", ".mgz", ".nii", ".nii.gz")):
-        image = nibabel.load(path)
+        import nibabel
+
+        image: Any = nibabel.load(path)
         if sum(size > 1 for size in image.shape) > 1:
             raise InputError(
                 f"{path} is a volume of {' x '.join(map(str, image.shape))}, not one value per "
@@ -272,18 +286,11 @@ def _read_array(path: Path, key: str) -> Values:
 
 
 def _read_hdf5(path: Path, key: str) -> Values:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        link = file.get(key, getlink=True) if key else None
-        if not isinstance(link, h5py.HardLink) or not isinstance(file[key], h5py.Dataset):
+    with opened_hdf5(path) as file:
+        found = find_item(file, key) if key else None
+        if not isinstance(found, h5py.Dataset):
             raise InputError(
                 f"{path} has no array {key!r}",
                 hint=f"Name one after '#': {', '.join(sorted(file)) or 'the file is empty'}.",
             )
-        if file[key].external:
-            raise InputError(
-                f"the array {key!r} of {path} lies in another file",
-                hint="Copy it into the file: arrays of other files are not read.",
-            )
-        return np.asarray(file[key], dtype=np.float32).ravel()
+        return np.asarray(found, dtype=np.float32).ravel()

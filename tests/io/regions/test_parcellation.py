@@ -1,5 +1,7 @@
 """Label files: what is read of every form, against nibabel's own reading."""
 
+import re
+
 import h5py
 import nibabel
 import numpy as np
@@ -133,7 +135,9 @@ def test_values_come_from_every_usual_form(tmp_path):
     np.testing.assert_array_equal(read_values([f"{tmp_path}/a.hdf#AC"]), values > 2)
     np.testing.assert_array_equal(read_values([f"{tmp_path}/a.hdf#group/inner"]), values)
     assert len(read_values([tmp_path / "a.npy", tmp_path / "a.mgz"])) == 12
-    for key in ("far", "absent", "group", ""):
+    with pytest.raises(InputError, match=r"link to b\.hdf"):
+        read_values([f"{tmp_path}/a.hdf#far"])
+    for key in ("absent", "group", ""):
         with pytest.raises(InputError, match="has no array"):
             read_values([f"{tmp_path}/a.hdf#{key}"])
     nibabel.save(nibabel.Nifti1Image(np.zeros((3, 4, 5)), np.eye(4)), tmp_path / "v.nii")
@@ -141,3 +145,24 @@ def test_values_come_from_every_usual_form(tmp_path):
         read_values([tmp_path / "v.nii"])
     with pytest.raises(InputError, match="no file"):
         read_values([tmp_path / "none.npy"])
+
+
+def test_arrays_of_other_files_and_placeholders_are_refused(tmp_path):
+    data = nibabel.gifti.GiftiDataArray(np.arange(6, dtype=np.int32))
+    written = nibabel.gifti.GiftiImage(darrays=[data]).to_xml().decode()
+    (tmp_path / "other.bin").write_bytes(np.arange(6, dtype="<i4").tobytes())
+    outside = written.replace('ExternalFileName=""', 'ExternalFileName="other.bin"')
+    outside = re.sub('Encoding="[^"]*"', 'Encoding="ExternalFileBinary"', outside)
+    for name in ("lh.far.label.gii", "far.func.gii"):
+        (tmp_path / name).write_text(outside)
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    for name in ("lh.lfs.annot", "lfs.npy"):
+        (tmp_path / name).write_text(pointer)
+    with pytest.raises(InputError, match="lie in another file"):
+        read_parcellation(tmp_path / "lh.far.label.gii", tmp_path / "lh.far.label.gii")
+    with pytest.raises(InputError, match="lie in another file"):
+        read_values([tmp_path / "far.func.gii"])
+    with pytest.raises(InputError, match="Git LFS"):
+        read_parcellation(tmp_path / "lh.lfs.annot", tmp_path / "lh.lfs.annot")
+    with pytest.raises(InputError, match="Git LFS"):
+        read_values([tmp_path / "lfs.npy"])
