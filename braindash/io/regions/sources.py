@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from braindash.errors import InputError
+from braindash.names import given_path
 
 HOME_VARIABLE = "BRAINDASH_PARCELLATIONS"
 
@@ -46,9 +47,9 @@ def home() -> Path:
     """
     named = os.environ.get(HOME_VARIABLE)
     if named:
-        return Path(named).expanduser().resolve()
+        return given_path(named).resolve()
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "braindash" / "parcellations"
+    return given_path(data) / "braindash" / "parcellations"
 
 
 def find_file(file: RegionFile, folder: str = "") -> Path | None:
