@@ -14,6 +14,7 @@ from braindash.encoding.comparison import Group, compare
 from braindash.encoding.run import run_encoding
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
+from braindash.views.tables import COVERAGE
 
 SUBJECTS = ("A", "B", "C", "D", "E")
 MODELS = ("first", "second")
@@ -81,8 +82,11 @@ def test_five_subjects_are_compared_as_textbooks_do(five, monkeypatch):
     assert not app.exception and not app.error
     shown = texts(app)
     assert "bootstrap over 5 subjects" in shown and "sign-flip test, n = 5" in shown
-    table = app.dataframe[0].value["All targets"].tolist()
-    for layer, cell in enumerate(table):
+    table = app.dataframe[0].value["All targets"]
+    # Two of the twelve targets have no score.
+    assert table[COVERAGE] == "83%"
+    assert len(table) == gap.shape[1] + 1
+    for layer, cell in enumerate(table.drop(COVERAGE)):
         number = r"([+-]\d\.\d{3})"
         parts = re.fullmatch(rf"{number} \[{number}, {number}\],\s+p = (\S+)", cell)
         assert parts, cell
