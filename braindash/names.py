@@ -102,7 +102,7 @@ def files_in(folder: Path, *, deep: bool = True) -> list[Path]:
                 continue
             if not is_readable(entry.name):
                 strange.append(printable(str(path.relative_to(folder))))
-            elif not entry.is_dir():
+            elif not _is_folder(entry):
                 target = _copied_link(entry, path) if deep else None
                 if target is None:
                     found.append(path)
@@ -118,6 +118,13 @@ def files_in(folder: Path, *, deep: bool = True) -> list[Path]:
             "; ".join(strange[:_NAMED]) + ("; ..." if len(strange) > _NAMED else ""),
         )
     return sorted(found)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead to each other, or to a name that cannot be
+        return False
 
 
 def _copied_link(entry: "os.DirEntry[str]", path: Path) -> Path | None:
@@ -191,7 +198,7 @@ class Spellings(Mapping[str, ValueT]):
 
 
 def existing(path: Path) -> Path:
-    """Return the file or folder that a path means, by any spelling of its last two names.
+    """Return the file or folder that a path means, by any spelling of its names.
 
     Parameters
     ----------
@@ -205,11 +212,10 @@ def existing(path: Path) -> Path:
     """
     if os.path.lexists(path):
         return path
-    for parent in (path.parent, _alike(path.parent)):
-        found = None if parent is None else _alike(parent / path.name)
-        if found is not None:
-            return found
-    return path
+    if path.parent == path:
+        return path  # a root that is not there
+    found = _alike(existing(path.parent) / path.name)
+    return path if found is None else found
 
 
 def _alike(path: Path) -> Path | None:

@@ -55,6 +55,16 @@ def test_links_to_folders_are_followed_and_circles_end(tmp_path):
     assert names(tmp_path / "data") == ["TRAIN/x.wav", "own/y.wav"]
 
 
+def test_links_that_lead_to_each_other_are_links_to_nothing(tmp_path):
+    touched(tmp_path / "x.wav")
+    (tmp_path / "self.wav").symlink_to("self.wav")
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for deep in (True, False):
+        assert names(tmp_path, deep=deep) == ["a", "b", "self.wav", "x.wav"]
+    assert "a link to nothing" in find_placeholder(tmp_path / "self.wav").what
+
+
 def test_a_link_that_was_copied_as_text_is_followed_and_told(tmp_path, caplog):
     touched(tmp_path / "disk2" / "TRAIN" / "x.wav")
     (tmp_path / "data").mkdir()
@@ -112,6 +122,16 @@ def test_a_name_is_met_where_only_one_can_be_meant(tmp_path):
     touched(tmp_path / "S1" / f"{decomposed}.NPY")
     assert existing(tmp_path / "s1" / "café.npy") == tmp_path / "S1" / f"{decomposed}.NPY"
     assert existing(tmp_path / "S1" / "other.npy") == tmp_path / "S1" / "other.npy"
+
+
+def test_every_folder_of_a_path_is_met_in_any_spelling(tmp_path):
+    written = Path("données") / "été" / "É3" / "ü0.wav"
+    decomposed = [unicodedata.normalize("NFD", name) for name in written.parts]
+    there = touched(tmp_path.joinpath(*decomposed))
+    assert existing(tmp_path / written) == there
+    assert given_path(written, tmp_path) == there
+    touched(tmp_path / "Données" / "été" / "É3" / "ü0.wav")
+    assert existing(tmp_path / written) == tmp_path / written, "two folders may be meant"
 
 
 # ---- paths that people write ----------------------------------------------------------------
