@@ -39,6 +39,11 @@ KINDS = {
     "mp3": ("MP3", None),
 }
 ID3 = b"ID3\x03\x00\x00\x00\x00\x02\x00" + b"TIT2" + bytes(252)
+# A tag of APEv2 with its header and its footer, which counts the footer and 200 bytes.
+APE = b"".join(
+    b"APETAGEX" + struct.pack("<IIII", 2000, 232, 5, flags) + bytes(8) + content
+    for flags, content in ((0xA0000000, b"q" * 200), (0x80000000, b""))
+)
 # Kbit/s of frames of MPEG 2, layer III, by index.
 _LAYER_3 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 

@@ -7,7 +7,7 @@ that ends early is refused. Files are read block by block, so that the memory ne
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -220,18 +220,18 @@ def find_recording(path: Path | str) -> Recording:
 
 @lru_cache(maxsize=1 << 18)
 def _find_unchanged(path: Path, size: int, modified_ns: int) -> Recording:
-    n_frames, rate, reason = _header(path)
-    layout = read_layout(path, _reader, n_frames, rate)
+    n_frames, rate, form, reason = _header(path)
+    layout = read_layout(path, partial(_reader, form), n_frames, rate)
     if layout.fault:
         raise InputError(f"the audio file {path} is damaged: {layout.fault}", hint=_AGAIN)
     if layout.cut:
         raise _ends_early(path, layout, n_frames / rate if rate else 0.0)
     if layout.pieces:
         headers = [_header(PieceFile(path, piece)) for piece in layout.pieces]
-        reason = next((told for _, _, told in headers if told), "")
-        n_frames = sum(n for n, _, _ in headers)
+        reason = next((told for *_, told in headers if told), "")
+        n_frames = sum(n for n, *_ in headers)
     else:
-        headers = [(n_frames, rate, reason)]
+        headers = [(n_frames, rate, form, reason)]
     if reason:
         raise InputError(
             f"the audio file {path} ({size} bytes) cannot be read as audio: {reason}",
@@ -241,7 +241,7 @@ def _find_unchanged(path: Path, size: int, modified_ns: int) -> Recording:
         raise InputError(
             f"the audio file {path} is empty: it has a header but no samples", hint=_AGAIN
         )
-    return Recording(path, tuple(n for n, _, _ in headers), tuple(r for _, r, _ in headers), layout)
+    return Recording(path, tuple(n for n, *_ in headers), tuple(r for _, r, *_ in headers), layout)
 
 
 def look_at_sound(path: Path | str) -> tuple[str, ...]:
@@ -269,21 +269,22 @@ def look_at_sound(path: Path | str) -> tuple[str, ...]:
     return recording.layout.told + noticed.told()
 
 
-def _reader(start: bytes) -> Reader | None:
+def _reader(form: str, start: bytes) -> Reader | None:
+    """Choose by the first bytes; where nobody knows them, by what libsndfile takes them for."""
     for magic, reader in _READERS.items():
         if start.startswith(magic):
             return reader
     is_mpeg = len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0
-    return read_mpeg if is_mpeg else None
+    return read_mpeg if is_mpeg or form == "MP3" else None
 
 
-def _header(file: Path | PieceFile) -> tuple[int, int, str]:
-    """Read frames and rate as libsndfile finds them; 0, 0 and the reason where it cannot."""
+def _header(file: Path | PieceFile) -> tuple[int, int, str, str]:
+    """Read frames, rate and format as libsndfile finds them; or why it cannot, behind nothing."""
     try:
         with soundfile.SoundFile(file) as opened:
-            return opened.frames, opened.samplerate, ""
+            return opened.frames, opened.samplerate, opened.format, ""
     except (soundfile.SoundFileError, OSError) as error:
-        return 0, 0, str(error) or type(error).__name__
+        return 0, 0, "", str(error) or type(error).__name__
     finally:
         if isinstance(file, PieceFile):
             file.close()

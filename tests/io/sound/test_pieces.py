@@ -8,6 +8,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.sounds import (
+    APE,
     ID3,
     KINDS,
     RATE,
@@ -96,6 +97,17 @@ def test_what_the_header_hides_is_read_and_enters_the_key(written, content, seco
     assert find_recording(path).counted == audio.size
     middle = audio[-RATE : -RATE // 4]
     assert np.sqrt(np.mean(middle**2)) > 0.01, "there is sound up to the end"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [ID3 + bytes(3000), bytes(3000), b"\x01\x80junk" * 500, APE],
+    ids=["the padding of a tag", "zeros", "something else", "a tag of APE"],
+)
+def test_an_mp3_behind_something_else_is_read_to_its_last_frame(written, before):
+    path = written(before + without_count(encoded_as("mp3", 3.0)), "a.mp3")
+    assert load_audio(path).size == find_recording(path).counted
+    assert audio_seconds(path) == pytest.approx(3.0, abs=MP3_EDGES)
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36])
