@@ -44,6 +44,10 @@ APE = b"".join(
     b"APETAGEX" + struct.pack("<IIII", 2000, 232, 5, flags) + bytes(8) + content
     for flags, content in ((0xA0000000, b"q" * 200), (0x80000000, b""))
 )
+# What programs write behind the sound of a WAV; the second as long as a second of sound.
+LIST = b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + b"Lavf58.29.100\0"
+BIG_LIST = b"LIST" + struct.pack("<I", 32012) + b"INFOICMT" + struct.pack("<I", 32000)
+BIG_LIST += b"x" * 32000
 # Kbit/s of frames of MPEG 2, layer III, by index.
 _LAYER_3 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 
@@ -72,3 +76,9 @@ def wav_saying(wav: bytes, n_bytes: int, whole: int | None = None) -> bytes:
     at = wav.index(b"data") + 4
     riff = struct.pack("<I", n_bytes if whole is None else whole)
     return wav[:4] + riff + wav[8:at] + struct.pack("<I", n_bytes) + wav[at + 4 :]
+
+
+def odd_wav(*, pad: bool) -> bytes:
+    """A WAV of 3 s whose sound has an odd number of bytes, with the byte behind it or without."""
+    wav = encoded(speechlike(3.0)[:-1], "WAV", "PCM_U8")[: 44 + 3 * RATE - 1]
+    return wav + bytes(pad)

@@ -4,17 +4,32 @@ A writer that cannot go back, or was ended, leaves 0 or the largest number there
 stopped half-way leaves a number that the file does not have. libsndfile takes what it finds.
 """
 
+import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from braindash.io.sound.pieces import AS_IT_IS, TOLERANCE_SECONDS, Bytes, Layout, Piece
+from braindash.io.sound.pieces import (
+    AS_IT_IS,
+    TOLERANCE_SECONDS,
+    Bytes,
+    Layout,
+    Piece,
+    skip_id3,
+)
 
 _LARGEST = 0xFFFFFFFF
 # Writers that stream leave the largest number, or the largest that others read, less their header.
-_UNKNOWN_ABOVE = (0x7FFF0000, 0xFFFF0000)
-# So many zeros at the end are no sound that somebody would miss.
-_PADDING_BYTES = 1 << 16
+_UNKNOWN = (
+    range(0x7FFF0000, 0x80000001),
+    range(0xFFFF0000, 0x100000000),
+    range((1 << 64) - 0x10000, 1 << 64),
+)
+# How a file of WAV begins, and what some programs write behind its sound.
+_FILES = (b"RIFF", b"RIFX", b"RF64", b"BW64")
+_LIST = re.compile(rb"LIST....(INFO|adtl)", re.DOTALL)
+_BLOCK_BYTES = 1 << 20
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
@@ -30,12 +45,15 @@ class _Data:
         Where that is said, and in how many bytes.
     order : str
         Of these bytes: ``"<"`` or ``">"``.
+    origin : int
+        Where the file begins, behind tags.
     """
 
     start: int
     size: int
     size_at: tuple[int, int]
     order: str = "<"
+    origin: int = 0
 
 
 def read_wave(content: Bytes, n: int, rate: int) -> Layout:
@@ -52,7 +70,7 @@ def read_wave(content: Bytes, n: int, rate: int) -> Layout:
     -------
     Layout
     """
-    data = _wave_data(content, 0)
+    data = _wave_data(content, skip_id3(content))
     if data is None:
         return AS_IT_IS
     there = len(content) - data.start
@@ -72,8 +90,8 @@ def _wave_data(content: Bytes, start: int) -> _Data | None:
             large = at + 8, struct.unpack("<Q", content[at + 8 : at + 16])[0]
         elif name == b"data":
             if large is not None and size == _LARGEST:
-                return _Data(at, large[1], (large[0], 8))
-            return _Data(at, size, (at - 4, 4), order)
+                return _Data(at, large[1], (large[0], 8), origin=start)
+            return _Data(at, size, (at - 4, 4), order, start)
     return None
 
 
@@ -93,22 +111,35 @@ def _is_unknown(content: Bytes, data: _Data) -> bool:
     there = len(content) - data.start
     if data.size == 0:
         return there > 0 and not _are_chunks(content, data.start)
-    return data.size > there and any(0 <= data.size - low < 0x10000 for low in _UNKNOWN_ABOVE)
+    return data.size > there and any(data.size in span for span in _UNKNOWN)
 
 
 def _completed(content: Bytes, data: _Data, n: int) -> Layout:
     """Show a file whose header was never completed with the size of what is there."""
-    if data.size and n:
-        return Layout(told=("its header was never completed: it is read to its end",))
-    at, width = data.size_at
-    size = min(len(content) - data.start, (1 << 8 * width) - 1)
-    patch = size.to_bytes(width, "little" if data.order == "<" else "big")
-    patches = [(at, patch)]
-    if width == 4:
-        whole = min(len(content) - 8, _LARGEST)
-        patches.append((4, whole.to_bytes(4, "little" if data.order == "<" else "big")))
     told = ("its header was never completed: it is read to its end",)
-    return Layout((Piece(0, len(content), patches=tuple(patches)),), told=told)
+    stop = _sound_stop(content, data.start)
+    if data.size and n and stop == len(content):
+        return Layout(told=told)
+    at, width = data.size_at
+    order: Literal["little", "big"] = "little" if data.order == "<" else "big"
+    size = min(stop - data.start, (1 << 8 * width) - 1)
+    patches = [(at - data.origin, size.to_bytes(width, order))]
+    if width == 4:
+        whole = min(stop - data.origin - 8, _LARGEST)
+        patches.append((4, whole.to_bytes(4, order)))
+    return Layout((Piece(data.origin, stop, patches=tuple(patches)),), told=told)
+
+
+def _sound_stop(content: Bytes, start: int) -> int:
+    """Return where sound of unknown length ends: where chunks begin that lead to the file's end."""
+    for match in _LIST.finditer(content, start):
+        at = match.start()
+        while _are_chunks(content, at):
+            (size,) = struct.unpack("<I", content[at + 4 : at + 8])
+            at += 8 + size + size % 2
+        if at >= len(content):
+            return match.start()
+    return len(content)
 
 
 def _cut(data: _Data, there: int, n: int, rate: int) -> Layout:
@@ -124,15 +155,15 @@ def _behind(content: Bytes, data: _Data, n: int, rate: int) -> Layout:
     """Look at what follows the sound: other chunks, another file, or sound left out."""
     stop = data.start + data.size
     rest = len(content) - stop
-    if content[stop : stop + 4] in (b"RIFF", b"RF64") and content[stop + 8 : stop + 12] == b"WAVE":
-        return _joined(content, stop)
+    if (other := _next_file(content, stop)) is not None:
+        return _joined(content, data.origin, other)
     seconds = rest * n / (data.size * rate) if data.size and rate else 0.0
     if seconds <= TOLERANCE_SECONDS or any(_are_chunks(content, stop + odd) for odd in (0, 1)):
         return AS_IT_IS
     if data.size_at[1] == 4 and len(content) > _LARGEST:
         # Sizes of 32 bits begin again at 0 where a file is longer.
-        return _completed(content, _Data(data.start, 0, data.size_at, data.order), 0)
-    if not any(content[stop : stop + _PADDING_BYTES]):
+        return _completed(content, replace(data, size=0), 0)
+    if _is_zero(content, stop):
         return AS_IT_IS
     return Layout(
         fault=f"behind the {data.size} bytes of sound that its header announces follow {rest} more "
@@ -140,18 +171,41 @@ def _behind(content: Bytes, data: _Data, n: int, rate: int) -> Layout:
     )
 
 
-def _joined(content: Bytes, first: int) -> Layout:
+def _joined(content: Bytes, origin: int, other: int) -> Layout:
     """Divide a file that is several, one behind the other."""
-    edges, at = [0], first
-    while at < len(content) and content[at + 8 : at + 12] == b"WAVE":
-        edges.append(at)
-        data = _wave_data(content, at)
+    edges = [origin]
+    following: int | None = other
+    while following is not None:
+        edges.append(following)
+        data = _wave_data(content, following)
         if data is None or data.start + data.size > len(content):
             return Layout(cut="the last of the recordings in it is not whole")
-        at = data.start + data.size
+        following = _next_file(content, data.start + data.size)
     pieces = [Piece(a, b) for a, b in zip(edges, [*edges[1:], len(content)], strict=True)]
     told = (f"it is {len(pieces)} recordings, one behind the other",)
     return Layout(tuple(pieces), told=told)
+
+
+def _next_file(content: Bytes, stop: int) -> int | None:
+    """Return where another file begins, behind sound and the chunks after it, if one does."""
+    while True:
+        stop = skip_id3(content, stop)
+        # A chunk of an odd size has a byte more, which some writers forget.
+        places = (stop, stop + 1)
+        for at in places:
+            if content[at : at + 4] in _FILES and content[at + 8 : at + 12] == b"WAVE":
+                return at
+        chunk = next((at for at in places if _are_chunks(content, at)), None)
+        if chunk is None:
+            return None
+        (size,) = struct.unpack("<I", content[chunk + 4 : chunk + 8])
+        stop = chunk + 8 + size
+
+
+def _is_zero(content: Bytes, start: int) -> bool:
+    """Say whether nothing but zeros follows: no sound that somebody would miss."""
+    places = range(start, len(content), _BLOCK_BYTES)
+    return not any(content[at : at + _BLOCK_BYTES].strip(b"\0") for at in places)
 
 
 def _are_chunks(content: Bytes, at: int) -> bool:
@@ -164,6 +218,7 @@ def _are_chunks(content: Bytes, at: int) -> bool:
 
 
 # ---- others that say how many bytes follow -----------------------------------------------------
+# Behind a tag libsndfile opens AIFF and AU only.
 
 
 def read_w64(content: Bytes, n: int, rate: int) -> Layout:
@@ -180,21 +235,23 @@ def read_w64(content: Bytes, n: int, rate: int) -> Layout:
 
 def read_aiff(content: Bytes, n: int, rate: int) -> Layout:
     """Compare the header of an AIFF file with its bytes."""
-    for name, at, size in _chunks(content, 12, ">"):
+    origin = skip_id3(content)
+    for name, at, size in _chunks(content, origin + 12, ">"):
         if name == b"SSND":
-            return _sized(content, _Data(at, size, (at - 4, 4), ">"), n, rate)
+            return _sized(content, _Data(at, size, (at - 4, 4), ">", origin), n, rate)
     return AS_IT_IS
 
 
 def read_au(content: Bytes, n: int, rate: int) -> Layout:
     """Compare the header of an AU file with its bytes."""
-    order = ">" if content[:4] == b".snd" else "<"
-    start, size = struct.unpack(f"{order}II", content[4:12].ljust(8, b"\0"))
+    at = skip_id3(content)
+    order = ">" if content[at : at + 4] == b".snd" else "<"
+    start, size = struct.unpack(f"{order}II", content[at + 4 : at + 12].ljust(8, b"\0"))
     # The largest number says that the size is not known: libsndfile reads to the end.
     return (
         AS_IT_IS
         if size == _LARGEST
-        else _sized(content, _Data(start, size, (8, 4), order), n, rate)
+        else _sized(content, _Data(at + start, size, (at + 8, 4), order, at), n, rate)
     )
 
 
@@ -239,4 +296,5 @@ def _sized(content: Bytes, data: _Data, n: int, rate: int, patch_more: int = 0) 
     at, width = data.size_at
     size = (there + patch_more).to_bytes(width, "little" if data.order == "<" else "big")
     told = ("its header was never completed: it is read to its end",)
-    return Layout((Piece(0, len(content), patches=((at, size),)),), told=told)
+    patches = ((at - data.origin, size),)
+    return Layout((Piece(data.origin, len(content), patches=patches),), told=told)

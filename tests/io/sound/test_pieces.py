@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.sounds import (
     APE,
+    BIG_LIST,
     ID3,
     KINDS,
+    LIST,
     RATE,
     encoded,
     encoded_as,
     flac_counting,
+    odd_wav,
     speechlike,
     wav_saying,
     with_count,
@@ -64,7 +67,12 @@ def test_a_whole_file_is_read_as_libsndfile_reads_it(written, kind):
         (encoded_as("opus", 3.0) + encoded_as("opus", 2.0, 24000), 5.0),
         (encoded_as("vorbis", 3.0) + encoded_as("opus", 2.0), 5.0),
         (encoded_as("wav", 3.0) + encoded_as("wav", 2.0), 5.0),
+        (encoded_as("wav", 3.0) + LIST + ID3 + encoded_as("wav", 2.0), 5.0),
+        (odd_wav(pad=True) + odd_wav(pad=False) + LIST + odd_wav(pad=True), 9.0),
         (wav_saying(encoded_as("wav", 3.0), 0), 3.0),
+        (wav_saying(encoded_as("wav", 3.0), 0) + BIG_LIST + LIST, 3.0),
+        (wav_saying(encoded_as("wav", 3.0), 0xFFFFFFFF) + BIG_LIST, 3.0),
+        (ID3 + wav_saying(encoded_as("wav", 3.0), 0), 3.0),
         (wav_saying(encoded_as("wav", 3.0), 0, whole=36), 3.0),
         (wav_saying(encoded(speechlike(3.0), "WAV", "FLOAT"), 0), 3.0),
         (wav_saying(encoded(speechlike(3.0), "WAV", "ULAW"), 0), 3.0),
@@ -83,7 +91,12 @@ def test_a_whole_file_is_read_as_libsndfile_reads_it(written, kind):
         "opus chained",
         "vorbis and opus chained",
         "wavs joined",
+        "wavs joined with tags",
+        "wavs of an odd size joined",
         "wav never completed",
+        "wav never completed, with chunks behind the sound",
+        "wav of the largest size, with a chunk behind the sound",
+        "wav never completed, behind a tag",
         "wav never completed, as ffmpeg leaves it",
         "float wav never completed",
         "wav in mu-law never completed",
@@ -110,7 +123,7 @@ def test_an_mp3_behind_something_else_is_read_to_its_last_frame(written, before)
     assert audio_seconds(path) == pytest.approx(3.0, abs=MP3_EDGES)
 
 
-@pytest.mark.parametrize("size", [0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36])
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0xFFFFFFFF - 36, 0x7FFFFFFF - 36, 0x80000000])
 def test_a_streamed_wav_is_read_to_its_end_and_told(written, size):
     path = written(wav_saying(encoded_as("wav", 3.0), size))
     recording = find_recording(path)
@@ -127,10 +140,19 @@ def test_other_forms_are_read_and_refused_when_they_end_early(written, form):
         find_recording(written(content[: len(content) // 2], "cut.wav"))
 
 
-def test_a_large_wav_whose_size_was_never_written_is_read(written):
+@pytest.mark.parametrize("form", ["WAV", "AIFF", "AU"])
+def test_a_tag_in_front_hides_no_end(written, form):
+    content = ID3 + encoded(speechlike(3.0), form, "PCM_16")
+    assert load_audio(written(content)).size == 3 * RATE
+    with pytest.raises(InputError, match=r"ends early"):
+        find_recording(written(content[: len(content) // 2], "cut.wav"))
+
+
+@pytest.mark.parametrize("unknown", [bytes(24), b"\xff" * 24])
+def test_a_large_wav_whose_size_was_never_written_is_read(written, unknown):
     content = encoded(speechlike(3.0), "RF64", "PCM_16")
     at = content.index(b"ds64") + 8
-    path = written(content[:at] + bytes(24) + content[at + 24 :])
+    path = written(content[:at] + unknown + content[at + 24 :])
     assert load_audio(path).size == 3 * RATE
 
 
@@ -177,9 +199,12 @@ def test_sound_behind_the_announced_sound_is_not_lost_in_silence(written):
     path = written(wav_saying(wav, 2 * RATE, whole=len(wav) - 8))
     with pytest.raises(InputError, match=r"follow 64000 more \(2\.0 s, if they are sound\)"):
         load_audio(path)
-    chunk = b"LIST" + (26).to_bytes(4, "little") + b"INFOISFT" + (14).to_bytes(4, "little")
-    tagged = written(wav + chunk + b"Lavf58.29.100\0", "tagged.wav")
-    assert find_recording(tagged).counted is None and load_audio(tagged).size == 3 * RATE
+    later = written(wav_saying(wav + bytes(70000) + wav[44:], 6 * RATE), "later.wav")
+    with pytest.raises(InputError, match=r"more \(5\.2 s, if they are sound\)"):
+        load_audio(later)
+    for number, behind in enumerate((LIST, BIG_LIST, bytes(70000))):
+        path = written(wav + behind, f"{number}.wav")
+        assert find_recording(path).counted is None and load_audio(path).size == 3 * RATE
 
 
 @settings(max_examples=20, deadline=None)
