@@ -27,6 +27,7 @@ _LOOKED_AT_BYTES = (1 << 16, 1 << 20)
 _SIZES = {1: 192, **{code: 576 << code - 2 for code in range(2, 6)}}
 _SIZES |= {code: 256 << code - 8 for code in range(8, 16)}
 _ID3V1_BYTES = 128
+_APE_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,7 @@ def _last_frame(
 
     It is the nearest one that leads to where the header says, or whose checksum fits, if any.
     """
-    if content[stop - _ID3V1_BYTES : stop - _ID3V1_BYTES + 3] == b"TAG":
-        stop -= _ID3V1_BYTES
+    stop = _before_tags(content, first, stop)
     nearest = None
     for size in _LOOKED_AT_BYTES:
         tail = content[max(first, stop - size) : stop]
@@ -141,6 +141,18 @@ def _last_frame(
             elif end.n_samples == nearest.first_sample:
                 return nearest  # the frame before it: it is a frame, and not whole
     return nearest
+
+
+def _before_tags(content: Bytes, first: int, stop: int) -> int:
+    """Return where the frames end, in front of the tags of ID3v1 and APE that may follow."""
+    if content[stop - _ID3V1_BYTES : stop - _ID3V1_BYTES + 3] == b"TAG":
+        stop -= _ID3V1_BYTES
+    footer = content[max(first, stop - _APE_BYTES) : stop]
+    if footer.startswith(b"APETAGEX"):
+        # The size counts the footer; the flag's highest bit tells of a header as long.
+        size = int.from_bytes(footer[12:16], "little") + _APE_BYTES * (footer[23] >> 7)
+        stop = max(first, stop - max(size, _APE_BYTES))
+    return stop
 
 
 def _frame(tail: bytes, at: int, block_samples: int) -> _End | None:
