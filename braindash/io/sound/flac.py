@@ -27,7 +27,7 @@ _LOOKED_AT_BYTES = (1 << 16, 1 << 20)
 _SIZES = {1: 192, **{code: 576 << code - 2 for code in range(2, 6)}}
 _SIZES |= {code: 256 << code - 8 for code in range(8, 16)}
 _ID3V1_BYTES = 128
-_APE_BYTES = 32
+_APE, _APE_BYTES = b"APETAGEX", 32
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,17 @@ def _before_tags(content: Bytes, first: int, stop: int) -> int:
     """Return where the frames end, in front of the tags of ID3v1 and APE that may follow."""
     if content[stop - _ID3V1_BYTES : stop - _ID3V1_BYTES + 3] == b"TAG":
         stop -= _ID3V1_BYTES
+    # A header says how long the tag is, without the header and, where it has one, with a footer.
+    at = content.find(_APE, max(first, stop - _LOOKED_AT_BYTES[-1]), stop)
+    size = int.from_bytes(content[at + 12 : at + 16], "little")
+    if at >= 0 and at + size <= stop <= at + _APE_BYTES + size:
+        return at
     footer = content[max(first, stop - _APE_BYTES) : stop]
-    if footer.startswith(b"APETAGEX"):
-        # The size counts the footer; the flag's highest bit tells of a header as long.
-        size = int.from_bytes(footer[12:16], "little") + _APE_BYTES * (footer[23] >> 7)
-        stop = max(first, stop - max(size, _APE_BYTES))
-    return stop
+    if not footer.startswith(_APE):
+        return stop
+    start = stop - max(int.from_bytes(footer[12:16], "little"), _APE_BYTES)
+    has_header = content[max(first, start - _APE_BYTES) : start].startswith(_APE)
+    return max(first, start - _APE_BYTES * has_header)
 
 
 def _frame(tail: bytes, at: int, block_samples: int) -> _End | None:
