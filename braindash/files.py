@@ -207,6 +207,19 @@ def find_placeholder(path: Path) -> Placeholder | None:
     return _by_content(path)
 
 
+def evicted_in(folder: Path) -> list[Path]:
+    """List the files of a folder for which stubs of iCloud stand, sorted; none of them is there.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder.
+    """
+    names = [path.name for path in folder.glob(f".*{_ICLOUD}")]
+    files = [folder / name[1 : -len(_ICLOUD)] for name in names if len(name) > len(_ICLOUD) + 1]
+    return sorted(path for path in files if not os.path.lexists(path))
+
+
 def refuse_placeholder(path: Path, what: str, error: type[BraindashError] = InputError) -> None:
     """Refuse a file in whose place something else stands.
 

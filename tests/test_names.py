@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from braindash.errors import InputError, ModelError, printable
-from braindash.files import find_placeholder, refuse_placeholder
+from braindash.files import evicted_in, find_placeholder, refuse_placeholder
 from braindash.names import (
     Spellings,
     existing,
@@ -207,6 +207,13 @@ def test_links_to_nothing_say_whose_they_are(tmp_path, target, says, hint):
 def test_a_stub_of_icloud_stands_for_its_file(tmp_path):
     (tmp_path / ".a.wav.icloud").write_bytes(b"bplist00")
     assert "iCloud" in find_placeholder(tmp_path / "a.wav").what
+
+
+def test_the_files_of_stubs_of_icloud_are_listed_where_they_are_not_here(tmp_path):
+    for name in (".b.wav.icloud", ".a.npy.icloud", ".c.wav.icloud", "c.wav", ".icloud", "..icloud"):
+        (tmp_path / name).touch()
+    assert evicted_in(tmp_path) == [tmp_path / "a.npy", tmp_path / "b.wav"]
+    assert all("iCloud" in find_placeholder(path).what for path in evicted_in(tmp_path))
 
 
 def test_files_that_are_there_are_no_placeholders(tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from braindash.core.timing import Timing, covered_rows
 from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
-from braindash.files import digest_file
+from braindash.files import digest_file, find_placeholder
 from braindash.io.dataset.array_kinds import TURN_MATLAB
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
@@ -399,18 +399,20 @@ def _absence_warnings(dataset: Dataset, subject: str) -> Iterator[str]:
     """Tell stories that would be trained on if their files had been fetched."""
     if EVERY not in dataset.tables.splits.train:
         return
-    absent = [path.name for path in dataset.not_fetched]
+    absent = list(dataset.not_fetched)
     absent += [
-        path.name
+        path
         for story in dataset.known_stories
         for path in dataset.response_paths(subject, story)
-        if path.is_symlink() and not path.exists()
+        if not path.exists() and find_placeholder(path) is not None
     ]
     if absent:
-        shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+        names = [path.name for path in absent]
+        stands = {found.hint: found.what for found in map(find_placeholder, absent) if found}
         yield (
-            f"{len(absent)} files are links to nothing, and their stories are left out ({shown}); "
-            "`datalad get` or `git annex get` fetches them"
+            f"{len(absent)} files are not here, and their stories are left out "
+            f"({', '.join(names[:5])}{', ...' if len(names) > 5 else ''}). "
+            + " ".join(f"In their place is {what}. {hint}" for hint, what in stands.items())
         )
 
 

@@ -45,7 +45,8 @@ class Dataset:
     left_out : tuple of str
         Stories that are not used, whatever the manifest says: :meth:`without`.
     not_fetched : tuple of Path
-        Files there that are links to nothing: no story is named after them.
+        Files there that are links to nothing, or that stubs of iCloud stand for: no story is named
+        after them.
     """
 
     path: Path

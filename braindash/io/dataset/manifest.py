@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from braindash.errors import near_match
-from braindash.files import find_placeholder
+from braindash.files import evicted_in, find_placeholder
 from braindash.io.dataset.audio import AUDIO_EXTENSIONS
 from braindash.io.dataset.check import StoryCheck, SubjectCheck, check_subject
 from braindash.io.dataset.dataset import PLACEHOLDERS, Dataset, Split, near_story, placeholders
@@ -75,7 +75,7 @@ def load_manifest(path: Path | str) -> Dataset:
 def _find_audio(
     folder: Path, table: DatasetTable
 ) -> tuple[dict[str, Path], dict[str, list[Path]], tuple[Path, ...]]:
-    """Find audio files by story; apart, stories with several files, and links to nothing."""
+    """Find audio files by story; apart, stories with several files, and files not here."""
     by_story: dict[str, list[Path]] = {}
     audio_dir = given_path(table.audio_dir, folder)
     files = files_in(audio_dir, deep=False) if audio_dir.is_dir() else []
@@ -85,7 +85,9 @@ def _find_audio(
             by_story.setdefault(story, []).append(file)
     found = {story: paths[0] for story, paths in by_story.items()}
     several = {story: paths for story, paths in by_story.items() if len(paths) > 1}
-    absent = [f for f in files if not f.is_file() and _story_of(f, table.audio_suffix)]
+    files += evicted_in(audio_dir) if audio_dir.is_dir() else []
+    named = ((file, _story_of(file, table.audio_suffix)) for file in files)
+    absent = [file for file, story in named if story and story not in found]
     return found, several, tuple(absent)
 
 

@@ -276,6 +276,33 @@ def test_a_given_ceiling_is_a_correlation(lab, values, told):
     assert told in problem.message and "square root" in problem.hint
 
 
+def evict(path):
+    path.rename(path.with_name(f".{path.name}.icloud")).write_bytes(b"bplist00")
+
+
+def detach(path):
+    path.unlink()
+    path.symlink_to("../.git/annex/objects/x")
+
+
+@pytest.mark.parametrize(
+    ("take", "what", "hint"),
+    [(evict, "a stub of iCloud", "brctl download"), (detach, "a link to nothing", "datalad get")],
+)
+def test_stories_of_all_whose_files_are_not_here_are_told(lab, take, what, hint):
+    every = ('valid = ["tree"]', 'valid = ["tree"]\ntrain = "*"')
+    (lab.folder / "stimuli/.alpha.flac.icloud").touch()
+    assert not any("not here" in text for text in check_subject(lab.load(every), "S1").warnings)
+    (lab.folder / "stimuli/.alpha.flac.icloud").unlink()
+    take(lab.audio("alpha"))
+    take(lab.responses("S1", "beta"))
+    check = check_subject(lab.load(every), "S1")
+    [warning] = [text for text in check.warnings if "not here" in text]
+    assert [s.story for s in check.stories] == ["gamma", "tree", "smoke"]
+    assert "2 files are not here" in warning and "(alpha.flac, beta.hf5)" in warning
+    assert what in warning and hint in warning
+
+
 @pytest.mark.parametrize("field", UNREAD_FIELDS)
 def test_fields_that_nothing_reads_are_told(lab, field):
     plain = check_subject(lab.load(), "S1").warnings
