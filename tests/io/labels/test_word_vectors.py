@@ -146,3 +146,11 @@ def test_a_word_with_broken_bytes_is_left_out_and_told(tmp_path):
     path.write_bytes("caf\u00e9 1 2\nna\u00eff 3 4\n".encode("latin-1"))
     with pytest.raises(InputError, match="no text in UTF-8: 2 of 2 lines"):
         read_word_vectors(path)
+
+
+@pytest.mark.parametrize("line", ["dog 1 2", "dog 1", "dog"])
+@pytest.mark.parametrize("vocabulary", [None, {"the"}, {"dog", "the"}])
+def test_a_line_of_fewer_numbers_is_refused_by_its_number(line, vocabulary, tmp_path):
+    path = write_text(tmp_path / "v.txt", *LINES, line, "end 7 7 7")
+    with pytest.raises(InputError, match="line 4 is no word vector"):
+        read_word_vectors(path, vocabulary=vocabulary)
