@@ -25,6 +25,9 @@ def test_text_forms(tmp_path):
     check(read_word_vectors(write_text(tmp_path / "bom.txt", *LINES, encoding="utf-8-sig")))
     (tmp_path / "windows.txt").write_bytes("\r\n".join(LINES).encode())
     check(read_word_vectors(tmp_path / "windows.txt"))
+    for end in ("", "\r"):
+        (tmp_path / "old_mac.txt").write_bytes(("\r".join(LINES) + end).encode())
+        check(read_word_vectors(tmp_path / "old_mac.txt"))
 
 
 @pytest.mark.parametrize("compressed", [False, True])
