@@ -204,3 +204,31 @@ def test_labels_of_too_few_recordings_do_not_stop_the_tasks_about_sound(corpus, 
         text.startswith("left out: emotion: 2 recordings are left") for text in plan.warnings
     )
     assert "energy" in [question.info.name for question in plan.questions]
+
+
+def phone_rows(labels):
+    return [
+        f"story_{number}.wav,{place / 4},{place / 4 + 0.2},{label},phone,,"
+        for number in range(6)
+        for place, label in enumerate(labels * 4)
+    ]
+
+
+def test_phones_of_an_unknown_alphabet_have_no_classes(corpus, table, tiny_model):
+    path = table(phone_rows("zh a1 ang1 x".split()))
+    plan = plan_probing(from_table(corpus, path, tiny_model))
+    names = [question.info.name for question in plan.questions]
+    assert "phone" in names and not {"voicing", "manner", "place"} & set(names)
+    for name in ("voicing", "manner", "place"):
+        assert any(text.startswith(f"left out: {name}: the phone labels") for text in plan.warnings)
+    with pytest.raises(InputError, match=r"manner: .* of no alphabet that is known"):
+        plan_probing(from_table(corpus, path, tiny_model, tasks=("manner",)))
+
+
+def test_stressed_vowels_have_the_classes_of_their_phones(corpus, table, tiny_model):
+    path = table(phone_rows("AH0 IY1 S T M".split()))
+    plan = plan_probing(from_table(corpus, path, tiny_model, tasks=("manner", "place")))
+    answers = {one.info.name: set(one.answers[one.keep]) for one in plan.questions}
+    assert answers["manner"] == {"vowel", "fricative", "stop", "nasal"}
+    assert {"central", "front"} <= answers["place"]
+    assert not any("are no phones that are known" in text for text in plan.warnings)
