@@ -23,11 +23,14 @@ from braindash.cli.options import (
     open_store,
     print_json,
 )
-from braindash.io.labels.sources import LABEL_SOURCES
+from braindash.io.labels.sources import LABEL_FLAGS, LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
 
 _READER = "--labels-option"
+_FLAG_VALUES = dict.fromkeys(("yes", "true", "on", "1"), True) | dict.fromkeys(
+    ("no", "false", "off", "0"), False
+)
 _TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the labels allow by default."
 _SOURCES_HELP = f"Source of labels: {', '.join(LABEL_SOURCES)}."
 
@@ -119,12 +122,12 @@ def probe(
 
 
 def _options(given: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE: yes and no are truth values, A:B,C:D is a table of names."""
+    """Read NAME=VALUE: yes and no are truth values of flags, A:B,C:D is a table of names."""
     found: dict[str, Any] = {}
     for text in given:
         name, value = named_value(text, _READER)
-        if value.lower() in ("true", "yes", "false", "no"):
-            found[name] = value.lower() in ("true", "yes")
+        if name in LABEL_FLAGS:
+            found[name] = _FLAG_VALUES.get(value.lower(), value)
         elif name == "tiers":
             found[name] = dict(listed(value, _READER, _pair))
         else:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from braindash.errors import InputError, near_match
 
@@ -26,6 +27,8 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 TABLE_ENDINGS = tuple(_SEPARATORS)
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons (';')", "|": "bars ('|')"}
 _LINES_NAMED = 8
+# A cell with more lines in it that could be rows is one whose quote was never closed.
+_WHOLE_LINES = 100
 BROKEN = "\ufffd"
 """Stands where bytes were no text."""
 
@@ -258,6 +261,7 @@ class _Rows:
         self._empty: list[int] = []
         self._broken: list[int] = []
         self._long: dict[int, int] = {}
+        self._more: list[int] = []
         self._zeros: list[int] = []
 
     def add(self, line: int, cells: list[str], lone: bool) -> None:
@@ -272,6 +276,8 @@ class _Rows:
         elif any(BROKEN in cell for cell in cells):
             self._broken.append(line)
         else:
+            if more:
+                self._more.append(line)
             if lone:
                 self._lone.append(line)
             self.lines.append(line)
@@ -299,6 +305,7 @@ class _Rows:
             (self._lone, "a double quote that is not closed, which is taken as text"),
             (self._empty, "nothing but empty cells and are passed over"),
             (self._broken, "bytes that are no text and are left out"),
+            (self._more, "empty cells behind the last column, which are passed over"),
         )
         return [
             f"{path}: {len(found)} rows have {what}: {lines_named(found)}"
@@ -328,10 +335,16 @@ def _rows(
 def _over_lines(
     text: list[str], begin: int, separator: str, n_columns: int
 ) -> tuple[list[str] | None, int]:
-    """Join a row that goes on over lines in a quoted cell: none of these may be a row itself."""
+    """Join a row that goes on over lines in a quoted cell.
+
+    Where the first of them may be a row itself, none of the others may be one.
+    """
     joined = text[begin]
+    alone = len(_cells(joined, separator)[0]) == n_columns
+    n_whole = 0
     for place in range(begin + 1, len(text)):
-        if len(_cells(text[place], separator)[0]) == n_columns or '"' not in joined:
+        n_whole += len(_cells(text[place], separator)[0]) == n_columns
+        if n_whole > (0 if alone else _WHOLE_LINES) or '"' not in joined:
             return None, 1
         joined += "\n" + text[place]
         cells, lone = _cells(joined, separator)
@@ -374,7 +387,8 @@ def _cells(line: str, separator: str) -> tuple[list[str], bool]:
 def text_lines(path: Path, broken: list[int]) -> Iterator[tuple[int, str]]:
     r"""Yield the lines of a long text in UTF-8 with their numbers, one at a time.
 
-    Only "\n" ends a line: some words are, or hold, other marks that end lines in Unicode.
+    Only "\n" ends a line: some words are, or hold, other marks that end lines in Unicode. In a
+    text without any "\n" it is "\r".
 
     Parameters
     ----------
@@ -389,7 +403,7 @@ def text_lines(path: Path, broken: list[int]) -> Iterator[tuple[int, str]]:
         The text is in UTF-16 or UTF-32.
     """
     with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(_raw_lines(stream), 1):
             content = _first_line(line, path) if number == 1 else line
             try:
                 text = content.decode("utf-8").rstrip("\r\n ")
@@ -398,6 +412,15 @@ def text_lines(path: Path, broken: list[int]) -> Iterator[tuple[int, str]]:
                 continue
             if text:
                 yield number, text
+
+
+def _raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+    first = stream.readline()
+    if first.endswith(b"\n"):
+        yield first
+        yield from stream
+    else:
+        yield from first.split(b"\r")
 
 
 def _first_line(line: bytes, path: Path) -> bytes:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from braindash.core.probes.labels import ProbeTask
+from braindash.core.probes.labels import ProbeTask, code_task
 from braindash.core.probes.model import Probes
 from braindash.core.probes.result import LayerProbe, ProbeResult, mean_of_divisions
 from braindash.core.scores import constant_columns
@@ -57,7 +57,7 @@ class Sitting:
     warnings: Mapping[str, tuple[str, ...]]
 
 
-def plan_sittings(plan: ProbingPlan, features: UnitEntries) -> list[Sitting]:
+def plan_sittings(plan: ProbingPlan, features: UnitEntries, told: list[str]) -> list[Sitting]:
     """Divide every task's units, silence left out, and put tasks with the same sides together.
 
     Parameters
@@ -66,51 +66,92 @@ def plan_sittings(plan: ProbingPlan, features: UnitEntries) -> list[Sitting]:
         What to compute.
     features : mapping of str to Entry
         Features of every unit, by their keys.
+    told : list of str
+        Gets the tasks that the sound does not allow, with the reason; they are left out.
+
+    Returns
+    -------
+    list of Sitting
+        The same in every process: they follow from the plan and the features alone.
 
     Raises
     ------
     InputError
-        When too few units are left.
+        When too few units are left of a task that the request names, or of all tasks.
     """
     sounds = {units.name: _sound(plan, units, features) for units in plan.units}
     framed = {units.name: _has_frames(plan, units, features) for units in plan.units}
-    joined: dict[tuple[Any, ...], list[tuple[Question, Sides, tuple[str, ...]]]] = {}
+    joined: dict[tuple[Any, ...], list[_Member]] = {}
+    refused: list[InputError] = []
     for question in plan.questions:
         name = question.units.name
-        usable = sounds[name] & framed[name]
-        told = [
-            *_left_out(question, sounds[name], "no sound"),
-            *_left_out(question, framed[name] | ~sounds[name], "no frame of the model"),
-        ]
-        if question.info.name == "pitch":
-            usable = usable & _voiced(plan, question, features)
-        divisions = divide(
-            question,
-            usable,
-            given=plan.spec.split == "given",
-            shares=plan.spec.shares,
-            folds=plan.spec.type_folds,
-            seed=plan.spec.seed,
-        )
-        for number, sides in enumerate(divisions):
-            parts = (sides.rows, sides.split.train, sides.split.valid, sides.split.test)
-            key = (question.units.name, number, *(part.tobytes() for part in parts))
-            joined.setdefault(key, []).append((question, sides, (*told, *sides.warnings)))
-    return [_sitting(plan, key[1], members, features) for key, members in joined.items()]
+        try:
+            members = _members(plan, question, sounds[name], framed[name], features)
+        except InputError as error:
+            if plan.request.tasks:
+                raise
+            refused.append(error)
+            continue
+        for number, member in enumerate(members):
+            split = member.sides.split
+            parts = (member.sides.rows, split.train, split.valid, split.test)
+            key = (name, number, *(part.tobytes() for part in parts))
+            joined.setdefault(key, []).append(member)
+    if refused and not joined:
+        raise refused[0]
+    told += [f"left out: {error.message}" for error in refused]
+    return [_sitting(plan, key[1], members) for key, members in joined.items()]
 
 
-def _sitting(
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """A task on the sides of one division, and what was found while dividing."""
+
+    question: Question
+    sides: Sides
+    task: ProbeTask
+    told: tuple[str, ...]
+
+
+def _members(
     plan: ProbingPlan,
-    division: int,
-    members: list[tuple[Question, Sides, tuple[str, ...]]],
+    question: Question,
+    sounds: NDArray[np.bool_],
+    framed: NDArray[np.bool_],
     features: UnitEntries,
-) -> Sitting:
-    first, sides, _ = members[0]
-    made_tasks = [_task(plan, question, sides, features) for question, _, _ in members]
-    tasks = [task for task, _ in made_tasks]
-    spec, request = plan.spec, plan.request
+) -> list[_Member]:
+    """Divide one task's units, and make sure that it can be asked of every division."""
+    usable = sounds & framed
+    told = [
+        *_left_out(question, sounds, "no sound"),
+        *_left_out(question, framed | ~sounds, "no frame of the model"),
+    ]
+    if question.info.name == "pitch" and usable.any():
+        usable = usable & _voiced(plan, question, features)
+        if not usable.any():
+            raise InputError(
+                "pitch: no frame is voiced", hint="Give other recordings, or leave the task out."
+            )
+    divisions = divide(
+        question,
+        usable,
+        given=plan.spec.split == "given",
+        shares=plan.spec.shares,
+        folds=plan.spec.type_folds,
+        seed=plan.spec.seed,
+    )
+    members = []
+    for sides in divisions:
+        task, left = _task(plan, question, sides, features)
+        code_task(task, sides.split)
+        members.append(_Member(question, sides, task, (*told, *sides.warnings, *left)))
+    return members
+
+
+def _sitting(plan: ProbingPlan, division: int, members: list[_Member]) -> Sitting:
+    sides, spec, request = members[0].sides, plan.spec, plan.request
     made = Probes(
-        tasks,
+        [one.task for one in members],
         sides.split,
         n_shuffles=spec.n_shuffles,
         n_samples=spec.n_bootstraps,
@@ -118,12 +159,9 @@ def _sitting(
         device=request.device,
         threads=request.threads,
     )
-    names = tuple(question.info.name for question, _, _ in members)
-    told = {
-        question.info.name: (*warnings, *left)
-        for (question, _, warnings), (_, left) in zip(members, made_tasks, strict=True)
-    }
-    return Sitting(first.units, sides, made, names, told)
+    names = tuple(one.question.info.name for one in members)
+    told = {one.question.info.name: one.told for one in members}
+    return Sitting(members[0].question.units, sides, made, names, told)
 
 
 def ask_layer(
@@ -170,7 +208,9 @@ def gather(
     """Put the layers' parts, in their order, together by task."""
     counts = [len(one.names) for one in sittings]
     found = [_from_part(part, counts) for part in layers]
-    divisions: dict[str, list[ProbeResult]] = {one.info.name: [] for one in plan.questions}
+    asked = {name for one in sittings for name in one.names}
+    names = [one.info.name for one in plan.questions if one.info.name in asked]
+    divisions: dict[str, list[ProbeResult]] = {name: [] for name in names}
     for number, sitting in enumerate(sittings):
         gathered = sitting.plan.results([layer[number] for layer in found])
         for name, result in zip(sitting.names, gathered, strict=True):

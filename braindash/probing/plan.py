@@ -4,7 +4,7 @@ Like :mod:`braindash.encoding.plan`, it never imports torch, so the dashboard ca
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -228,7 +228,10 @@ def plan_probing(request: ProbeRequest, like: ProbingPlan | None = None) -> Prob
     else:
         draft, told = _draft(request, model)
         spec = _spec(draft)
-        told += _check_sides(draft.questions, spec)
+        kept = _divisible(draft.questions, spec, named=bool(request.tasks), told=told)
+        if len(kept) < len(draft.questions):
+            draft = replace(draft, questions=kept)
+            spec = _spec(draft)
     if draft.strategy == "exact":
         told.append(_FEW_FRAMES)
     warnings = tuple(dict.fromkeys(told))
@@ -280,14 +283,27 @@ def read_request_labels(request: ProbeRequest) -> tuple[Labels, str, bool]:
     if request.data is not None:
         dataset = load_manifest(request.data).without(request.left_out)
         labels = read_story_labels(dataset, request.recordings, options=request.labels_options)
-        return labels.without(request.left_out), dataset.name, dataset.simulated
+        return _usable(labels, request), dataset.name, dataset.simulated
     assert request.labels is not None and request.labels_path is not None  # checked by the request
     labels = read_labels(request.labels, request.labels_path, **request.labels_options)
     name = f"{given_path(request.labels_path).resolve().name} ({request.labels})"
     if request.recordings:
         names = [*labels.recordings["recording"], *(one.name for one in labels.faults)]
         labels = labels.only(select_recordings(names, request.recordings))
-    return labels.without(request.left_out), name, False
+    return _usable(labels, request), name, False
+
+
+def _usable(labels: Labels, request: ProbeRequest) -> Labels:
+    """Leave out the recordings that cannot be used; some must be left."""
+    kept = labels.without(request.left_out)
+    if not len(kept.recordings):
+        name, why = next(iter(request.left_out.items()))
+        raise InputError(
+            f"no recording of {labels.source} is left: {len(request.left_out)} cannot be used, "
+            f"such as {name}: {why}",
+            hint="Put recordings right, or give others.",
+        )
+    return kept
 
 
 def default_tasks(labels: Labels, tables: WordTables) -> tuple[str, ...]:
@@ -405,28 +421,47 @@ def _task_spec(plan: ProbingPlan, question: Question, method: ProbeMethod) -> Pr
     )
 
 
-def _check_sides(questions: Iterable[Question], spec: ProbingSpec) -> Iterator[str]:
-    """Divide every task's units once, so that what cannot be divided is told at once."""
-    tasks = {task.name: task for task in spec.tasks}
+def _divisible(
+    questions: Iterable[Question], spec: ProbingSpec, *, named: bool, told: list[str]
+) -> tuple[Question, ...]:
+    """Divide every task's units once; one that was not named, and cannot be, is left out."""
+    kept: list[Question] = []
+    refused: list[InputError] = []
     for question in questions:
-        everything = np.ones(len(question.units), dtype=bool)
         try:
-            sides = divide(
-                question,
-                everything,
-                given=spec.split == "given",
-                shares=spec.shares,
-                folds=spec.type_folds,
-                seed=spec.seed,
-            )
-            if question.answers is not None:
-                for one in sides:
-                    code_task(probe_task(tasks[question.info.name], question, one.rows), one.split)
-        except BraindashError as error:
-            name = question.info.name
-            told = error.message.removeprefix(f"{name}: ")
-            raise InputError(f"{name}: {told}", hint=error.hint) from error
-        yield from (text for one in sides for text in one.warnings)
+            told += _check_sides(question, spec)
+            kept.append(question)
+        except InputError as error:
+            if named:
+                raise
+            refused.append(error)
+    if refused and not kept:
+        raise refused[0]
+    told += [f"left out: {error.message}" for error in refused]
+    return tuple(kept)
+
+
+def _check_sides(question: Question, spec: ProbingSpec) -> list[str]:
+    """Divide a task's units once, so that what cannot be divided is told at once."""
+    tasks = {task.name: task for task in spec.tasks}
+    everything = np.ones(len(question.units), dtype=bool)
+    try:
+        sides = divide(
+            question,
+            everything,
+            given=spec.split == "given",
+            shares=spec.shares,
+            folds=spec.type_folds,
+            seed=spec.seed,
+        )
+        if question.answers is not None:
+            for one in sides:
+                code_task(probe_task(tasks[question.info.name], question, one.rows), one.split)
+    except BraindashError as error:
+        name = question.info.name
+        told = error.message.removeprefix(f"{name}: ")
+        raise InputError(f"{name}: {told}", hint=error.hint) from error
+    return [text for one in sides for text in one.warnings]
 
 
 def probe_task(task: ProbeTaskSpec, question: Question, rows: np.ndarray) -> ProbeTask:

@@ -15,6 +15,7 @@ from braindash.defaults import PARTS
 from braindash.errors import InputError
 from braindash.files import digest_bytes
 from braindash.io.labels.checks import some
+from braindash.io.labels.intervals import translated
 from braindash.io.labels.table import Labels
 from braindash.io.labels.words import WordVectors
 from braindash.probing.tasks import PHONE, WORD, TaskInfo
@@ -140,6 +141,12 @@ def _ask_phones(
         return phones
     answers = _phone_classes(names, info.phones)
     unknown = phones.keep & (answers == "")
+    if unknown.sum() == phones.keep.sum():
+        raise InputError(
+            f"{info.name}: the phone labels, such as {names[unknown][0]!r}, are of no "
+            "alphabet that is known here, so it is not known how their sounds are made",
+            hint="Known are ARPABET, the phones of TIMIT and IPA; or leave the task out.",
+        )
     if not unknown.any():
         return replace(phones, answers=answers)
     told = f"{info.name}: {unknown.sum()} units with labels such as {names[unknown][0]!r} are no "
@@ -154,6 +161,10 @@ def _ask_phones(
 def _phone_classes(names: NDArray[np.object_], classes: Mapping[str, str]) -> NDArray[np.object_]:
     """Say which class every phone has; empty where none is known."""
     found: dict[str, str] = {}
+    known, foreign = translated(set(names) - {""})
+    if foreign:
+        # Their letters are others: pinyin's "zh" is no ARPABET's.
+        return np.full(len(names), "", dtype=object)
     ipa = uses_ipa(names)
     folded = ipa or any(name in classes for name in names)
     for name in set(names):
@@ -161,6 +172,8 @@ def _phone_classes(names: NDArray[np.object_], classes: Mapping[str, str]) -> ND
         phones: tuple[str, ...] = (name,) if folded else (name.upper(),)
         if ipa and name not in classes:
             phones = fold_ipa(name) or (name,)
+        elif name[-1:].isdigit():
+            phones = known[name] or (name,)  # vowels as they stand in a source may have a stress
         found[name] = class_of(phones[0], classes) if len(phones) == 1 else ""
     return np.array([found[name] for name in names], dtype=object)
 

@@ -215,7 +215,7 @@ class ProbingResult(StoredResult):
 
     def _task_spec(self, task: str) -> dict[str, Any]:
         for one in self.spec["tasks"]:
-            if one["name"] == task:
+            if one["name"] == task and task in self._rows:
                 return dict(one)
         raise InputError(f"this result has no task {task!r}", hint=near_match(task, self.tasks))
 
@@ -261,7 +261,7 @@ def probing_difference(a: ProbingResult, b: ProbingResult, level: float = 0.95) 
             hint="Probe both with the same labels, tasks and seed; they need as many layers.",
         )
     parts = []
-    for task in a.tasks:
+    for task in (name for name in a.tasks if name in b.tasks):
         pieces = a.facts(task)["n_pieces"]
         drawn = a.samples(task) - b.samples(task)
         low, high = np.full((2, a.n_layers), np.nan)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from braindash.errors import InputError
 from braindash.io.recordings import plan_checked
 from braindash.io.store import Entry, Store
 from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
@@ -83,10 +84,19 @@ class ProbingRun(StoredRun[Entry]):
         super().__init__(plan, store)
         self._plan, self._store = plan, store
         self._extraction = UnitExtraction(plan, store)
+        self._told: list[str] = []
 
     def result(self) -> ProbingResult:
-        """Open the result."""
-        return ProbingResult.load(self.get(self.kind, self.key))
+        """Open the result; refuse one of a run that left out a task which is named here."""
+        result = ProbingResult.load(self.get(self.kind, self.key))
+        lacking = [name for name in self._plan.request.tasks or () if name not in result.tasks]
+        if lacking:
+            told = [text for text in result.provenance["warnings"] if f": {lacking[0]}: " in text]
+            raise InputError(
+                f"the task {lacking[0]!r} cannot be asked of these recordings: {'; '.join(told)}",
+                hint="Leave the task out, or give other recordings.",
+            )
+        return result
 
     def parts(self) -> list[Part]:
         """List what is to be made: features of units, layers, the result."""
@@ -158,7 +168,7 @@ class ProbingRun(StoredRun[Entry]):
     def _sittings(self) -> "list[Sitting]":
         from braindash.probing.ask import plan_sittings
 
-        return plan_sittings(self._plan, self._features)
+        return plan_sittings(self._plan, self._features, self._told)
 
     # ---- the result -----------------------------------------------------------------------
 
@@ -184,5 +194,5 @@ class ProbingRun(StoredRun[Entry]):
             "tasks": facts,
             "recordings": len(plan.labels.recordings),
             "labels": plan.labels.source,
-            "warnings": list(plan.warnings),
+            "warnings": [*plan.warnings, *self._told],
         }

@@ -8,6 +8,7 @@ from kit.spoken_corpus import make_corpus
 from typer.testing import CliRunner
 
 from braindash.cli import app
+from braindash.cli import probe as cli_probe
 from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
@@ -69,6 +70,21 @@ def test_a_folder_of_labels_and_its_options_are_given_by_name(corpus, tiny_model
     facts = json.loads(done.stdout)["tasks"]["manner"]
     assert any("one speaker only" in text for text in facts["warnings"])
     assert RUN.invoke(app, [*map(str, given), "--labels-option", "nonsense"]).exit_code == 2
+
+
+@pytest.mark.parametrize("value", ["off", "0", "No", "false", "maybe", "2", ""])
+def test_flags_of_readers_are_yes_or_no(value, corpus, tiny_model, tmp_path):
+    given = ["--labels", "textgrid", "--labels-path", corpus.grids, "--labels-audio", corpus.audio]
+    source = ["--data", corpus.manifest] if value == "2" else given
+    options = ["--labels-option", f"fold_phones={value}", "--tasks", "phone", "--check"]
+    more = ["--model", tiny_model, "--store", tmp_path, *options]
+    done = RUN.invoke(app, [str(one) for one in ("probe", *source, *more)])
+    if value in ("maybe", "2", ""):
+        assert f"fold_phones = {value!r} is neither yes nor no" in str(done.exception)
+    else:
+        assert done.exit_code == 0, done.output
+    assert cli_probe._options([f"pauses={value}"])["pauses"] is not True
+    assert cli_probe._options(["pauses=ON", "with_sa=1"]) == {"pauses": True, "with_sa": True}
 
 
 def test_check_computes_nothing_and_counts_what_is_there(corpus, tiny_model, tmp_path):

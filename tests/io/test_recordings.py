@@ -200,6 +200,21 @@ def test_a_silent_recording_of_a_corpus_is_named_or_left_out(tmp_path):
     assert any(text.startswith("left out: 1003_DFA_HAP_XX: ") for text in found.warnings)
 
 
+@pytest.mark.parametrize("source", ["crema-d", "table"])
+def test_without_any_recording_nothing_is_computed(source, tmp_path):
+    names = [f"{actor}_DFA_{emotion}_XX" for actor in (1001, 1002) for emotion in ("ANG", "HAP")]
+    for number, name in enumerate(names, 1):
+        write_sound(tmp_path / f"{name}.wav", 0.5)
+        soundfile.write(tmp_path / f"{name}.wav", np.zeros(RATE // 2 + number), RATE)
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *(f"{one}.wav,a" for one in names)]))
+    path = tmp_path if source == "crema-d" else tmp_path / "t.csv"
+    request = ProbeRequest(
+        model="acoustic:energy", labels=source, labels_path=path, leave_out_bad=True
+    )
+    with pytest.raises(InputError, match=r"no recording of .* is left: 4 cannot be used, such as"):
+        plan_checked(plan_probing, request, tmp_path / "store")
+
+
 def test_a_good_recording_is_looked_at_once(tmp_path, monkeypatch):
     audio = {name: write_sound(tmp_path / f"{name}.wav", 0.5, 8000) for name in ("a", "bb")}
     faults, told = look_at_recordings(audio, tmp_path / "store")

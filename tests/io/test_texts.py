@@ -89,7 +89,10 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
         ("a,b\n\n   \nc,d\n", [["a", "b"], ["c", "d"]], ""),
         ("a,b\n,\nc,d\n,,,\n", [["a", "b"], ["c", "d"]], "2 rows have nothing but.*lines 3, 5"),
         ("a\n", [["a", ""]], ""),
-        ("a,b,,\n", [["a", "b"]], ""),
+        ("a,b,,\nc,d\n", [["a", "b"], ["c", "d"]], "1 rows have empty cells behind.*: line 2"),
+        ('"two\nlines",b\nc,d\n', [["two\nlines", "b"], ["c", "d"]], ""),
+        ('"one\ntwo, of\nthree",b\nc,d\n', [["one\ntwo, of\nthree", "b"], ["c", "d"]], ""),
+        ('"lone\nb,c\nd,e\n', [['"lone', ""], ["b", "c"], ["d", "e"]], "not closed.*line 2"),
         ("NA,null\n", [["NA", "null"]], ""),
         ('"a" ,b\n', [["a", "b"]], ""),
         ("é,b\nü,c\nx\udcff,d\n", [["é", "b"], ["ü", "c"]], "left out: line 4"),
@@ -191,3 +194,9 @@ def test_long_texts_are_read_line_by_line(tmp_path):
     assert found == [(1, "one"), (2, "\x85 2"), (5, "last")] and broken == [3]
     with pytest.raises(InputError, match="UTF-16"):
         list(text_lines(write(tmp_path, "a b".encode("utf-16")), []))
+
+
+def test_a_quote_that_nothing_closes_takes_no_time(tmp_path):
+    rows = ['"lone', *(f'"a","{number}"' for number in range(20_000))]
+    table = read_table(write(tmp_path, "\n".join(["x,y", *rows])), ("x", "y"))
+    assert len(table.rows) == 20_001 and "not closed" in table.told[0]

@@ -14,7 +14,7 @@ from braindash.io.store import Store
 from braindash.probing.plan import plan_probing
 from braindash.probing.questions import ONE_SPEAKER
 from braindash.probing.result import ProbingResult
-from braindash.probing.run import run_probing
+from braindash.probing.run import ProbingRun, run_probing
 from braindash.requests import ProbeRequest, build_request
 
 FEW = {"n_shuffles": 3, "n_bootstraps": 50}
@@ -453,3 +453,35 @@ def test_a_run_looks_every_key_up_once(corpus, tiny_model, tmp_path):
     assert {kind for kind, _ in store.looked_up} == {"probing", "unit-features"}
     assert store.looked_up["probing", result.key] == 1
     assert set(store.looked_up.values()) == {1}
+
+
+def make_noisy(corpus):
+    for number, path in enumerate(sorted(corpus.audio.iterdir())):
+        samples, rate = soundfile.read(path)
+        noise = 0.1 * np.random.default_rng(number).standard_normal(len(samples))
+        soundfile.write(path, noise, rate)
+
+
+def test_a_task_that_the_sound_does_not_allow_is_left_out_and_told(
+    own_corpus, tmp_path, monkeypatch
+):
+    make_noisy(own_corpus)
+    request = request_for(own_corpus, "acoustic:energy")
+    stored = Store(tmp_path / "store")
+    with monkeypatch.context() as patch:
+        patch.setattr(ProbingRun, "_finish", lambda self, progress: progress.no_such_method)
+        with pytest.raises(AttributeError):
+            run_probing(request, stored)
+    result = run_probing(request, stored)  # goes on after the last layer
+    asked = tuple(task["name"] for task in result.spec["tasks"])
+    assert "pitch" in asked and result.tasks == tuple(name for name in asked if name != "pitch")
+    assert "left out: pitch: no frame is voiced" in result.provenance["warnings"]
+    with pytest.raises(InputError, match="no task 'pitch'"):
+        result.score("pitch")
+    assert set(result.table()["task"]) == set(result.tasks)
+    assert run_probing(request, stored).key == result.key
+    named = request_for(own_corpus, "acoustic:energy", tasks=asked)
+    with pytest.raises(InputError, match=r"'pitch' cannot be asked .*no frame is voiced"):
+        run_probing(named, stored)
+    with pytest.raises(InputError, match="pitch: no frame is voiced"):
+        run_probing(named, Store(tmp_path / "other"))

@@ -170,3 +170,65 @@ def test_a_task_that_was_not_named_and_cannot_be_asked_is_left_out_and_told(
     assert any(text.startswith("left out: emotion: 1 classes have") for text in plan.warnings)
     with pytest.raises(InputError, match="emotion: 1 classes have"):
         plan_probing(from_table(corpus, table(rows), tiny_model, tasks=("emotion",)))
+
+
+def test_a_task_that_was_not_named_and_cannot_be_divided_is_left_out_and_told(
+    corpus, table, tiny_model
+):
+    phones = [
+        f"story_{number}.wav,{place / 2},{place / 2 + 0.4},{('AA', 'M')[place % 2]},phone,,"
+        for number in range(6)
+        for place in range(10)
+    ]
+    path = table(phones)
+    plan = plan_probing(from_table(corpus, path, tiny_model))
+    names = [question.info.name for question in plan.questions]
+    assert "voicing" not in names and {"energy", "phone", "manner"} <= set(names)
+    assert [task.name for task in plan.spec.tasks] == names
+    assert any(text.startswith("left out: voicing: every unit is") for text in plan.warnings)
+    named = plan_probing(from_table(corpus, path, tiny_model, tasks=tuple(names)))
+    assert named.spec.key() == plan.spec.key()
+    with pytest.raises(InputError, match="voicing: every unit is of class 'voiced'"):
+        plan_probing(from_table(corpus, path, tiny_model, tasks=("voicing", "phone")))
+
+
+def test_labels_of_too_few_recordings_do_not_stop_the_tasks_about_sound(corpus, table, tiny_model):
+    rows = [
+        f"story_{number}.wav,{place / 2},{place / 2 + 0.4},{'ab'[place % 2]},emotion,,"
+        for number in range(2)
+        for place in range(10)
+    ]
+    rows += [f"story_{number}.wav,0,1,{'ab'[number % 2]},label,," for number in range(6)]
+    plan = plan_probing(from_table(corpus, table(rows), tiny_model))
+    assert any(
+        text.startswith("left out: emotion: 2 recordings are left") for text in plan.warnings
+    )
+    assert "energy" in [question.info.name for question in plan.questions]
+
+
+def phone_rows(labels):
+    return [
+        f"story_{number}.wav,{place / 4},{place / 4 + 0.2},{label},phone,,"
+        for number in range(6)
+        for place, label in enumerate(labels * 4)
+    ]
+
+
+def test_phones_of_an_unknown_alphabet_have_no_classes(corpus, table, tiny_model):
+    path = table(phone_rows("zh a1 ang1 x".split()))
+    plan = plan_probing(from_table(corpus, path, tiny_model))
+    names = [question.info.name for question in plan.questions]
+    assert "phone" in names and not {"voicing", "manner", "place"} & set(names)
+    for name in ("voicing", "manner", "place"):
+        assert any(text.startswith(f"left out: {name}: the phone labels") for text in plan.warnings)
+    with pytest.raises(InputError, match=r"manner: .* of no alphabet that is known"):
+        plan_probing(from_table(corpus, path, tiny_model, tasks=("manner",)))
+
+
+def test_stressed_vowels_have_the_classes_of_their_phones(corpus, table, tiny_model):
+    path = table(phone_rows("AH0 IY1 S T M".split()))
+    plan = plan_probing(from_table(corpus, path, tiny_model, tasks=("manner", "place")))
+    answers = {one.info.name: set(one.answers[one.keep]) for one in plan.questions}
+    assert answers["manner"] == {"vowel", "fricative", "stop", "nasal"}
+    assert {"central", "front"} <= answers["place"]
+    assert not any("are no phones that are known" in text for text in plan.warnings)

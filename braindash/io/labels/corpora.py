@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,8 @@ def read_timit(
     Raises
     ------
     InputError
-        Nothing of TIMIT is there, a line or a label is no TIMIT's, or what
-        :func:`braindash.io.labels.table.make_labels` refuses.
+        Nothing of TIMIT is there, a line is no TIMIT's, a phone is none of TIMIT's where there are
+        no words, which need none, or what :func:`braindash.io.labels.table.make_labels` refuses.
     """
     folder = given_path(folder)
     check_folder(folder)
@@ -79,6 +79,7 @@ def read_timit(
     segments: list[Segment] = []
     audio: dict[str, Path] = {}
     lacking = []
+    unknown: dict[str, list[InputError]] = {}
     for stem, files in _utterances(folder).items():
         if stem.name.upper().startswith(_READ_BY_ALL) and not with_sa:
             continue
@@ -91,13 +92,16 @@ def read_timit(
             lacking.append(recording)
         split = _split(folder, stem, test)
         for ending in labelled:
-            segments += _segments(files[ending], recording, _TIERS[ending], split, phones)
+            folded = _TIERS[ending] == PHONE and phones == 39
+            segments += _segments(
+                files[ending], recording, _TIERS[ending], split, unknown if folded else None
+            )
     if not segments:
         raise InputError(
             f"{folder} holds no label file of TIMIT (.PHN, .WRD, .TXT beside .WAV)",
             hint="Give the folder that holds TRAIN and TEST.",
         )
-    told = []
+    told = _told_unknown(unknown, segments)
     if lacking:
         told.append(f"{len(lacking)} utterances lack a .PHN, .WRD or .TXT file: {some(lacking)}")
     return make_labels(f"TIMIT in {folder}", segments, audio, told)
@@ -125,16 +129,21 @@ def _split(folder: Path, stem: Path, test: str) -> str | None:
 
 
 def _segments(
-    path: Path, recording: str, tier: str, split: str | None, phones: int
+    path: Path,
+    recording: str,
+    tier: str,
+    split: str | None,
+    unknown: dict[str, list[InputError]] | None,
 ) -> Iterator[Segment]:
+    """Yield the labels of a file; phones are folded where there is a place for unknown ones."""
     speaker = path.parent.name.upper()
     refuse_placeholder(path, "label file")
     for number, line in enumerate(lines(read_text(path)), 1):
         if not line.strip():
             continue
         start, end, label = _line(line, path, number)
-        if tier == PHONE and phones == 39:
-            folded = _folded(label, path, number)
+        if unknown is not None:
+            folded = _folded(label, path, number, unknown)
             if folded is None:
                 continue
             label = folded
@@ -153,11 +162,27 @@ def _line(line: str, path: Path, number: int) -> tuple[float, float, str]:
     return int(fields[0]) / SAMPLE_RATE_HZ, int(fields[1]) / SAMPLE_RATE_HZ, fields[2].strip()
 
 
-def _folded(label: str, path: Path, number: int) -> str | None:
+def _told_unknown(
+    unknown: Mapping[str, Sequence[InputError]], segments: Iterable[Segment]
+) -> list[str]:
+    """Count the unknown phones; refuse them where there are no words, which need none."""
+    if not unknown:
+        return []
+    if not any(one.tier == WORD for one in segments):
+        raise next(iter(unknown.values()))[0]
+    count = sum(map(len, unknown.values()))
+    return [f"{count} phone labels are unknown and taken as they are: {some(sorted(unknown))}"]
+
+
+def _folded(
+    label: str, path: Path, number: int, unknown: dict[str, list[InputError]]
+) -> str | None:
     try:
         return fold_timit(label)
     except InputError as error:
-        raise InputError(f"{path}, line {number}: {error.message}", hint=error.hint) from error
+        found = InputError(f"{path}, line {number}: {error.message}", hint=error.hint)
+        unknown.setdefault(label, []).append(found)
+        return label
 
 
 _BACKGROUND = "_background_noise_"

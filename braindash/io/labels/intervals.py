@@ -50,6 +50,40 @@ def wanted_tiers(names: Sequence[str], wanted: Mapping[str, str]) -> dict[str, t
     return found
 
 
+def translated(
+    labels: Collection[str],
+) -> tuple[dict[str, tuple[str, ...] | None], list[str]]:
+    """Translate every label of a phone tier.
+
+    Parameters
+    ----------
+    labels : collection of str
+        All that the data have.
+
+    Returns
+    -------
+    phones : dict of str to tuple of str or None
+        As of :func:`braindash.core.phones.phones_of`; None for a label that no alphabet has.
+    foreign : list of str
+        Where no more than half of the labels are ARPABET's or TIMIT's, and none is IPA's, they are
+        of another alphabet, and these tell it; else empty.
+    """
+    ipa = uses_ipa(labels)
+    found: dict[str, tuple[str, ...] | None] = {}
+    for label in labels:
+        try:
+            found[label] = phones_of(label, ipa=ipa)
+        except InputError:
+            found[label] = None
+    spoken = {label: names for label, names in found.items() if names != ()}
+    foreign = [
+        label
+        for label, names in spoken.items()
+        if names is None or any(not name.isupper() for name in names)
+    ]
+    return found, sorted(foreign) if not ipa and len(foreign) * 2 >= len(spoken) > 0 else []
+
+
 @dataclass
 class Aligned:
     """Tiers of recordings as aligners write them, before their alphabet is known.
@@ -186,27 +220,11 @@ class Aligned:
         return phones[0]
 
     def _phone_names(self, labels: Collection[str]) -> dict[str, tuple[str, ...] | None]:
-        """Translate every label once; None for one that no alphabet has.
-
-        Where no more than half of the labels are ARPABET's or TIMIT's, and none is IPA's, they are
-        of another alphabet and stay as they are.
-        """
-        ipa = uses_ipa(labels)
-        found: dict[str, tuple[str, ...] | None] = {}
-        for label in labels:
-            try:
-                found[label] = phones_of(label, ipa=ipa)
-            except InputError:
-                found[label] = None
-        spoken = {label: names for label, names in found.items() if names != ()}
-        foreign = [
-            label
-            for label, names in spoken.items()
-            if names is None or any(not name.isupper() for name in names)
-        ]
-        if not ipa and len(foreign) * 2 >= len(spoken) > 0 and self.fold_phones:
+        """Translate every label once; those of an alphabet that is not known stay as they are."""
+        found, foreign = translated(labels)
+        if foreign and self.fold_phones:
             self._told.append(
-                f"the phone labels are of no alphabet that is known here ({some(sorted(foreign))}) "
+                f"the phone labels are of no alphabet that is known here ({some(foreign)}) "
                 "and are taken as they are"
             )
             return {

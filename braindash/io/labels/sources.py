@@ -28,6 +28,14 @@ LABEL_SOURCES: Mapping[str, Callable[..., Labels]] = MappingProxyType(
     }
 )
 
+# Options of the readers that are yes or no.
+LABEL_FLAGS = frozenset(
+    parameter.name
+    for reader in LABEL_SOURCES.values()
+    for parameter in inspect.signature(reader).parameters.values()
+    if isinstance(parameter.default, bool)
+)
+
 
 def read_labels(source: str, path: Path | str, **options: Any) -> Labels:
     """Read labels of any source.
@@ -67,7 +75,12 @@ def read_labels(source: str, path: Path | str, **options: Any) -> Labels:
 
 
 def check_options(title: str, options: Mapping[str, Any], allowed: Sequence[str]) -> None:
-    """Refuse options that a reader does not have."""
-    for name in options:
+    """Refuse options that a reader does not have, and what is neither yes nor no for a flag."""
+    for name, value in options.items():
         if name not in allowed:
             raise InputError(f"{title} have no option {name!r}", hint=near_match(name, allowed))
+        if name in LABEL_FLAGS and value not in (True, False):
+            raise InputError(
+                f"{title}: {name} = {value!r} is neither yes nor no",
+                hint="Allowed are yes, true, on, 1 and no, false, off, 0.",
+            )

@@ -78,15 +78,18 @@ def read_textgrid(path: Path | str, told: list[str] | None = None) -> dict[str, 
             "manifest's own folder.",
         )
     text = read_text(path, notes)
+    found: list[str] = []
     try:
-        return _read_tiers(text, path, notes)
+        tiers = _read_tiers(text, path, found)
     except InputError:
         mended = _OPEN_QUOTES.sub(_closed, text)
         if mended == text:
             raise
-        tiers = _read_tiers(mended, path, notes)
-        notes.append(f"{path} has labels with single quotes, which are taken as text")
-        return tiers
+        found = []  # what was found in the text before is no longer so
+        tiers = _read_tiers(mended, path, found)
+        found.append(f"{path} has labels with single quotes, which are taken as text")
+    notes += found
+    return tiers
 
 
 def _closed(line: re.Match[str]) -> str:

@@ -194,7 +194,8 @@ def _from_text(
         n_read += 1
         n_dims = n_dims or len(fields) - 1
         # A word may hold spaces, as some of GloVe's do: the numbers are what stands last.
-        word, numbers = " ".join(fields[: len(fields) - n_dims]), fields[len(fields) - n_dims :]
+        at = max(0, len(fields) - n_dims)
+        word, numbers = " ".join(fields[:at]), fields[at:]
         if n_dims < 2 or not word:
             raise _bad_line(path, number, f"{len(fields)} fields, not a word and {n_dims} numbers")
         if wanted is None or word.lower() in wanted:

@@ -140,7 +140,6 @@ def test_missing_label_files_are_told(timit):
     [
         ("100 h#", r"SX37\.PHN, line 2: '100 h#' is no label"),
         ("100 x h#", "line 2: '100 x h#' is no label"),
-        ("100 200 AH0", "line 2: 'AH0' is no phone of TIMIT"),
         ("300 200 sh", "end before they begin"),
         ("3000 99999 sh", "outside their audio"),
     ],
@@ -148,6 +147,19 @@ def test_missing_label_files_are_told(timit):
 def test_damaged_lines_are_named(line, says, timit):
     write_text(timit / "TRAIN/DR1/FCJF0/SX37.PHN", "0 100 h#", line)
     with pytest.raises(InputError, match=says):
+        read_timit(timit)
+
+
+def test_an_unknown_phone_passes_and_is_told_where_there_are_words(timit):
+    for name in ("SX37", "SI1027"):
+        write_text(timit / f"TRAIN/DR1/FCJF0/{name}.PHN", "0 100 h#", "100 2000 AH0")
+    labels = read_timit(timit)
+    assert set(labels.tiers) == {"phone", "word", "sentence"}
+    assert (labels.table["label"] == "AH0").sum() == 2
+    assert "2 phone labels are unknown and taken as they are: AH0" in labels.warnings
+    for path in timit.rglob("*.WRD"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"SI1027\.PHN, line 2: 'AH0' is no phone of TIMIT"):
         read_timit(timit)
 
 

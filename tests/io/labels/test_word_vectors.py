@@ -25,6 +25,9 @@ def test_text_forms(tmp_path):
     check(read_word_vectors(write_text(tmp_path / "bom.txt", *LINES, encoding="utf-8-sig")))
     (tmp_path / "windows.txt").write_bytes("\r\n".join(LINES).encode())
     check(read_word_vectors(tmp_path / "windows.txt"))
+    for end in ("", "\r"):
+        (tmp_path / "old_mac.txt").write_bytes(("\r".join(LINES) + end).encode())
+        check(read_word_vectors(tmp_path / "old_mac.txt"))
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -146,3 +149,11 @@ def test_a_word_with_broken_bytes_is_left_out_and_told(tmp_path):
     path.write_bytes("caf\u00e9 1 2\nna\u00eff 3 4\n".encode("latin-1"))
     with pytest.raises(InputError, match="no text in UTF-8: 2 of 2 lines"):
         read_word_vectors(path)
+
+
+@pytest.mark.parametrize("line", ["dog 1 2", "dog 1", "dog"])
+@pytest.mark.parametrize("vocabulary", [None, {"the"}, {"dog", "the"}])
+def test_a_line_of_fewer_numbers_is_refused_by_its_number(line, vocabulary, tmp_path):
+    path = write_text(tmp_path / "v.txt", *LINES, line, "end 7 7 7")
+    with pytest.raises(InputError, match="line 4 is no word vector"):
+        read_word_vectors(path, vocabulary=vocabulary)
