@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from braindash.errors import InputError
+from braindash.files import refuse_placeholder
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.tables import RegionsTable
 from braindash.io.regions.masks import Mask, Regions, sides_of, with_whole
@@ -14,6 +15,7 @@ from braindash.io.regions.parcellation import (
     on_mesh,
     read_parcellation,
     read_values,
+    require_side,
 )
 from braindash.io.regions.sets import OWN_SET, find_set, join_labels
 from braindash.io.surfaces import SPACE_NAMES
@@ -123,9 +125,10 @@ def _vertex_lists(paths: list[Path], n_targets: int) -> np.ndarray:
 
     values = np.zeros(n_targets, dtype=np.float32)
     half = n_targets // 2
-    for path in paths:
+    for place, path in enumerate(paths):
         if len(paths) == 2:
-            side = paths.index(path)
+            side = place
+            require_side(path, side)
         elif path.name.startswith(("lh.", "rh.")):
             side = int(path.name.startswith("rh."))
         else:
@@ -133,6 +136,7 @@ def _vertex_lists(paths: list[Path], n_targets: int) -> np.ndarray:
                 f"nobody says on which side the vertices of {path} are",
                 hint="Name it lh. or rh., or give two files, left and right.",
             )
+        refuse_placeholder(path, "label file")
         try:
             vertices = read_label(str(path))  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:
