@@ -135,7 +135,13 @@ def tell_one_sided(
 def join_labels(
     masks: Mapping[str, Mask], groups: Mapping[str, Sequence[str]], source: str
 ) -> dict[str, Mask]:
-    """Join labels to groups, by name; a name that ``source`` lacks is an InputError."""
+    """Join labels to groups, by name; InputError for an empty group and for what is lacking."""
+    empty = [name for name, labels in groups.items() if not labels]
+    if empty:
+        raise InputError(
+            f"the group {empty[0]!r} names no label",
+            hint="Name one or more labels in it, or leave the group out.",
+        )
     require_labels(masks, grouped_labels(groups), source)
     return {
         name: np.logical_or.reduce([masks[label] for label in labels])
