@@ -41,6 +41,8 @@ class Preset:
         The region set of its tables; no part of any key.
     note : str
         What a reader has to know of its regions.
+    not_reproduced : str
+        What of the paper's protocol no setting reproduces, or the preset leaves otherwise.
     """
 
     name: PresetName
@@ -48,6 +50,7 @@ class Preset:
     settings: Mapping[str, Any] = field(default_factory=dict)
     region_set: str | None = None
     note: str = ""
+    not_reproduced: str = ""
 
 
 _PAPERS: Mapping[str, Any] = MappingProxyType(
@@ -71,6 +74,9 @@ PRESETS: Mapping[PresetName, Preset] = MappingProxyType(
                 "moussa2025-neurips",
                 "the paper names its regions in words only: the members are those of arXiv "
                 "2510.21520",
+                "windows of 16 s in steps of 0.1 s: features are of the run's strategy; an FIR of "
+                "10 s, 5 delays at a TR of 2 s: delays are those of the other presets "
+                "(--delays 1,2,3,4,5 takes five)",
             ),
             Preset("moussa2025-b", "arXiv 2410.09230", _PAPERS, "moussa2025-iclr"),
             Preset("moussa2025-c", "arXiv 2510.21520", _PAPERS, "moussa2025-neurips"),
@@ -129,7 +135,8 @@ def differences(name: PresetName) -> list[tuple[str, str, str]]:
     -------
     list of (str, str, str)
         What it is about, the preset's way, and the default's. Also what is the same and may
-        surprise: how delays are made. Empty for "default".
+        surprise: how delays are made; and, without a default, what of the paper is not
+        reproduced. Empty for "default".
     """
     preset = PRESETS[name]
     if not preset.settings:
@@ -138,7 +145,10 @@ def differences(name: PresetName) -> list[tuple[str, str, str]]:
     regions = f"region set {preset.region_set}"
     if preset.note:
         regions += f" ({preset.note})"
-    return [*lines, ("regions", regions, "the usual set: your own, labels that are here, discs")]
+    lines.append(("regions", regions, "the usual set: your own, labels that are here, discs"))
+    if preset.not_reproduced:
+        lines.append(("not reproduced", preset.not_reproduced, ""))
+    return lines
 
 
 def _alphas(settings: Mapping[str, Any]) -> str:
@@ -172,13 +182,25 @@ _TOLD: Mapping[str, Any] = MappingProxyType(
 )
 
 
-def difference_lines(name: PresetName) -> list[str]:
-    """Say in lines what a preset does otherwise than the default; empty for "default"."""
+def difference_lines(name: PresetName, request: Mapping[str, Any] | None = None) -> list[str]:
+    """Say in lines what a preset does otherwise than the default; empty for "default".
+
+    Parameters
+    ----------
+    name : str
+        A preset.
+    request : mapping, optional
+        Fields of the request, of which some may be given otherwise than the preset has them.
+    """
     found = differences(name)
     if not found:
         return []
     lines = [f"Preset {name}: the protocol of {PRESETS[name].paper}. Otherwise than the default:"]
     for title, own, default in found:
-        same = own == default
-        lines.append(f"  {title}: {own}{' (as by default)' if same else f'; by default {default}'}")
+        taken = own if request is None or title not in _TOLD else _TOLD[title](request)
+        by_default = " (as by default)" if own == default else f"; by default {default}"
+        if taken != own:
+            lines.append(f"  {title}: {taken} (as given; the preset's: {own})")
+        else:
+            lines.append(f"  {title}: {own}{by_default if default else ''}")
     return lines

@@ -60,7 +60,8 @@ def test_what_is_given_stays_and_a_request_means_the_same_when_it_is_read_again(
 def test_every_setting_of_a_preset_is_told_beside_the_default():
     for name in PAPERS:
         found = differences(name)
-        assert len(found) == len(PRESETS[name].settings) + 1
+        lacking = bool(PRESETS[name].not_reproduced)
+        assert len(found) == len(PRESETS[name].settings) + 1 + lacking
         told = "\n".join(difference_lines(name))
         for title, own, default in found:
             assert title in told and own in told and (own == default or default in told)
@@ -68,6 +69,23 @@ def test_every_setting_of_a_preset_is_told_beside_the_default():
         assert "row 40" in told and "0.4 for every ceiling" in told
         assert "after trimming" in told and "(as by default)" in told
     assert not differences("default") and not difference_lines("default")
+
+
+def test_what_is_run_is_told_where_it_is_not_the_presets():
+    request = request_for(preset="moussa2025-a", delays=[1, 2, 3, 4, 5], ceiling_threshold=0.2)
+    told = difference_lines("moussa2025-a", request.model_dump())
+    delays = next(line for line in told if line.startswith("  delays"))
+    assert delays.startswith("  delays: 1, 2, 3, 4, 5 TR") and "as by default" not in delays
+    assert "as given; the preset's: 1, 2, 3, 4 TR" in delays
+    assert any("0.2 for every ceiling (as given" in line for line in told)
+    as_it_is = request_for(preset="moussa2025-a").model_dump()
+    assert difference_lines("moussa2025-a", as_it_is) == difference_lines("moussa2025-a")
+
+
+def test_what_a_preset_does_not_reproduce_is_told():
+    told = difference_lines("moussa2025-a")[-1]
+    assert "not reproduced" in told and "16 s" in told and "10 s" in told
+    assert "not reproduced" not in " ".join(difference_lines("moussa2025-c"))
 
 
 def test_the_default_protocol_keeps_its_keys(lab):

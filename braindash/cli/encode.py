@@ -30,10 +30,13 @@ from braindash.cli.options import (
 from braindash.defaults import DEFAULT_DELAYS, PRESETS, difference_lines
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
+from braindash.io.dataset.responses import shape
+from braindash.io.regions.find import find_regions, usual_set
 from braindash.io.regions.masks import DISCS
+from braindash.io.regions.own import has_own_regions
 from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.store import Store
-from braindash.requests import LOW_LEVEL_SPACE, EncodeRequest, build_request
+from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
@@ -149,11 +152,13 @@ def encode(
 
 def _check_regions(request: EncodeRequest, regions: str | None) -> None:
     """Refuse a region set that cannot be used before anything is computed; tell the preset."""
-    if regions is not None:
-        _require_set(regions, request.data)
-    for line in difference_lines(request.preset):
-        notes.print(plain(line), highlight=False)
     wanted = PRESETS[request.preset].region_set
+    space = load_manifest(request.data).space
+    usual = usual_set(space, data=request.data, wanted=wanted)
+    if regions is not None or usual == OWN_SET:  # tables are of the usual one where none is named
+        _require_set(regions or usual, request)
+    for line in difference_lines(request.preset, request.model_dump()):
+        notes.print(plain(line), highlight=False)
     if wanted is not None and regions is None and not find_set(wanted).is_ready:
         notes.print(
             f"Its regions are not here ({find_set(wanted).needs()}): tables are of other regions "
@@ -162,15 +167,21 @@ def _check_regions(request: EncodeRequest, regions: str | None) -> None:
         )
 
 
-def _require_set(name: str, data: Path) -> None:
-    """Refuse a region set that cannot be used, before anything is computed."""
+def _require_set(name: str, request: EncodeRequest) -> None:
+    """Find each subject's regions now: what is wrong with them must not come after the fit."""
     if name != OWN_SET:
         find_set(name).require_ready()
-    elif load_manifest(data).tables.regions is None:
+    dataset = load_manifest(request.data).without(request.left_out)
+    if name == OWN_SET and not has_own_regions(dataset):
         raise InputError(
-            f"{data} describes no regions of its own",
+            f"{request.data} describes no regions of its own",
             hint="Add [regions] to it, or choose another region set.",
         )
+    for subject in _subjects(request.data, request.subject):
+        is_mean = subject == MEAN_SUBJECT and subject not in dataset.subjects
+        of = dataset.subjects[0] if is_mean else subject
+        n_targets = shape(dataset.responses(of, dataset.split(of).test[0]))[1]
+        find_regions(name, dataset.space, n_targets, data=dataset, subject=subject)
 
 
 def _encode(

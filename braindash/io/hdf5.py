@@ -54,7 +54,7 @@ def find_item(file: h5py.File, key: str) -> h5py.Group | h5py.Dataset | None:
     Raises
     ------
     InputError
-        It lies in another file, or some of it does.
+        It lies in another file, or some of it does; or it is a virtual array of what is not there.
     """
     item = _walk(file, "/", key, _LINKS_FOLLOWED)
     _refuse_outside_data(item)
@@ -111,17 +111,36 @@ def _walk(file: h5py.File, start: str, key: str, left: int) -> h5py.Group | h5py
     return item
 
 
-def _refuse_outside_data(item: Any, left: int = _LINKS_FOLLOWED) -> None:
+def _refuse_outside_data(item: Any) -> None:
     """Refuse an array whose numbers lie elsewhere, also by way of another array of the file."""
-    if not isinstance(item, h5py.Dataset):
-        return
+    if isinstance(item, h5py.Dataset):
+        _follow(item, (), set())
+
+
+def _follow(item: h5py.Dataset, above: tuple[int, ...], looked_at: set[int]) -> None:
+    """Go to where the numbers of an array lie; ``above`` are the virtual arrays on the way."""
     if item.external:
         raise _outside(item.file, item.name, f"raw data in {item.external[0][0]}")
+    place = h5py.h5o.get_info(item.id).addr
+    if place in above or len(above) > _LINKS_FOLLOWED:  # HDF5 itself would crash on a circle
+        raise _unresolved(item, "a virtual array that leads to itself, or over too many others")
+    if place in looked_at:
+        return
     for source in item.virtual_sources() if item.is_virtual else ():
         if source.file_name != ".":
             raise _outside(item.file, item.name, f"a virtual array of {source.file_name}")
-        if left:
-            _refuse_outside_data(_walk(item.file, "/", source.dset_name, left), left - 1)
+        found = _walk(item.file, "/", source.dset_name, _LINKS_FOLLOWED)
+        if not isinstance(found, h5py.Dataset):  # HDF5 would read it as 0
+            raise _unresolved(item, f"a virtual array of {source.dset_name}, which is not there")
+        _follow(found, (*above, place), looked_at)
+    looked_at.add(place)
+
+
+def _unresolved(item: h5py.Dataset, what: str) -> InputError:
+    return InputError(
+        f"{item.name!r} in {item.file.filename} is {what}: it has no numbers",
+        hint="Store the array itself in the file, and name it.",
+    )
 
 
 def _outside(file: h5py.File, key: str, what: str) -> InputError:

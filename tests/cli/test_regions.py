@@ -107,3 +107,26 @@ def test_encode_refuses_a_set_that_is_not_here_before_it_computes(lab, label_hom
     assert "lh.HCPMMP1.annot" in refused("encode", *options, "--regions", "hcp-mmp1").message
     assert "describes no regions" in refused("encode", *options, "--regions", "own").message
     assert not (tmp_path / "features").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('labels = "roi.npy"\ngroups = { a = ["1", "9"] }', "has no label '9'"),
+        ('labels = "roi.npy"\ngroups = { a = [] }', "the group 'a' names no label"),
+        ('masks = { a = "absent.npy" }', "there is no file"),
+        ('masks = { a = "short.npy" }', "the mask 'a' has 5 values"),
+        ('set = "nope"\ngroups = { a = ["A1"] }', "there is no region set 'nope'"),
+    ],
+)
+@pytest.mark.parametrize("subject", ["A", "mean"])
+def test_encode_checks_regions_of_a_manifest_before_it_computes(
+    lab, label_home, tmp_path, text, problem, subject
+):
+    np.save(lab.folder / "roi.npy", np.arange(12) % 4)
+    np.save(lab.folder / "short.npy", np.ones(5))
+    lab.manifest.write_text(lab.manifest.read_text() + f"\n[regions]\n{text}\n")
+    options = ["--data", lab.manifest, "--model", lab.model, "--subject", subject, "--check"]
+    error = refused("encode", *options, "--store", tmp_path, "--regions", "own")
+    assert problem in error.message
+    assert problem in refused("encode", *options, "--store", tmp_path).message  # the usual set

@@ -261,6 +261,64 @@ def test_regions_that_do_not_fit_are_refused_by_name(lab):
         own_regions(data, "A", 12)
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("groups = { a = [] }", "the group 'a' names no label"),
+        ('groups = { "all targets" = ["1"] }', "a region is named 'all targets'"),
+        ('masks = { "all targets" = "m.npy" }', "a region is named 'all targets'"),
+        ('masks = { a = "m.npy" }\ngroups = { a = ["1"] }', "a mask and a group named 'a'"),
+    ],
+)
+def test_names_that_would_hide_one_another_and_empty_groups_are_refused(lab, text, problem):
+    np.save(lab.folder / "roi.npy", np.arange(12) % 4)
+    np.save(lab.folder / "m.npy", np.ones(12))
+    data = with_table(lab, f'labels = "roi.npy"\n{text}\n')
+    with pytest.raises(InputError, match=problem):
+        own_regions(data, "A", 12)
+
+
+def test_an_empty_mask_is_told(lab, caplog):
+    np.save(lab.folder / "none.npy", np.zeros(12))
+    np.save(lab.folder / "nan.npy", np.full(12, np.nan))
+    np.save(lab.folder / "one.npy", np.eye(12)[0])
+    data = with_table(lab, 'masks = { none = "none.npy", nan = "nan.npy", one = "one.npy" }\n')
+    own_regions(data, "A", 12)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2 and all("marks no target" in one for one in told)
+
+
+def test_one_annotation_for_both_sides_is_refused_clearly(lab):
+    write_annot(lab.folder / "lh.annot", ["???", "a"], [0, 1])
+    data = with_table(lab, 'labels = "lh.annot"\n')
+    with pytest.raises(InputError, match=r"names one file, lh\.annot, which is of one hemisphere"):
+        own_regions(data, "A", 12)
+
+
+def test_own_files_in_the_wrong_order_or_not_fetched_are_refused(tmp_path, tiny_model):
+    lab = make_lab(tmp_path / "lab", tiny_model, space="native-surface")
+    for side in ("lh", "rh"):
+        (lab.folder / f"{side}.spot.label").write_text("#!ascii label\n1\n3 0.0 0.0 0.0 1.0\n")
+        write_annot(lab.folder / f"{side}.annot", ["???", "a"], [0, 1, 1, 0, 1, 0])
+        (lab.folder / f"{side}.far.label").symlink_to(".git/annex/objects/x")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n"
+    (lab.folder / "lh.lfs.label").write_text(pointer)
+    manifest = lab.manifest.read_text()
+    for text, problem in (
+        ('labels = ["rh.annot", "lh.annot"]', "its name is of the"),
+        ('masks = { a = ["rh.spot.label", "lh.spot.label"] }', "its name is of the"),
+        ('masks = { a = ["lh.spot.label", "lh.spot.label"] }', "its name is of the"),
+        ('masks = { a = "lh.far.label" }', "not fetched with git-annex"),
+        ('masks = { a = "lh.lfs.label" }', "Git LFS"),
+    ):
+        lab.manifest.write_text(manifest)
+        with pytest.raises(InputError, match=problem):
+            own_regions(with_table(lab, text + "\n"), "A", 12)
+    lab.manifest.write_text(manifest)
+    data = with_table(lab, 'masks = { a = ["lh.spot.label", "rh.spot.label"] }\n')
+    assert np.flatnonzero(own_regions(data, "A", 12).masks["a"]).tolist() == [3, 9]
+
+
 def test_annotations_of_a_subject_are_read_on_their_own_mesh(tmp_path, tiny_model):
     lab = make_lab(tmp_path / "lab", tiny_model, space="native-surface")
     write_annot(lab.folder / "lh.aparc.annot", ["unknown", "fusiform"], [0, 1, 1, 0, 1])

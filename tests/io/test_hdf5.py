@@ -72,3 +72,34 @@ def test_a_result_that_leads_elsewhere_is_not_read(file, key, tmp_path):
                 del made[name]
     with opened_hdf5(file) as opened, pytest.raises(InputError):
         refuse_other_files(opened)
+
+
+@pytest.mark.parametrize("sources", [["a"], ["b"], ["b", "a"], ["a"] * 20, ["missing"], ["group"]])
+def test_a_virtual_array_of_itself_or_of_nothing_is_refused(tmp_path, sources):
+    def virtual(made, name, of):
+        layout = h5py.VirtualLayout((len(of), 2), "f8")
+        for row, source in enumerate(of):
+            layout[row] = h5py.VirtualSource(".", source, (2,))
+        made.create_virtual_dataset(name, layout)
+
+    with h5py.File(tmp_path / "a.h5", "w") as made:
+        made.create_group("group")
+        virtual(made, "a", sources)
+        virtual(made, "b", ["a"])
+    for read in (shape, load_responses):
+        with pytest.raises(InputError, match=r"a virtual array .*: it has no numbers"):
+            read(ResponseSource((tmp_path / "a.h5",), key="a"))
+    with opened_hdf5(tmp_path / "a.h5") as opened, pytest.raises(InputError, match="no numbers"):
+        refuse_other_files(opened)
+
+
+def test_a_virtual_array_of_virtual_arrays_is_read(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as made:
+        made["data"] = np.arange(4.0).reshape(2, 2)
+        for name, source in (("one", "data"), ("two", "one")):
+            layout = h5py.VirtualLayout((4, 2), "f8")
+            for start in (0, 2):
+                layout[start : start + 2] = h5py.VirtualSource(made[source])[:2]
+            made.create_virtual_dataset(name, layout)
+    found = load_responses(ResponseSource((tmp_path / "a.h5",), key="two"))
+    np.testing.assert_array_equal(found, [[0, 1], [2, 3]] * 2)

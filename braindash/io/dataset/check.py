@@ -17,6 +17,7 @@ from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
 from braindash.io.dataset.responses import (
     available_keys,
+    has_key,
     load_ceiling,
     repeats_shape,
     shape,
@@ -419,7 +420,7 @@ def _absence_warnings(dataset: Dataset, subject: str) -> Iterator[str]:
 def _absent_key(dataset: Dataset, subject: str, story: str) -> str:
     source = dataset.responses(subject, story)
     keys = available_keys(source.paths[0])
-    if source.repeats_key is None or not keys:
+    if source.repeats_key is None or not keys or has_key(source.paths[0], source.repeats_key):
         return ""
     return (
         f"; repeats_key = {source.repeats_key!r} is not in {source.paths[0]}. "

@@ -187,6 +187,20 @@ def available_keys(path: Path) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def has_key(path: Path, key: str) -> bool:
+    """Say whether an HDF5 file has something of this name, by whatever link within the file.
+
+    Raises
+    ------
+    InputError
+        It lies in another file.
+    """
+    if not h5py.is_hdf5(existing_file(path)):
+        return False
+    with _opened_hdf5(path) as file:
+        return find_item(file, key) is not None
+
+
 def read_columns(array: Any, columns: slice, out: NDArray[np.float32], here: slice) -> None:
     """Read columns of the last dimension into columns ``here`` of ``out``.
 
@@ -434,13 +448,25 @@ def digest(source: ResponseSource) -> str:
         32 hexadecimal digits; the same wherever the files lie.
     """
     repeats = [path for path in source.repeats_paths if path.is_file()]
+    linked = not repeats and _has_linked_repeats(source)
     return digest_json(
-        {
+        ({"linked_repeats": True} if linked else {})
+        | {
             "files": [digest_file(existing_file(path)) for path in source.paths],
             "key": source.key,
             "repeats_files": [digest_file(path) for path in repeats],
             "repeats_key": source.repeats_key,
         }
+    )
+
+
+def _has_linked_repeats(source: ResponseSource) -> bool:
+    """Say whether repeats are behind links, which were once taken for absent."""
+    key = source.repeats_key
+    return (
+        key is not None
+        and all(has_key(path, key) for path in source.paths)
+        and any(key.strip("/") not in available_keys(path) for path in source.paths)
     )
 
 
@@ -467,7 +493,7 @@ def _opened_repeats(source: ResponseSource) -> Iterator[list[Any]]:
     if any(own_files):
         paths = source.repeats_paths
     elif source.repeats_key is not None and all(
-        source.repeats_key.strip("/") in available_keys(path) for path in source.paths
+        has_key(path, source.repeats_key) for path in source.paths
     ):
         paths = source.paths
     else:

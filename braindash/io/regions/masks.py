@@ -101,7 +101,18 @@ class Regions:
 
 
 def with_whole(masks: Mapping[str, Mask], n_targets: int) -> dict[str, Mask]:
-    """Put the set of all targets before the regions."""
+    """Put the set of all targets before the regions.
+
+    Raises
+    ------
+    InputError
+        When a region has the name of that set.
+    """
+    if WHOLE in masks:
+        raise InputError(
+            f"a region is named {WHOLE!r}, as the set of every target is",
+            hint="Give the region, the mask or the group another name.",
+        )
     return {WHOLE: np.ones(n_targets, dtype=bool)} | dict(masks)
 
 

@@ -1,10 +1,12 @@
 """Regions that a data set brings along: subjects' own labels, localiser masks, groups of labels."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from braindash.errors import InputError
+from braindash.files import refuse_placeholder
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.tables import RegionsTable
 from braindash.io.regions.masks import Mask, Regions, sides_of, with_whole
@@ -14,10 +16,19 @@ from braindash.io.regions.parcellation import (
     on_mesh,
     read_parcellation,
     read_values,
+    require_side,
 )
-from braindash.io.regions.sets import OWN_SET, find_set, join_labels
+from braindash.io.regions.sets import (
+    OWN_SET,
+    find_set,
+    grouped_labels,
+    join_labels,
+    tell_one_sided,
+)
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.names import given_path
+
+logger = logging.getLogger(__name__)
 
 _USUAL = "hcp-mmp1"
 
@@ -47,8 +58,8 @@ def own_regions(dataset: Dataset, subject: str, n_targets: int) -> Regions:
     Raises
     ------
     InputError
-        When the manifest describes none, a file is missing or does not fit the responses, or a
-        group names a label that is not there.
+        When the manifest describes none, a file is missing or does not fit the responses, a group
+        is empty or names a label that is not there, or two regions have one name.
     """
     table = dataset.tables.regions
     if table is None:
@@ -56,18 +67,40 @@ def own_regions(dataset: Dataset, subject: str, n_targets: int) -> Regions:
             f"{dataset.path} describes no regions of its own",
             hint="Add [regions] with labels, masks or groups, or choose another region set.",
         )
+    _require_own_names(table)
     labels, is_left, read = _labels(dataset, table, subject, n_targets)
     masks: dict[str, Mask] = {}
     if table.groups:
-        masks |= join_labels(labels, table.groups, read or "the label files")
+        source = read or "the label files"
+        masks |= join_labels(labels, table.groups, source)
+        if is_left is not None:
+            n_left = int(is_left.sum())
+            tell_one_sided(labels, grouped_labels(table.groups), n_left, source)
     for name, templates in table.masks.items():
         masks[name] = _mask(dataset, name, _paths(dataset, templates, subject), n_targets)
+        if not masks[name].any():
+            logger.warning(
+                "[regions]: the mask %r of %s marks no target (subject %r): it has no mean",
+                name,
+                dataset.name,
+                subject,
+            )
     if not table.groups:
         masks |= {name: mask for name, mask in labels.items() if name not in masks}
     note = f"regions of {dataset.name}, from its manifest"
     return Regions(
         OWN_SET, f"{note}; {read}" if read else note, with_whole(masks, n_targets), is_left
     )
+
+
+def _require_own_names(table: RegionsTable) -> None:
+    """Refuse a mask and a group of one name: one would hide the other."""
+    twice = [name for name in table.groups if name in table.masks]
+    if twice:
+        raise InputError(
+            f"[regions] has a mask and a group named {twice[0]!r}",
+            hint="Give one of them another name.",
+        )
 
 
 def _labels(
@@ -89,6 +122,11 @@ def _labels(
 
 def _own_labels(dataset: Dataset, paths: list[Path], n_targets: int) -> Parcellation:
     if len(paths) == 1:
+        if paths[0].name.lower().endswith(".annot"):
+            raise InputError(
+                f"[regions]: labels names one file, {paths[0].name}, which is of one hemisphere",
+                hint='Give both, left and right: labels = ["lh.NAME.annot", "rh.NAME.annot"].',
+            )
         codes = _fitted(dataset, "labels", read_values(paths), n_targets)
         found = {str(int(code)): codes == code for code in np.unique(codes[codes > 0])}
         index = np.full(n_targets, -1, dtype=np.int32)
@@ -123,9 +161,10 @@ def _vertex_lists(paths: list[Path], n_targets: int) -> np.ndarray:
 
     values = np.zeros(n_targets, dtype=np.float32)
     half = n_targets // 2
-    for path in paths:
+    for place, path in enumerate(paths):
         if len(paths) == 2:
-            side = paths.index(path)
+            side = place
+            require_side(path, side)
         elif path.name.startswith(("lh.", "rh.")):
             side = int(path.name.startswith("rh."))
         else:
@@ -133,6 +172,7 @@ def _vertex_lists(paths: list[Path], n_targets: int) -> np.ndarray:
                 f"nobody says on which side the vertices of {path} are",
                 hint="Name it lh. or rh., or give two files, left and right.",
             )
+        refuse_placeholder(path, "label file")
         try:
             vertices = read_label(str(path))  # type: ignore[no-untyped-call]
         except (OSError, ValueError) as error:

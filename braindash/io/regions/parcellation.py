@@ -26,6 +26,16 @@ _NOT_REGIONS = {
     *("freesurfer_defined_medial_wall", "background+freesurfer_defined_medial_wall", "none"),
 }
 _SIDE = re.compile(r"^(?:[LR]_|[lr]h[._-]|ctx[-_][lr]h[-_])")
+# Sides as labels and files have them; names of Schaefer's parcels keep theirs.
+_SIDE_OF_LABEL = re.compile(
+    r"^(?:ctx[-_])?(?:\d+Networks_)?(?:(?P<left>L_|lh[._-]|LH_)|(?P<right>R_|rh[._-]|RH_))"
+)
+_SIDE_OF_FILE = re.compile(
+    r"(?:^|[._-])(?:(?P<left>lh|left)|(?P<right>rh|right))(?=[._-])"
+    r"|(?:^|[._-]hemi-|^hemi-)(?:(?P<left1>l)|(?P<right1>r))(?=[._-])",
+    re.IGNORECASE,
+)
+_SIDES = ("left", "right")
 _FORMS = ".annot, .label.gii or .npy"
 
 Codes = npt.NDArray[np.int64]
@@ -117,13 +127,16 @@ def read_parcellation(left: Path | str, right: Path | str) -> Parcellation:
     Raises
     ------
     InputError
-        When a file is missing, is no label file, or names no region.
+        When a file is missing, is no label file, names no region, or is of the other side by its
+        name or its labels'.
     """
     sides = [_read_side(Path(path)) for path in (left, right)]
     names: dict[str, int] = {}
     index = []
-    for codes, table in sides:
+    for side, (codes, table) in enumerate(sides):
         plain = _plain_names(table)
+        used = set(np.unique(codes).tolist()) & set(plain)
+        require_side((left, right)[side], side, [table[code] for code in used])
         places = np.full(len(table), -1, dtype=np.int32)
         for place, code in enumerate(table):
             if code in plain:
@@ -140,12 +153,50 @@ def read_parcellation(left: Path | str, right: Path | str) -> Parcellation:
     return Parcellation(tuple(names), np.concatenate(index), len(index[0]), source)
 
 
+def require_side(path: Path | str, side: int, labels: Sequence[str] = ()) -> None:
+    """Refuse a file that is given as one hemisphere and says that it is the other.
+
+    Parameters
+    ----------
+    path : path
+        The file, by whose name it may be known.
+    side : int
+        As which one it is given: 0 for the left, 1 for the right.
+    labels : sequence of str
+        What it labels; they say a side where all of them carry it.
+
+    Raises
+    ------
+    InputError
+    """
+    said = [{_named_side(_SIDE_OF_LABEL.match(label)) for label in labels}]
+    name = Path(str(path).partition("#")[0]).name
+    said.append({_named_side(found) for found in _SIDE_OF_FILE.finditer(name)})
+    other = _SIDES[1 - side]
+    for sides, what in zip(said, ("all its labels are", "its name is"), strict=True):
+        if sides == {other}:
+            raise InputError(
+                f"{path} is given as the {_SIDES[side]} hemisphere, but {what} of the {other} one"
+                + (f" (such as {min(labels)!r})" if what.startswith("all") else ""),
+                hint="Give the file of the left hemisphere first, then that of the right one.",
+            )
+
+
+def _named_side(found: re.Match[str] | None) -> str | None:
+    return found.lastgroup.rstrip("1") if found is not None and found.lastgroup else None
+
+
+def plain_name(label: str) -> str:
+    """Return a label as regions have it: without the side and the suffix "_ROI"."""
+    return _SIDE.sub("", label).removesuffix("_ROI")
+
+
 def _plain_names(table: Mapping[int, str]) -> dict[int, str]:
     """Return the names of what is a region, without the side and the suffix "_ROI"."""
     regions = {c: name for c, name in table.items() if name.strip().lower() not in _NOT_REGIONS}
     sided = bool(regions) and all(_SIDE.match(name) for name in regions.values())
     plain = {
-        code: (_SIDE.sub("", name) if sided else name).removesuffix("_ROI")
+        code: plain_name(name) if sided else name.removesuffix("_ROI")
         for code, name in regions.items()
     }
     return {c: name for c, name in plain.items() if name.strip().lower() not in _NOT_REGIONS}
@@ -153,11 +204,11 @@ def _plain_names(table: Mapping[int, str]) -> dict[int, str]:
 
 def _read_side(path: Path) -> tuple[Codes, dict[int, str]]:
     """Read one hemisphere: the code of every vertex, and the name of every code."""
+    refuse_placeholder(path, "label file")
     if not path.is_file():
         raise InputError(
             f"there is no label file {path}", hint="Check the path; each hemisphere is one file."
         )
-    refuse_placeholder(path, "label file")
     name = path.name.lower()
     reader = next((read for end, read in _READERS.items() if name.endswith(end)), None)
     if reader is None:
@@ -237,16 +288,23 @@ def read_values(paths: Sequence[Path | str]) -> Values:
     -------
     float32 array of shape (n_targets,)
         NaN is kept.
+
+    Raises
+    ------
+    InputError
+        When a file is missing or cannot be read, or one of two is of the other side by its name.
     """
+    for side, path in enumerate(paths if len(paths) == 2 else ()):
+        require_side(path, side)
     return np.concatenate([_read_one(str(path)) for path in paths])
 
 
 def _read_one(text: str) -> Values:
     place, _, key = text.partition("#")
     path = Path(place)
+    refuse_placeholder(path, "mask or map")
     if not path.is_file():
         raise InputError(f"there is no file {path}", hint="Check the path of the mask or the map.")
-    refuse_placeholder(path, "mask or map")
     try:
         return _read_array(path, key)
     except InputError:

@@ -29,7 +29,7 @@ A set that is broken is left out, with a warning; all else works without it.
 import logging
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -43,7 +43,14 @@ from braindash.files import replaced
 from braindash.io.regions import groups as named
 from braindash.io.regions.discs import REGION_NAMES, SPHERE_LABEL, disc_masks
 from braindash.io.regions.masks import DISCS, Mask, Regions, sides_of, with_whole
-from braindash.io.regions.parcellation import mesh_of, on_mesh, read_parcellation, read_values
+from braindash.io.regions.parcellation import (
+    Parcellation,
+    mesh_of,
+    on_mesh,
+    plain_name,
+    read_parcellation,
+    read_values,
+)
 from braindash.io.regions.sources import (
     DESIKAN_FILES,
     DESTRIEUX_FILES,
@@ -58,6 +65,7 @@ from braindash.io.regions.sources import (
     find_file,
     home,
     schaefer_files,
+    told_placeholder,
 )
 from braindash.io.surfaces import SPACE_NAMES, medial_wall
 
@@ -78,26 +86,63 @@ def make_labels(one: "RegionSet", paths: Sequence[Path], space: str) -> dict[str
     Raises
     ------
     InputError
-        When a group names a label that the files lack.
+        When the files lack a label of the set or of a group.
     """
-    found = read_parcellation(*paths).on(space)
-    if not one.groups:
-        return found.masks
-    return join_labels(found.masks, one.groups, f"{found.source} ({one.name})")
+    found = read_parcellation(*paths)
+    source = f"{found.source} ({one.name})"
+    wanted = grouped_labels(one.groups) or list(one.labels)
+    require_labels(found.names, wanted, source)
+    tell_one_sided(found.masks, wanted, found.n_left, source)
+    masks = found.on(space).masks
+    return join_labels(masks, one.groups, source) if one.groups else masks
+
+
+def grouped_labels(groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """List the labels of all groups, each once."""
+    return list(dict.fromkeys(label for group in groups.values() for label in group))
+
+
+def require_labels(labels: Collection[str], wanted: Sequence[str], source: str) -> None:
+    """Raise InputError, which names what ``source`` lacks, unless every label is there."""
+    missing = [label for label in wanted if label not in labels]
+    if missing:
+        plain = plain_name(missing[0])
+        raise InputError(
+            f"{source} has no label {', '.join(map(repr, missing[:8]))}"
+            f"{' ...' if len(missing) > 8 else ''} ({len(missing)} of {len(wanted)} are missing)",
+            hint=near_match(plain if plain in labels else missing[0], labels),
+        )
+
+
+def tell_one_sided(
+    masks: Mapping[str, Mask], wanted: Sequence[str], n_left: int, source: str
+) -> None:
+    """Warn of labels that only one hemisphere has: their region is of that side alone."""
+    for side, part in (("left", slice(None, n_left)), ("right", slice(n_left, None))):
+        lacking = [label for label in wanted if not masks[label][part].any()]
+        if lacking:
+            logger.warning(
+                "%s: the %s hemisphere lacks %d of %d labels: %s%s",
+                source,
+                side,
+                len(lacking),
+                len(wanted),
+                ", ".join(lacking[:8]),
+                " ..." if len(lacking) > 8 else "",
+            )
 
 
 def join_labels(
     masks: Mapping[str, Mask], groups: Mapping[str, Sequence[str]], source: str
 ) -> dict[str, Mask]:
-    """Join labels to groups, by name; a name that ``source`` lacks is an InputError."""
-    wanted = dict.fromkeys(label for group in groups.values() for label in group)
-    missing = [label for label in wanted if label not in masks]
-    if missing:
+    """Join labels to groups, by name; InputError for an empty group and for what is lacking."""
+    empty = [name for name, labels in groups.items() if not labels]
+    if empty:
         raise InputError(
-            f"{source} has no label {', '.join(map(repr, missing[:8]))}"
-            f"{' ...' if len(missing) > 8 else ''} ({len(missing)} of {len(wanted)} are missing)",
-            hint=near_match(missing[0], masks),
+            f"the group {empty[0]!r} names no label",
+            hint="Name one or more labels in it, or leave the group out.",
         )
+    require_labels(masks, grouped_labels(groups), source)
     return {
         name: np.logical_or.reduce([masks[label] for label in labels])
         for name, labels in groups.items()
@@ -179,7 +224,9 @@ class RegionSet:
         if self.is_ready:
             return ""
         names = " and ".join(file.name for file in self.missing)
-        return f"it needs {names}, from {self.missing[0].where}"
+        told = f"it needs {names}, from {self.missing[0].where}"
+        stand_ins = [told_placeholder(file, self.folder) for file in self.missing]
+        return "; ".join([told, *filter(None, stand_ins)])
 
     def require_ready(self) -> None:
         """Raise InputError, which says which file is lacking and from where, unless ready."""
@@ -344,13 +391,32 @@ def _make_schaefer(one: RegionSet, paths: Sequence[Path], space: str) -> dict[st
     """Make the networks, both sides together, and the parcels, each on its side."""
     parcels: dict[str, Mask] = {}
     networks: dict[str, Mask] = {}
-    for name, mask in read_parcellation(*paths).on(space).masks.items():
+    found = read_parcellation(*paths).on(space)
+    _require_schaefer(one, found)
+    for name, mask in found.masks.items():
         match = re.fullmatch(r"(?:\d+Networks_)?([LR]H)_([^_]+)(?:_.*)?", name)
         parcels[re.sub(r"^\d+Networks_", "", name)] = mask
         if match:
             network = match[2]
             networks[network] = networks.get(network, np.zeros_like(mask)) | mask
     return networks | parcels
+
+
+def _require_schaefer(one: RegionSet, found: Parcellation) -> None:
+    """Refuse the files of another set of Schaefer's, or of another atlas."""
+    match = _SCHAEFER.fullmatch(one.name)
+    if match is None:
+        return
+    count, networks = int(match[1]) * 100, "17" if match[2] else "7"
+    prefixes = {prefix[1] for n in found.names if (prefix := re.match(r"(\d+)Networks_", n))}
+    # A coarse mesh may have lost a few; sets are a hundred apart.
+    if abs(len(found.names) - count) >= 50 or prefixes - {networks}:
+        of = f" of {' and '.join(sorted(prefixes))} networks" if prefixes else ""
+        raise InputError(
+            f"{found.source} have {len(found.names)} labels{of}, but {one.name} has {count} "
+            f"parcels of {networks} networks",
+            hint="Give the files whose names have both numbers, or name the set that they are of.",
+        )
 
 
 def _schaefer(name: str, match: re.Match[str]) -> RegionSet:

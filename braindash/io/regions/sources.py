@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from braindash.errors import InputError
+from braindash.files import find_placeholder
 from braindash.names import given_path
 
 HOME_VARIABLE = "BRAINDASH_PARCELLATIONS"
@@ -58,13 +59,24 @@ def find_file(file: RegionFile, folder: str = "") -> Path | None:
     Returns
     -------
     Path or None
-        None where it is not there.
+        None where it is not there, or something else stands in its place.
     """
-    for place in (home() / folder, home()):
-        for name in (file.name, *file.also):
-            if (place / name).is_file():
-                return place / name
-    return None
+    found = (path for path in _places(file, folder) if path.is_file())
+    return next((path for path in found if find_placeholder(path) is None), None)
+
+
+def told_placeholder(file: RegionFile, folder: str = "") -> str:
+    """Say what stands where a file is looked for, such as a link to nothing; empty for nothing."""
+    for path in _places(file, folder):
+        found = find_placeholder(path)
+        if found is not None:
+            return f"{path} is {found.what} ({found.hint})"
+    return ""
+
+
+def _places(file: RegionFile, folder: str) -> list[Path]:
+    names = (file.name, *file.also)
+    return [place / name for place in (home() / folder, home()) for name in names]
 
 
 def fetch_hashed(files: Sequence[RegionFile], folder: Path) -> list[Path]:

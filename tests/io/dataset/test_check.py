@@ -234,6 +234,15 @@ def test_test_story_without_repeats_is_a_warning(lab):
     assert "repeats_key = 'individual_repeats' is not in" in warning
 
 
+def test_a_key_of_one_repeat_behind_a_link_is_not_called_absent(lab):
+    write_responses(lab.responses("S1", "smoke"), N_ROWS, N_TARGETS)
+    with h5py.File(lab.responses("S1", "smoke"), "a") as file:
+        file["one"] = file["data"][()][None]
+        file["individual_repeats"] = h5py.SoftLink("/one")
+    warning = check_subject(lab.load(), "S1").warnings[-1]
+    assert "'smoke' has no repeats" in warning and "is not in" not in warning
+
+
 def test_a_misspelt_repeats_key_names_the_near_one(lab):
     warning = check_subject(lab.load(("individual_repeats", "individual_repeat")), "S1").warnings[
         -1

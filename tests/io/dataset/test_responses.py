@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from braindash.errors import InputError
+from braindash.files import digest_file, digest_json
 from braindash.io.dataset.responses import (
     ResponseSource,
     digest,
@@ -88,6 +89,46 @@ def test_a_single_presentation_is_no_repeat(tmp_path, repeats):
         file["individual_repeats"] = repeats[:1]
     assert repeats_shape(source_of(tmp_path / "one.hf5")) is None
     assert load_repeats(source_of(tmp_path / "one.hf5")) is None
+
+
+@pytest.mark.parametrize("key", ["soft", "hard", "/runs/all", "aaa"])
+def test_repeats_behind_a_link_are_read(tmp_path, repeats, key):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["data"], file["runs/all"] = repeats.mean(axis=0), repeats
+        file["soft"], file["hard"] = h5py.SoftLink("/runs/all"), file["runs/all"]
+        file["aaa"] = file["runs/all"]
+        file["far"] = h5py.ExternalLink("b.h5", "/x")
+        file["one"] = repeats[:1]
+    source = source_of(path, repeats_key=key)
+    assert repeats_shape(source) == (N_REPEATS, N_ROWS, N_TARGETS)
+    assert repeats_shape(source_of(path, repeats_key="nope")) is None
+    for look in (repeats_shape, load_repeats):
+        with pytest.raises(InputError, match=r"a link to b\.h5"):
+            look(source_of(path, repeats_key="far"))
+        with pytest.raises(InputError, match="'runs' is a group"):
+            look(source_of(path, repeats_key="runs"))
+
+
+def test_repeats_that_were_once_missed_enter_the_digest(tmp_path, repeats):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["data"], file["all"] = repeats.mean(axis=0), repeats
+        file["soft"] = h5py.SoftLink("/all")
+
+    def as_before(key):
+        return digest_json(
+            {
+                "files": [digest_file(path)],
+                "key": "data",
+                "repeats_files": [],
+                "repeats_key": key,
+            }
+        )
+
+    for key in ("all", "/all", "nope", None):
+        assert digest(source_of(path, repeats_key=key)) == as_before(key)
+    assert digest(source_of(path, repeats_key="soft")) != as_before("soft")
 
 
 def test_compressed_and_nested_arrays(tmp_path, rng):

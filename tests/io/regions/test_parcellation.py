@@ -111,10 +111,10 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     nibabel.save(nibabel.gifti.GiftiImage(darrays=[values]), surface)
     with pytest.raises(InputError, match="no table of label names"):
         read_parcellation(surface, surface)
-    small = write_annot(tmp_path / "lh.small.annot", ["???", "a"], np.ones(7))
+    small = write_annot(tmp_path / "small.annot", ["???", "a"], np.ones(7))
     with pytest.raises(InputError, match="14 targets are no fsaverage mesh"):
         read_parcellation(small, small).on("fsaverage5")
-    none = write_annot(tmp_path / "lh.none.annot", ["???", "unknown"], np.zeros(7))
+    none = write_annot(tmp_path / "none.annot", ["???", "unknown"], np.zeros(7))
     with pytest.raises(InputError, match="name no region"):
         read_parcellation(none, none)
 
@@ -166,3 +166,63 @@ def test_arrays_of_other_files_and_placeholders_are_refused(tmp_path):
         read_parcellation(tmp_path / "lh.lfs.annot", tmp_path / "lh.lfs.annot")
     with pytest.raises(InputError, match="Git LFS"):
         read_values([tmp_path / "lfs.npy"])
+
+
+def test_hemispheres_in_the_wrong_order_are_refused(tmp_path):
+    index = np.arange(N_SIDE) % 3
+    for kind, names in {
+        "hcp": ["{0}_V1_ROI", "{0}_A1_ROI"],
+        "schaefer": ["7Networks_{0}H_Vis_1", "7Networks_{0}H_Default_Temp_1"],
+        "aparc": ["ctx-{1}h-bankssts", "ctx-{1}h-cuneus"],
+    }.items():
+        left, right = (
+            write_annot(
+                tmp_path / f"{kind}_{place}.annot",  # the name says no side
+                ["???", *(name.format(letter, letter.lower()) for name in names)],
+                index,
+            )
+            for place, letter in enumerate("LR")
+        )
+        assert read_parcellation(left, right).n_left == N_SIDE
+        for wrong in ((right, left), (left, left), (right, right)):
+            with pytest.raises(InputError, match="all its labels are of the"):
+                read_parcellation(*wrong)
+    # What a table names beside what the vertices have, and labels of both sides, say nothing.
+    both = write_annot(tmp_path / "both.annot", ["???", "L_a", "R_a"], index)
+    assert read_parcellation(both, both).names == ("a",)
+    table = ["???", "L_a", "R_a"]
+    left = write_annot(tmp_path / "all_0.annot", table, np.where(index == 2, 0, index))
+    right = write_annot(tmp_path / "all_1.annot", table, np.where(index == 1, 0, index))
+    assert read_parcellation(left, right).masks["a"][:N_SIDE].sum() == (index == 1).sum()
+    with pytest.raises(InputError, match="all its labels are of the"):
+        read_parcellation(right, left)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("lh.a.npy", "rh.a.npy"),
+        ("left.npy", "right.npy"),
+        ("LH_LanA_n804.npy", "RH_LanA_n804.npy"),
+        ("sub-1.lh.npy", "sub-1.rh.npy"),
+        ("tpl-fsaverage_hemi-L_desc-MMP_dseg.npy", "tpl-fsaverage_hemi-R_desc-MMP_dseg.npy"),
+    ],
+)
+def test_files_named_after_the_other_side_are_refused(tmp_path, left, right):
+    for name in (left, right):
+        np.save(tmp_path / name, np.arange(N_SIDE) % 3)
+    files = tmp_path / left, tmp_path / right
+    assert len(read_parcellation(*files).index) == len(read_values(files)) == 2 * N_SIDE
+    for wrong in (files[::-1], files[:1] * 2):
+        for read in (lambda two: read_parcellation(*two), read_values):
+            with pytest.raises(InputError, match="its name is of the"):
+                read(wrong)
+
+
+def test_links_that_were_not_fetched_are_told(tmp_path):
+    for name in ("lh.far.annot", "far.npy"):
+        (tmp_path / name).symlink_to(".git/annex/objects/aa/MD5E-s1--x")
+    with pytest.raises(InputError, match="not fetched with git-annex"):
+        read_parcellation(tmp_path / "lh.far.annot", tmp_path / "rh.far.annot")
+    with pytest.raises(InputError, match="not fetched with git-annex"):
+        read_values([tmp_path / "far.npy"])

@@ -117,17 +117,73 @@ def test_schaefer_has_networks_of_both_sides_and_parcels_of_one(label_home):
     for side, letter in (("lh", "LH"), ("rh", "RH")):
         names = ["Background+FreeSurfer_Defined_Medial_Wall"]
         names += [
-            f"7Networks_{letter}_{net}_{n}" for net in ("Vis", "Default_Temp") for n in (1, 2)
+            f"7Networks_{letter}_{net}_{n}" for net in ("Vis", "Default_Temp") for n in range(1, 76)
         ]
         path = label_home / f"{side}.Schaefer2018_300Parcels_7Networks_order.annot"
-        write_annot(path, names, np.arange(N_SIDE) % 5)
+        write_annot(path, names, np.arange(N_SIDE) % 151)
     assert "schaefer-300" in sets.known_sets()
     regions = sets.find_set("schaefer-300").regions("fsaverage5", N_TARGETS)
     names = list(regions.masks)
-    assert names[1:3] == ["Vis", "Default"] and "LH_Vis_1" in names and len(names) == 11
+    assert names[1:3] == ["Vis", "Default"] and "LH_Vis_1" in names and len(names) == 303
     assert "RH_Vis_1" not in regions.of("left") and "Vis" in regions.of("left")
-    union = np.any([regions.masks[f"{s}H_Vis_{n}"] for s in "LR" for n in (1, 2)], axis=0)
+    union = np.any([regions.masks[f"{s}H_Vis_{n}"] for s in "LR" for n in range(1, 76)], axis=0)
     np.testing.assert_array_equal(regions.masks["Vis"], union)
+
+
+def test_files_of_another_atlas_do_not_replace_the_right_ones(label_home, tmp_path):
+    def files(name, names, folder=tmp_path):
+        return [
+            write_annot(
+                folder / f"{letter.lower()}h.{name}.annot",
+                ["???", *(one.format(letter) for one in names)],
+                np.arange(N_SIDE) % (1 + len(names)),
+            )
+            for letter in "LR"
+        ]
+
+    sets.take_over("hcp-mmp1", *put_hcp(tmp_path))
+    parcels = [f"7Networks_{{}}H_Vis_{n}" for n in range(1, 51)]
+    sets.take_over("schaefer-100", *files("a", parcels))
+    kept = {path: path.read_bytes() for path in label_home.rglob("*.annot")}
+    for name, labels, problem in (
+        ("hcp-mmp1", ["bankssts", "cuneus"], r"no label .*180 of 180 are missing"),
+        ("schaefer-100", ["bankssts", "cuneus"], "have 2 labels, but schaefer-100 has 100"),
+        ("schaefer-200", parcels, "have 100 labels of 7 networks, but schaefer-200 has 200"),
+        ("schaefer-100-17", parcels, "of 7 networks, but schaefer-100-17 has .* of 17 networks"),
+    ):
+        with pytest.raises(InputError, match=problem):
+            sets.take_over(name, *files("b", labels))
+    assert {path: path.read_bytes() for path in label_home.rglob("*.annot")} == kept
+
+
+def test_a_label_that_one_side_lacks_is_told(label_home, caplog):
+    left, right = put_hcp(label_home)
+    names = ["???", *(f"R_{name}_ROI" for name in HCP_LABELS if name != "STSvp")]
+    write_annot(left, ["???", *(f"L_{name}_ROI" for name in HCP_LABELS)], np.arange(N_SIDE) % 181)
+    write_annot(right, names, np.arange(N_SIDE) % 180)
+    for name in ("moussa2025-neurips", "hcp-mmp1"):
+        caplog.clear()
+        sets.find_set(name).regions("fsaverage5", N_TARGETS)
+        assert "the right hemisphere lacks 1 of" in caplog.text and "STSvp" in caplog.text
+        assert "left hemisphere lacks" not in caplog.text
+
+
+def test_a_label_with_its_side_is_told_without(label_home):
+    with pytest.raises(InputError) as caught:
+        sets.join_labels({"A1": np.ones(2, bool)}, {"a": ["L_A1_ROI"]}, "x")
+    assert "Did you mean 'A1'?" in caught.value.hint
+
+
+def test_what_was_not_fetched_is_told_and_not_taken_for_the_file(label_home):
+    for side in ("lh", "rh"):
+        (label_home / f"{side}.aparc.annot").symlink_to(".git/annex/objects/x")
+        pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n"
+        (label_home / f"{side}.aparc.a2009s.annot").write_text(pointer)
+    for name, what in (("desikan", "git-annex"), ("destrieux", "Git LFS")):
+        assert not sets.find_set(name).is_ready
+        with pytest.raises(InputError, match=what):
+            sets.find_set(name).regions("fsaverage5", N_TARGETS)
+    assert find.usual_set("fsaverage5") == "discs"
 
 
 @pytest.mark.parametrize("share", ["2", "10", "2.5"])
@@ -181,7 +237,7 @@ def test_files_of_a_known_set_are_taken_over_under_its_names(label_home, tmp_pat
     sets.take_over("hcp-mmp1", *annots)
     assert all(path.name.endswith(".annot") for path in sets.find_set("hcp-mmp1").paths)
     assert not list((label_home / "hcp-mmp1").glob("*.gii"))  # one file a side
-    small = write_annot(tmp_path / "lh.small.annot", ["???", "A1"], np.ones(N_SIDE))
+    small = write_annot(tmp_path / "small.annot", ["???", "A1"], np.ones(N_SIDE))
     with pytest.raises(InputError, match="has no label"):
         sets.take_over("moussa2025-iclr", small, small)
     assert (
