@@ -99,8 +99,8 @@ def plan_sittings(plan: ProbingPlan, features: UnitEntries, told: list[str]) -> 
             joined.setdefault(key, []).append(member)
     if refused and not joined:
         raise refused[0]
-    for error in refused:
-        told.append(f"left out: {error.message}")
+    for problem in refused:
+        told.append(f"left out: {problem.message}")
         logger.warning("%s", told[-1])
     return [_sitting(plan, key[1], members) for key, members in joined.items()]
 
