@@ -20,6 +20,7 @@ BASE = {
     "files",
     "names",
     "parts",
+    "plugins",
     "process",
     "processes",
     "progress",
@@ -221,7 +222,8 @@ def test_rooms_are_few_and_not_too_small():
     ]
     assert len(small) <= 12, small
     for folder in {path.parent for path in SOURCES}:
-        files = list(folder.glob("*.py"))
+        # What Python asks for is no room.
+        files = [path for path in folder.glob("*.py") if path.stem not in ("__init__", "__main__")]
         assert len(files) <= 14, f"{folder} holds {len(files)} files: it wants a family"
 
 

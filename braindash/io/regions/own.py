@@ -18,13 +18,8 @@ from braindash.io.regions.parcellation import (
     read_values,
     require_side,
 )
-from braindash.io.regions.sets import (
-    OWN_SET,
-    find_set,
-    grouped_labels,
-    join_labels,
-    tell_one_sided,
-)
+from braindash.io.regions.region_set import grouped_labels, join_labels, tell_one_sided
+from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.names import given_path
 

@@ -34,11 +34,11 @@ the settings of its parts: raise one of them whenever the numbers change.
 import logging
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ from numpy.typing import NDArray
 from braindash.core.phones import ARPABET, ARTICULATIONS
 from braindash.errors import ModelError, near_match
 from braindash.files import digest_json
+from braindash.plugins import Plugins, load_plugins, plugin_points
 
 logger = logging.getLogger(__name__)
 
@@ -304,16 +305,9 @@ SPACES: Mapping[str, AcousticSpace] = MappingProxyType(
 )
 
 
-class _Plugins(NamedTuple):
-    """What the installed plugins bring along, and what is wrong with the others, by name."""
-
-    spaces: Mapping[str, AcousticSpace]
-    problems: Mapping[str, str]
-
-
 def space_names() -> tuple[str, ...]:
     """List the names of all spaces, own and of plugins, without importing any plugin."""
-    return tuple(dict.fromkeys([*SPACES, *(point.name for point in _entry_points())]))
+    return tuple(dict.fromkeys([*SPACES, *(point.name for point in plugin_points(SPACE_PLUGINS))]))
 
 
 def known_spaces() -> Mapping[str, AcousticSpace]:
@@ -322,7 +316,7 @@ def known_spaces() -> Mapping[str, AcousticSpace]:
     A plugin that is broken is left out, with a warning in the log; :func:`find_space` says what is
     wrong with it.
     """
-    return MappingProxyType({**SPACES, **_plugins().spaces})
+    return MappingProxyType({**SPACES, **_plugins().found})
 
 
 def find_space(source: str) -> AcousticSpace:
@@ -360,35 +354,10 @@ def find_space(source: str) -> AcousticSpace:
 # Spaces of other packages -----------------------------------------------------------------------
 
 
-def _entry_points() -> list[EntryPoint]:
-    """Find the plugins, in an order that does not depend on where they are installed."""
-    return sorted(entry_points(group=SPACE_PLUGINS), key=lambda point: (point.name, _origin(point)))
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
-
-
 @cache
-def _plugins() -> _Plugins:
+def _plugins() -> Plugins[AcousticSpace]:
     """Import every plugin, once in the life of a process."""
-    spaces: dict[str, AcousticSpace] = {}
-    problems: dict[str, str] = {}
-    for point in _entry_points():
-        taken = "braindash" if point.name in SPACES else None
-        taken = spaces[point.name].plugin if point.name in spaces else taken
-        try:
-            space = point.load()
-            problem = f"{taken} has a space of this name" if taken else _problem(point, space)
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the others go on without it
-            problem = f"{type(error).__name__}: {error}"
-        if problem:
-            problem = f"{_origin(point)}, {point.value}: {problem}"
-            logger.warning("the feature space %r is left out: %s", point.name, problem)
-            problems[point.name] = problem
-        else:
-            spaces[point.name] = replace(space, plugin=_origin(point))
-    return _Plugins(spaces, problems)
+    return load_plugins(SPACE_PLUGINS, "feature space", SPACES.__contains__, _problem)
 
 
 def _problem(point: EntryPoint, space: object) -> str:

@@ -2,15 +2,18 @@
 
 import hashlib
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from kit.plugins import REGION_SET, put_plugin
 from kit.region_files import N_SIDE, label_home, patches, put_hcp, put_overlay, write_annot
 
 from braindash.errors import InputError
 from braindash.io.regions import find, groups, sets, sources
 from braindash.io.regions.groups import HCP_LABELS, LANGUAGE_FEDORENKO, MOUSSA_ICLR, MOUSSA_NEURIPS
 from braindash.io.regions.masks import WHOLE
+from braindash.io.regions.region_set import join_labels
 from braindash.io.surfaces import SPACES, medial_wall
 
 __all__ = ["label_home"]
@@ -170,7 +173,7 @@ def test_a_label_that_one_side_lacks_is_told(label_home, caplog):
 
 def test_a_label_with_its_side_is_told_without(label_home):
     with pytest.raises(InputError) as caught:
-        sets.join_labels({"A1": np.ones(2, bool)}, {"a": ["L_A1_ROI"]}, "x")
+        join_labels({"A1": np.ones(2, bool)}, {"a": ["L_A1_ROI"]}, "x")
     assert "Did you mean 'A1'?" in caught.value.hint
 
 
@@ -275,7 +278,7 @@ def serve(monkeypatch, tmp_path, *, broken=False):
         for file in sources.HCP_FILES
     )
     changed = {
-        name: sets.replace(one, files=files) if one.files == sources.HCP_FILES else one
+        name: replace(one, files=files) if one.files == sources.HCP_FILES else one
         for name, one in sets.SETS.items()
     }
     monkeypatch.setattr(sets, "SETS", changed)
@@ -357,28 +360,13 @@ def with_plugins(monkeypatch):
     sets._plugins.cache_clear()
 
 
-def put_plugin(folder, module, *, name="my-lab", distribution="my_lab_regions"):
-    metadata = folder / f"{distribution}-0.2.0.dist-info"
-    metadata.mkdir(parents=True)
-    (folder / f"{distribution}.py").write_text(module)
-    (metadata / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0.2.0\n"
-    )
-    points = f"[braindash.regions]\n{name} = {distribution}:SET\n"
-    (metadata / "entry_points.txt").write_text(points)
-    return folder
-
-
-def example() -> str:
-    """Return what the documentation tells an author to write."""
-    import textwrap
-
-    text = sets.__doc__.split("of a module ::")[1].split("\n\nof a distribution")[0]
-    return textwrap.dedent(text).strip() + "\n"
+PLUGIN = {"point": "braindash.regions:SET", "distribution": "my_lab_regions", "name": "my-lab"}
 
 
 def test_a_plugin_adds_a_set(with_plugins, label_home, tmp_path):
-    with_plugins.setattr(sys, "path", [str(put_plugin(tmp_path / "site", example())), *sys.path])
+    with_plugins.setattr(
+        sys, "path", [str(put_plugin(tmp_path / "site", REGION_SET, **PLUGIN)), *sys.path]
+    )
     one = sets.find_set("my-lab")
     assert one.plugin == "my_lab_regions 0.2.0" and "my-lab" in sets.known_sets()
     for side in ("lh", "rh"):
@@ -398,9 +386,8 @@ def test_a_plugin_adds_a_set(with_plugins, label_home, tmp_path):
     ],
 )
 def test_a_broken_plugin_is_left_out(with_plugins, label_home, tmp_path, module, name, problem):
-    folder = put_plugin(
-        tmp_path / "site", module or example(), name=name, distribution=f"lab_{len(problem)}"
-    )
+    own = {"name": name, "distribution": f"lab_{len(problem)}"}
+    folder = put_plugin(tmp_path / "site", module or REGION_SET, **PLUGIN | own)
     with_plugins.setattr(sys, "path", [str(folder), *sys.path])
     assert problem in sets._plugins().problems[name]
     if name not in sets.SETS:

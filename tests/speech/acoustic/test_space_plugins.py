@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from kit.space_plugin import MODULE, put_plugin
+from kit.plugins import SPACE, put_plugin
 
 import braindash
 from braindash.errors import ModelError
@@ -99,18 +99,18 @@ def test_menus_and_help_name_the_spaces_of_plugins(tmp_path):
 def test_a_plugins_fingerprint_follows_its_version_and_settings(installed, monkeypatch):
     prints = []
     for module, version in [
-        (MODULE, "0.2.0"),
-        (MODULE, "0.3.0"),
-        (MODULE.replace('"peak", 1, 1', '"peak", 2, 1'), "0.2.0"),
-        (MODULE.replace("0.025", "0.05"), "0.2.0"),
-        (MODULE, "0.2.0"),
+        (SPACE, "0.2.0"),
+        (SPACE, "0.3.0"),
+        (SPACE.replace('"peak", 1, 1', '"peak", 2, 1'), "0.2.0"),
+        (SPACE.replace("0.025", "0.05"), "0.2.0"),
+        (SPACE, "0.2.0"),
     ]:
         with monkeypatch.context():
             folder = installed(module, version=version)
             prints.append(find_space("acoustic:peak").fingerprint)
             sys.path.remove(str(folder))
     assert len(set(prints)) == 4 and prints[0] == prints[-1]
-    own = MODULE.replace('"peak", 1, 1, {"window_seconds": 0.025}, peak', "{part}")
+    own = SPACE.replace('"peak", 1, 1, {"window_seconds": 0.025}, peak', "{part}")
     own = own.replace("Part({part})", 'PARTS["energy"]').replace("Space, Part", "Space, PARTS")
     installed(own)
     assert find_space("acoustic:peak").fingerprint == SPACES["energy"].fingerprint
@@ -122,18 +122,18 @@ def test_a_plugins_fingerprint_follows_its_version_and_settings(installed, monke
         ("import no_such_module", "No module named 'no_such_module'"),
         ("raise RuntimeError('half installed')", "RuntimeError: half installed"),
         ("SPACE = 7", "it is int, not AcousticSpace"),
-        (MODULE.replace('"peak", (', '"other", ('), "named 'peak' and the space 'other'"),
-        (MODULE.replace(", peak),)", "),)"), "part 'peak' has no function"),
-        (MODULE.replace('.025}, peak),), "Peak of every 25 ms."', '.025}, peak),), "", "word"'),
+        (SPACE.replace('"peak", (', '"other", ('), "named 'peak' and the space 'other'"),
+        (SPACE.replace(", peak),)", "),)"), "part 'peak' has no function"),
+        (SPACE.replace('.025}, peak),), "Peak of every 25 ms."', '.025}, peak),), "", "word"'),
          "names a tier"),
-        (MODULE.replace('{"window_seconds": 0.025}', '{"window_seconds": {1, 2}}'), "TypeError"),
-        (MODULE.replace('(Part("peak", 1, 1, {"window_seconds": 0.025}, peak),)', "()"),
+        (SPACE.replace('{"window_seconds": 0.025}', '{"window_seconds": {1, 2}}'), "TypeError"),
+        (SPACE.replace('(Part("peak", 1, 1, {"window_seconds": 0.025}, peak),)', "()"),
          "parts [] are none"),
     ],
 )  # fmt: skip
 def test_a_broken_plugin_is_named_and_the_others_go_on(installed, module, reason, caplog):
     installed(module, distribution="lab_broken")
-    installed(MODULE.replace('"peak", (', '"sound", ('), name="sound")
+    installed(SPACE.replace('"peak", (', '"sound", ('), name="sound")
     with caplog.at_level(logging.WARNING, "braindash"):
         assert list(known_spaces()) == [*SPACES, "sound"]
     assert "'peak' is left out: lab_broken 0.2.0" in caplog.text and reason in caplog.text
@@ -144,13 +144,13 @@ def test_a_broken_plugin_is_named_and_the_others_go_on(installed, module, reason
 
 
 def test_a_plugin_takes_no_name_that_is_taken(installed, caplog):
-    installed(MODULE.replace('"peak", (', '"logmel", ('), name="logmel")
-    installed(MODULE, distribution="lab_a")
-    installed(MODULE, distribution="lab_b")
+    installed(SPACE.replace('"peak", (', '"logmel", ('), name="logmel")
+    installed(SPACE, distribution="lab_a")
+    installed(SPACE, distribution="lab_b")
     assert known_spaces()["logmel"] is SPACES["logmel"]
     assert known_spaces()["peak"].plugin == "lab_a 0.2.0"
-    assert "braindash has a space of this name" in caplog.text
-    assert "lab_a 0.2.0 has a space of this name" in caplog.text
+    assert "braindash has a feature space of this name" in caplog.text
+    assert "lab_a 0.2.0 has a feature space of this name" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_plugin_takes_no_name_that_is_taken(installed, caplog):
     ],
 )
 def test_what_a_plugin_computes_is_checked(installed, line, reason):
-    installed(MODULE.replace("    from braindash.speech.acoustic.spectral", f"    {line}\n    from"
+    installed(SPACE.replace("    from braindash.speech.acoustic.spectral", f"    {line}\n    from"
                              " braindash.speech.acoustic.spectral"))  # fmt: skip
     model = open_space("acoustic:peak")
     audio = np.zeros(16_000, np.float32)
