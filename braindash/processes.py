@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from braindash import errors
 from braindash.errors import BraindashError, Cancelled, ResourceError
-from braindash.process import THREAD_VARIABLES, import_path, use_threads
+from braindash.process import THREAD_VARIABLES, import_path, is_out_of_memory, use_threads
 from braindash.progress import Joined, Progress
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 5.0
 _IDLE_SECONDS = 0.3
 _ATTEMPTS = 2
-# Names of the errors that mean that memory ran out, wherever it did.
-_OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
 
 
 class Order(NamedTuple):
@@ -253,14 +251,17 @@ class Team:
         )
 
 
+class PartError(RuntimeError):
+    """An error that is none of braindash's own, as a process that made a part told it."""
+
+
 def _as_error(part: Part, answer: Mapping[str, Any]) -> Exception:
     """Raise again here what was raised there; memory that ran out is still told as such."""
     kind = getattr(errors, answer["error"], None)
     if isinstance(kind, type) and issubclass(kind, BraindashError) and kind is not Cancelled:
         return kind(answer["message"], hint=answer["hint"])
-    if answer["error"] in _OUT_OF_MEMORY:
-        return MemoryError(f"{part.label}: {answer['message']}")
-    return RuntimeError(f"{part.label}: {answer['error']}: {answer['message']}")
+    told = f"{part.label}: {answer['error']}: {answer['message']}"
+    return MemoryError(told) if answer.get("memory") else PartError(told)
 
 
 # ---- the process that makes parts --------------------------------------------------------------
@@ -342,7 +343,8 @@ def _make(known: _Known, order: Mapping[str, Any], say: Callable[..., None]) -> 
         say(error=type(error).__name__, message=error.message, hint=error.hint)
     except Exception as error:
         logger.exception("a part failed")
-        say(error=type(error).__name__, message=str(error))
+        memory = is_out_of_memory(error)
+        say(error=type(error).__name__, message=str(error), memory=memory)
     else:
         say(done=True)
 

@@ -17,6 +17,8 @@ from kit.part_runs import SECONDS, ToyRun
 from braindash import parts, process, processes
 from braindash.errors import Cancelled, InputError, ResourceError
 from braindash.parts import Part, carry_out, count_processes, require_same
+from braindash.process import is_out_of_memory
+from braindash.processes import PartError
 from braindash.progress import NoProgress, said_once
 
 TESTS = Path(__file__).resolve().parent
@@ -243,7 +245,8 @@ def test_a_process_that_is_killed_while_it_speaks_is_missed_too(toy, tmp_path, m
     [
         ("refuse", InputError, "story 'fox' has no sound"),
         ("break", RuntimeError, "part b: ZeroDivisionError: division by zero"),
-        ("swell", MemoryError, "part b: cannot allocate 3 GB"),
+        ("swell", MemoryError, "part b: MemoryError: cannot allocate 3 GB"),
+        ("resemble", PartError, "part b: OutOfMemoryError: CUDA out of memory"),
     ],
 )
 def test_an_error_of_a_part_is_raised_here_and_what_is_under_way_is_finished(
@@ -261,6 +264,7 @@ def test_an_error_of_a_part_is_raised_here_and_what_is_under_way_is_finished(
         assert caught.value.hint == "Add fox.wav."
     else:
         assert "Traceback" in caplog.text
+        assert is_out_of_memory(caught.value) == (error is MemoryError)
 
 
 @pytest.mark.parametrize("does", ["sleep", "stick"])

@@ -169,7 +169,8 @@ def matches(name: str, asked: Mapping[str, Any], model: str | None, subject: str
     model, subject : str or None
         Part of the model's name, in any case; a subject. None: any.
     """
-    subjects = asked.get("subjects") or [asked.get("subject")]
+    several = asked.get("subjects")
+    subjects = several if isinstance(several, list) and several else [asked.get("subject")]
     named = model is None or model.casefold() in name.casefold()
     return named and (subject is None or subject in subjects)
 

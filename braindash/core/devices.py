@@ -4,12 +4,12 @@ torch is imported when it is needed, so that what only names a device stays ligh
 """
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from braindash.errors import InputError, ResourceError, near_match
+from braindash.process import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -22,13 +22,6 @@ MEMORY_HINT = (
 
 _DEVICE_NUMBER = re.compile(r"[0-9]{1,4}")
 _TOLD_CHARACTERS = 200
-# How torch's CPU allocator and CUDA's libraries say it in an error without a class of its own.
-_OUT_OF_MEMORY = re.compile(
-    r"(CUBLAS_STATUS|CUSOLVER_STATUS|CUSPARSE_STATUS|CUDNN_STATUS|CUFFT)_ALLOC_FAILED"
-    r"|DefaultCPUAllocator: (can't allocate memory|not enough memory)"
-    r"|not enough memory: you tried to allocate"
-    r"|CUDA (error: )?out of memory"
-)
 
 
 def check_threads(threads: int | None) -> int | None:
@@ -70,21 +63,6 @@ def limited_threads(threads: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory ran out, of the machine or of an accelerator.
-
-    That is :class:`MemoryError`, torch's own class for it, and plain errors of torch whose text
-    says so: those of its CPU allocator and of the libraries that allocate by themselves. Nothing
-    else is, however it derives: torch's other classes are runtime errors too. Imports nothing.
-    """
-    torch = sys.modules.get("torch")
-    own = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if torch)
-    if isinstance(error, (MemoryError, *own[:1])):
-        return True
-    plain = type(error) is RuntimeError or isinstance(error, own[1:])
-    return plain and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def tell_memory(

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Annotated, Any, ClassVar, Protocol, Self
 
 import h5py
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 import braindash
 from braindash.errors import InputError, StoreError
@@ -48,8 +48,13 @@ class _Data(_Named):
     simulated: bool
 
 
+def _iso_date(text: str) -> str:
+    datetime.fromisoformat(text)  # ValueError, which says what is wrong
+    return text
+
+
 class _Provenance(Form):
-    created: str
+    created: Annotated[str, AfterValidator(_iso_date)]
     model: _Model
     data: _Data
 
@@ -97,6 +102,44 @@ class _Tuning(_Listed):
     provenance: _WithFolder
 
 
+class _OlderStory(Form):
+    name: str
+    first_row: int
+    last_row: int
+
+
+class _FirstEncoding(_OfSubject):
+    """What version 1 said; what came later has a historical value."""
+
+    space: str
+    train: list[_OlderStory]
+    test: list[_OlderStory]
+    score_from_row: list[int]
+    delays: list[int]
+    alphas: list[int | float]
+    folds: str
+    metric: str
+
+
+class _OlderStatistics(Form):
+    n_permutations: int
+    n_bootstraps: int
+    block_rows: int
+    scheme: str
+
+
+class _SecondEncoding(_FirstEncoding):
+    ceilings: list[str]
+    other_subjects: list[_OfSubject]
+    statistics: _OlderStatistics
+
+
+# Specifications of versions before today's, as far as they are read.
+_OLDER: dict[tuple[str, int], type[Form]] = {
+    ("encoding", 1): _FirstEncoding,
+    ("encoding", 2): _SecondEncoding,
+}
+
 _FORMS: dict[str, type[Form]] = {
     "encoding": _Encoding,
     "probing": _Probing,
@@ -118,7 +161,7 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        The content is no UTF-8, no JSON or no object; the text says which.
+        The content is no UTF-8, no JSON, no object, or holds half a character; the text says which.
     """
     try:
         found = json.loads(content.decode("utf-8"))
@@ -128,6 +171,10 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
         raise ValueError(f"{name} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{name} is JSON, but no object")
+    try:
+        json.dumps(found, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:  # half a character, written as an escape
+        raise ValueError(f"{name} holds text that is no Unicode") from error
     return found
 
 
@@ -136,12 +183,15 @@ def read_object(path: Path) -> dict[str, Any]:
     return parse_object(path.read_bytes(), path.name)
 
 
-def require(form: type[Form], content: dict[str, Any]) -> None:
-    """Raise ValueError, which names the fields, where ``content`` is not of a form."""
+def require(form: type[Form], content: dict[str, Any], *inside: str) -> None:
+    """Raise ValueError, which names the fields, where ``content`` is not of a form.
+
+    ``inside`` are the fields that the content itself is in, for the message.
+    """
     try:
         form.model_validate(content)
     except ValidationError as error:
-        raise ValueError(_told(error)) from error
+        raise ValueError(_told(error, *inside)) from error
 
 
 def require_listed(kind: str, spec: dict[str, Any], provenance: dict[str, Any]) -> None:
@@ -154,7 +204,11 @@ def require_listed(kind: str, spec: dict[str, Any], provenance: dict[str, Any]) 
     if kind not in _FORMS:
         return
     require(_FORMS[kind], {"spec": spec, "provenance": provenance})
-    if version_of(kind, spec) != current_version(kind):
+    version = version_of(kind, spec)
+    if version != current_version(kind):
+        older = None if version is None else _OLDER.get((kind, version))
+        if older is not None:
+            require(older, spec, "spec")
         return
     try:
         VERSIONED[kind].from_canonical(spec)
@@ -270,7 +324,9 @@ def read_listed(kind: str, folder: Path) -> Entry | DamagedEntry | None:
     try:
         if not KEY.fullmatch(folder.name):
             raise ValueError("the folder's name is no key")
-        (folder / CHECKSUM_FILE).stat()
+        for name in (CHECKSUM_FILE, RESULT_FILE):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(errno.ENOENT, "no file", str(folder / name))
         return read_entry(kind, folder.name, folder)
     except (OSError, ValueError) as error:
         return DamagedEntry(kind, folder.name, folder, _problem(error))
@@ -285,7 +341,7 @@ def damage(kind: str, folder: Path) -> str | None:
                 return f"{name} does not match its checksum"
         read_entry(kind, folder.name, folder)
         _require_whole(folder / RESULT_FILE)
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, IsADirectoryError, ValueError) as error:
         return _problem(error)
     return None
 

@@ -154,6 +154,20 @@ class Job:
 _TEXT, _NUMBER, _COUNT, _NOTHING = (str,), (int, float), (int,), (type(None),)
 # Columns of the table that have the name of an earlier version.
 _NAMED_OTHERWISE = {"command": "task"}
+
+
+def _names_results(made: Mapping[str, Any] | None) -> bool:
+    """Say whether what a worker wrote can be read: results of one kind, and maybe of another."""
+    found = [] if made is None else [made] + ([made["also"]] if "also" in made else [])
+    for one in found:
+        if not isinstance(one, dict) or not isinstance(one.get("kind", ""), str):
+            return False
+        keys = one.get("keys", [])
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            return False
+    return True
+
+
 # What a job's columns hold once their JSON is read; SQLite keeps what it is given.
 _COLUMNS: dict[str, tuple[type, ...]] = {
     "key": _TEXT,
@@ -394,6 +408,8 @@ class JobTable:
         odd = [name for name, kinds in _COLUMNS.items() if not isinstance(values[name], kinds)]
         if "key" not in odd and not NAME.fullmatch(values["key"]):
             odd.append("key")
+        if "result" not in odd and not _names_results(values["result"]):
+            odd.append("result")
         if odd:
             damage = f"its {', '.join(odd)} in {self.path} cannot be read"
             key, command, title = (

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from braindash.core.devices import is_out_of_memory
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError, ResourceError
+from braindash.process import is_out_of_memory
 from braindash.progress import NoProgress, Progress
 from braindash.speech.acoustic.model import AcousticModel
 from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from braindash.core.devices import clear_memory_error, find_device, is_out_of_memory, tell_memory
+from braindash.core.devices import clear_memory_error, find_device, tell_memory
 from braindash.errors import ResourceError
+from braindash.process import is_out_of_memory
 
 
 def test_devices(monkeypatch):
@@ -36,6 +37,10 @@ TOLD = [
     RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate`"),
     RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
     torch.AcceleratorError("CUDA error: out of memory", 2),
+    RuntimeError("CUDA driver error: out of memory"),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("unable to mmap 4096 bytes from file <a>: Cannot allocate memory (12)"),
+    OSError(12, "Cannot allocate memory"),
 ]
 OTHER = {
     "a singular matrix": lambda: torch.linalg.cholesky(-torch.eye(3)),
@@ -92,7 +97,7 @@ def test_words_and_names_alone_are_not_taken_for_memory(error):
 
 def test_memory_is_recognised_without_torch():
     code = (
-        "import sys; from braindash.core.devices import is_out_of_memory as found;"
+        "import sys; from braindash.process import is_out_of_memory as found;"
         "assert found(MemoryError()) and not found(RuntimeError('x'));"
         "import braindash.work.worker; assert 'torch' not in sys.modules"
     )

@@ -24,6 +24,16 @@ ODD = {
     "provenance is empty": ("provenance.json", "{}"),
     "model is a string": ("provenance.json", json.dumps(PROVENANCE | {"model": "hubert"})),
     "half a specification": ("spec.json", json.dumps(SPEC | {"version": 3, "space": "roi"})),
+    "created is no date": (
+        "provenance.json",
+        json.dumps(PROVENANCE | {"created": "yesterday"}),
+    ),
+    "half a character": ("spec.json", json.dumps(SPEC | {"note": "a\ud800b"})),
+    "half a first version": ("spec.json", '{"version": 1, "subject": "S1", "subjects": 5}'),
+    "half a second version": (
+        "spec.json",
+        json.dumps({"version": 2, "subject": "S1", "members": 3}),
+    ),
     "no data": ("provenance.json", json.dumps(PROVENANCE | {"data": None})),
 }
 
@@ -76,6 +86,18 @@ def test_an_odd_result_is_not_imported(store, tmp_path, what):
     with pytest.raises(InputError, match="is damaged") as caught:
         other.import_(file)
     assert "Export it again" in caught.value.hint and not other.has("encoding", KEY)
+
+
+@pytest.mark.parametrize("name", ["result.nc", "spec.json", "provenance.json", "checksums.json"])
+def test_a_folder_in_the_place_of_a_file_is_damage(store, tmp_path, name):
+    folder = put(store).folder
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    put(store, GOOD)
+    assert [entry.key for entry in store.entries()] == [GOOD]
+    assert [one.key for one in store.damaged()] == [KEY]
+    assert store.get_or_none("encoding", KEY) is None
+    assert store.export(GOOD, tmp_path / "good.zip").is_file()
 
 
 @pytest.mark.parametrize("missing", ["spec.json", "provenance.json", "checksums.json"])

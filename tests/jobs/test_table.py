@@ -23,6 +23,8 @@ from braindash.jobs.table import MAX_ATTEMPTS, JobTable
 
 KEYS = st.sampled_from(["a", "b"])
 
+MADE = {"kind": "encoding", "keys": ["ab12"]}
+
 
 @pytest.fixture
 def table(tmp_path):
@@ -167,7 +169,7 @@ class Life(RuleBasedStateMachine):
         if what == "report":
             assert not self.table.report(job, 0.9, "late", (0.0, 0.0))
         elif what == "finish":
-            assert not self.table.finish(job, "done", result={"late": 1})
+            assert not self.table.finish(job, "done", result=MADE)
         else:
             self.table.put_back(job)
 
@@ -232,7 +234,7 @@ def test_no_change_is_lost_between_threads(table):
     assert table.find("b").state in ("queued", "cancelled")
     table.ask_cancel("a")
     assert not table.report(job, 0.6, "more", (0.0, 0.0))
-    assert table.finish(job, "done", result={"x": 1}) and table.find("a").result == {"x": 1}
+    assert table.finish(job, "done", result=MADE) and table.find("a").result == MADE
 
 
 # ---- what SQLite or the disk refuses ------------------------------------------------
@@ -299,6 +301,9 @@ ODD_ROWS = {
     "bytes": "request = x'ff'",
     "not UTF-8": "title = CAST(x'ff' AS TEXT)",
     "a result that is a list": "result = '[]'",
+    "a result of many kinds": """result = '{"kind": ["encoding"], "keys": []}'""",
+    "a number of results": """result = '{"kind": "encoding", "keys": 5}'""",
+    "another result that is a list": """result = '{"kind": "a", "keys": [], "also": [1]}'""",
     "progress is a word": "progress = 'half'",
     "the time is a word": "created = 'yesterday'",
     "another name": "key = 'a/../b'",

@@ -97,6 +97,14 @@ def _swell(one: dict[str, Any], progress, attempt: int) -> None:
     raise MemoryError("cannot allocate 3 GB")
 
 
+class OutOfMemoryError(RuntimeError):
+    """Named like torch's, but somebody else's."""
+
+
+def _resemble(one: dict[str, Any], progress, attempt: int) -> None:
+    raise OutOfMemoryError("CUDA out of memory")
+
+
 def _die(one: dict[str, Any], progress, attempt: int) -> None:
     if attempt <= one["times"]:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -120,6 +128,7 @@ ACTIONS = {
     "refuse": _refuse,
     "break": _break,
     "swell": _swell,
+    "resemble": _resemble,
     "die": _die,
     "talk": _talk,
     "stick": _stick,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import BraindashError, InputError, ModelError
+from braindash.process import is_out_of_memory
 from braindash.speech.acoustic.pitch import pitch
 from braindash.speech.acoustic.spaces import ACOUSTIC, AcousticSpace, Part, find_space
 from braindash.speech.acoustic.spectral import (
@@ -119,9 +120,11 @@ class AcousticModel:
         kept.flags.writeable = False  # others read it too
         try:
             found = np.asarray(part.compute(kept, first, stop), np.float32)
-        except (BraindashError, MemoryError):
+        except BraindashError:
             raise
         except Exception as error:  # a plugin may raise anything
+            if is_out_of_memory(error):
+                raise
             raise self._broken(f"{type(error).__name__}: {error}") from error
         expected = (stop - first, part.n_features)
         if found.shape != expected:
