@@ -92,7 +92,7 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "ceiling_threshold": None,
     }
 )
-"""What the request has where nobody says otherwise; ``tests/test_presets.py`` compares them."""
+"""What the request has where nobody says otherwise; ``tests/test_defaults.py`` compares them."""
 
 
 def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -198,11 +198,12 @@ def manifest() -> str:
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Give every command that does something, with its full name."""
+    """Give every command that does something or has options, with its full name."""
 
     def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
         inner: Mapping[str, Any] = getattr(command, "commands", {})
-        if not inner or command.invoke_without_command:
+        # The root takes options of its own.
+        if not inner or command.invoke_without_command or " " not in name:
             yield name, command
         for part, one in inner.items():
             yield from walk(f"{name} {part}", one)

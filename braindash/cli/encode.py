@@ -32,7 +32,7 @@ from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.dataset.responses import shape
 from braindash.io.regions.find import find_regions, usual_set
-from braindash.io.regions.masks import DISCS
+from braindash.io.regions.masks import DISCS, Hemisphere
 from braindash.io.regions.own import has_own_regions
 from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.store import Store
@@ -106,7 +106,7 @@ def encode(
     low_level: LowLevelOption = None,
     low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
     regions: RegionsOption = None,
-    hemisphere: HemisphereOption = "both",
+    hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
     threads: CoresOption = None,
     leave_out_bad: LeaveOutOption = False,
@@ -144,7 +144,7 @@ def encode(
     _check_regions(request, regions)
     results, several = _encode(request, opened, check_only, as_json)
     if as_json and results:
-        documents = [result_document(one, opened, regions, data) for one in results]
+        documents = [result_document(one, opened, regions, data, hemisphere) for one in results]
         print_json(documents if several else documents[0])
     elif not as_json:
         print_results(results, opened, regions, hemisphere, data)
@@ -212,14 +212,14 @@ def print_results(
     results: list[Any],
     store: Store,
     regions: str | None = None,
-    hemisphere: Any = "both",
+    hemisphere: Hemisphere | None = None,
     data: Path | None = None,
 ) -> None:
     """Print the regions of encoding results, each with its coverage and its provenance."""
     from braindash.work.regions import seen_in
 
     for loaded in results:
-        result = seen_in(loaded, regions, hemisphere, store, data=data)
+        result = seen_in(loaded, regions, hemisphere or "both", store, data=data)
         table = result.regions()
         invalid = int((~result.valid).sum())
         typer.echo(result.provenance_line())
@@ -233,9 +233,13 @@ def print_results(
 
 
 def result_document(
-    result: Any, store: Store, name: str | None = None, data: Path | None = None
+    result: Any,
+    store: Store,
+    name: str | None = None,
+    data: Path | None = None,
+    hemisphere: Hemisphere | None = None,
 ) -> dict[str, Any]:
-    """Return an encoding result as JSON values, with the regions of both sides and of each."""
+    """Return an encoding result as JSON values, with the regions of one side or of every."""
     from braindash.encoding.seen import hemisphere_table, regions_for
     from braindash.work.regions import computed, seen_in
 
@@ -245,6 +249,9 @@ def result_document(
         table = result.region_intervals()
     else:
         table = hemisphere_table(result, regions, computed(result, regions, store))
+    if hemisphere is not None:
+        regions.of(hemisphere)  # refuses a side that these targets have not
+        table = table[table["hemisphere"] == hemisphere]
     table = table.drop(columns=["model", "subject", "simulated"]).astype(object)
     return {
         "key": result.key,

@@ -10,10 +10,14 @@ from braindash.cli.options import (
     StoreOption,
     SubjectFilter,
     matches,
+    notes,
     open_store,
     print_json,
     print_rows,
 )
+from braindash.work.kinds import COMMANDS
+
+KindOption = Annotated[str | None, typer.Option(help=f"Only {', '.join(COMMANDS)}.")]
 
 app = typer.Typer(help="Watch and stop background jobs.", no_args_is_help=True)
 
@@ -21,7 +25,7 @@ app = typer.Typer(help="Watch and stop background jobs.", no_args_is_help=True)
 @app.command(name="list")
 def list_jobs(
     store: StoreOption = None,
-    kind: Annotated[str | None, typer.Option(help="Only encode, probe, tune or demo.")] = None,
+    kind: KindOption = None,
     model: ModelFilter = None,
     subject: SubjectFilter = None,
     as_json: JsonOption = False,
@@ -29,10 +33,12 @@ def list_jobs(
     """List the background jobs of a store, the newest first; in a pipe one line each, with tabs."""
     from braindash.jobs.queue import JobQueue
 
+    if kind is not None and kind not in COMMANDS:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(COMMANDS)}", param_hint="--kind")
     queue = JobQueue(open_store(store).root)
     jobs = [
         job
-        for job in queue.list()
+        for job in queue.list(limit=None)
         if (kind is None or job.command == kind)
         and matches(str(job.request.get("model", "")), job.request, model, subject)
     ]
@@ -50,6 +56,12 @@ def list_jobs(
         print_json(rows)
     else:
         print_rows(["key", "title", "state", "progress", "message"], rows)
+    waiting = sum(job.active for job in jobs)
+    if waiting and not queue.worker_alive():
+        notes.print(
+            f"{waiting} of these jobs wait, and no worker is alive: the next command that queues "
+            "work, or the page Jobs, starts one."
+        )
 
 
 @app.command(name="cancel")

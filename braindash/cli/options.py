@@ -15,6 +15,7 @@ from rich.progress import Progress as RichBar
 from rich.table import Table
 from rich.text import Text
 
+from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
 from braindash.requests import Request
 from braindash.specs import PRECISIONS
@@ -73,7 +74,10 @@ RegionsOption = Annotated[
     ),
 ]
 HemisphereOption = Annotated[
-    str, typer.Option(help="Side of the printed means: both, left or right.")
+    Hemisphere | None,
+    typer.Option(
+        help="Side of the printed means: both, left or right; both by default, with --json each."
+    ),
 ]
 
 ModelFilter = Annotated[str | None, typer.Option(help="Only where this is in the model's name.")]

@@ -141,7 +141,7 @@ def _document(one: RegionSet) -> dict[str, Any]:
 def show_result(
     key: Annotated[str, typer.Argument(help="Key of an encoding result, or its first digits.")],
     regions: RegionsOption = None,
-    hemisphere: HemisphereOption = "both",
+    hemisphere: HemisphereOption = None,
     data: Annotated[Path | None, typer.Option(help="The manifest, for the region set own.")] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -150,6 +150,6 @@ def show_result(
     opened = open_store(store)
     result = EncodingResult.load(opened.find(key))
     if as_json:
-        print_json(result_document(result, opened, regions, data))
+        print_json(result_document(result, opened, regions, data, hemisphere))
     else:
         print_results([result], opened, regions, hemisphere, data)

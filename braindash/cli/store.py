@@ -19,7 +19,7 @@ from braindash.cli.options import (
 )
 from braindash.io.store import LISTED_KINDS, DamagedEntry, Entry
 from braindash.specs import older_version
-from braindash.tuning.result import damaged_models
+from braindash.tuning.result import DamagedModel, damaged_models
 
 KindOption = Annotated[str | None, typer.Option(help=f"Only {', '.join(LISTED_KINDS)}.")]
 
@@ -46,8 +46,10 @@ def list_results(
         if matches(entry.provenance["model"]["name"], entry.spec, model, subject)
     ]
     damaged = opened.damaged(kind)
+    models = damaged_models(opened) if kind in (None, "tuning") else []
     if as_json:
-        print_json([*map(_row, chosen), *map(_damaged_row, damaged)])
+        unread = [*map(_damaged_row, damaged), *map(_damaged_model, models)]
+        print_json([*map(_row, chosen), *unread])
         return
     if chosen:
         columns = ["key", "kind", "model", "data", "of", "simulated", "created", "older"]
@@ -58,7 +60,7 @@ def list_results(
         notes.print(f"The store {opened.root} is empty. Try `braindash demo --headless`.")
     for one in damaged:
         print_damaged(one.folder, one.problem)
-    for tuned in damaged_models(opened):
+    for tuned in models:
         print_damaged(tuned.folder, tuned.problem)
 
 
@@ -77,10 +79,18 @@ def _row(entry: Entry) -> dict[str, Any]:
     }
 
 
+_UNKNOWN = dict.fromkeys(("model", "data", "of", "simulated", "created", "older"))
+
+
 def _damaged_row(entry: DamagedEntry) -> dict[str, Any]:
-    unknown = dict.fromkeys(("model", "data", "of", "simulated", "created", "older"))
     known = {"key": entry.key, "kind": entry.kind, "folder": str(entry.folder)}
-    return known | unknown | {"damaged": entry.problem}
+    return known | _UNKNOWN | {"damaged": entry.problem}
+
+
+def _damaged_model(model: DamagedModel) -> dict[str, Any]:
+    """Describe a tuned model whose record cannot be read; it has a name in place of a key."""
+    known = {"key": model.folder.name, "kind": "tuning", "folder": str(model.folder)}
+    return known | _UNKNOWN | {"damaged": model.problem}
 
 
 def _what_of(entry: Entry) -> str:

@@ -495,8 +495,6 @@ class EncodingResult(StoredResult):
             story["last_row"] - story["first_row"] - len(_censored(story))
             for story in self.spec["train"]
         )
-        alphas = self.spec["alphas"]
-        folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         stamp = "SIMULATED DATA · " if self.simulated else ""
         preset = "" if self.preset == "default" else f"preset {self.preset} · "
         regions = self.regions_line()
@@ -504,11 +502,19 @@ class EncodingResult(StoredResult):
         return (
             f"{stamp}{self.data} · {preset}{self.model} · subject {self.subject} · train: {train} "
             f"({rows} rows) · test: {test} from row {self.spec['score_from_row'][0]} · "
-            f"features: {self.provenance['strategy']} · delays {_listed(self.spec['delays'])} TR · "
-            f"{len(alphas)} alphas {min(alphas):.3g} to {max(alphas):.3g}, {folds} "
-            f"{self.spec['metric']} · ceiling: {self.ceiling_line(ceiling)} · {regions}"
+            f"features: {self.provenance['strategy']} · {self.fit_line()} · "
+            f"ceiling: {self.ceiling_line(ceiling)} · {regions}"
             f"{self._subject_count()} · braindash {self.provenance['versions']['braindash']} · "
             f"key {self.key[:8]}{f' · {self.older}' if self.older else ''}"
+        )
+
+    def fit_line(self) -> str:
+        """Say in a few words what was fitted: delays, alphas, and the folds that chose them."""
+        alphas = self.spec["alphas"]
+        folds = folds_line(self.spec["folds"], len(self.spec["train"]))
+        return (
+            f"delays {_listed(self.spec['delays'])} TR · {len(alphas)} alphas {min(alphas):.3g} to "
+            f"{max(alphas):.3g}, {folds} {self.spec['metric']}"
         )
 
     def regions_line(self) -> str:

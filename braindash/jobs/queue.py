@@ -133,7 +133,7 @@ class JobQueue:
         return job
 
     def list(
-        self, *, states: Iterable[JobState] | None = None, limit: int = 100
+        self, *, states: Iterable[JobState] | None = None, limit: int | None = 100
     ) -> tuple[Job, ...]:
         """Read jobs, the newest first; none when nothing was ever submitted.
 
@@ -141,8 +141,8 @@ class JobQueue:
         ----------
         states : iterable of str, optional
             Only jobs in these states.
-        limit : int, default 100
-            At most so many.
+        limit : int or None, default 100
+            At most so many; None: all.
 
         Returns
         -------

@@ -209,8 +209,8 @@ class JobTable:
         found = self._read("SELECT * FROM jobs WHERE key = ?", (key,), None, 1)
         return found[0] if found else None
 
-    def newest(self, states: Iterable[JobState] | None, limit: int) -> tuple[Job, ...]:
-        """Read at most ``limit`` jobs in one of ``states`` (None: all), the newest first."""
+    def newest(self, states: Iterable[JobState] | None, limit: int | None) -> tuple[Job, ...]:
+        """Read at most ``limit`` jobs (None: all) in one of ``states``, the newest first."""
         wanted = None if states is None else tuple(states)
         if wanted == ():
             return ()
@@ -358,7 +358,7 @@ class JobTable:
         query: str,
         values: tuple[Any, ...],
         states: tuple[JobState, ...] | None = None,
-        limit: int = 1,
+        limit: int | None = 1,
     ) -> tuple[Job, ...]:
         """Read jobs; none when there is no database yet, which reading does not make."""
         log = self.path.with_name(self.path.name + "-wal")
@@ -381,7 +381,7 @@ class JobTable:
         query: str,
         values: tuple[Any, ...],
         states: tuple[JobState, ...] | None,
-        limit: int,
+        limit: int | None,
     ) -> tuple[Job, ...]:
         with closing(connection) as rows:
             if _schema_version(rows, self.path) == 0:

@@ -27,13 +27,14 @@ def provenance_line(group: Group, ceiling: str | None = None) -> str:
         return first.provenance_line(ceiling)
     stamp = "SIMULATED DATA · " if group.simulated else ""
     test = ", ".join(story["name"] for story in first.spec["test"])
-    delays = ", ".join(str(delay) for delay in first.spec["delays"])
+    # Who has fewer training stories may have other folds than the rest.
+    fits = " or ".join(dict.fromkeys(result.fit_line() for result in group.results))
     kind = ceiling or next(iter(group.ceiling_names), None)
     regions = first.regions_line()
     return (
         f"{stamp}{first.data} · {group.model} · mean of n = {group.n_subjects} subjects "
         f"({', '.join(group.subjects)}) · test: {test} from row {first.spec['score_from_row'][0]}"
-        f" · features: {first.provenance['strategy']} · delays {delays} TR · "
+        f" · features: {first.provenance['strategy']} · {fits} · "
         f"ceiling: {kind or 'none that all subjects have'} · "
         f"{f'regions: {regions} · ' if regions else ''}n = {group.n_subjects} subjects"
     )

@@ -85,7 +85,7 @@ def queue_regions(
         return None
     queue = JobQueue(store.root)
     key = regions_spec(result, regions).key()
-    known = {job.key: job for job in queue.list()}.get(key)
+    known = queue.table.find(key)
     if known is not None and known.state in ("failed", "cancelled"):
         return known
     document = {

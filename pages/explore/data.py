@@ -69,15 +69,21 @@ def show_on_brain(one: RegionSet) -> None:
 with widgets.page("Data", INTRODUCTION):
     sets = known_sets()
     ready = [name for name, each in sets.items() if each.is_ready]
+    reason = ""
     asked = st.query_params.get(region_sets.SET, "")
     if asked and asked != region_sets.OWN and asked not in sets:
-        sets[asked] = find_set(asked)
+        try:
+            sets[asked] = find_set(asked)
+        except InputError as error:
+            reason = f"{error.message}. {error.hint}"
     chosen = state.choose(
         "Region set",
         [*ready, *(name for name in sets if name not in ready)],
         region_sets.SET,
         show=lambda name: name if sets[name].is_ready else f"{name} (files are not here)",
     )
+    if reason:
+        st.info(reason, icon=":material/info:")
     describe(sets[chosen])
     if sets[chosen].is_ready:
         show_on_brain(sets[chosen])

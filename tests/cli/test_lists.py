@@ -111,6 +111,9 @@ def test_an_odd_record_of_a_tuned_model_is_listed(store):
     folder.mkdir(parents=True)
     (folder / "tuning.json").write_text('{"data": []}')
     assert f"{folder}: tuning.json: " in listed(store).stderr
+    assert "tuning.json" not in listed(store, "--kind", "probing").stderr
+    [row] = json.loads(listed(store, "--json", "--kind", "tuning").stdout)
+    assert row["folder"] == str(folder) and row["damaged"].startswith("tuning.json: ")
 
 
 def test_a_damaged_job_is_listed_and_the_good_ones_as_ever(store):
@@ -130,3 +133,22 @@ def test_a_damaged_job_is_listed_and_the_good_ones_as_ever(store):
     chosen = RUN.invoke(app, [*jobs, "--model", "good", "--kind", "encode", "--subject", "S1"])
     assert [line.split("\t")[0] for line in chosen.stdout.splitlines()] == ["good"]
     assert RUN.invoke(app, [*jobs, "--kind", "tune"]).stdout == ""
+    wrong = RUN.invoke(app, [*jobs, "--kind", "encoding"])
+    assert wrong.exit_code == 2 and "none of encode, probe" in wrong.output
+
+
+def test_an_old_job_is_found_among_many_and_jobs_without_a_worker_are_told(store):
+    queue = JobQueue(store.root)
+    queue.submit("probe", "first", {"model": "early"}, "the first", start=False)
+    with closing(sqlite3.connect(queue.table.path)) as rows:
+        columns = "task, request, title, created, state"
+        rows.executemany(
+            f"INSERT INTO jobs (key, {columns}) VALUES (?, 'encode', '{{}}', 'x', ?, 'done')",
+            [(f"later-{number}", 4e9 + number) for number in range(150)],
+        )
+        rows.commit()
+    jobs = ["jobs", "list", "--store", str(store.root)]
+    done = RUN.invoke(app, [*jobs, "--model", "early"])
+    assert done.stdout.split("\t")[0] == "first" and "no worker is alive" in done.stderr
+    assert len(RUN.invoke(app, jobs).stdout.splitlines()) == 151
+    assert "worker" not in RUN.invoke(app, [*jobs, "--kind", "encode"]).stderr

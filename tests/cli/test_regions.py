@@ -87,6 +87,8 @@ def test_a_result_is_printed_in_a_set_and_a_side(made_store, label_home):
     assert document["region_set"] == "moussa2025-iclr"
     rows = document["regions"]
     assert {row["hemisphere"] for row in rows} == {"both", "left", "right"}
+    right = json.loads(said("show", result.key[:8], *options, "--json", "--hemisphere", "right"))
+    assert right["regions"] == [row for row in rows if row["hemisphere"] == "right"]
     both = [row["region"] for row in rows if row["hemisphere"] == "both"]
     assert len(both) == 2 * (1 + len(MOUSSA_ICLR)) and set(both) > set(MOUSSA_ICLR)
     assert all(row["low"] is not None and 0 <= row["coverage"] <= 1 for row in rows)
@@ -97,8 +99,8 @@ def test_what_cannot_be_shown_is_said(made_store, label_home):
     key = result.key[:8]
     lacking = refused("show", key, "--store", root, "--regions", "hcp-mmp1")
     assert "lh.HCPMMP1.annot" in lacking.message
-    wrong = refused("show", key, "--store", root, "--hemisphere", "middle")
-    assert "no hemisphere 'middle'" in wrong.message
+    wrong = RUN.invoke(app, ["show", key, "--store", str(root), "--hemisphere", "middle"])
+    assert wrong.exit_code == 2 and "middle" in wrong.output
     assert "which manifest" in refused("show", key, "--store", root, "--regions", "own").message
 
 

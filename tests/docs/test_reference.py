@@ -54,7 +54,8 @@ def test_every_field_of_the_manifest_is_described(hooks):
 def test_every_command_and_option_is_described(hooks):
     text = hooks.command_line()
     found = dict(hooks.commands())
-    assert {"braindash encode", "braindash jobs cancel", "braindash import"} <= set(found)
+    assert {"braindash", "braindash encode", "braindash jobs cancel"} <= set(found)
+    assert "`--version`" in text and "`--install-completion`" in text
     for name, command in found.items():
         section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         assert (command.help or "").split("\n")[0] in section and command.help, name

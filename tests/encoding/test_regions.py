@@ -242,6 +242,7 @@ def test_masks_of_each_subject_and_groups_of_labels(tmp_path, tiny_model):
         ('masks = { AC = "{story}.npy" }', "unknown placeholder {story}"),
         ('labels = ["a.annot", "b.annot", "c.annot"]', "names 3 files"),
         ('labels = ["a", "b"]\nset = "hcp-mmp1"', "both label files and a region set"),
+        ('masks = {a = "a.npy"}\nset = "hcp-mmp1"', "used by nothing"),
         ('lables = ["a", "b"]', "unknown field 'lables'"),
     ],
 )

@@ -79,8 +79,9 @@ def test_units_are_the_means_of_their_frames_and_scores_those_of_the_core(
     corpus, tiny_model, tmp_path
 ):
     """Frames of the whole recordings, averaged one unit after the other in float64."""
+    from kit.probe_runs import probe_layers
+
     from braindash.core.probes.labels import ProbeTask
-    from braindash.core.probes.model import probe_layers
     from braindash.core.probes.split import split_units
     from braindash.speech.features import plan_windows, window_features
     from braindash.speech.models import open_model

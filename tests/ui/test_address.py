@@ -9,13 +9,14 @@ from streamlit.testing.v1 import AppTest
 from braindash.io.store import Store
 from braindash.views.linked import read_held
 
-MENUS = ("data", "model", "subject", "compare", "score", "ceiling")
+MENUS = ("data", "model", "subject", "compare", "score", "ceiling", "set", "hemisphere")
 PAGES = {
     "explore/overview": ("result",),
     "explore/layers": (*MENUS, "bands", "lines", "depth", "regions", "tasks"),
     "explore/cortex": (*MENUS, "map", "q", "sure", "depth", "layer", "target"),
     "explore/compare": (*MENUS, "third", "minus", "hold", "layer", "target"),
     "explore/probes": ("data", "model", "result", "scale", "controls", "bands", "depth", "task"),
+    "explore/data": ("set", "hemisphere"),
     "compute/run": ("work",),
     "compute/tuning": ("work",),
     "compute/jobs": ("result",),

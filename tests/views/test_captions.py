@@ -25,6 +25,7 @@ def test_several_subjects_share_a_line_and_keep_their_own():
     for part in ("SIMULATED DATA", "mean of n = 2 subjects (A, B)", "test: story from row 0"):
         assert part in line
     assert "ceiling: repeats" in line
+    assert results[0].fit_line() in line and "leave-20-rows-out" in line
     lines = subject_lines(group, "repeats")
     for result, own in zip(results, lines, strict=True):
         assert f"key {result.key[:8]}" in own

@@ -8,7 +8,6 @@ are those of models on the same units with the same seed.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -214,47 +213,3 @@ class Probes:
         for number, layer in enumerate(layers):
             found += [f"layer {number}: {text}" for text in layer.warnings]
         return tuple(found)
-
-
-def probe_layers(
-    features: Sequence[ArrayLike],
-    tasks: Sequence[ProbeTask],
-    split: Split,
-    *,
-    progress: Progress | None = None,
-    **options: Any,
-) -> tuple[ProbeResult, ...]:
-    """Ask every task of every layer.
-
-    Parameters
-    ----------
-    features : sequence of arrays of float, each (n_units, n_features)
-        Features of every layer, taken one layer at a time: a list, an array of three axes, an open
-        data set.
-    tasks : sequence of ProbeTask
-        Questions about these units.
-    split : Split
-        Sides of the units.
-    progress : Progress, optional
-        Told between any two tasks and layers; may cancel by raising.
-    **options
-        As for :class:`Probes`.
-
-    Returns
-    -------
-    tuple of ProbeResult
-        One per task.
-
-    Raises
-    ------
-    InputError
-        As :class:`Probes` and :meth:`Probes.fit_layer` do.
-    """
-    plan, report = Probes(tasks, split, **options), progress or NoProgress()
-    found, n_layers = [], len(features)
-    named = [f"layer {layer}" for layer in range(n_layers)]
-    spans = shared(report, [1.0] * n_layers, [f"{where}: " for where in named])
-    for layer, (where, part) in enumerate(zip(named, spans, strict=True)):
-        found.append(plan.fit_layer(features[layer], where=where, progress=part))
-    report.advance(1.0, 1.0, "all layers are probed")
-    return plan.results(found)

@@ -216,6 +216,11 @@ def _region_problems(tables: ManifestTables) -> Iterator[Problem]:
             "[regions] describes no region",
             "Give labels (label files), masks (mask files by region) or groups of labels.",
         )
+    if own.set is not None and not (own.labels or own.groups):
+        yield Problem(
+            f"[regions] set = {own.set!r} is used by nothing: there are no groups of its labels",
+            "Give groups, or leave set out: a set is chosen by --regions and on the pages.",
+        )
     if own.set is not None and own.labels:
         yield Problem(
             "[regions] has both label files and a region set",

@@ -3,10 +3,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.probe_runs import probe_layers
 from kit.spoken_units import spoken_units
 
 from braindash.core.probes.labels import ProbeTask
-from braindash.core.probes.model import Probes, probe_layers
+from braindash.core.probes.model import Probes
 from braindash.core.probes.split import Split, given_split, split_units
 from braindash.core.statistics.bootstrap import interval
 from braindash.errors import Cancelled, InputError
