@@ -1,5 +1,6 @@
 """The command ``braindash probe``, and how probing results are printed."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,11 +24,12 @@ from braindash.cli.options import (
     open_store,
     print_json,
 )
-from braindash.io.labels.sources import LABEL_FLAGS, LABEL_SOURCES
+from braindash.io.labels.sources import LABEL_FLAGS, LABEL_NUMBERS, LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
 
 _READER = "--labels-option"
+_DIGITS = re.compile(r"[0-9]{1,9}")
 _FLAG_VALUES = dict.fromkeys(("yes", "true", "on", "1"), True) | dict.fromkeys(
     ("no", "false", "off", "0"), False
 )
@@ -122,12 +124,14 @@ def probe(
 
 
 def _options(given: list[str]) -> dict[str, Any]:
-    """Read NAME=VALUE: yes and no are truth values of flags, A:B,C:D is a table of names."""
+    """Read NAME=VALUE: yes, no and digits for flags and numbers, A:B,C:D is a table of names."""
     found: dict[str, Any] = {}
     for text in given:
         name, value = named_value(text, _READER)
         if name in LABEL_FLAGS:
             found[name] = _FLAG_VALUES.get(value.lower(), value)
+        elif name in LABEL_NUMBERS and _DIGITS.fullmatch(value):
+            found[name] = int(value)
         elif name == "tiers":
             found[name] = dict(listed(value, _READER, _pair))
         else:

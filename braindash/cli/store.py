@@ -70,7 +70,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "kind": entry.kind,
         "model": entry.provenance["model"]["name"],
         "data": entry.provenance["data"]["name"],
-        "of": _what_of(entry),
+        "of": what_of(entry),
         "simulated": entry.provenance["data"]["simulated"],
         "created": entry.provenance["created"],
         "older": older_version(entry.kind, entry.spec),
@@ -93,10 +93,12 @@ def _damaged_model(model: DamagedModel) -> dict[str, Any]:
     return known | _UNKNOWN | {"damaged": model.problem}
 
 
-def _what_of(entry: Entry) -> str:
+def what_of(entry: Entry) -> str:
     """Say of whom or what a result is: a subject or several, a story, or tasks."""
     if entry.kind == "probing":
-        return ", ".join(task["name"] for task in entry.spec["tasks"])
+        asked = entry.provenance.get("tasks")  # without those that the sound did not allow
+        names = [task["name"] for task in entry.spec["tasks"]]
+        return ", ".join(one for one in names if not isinstance(asked, dict) or one in asked)
     if entry.kind == "tuning":
         return ", ".join(entry.spec["subjects"])
     return str(entry.spec.get("subject") or entry.provenance.get("story") or "")

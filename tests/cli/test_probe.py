@@ -87,6 +87,17 @@ def test_flags_of_readers_are_yes_or_no(value, corpus, tiny_model, tmp_path):
     assert cli_probe._options(["pauses=ON", "with_sa=1"]) == {"pauses": True, "with_sa": True}
 
 
+def test_numbers_of_readers_are_numbers(tmp_path):
+    assert cli_probe._options(["phones=61"]) == {"phones": 61}
+    command = ["probe", "--labels", "timit", "--labels-path", str(tmp_path)]
+    command += ["--model", "acoustic:logmel"]
+    for text in ("six", "6²", "6.0", ""):
+        done = RUN.invoke(app, [*command, "--labels-option", f"phones={text}", "--check"])
+        assert f"phones = {text!r} is no whole number" in str(done.exception)
+    done = RUN.invoke(app, [*command, "--labels-option", "phones=40", "--check"])
+    assert "phones = 40 is unknown" in str(done.exception)
+
+
 def test_check_computes_nothing_and_counts_what_is_there(corpus, tiny_model, tmp_path):
     done = RUN.invoke(app, arguments(corpus, tiny_model, tmp_path, "--check", "--json"))
     found = json.loads(done.stdout)

@@ -8,6 +8,7 @@ from kit.spoken_corpus import CATEGORIES, RATE, WORDS, make_corpus, tell, write_
 from kit.stored import CountedStore
 
 import braindash
+from braindash.cli.store import what_of
 from braindash.errors import Cancelled, InputError
 from braindash.io.dataset.audio import load_audio
 from braindash.io.store import Store
@@ -477,6 +478,7 @@ def test_a_task_that_the_sound_does_not_allow_is_left_out_and_told(
     asked = tuple(task["name"] for task in result.spec["tasks"])
     assert "pitch" in asked and result.tasks == tuple(name for name in asked if name != "pitch")
     assert "left out: pitch: no frame is voiced" in result.provenance["warnings"]
+    assert what_of(stored.find(result.key)) == ", ".join(result.tasks)
     with pytest.raises(InputError, match="no task 'pitch'"):
         result.score("pitch")
     assert set(result.table()["task"]) == set(result.tasks)

@@ -28,13 +28,20 @@ LABEL_SOURCES: Mapping[str, Callable[..., Labels]] = MappingProxyType(
     }
 )
 
-# Options of the readers that are yes or no.
-LABEL_FLAGS = frozenset(
-    parameter.name
-    for reader in LABEL_SOURCES.values()
-    for parameter in inspect.signature(reader).parameters.values()
-    if isinstance(parameter.default, bool)
-)
+
+def _options_that_are(kind: type) -> frozenset[str]:
+    """Name the options of the readers whose default is exactly of a type."""
+    return frozenset(
+        parameter.name
+        for reader in LABEL_SOURCES.values()
+        for parameter in inspect.signature(reader).parameters.values()
+        if type(parameter.default) is kind
+    )
+
+
+# Options of the readers that are yes or no, and those that are whole numbers.
+LABEL_FLAGS = _options_that_are(bool)
+LABEL_NUMBERS = _options_that_are(int)
 
 
 def read_labels(source: str, path: Path | str, **options: Any) -> Labels:
@@ -75,7 +82,7 @@ def read_labels(source: str, path: Path | str, **options: Any) -> Labels:
 
 
 def check_options(title: str, options: Mapping[str, Any], allowed: Sequence[str]) -> None:
-    """Refuse options that a reader does not have, and what is neither yes nor no for a flag."""
+    """Refuse options that a reader does not have, and values of another kind than theirs."""
     for name, value in options.items():
         if name not in allowed:
             raise InputError(f"{title} have no option {name!r}", hint=near_match(name, allowed))
@@ -83,4 +90,8 @@ def check_options(title: str, options: Mapping[str, Any], allowed: Sequence[str]
             raise InputError(
                 f"{title}: {name} = {value!r} is neither yes nor no",
                 hint="Allowed are yes, true, on, 1 and no, false, off, 0.",
+            )
+        if name in LABEL_NUMBERS and type(value) is not int:
+            raise InputError(
+                f"{title}: {name} = {value!r} is no whole number", hint="Write it in digits."
             )

@@ -94,6 +94,7 @@ _OWN = (
         "https://surfer.nmr.mgh.harvard.edu/fswiki/FreeSurferSoftwareLicense\n",
         fetch=fetch_destrieux,
         folder="destrieux",
+        marks=("G_temp_sup-G_T_transv", "S_temporal_sup", "G_front_inf-Triangul", "S_central"),
     ),
     RegionSet(
         "desikan",
@@ -102,6 +103,7 @@ _OWN = (
         "FreeSurfer software licence",
         DESIKAN_FILES,
         folder="desikan",
+        marks=("superiortemporal", "transversetemporal", "bankssts", "parsopercularis", "insula"),
     ),
 )
 

@@ -39,6 +39,13 @@ def make_labels(one: "RegionSet", paths: Sequence[Path], space: str) -> dict[str
     source = f"{found.source} ({one.name})"
     wanted = grouped_labels(one.groups) or list(one.labels)
     require_labels(found.names, wanted, source)
+    if one.marks and not set(one.marks) & set(found.names):
+        raise InputError(
+            f"{source} are files of another atlas: none of their {len(found.names)} labels is of "
+            f"{one.title}",
+            hint=f"Its labels are called {', '.join(one.marks[:2])} and so on; label files of "
+            "another atlas become a set of their own under a new name.",
+        )
     tell_one_sided(found.masks, wanted, found.n_left, source)
     masks = found.on(space).masks
     return join_labels(masks, one.groups, source) if one.groups else masks
@@ -112,6 +119,8 @@ class RegionSet:
         Regions and the labels that each is made of; empty: every label is a region.
     labels : tuple of str
         Names of the regions, where they are known before the files are read.
+    marks : tuple of str
+        Labels by which its files are known, where not all are listed: they have at least one.
     note : str
         What figures say beside the title.
     terms : str
@@ -133,6 +142,7 @@ class RegionSet:
     files: tuple[RegionFile, ...] = ()
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     note: str = ""
     terms: str = ""
     fetch: Fetch | None = None

@@ -28,8 +28,10 @@ _UNKNOWN = (
 )
 # How a file of WAV begins, and what some programs write behind its sound.
 _FILES = (b"RIFF", b"RIFX", b"RF64", b"BW64")
+_HEAD = re.compile(rb"(RIFF|RIFX|RF64|BW64)....WAVE(fmt |ds64|JUNK|bext)", re.DOTALL)
 _LIST = re.compile(rb"LIST....(INFO|adtl)", re.DOTALL)
 _BLOCK_BYTES = 1 << 20
+_NEVER_COMPLETED = ("its header was never completed: it is read to its end",)
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 
@@ -116,10 +118,16 @@ def _is_unknown(content: Bytes, data: _Data) -> bool:
 
 def _completed(content: Bytes, data: _Data, n: int) -> Layout:
     """Show a file whose header was never completed with the size of what is there."""
-    told = ("its header was never completed: it is read to its end",)
-    stop = _sound_stop(content, data.start)
+    if _HEAD.search(content, data.start):
+        return _joined(content, data.origin)
+    stop = _sound_stop(content, data.start, len(content))
     if data.size and n and stop == len(content):
-        return Layout(told=told)
+        return Layout(told=_NEVER_COMPLETED)
+    return Layout((_patched(data, stop),), told=_NEVER_COMPLETED)
+
+
+def _patched(data: _Data, stop: int) -> Piece:
+    """Give a header that was never completed the size of the sound up to ``stop``."""
     at, width = data.size_at
     order: Literal["little", "big"] = "little" if data.order == "<" else "big"
     size = min(stop - data.start, (1 << 8 * width) - 1)
@@ -127,19 +135,19 @@ def _completed(content: Bytes, data: _Data, n: int) -> Layout:
     if width == 4:
         whole = min(stop - data.origin - 8, _LARGEST)
         patches.append((4, whole.to_bytes(4, order)))
-    return Layout((Piece(data.origin, stop, patches=tuple(patches)),), told=told)
+    return Piece(data.origin, stop, patches=tuple(patches))
 
 
-def _sound_stop(content: Bytes, start: int) -> int:
-    """Return where sound of unknown length ends: where chunks begin that lead to the file's end."""
-    for match in _LIST.finditer(content, start):
+def _sound_stop(content: Bytes, start: int, end: int) -> int:
+    """Return where sound of unknown length ends: where chunks begin that lead to ``end``."""
+    for match in _LIST.finditer(content, start, end):
         at = match.start()
         while _are_chunks(content, at):
             (size,) = struct.unpack("<I", content[at + 4 : at + 8])
             at += 8 + size + size % 2
-        if at >= len(content):
+        if at >= end:
             return match.start()
-    return len(content)
+    return end
 
 
 def _cut(data: _Data, there: int, n: int, rate: int) -> Layout:
@@ -155,8 +163,8 @@ def _behind(content: Bytes, data: _Data, n: int, rate: int) -> Layout:
     """Look at what follows the sound: other chunks, another file, or sound left out."""
     stop = data.start + data.size
     rest = len(content) - stop
-    if (other := _next_file(content, stop)) is not None:
-        return _joined(content, data.origin, other)
+    if _next_file(content, stop) is not None:
+        return _joined(content, data.origin)
     seconds = rest * n / (data.size * rate) if data.size and rate else 0.0
     if seconds <= TOLERANCE_SECONDS or any(_are_chunks(content, stop + odd) for odd in (0, 1)):
         return AS_IT_IS
@@ -171,18 +179,26 @@ def _behind(content: Bytes, data: _Data, n: int, rate: int) -> Layout:
     )
 
 
-def _joined(content: Bytes, origin: int, other: int) -> Layout:
-    """Divide a file that is several, one behind the other."""
-    edges = [origin]
-    following: int | None = other
-    while following is not None:
-        edges.append(following)
-        data = _wave_data(content, following)
-        if data is None or data.start + data.size > len(content):
+def _joined(content: Bytes, origin: int) -> Layout:
+    """Divide a file that is several, one behind the other; any header may lack its size."""
+    pieces: list[Piece] = []
+    told: tuple[str, ...] = ()
+    at: int | None = origin
+    while at is not None:
+        data = _wave_data(content, at)
+        if data is not None and _is_unknown(content, data):
+            other = _HEAD.search(content, data.start)
+            following = other.start() if other else None
+            end = following or len(content)
+            pieces.append(_patched(data, _sound_stop(content, data.start, end)))
+            told = _NEVER_COMPLETED
+        elif data is None or data.start + data.size > len(content):
             return Layout(cut="the last of the recordings in it is not whole")
-        following = _next_file(content, data.start + data.size)
-    pieces = [Piece(a, b) for a, b in zip(edges, [*edges[1:], len(content)], strict=True)]
-    told = (f"it is {len(pieces)} recordings, one behind the other",)
+        else:
+            following = _next_file(content, data.start + data.size)
+            pieces.append(Piece(at, following or len(content)))
+        at = following
+    told = (f"it is {len(pieces)} recordings, one behind the other", *told)
     return Layout(tuple(pieces), told=told)
 
 

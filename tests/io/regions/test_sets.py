@@ -323,6 +323,21 @@ def test_without_a_network_the_error_says_what_to_do(label_home, monkeypatch):
         sets.fetch_set("hcp-mmp1", accepted=True)
 
 
+@pytest.mark.parametrize("name", ["desikan", "destrieux"])
+def test_files_of_another_atlas_are_not_taken_for_a_known_one(label_home, tmp_path, name):
+    paths = put_hcp(tmp_path)
+    with pytest.raises(InputError, match="files of another atlas"):
+        sets.take_over(name, *paths)
+    assert not sets.find_set(name).is_ready
+    ending = {"desikan": "aparc", "destrieux": "aparc.a2009s"}[name]
+    marks = sets.find_set(name).marks
+    own = [
+        write_annot(tmp_path / f"{side}.{ending}.annot", ["unknown", *marks], np.arange(N_SIDE) % 3)
+        for side in ("lh", "rh")
+    ]
+    assert set(sets.take_over(name, *own).regions("fsaverage5", N_TARGETS).masks) > set(marks[:2])
+
+
 def test_destrieux_is_fetched_through_nilearn(label_home, monkeypatch):
     import nilearn.datasets
 

@@ -79,6 +79,10 @@ def test_a_whole_file_is_read_as_libsndfile_reads_it(written, kind):
         (wav_saying(encoded_as("wav", 3.0), 0, whole=36), 3.0),
         (wav_saying(encoded(speechlike(3.0), "WAV", "FLOAT"), 0), 3.0),
         (wav_saying(encoded(speechlike(3.0), "WAV", "ULAW"), 0), 3.0),
+        (wav_saying(encoded_as("wav", 3.0), 0) + encoded_as("wav", 2.0), 5.0),
+        (encoded_as("wav", 3.0) + wav_saying(encoded_as("wav", 2.0), 0), 5.0),
+        (wav_saying(encoded_as("wav", 3.0), 0xFFFFFFFF) * 2, 6.0),
+        (wav_saying(encoded_as("wav", 3.0), 0) + LIST + encoded_as("wav", 2.0, 8000), 5.0),
     ],
     ids=[
         "mp3 without a count",
@@ -106,6 +110,10 @@ def test_a_whole_file_is_read_as_libsndfile_reads_it(written, kind):
         "wav never completed, as ffmpeg leaves it",
         "float wav never completed",
         "wav in mu-law never completed",
+        "wavs joined, the first never completed",
+        "wavs joined, the last never completed",
+        "streamed wavs joined",
+        "wavs of two rates joined, the first never completed, with a chunk",
     ],
 )
 def test_what_the_header_hides_is_read_and_enters_the_key(written, content, seconds):
