@@ -1,11 +1,11 @@
 """Ridge: our time beside its peers' and beside the bare products, with the largest difference.
 
-``python benchmarks/bench_ridge.py`` takes some minutes; ``--shapes B C`` are the published shapes
-and take an hour with every peer. CPU seconds of this process (wall time on a GPU), all in turn,
-medians; MB is the largest growth of the process's memory (not the GPU's) during a run, and for
-"braindash" that of a fresh process that has fitted something small before, with an allocator that
-gives back what is freed. The difference is that of predictions from himalaya's in float64, for
-the first targets where both chose the same alpha.
+``python benchmarks/bench_ridge.py`` takes some minutes; ``--shapes A B C`` are the published
+shapes and take an hour with every peer; D is the embedded demo's. CPU seconds of this process (wall
+time on a GPU), all in turn, medians; MB is the largest growth of the process's memory (not the
+GPU's) during a run, and for "braindash" that of a fresh process that has fitted something small
+before, with an allocator that gives back what is freed. The difference is that of predictions
+from himalaya's in float64, for the first targets where both chose the same alpha.
 
 Peers: himalaya's two estimators on both its backends, targets in batches or all at once;
 scikit-learn's RidgeCV, which chooses one alpha for all targets; and the cross-validation by one
@@ -46,18 +46,19 @@ from braindash.core.ridge.model import RidgeCV
 from braindash.core.timing import delayed
 
 N_STORIES, N_TEST, SEED = 5, 300, 0
-ALPHAS = np.logspace(1, 4, 10)
+ALPHAS = tuple(np.logspace(1, 4, 10))
 ORACLE_TARGETS = 300
 SAMPLE_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Rows, features before four delays, targets."""
+    """Rows, features before four delays, targets; penalties."""
 
     n_rows: int
     n_features: int
     n_targets: int
+    alphas: tuple[float, ...] = ALPHAS
 
 
 SHAPES = {
@@ -65,8 +66,10 @@ SHAPES = {
     "narrow": Shape(1500, 64, 4000),
     "few-dual": Shape(1500, 768, 100),
     "few-primal": Shape(3000, 192, 100),
-    "C": Shape(1500, 768, 20484),
+    "A": Shape(1500, 768, 8000),
     "B": Shape(3000, 192, 8000),
+    "C": Shape(1500, 768, 20484),
+    "D": Shape(600, 128, 20484, tuple(np.logspace(0, 8, 17))),
 }
 
 
@@ -90,12 +93,13 @@ def simulate(shape: Shape) -> dict[str, Any]:
         "design": design[train],
         "design_test": design[shape.n_rows :],
         "Y": np.ascontiguousarray(Y[train]),
+        "alphas": np.array(shape.alphas),
     }
 
 
 def ours(data: dict[str, Any], device: str, threads: int) -> tuple[Any, Any]:
-    plan = RidgeCV(data["X"], data["groups"], alphas=ALPHAS, intercept=False, device=device,
-                     threads=threads)  # fmt: skip
+    plan = RidgeCV(data["X"], data["groups"], alphas=data["alphas"], intercept=False,
+                   device=device, threads=threads)  # fmt: skip
     result = plan.fit(data["Y"], data["X_test"], return_prediction=True)
     return result.alpha, result.prediction
 
@@ -115,7 +119,7 @@ def himalaya(
     Y = Y[:, :n_targets]
     batches = {"n_targets_batch": 1000, "n_alphas_batch": 1, "n_targets_batch_refit": 1000}
     estimator = model(
-        alphas=ALPHAS,
+        alphas=data["alphas"],
         cv=folds(data),
         solver_params={"score_func": r2_score} | (batches if batched else {}),
     ).fit(X, Y)
@@ -128,7 +132,7 @@ def folds(data: dict[str, Any]) -> list[Any]:
 
 def scikit_learn(data: dict[str, Any]) -> tuple[Any, Any]:
     """One alpha for all targets: scikit-learn has no other with folds."""
-    model = SklearnRidgeCV(alphas=ALPHAS, cv=folds(data), scoring="r2", fit_intercept=False)
+    model = SklearnRidgeCV(alphas=data["alphas"], cv=folds(data), scoring="r2", fit_intercept=False)
     model.fit(data["design"], data["Y"])
     alpha = np.full(data["Y"].shape[1], model.alpha_)
     return alpha, model.predict(data["design_test"]).reshape(N_TEST, -1)
@@ -137,7 +141,7 @@ def scikit_learn(data: dict[str, Any]) -> tuple[Any, Any]:
 def fold_svd(data: dict[str, Any]) -> tuple[Any, Any]:
     """Decompose each fold once; every alpha is then a rescaling and a product."""
     X, X_test, Y = (torch.as_tensor(data[name]) for name in ("design", "design_test", "Y"))
-    alphas = torch.as_tensor(ALPHAS, dtype=torch.float32)
+    alphas = torch.as_tensor(data["alphas"], dtype=torch.float32)
     scores = torch.zeros(len(alphas), Y.shape[1])
     for train, held_out in folds(data):
         left, power, right = torch.linalg.svd(X[train], full_matrices=False)
@@ -155,7 +159,7 @@ def fold_svd(data: dict[str, Any]) -> tuple[Any, Any]:
         columns = (best == row).nonzero()[:, 0]
         shrunk = new * (power / (power**2 + alphas[row]))
         prediction[:, columns] = shrunk @ rotated[:, columns]
-    return ALPHAS[best.numpy()], prediction.numpy()
+    return data["alphas"][best.numpy()], prediction.numpy()
 
 
 def peers(data: dict[str, Any], device: str) -> dict[str, Callable[[], Any]]:
@@ -267,7 +271,7 @@ def bench(
             rows[run]["equal_alphas"] = float(same.mean())
             rows[run]["largest_difference"] = float(gap.max()) if gap.size else math.nan
     return {
-        "shape": vars(SHAPES[name]),
+        "shape": vars(SHAPES[name]) | {"alphas": len(SHAPES[name].alphas)},
         "memory_formula_mb": formula(SHAPES[name]),
         "results": rows,
     }
@@ -276,15 +280,15 @@ def bench(
 def formula(shape: Shape) -> float:
     """Memory a fit may take beside the responses, in MB: no term grows as rows times targets."""
     n_inputs, fold = 4 * shape.n_features, shape.n_rows // N_STORIES
-    operators = len(ALPHAS) * fold * (shape.n_rows - fold) * 4
-    targets = (len(ALPHAS) + N_TEST) * shape.n_targets * 4
+    operators = len(shape.alphas) * fold * (shape.n_rows - fold) * 4
+    targets = (len(shape.alphas) + N_TEST) * shape.n_targets * 4
     kernel, features = 3 * shape.n_rows**2 * 8, shape.n_rows * n_inputs * 4
     return (kernel + features + operators + targets + (64 << 20)) / 1e6
 
 
 def show(name: str, outcome: dict[str, Any]) -> None:
-    print(f"\nshape {name}: {outcome['shape']}, 4 delays, {len(ALPHAS)} alphas, {N_STORIES} folds; "
-          f"memory by the formula {outcome['memory_formula_mb']:.0f} MB")  # fmt: skip
+    print(f"\nshape {name}: {outcome['shape']}, 4 delays, {N_STORIES} folds; memory"
+          f" by the formula {outcome['memory_formula_mb']:.0f} MB")  # fmt: skip
     names = ("seconds", "x floor", "x ours", "MB", "equal alpha", "difference")
     print(" " * 31 + "".join(f"{n:>{w}}" for n, w in zip(names, (9, 9, 8, 7, 13, 12), strict=True)))
     for run, row in outcome["results"].items():
