@@ -3,6 +3,7 @@
 # make dist        build the wheel, which is the whole program, and print its size
 # make test        format, types and tests; the second of two closing lines is the browser's
 # make docs        build the site of documents into build/site, offline
+# make bench       run every benchmark, two hours on a quiet machine; prints one table
 # make demo-tune   tune the demo's model anew, with adapter and control, and score them (over an hour)
 PYTHON ?= python3
 VENV   := .venv
@@ -15,7 +16,7 @@ TUNED  := tuned lora shuffled
 OPTIONS_lora     := --method lora
 OPTIONS_shuffled := --control shuffled
 
-.PHONY: demo app dist test lint docs demo-tune clean
+.PHONY: demo app dist test lint docs bench demo-tune clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@echo "1/2 making the virtual environment $(VENV)"
@@ -52,6 +53,9 @@ test: lint
 # The packages of the site are among those of the tests, which build it too.
 docs: $(VENV)/.test-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+bench: $(VENV)/.test-installed
+	$(BIN)/python benchmarks/run_all.py
 
 $(VENV)/.scripts-installed: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable '.[scripts]'

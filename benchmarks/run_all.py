@@ -1,0 +1,234 @@
+"""Run every benchmark and print one table: machine, versions, what was measured, the goal.
+
+``make bench`` runs it; two hours on two quiet cores. ``--only ridge features`` runs some, and
+``--quick`` runs all at small sizes (minutes; to try the script, not for figures). Each benchmark is
+a process of its own with the machine to itself; what it prints goes on to the terminal, its JSON
+into ``--folder``. A figure is a ratio from one run, beside the largest difference of the results
+that were timed; ``--write FILE`` writes the table as Markdown as well.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench_features import processor
+
+HERE = Path(__file__).resolve().parent
+VERSIONS = ("braindash", "torch", "numpy", "scipy", "scikit-learn", "himalaya", "transformers")
+# Of the numbers in the goals of a shape: over the floor, and over which peers.
+RIDGE_GOALS = {
+    "A": "3x himalaya kernel torch",
+    "B": "2.4x fold SVD, 13x himalaya kernel, 7x primal, 7.5x the floor",
+    "C": "5x the best peer, 1.7x the floor",
+    "D": "0.9 s",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    what: str
+    measured: str
+    difference: str
+    goal: str = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script, its options (usual and quick), and how its JSON becomes lines."""
+
+    script: str
+    options: tuple[str, ...]
+    quick: tuple[str, ...]
+    rows: Callable[[dict[str, Any]], Iterator[Row]]
+
+
+def ridge(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell each shape's time, over the floor and under each peer's."""
+    for name, shape in found["shapes"].items():
+        own = shape["results"]["braindash"]
+        size = shape["shape"]
+        peers = {
+            peer: row["over_ours"]
+            for peer, row in shape["results"].items()
+            if peer not in ("braindash", "floor")
+        }
+        told = [f"{times:.1f}x {peer}" for peer, times in sorted(peers.items(), key=lambda p: p[1])]
+        yield Row(
+            f"ridge {name}: {size['n_rows']} rows, {4 * size['n_features']} features, "
+            f"{size['n_targets']} targets, {size['alphas']} alphas",
+            f"{own['seconds']:.2f} CPU s, {own['over_floor']:.1f}x the floor, "
+            f"{own['peak_extra_mb']:.0f} MB; {'; '.join(told)}",
+            f"{own['largest_difference']:.0e} of predictions, "
+            f"{own['equal_alphas']:.2%} of alphas equal",
+            RIDGE_GOALS.get(name, ""),
+        )
+
+
+def banded(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell how much faster two spaces are fitted together than by himalaya."""
+    results = found["results"]
+    own = results["braindash, joint fit"]
+    peers = [
+        f"{row['seconds'] / own['seconds']:.1f}x {name} (mean R2 {row['mean_r2']:.4f})"
+        for name, row in results.items()
+        if name.startswith("himalaya")
+    ]
+    yield Row(
+        "banded ridge, two spaces",
+        f"{own['seconds']:.1f} CPU s (mean R2 {own['mean_r2']:.4f}); {'; '.join(peers)}",
+        "see the scores",
+    )
+
+
+def features(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell how much faster features are extracted than by the published loop."""
+    for one in found["results"]:
+        for way in ("exact", "chunk"):
+            row = one[way]
+            yield Row(
+                f"features {way}, {one['variant']}, {one['size']}",
+                f"{row['times_faster']:.2f}x the published loop",
+                f"{row['largest_difference_sd']:.0e} sd" if way == "exact" else "other frames",
+                {"exact": "1.25x; layer-norm 2.2x", "chunk": "28x"}[way],
+            )
+
+
+def probing(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell the time of all layers and tasks."""
+    own = found["seconds"]["braindash"]
+    worst = max(row["difference"] for row in found["tasks"].values())
+    for name, spent in found["seconds"].items():
+        if name != "split":
+            yield Row(
+                f"probes, {name}",
+                f"{spent['wall']:.0f} s wall, {spent['cpu']:.0f} s CPU, "
+                f"{spent['cpu'] / own['cpu']:.2f}x ours",
+                f"{worst:.0e} of a score" if name == "braindash" else "",
+                "20 s" if name == "braindash" else "",
+            )
+
+
+def statistics(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell permutations and bootstraps beside plain loops."""
+    for name, row in found["results"].items():
+        loop = f", {row['loop_over_ours']:.0f}x a loop" if "loop_over_ours" in row else ""
+        gap = f"{row['largest_difference']:.0e}" if "largest_difference" in row else ""
+        yield Row(name, f"{row['seconds']:.1f} s wall{loop}", gap)
+
+
+def parts(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell what processes side by side gain."""
+    yield Row(
+        "one subject of the demo, a process per core",
+        f"{found['ratio']:.2f}x one process",
+        f"{found['largest difference of r']:.0e} of r",
+        "1.9x",
+    )
+
+
+def demo(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell how long a newcomer waits."""
+    goals = {
+        "first result after, s": "45 s",
+        "all results after, s": "180 s",
+        "loaded again, s": "5 s",
+    }
+    for name, goal in goals.items():
+        yield Row(f"demo: {name.removesuffix(', s')}", f"{found[name]:.0f} s", "", goal)
+
+
+def growth(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell the exponents by which a whole encoding grows."""
+    for name, exponent in found["exponents"].items():
+        times = found["factors"][name]
+        yield Row(f"growth: {name} x {times}", f"exponent {exponent:.2f}", "", "1.1")
+
+
+BENCHMARKS = {
+    "ridge": Benchmark(
+        "bench_ridge.py",
+        ("--shapes", "A", "B", "C", "D"),
+        ("--shapes", "small", "--repeats", "1"),
+        ridge,
+    ),
+    "banded": Benchmark(
+        "bench_banded.py", (), ("--repeats", "1", "--targets", "500", "--mixtures", "5"), banded
+    ),
+    "features": Benchmark(
+        "bench_features.py",
+        ("--sizes", "base"),
+        ("--sizes", "tiny", "--windows", "1"),
+        features,
+    ),
+    "probing": Benchmark(
+        "bench_probing.py",
+        ("--threads", "2"),
+        ("--layers", "2", "--units", "3000", "--features", "64", "--epochs", "5"),
+        probing,
+    ),
+    "statistics": Benchmark(
+        "bench_statistics.py", (), ("--layers", "2", "--targets", "1000"), statistics
+    ),
+    "parts": Benchmark("bench_parts.py", (), (), parts),
+    "demo": Benchmark("bench_parts.py", ("--demo",), (), demo),
+    "growth": Benchmark("bench_growth.py", (), (), growth),
+}
+# Nothing of these is small: the quick way goes without.
+NEVER_QUICK = ("parts", "demo", "growth")
+
+
+def machine() -> str:
+    """Name the machine, its load and the versions."""
+    versions = ", ".join(f"{name} {version(name)}" for name in VERSIONS)
+    load = os.getloadavg()[0]
+    return (
+        f"{processor()}, {os.cpu_count()} cores, {platform.system()}; load before {load:.2f}; "
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+def table(rows: list[Row]) -> str:
+    """Write the lines as Markdown."""
+    lines = ["| what | measured | largest difference | goal |", "| --- | --- | --- | --- |"]
+    lines += [f"| {row.what} | {row.measured} | {row.difference} | {row.goal} |" for row in rows]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="small sizes, to try the script")
+    parser.add_argument("--folder", type=Path, default=Path("build/bench"), help="of the JSON")
+    parser.add_argument("--write", type=Path, help="write the table to this file as well")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    head, rows, started = machine(), list[Row](), time.monotonic()
+    chosen = [name for name in options.only if not (options.quick and name in NEVER_QUICK)]
+    for name in chosen:
+        one = BENCHMARKS[name]
+        file = options.folder / f"{name}.json"
+        given = one.quick if options.quick else one.options
+        command = [sys.executable, str(HERE / one.script), *given, "--json", str(file)]
+        print(f"\n== {name}: {' '.join(command[1:])}", flush=True)
+        subprocess.run(command, check=True)
+        rows += one.rows(json.loads(file.read_text(encoding="utf-8")))
+    minutes = (time.monotonic() - started) / 60
+    text = f"{head}. {minutes:.0f} minutes.\n\n{table(rows)}\n"
+    print(f"\n{text}")
+    if options.write is not None:
+        options.write.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
