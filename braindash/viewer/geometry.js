@@ -21,7 +21,7 @@ export function vertexNormals(points, faces) {
 export function readHemispheres({ header, arrays }) {
   const hemispheres = {};
   for (const side of SIDES) {
-    const { faces } = arrays, onFlat = arrays[`on_flat_${side}`];
+    const faces = arrays.faces ?? arrays[`faces_${side}`], onFlat = arrays[`on_flat_${side}`];
     const flatFaces = faces.filter((_, corner) => onFlat[Math.floor(corner / 3)]);
     const shapes = {};
     for (const shape of header.shapes) {
