@@ -349,7 +349,8 @@ def thinned(
         a, b, c = joined.T
         whole = (a != b) & (b != c) & (a != c)
         joined, on_flat = joined[whole], on_flat[whole]
-        _, first = np.unique(np.sort(joined, axis=1), axis=0, return_index=True)
+        places = np.sort(joined, axis=1).astype(np.int64) @ [len(kept) ** 2, len(kept), 1]
+        _, first = np.unique(places, return_index=True)
         first.sort()
         faces, on_flat = joined[first].astype(np.int32), on_flat[first]
     return vertices, faces, on_flat
