@@ -21,7 +21,6 @@ from pydantic.fields import FieldInfo
 import braindash
 from braindash.cli import app
 from braindash.defaults import PRESETS, differences
-from braindash.io.dataset.check import UNREAD_FIELDS
 from braindash.io.dataset.tables import ManifestTables, Space
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.io.regions.discs import (
@@ -117,8 +116,7 @@ def fields_table(model: type[BaseModel], leave_out: Iterable[str] = ()) -> str:
 
 
 def _told(name: str, field: FieldInfo) -> str:
-    unread = " Not used yet: a warning says so." if name in UNREAD_FIELDS else ""
-    return _sentence(field.description or "") + unread
+    return _sentence(field.description or "")
 
 
 def kind_of(field: FieldInfo) -> str:

@@ -1,6 +1,7 @@
 """How well a response is predicted, beside how well it could be."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -161,8 +162,9 @@ COLUMNS = ("layer", "region", "value", "n_targets", "n_valid", "coverage")
 
 def region_means(
     values: npt.ArrayLike,
-    masks: Mapping[str, npt.NDArray[np.bool_]],
+    masks: Mapping[str, npt.NDArray[Any]],
     valid: npt.ArrayLike | None = None,
+    sizes: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """Average every layer's values over the valid targets of every region.
 
@@ -171,10 +173,14 @@ def region_means(
     values : array of shape (n_layers, n_targets) or (n_targets,)
         Scores, in any unit; NaN where there is none.
     masks : mapping of str to bool array of shape (n_targets,)
-        The targets of each region; regions may overlap.
+        The targets of each region; regions may overlap. Floats are weights of the targets: the
+        mean is a weighted one.
     valid : bool array of shape (n_targets,), optional
         Targets that may enter a mean, for example those above the ceiling threshold. All of
         them by default.
+    sizes : mapping of str to int, optional
+        What the weights of a region add up to where every target is valid; ``n_targets`` and
+        ``n_valid`` count in the same unit. By default the sum of the weights.
 
     Returns
     -------
@@ -187,8 +193,12 @@ def region_means(
     table = np.atleast_2d(np.asarray(values, dtype=np.float64))
     n_layers, n_targets = table.shape
     allowed = _as_mask(np.ones(n_targets) if valid is None else valid, n_targets, "valid")
-    rows = []
+    rows: list[tuple[int, str, float, int, int, float]] = []
     for region, mask in masks.items():
+        if np.asarray(mask).dtype.kind == "f":
+            size = None if sizes is None else sizes[region]
+            rows += _weighted_rows(table, region, np.asarray(mask), allowed, size)
+            continue
         members = _as_mask(mask, n_targets, f"region {region!r}")
         used = np.isfinite(table) & (members & allowed)
         n_members, n_valid = int(members.sum()), used.sum(axis=1)
@@ -200,6 +210,28 @@ def region_means(
             rows.append((layer, region, value, n_members, count, coverage))
     rows.sort(key=lambda row: row[0])  # stable: regions keep their order within a layer
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _weighted_rows(
+    table: NDArray[np.float64],
+    region: str,
+    weights: NDArray[Any],
+    allowed: NDArray[np.bool_],
+    size: int | None,
+) -> Iterator[tuple[int, str, float, int, int, float]]:
+    """Return the rows of a region whose targets have weights."""
+    if weights.shape != allowed.shape:
+        _as_mask(weights, len(allowed), f"region {region!r}")  # which refuses them
+    inside = np.flatnonzero(weights)
+    values, given = table[:, inside], weights[inside].astype(np.float64)
+    used = np.isfinite(values) & allowed[inside]
+    known = used @ given
+    sums = np.where(used, values, 0.0) @ given
+    whole = float(given.sum()) if size is None else float(size)
+    for layer, (total, weight) in enumerate(zip(sums, known, strict=True)):
+        value = total / weight if weight > 0 else np.nan
+        coverage = float(np.clip(weight / whole, 0.0, 1.0)) if whole else np.nan
+        yield layer, region, value, round(whole), round(max(weight, 0.0)), coverage
 
 
 def _as_mask(mask: npt.ArrayLike, n_targets: int, what: str) -> npt.NDArray[np.bool_]:

@@ -18,6 +18,7 @@ from braindash.files import digest_file
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
+from braindash.io.spaces.find import SurfacePlan, plan_surface
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
 from braindash.specs import (
     CeilingName,
@@ -113,6 +114,8 @@ class EncodingPlan:
         Names the result.
     warnings : tuple of str
         What is unusual in the data, or limits the result.
+    surface : SurfacePlan, optional
+        How the targets come to a surface; it is kept beside the result.
     """
 
     request: EncodeRequest
@@ -127,6 +130,7 @@ class EncodingPlan:
     low_level: LowLevelPlan | None
     spec: EncodingSpec
     warnings: tuple[str, ...]
+    surface: SurfacePlan | None = None
 
     @property
     def stories(self) -> tuple[StoryPlan, ...]:
@@ -187,6 +191,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
     _require_scored_rows(test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
+    surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
     others, left_out = plan_others(dataset, request, model, test)
     given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
     statistics, limits = _plan_statistics(request.statistics, test)
@@ -226,6 +231,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         low_level,
         spec,
         warnings,
+        surface,
     )
 
 

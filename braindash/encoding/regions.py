@@ -7,6 +7,7 @@ under a key of the result and the set: the result's own key does not move.
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,6 @@ from braindash.io.regions.masks import Regions
 from braindash.io.store import Entry, Store
 from braindash.progress import NoProgress, Progress
 from braindash.specs import StatisticsSettings
-
-Mask = NDArray[np.bool_]
 
 
 def compute_regions(
@@ -80,25 +79,25 @@ def compute_regions(
     )
 
 
-def _distinct(regions: Regions) -> tuple[Mapping[str, Mask], NDArray[np.int32]]:
+def _distinct(regions: Regions) -> tuple[Mapping[str, NDArray[Any]], NDArray[np.int32]]:
     """List every set of targets once, and say where each hemisphere and region find theirs.
 
     A parcel of one side is the same as of both: its replicates are kept once.
 
     Returns
     -------
-    masks : dict of str to bool array of shape (n_targets,)
-        By the number of the mean.
+    masks : dict of str to array of shape (n_targets,)
+        Masks, or weights of painted regions, by the number of the mean.
     columns : int32 array of shape (n_hemispheres, n_regions)
         Number of the mean; -1 where a region has no target on that side.
     """
-    masks: dict[bytes, Mask] = {}
+    masks: dict[bytes, NDArray[Any]] = {}
     places: dict[bytes, int] = {}
     columns = np.full((len(regions.hemispheres), len(regions.masks)), -1, dtype=np.int32)
     names = list(regions.masks)
     for row, hemisphere in enumerate(regions.hemispheres):
-        for name, mask in regions.of(hemisphere).items():
-            content = np.packbits(mask).tobytes()
+        for name, mask in regions.members(hemisphere).items():
+            content = (np.packbits(mask) if mask.dtype == bool else mask).tobytes()
             masks.setdefault(content, mask)
             columns[row, names.index(name)] = places.setdefault(content, len(places))
     return {str(place): masks[content] for content, place in places.items()}, columns

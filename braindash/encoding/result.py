@@ -15,7 +15,10 @@ from braindash.core.statistics.bootstrap import interval
 from braindash.errors import InputError, near_match
 from braindash.io.entries import StoredResult
 from braindash.io.regions.discs import SPHERE_LABEL
-from braindash.io.regions.masks import DISCS, WHOLE, Hemisphere, Regions, named_masks
+from braindash.io.regions.masks import DISCS, WHOLE, Hemisphere, Members, Regions, named_masks
+from braindash.io.spaces.kept import surface_key, surface_of
+from braindash.io.spaces.surface_map import COMMON, SurfaceMap
+from braindash.io.surfaces import SPACE_NAMES
 from braindash.specs import StatisticsSettings, version_of
 
 __all__ = ["WHOLE", "EncodingResult"]
@@ -98,6 +101,19 @@ class EncodingResult(StoredResult):
     def space(self) -> str:
         """The space of the targets, such as "fsaverage5"."""
         return str(self.spec["space"])
+
+    @cached_property
+    def surface(self) -> SurfaceMap | None:
+        """What brings the targets to a surface, where their space is none of fsaverage's."""
+        if self.loaded is not None:
+            return self.loaded.surface
+        return None if self.space in SPACE_NAMES else surface_of(self)
+
+    @property
+    def region_space(self) -> str:
+        """The space that regions are looked up in: fsaverage5 where a surface map leads there."""
+        mapped = self.surface is not None and self.surface.reaches_common
+        return COMMON if mapped else self.space
 
     @property
     def preset(self) -> str:
@@ -325,6 +341,13 @@ class EncodingResult(StoredResult):
         return dict(named_masks(self.space, self.n_targets))
 
     @property
+    def members_of_regions(self) -> Members:
+        """What region means are taken over: the masks, or a weight of every target."""
+        if self.seen_in is None:
+            return self.masks
+        return self.seen_in.regions.members(self.seen_in.hemisphere)
+
+    @property
     def hemisphere(self) -> Hemisphere:
         """The side that tables and intervals are of: "both", "left" or "right"."""
         return "both" if self.seen_in is None else self.seen_in.hemisphere
@@ -337,10 +360,11 @@ class EncodingResult(StoredResult):
     @property
     def identity(self) -> str:
         """What tables of this result depend on: its key, the regions, and whether it is sampled."""
+        shown = "" if self.surface is None else f" on {surface_key(self)}"
         if self.seen_in is None:
-            return self.key
+            return self.key + shown
         sampled = "sampled" if self.has_intervals else "no samples"
-        return f"{self.key} {self.seen_in.regions.digest} {self.hemisphere} {sampled}"
+        return f"{self.key} {self.seen_in.regions.digest} {self.hemisphere} {sampled}{shown}"
 
     def regions(self, ceiling: str | None = None) -> pd.DataFrame:
         """Tabulate region means per layer.
@@ -357,11 +381,12 @@ class EncodingResult(StoredResult):
             score), ``r_over_ceiling`` (mean over its ``n_above_threshold`` targets whose ceiling
             is high enough), ``ceiling`` (mean), ``n_targets``, ``coverage`` (share of the region's
             targets that have a score), and the columns ``region_set``, ``hemisphere``, ``model``,
-            ``subject`` and ``simulated``.
+            ``subject`` and ``simulated``. Where a surface map brings the targets to fsaverage5,
+            the means are over the region's vertices there, and vertices are counted.
         """
-        raw = region_means(self.r, self.masks).rename(columns={"value": "r"})
-        normalised = region_means(self.scores(True, ceiling), self.masks)
-        tops = region_means(self.named_ceiling(ceiling)[None], self.masks)
+        raw = self.region_means(self.r).rename(columns={"value": "r"})
+        normalised = self.region_means(self.scores(True, ceiling))
+        tops = self.region_means(self.named_ceiling(ceiling)[None])
         above = tops.set_index("region")["value"]
         table = raw.assign(
             r_over_ceiling=normalised["value"].to_numpy(),
@@ -375,6 +400,23 @@ class EncodingResult(StoredResult):
             subject=self.subject,
             simulated=self.simulated,
         )
+
+    def region_means(self, values: np.ndarray) -> pd.DataFrame:
+        """Average values of the targets over the regions.
+
+        Parameters
+        ----------
+        values : array of shape (n_layers, n_targets)
+            NaN where there is none.
+
+        Returns
+        -------
+        pandas.DataFrame
+            What :func:`braindash.core.scores.region_means` gives.
+        """
+        members = self.members_of_regions
+        sizes = None if self.seen_in is None else self.seen_in.regions.sizes(self.hemisphere)
+        return region_means(values, members, sizes=sizes)
 
     @property
     def region_samples(self) -> xr.DataArray:
@@ -526,7 +568,10 @@ class EncodingResult(StoredResult):
             return side.removeprefix(", ")
         told = self.seen_in.regions.note
         named = SPHERE_LABEL if self.region_set == DISCS else f"{self.region_set}: {told}"
-        return f"{named}{side}"
+        way = ""
+        if self.seen_in.regions.painted is not None and self.surface is not None:
+            way = f" (over vertices of fsaverage5: {self.surface.note})"
+        return f"{named}{side}{way}"
 
     def _layers_by_targets(self, name: str) -> np.ndarray:
         if name not in self.dataset:

@@ -31,6 +31,7 @@ from braindash.errors import InputError
 from braindash.io.entries import common_provenance
 from braindash.io.predictions import PredictionFile, layer_part
 from braindash.io.recordings import plan_checked
+from braindash.io.spaces.find import SurfacePlan
 from braindash.io.store import Entry, Store
 from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
 from braindash.progress import NoProgress, Progress, shared
@@ -125,7 +126,19 @@ class EncodingRun(StoredRun[Entry]):
             after=tuple(part.name for part in made),
             n_bytes=statistics_bytes(plan),
         )
-        return [*features.values(), *made, last]
+        parts = [*features.values(), *made, last]
+        return parts if plan.surface is None else [*parts, self._surface_part(plan.surface, last)]
+
+    def _surface_part(self, surface: SurfacePlan, last: Part) -> Part:
+        """Keep what brings the targets to a surface, for a result that is there already too."""
+        return Part(
+            name=f"surface of {self.key}",
+            label="the way to the cortical surface",
+            make=lambda _: surface.keep(self._store, self.key),
+            done=lambda: surface.is_kept_for(self._store, self.key),
+            seconds=1.0,
+            after=(last.name,),
+        )
 
     # ---- features -------------------------------------------------------------------------
 
@@ -318,6 +331,7 @@ class EncodingRun(StoredRun[Entry]):
             "no_inter_subject_ceiling_with": dict(plan.left_out),
             "warnings": list(plan.warnings),
             "left_out": dict(plan.request.left_out),
+            **({} if plan.surface is None else {"surface": plan.surface.key}),
         }
 
     @cached_property

@@ -40,9 +40,14 @@ def regions_for(
         When there is no such set, or a file that it needs is not there.
     """
     manifest = data if data is not None else result.manifest
-    chosen = name or usual_set(result.space, data=manifest, wanted=wanted_set(result))
+    chosen = name or usual_set(result.region_space, data=manifest, wanted=wanted_set(result))
     return find_regions(
-        chosen, result.space, result.n_targets, data=manifest, subject=result.subject
+        chosen,
+        result.space,
+        result.n_targets,
+        data=manifest,
+        subject=result.subject,
+        surface=result.surface,
     )
 
 
@@ -66,7 +71,7 @@ def look_at(
 
 def is_stored_with(result: EncodingResult, regions: Regions, hemisphere: Hemisphere) -> bool:
     """Say whether an encoding result itself has the replicates of these regions."""
-    return hemisphere == "both" and regions.name == DISCS
+    return hemisphere == "both" and regions.name == DISCS and regions.painted is None
 
 
 def _side(found: xr.Dataset, regions: Regions, hemisphere: Hemisphere) -> xr.Dataset:

@@ -5,7 +5,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.ridge.settings import folds_line
-from braindash.core.scores import region_means
 from braindash.core.statistics.bootstrap import interval
 from braindash.encoding.result import EncodingResult, add_intervals
 
@@ -90,7 +89,7 @@ def _banded(result: EncodingResult) -> pd.DataFrame:
 
 
 def _means(result: EncodingResult, values: dict[str, Floats]) -> pd.DataFrame:
-    tables = {name: region_means(array, result.masks) for name, array in values.items()}
+    tables = {name: result.region_means(array) for name, array in values.items()}
     first = next(iter(tables.values()))[["layer", "region", "n_targets", "n_valid"]]
     return first.assign(**{name: table["value"].to_numpy() for name, table in tables.items()})
 

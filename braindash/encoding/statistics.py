@@ -6,6 +6,7 @@ memory. Every block uses the same permutations and the same bootstrap draws, for
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -137,7 +138,7 @@ def ceilings(
 
 def compute_statistics(
     rows: ScoredRows,
-    masks: Mapping[str, NDArray[np.bool_]],
+    masks: Mapping[str, NDArray[Any]],
     ceilings: Mapping[str, Floats],
     settings: StatisticsSettings,
     *,
@@ -153,7 +154,7 @@ def compute_statistics(
     rows : ScoredRows
         Predictions and responses.
     masks : mapping of str to bool array of shape (n_targets,)
-        Sets of targets whose means get replicates.
+        Sets of targets whose means get replicates; floats are weights of the targets.
     ceilings : mapping of str to array of shape (n_targets,)
         Noise ceilings by name; may be empty.
     settings : StatisticsSettings
@@ -212,23 +213,32 @@ class _RegionMeans:
     ----------
     weights : array of float32, shape (n_targets, n_means)
         What a target's r is multiplied with; 0 for a target outside the region.
+    shares : array of bool or float32, shape (n_targets, n_means)
+        How much a target counts: 1 in a region, 0 outside, and in between with regions by weight.
     totals, counts : array of float64, shape (n_samples, n_layers, n_means)
-        Sums of weighted replicates, and how many targets are in each.
+        Sums of weighted replicates, and of the shares of the targets in each.
     """
 
     weights: NDArray[np.float32]
+    shares: NDArray[Any]
     totals: NDArray[np.float64]
     counts: NDArray[np.float64]
 
     @classmethod
-    def start(cls, weights: NDArray[np.float32], n_samples: int, n_layers: int) -> "_RegionMeans":
+    def start(
+        cls,
+        weights: NDArray[np.float32],
+        shares: NDArray[Any],
+        n_samples: int,
+        n_layers: int,
+    ) -> "_RegionMeans":
         shape = (n_samples, n_layers, weights.shape[1])
-        return cls(weights, np.zeros(shape), np.zeros(shape))
+        return cls(weights, shares, np.zeros(shape), np.zeros(shape))
 
     def add(self, samples: NDArray[np.float32], known: NDArray[np.bool_], columns: slice) -> None:
         """Add replicates (n_samples, n_layers, n_columns), where they are known."""
         weights = self.weights[columns]
-        inside = (weights != 0).astype(np.float32)
+        inside = self.shares[columns].astype(np.float32)
         filled = samples
         if not known.all():
             filled = np.asarray(np.where(known, samples, 0), dtype=np.float32)
@@ -252,7 +262,7 @@ class _Work:
     rows: ScoredRows
     settings: StatisticsSettings
     device: str
-    masks: Mapping[str, NDArray[np.bool_]]
+    masks: Mapping[str, NDArray[Any]]
     ceiling_names: tuple[str, ...]
     counts: NDArray[np.float32] | None
     p: NDArray[np.float32]
@@ -264,7 +274,7 @@ class _Work:
     def start(
         cls,
         rows: ScoredRows,
-        masks: Mapping[str, NDArray[np.bool_]],
+        masks: Mapping[str, NDArray[Any]],
         ceilings: Mapping[str, Floats],
         least: Mapping[str, float],
         settings: StatisticsSettings,
@@ -272,7 +282,8 @@ class _Work:
     ) -> "_Work":
         n_layers, n_targets = rows.r.shape
         n_samples = settings.n_bootstraps
-        members = np.stack(list(masks.values()), axis=1).astype(np.float32)
+        counted = np.stack(list(masks.values()), axis=1)
+        members = counted.astype(np.float32)
         work = cls(
             rows=rows,
             settings=settings,
@@ -293,12 +304,15 @@ class _Work:
             block_rows=settings.block_rows,
             seed=settings.seed,
         )
-        weights = [members]
+        weights, shares = [members], [counted]
         for name, ceiling in ceilings.items():
             above = np.asarray(ceiling) > least[name]
             inverse = np.divide(1.0, ceiling, out=np.zeros(n_targets), where=above)
             weights.append((members * inverse[:, None]).astype(np.float32))
-        work.means = _RegionMeans.start(np.concatenate(weights, axis=1), n_samples, n_layers)
+            shares.append(counted * above[:, None])
+        work.means = _RegionMeans.start(
+            np.concatenate(weights, axis=1), np.concatenate(shares, axis=1), n_samples, n_layers
+        )
         return work
 
     def add(self, columns: slice) -> None:

@@ -404,6 +404,10 @@ def predictions_key_of(result: "Entry | StoredResult") -> str:
     return str(result.provenance.get("predictions", result.key))
 
 
+# What an exported encoding result may have beside it.
+_BESIDE = ("predictions", "surfaces")
+
+
 def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     """Name what an exported file holds, the result last; empty when it is no such file.
 
@@ -416,18 +420,23 @@ def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     heads = list(dict.fromkeys(tuple(name.split("/")[:2]) for name in members))
     whole = {f"{'/'.join(head)}/{name}" for head in heads for name in FILES}
     named = [(head[0], head[-1]) for head in heads]
-    if set(members) != whole or not 1 <= len(named) <= 2:
+    if set(members) != whole or not named:
         return []
-    named.sort(key=lambda head: head[0] != "predictions")
-    if len(named) == 2:
-        (first, key), (last, result) = named
-        if (first, last) != ("predictions", "encoding"):
-            return []
-        name = f"encoding/{result}/{PROVENANCE_FILE}"
-        provenance = parse_object(archive.read(name), PROVENANCE_FILE)
-        if provenance.get("predictions", result) != key:
-            return []
-    return named
+    named.sort(key=lambda head: head[0] in _BESIDE)
+    result, *beside = named
+    kinds = [kind for kind, _ in beside]
+    if not set(kinds) <= set(_BESIDE) or len(set(kinds)) < len(kinds):
+        return []
+    if not beside:
+        return named
+    kind, key = result
+    if kind != "encoding":
+        return []
+    told = parse_object(archive.read(f"{kind}/{key}/{PROVENANCE_FILE}"), PROVENANCE_FILE)
+    predictions = dict(beside).get("predictions")
+    if predictions is not None and told.get("predictions", key) != predictions:
+        return []
+    return [*beside, result]
 
 
 @contextmanager

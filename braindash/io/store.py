@@ -43,6 +43,7 @@ from braindash.io.entries import (
     read_listed,
     require_readable,
 )
+from braindash.io.surface_links import SURFACES, link_surface, linked_surface
 from braindash.names import given_path
 
 __all__ = ["DamagedEntry", "Entry", "Store", "checkout", "default_root"]
@@ -56,6 +57,7 @@ LISTED_KINDS = ("encoding", "probing", "tuning", "features")
 _INNER_KINDS = {
     "predictions": "an encoding result",
     "regions": "an encoding result",
+    SURFACES: "encoding results",
     "unit-features": "a probing result",
 }
 
@@ -335,6 +337,8 @@ class Store:
     def export(self, prefix: str, path: Path | str, *, with_predictions: bool = False) -> Path:
         """Write one result as a zip file that :meth:`import_` of another store reads.
 
+        The surface map of an encoding result, where it has one, goes with it.
+
         Parameters
         ----------
         prefix : str
@@ -357,6 +361,8 @@ class Store:
             )
         if with_predictions:
             entries.append(self.get("predictions", predictions_key(entries[0])))
+        if (surface := linked_surface(self.root, entries[0])) and self.has(SURFACES, surface):
+            entries.append(self.get(SURFACES, surface))
         target = given_path(path, exact=True)
         if target.is_dir():
             target = target / f"braindash-{entries[0].kind}-{entries[0].key}.zip"
@@ -388,6 +394,8 @@ class Store:
                 raise InputError(f"{source} does not hold exactly one result", hint=hint)
             for kind, key in heads:
                 self._import_one(archive, kind, key)
+        if surface := dict(heads[:-1]).get(SURFACES):
+            link_surface(self.root, heads[-1][1], surface)
         return self.get(*heads[-1])
 
     def _import_one(self, archive: zipfile.ZipFile, kind: str, key: str) -> None:

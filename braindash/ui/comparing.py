@@ -77,11 +77,11 @@ class Compared:
         settings = f"{self.normalised} {self.ceilings}"
         return [f"{one} of {keys} {settings}" for one in keys]
 
-    def linked(self, *, with_difference: bool) -> LinkedMaps:
-        """Return the maps of all models, made once per server."""
+    def linked(self, *, with_difference: bool, mesh: str = "") -> LinkedMaps:
+        """Return the maps of all models on a mesh, made once per server."""
         keys = tuple(group.identity for group in self.groups)
         found: LinkedMaps = _linked(
-            keys, self.normalised, self.ceilings, self.names, with_difference, self
+            keys, self.normalised, self.ceilings, self.names, with_difference, mesh, self
         )
         return found
 
@@ -125,6 +125,7 @@ def _linked(
     ceilings: tuple[str | None, ...],
     names: tuple[str, ...],
     with_difference: bool,
+    mesh: str,
     _compared: Compared,
 ) -> LinkedMaps:
     return link_maps(
@@ -133,4 +134,5 @@ def _linked(
         normalised=normalised,
         ceilings=ceilings,
         pair=_compared.pair if with_difference else None,
+        mesh=mesh,
     )

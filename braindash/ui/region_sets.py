@@ -44,7 +44,7 @@ def ready(space: str, manifest: str | Path | None) -> list[str]:
 
 def offers(result: EncodingResult) -> list[str]:
     """Name the sets that can be chosen for a result; that of its preset first."""
-    found, wanted = ready(result.space, result.manifest), wanted_set(result)
+    found, wanted = ready(result.region_space, result.manifest), wanted_set(result)
     return sorted(found, key=lambda name: name != wanted)
 
 

@@ -15,6 +15,7 @@ from braindash.files import digest_bytes
 from braindash.viewer import CARRIER_MODULES, markup, script
 from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
 from braindash.viewer.colours import colour_blob
+from braindash.viewer.drawn import Geometry
 from braindash.views.linked import (
     DIFFERENCE,
     DIFFERENCE_COLOURS,
@@ -30,12 +31,27 @@ _ID_LENGTH = 16
 
 @dataclass(frozen=True)
 class Pick:
-    """A clicked vertex: its hemisphere, its number there, its target, and the slider's layer."""
+    """A clicked vertex.
+
+    Attributes
+    ----------
+    hemisphere : str
+        "left" or "right".
+    vertex : int
+        Its number among the drawn vertices of that side.
+    index : int
+        The same among those of both sides.
+    layer : int
+        Place of the slider.
+    target : int
+        The target that it shows, mostly; -1 for none.
+    """
 
     hemisphere: str
     vertex: int
     index: int
     layer: int
+    target: int
 
 
 @dataclass(frozen=True)
@@ -69,8 +85,13 @@ def _named(blob: bytes) -> tuple[str, bytes]:
 
 
 @st.cache_resource(show_spinner=False)
-def _fixed_blobs() -> tuple[tuple[str, bytes], tuple[str, bytes]]:
-    return _named(geometry_blob()), _named(colour_blob())
+def _colour_message() -> tuple[str, bytes]:
+    return _named(colour_blob())
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _geometry_message(identity: str, _geometry: Geometry) -> tuple[str, bytes]:
+    return _named(geometry_blob(_geometry))
 
 
 @st.cache_resource(max_entries=48, show_spinner=False)
@@ -157,7 +178,9 @@ def linked_viewer(
         The vertex that was clicked, or that the layers are to be used.
     """
     viewer, carrier = _components()
-    (geometry, geometry_bytes), (colours, colour_bytes) = _fixed_blobs()
+    drawn = linked.maps[0].drawn
+    geometry, geometry_bytes = _geometry_message(drawn.geometry.identity, drawn.geometry)
+    colours, colour_bytes = _colour_message()
     messages = [
         _map_message(identity, maps) for identity, maps in zip(identities, linked.maps, strict=True)
     ]
@@ -196,7 +219,8 @@ def linked_viewer(
     if not shown.pick:
         return Asked(use=True)
     names = ("hemisphere", "vertex", "index", "layer")
-    return Asked(pick=Pick(**{name: told[name] for name in names}))
+    target = int(drawn.targets[told["index"]])
+    return Asked(pick=Pick(**{name: told[name] for name in names}, target=target))
 
 
 def _choose_layer(key: str, layer: int, deepest: int) -> int:

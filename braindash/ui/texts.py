@@ -191,6 +191,21 @@ def probe_tasks() -> str:
     return "\n".join(["**Tasks**", "", *lines])
 
 
+def no_surface(space: str) -> str:
+    """Say that targets of a space have no surface, and what gives them one."""
+    return (
+        f"These responses are in the space {space!r}, and nothing brings them to a surface: there "
+        "are tables of regions and no map. A mapper, a pycortex transform, surfaces, parcels, or a "
+        "mask of a standard space, named in the manifest, give them one: ask for the result again, "
+        "nothing is computed twice."
+    )
+
+
+MESH_HELP = (
+    "The surface that is drawn. Large meshes are thinned for the browser: the vertices that are "
+    "drawn have their own values, and a click gives the exact one."
+)
+
 NO_SCORE = (
     "This vertex has no score: its responses are constant or missing, or its noise ceiling is too "
     "low to divide by."

@@ -7,11 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from braindash.encoding.comparison import Difference, Group
+from braindash.encoding.result import EncodingResult
 from braindash.encoding.shares import low_level_line, low_level_shares
 from braindash.errors import BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
 from braindash.ui import region_sets, state
+from braindash.ui.texts import MESH_HELP
+from braindash.viewer.drawn import drawable
 from braindash.views import tables
 from braindash.views.captions import provenance_line, subject_lines
 from braindash.views.curves import difference_curves, share_curves
@@ -134,6 +137,23 @@ def download(label: str, table: pd.DataFrame, file_name: str) -> None:
         file_name=file_name,
         mime="text/csv",
         icon=":material/download:",
+    )
+
+
+_MESHES = {
+    "own": "the subject's own",
+    "fsLR32k": "fsLR 32k",
+    "fsaverage6": "fsaverage6 (fine)",
+}
+
+
+def choose_mesh(result: EncodingResult) -> str:
+    """Ask on which mesh a result is drawn, where there are several; empty for the usual one."""
+    known = drawable(result.space, result.surface)
+    if len(known) < 2:
+        return ""
+    return state.choose(
+        "Surface", list(known), "mesh", show=lambda name: _MESHES.get(name, name), help=MESH_HELP
     )
 
 

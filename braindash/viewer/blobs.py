@@ -2,25 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
 from braindash.core.scores import region_means
 from braindash.errors import InputError
-from braindash.io.surfaces import (
-    HEMISPHERES,
-    SPACE_NAMES,
-    coarsen,
-    count_targets,
-    load_surface,
-    sulcal_depth,
-)
+from braindash.io.surfaces import HEMISPHERES
 from braindash.viewer.colours import region_colour, region_title
+from braindash.viewer.drawn import Drawn, Geometry, can_show, drawn
 from braindash.viewer.packing import pack
 
+__all__ = ["MapSet", "can_show", "geometry_blob", "map_blob", "shown_regions"]
+
 VIEWER_MESH = "fsaverage5"
-SHAPES = ("inflated", "pial", "white", "sphere", "flat")
 MISSING = 255
 _STEPS = 254  # values take 0 to 254; 255 means missing
 _WORD_BITS = 16  # regions in a word; each vertex has as many words as there have to be
@@ -43,7 +37,7 @@ class MapSet:
     threshold : float
         Values below it are not coloured.
     space : str
-        An fsaverage space.
+        The targets' own.
     simulated : bool
         Whether to stamp the picture.
     regions : mapping of str to bool array of shape (n_targets,)
@@ -53,6 +47,14 @@ class MapSet:
     means : mapping of str to array of shape (n_layers,), optional
         Means of the regions, where they are not those of ``values``: the mean over subjects of a
         region's mean is not the region's mean of their mean map.
+    coverage : mapping of str to float, optional
+        Share of the regions that has a value, where it is not counted in ``regions``.
+    outlines : mapping of str to bool array of shape (20484,), optional
+        The regions on fsaverage5, where they are known there and not by targets.
+    surface : Drawn, optional
+        What is drawn; the space's own surface when left out, which only fsaverage spaces have.
+    nearest : bool, default False
+        Whether a vertex has the value of its main target: for numbers whose mean means nothing.
     """
 
     values: np.ndarray
@@ -66,6 +68,10 @@ class MapSet:
     regions: Mapping[str, np.ndarray] = field(default_factory=dict)
     colours: str = "inferno"
     means: Mapping[str, np.ndarray] | None = None
+    coverage: Mapping[str, float] | None = None
+    outlines: Mapping[str, np.ndarray] | None = None
+    surface: Drawn | None = None
+    nearest: bool = False
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or len(self.values) != len(self.names):
@@ -73,47 +79,57 @@ class MapSet:
                 f"{len(self.names)} names for values of shape {self.values.shape}",
                 hint="Give values of shape (n_layers, n_targets) and one name per layer.",
             )
-        if not can_show(self.space, self.values.shape[1]):
-            raise InputError(
-                f"{self.values.shape[1]} targets in the space {self.space!r} have no surface here",
-                hint="Maps can be shown for fsaverage5, fsaverage6 and fsaverage.",
-            )
+        if self.surface is None:
+            drawn(self.space, self.values.shape[1])  # refuses what has no surface
+
+    @property
+    def drawn(self) -> Drawn:
+        """What is drawn of it."""
+        return self.surface or drawn(self.space, self.values.shape[1])
 
 
-def can_show(space: str, n_targets: int) -> bool:
-    """Say whether targets of a space can be drawn on a surface."""
-    return SPACE_NAMES.get(space) is not None and n_targets == count_targets(space)
+_GEOMETRY_BLOBS: dict[str, bytes] = {}
+_KEPT_GEOMETRIES = 4
 
 
-@lru_cache(maxsize=1)
-def geometry_blob() -> bytes:
-    """Pack the fsaverage5 surfaces of both hemispheres.
+def geometry_blob(geometry: Geometry | None = None) -> bytes:
+    """Pack the surfaces of both hemispheres; those of fsaverage5 where none are given.
 
-    Coordinates are int16 shares of a scale in mm, faces uint16 (the same ones on both sides),
-    sulcal depth uint8. The flat surface lies in the plane x = 0 and lacks the faces along its
-    cuts: a byte per face says whether it has it; vertices without a face sit in its middle.
+    Coordinates are int16 shares of a scale in mm, faces uint16, sulcal depth uint8. The flat
+    surface, where there is one, lies in the plane x = 0 and lacks the faces along its cuts: a byte
+    per face says whether it has it; vertices without a face sit in its middle.
     """
-    faces = load_surface("inflated")["left"].faces
-    arrays: dict[str, np.ndarray] = {"faces": faces.astype(np.uint16)}
+    shown = geometry or drawn(VIEWER_MESH, 20484).geometry
+    if shown.identity not in _GEOMETRY_BLOBS:
+        while len(_GEOMETRY_BLOBS) >= _KEPT_GEOMETRIES:
+            _GEOMETRY_BLOBS.pop(next(iter(_GEOMETRY_BLOBS)), None)
+        _GEOMETRY_BLOBS[shown.identity] = _packed(shown)
+    return _GEOMETRY_BLOBS[shown.identity]
+
+
+def _packed(geometry: Geometry) -> bytes:
+    left, right = (geometry.faces[side].astype(np.uint16) for side in HEMISPHERES)
+    alike = np.array_equal(left, right)
+    arrays: dict[str, np.ndarray] = {"faces": left} if alike else {}
     scales: dict[str, float] = {}
-    for side in HEMISPHERES:
-        kept = {frozenset(face) for face in load_surface("flat")[side].faces.tolist()}
-        on_flat = [frozenset(face) in kept for face in faces.tolist()]
-        arrays[f"on_flat_{side}"] = np.array(on_flat, dtype=np.uint8)
-        for shape in SHAPES:
-            mesh = load_surface(shape)[side]
-            points = mesh.coordinates.astype(np.float64)
+    depths = np.concatenate([geometry.depth[side] for side in HEMISPHERES])
+    lowest, span = float(depths.min()), float(np.ptp(depths)) or 1.0
+    for side, faces in zip(HEMISPHERES, (left, right), strict=True):
+        if not alike:
+            arrays[f"faces_{side}"] = faces
+        on_flat = geometry.on_flat[side]
+        arrays[f"on_flat_{side}"] = on_flat.astype(np.uint8)
+        for shape, sides in geometry.shapes.items():
+            points = sides[side].astype(np.float64)
             if shape == "flat":
-                points = _upright(points, mesh.faces, side)
+                points = _upright(points, geometry.faces[side][on_flat], side)
             points -= (points.max(axis=0) + points.min(axis=0)) / 2
-            scale = float(np.abs(points).max())
+            scale = float(np.abs(points).max()) or 1.0
             scales[f"{shape}_{side}"] = scale
             arrays[f"{shape}_{side}"] = np.round(points / scale * 32767).astype(np.int16)
-    depth = sulcal_depth()
-    share = (depth - depth.min()) / np.ptp(depth)
-    for side, part in zip(HEMISPHERES, np.split(share, 2), strict=True):
-        arrays[f"sulc_{side}"] = np.round(part * 255).astype(np.uint8)
-    return pack({"shapes": list(SHAPES), "scale_mm": scales}, arrays)
+        share = (geometry.depth[side] - lowest) / span
+        arrays[f"sulc_{side}"] = np.round(share * 255).astype(np.uint8)
+    return pack({"shapes": list(geometry.shapes), "scale_mm": scales}, arrays)
 
 
 def _upright(points: np.ndarray, faces: np.ndarray, side: str) -> np.ndarray:
@@ -122,7 +138,7 @@ def _upright(points: np.ndarray, faces: np.ndarray, side: str) -> np.ndarray:
     used[faces] = True
     across = points[:, 0] * (-1.0 if side == "left" else 1.0)
     upright = np.stack([np.zeros(len(points)), across, points[:, 1]], axis=1)
-    upright[~used] = upright[used].mean(axis=0)
+    upright[~used] = upright[used].mean(axis=0) if used.any() else 0.0
     return upright
 
 
@@ -141,7 +157,8 @@ def map_blob(maps: MapSet) -> bytes:
         vertex's regions as bits: words of 16 regions, one after the other for all vertices.
     """
     values = np.asarray(maps.values, dtype=np.float32)
-    coarse = coarsen(values, maps.space)
+    shown = maps.drawn
+    coarse = shown.values(values, nearest=maps.nearest)
     finite = coarse[np.isfinite(coarse)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     span = max(high - low, 1e-6)
@@ -149,17 +166,25 @@ def map_blob(maps: MapSet) -> bytes:
     quantised = np.where(np.isfinite(coarse), steps, MISSING).astype(np.uint8)
     regions = {name: maps.regions[name] for name in shown_regions(maps)}
     bits = np.zeros((max(1, -(-len(regions) // _WORD_BITS)), coarse.shape[1]), dtype=np.uint16)
-    for position, mask in enumerate(regions.values()):
+    for position, (name, mask) in enumerate(regions.items()):
         word, bit = divmod(position, _WORD_BITS)
-        bits[word] |= coarsen(mask, maps.space).astype(np.uint16) << np.uint16(bit)
+        bits[word] |= _on_surface(maps, shown, name, mask).astype(np.uint16) << np.uint16(bit)
     header = {
         "low": low,
         "high": low + span,
         "names": list(maps.names),
         "label": maps.label,
-        "regions": _region_rows(values, regions, maps.means),
+        "regions": _region_rows(values, regions, maps),
+        "numbered": shown.numbered,
     }
     return pack(header, {"maps": quantised, "regions": bits.ravel()})
+
+
+def _on_surface(maps: MapSet, shown: Drawn, name: str, mask: np.ndarray) -> np.ndarray:
+    """Return the drawn vertices of a region: by fsaverage5 where it is known there."""
+    if maps.outlines is not None and shown.common is not None:
+        return np.asarray(maps.outlines[name][shown.common])
+    return shown.mask(mask)
 
 
 def _coverage(values: np.ndarray, mask: np.ndarray) -> float | None:
@@ -171,8 +196,9 @@ def _coverage(values: np.ndarray, mask: np.ndarray) -> float | None:
 def _region_rows(
     values: np.ndarray,
     regions: Mapping[str, np.ndarray],
-    given: Mapping[str, np.ndarray] | None,
+    maps: MapSet,
 ) -> list[dict[str, object]]:
+    given, covered = maps.means, maps.coverage
     table = region_means(values, regions) if regions and given is None else None
     rows: list[dict[str, object]] = []
     for name in regions:
@@ -183,7 +209,7 @@ def _region_rows(
             {
                 "name": region_title(name),
                 "colour": region_colour(name),
-                "coverage": _coverage(values, regions[name]),
+                "coverage": _coverage(values, regions[name]) if covered is None else covered[name],
                 "means": [float(mean) if np.isfinite(mean) else None for mean in means],
             }
         )

@@ -1,6 +1,7 @@
 // Surfaces as the graphics card wants them: positions, normals, faces, region outlines.
 
 export const SIDES = ["left", "right"];
+const TALL = 1.35; // a view's width to its height, without the camera's margin
 
 // Sum of the face normals around every vertex; the shader brings them to unit length.
 export function vertexNormals(points, faces) {
@@ -21,7 +22,7 @@ export function vertexNormals(points, faces) {
 export function readHemispheres({ header, arrays }) {
   const hemispheres = {};
   for (const side of SIDES) {
-    const { faces } = arrays, onFlat = arrays[`on_flat_${side}`];
+    const faces = arrays.faces ?? arrays[`faces_${side}`], onFlat = arrays[`on_flat_${side}`];
     const flatFaces = faces.filter((_, corner) => onFlat[Math.floor(corner / 3)]);
     const shapes = {};
     for (const shape of header.shapes) {
@@ -36,12 +37,17 @@ export function readHemispheres({ header, arrays }) {
   return hemispheres;
 }
 
-// Largest coordinate of every shape over both hemispheres, in mm.
+// Largest coordinate of every shape over both hemispheres, in mm; of a shape that is higher than
+// views are for its width, so much more that it is seen whole.
 export function shapeReach(hemispheres) {
   const reach = {};
   for (const side of SIDES) {
     for (const [name, { points }] of Object.entries(hemispheres[side].shapes)) {
-      for (const value of points) reach[name] = Math.max(reach[name] || 0, Math.abs(value));
+      const tall = name === "flat" ? 1 : TALL; // the flat surface has higher views
+      for (let i = 0; i < points.length; i++) {
+        const value = Math.abs(points[i]) * (i % 3 === 2 ? tall : 1);
+        reach[name] = Math.max(reach[name] || 0, value);
+      }
     }
   }
   return reach;

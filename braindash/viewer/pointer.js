@@ -53,7 +53,9 @@ export class Pointer {
       return `${panel.name}, ${panel.layerName}: ${known ? spoken(value, 2, panel.isDifference) : "no value"}`;
     });
     const inside = header.regions.filter((_, bit) => memberOf(bits, count, found.index, bit));
-    lines.push(inside.map((region) => region.name).join(", "), `${found.side} vertex ${found.vertex}`);
+    // Of a thinned mesh the vertices have other numbers.
+    const place = header.numbered === false ? found.side : `${found.side} vertex ${found.vertex}`;
+    lines.push(inside.map((region) => region.name).join(", "), place);
     this.tip.textContent = lines.filter(Boolean).join("\n");
     const toLeft = here.x > here.width - TIP_WIDTH;
     Object.assign(this.tip.style, {

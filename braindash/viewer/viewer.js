@@ -73,6 +73,8 @@ export class Viewer {
     if (this.geometryId !== settings.geometry) {
       this.geometryId = settings.geometry;
       this.renderer.setGeometry(readHemispheres(geometry));
+      this.offerShapes(geometry.header.shapes);
+      this.shown = null; // outlines are of the mesh
     }
     if (!this.colours) this.setColours(colours);
     const shown = JSON.stringify(settings.panels) + JSON.stringify(settings.difference);
@@ -225,6 +227,19 @@ export class Viewer {
     this.redraw();
   }
 
+  // Offer what the mesh has; the menu keeps its choice where that is there.
+  offerShapes(shapes) {
+    const menu = this.part("shape"), before = menu.value;
+    const bases = shapes.filter((shape) => shape !== "flat");
+    const names = { white: "white matter" };
+    menu.replaceChildren(...bases.map((shape) => new Option(names[shape] ?? shape, shape)));
+    menu.value = bases.includes(before) ? before : bases[0];
+    this.hasFlat = shapes.includes("flat");
+    this.part("unfold").disabled = !this.hasFlat;
+    if (this.panels) this.unfold(this.hasFlat ? this.part("unfold").value : 0);
+    else this.scene.shape = { first: menu.value, second: menu.value, t: 0 };
+  }
+
   baseShape() {
     return this.part("shape").value;
   }
@@ -237,14 +252,16 @@ export class Viewer {
     this.unfold(Math.min(1, Math.max(0, Number(unfolded) || 0)));
   }
 
-  unfold(t) {
+  unfold(wanted) {
     cancelAnimationFrame(this.morphing);
+    const t = this.hasFlat ? wanted : 0;
     this.part("unfold").value = t;
     this.scene.shape = t > 0
       ? { first: this.baseShape(), second: "flat", t: Number(t) }
       : { first: this.baseShape(), second: this.baseShape(), t: 0 };
     const shape = this.baseShape();
-    this.address.remember({ shape: shape === "inflated" ? null : shape, unfold: t > 0 ? t : null });
+    const usual = shape === this.part("shape").options[0].value;
+    this.address.remember({ shape: usual ? null : shape, unfold: t > 0 ? t : null });
     this.redraw();
   }
 
@@ -268,6 +285,7 @@ export class Viewer {
   }
 
   toggleFlat() {
+    if (!this.hasFlat) return;
     const flat = Number(this.part("unfold").value) > 0.5;
     this.resetCamera();
     if (flat) this.unfold(0);

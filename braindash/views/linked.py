@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 from braindash.encoding.comparison import Difference, Group, LayerPairs
 from braindash.encoding.groups import nanmean
 from braindash.errors import InputError
-from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet, shown_regions
 from braindash.viewer.packing import pack
-from braindash.views.maps import colour_top, normalised_note, score_label
+from braindash.views.maps import (
+    colour_top,
+    normalised_note,
+    score_label,
+    surface_note,
+    surface_options,
+)
 
 MOST_PANELS = 4
 DIFFERENCE = "A minus B"
@@ -59,7 +64,8 @@ class LinkedMaps:
             raise InputError("a difference needs two models", hint="Choose a second model.")
         first = self.maps[0]
         for other in self.maps[1:]:
-            if (other.space, other.values.shape[1]) != (first.space, first.values.shape[1]):
+            same = other.drawn.geometry.identity == first.drawn.geometry.identity
+            if not same or other.values.shape[1] != first.values.shape[1]:
                 raise InputError(
                     f"maps of {first.space} and {other.space} cannot be shown side by side",
                     hint="Choose results in the same space.",
@@ -78,6 +84,7 @@ def link_maps(
     normalised: bool,
     ceilings: Sequence[str | None],
     pair: Difference | None = None,
+    mesh: str = "",
 ) -> LinkedMaps:
     """Make linked maps of one score.
 
@@ -93,6 +100,8 @@ def link_maps(
         Noise ceiling of each model.
     pair : Difference, optional
         A and B, for a panel with their difference.
+    mesh : str, optional
+        What is drawn; the usual mesh of the results' space by default.
     """
     values = [
         group.scores(normalised=normalised, ceiling=ceiling)
@@ -100,7 +109,7 @@ def link_maps(
     ]
     top = max(colour_top(one) for one in values)
     maps = [
-        _maps(group, one, top, normalised, ceiling)
+        _maps(group, one, top, normalised, ceiling, mesh)
         for group, one, ceiling in zip(groups, values, ceilings, strict=True)
     ]
     if pair is None:
@@ -114,8 +123,17 @@ def link_maps(
 
 
 def _maps(
-    group: Group, values: Floats, top: float, normalised: bool, ceiling: str | None
+    group: Group,
+    values: Floats,
+    top: float,
+    normalised: bool,
+    ceiling: str | None,
+    mesh: str,
 ) -> MapSet:
+    options = surface_options(group.first, values, mesh)
+    options["regions"] = {
+        name: mask for name, mask in options["regions"].items() if name in group.region_names
+    }
     means = nanmean(group.values(normalised=normalised, ceiling=ceiling))
     return MapSet(
         values=values,
@@ -124,10 +142,8 @@ def _maps(
         vmin=0.0,
         vmax=top,
         threshold=round(_THRESHOLD_SHARE * top, 2),
-        space=group.first.space,
         simulated=group.simulated,
-        regions={name: group.first.masks[name] for name in group.region_names if name != WHOLE},
-        means=dict(zip(group.region_names, means.T, strict=True)),
+        **options | {"means": dict(zip(group.region_names, means.T, strict=True))},
     )
 
 
@@ -153,6 +169,7 @@ def difference_maps(linked: LinkedMaps, layers: Sequence[int]) -> MapSet:
         vmax=end,
         threshold=0.0,
         space=a.space,
+        surface=a.surface,
         simulated=a.simulated or b.simulated,
         colours=DIFFERENCE_COLOURS,
     )
@@ -188,6 +205,7 @@ def linked_note(linked: LinkedMaps, groups: Sequence[Group], ceiling: str | None
     if normalised:
         parts.append(normalised_note(groups[0].first, ceiling))
     parts.append("Grey: below the threshold, or without a score.")
+    parts += [note] if (note := surface_note(first)) else []
     if linked.end is not None:
         parts.append(
             f"{DIFFERENCE}: red where A predicts better, blue where B does; grey where neither "

@@ -1,7 +1,8 @@
 """Which map of a result the surface shows, what is masked in it, and a line that says so."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError, near_match
 from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet
+from braindash.viewer.drawn import drawn
 
 LEVELS = (0.05, 0.01, 0.001)
 KINDS: Mapping[str, str] = {
@@ -49,6 +51,8 @@ class MapChoice:
         Preferred layers with a smaller bootstrap share are masked.
     relative : bool
         Preferred layers as layer / last layer.
+    mesh : str
+        Mesh that is drawn, of :func:`braindash.viewer.drawn.drawable`; empty for the usual one.
     """
 
     kind: str = "score"
@@ -57,6 +61,7 @@ class MapChoice:
     level: float = LEVELS[0]
     least_share: float = 0.0
     relative: bool = False
+    mesh: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,10 +140,53 @@ def make_map(
             raise InputError(
                 "a difference needs a second model", hint="Choose a model in 'Compare with'."
             )
-        return _difference(choice, difference)
+        return _told(_difference(choice, difference))
     if choice.kind not in _MAKERS:
         raise InputError(f"there is no map {choice.kind!r}", hint=near_match(choice.kind, KINDS))
-    return _MAKERS[choice.kind](choice, result)
+    return _told(_MAKERS[choice.kind](choice, result))
+
+
+def _told(shown: ShownMap) -> ShownMap:
+    """Say as well how the targets came to the surface."""
+    note = surface_note(shown.maps)
+    return replace(shown, note=f"{shown.note} {note}") if note else shown
+
+
+def surface_note(maps: MapSet) -> str:
+    """Say how targets came to the surface that is drawn; empty where they are its vertices."""
+    way = maps.drawn.note
+    if not way:
+        return ""
+    given = "the main target of each vertex" if maps.nearest else "means of each vertex's targets"
+    return f"On the surface: {given}; {way}."
+
+
+def surface_options(result: EncodingResult, values: Floats, mesh: str = "") -> dict[str, Any]:
+    """Say on what a result's maps are drawn, as keyword arguments of ``MapSet``.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        Looked at in a region set.
+    values : array of shape (n_layers, n_targets)
+        What is drawn, for the means of regions that are known on fsaverage5 alone.
+    mesh : str, optional
+        One of :func:`braindash.viewer.drawn.drawable`; the usual one by default.
+    """
+    options: dict[str, Any] = {
+        "space": result.space,
+        "surface": drawn(result.space, result.n_targets, result.surface, mesh),
+        "regions": {name: mask for name, mask in result.masks.items() if name != WHOLE},
+    }
+    painted = None if result.seen_in is None else result.seen_in.regions.painted
+    if painted is None:
+        return options
+    by_region = result.region_means(np.atleast_2d(values)).groupby("region", sort=False)
+    return options | {
+        "outlines": painted.vertices,
+        "means": {str(name): rows["value"].to_numpy() for name, rows in by_region},
+        "coverage": {str(name): float(rows["coverage"].max()) for name, rows in by_region},
+    }
 
 
 def layer_maps(r: Floats, layers: Sequence[int], *, space: str, simulated: bool) -> MapSet:
@@ -175,7 +223,12 @@ def _score(choice: MapChoice, result: EncodingResult) -> ShownMap:
     values = result.scores(choice.normalised, choice.ceiling)
     top = colour_top(values)
     maps = _per_layer(
-        result, values, score_label(choice.normalised), top, threshold=round(_SHOWN_FROM * top, 2)
+        result,
+        values,
+        score_label(choice.normalised),
+        top,
+        threshold=round(_SHOWN_FROM * top, 2),
+        mesh=choice.mesh,
     )
     note = f"{maps.label} of the shown layer. {_normalised_note(choice, result)}"
     return ShownMap(maps, f"{note}Grey: below the threshold, or without a score.")
@@ -186,7 +239,7 @@ def _significant(choice: MapChoice, result: EncodingResult) -> ShownMap:
     kept = result.significant(choice.level)
     label = f"{score_label(choice.normalised)} (q ≤ {choice.level:g})"
     shown = np.where(kept, values, np.nan)
-    maps = _per_layer(result, shown, label, colour_top(values))
+    maps = _per_layer(result, shown, label, colour_top(values), mesh=choice.mesh)
     return ShownMap(
         maps,
         f"{score_label(choice.normalised)} where significant: "
@@ -234,6 +287,7 @@ def _difference(choice: MapChoice, difference: Difference) -> ShownMap:
         threshold=round(0.1 * top, 2),
         colours="RdBu_r",
         simulated=a.simulated or b.simulated,
+        mesh=choice.mesh,
     )
     return ShownMap(
         maps,
@@ -255,7 +309,7 @@ def _preferred(choice: MapChoice, result: EncodingResult) -> ShownMap:
     values, label, top = layers, "preferred layer", float(last)
     if choice.relative:
         values, label, top = layers / last, "preferred depth (layer / last layer)", 1.0
-    maps = _single(result, values, label, top)
+    maps = replace(_single(result, values, label, top, mesh=choice.mesh), nearest=True)
     masked = "; ".join(f"{count:,} {reason}" for reason, count in reasons.items())
     return ShownMap(
         maps,
@@ -314,7 +368,9 @@ def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dic
 
 
 def _confidence(choice: MapChoice, result: EncodingResult) -> ShownMap:
-    maps = _single(result, result.preferred_share, "share of bootstrap samples", 1.0)
+    maps = _single(
+        result, result.preferred_share, "share of bootstrap samples", 1.0, mesh=choice.mesh
+    )
     settings = result.spec["statistics"]
     return ShownMap(
         maps,
@@ -354,6 +410,7 @@ def _ceiling(choice: MapChoice, result: EncodingResult) -> ShownMap:
         f"noise ceiling ({name})",
         colour_top(ceiling),
         threshold=min(least, colour_top(ceiling)),
+        mesh=choice.mesh,
     )
     return ShownMap(
         maps,
@@ -416,6 +473,7 @@ def _per_layer(
     threshold: float = 0.0,
     colours: str = "inferno",
     simulated: bool | None = None,
+    mesh: str = "",
 ) -> MapSet:
     return MapSet(
         values=values,
@@ -424,25 +482,29 @@ def _per_layer(
         vmin=vmin,
         vmax=top,
         threshold=threshold,
-        space=result.space,
         simulated=result.simulated if simulated is None else simulated,
-        regions={name: mask for name, mask in result.masks.items() if name != WHOLE},
         colours=colours,
+        **surface_options(result, values, mesh),
     )
 
 
 def _single(
-    result: EncodingResult, values: Floats, label: str, top: float, threshold: float = 0.0
+    result: EncodingResult,
+    values: Floats,
+    label: str,
+    top: float,
+    threshold: float = 0.0,
+    mesh: str = "",
 ) -> MapSet:
+    single = np.asarray(values, dtype=np.float32)[None]
     return MapSet(
-        values=np.asarray(values, dtype=np.float32)[None],
+        values=single,
         names=["all layers"],
         label=label,
         vmin=0.0,
         vmax=top,
         threshold=threshold,
-        space=result.space,
         simulated=result.simulated,
-        regions={name: mask for name, mask in result.masks.items() if name != WHOLE},
         colours=_STEPS_COLOURS,
+        **surface_options(result, single, mesh),
     )

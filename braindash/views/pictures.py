@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from braindash.io.surfaces import HEMISPHERES, coarsen, load_surface, sulcal_depth
+from braindash.io.surfaces import HEMISPHERES
 from braindash.viewer.blobs import MapSet
 
 _VIEWS = ("lateral", "medial")
@@ -92,14 +92,19 @@ def _draw(
     from nilearn.plotting import plot_surf_stat_map
 
     maps, index = picture
-    values = np.split(coarsen(np.asarray(maps.values[index], dtype=float), maps.space), 2)
-    depth = np.split(sulcal_depth(), 2)
+    shown = maps.drawn
+    geometry = shown.geometry
+    values = np.split(
+        shown.values(maps.values[index], nearest=maps.nearest).astype(float), [geometry.counts[0]]
+    )
+    shape = next(iter(geometry.shapes))
     for one, (side, view) in zip(axes, views, strict=True):
-        mesh, hemisphere = load_surface("inflated")[side], HEMISPHERES.index(side)
+        hemisphere = HEMISPHERES.index(side)
         plot_surf_stat_map(
-            (mesh.coordinates.copy(), mesh.faces),  # nilearn centres them in place
+            # A copy, since nilearn centres them in place.
+            (geometry.shapes[shape][side].copy(), geometry.faces[side]),
             stat_map=values[hemisphere],
-            bg_map=depth[hemisphere],
+            bg_map=geometry.depth[side],
             hemi=side,
             view=view,
             engine="matplotlib",

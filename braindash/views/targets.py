@@ -8,14 +8,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from braindash.io.regions.masks import WHOLE
+from braindash.io.surfaces import SPACE_NAMES
 from braindash.viewer.colours import GREY, PALETTE, region_title
 from braindash.views.curves import DepthAxis, layer_axes, long_title
 
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
-def target_title(target: int, masks: Mapping[str, np.ndarray]) -> str:
-    """Name a vertex of an fsaverage space for readers, with the regions that hold it.
+def target_title(target: int, masks: Mapping[str, np.ndarray], space: str = "fsaverage5") -> str:
+    """Name a target for readers, a vertex of an fsaverage space as such, with its regions.
 
     Parameters
     ----------
@@ -23,11 +24,14 @@ def target_title(target: int, masks: Mapping[str, np.ndarray]) -> str:
         Its place among the targets: the left hemisphere's vertices come first.
     masks : mapping of str to bool array of shape (n_targets,)
         The regions of the space, with the set of all targets.
+    space : str, default "fsaverage5"
+        Space of the targets.
     """
     half = len(masks[WHOLE]) // 2
     side, vertex = ("left", target) if target < half else ("right", target - half)
     inside = [region_title(name) for name, mask in masks.items() if mask[target] and name != WHOLE]
-    return f"{side} vertex {vertex} · {', '.join(inside) or 'no named region'}"
+    named = f"{side} vertex {vertex}" if space in SPACE_NAMES else f"target {target}"
+    return f"{named} · {', '.join(inside) or 'no named region'}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 from braindash.ui import address, comparing, state, texts, widgets
 from braindash.ui.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
-from braindash.viewer.blobs import can_show
+from braindash.viewer.drawn import can_show
 from braindash.views.captions import comparison_lines, subject_lines
 from braindash.views.curves import key_regions
 from braindash.views.linked import linked_note
@@ -82,12 +82,13 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
     A click draws this part of the page again and nothing below it.
     """
     with widgets.guarded():
-        linked = compared.linked(with_difference=with_difference)
+        mesh = widgets.choose_mesh(compared.groups[0].first)
+        linked = compared.linked(with_difference=with_difference, mesh=mesh)
         place, held = comparing.address_layers(compared.last_layers)
         asked = linked_viewer(
             linked,
             key="compare_viewer",
-            identities=compared.identities,
+            identities=[f"{one} {mesh}" for one in compared.identities],
             layer=place,
             held=held,
             height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
@@ -95,7 +96,10 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
         if asked.use:
             st.rerun()
         if asked.pick is not None:
-            st.query_params["target"] = str(asked.pick.index)
+            if asked.pick.target < 0:
+                st.info("No target of the data is shown there.")
+            else:
+                st.query_params["target"] = str(asked.pick.target)
         st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
         intervals = f"{compared.pair.interval_line()}. Bold: the interval does not hold 0."
         provenance(compared, *[intervals] * with_difference)
@@ -133,7 +137,7 @@ def show_target(compared: Compared) -> bool:
     figure.plotly_chart(
         target_curves(
             curves,
-            title=target_title(target, first.masks),
+            title=target_title(target, first.masks, first.space),
             ceiling=float(np.mean(known)) if known else float("nan"),
             score="r_over_ceiling" if compared.normalised else "r",
             simulated=any(group.simulated for group in compared.groups),
@@ -221,13 +225,10 @@ def show(selection: state.Selection, rows: list[state.ResultRow], beside: DeltaG
             icon=":material/balance:",
         )
     first = compared.groups[0].first
-    if can_show(first.space, first.n_targets):
+    if can_show(first.space, first.n_targets, first.surface):
         show_surfaces(compared, with_difference=with_difference)
     else:
-        st.info(
-            f"These responses are in the space {first.space!r}, which has no surface here. Choose "
-            "layers for the tables and figures below."
-        )
+        st.info(f"{texts.no_surface(first.space)} Choose layers for the tables and figures below.")
         choose_layers(compared)
         show_target(compared)
     regions = key_regions(pair.a.region_names)

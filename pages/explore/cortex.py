@@ -8,7 +8,7 @@ from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
-from braindash.viewer.blobs import can_show
+from braindash.viewer.drawn import can_show
 from braindash.views.maps import (
     KINDS,
     LEVELS,
@@ -33,7 +33,7 @@ SURE_HELP = (
 def choose_map(selection: state.Selection, beside: DeltaGenerator, *, compared: bool) -> MapChoice:
     """Ask for the map and for what belongs to it."""
     result = selection.result
-    columns = beside.columns([2.2, 1.2, 0.6], vertical_alignment="bottom")
+    columns = beside.columns([2.0, 1.0, 1.0], vertical_alignment="bottom")
     with columns[0]:
         kinds = available_kinds(result, compared=compared)
         kind = state.choose("Map", kinds, "map", show=KINDS.__getitem__)
@@ -48,9 +48,11 @@ def choose_map(selection: state.Selection, beside: DeltaGenerator, *, compared: 
                 help=LEVEL_HELP,
             )
             level = float(text)
+    with columns[2]:
+        mesh = widgets.choose_mesh(result)
     if kind == "preferred":
         share, relative = choose_preferred(result)
-    return MapChoice(kind, selection.normalised, selection.ceiling, level, share, relative)
+    return MapChoice(kind, selection.normalised, selection.ceiling, level, share, relative, mesh)
 
 
 def choose_preferred(result: EncodingResult) -> tuple[float, bool]:
@@ -94,7 +96,7 @@ def show_target(
         curves.append(curve_of(pair.b.first, names[1], target, choice, ceiling))
     figure = target_curves(
         curves,
-        title=target_title(target, result.masks),
+        title=target_title(target, result.masks, result.space),
         ceiling=float(result.named_ceiling(selection.ceiling)[target]),
         score=selection.score,
         simulated=result.simulated or (pair is not None and pair.b.simulated),
@@ -111,11 +113,8 @@ def show_target(
 def show(selection: state.Selection, beside: DeltaGenerator) -> None:
     """Draw the viewer, and below it the chosen vertex's layer curve."""
     result = selection.result
-    if not can_show(result.space, result.n_targets):
-        st.info(
-            f"These responses are in the space {result.space!r}, which has no surface here. "
-            "Their layer curves are on the page Layers."
-        )
+    if not can_show(result.space, result.n_targets, result.surface):
+        st.info(f"{texts.no_surface(result.space)} Their layer curves are on the page Layers.")
         return
     pair = widgets.pair_models(selection)
     same_layers = pair is not None and pair.b.first.n_layers == result.n_layers
@@ -137,7 +136,10 @@ def show(selection: state.Selection, beside: DeltaGenerator) -> None:
     if missing:
         st.caption(f"Not here: {'; '.join(missing)}.")
     if pick is not None:
-        st.query_params["target"] = str(pick.index)
+        if pick.target < 0:
+            st.info("No target of the data is shown there.")
+        else:
+            st.query_params["target"] = str(pick.target)
     target = address.target(result.n_targets)
     if target is None:
         st.info("Click the surface to see a vertex's score in every layer.")

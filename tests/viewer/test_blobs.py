@@ -6,8 +6,9 @@ from matplotlib import image as mpimg
 from braindash.core.scores import region_means
 from braindash.errors import InputError
 from braindash.io.surfaces import HEMISPHERES, load_surface, sulcal_depth
-from braindash.viewer.blobs import MISSING, SHAPES, MapSet, can_show, geometry_blob, map_blob
+from braindash.viewer.blobs import MISSING, MapSet, geometry_blob, map_blob
 from braindash.viewer.colours import DIVERGING, SEQUENTIAL, colour_blob
+from braindash.viewer.drawn import SHAPES, can_show
 from braindash.viewer.packing import unpack
 from braindash.views.pictures import picture_png, static_figure
 

@@ -25,9 +25,14 @@ from braindash.io.dataset.responses import (
 )
 from braindash.io.dataset.tables import EVERY, Problem, raise_problems
 from braindash.io.recordings import require_countable
+from braindash.io.spaces.find import plan_surface
 
-# Fields of a subject that a manifest may have, and that nothing uses so far.
-UNREAD_FIELDS = ("pycortex", "transform", "freesurfer")
+# What gives targets of a brain a map, in spaces that say nothing of a surface themselves.
+_UNPLACED = {
+    "native-volume": "A mapper, a pycortex transform, or a mask of a standard space",
+    "native-surface": "The subject's FreeSurfer or pycortex folder, or surfaces",
+    "fsLR32k": "surfaces (.surf.gii)",
+}
 # Targets of both hemispheres in spaces that fix their number.
 SPACE_TARGETS = {"fsaverage5": 20484, "fsaverage6": 81924, "fsaverage": 327684, "fsLR32k": 64984}
 
@@ -164,13 +169,14 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
         )
     if stories:
         problems += _ceiling_problems(dataset, subject, stories[0].n_targets)
+        problems += _surface_problems(dataset, subject, stories[0].n_targets)
     raise_problems(f"subject {subject!r} of {dataset.path}", problems)
     warnings = [
         *_split_warnings(dataset, subject, split),
         *_row_warnings(stories),
         *_matlab_warnings(dataset, subject, stories),
         *_repeats_warnings(dataset, subject, stories),
-        *_unread_warnings(dataset, subject),
+        *_surface_warnings(dataset, subject, stories[0].n_targets),
         *_absence_warnings(dataset, subject),
     ]
     return SubjectCheck(subject, stories[0].n_targets, tuple(stories), tuple(warnings))
@@ -323,6 +329,14 @@ def _ceiling_problems(dataset: Dataset, subject: str, n_targets: int) -> Iterato
         )
 
 
+def _surface_problems(dataset: Dataset, subject: str, n_targets: int) -> Iterator[Problem]:
+    """Refuse what cannot bring these targets to a surface, although the manifest says it does."""
+    try:
+        plan_surface(dataset, subject, n_targets)
+    except InputError as error:
+        yield Problem(error.message, error.hint)
+
+
 # Warnings ---------------------------------------------------------------------------------------
 
 
@@ -386,14 +400,15 @@ def _repeats_warnings(
             )
 
 
-def _unread_warnings(dataset: Dataset, subject: str) -> Iterator[str]:
-    table = dataset.subject(subject)
-    given = [name for name in UNREAD_FIELDS if getattr(table, name) is not None]
-    if given:
-        yield (
-            f"{', '.join(given)} of {subject!r} {'is' if len(given) == 1 else 'are'} read by "
-            "nothing yet: responses in the subject's own space have no map of the cortex"
-        )
+def _surface_warnings(dataset: Dataset, subject: str, n_targets: int) -> Iterator[str]:
+    """Tell of targets of a brain that no map can show."""
+    if dataset.space not in _UNPLACED or plan_surface(dataset, subject, n_targets) is not None:
+        return
+    yield (
+        f"nothing brings responses of {subject!r} in the space {dataset.space!r} to a surface: "
+        f"there will be tables and no map of the cortex. {_UNPLACED[dataset.space]} in the "
+        "manifest gives them one, also later: nothing is computed twice"
+    )
 
 
 def _absence_warnings(dataset: Dataset, subject: str) -> Iterator[str]:

@@ -160,7 +160,25 @@ def _template_problems(tables: ManifestTables) -> list[Problem]:
     for number, run in enumerate(tables.runs, 1):
         if run.response is not None:
             problems += _placeholder_problems(f"[[runs]] number {number} response", run.response)
-    return problems
+    return [*problems, *_surface_problems(tables)]
+
+
+def _surface_problems(tables: ManifestTables) -> Iterator[Problem]:
+    """Check the form of what leads to surfaces; its files are opened when a subject is checked."""
+    responses = tables.responses
+    named = {
+        "responses.mask": (responses.mask,),
+        "responses.parcels": responses.parcels or (),
+        "responses.parcel_names": (responses.parcel_names,),
+    }
+    for number, table in enumerate(tables.subjects, 1):
+        for field in ("mapper", "pycortex", "freesurfer"):
+            named[f"[[subjects]] number {number} {field}"] = (getattr(table, field),)
+    for where, templates in named.items():
+        for template in filter(None, templates):
+            yield from _placeholder_problems(where, template, ("subject",))
+    for template in responses.surfaces or ():
+        yield from _placeholder_problems("responses.surfaces", template, ("subject", "hemi"))
 
 
 def _placeholder_problems(

@@ -87,6 +87,37 @@ class ResponsesTable(_Table):
     repeats_path: Text | None = Field(None, description="template of files that hold repeats")
     zscored: Literal["none", "run"] = Field("none", description="how responses were standardised")
     space: Space = Field(description="what a column is")
+    mapper_key: Text = Field(
+        "voxel_to_fsaverage", description="name of the sparse matrix in the subjects' mapper files"
+    )
+    mask: Text | None = Field(
+        None,
+        description="NIfTI mask whose voxels are the columns; may hold {subject}. Left out beside "
+        "a pycortex transform: its mask_thick.nii.gz",
+    )
+    mask_order: Literal["xyz", "zyx"] | None = Field(
+        None,
+        description='in which order the mask\'s voxels are columns: "xyz" is data[mask], as '
+        "nilearn's; \"zyx\" is data.T[mask.T], as pycortex's, and the default beside a transform",
+    )
+    volume_space: Text | None = Field(
+        None,
+        description="standard space of the mask, such as MNI152NLin2009cAsym or MNIColin27, for "
+        "an approximate map of the cortex",
+    )
+    surfaces: Texts | None = Field(
+        None,
+        description="surfaces that the columns are vertices of: left and right, or one template "
+        "with {hemi} for each shape; may hold {subject}",
+    )
+    parcels: Texts | None = Field(
+        None,
+        description="label files on fsaverage, left and right, with one label a column; may hold "
+        "{subject}",
+    )
+    parcel_names: Text | None = Field(
+        None, description="text file with the name of every column's parcel, one a line"
+    )
 
 
 class SubjectTable(_Table):
@@ -95,7 +126,12 @@ class SubjectTable(_Table):
     id: Name = Field(description="the subject's name in paths")
     units: Annotated[int, Field(gt=0)] | None = Field(None, description="number of targets")
     noise_ceiling: Text | None = Field(None, description=".npy with one ceiling per target")
-    pycortex: Text | None = Field(None, description="folder of the subject's pycortex surfaces")
+    mapper: Text | None = Field(
+        None, description="file with a sparse matrix from columns to vertices of fsaverage"
+    )
+    pycortex: Text | None = Field(
+        None, description="folder of the subject's pycortex surfaces and transforms"
+    )
     transform: Text | None = Field(None, description="name of the pycortex transform")
     freesurfer: Text | None = Field(None, description="folder of the subject in FreeSurfer form")
 

@@ -9,7 +9,10 @@ from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.masks import DISCS, WHOLE, Mask, Regions
 from braindash.io.regions.own import has_own_regions, own_regions
+from braindash.io.regions.painted import set_on_targets
 from braindash.io.regions.sets import OWN_SET, RegionSet, find_set, known_sets
+from braindash.io.spaces.find import surface_for
+from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.surfaces import SPACE_NAMES
 
 logger = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ def find_regions(
     *,
     data: Path | str | Dataset | None = None,
     subject: str = "",
+    surface: SurfaceMap | None = None,
 ) -> Regions:
     """Find the regions of a set among the targets of a result.
 
@@ -48,6 +52,8 @@ def find_regions(
         The manifest; needed for "own".
     subject : str, default ""
         Whose, of regions that differ between subjects.
+    surface : SurfaceMap, optional
+        What brings the targets to a surface.
 
     Returns
     -------
@@ -61,14 +67,14 @@ def find_regions(
         one, and from where it comes.
     """
     if name != OWN_SET:
-        return find_set(name).regions(space, n_targets)
+        return set_on_targets(find_set(name), space, n_targets, surface)
     if data is None:
         raise InputError(
             "the regions 'own' are those of a manifest, and nobody says which manifest",
             hint="Name it with --data (in Python: data=...), or choose another region set.",
         )
     dataset = data if isinstance(data, Dataset) else load_manifest(data)
-    return own_regions(dataset, subject, n_targets)
+    return own_regions(dataset, subject, n_targets, surface)
 
 
 def ready_sets(space: str, *, data: Path | str | None = None) -> list[str]:
@@ -162,11 +168,14 @@ def _auditory_candidates(
     space: str, n_targets: int, data: Path | str | Dataset | None, subject: str
 ) -> Iterator[tuple[Regions, tuple[str, ...]]]:
     dataset = load_manifest(data) if isinstance(data, Path | str) else data
+    surface = None
+    if dataset is not None and SPACE_NAMES.get(space) is None and subject in dataset.subjects:
+        surface = surface_for(dataset, subject, n_targets)
     if dataset is not None and has_own_regions(dataset):
-        yield own_regions(dataset, subject, n_targets), _AUDITORY
-    if SPACE_NAMES.get(space) is None:
+        yield own_regions(dataset, subject, n_targets, surface), _AUDITORY
+    if SPACE_NAMES.get(space) is None and (surface is None or not surface.reaches_common):
         return
     for name, regions in _AUDITORY_SETS:
         one: RegionSet = find_set(name)
         if one.is_ready:
-            yield one.regions(space, n_targets), regions
+            yield set_on_targets(one, space, n_targets, surface), regions

@@ -1,12 +1,13 @@
 """The regions of one result: which targets are in each, on the left, on the right and on both."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from braindash.errors import InputError, near_match
 from braindash.files import digest_bytes, digest_json
@@ -15,6 +16,7 @@ from braindash.io.surfaces import SPACE_NAMES, SPACES
 
 Hemisphere = Literal["both", "left", "right"]
 Mask = npt.NDArray[np.bool_]
+Members = Mapping[str, npt.NDArray[Any]]
 
 HEMISPHERES: tuple[Hemisphere, ...] = ("both", "left", "right")
 """What every table and curve can be of."""
@@ -22,6 +24,78 @@ WHOLE = "all targets"
 """Name of the set that holds every target of a result."""
 DISCS = "discs"
 """Name of the region set that needs no file."""
+
+
+class _DenseRows(Mapping[str, npt.NDArray[np.float32]]):
+    """Rows of a sparse matrix by name, made dense one at a time."""
+
+    def __init__(self, first: dict[str, Mask], names: Sequence[str], rows: sparse.csr_array):
+        self._first, self._names, self._rows = first, tuple(names), rows
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        if name in self._first:
+            return self._first[name]
+        if name not in self._names:
+            raise KeyError(name)
+        return np.asarray(self._rows[[self._names.index(name)]].toarray().ravel())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*self._first, *self._names])
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._names)
+
+
+@dataclass(frozen=True)
+class PaintedRegions:
+    """Regions of fsaverage5 as weights of the targets that a surface map brings there.
+
+    Made by :func:`braindash.io.regions.painted.painted_regions`.
+
+    Attributes
+    ----------
+    names : mapping of hemisphere to tuple of str
+        Regions with vertices on that side.
+    weights, shares : mapping of hemisphere to float32 csr_array of shape (n_regions, n_targets)
+        Sum of a target's weights, and of their sizes, at the region's vertices of that side.
+    total : array of shape (n_targets,)
+        Size of a target's weights at all vertices; 0 for a target that no vertex shows.
+    wholes : mapping of hemisphere to bool array of shape (n_targets,)
+        ``WHOLE`` of each side.
+    sizes : mapping of hemisphere to mapping of str to int
+        Vertices of every region on that side; of ``WHOLE`` its targets.
+    vertices : mapping of str to bool array of shape (20484,)
+        The regions on fsaverage5.
+    """
+
+    names: Mapping[Hemisphere, Sequence[str]]
+    weights: Mapping[Hemisphere, sparse.csr_array]
+    shares: Mapping[Hemisphere, sparse.csr_array]
+    total: npt.NDArray[np.floating[Any]]
+    wholes: Mapping[Hemisphere, Mask]
+    sizes: Mapping[Hemisphere, Mapping[str, int]]
+    vertices: Mapping[str, Mask]
+
+    def masks(self, hemisphere: Hemisphere) -> dict[str, Mask]:
+        """Return the targets whose weight lies mostly in each region, ``WHOLE`` first."""
+        rows = _DenseRows({}, self.names[hemisphere], self.shares[hemisphere])
+        inside = {name: (row > 0) & (2 * row >= self.total) for name, row in rows.items()}
+        return {WHOLE: self.wholes[hemisphere]} | inside
+
+    def members(self, hemisphere: Hemisphere) -> Members:
+        """Return a weight of every target for each region's mean, ``WHOLE`` first."""
+        first = {WHOLE: self.wholes[hemisphere]}
+        return _DenseRows(first, self.names[hemisphere], self.weights[hemisphere])
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of all weights and names (32 hexadecimal digits)."""
+        parts = [digest_json([list(self.names[side]) for side in HEMISPHERES])]
+        for side in HEMISPHERES:
+            rows = self.weights[side]
+            arrays = (rows.indptr, rows.indices, rows.data, self.wholes[side])
+            parts.append(digest_bytes(*(np.ascontiguousarray(one).tobytes() for one in arrays)))
+        return digest_json({"painted": parts})
 
 
 @dataclass(frozen=True)
@@ -38,12 +112,16 @@ class Regions:
         ``WHOLE`` first, then the regions, both hemispheres together. Regions may overlap.
     is_left : bool array of shape (n_targets,), optional
         Targets of the left hemisphere; None where nobody says on which side a target lies.
+    painted : PaintedRegions, optional
+        Where the regions are known on fsaverage5 and targets come there by a surface map: means
+        are over the vertices then, and sizes count vertices.
     """
 
     name: str
     note: str
     masks: Mapping[str, Mask] = field(repr=False)
     is_left: Mask | None = field(default=None, repr=False)
+    painted: PaintedRegions | None = field(default=None, repr=False)
 
     @property
     def hemispheres(self) -> tuple[Hemisphere, ...]:
@@ -72,6 +150,8 @@ class Regions:
             raise InputError(
                 f"there is no hemisphere {hemisphere!r}", hint=near_match(hemisphere, HEMISPHERES)
             )
+        if self.painted is not None:
+            return self.painted.masks(hemisphere)
         if hemisphere == "both":
             return dict(self.masks)
         if self.is_left is None:
@@ -85,9 +165,25 @@ class Regions:
         cut = {name: mask & side for name, mask in self.masks.items()}
         return {name: mask for name, mask in cut.items() if name == WHOLE or mask.any()}
 
+    def members(self, hemisphere: Hemisphere = "both") -> Members:
+        """Return what a region's mean is taken over: masks, or a weight of every target.
+
+        Returns
+        -------
+        mapping of str to array of shape (n_targets,)
+            Of bool, or of float32 where the regions are painted; names as of :meth:`of`.
+        """
+        return self.of(hemisphere) if self.painted is None else self.painted.members(hemisphere)
+
+    def sizes(self, hemisphere: Hemisphere = "both") -> Mapping[str, int] | None:
+        """Count the vertices of painted regions; None where the targets themselves count."""
+        return None if self.painted is None else self.painted.sizes[hemisphere]
+
     @cached_property
     def digest(self) -> str:
         """Digest of what is in which region, and on which side (32 hexadecimal digits)."""
+        if self.painted is not None:
+            return self.painted.digest
         sides = "" if self.is_left is None else digest_bytes(np.packbits(self.is_left).tobytes())
         members = [
             [name, digest_bytes(np.packbits(mask).tobytes())] for name, mask in self.masks.items()

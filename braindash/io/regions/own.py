@@ -10,6 +10,7 @@ from braindash.files import refuse_placeholder
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.tables import RegionsTable
 from braindash.io.regions.masks import Mask, Regions, sides_of, with_whole
+from braindash.io.regions.painted import set_on_targets
 from braindash.io.regions.parcellation import (
     Parcellation,
     mesh_of,
@@ -20,6 +21,7 @@ from braindash.io.regions.parcellation import (
 )
 from braindash.io.regions.region_set import grouped_labels, join_labels, tell_one_sided
 from braindash.io.regions.sets import OWN_SET, find_set
+from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.names import given_path
 
@@ -33,7 +35,9 @@ def has_own_regions(dataset: Dataset) -> bool:
     return dataset.tables.regions is not None
 
 
-def own_regions(dataset: Dataset, subject: str, n_targets: int) -> Regions:
+def own_regions(
+    dataset: Dataset, subject: str, n_targets: int, surface: SurfaceMap | None = None
+) -> Regions:
     """Find the regions that a manifest describes, for one subject.
 
     Parameters
@@ -44,6 +48,8 @@ def own_regions(dataset: Dataset, subject: str, n_targets: int) -> Regions:
         Fills ``{subject}``; of a mean of several subjects only files without it can be used.
     n_targets : int
         Number of targets of the responses.
+    surface : SurfaceMap, optional
+        What brings the targets to a surface, for groups of the labels of fsaverage.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def own_regions(dataset: Dataset, subject: str, n_targets: int) -> Regions:
             hint="Add [regions] with labels, masks or groups, or choose another region set.",
         )
     _require_own_names(table)
-    labels, is_left, read = _labels(dataset, table, subject, n_targets)
+    labels, is_left, read = _labels(dataset, table, subject, n_targets, surface)
     masks: dict[str, Mask] = {}
     if table.groups:
         source = read or "the label files"
@@ -99,7 +105,11 @@ def _require_own_names(table: RegionsTable) -> None:
 
 
 def _labels(
-    dataset: Dataset, table: RegionsTable, subject: str, n_targets: int
+    dataset: Dataset,
+    table: RegionsTable,
+    subject: str,
+    n_targets: int,
+    surface: SurfaceMap | None,
 ) -> tuple[dict[str, Mask], Mask | None, str]:
     """Return the labels that can be grouped, the left side, and what they were read from."""
     is_left = sides_of(dataset.space, n_targets)
@@ -111,8 +121,8 @@ def _labels(
     if not table.groups:
         return {}, is_left, ""
     chosen = find_set(table.set or _USUAL)
-    regions = chosen.regions(dataset.space, n_targets)
-    return dict(regions.masks), is_left, regions.note
+    regions = set_on_targets(chosen, dataset.space, n_targets, surface)
+    return dict(regions.masks), regions.is_left, regions.note
 
 
 def _own_labels(dataset: Dataset, paths: list[Path], n_targets: int) -> Parcellation:

@@ -130,7 +130,7 @@ def read_parcellation(left: Path | str, right: Path | str) -> Parcellation:
         When a file is missing, is no label file, names no region, or is of the other side by its
         name or its labels'.
     """
-    sides = [_read_side(Path(path)) for path in (left, right)]
+    sides = [read_side(Path(path)) for path in (left, right)]
     names: dict[str, int] = {}
     index = []
     for side, (codes, table) in enumerate(sides):
@@ -191,19 +191,37 @@ def plain_name(label: str) -> str:
     return _SIDE.sub("", label).removesuffix("_ROI")
 
 
+def is_region(label: str) -> bool:
+    """Say whether a label is one of a region, not of the background or the medial wall."""
+    return label.strip().lower() not in _NOT_REGIONS
+
+
 def _plain_names(table: Mapping[int, str]) -> dict[int, str]:
     """Return the names of what is a region, without the side and the suffix "_ROI"."""
-    regions = {c: name for c, name in table.items() if name.strip().lower() not in _NOT_REGIONS}
+    regions = {c: name for c, name in table.items() if is_region(name)}
     sided = bool(regions) and all(_SIDE.match(name) for name in regions.values())
     plain = {
         code: plain_name(name) if sided else name.removesuffix("_ROI")
         for code, name in regions.items()
     }
-    return {c: name for c, name in plain.items() if name.strip().lower() not in _NOT_REGIONS}
+    return {c: name for c, name in plain.items() if is_region(name)}
 
 
-def _read_side(path: Path) -> tuple[Codes, dict[int, str]]:
-    """Read one hemisphere: the code of every vertex, and the name of every code."""
+def read_side(path: Path) -> tuple[Codes, dict[int, str]]:
+    """Read the label file of one hemisphere.
+
+    Returns
+    -------
+    codes : int64 array of shape (n_vertices,)
+        The code of every vertex.
+    table : dict of int to str
+        The name of every code.
+
+    Raises
+    ------
+    InputError
+        When it is missing or no label file.
+    """
     refuse_placeholder(path, "label file")
     if not path.is_file():
         raise InputError(
@@ -235,7 +253,7 @@ def _read_annot(path: Path) -> tuple[Codes, dict[int, str]]:
 
 
 def _read_gifti(path: Path) -> tuple[Codes, dict[int, str]]:
-    image = _load_gifti(path)
+    image = load_gifti(path)
     table = {int(one.key): str(one.label) for one in image.labeltable.labels}
     if not table or not image.darrays:
         raise InputError(
@@ -245,7 +263,7 @@ def _read_gifti(path: Path) -> tuple[Codes, dict[int, str]]:
     return np.asarray(image.darrays[0].data).ravel().astype(np.int64), table
 
 
-def _load_gifti(path: Path) -> Any:
+def load_gifti(path: Path) -> Any:
     """Open a GIFTI file whose arrays are all in itself."""
     import nibabel
 
@@ -324,7 +342,7 @@ def _read_array(path: Path, key: str) -> Values:
     if name.endswith((".h5", ".hf5", ".hdf", ".hdf5")):
         return _read_hdf5(path, key)
     if name.endswith(".gii"):
-        return np.asarray(_load_gifti(path).darrays[0].data, dtype=np.float32).ravel()
+        return np.asarray(load_gifti(path).darrays[0].data, dtype=np.float32).ravel()
     if name.endswith((".mgh", ".mgz", ".nii", ".nii.gz")):
         import nibabel
 

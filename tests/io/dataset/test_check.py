@@ -6,7 +6,7 @@ from kit.lab_files import MANIFEST, N_ROWS, N_TARGETS, STORY_SECONDS, write_audi
 
 from braindash.core.timing import covered_rows
 from braindash.errors import InputError
-from braindash.io.dataset.check import UNREAD_FIELDS, check_subject
+from braindash.io.dataset.check import check_subject
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.recordings import BadRecordings
 
@@ -310,14 +310,6 @@ def test_stories_of_all_whose_files_are_not_here_are_told(lab, take, what, hint)
     assert [s.story for s in check.stories] == ["gamma", "tree", "smoke"]
     assert "2 files are not here" in warning and "(alpha.flac, beta.hf5)" in warning
     assert what in warning and hint in warning
-
-
-@pytest.mark.parametrize("field", UNREAD_FIELDS)
-def test_fields_that_nothing_reads_are_told(lab, field):
-    plain = check_subject(lab.load(), "S1").warnings
-    changed = lab.load(("units = 6", f'units = 6\n{field} = "there"'))
-    [warning] = set(check_subject(changed, "S1").warnings) - set(plain)
-    assert field in warning and "read by nothing yet" in warning
 
 
 def test_few_training_stories_are_told(lab):

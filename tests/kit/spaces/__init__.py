@@ -1,0 +1,1 @@
+"""Small files of the ways from targets to surfaces, faithful to those of public data sets."""
