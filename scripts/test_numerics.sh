@@ -19,6 +19,7 @@ NUMERIC=(
     tests/speech/acoustic
     tests/speech/test_features.py
     tests/speech/test_unit_features.py
+    tests/speech/checkpoints
     tests/speech/training
     tests/encoding
     tests/probing
@@ -28,6 +29,7 @@ NUMERIC=(
     tests/demo/test_pretraining.py
     tests/demo/test_tuned_models.py
     tests/ui/test_real_results.py
+    tests/test_defaults.py
 )
 tests=("$@")
 [ "${#tests[@]}" -gt 0 ] || tests=("${NUMERIC[@]}")

@@ -32,15 +32,26 @@ def listed(store, *more):
     return done
 
 
-def in_terminal(columns, *arguments):
-    """Run the real command in a terminal of so many columns."""
+COLUMNS = (20, 60, 78, 160)
+IN_EACH_WIDTH = """
+import os, sys
+from braindash.cli import app
+for columns in sys.argv[1].split():
+    os.environ["COLUMNS"] = columns
+    app(sys.argv[2:], standalone_mode=False)
+    print(end="\\f", flush=True)
+"""
+
+
+def in_terminal(*arguments):
+    """Run a command in a terminal, once in each of ``COLUMNS``; gives what it told by width."""
     main, side = pty.openpty()
-    environment = os.environ | {"COLUMNS": str(columns), "TERM": "xterm"}
+    widths = " ".join(map(str, COLUMNS))
     process = subprocess.Popen(
-        [sys.executable, "-m", "braindash", *map(str, arguments)],
+        [sys.executable, "-c", IN_EACH_WIDTH, widths, *map(str, arguments)],
         stdout=side,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env=os.environ | {"TERM": "xterm"},
     )
     os.close(side)
     told = b""
@@ -51,7 +62,17 @@ def in_terminal(columns, *arguments):
             break
     os.close(main)
     assert process.wait() == 0
-    return told.decode()
+    *pages, rest = told.decode().split("\f")
+    assert not rest
+    return dict(zip(COLUMNS, pages, strict=True))
+
+
+@pytest.fixture(scope="module")
+def in_a_terminal(tmp_path_factory):
+    """Keys of two results, and how they are listed in terminals."""
+    store = Store(tmp_path_factory.mktemp("terminal") / "store")
+    keys = [put_result(store, subject=name, space="roi") for name in ("S1", "S2")]
+    return keys, in_terminal("list", "--store", store.root)
 
 
 def test_in_a_pipe_every_result_is_one_line_with_its_whole_key(store):
@@ -61,11 +82,10 @@ def test_in_a_pipe_every_result_is_one_line_with_its_whole_key(store):
     assert all(line.count("\t") == 7 for line in lines)
 
 
-@pytest.mark.parametrize("columns", [20, 60, 78, 160])
-def test_a_key_is_never_cut_in_a_terminal(store, columns):
-    keys = [put_result(store, subject=name, space="roi") for name in ("S1", "S2")]
-    told = in_terminal(columns, "list", "--store", store.root)
-    assert all(key[:8] in told for key in keys) and "…" not in told
+@pytest.mark.parametrize("columns", COLUMNS)
+def test_a_key_is_never_cut_in_a_terminal(in_a_terminal, columns):
+    keys, told = in_a_terminal
+    assert all(key[:8] in told[columns] for key in keys) and "…" not in told[columns]
 
 
 def test_the_newest_result_comes_first(store):

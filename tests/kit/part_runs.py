@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from braindash.errors import InputError
-from braindash.parts import Order, Part
+from braindash.processes import Order, Part  # quick to import: no xarray
 
 # More than it takes to be worth a process.
 SECONDS = 100.0
