@@ -20,6 +20,7 @@ from braindash.io.labels.tiers import story_tier
 from braindash.io.recordings import require_countable
 from braindash.io.regions.find import find_regions
 from braindash.io.regions.masks import DISCS, Regions
+from braindash.io.spaces.find import surface_for
 from braindash.names import given_path
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
@@ -359,7 +360,12 @@ def _plan_targets(
 def target_masks(dataset: Dataset, region_set: str | None, subject: str, n_targets: int) -> Regions:
     """Find the regions that targets are chosen by; discs where no region set is named."""
     return find_regions(
-        region_set or DISCS, dataset.space, n_targets, data=dataset, subject=subject
+        region_set or DISCS,
+        dataset.space,
+        n_targets,
+        data=dataset,
+        subject=subject,
+        surface=surface_for(dataset, subject, n_targets),
     )
 
 
