@@ -381,7 +381,8 @@ def _by_regions(
             f"{what} in the space {dataset.space} (region set {found.name})",
             hint=near_match(unknown[0] if unknown else "", known),
         )
-    named = found.name != DISCS  # whose settings are older than the choice of a set
+    # The settings of discs on their own mesh are older than the choice of a set.
+    named = found.name != DISCS or found.painted is not None
     return TargetPlan(
         TargetSettings(
             rule="regions",
