@@ -35,6 +35,7 @@ from braindash.io.regions.find import find_regions, usual_set
 from braindash.io.regions.masks import DISCS, Hemisphere
 from braindash.io.regions.own import has_own_regions
 from braindash.io.regions.sets import OWN_SET, find_set
+from braindash.io.spaces.find import surface_for
 from braindash.io.store import Store
 from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
 
@@ -181,7 +182,8 @@ def _require_set(name: str, request: EncodeRequest) -> None:
         is_mean = subject == MEAN_SUBJECT and subject not in dataset.subjects
         of = dataset.subjects[0] if is_mean else subject
         n_targets = shape(dataset.responses(of, dataset.split(of).test[0]))[1]
-        find_regions(name, dataset.space, n_targets, data=dataset, subject=subject)
+        surface = surface_for(dataset, of, n_targets)
+        find_regions(name, dataset.space, n_targets, data=dataset, subject=subject, surface=surface)
 
 
 def _encode(

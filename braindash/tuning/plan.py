@@ -20,6 +20,7 @@ from braindash.io.labels.tiers import story_tier
 from braindash.io.recordings import require_countable
 from braindash.io.regions.find import find_regions
 from braindash.io.regions.masks import DISCS, Regions
+from braindash.io.spaces.find import surface_for
 from braindash.names import given_path
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
@@ -359,7 +360,12 @@ def _plan_targets(
 def target_masks(dataset: Dataset, region_set: str | None, subject: str, n_targets: int) -> Regions:
     """Find the regions that targets are chosen by; discs where no region set is named."""
     return find_regions(
-        region_set or DISCS, dataset.space, n_targets, data=dataset, subject=subject
+        region_set or DISCS,
+        dataset.space,
+        n_targets,
+        data=dataset,
+        subject=subject,
+        surface=surface_for(dataset, subject, n_targets),
     )
 
 
@@ -375,7 +381,8 @@ def _by_regions(
             f"{what} in the space {dataset.space} (region set {found.name})",
             hint=near_match(unknown[0] if unknown else "", known),
         )
-    named = found.name != DISCS  # whose settings are older than the choice of a set
+    # The settings of discs on their own mesh are older than the choice of a set.
+    named = found.name != DISCS or found.painted is not None
     return TargetPlan(
         TargetSettings(
             rule="regions",
