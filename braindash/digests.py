@@ -198,7 +198,7 @@ def _read_line(line: str) -> tuple[_Identity, str] | None:
     """Read a line of the table; None where it is none."""
     try:
         path, size, modified, changed, inode, digest = json.loads(line)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     numbers = (size, modified, changed, inode)
     if not isinstance(path, str) or not all(isinstance(one, int) for one in numbers):

@@ -15,6 +15,7 @@ from braindash.errors import InputError
 from braindash.io.dataset.check import (
     StoryCheck,
     StoryProblem,
+    all_look_turned,
     check_stories,
     check_subject,
     looks_turned,
@@ -124,10 +125,7 @@ def _turned(
 ) -> dict[str, Finding]:
     """Find arrays whose axes are exchanged, by their shapes."""
     opened = {one.story: one for one in checks}
-    usual = [one.n_targets for one in checks]
-    all_turned = len(set(usual)) > 1 and all(
-        looks_turned(dataset.timing(subject, one.story), one) for one in checks
-    )
+    all_turned = all_look_turned(dataset, subject, checks)
     units = dataset.subject(subject).units
     found = {}
     for story in (story for part in PARTS for story in getattr(split, part)):
@@ -136,7 +134,8 @@ def _turned(
         if size is None:
             continue
         n_rows, n_targets = size
-        of_targets = units or _other_targets(usual, n_targets, n_rows)
+        others = [one.n_targets for one in checks if one.story != story]
+        of_targets = units or _other_targets(others, n_targets, n_rows)
         fits = story in opened and (all_turned or _times_turned(dataset, subject, opened[story]))
         if n_rows == n_targets or not (n_rows == of_targets or fits):
             continue
@@ -153,9 +152,11 @@ def _turned(
     return found
 
 
-def _other_targets(usual: Sequence[int], n_targets: int, n_rows: int) -> int | None:
-    """Return the number of targets that most other stories have, where this one has another."""
-    return n_rows if n_targets not in usual[1:] and 2 * usual.count(n_rows) > len(usual) else None
+def _other_targets(others: Sequence[int], n_targets: int, n_rows: int) -> int | None:
+    """Return the number of targets of most other stories, where it is the rows of this one."""
+    half = len(others) / 2
+    fits = others.count(n_rows) > half and others.count(n_targets) <= half
+    return n_rows if fits else None
 
 
 def _raw_shape(dataset: Dataset, subject: str, story: str) -> tuple[int, int] | None:
@@ -261,7 +262,7 @@ def _overlap(a: str, b: str, part_a: str, part_b: str, what: str) -> Finding:
 
 def _sound_missing(dataset: Dataset, subject: str) -> Iterator[Finding]:
     """Tell response files whose story has no recording."""
-    mark = "\x00"
+    mark = "<story>"
     template = dataset.tables.responses.path
     if "{story}" not in template or "{run}" in template:
         return
@@ -278,7 +279,12 @@ def _sound_missing(dataset: Dataset, subject: str) -> Iterator[Finding]:
         for one in path.parent.iterdir()
         if one.name.startswith(before) and one.name.endswith(after) and not one.name.startswith(".")
     ]
-    alone = sorted(name for name in names if name and name not in known)
+    repeats = _repeat_files(dataset, subject)
+    alone = sorted(
+        name
+        for name in names
+        if name and name not in known and path.parent / f"{before}{name}{after}" not in repeats
+    )
     if alone:
         shown = ", ".join(alone[:_NAMED]) + (", ..." if len(alone) > _NAMED else "")
         yield Finding(
@@ -288,6 +294,16 @@ def _sound_missing(dataset: Dataset, subject: str) -> Iterator[Finding]:
             "Put their audio into dataset.audio_dir, named after the story, or name it in "
             "[[runs]].",
         )
+
+
+def _repeat_files(dataset: Dataset, subject: str) -> set[Path]:
+    if dataset.tables.responses.repeats_path is None:
+        return set()
+    found: set[Path] = set()
+    for story in dataset.known_stories:
+        if dataset.response_paths(subject, story):  # else its run is not known
+            found |= set(dataset.responses(subject, story).repeats_paths)
+    return found
 
 
 def _all_well(

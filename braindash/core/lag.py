@@ -251,6 +251,7 @@ def lag_curve(
     *,
     ratio: float = 0.0,
     course: NDArray[np.float64] | None = None,
+    share: float | None = None,
 ) -> LagCurve:
     """Correlate a story's response course with its sound at every lag.
 
@@ -263,6 +264,8 @@ def lag_curve(
         By which share the rows are taken to be further apart than the story's times say.
     course : array, optional
         Another sound than the story's own.
+    share : float, optional
+        Effective rows per row, where it is known; it does not depend on the lag.
 
     Returns
     -------
@@ -275,7 +278,8 @@ def lag_curve(
     heard = _sampled(sound, times[None, :] - np.asarray(lags)[:, None])
     r, n_rows = _masked_correlations(heard, story.response)
     r[n_rows < max(_LEAST_ROWS, _LEAST_SHARE * len(times))] = np.nan
-    share = _independent_share(sound, story.response, story.tr)
+    if share is None:
+        share = _independent_share(sound, story.response, story.tr)
     return LagCurve(np.asarray(lags), r, np.where(np.isfinite(r), n_rows * share, 0.0))
 
 
@@ -314,14 +318,19 @@ def find_stretch(stories: Sequence[Heard], guesses: Sequence[float] = ()) -> Str
     coarse = np.arange(-n_steps, n_steps + 1) * step
     for guess in guesses:
         coarse = np.append(coarse, guess + np.arange(-_NEAR_GUESS, _NEAR_GUESS + 1) * step)
-    grid = [[lag_curve(one, _COARSE_LAGS, ratio=ratio) for one in stories] for ratio in coarse]
+    shares = [_independent_share(one.course, one.response, one.tr) for one in stories]
+
+    def scan(ratio: float, lags: NDArray[np.float64]) -> list[LagCurve]:
+        pairs = zip(stories, shares, strict=True)
+        return [lag_curve(one, lags, ratio=ratio, share=share) for one, share in pairs]
+
+    grid = [scan(ratio, _COARSE_LAGS[::2]) for ratio in coarse]
     highest = np.max([[one.evidence.max() for one in curves] for curves in grid], axis=0)
     clear = [int(place) for place in np.flatnonzero(highest >= _CLEAR_IN_GRID)]
     best = coarse[int(np.argmax([_evidence(curves, clear) for curves in grid]))]
 
     def evidence(ratio: float) -> float:
-        chosen = [lag_curve(one, _COARSE_LAGS, ratio=ratio) for one in stories]
-        return _evidence(chosen, clear)
+        return _evidence(scan(ratio, _COARSE_LAGS), clear)
 
     fine = best + np.linspace(-1, 1, 21) * step
     found = np.array([evidence(ratio) for ratio in fine])
@@ -372,7 +381,12 @@ def _sampled(course: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArr
     """Read a course at times; NaN outside it. Step k stands for the middle of its interval."""
     at = seconds * GRID_HZ - 0.5
     inside = (at >= -0.5) & (at <= len(course) - 0.5)
-    return np.where(inside, np.interp(at, np.arange(len(course)), course), np.nan)
+    held = np.clip(at, 0, len(course) - 1)
+    before = np.minimum(held.astype(np.int64), len(course) - 2)
+    found = course[before]
+    found += (held - before) * (course[before + 1] - found)
+    found[~inside] = np.nan
+    return found
 
 
 def _masked_correlations(

@@ -242,7 +242,7 @@ def test_numbers_that_lack_are_told(tmp_path):
     assert any(f.check == "values" and f.story == "alder" for f in one.findings)
 
 
-@pytest.mark.parametrize("really, said, verdict", [
+@pytest.mark.parametrize(("really", "said", "verdict"), [
     ("run", "run", "ok"), ("run", "none", "ok"), ("none", "none", "ok"), ("none", "run", "fault"),
 ])  # fmt: skip
 def test_standardisation_is_what_the_manifest_says(tmp_path, really, said, verdict):

@@ -25,7 +25,7 @@ def test_of_many_targets_blocks_are_read_and_the_region(monkeypatch):
     mask = np.zeros(95_556, dtype=bool)
     mask[50_000:60_000] = True
     columns = choose_columns([story(300, 95_556)] * 2, (mask, "AC: test"))
-    assert not columns.is_whole and 900 <= len(columns.sample) <= 1000
+    assert not columns.is_whole and 800 <= len(columns.sample) <= 1000
     assert columns.sample[0] == 0 and columns.sample[-1] == 95_555
     assert len(columns.region) == 128 and mask[columns.region].all()
     assert (columns.read[columns.places(columns.region)] == columns.region).all()

@@ -318,6 +318,13 @@ def looks_turned(timing: Timing, found: StoryCheck) -> bool:
     return abs(end - found.audio_seconds) < 0.1 * found.audio_seconds
 
 
+def all_look_turned(dataset: Dataset, subject: str, stories: Sequence[StoryCheck]) -> bool:
+    """Say whether all arrays are turned: as many rows in each, and targets that fit the audio."""
+    if len({one.n_rows for one in stories}) != 1 or len({one.n_targets for one in stories}) == 1:
+        return False
+    return all(looks_turned(dataset.timing(subject, one.story), one) for one in stories)
+
+
 # Targets ----------------------------------------------------------------------------------------
 
 
@@ -325,8 +332,7 @@ def _target_problems(
     dataset: Dataset, subject: str, stories: Sequence[StoryCheck]
 ) -> Iterator[Problem]:
     counts = Counter(found.n_targets for found in stories)
-    timed = [(dataset.timing(subject, found.story), found) for found in stories]
-    if len(counts) > 1 and all(looks_turned(*one) for one in timed):
+    if all_look_turned(dataset, subject, stories):
         matlab = written_by_matlab(dataset.responses(subject, stories[0].story))
         shapes = ", ".join(f"({found.n_rows}, {found.n_targets})" for found in stories[:3])
         yield Problem(
