@@ -24,7 +24,8 @@ def section() -> None:
     st.subheader("Is the data right?", anchor=False)
     st.caption(
         "Files, numbers and times of a data set, and whether the responses follow the sound: a "
-        "wrong TR, a shifted onset, swapped stories and transposed arrays are named. No model is needed."
+        "wrong TR, a shifted onset, swapped stories and transposed arrays are named. No model is "
+        "needed."
     )
     with widgets.guarded():
         manifest = choices.data("check")

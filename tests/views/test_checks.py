@@ -47,7 +47,7 @@ def test_the_tables_hold_what_the_report_says():
     stories = story_table(one)
     assert stories["rows"].tolist()[0] == 100 and np.isnan(stories["lag (s)"].iloc[1])
     assert finding_table(one)["what to do"].tolist() == ["Set tr", ""]
-    assert list(finding_table(subject(findings=())).columns)[0] == "verdict"
+    assert finding_table(subject(findings=())).columns[0] == "verdict"
 
 
 def test_the_picture_has_a_line_per_story_and_marks_the_peak():
