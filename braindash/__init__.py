@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         tune,
         with_regions,
     )
+    from braindash.checking.report import DataReport
+    from braindash.checking.run import check_data
     from braindash.core.ridge.model import RidgeCV
     from braindash.demo.dataset import prepare_demo
     from braindash.encoding.comparison import Group, compare
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BraindashError",
+    "DataReport",
     "EncodingResult",
     "Group",
     "ProbingResult",
@@ -38,6 +41,7 @@ __all__ = [
     "Store",
     "TuningResult",
     "__version__",
+    "check_data",
     "compare",
     "encode",
     "extract_features",
@@ -57,12 +61,14 @@ __version__ = "0.1.0"
 # Where each name comes from; the imports above say the same to editors and type checkers.
 _HOMES = {
     "BraindashError": "braindash.errors",
+    "DataReport": "braindash.checking.report",
     "EncodingResult": "braindash.encoding.result",
     "Group": "braindash.encoding.comparison",
     "ProbingResult": "braindash.probing.result",
     "RidgeCV": "braindash.core.ridge.model",
     "Store": "braindash.io.store",
     "TuningResult": "braindash.tuning.result",
+    "check_data": "braindash.checking.run",
     "compare": "braindash.encoding.comparison",
     "encode": "braindash.api",
     "extract_features": "braindash.api",

@@ -60,16 +60,17 @@ def digest_json(value: Any) -> str:
 def digest_file(path: Path | str) -> str:
     """Hash the content of a file, in constant memory.
 
-    The digest is remembered in this process as long as the file's size and modification time
-    stay the same.
+    The digest is remembered in this process as long as the file's size, times and inode stay the
+    same; :func:`braindash.digests.digest_input` remembers it for the next one as well.
     """
     resolved = Path(path).resolve()
     status = resolved.stat()
-    return _digest_unchanged_file(str(resolved), status.st_size, status.st_mtime_ns)
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    return _digest_unchanged_file(str(resolved), status.st_size, times, status.st_ino)
 
 
 @lru_cache(maxsize=4096)
-def _digest_unchanged_file(path: str, size: int, modified_ns: int) -> str:
+def _digest_unchanged_file(path: str, size: int, times_ns: tuple[int, int], inode: int) -> str:
     state = hashlib.blake2b(digest_size=DIGEST_BYTES)
     with open(path, "rb") as stream:
         while block := stream.read(_BLOCK):

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from braindash.core.timing import covered_rows
+from braindash.digests import digest_input
 from braindash.errors import InputError
-from braindash.files import digest_file, digest_json
+from braindash.files import digest_json
 from braindash.io.dataset.audio import find_recording
 from braindash.io.dataset.censored import Presentation, presentations
 from braindash.io.dataset.manifest import Dataset
@@ -164,7 +165,7 @@ def plan_story(
     tier = _annotated_tier(dataset, story, model, recording.seconds)
     extraction = ExtractionSpec(
         model=model.fingerprint,
-        audio=digest_file(audio),
+        audio=digest_input(audio),
         counted=recording.counted,
         times=row_times,
         strategy=strategy,

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,9 @@ from braindash.process import THREAD_VARIABLES, let_threads_sleep
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Label files of whoever runs the tests would be other regions than those that are meant.
 os.environ["BRAINDASH_PARCELLATIONS"] = str(Path(__file__).parent / "no-parcellations")
+# What is remembered about files of tests is no affair of the user's cache.
+_CACHE = TemporaryDirectory(prefix="braindash-cache-")
+os.environ["BRAINDASH_CACHE"] = _CACHE.name
 let_threads_sleep()
 # The same examples on every machine, whose pace is no fault of theirs; for other examples give
 # --hypothesis-profile=default.

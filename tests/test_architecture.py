@@ -16,6 +16,7 @@ SCRIPTS = [ROOT / "app.py", *sorted((ROOT / "pages").rglob("*.py"))]
 
 BASE = {
     "defaults",
+    "digests",
     "errors",
     "files",
     "names",
@@ -31,6 +32,7 @@ BASE = {
 KINDS = {"encoding", "probing", "tuning"}
 DATA = {"core", "io", "speech"}
 SHARED = {"stories"}
+CHECKING = {"checking"}
 READING = {
     "result",
     "record",
@@ -50,18 +52,23 @@ ALLOWED = {
     "core": set(),
     "io": {"core", "__init__"},
     "speech": {"core"},
+    "checking": {"core", "io"},
     "stories": DATA,
     **dict.fromkeys(KINDS, DATA | SHARED),
     "demo": DATA | SHARED | KINDS,
     "jobs": set(),
-    "work": DATA | SHARED | KINDS | {"demo", "jobs"},
+    "work": DATA | SHARED | KINDS | CHECKING | {"demo", "jobs"},
     "viewer": {"core", "io"},
-    "views": {"core", "io", "viewer"} | KINDS,
-    "ui": DATA | SHARED | KINDS | {"demo", "jobs", "work", "viewer", "views", "__init__"},
-    "cli": DATA | SHARED | KINDS | {"demo", "jobs", "work", "__init__"},
+    "views": {"core", "io", "viewer"} | KINDS | CHECKING,
+    "ui": DATA
+    | SHARED
+    | KINDS
+    | CHECKING
+    | {"demo", "jobs", "work", "viewer", "views", "__init__"},
+    "cli": DATA | SHARED | KINDS | CHECKING | {"demo", "jobs", "work", "__init__"},
     "api": DATA | SHARED | KINDS | {"demo", "work"},
     # The homes of the public names: for type checkers, and imported when first used.
-    "__init__": DATA | KINDS | {"api", "demo"},
+    "__init__": DATA | KINDS | CHECKING | {"api", "demo"},
     "__main__": {"cli"},
 }
 # Who may import the running side of a kind of analysis.
@@ -154,7 +161,7 @@ def test_heavy_packages_stay_at_home(path):
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_pages_reach_the_package_through_ui(path):
-    allowed = {"ui", "views", "viewer", "work", "jobs", "io", "demo"} | KINDS | BASE
+    allowed = {"ui", "views", "viewer", "work", "jobs", "io", "demo"} | KINDS | CHECKING | BASE
     for name in imports(path):
         assert name.split(".")[0] not in {"torch", "transformers", "h5py", "plotly"}
         if name.startswith("braindash."):
@@ -240,7 +247,7 @@ def test_one_command_enters_few_files(lab, tmp_path):
     count = int(total.removesuffix(" files entered"))
     # 45, then what makes parts, what knows the machine's cores and memory, the one home of HDF5,
     # the rule for names, the reader of sound that counts, what an array is and which of its rows
-    # are censored, what finds the regions whose means are printed, the protocols of papers, and
-    # what asks whether targets come to a surface.
-    assert count <= 68, done.stdout
+    # are censored, what finds the regions whose means are printed, the protocols of papers, what
+    # asks whether targets come to a surface, what remembers digests, and the check of data.
+    assert count <= 70, done.stdout
     assert sum("functions" in line for line in files) == count

@@ -13,7 +13,7 @@ import typer
 from rich.logging import RichHandler
 
 from braindash import __version__
-from braindash.cli import demo, encode, jobs, probe, regions, tune
+from braindash.cli import data, demo, encode, jobs, probe, regions, tune
 from braindash.cli import models as checkpoints
 from braindash.cli import store as results
 from braindash.cli.options import notes, plain
@@ -73,6 +73,7 @@ app.command(name="import-checkpoint")(checkpoints.take_over_checkpoint)
 app.command(name="show")(regions.show_result)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(regions.app, name="regions")
+app.add_typer(data.app, name="data")
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import numpy as np
 
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import stretches
+from braindash.digests import digest_input
 from braindash.errors import InputError
-from braindash.files import digest_file
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
@@ -212,7 +212,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         metric=request.metric,
         intercept=request.intercept,
         ceilings=possible_ceilings(test, others, given),
-        given_ceiling=None if given is None else digest_file(given),
+        given_ceiling=None if given is None else digest_input(given),
         ceiling_threshold=request.ceiling_threshold,
         other_subjects=tuple(other.as_input() for other in others),
         statistics=statistics,

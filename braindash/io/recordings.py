@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from braindash.digests import digest_input
 from braindash.errors import InputError
-from braindash.files import digest_file
 from braindash.io.dataset.audio import find_recording, look_at_sound
 from braindash.process import usable_cores
 from braindash.requests import Request
@@ -201,7 +201,7 @@ def look_at_recordings(audio: Mapping[str, Path], root: Path) -> tuple[list[Faul
     said: dict[str, list[str]] = {}
 
     def look(path: Path) -> tuple[str, tuple[str, ...] | InputError]:
-        digest = digest_file(path)
+        digest = digest_input(path)
         if digest in known:
             return digest, known[digest]
         try:

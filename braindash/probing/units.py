@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from braindash.digests import digest_input
 from braindash.errors import InputError
-from braindash.files import digest_bytes, digest_file
+from braindash.files import digest_bytes
 from braindash.io.dataset.audio import find_recording
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels
@@ -43,7 +44,7 @@ class RecordingGroup:
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """Digests of the audio files."""
-        return tuple(digest_file(path) for path in self.paths)
+        return tuple(digest_input(path) for path in self.paths)
 
     @cached_property
     def counted(self) -> dict[str, int]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from braindash.core.ceilings import ceiling_threshold
+from braindash.digests import digest_input
 from braindash.errors import InputError, near_match
-from braindash.files import digest_file, digest_json
+from braindash.files import digest_json
 from braindash.io.dataset.manifest import Dataset, load_manifest
 from braindash.io.dataset.responses import ResponseSource, repeats_shape
 from braindash.io.dataset.responses import digest as digest_responses
@@ -212,10 +213,10 @@ def _check_words(request: TuneRequest) -> None:
 def _text_digest(place: Path) -> str:
     """Name word vectors by their file, a sentence model by the files of its folder."""
     if place.is_file():
-        return digest_file(place)
+        return digest_input(place)
     # Hidden ones too: keys are made of them since there are keys.
     files = sorted(path for path in place.iterdir() if path.is_file())
-    return digest_json({path.name: digest_file(path) for path in files})
+    return digest_json({path.name: digest_input(path) for path in files})
 
 
 # Stories ----------------------------------------------------------------------------------------
@@ -292,7 +293,7 @@ def _inputs(
             if request.control == "text":
                 tier = story_tier(dataset, story.name, "word")
                 # Keys of a tier with a usual name are older than the choice of the tier.
-                responses = digest_file(tier.path) if tier.usual else tier.digest
+                responses = digest_input(tier.path) if tier.usual else tier.digest
             else:
                 responses = digest_responses(story.responses)
             found.append(

@@ -15,6 +15,7 @@ from braindash.progress import NoProgress, Progress, said_once
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.work.changes import PROMISED, require_unchanged
+from braindash.work.checks import CHECK, run_queued_check
 from braindash.work.needs import Preflight, encoding_needs, probing_needs, tuning_needs
 from braindash.work.regions import REGIONS, run_queued
 
@@ -166,7 +167,7 @@ def run_job(
     Parameters
     ----------
     command : str
-        A name of ``KINDS``, "demo" or "regions".
+        A name of ``KINDS``, "demo", "regions" or "check".
     document : mapping
         The request as it was queued, with what it meant then.
     root : Path
@@ -186,6 +187,8 @@ def run_job(
     """
     if command == "demo":
         return _run_demo(root, progress)
+    if command == CHECK:
+        return run_queued_check(document, Store(root), progress)
     if command == REGIONS:
         return run_queued(document, Store(root), progress)
     work = KINDS[command]
@@ -209,5 +212,5 @@ def _run_demo(root: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-COMMANDS = (*KINDS, "demo", REGIONS)
+COMMANDS = (*KINDS, "demo", REGIONS, CHECK)
 """What a worker can be asked for."""

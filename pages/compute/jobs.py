@@ -14,6 +14,7 @@ INTRODUCTION = (
 RESULT_PAGES = {
     "encoding": ("pages/explore/overview.py", "Open the encoding result"),
     "probing": ("pages/explore/probes.py", "Open the probing result"),
+    "checks": ("pages/explore/data.py", "See the report"),
     "tuning": ("pages/compute/tuning.py", "See the tuned model"),
 }
 

@@ -1,4 +1,4 @@
-"""Region sets: what there is, what each needs, and each of them on the brain."""
+"""Whether a data set is right; and region sets, each of them on the brain."""
 
 import pandas as pd
 import streamlit as st
@@ -8,12 +8,15 @@ from braindash.io.regions.masks import WHOLE
 from braindash.io.regions.sets import FAMILIES, RegionSet, find_set, known_sets
 from braindash.io.regions.sources import home
 from braindash.io.surfaces import count_targets
-from braindash.ui import region_sets, state, texts, widgets
+from braindash.ui import checking, region_sets, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.viewer.blobs import VIEWER_MESH
 from braindash.views.region_maps import region_map, region_sizes
 
-INTRODUCTION = "The region sets that scores are averaged over: their sources, files and places."
+INTRODUCTION = (
+    "Whether your data are right, and the region sets that scores are averaged over: their "
+    "sources, files and places."
+)
 
 
 def list_sets(found: dict[str, RegionSet]) -> None:
@@ -67,6 +70,8 @@ def show_on_brain(one: RegionSet) -> None:
 
 
 with widgets.page("Data", INTRODUCTION):
+    checking.section()
+    st.subheader("Region sets", anchor=False)
     sets = known_sets()
     ready = [name for name, each in sets.items() if each.is_ready]
     reason = ""

@@ -244,6 +244,54 @@ def _find_unchanged(path: Path, size: int, modified_ns: int) -> Recording:
     return Recording(path, tuple(n for n, *_ in headers), tuple(r for _, r, *_ in headers), layout)
 
 
+def sound_course(path: Path | str, steps_per_second: int) -> NDArray[np.float64]:
+    """Measure how loud a recording is over time, at its own rate: nothing is resampled.
+
+    Parameters
+    ----------
+    path : path
+        See :func:`load_audio`.
+    steps_per_second : int
+        Values per second; at most the rate of the file.
+
+    Returns
+    -------
+    array of float64, shape (n_steps,)
+        Root mean square of the mono samples in every step; full scale is 1.
+
+    Raises
+    ------
+    InputError
+        What :func:`load_audio` refuses.
+    """
+    recording = find_recording(path)
+    length = int(np.ceil(recording.seconds * steps_per_second)) + 1
+    power, counts = np.zeros((2, length))
+    n_samples = 0
+    before, rate_before = 0.0, recording.rate_hz
+    for block, rate_hz in _mono_blocks(recording):
+        if rate_hz != rate_before:  # another piece of the file
+            before, n_samples = before + n_samples / rate_before, 0
+            rate_before = rate_hz
+        edges, steps = _step_edges(n_samples, len(block), rate_hz, steps_per_second)
+        places = np.minimum(steps + round(before * steps_per_second), length - 1)
+        np.add.at(power, places, np.add.reduceat(block * block, edges, dtype=np.float64))
+        np.add.at(counts, places, np.diff(edges, append=len(block)))
+        n_samples += len(block)
+    last = int(np.flatnonzero(counts)[-1]) + 1
+    return np.asarray(np.sqrt(power[:last] / np.maximum(counts[:last], 1)))
+
+
+def _step_edges(
+    start: int, n_samples: int, rate_hz: int, steps_per_second: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where steps begin among samples from ``start`` on, and which steps they are."""
+    first, last = (at * steps_per_second // rate_hz for at in (start, start + n_samples - 1))
+    steps = np.arange(first, last + 1)
+    begins = -(-steps * rate_hz // steps_per_second) - start
+    return np.maximum(begins, 0), steps
+
+
 def look_at_sound(path: Path | str) -> tuple[str, ...]:
     """Decode a recording, and say what is not plausible about it.
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from braindash.core.timing import Timing, covered_rows
 from braindash.defaults import PARTS
+from braindash.digests import digest_input
 from braindash.errors import InputError, near_match
-from braindash.files import digest_file, find_placeholder
+from braindash.files import find_placeholder
 from braindash.io.dataset.array_kinds import TURN_MATLAB
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
@@ -148,28 +149,8 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
     split = dataset.split(subject)
     names = [story for part in PARTS for story in getattr(split, part)]
     require_countable({name: dataset.audio_path(name, subject) for name in names})
-    problems: list[Problem] = []
-    stories: list[StoryCheck] = []
-    for name in PARTS:
-        for story in getattr(split, name):
-            try:
-                found = _story_check(dataset, subject, story, name)
-            except InputError as error:
-                problems.append(Problem(error.message, error.hint))
-                continue
-            stories.append(found)
-            problems += _time_problems(dataset, subject, found)
-    problems += _target_problems(dataset, subject, stories)
-    if not split.train:
-        problems.append(
-            Problem(
-                "there is no training story",
-                f"Give audio and responses of at least two more stories of {subject!r}.",
-            )
-        )
-    if stories:
-        problems += _ceiling_problems(dataset, subject, stories[0].n_targets)
-        problems += _surface_problems(dataset, subject, stories[0].n_targets)
+    stories, found = check_stories(dataset, subject, split)
+    problems = [one.problem for one in found]
     raise_problems(f"subject {subject!r} of {dataset.path}", problems)
     warnings = [
         *_split_warnings(dataset, subject, split),
@@ -180,6 +161,80 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
         *_absence_warnings(dataset, subject),
     ]
     return SubjectCheck(subject, stories[0].n_targets, tuple(stories), tuple(warnings))
+
+
+@dataclass(frozen=True)
+class StoryProblem:
+    """One thing that is wrong, and where.
+
+    Attributes
+    ----------
+    about : {"files", "durations", "targets", "split", "ceiling", "surfaces"}
+        What it is about.
+    story : str or None
+        Which story; None: the subject as a whole.
+    problem : Problem
+        What is wrong, and what to do.
+    """
+
+    about: str
+    story: str | None
+    problem: Problem
+
+
+def check_stories(
+    dataset: Dataset, subject: str, split: Split
+) -> tuple[list[StoryCheck], list[StoryProblem]]:
+    """Look at all stories of a split, going on after one that cannot be used.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    subject : str
+    split : Split
+        The stories; those of the subject, or what is there of them.
+
+    Returns
+    -------
+    stories : list of StoryCheck
+        Those that could be opened.
+    problems : list of StoryProblem
+        Everything that makes the data unusable.
+    """
+    problems: list[StoryProblem] = []
+    stories: list[StoryCheck] = []
+    for name in PARTS:
+        for story in getattr(split, name):
+            try:
+                found = _story_check(dataset, subject, story, name)
+            except InputError as error:
+                problem = Problem(error.message, error.hint)
+                problems.append(StoryProblem("files", story, problem))
+                continue
+            stories.append(found)
+            problems += [
+                StoryProblem("durations", story, one)
+                for one in _time_problems(dataset, subject, found)
+            ]
+    problems += [
+        StoryProblem("targets", None, one) for one in _target_problems(dataset, subject, stories)
+    ]
+    if not split.train:
+        one = Problem(
+            "there is no training story",
+            f"Give audio and responses of at least two more stories of {subject!r}.",
+        )
+        problems.append(StoryProblem("split", None, one))
+    if stories:
+        problems += [
+            StoryProblem("ceiling", None, one)
+            for one in _ceiling_problems(dataset, subject, stories[0].n_targets)
+        ]
+        problems += [
+            StoryProblem("surfaces", None, one)
+            for one in _surface_problems(dataset, subject, stories[0].n_targets)
+        ]
+    return stories, problems
 
 
 def _story_check(dataset: Dataset, subject: str, story: str, split: str) -> StoryCheck:
@@ -252,7 +307,7 @@ def _timing_hint(timing: Timing, found: StoryCheck, *, may_be_transposed: bool) 
         f"tr (now {timing.tr:g} s), first_volume ({timing.first_volume}) and audio_onset "
         f"({timing.audio_onset:g} s)"
     )
-    if may_be_transposed and _looks_turned(timing, found):
+    if may_be_transposed and looks_turned(timing, found):
         return (
             f"The array ({found.n_rows}, {found.n_targets}) looks transposed: it must be "
             f"(n_rows, n_targets). Otherwise check {given}."
@@ -266,10 +321,17 @@ def _timing_hint(timing: Timing, found: StoryCheck, *, may_be_transposed: bool) 
     )
 
 
-def _looks_turned(timing: Timing, found: StoryCheck) -> bool:
+def looks_turned(timing: Timing, found: StoryCheck) -> bool:
     """Say whether the targets would do as rows: they end with the audio."""
     end = float(timing.times(found.n_targets)[-1])
     return abs(end - found.audio_seconds) < 0.1 * found.audio_seconds
+
+
+def all_look_turned(dataset: Dataset, subject: str, stories: Sequence[StoryCheck]) -> bool:
+    """Say whether all arrays are turned: as many rows in each, and targets that fit the audio."""
+    if len({one.n_rows for one in stories}) != 1 or len({one.n_targets for one in stories}) == 1:
+        return False
+    return all(looks_turned(dataset.timing(subject, one.story), one) for one in stories)
 
 
 # Targets ----------------------------------------------------------------------------------------
@@ -279,8 +341,7 @@ def _target_problems(
     dataset: Dataset, subject: str, stories: Sequence[StoryCheck]
 ) -> Iterator[Problem]:
     counts = Counter(found.n_targets for found in stories)
-    timed = [(dataset.timing(subject, found.story), found) for found in stories]
-    if len(counts) > 1 and all(_looks_turned(*one) for one in timed):
+    if all_look_turned(dataset, subject, stories):
         matlab = written_by_matlab(dataset.responses(subject, stories[0].story))
         shapes = ", ".join(f"({found.n_rows}, {found.n_targets})" for found in stories[:3])
         yield Problem(
@@ -359,7 +420,7 @@ def _split_warnings(dataset: Dataset, subject: str, split: Split) -> Iterator[st
 def _same_file(dataset: Dataset, subject: str, story: str, other: str) -> bool:
     first, second = (dataset.audio_path(name, subject) for name in (story, other))
     same_size = first.stat().st_size == second.stat().st_size
-    return same_size and digest_file(first) == digest_file(second)
+    return same_size and digest_input(first) == digest_input(second)
 
 
 def _row_warnings(stories: Sequence[StoryCheck]) -> Iterator[str]:

@@ -16,8 +16,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.digests import digest_input
 from braindash.errors import InputError, near_match
-from braindash.files import digest_file, digest_json, refuse_placeholder
+from braindash.files import digest_json, refuse_placeholder
 from braindash.io.dataset.array_kinds import (
     BEGINNING_BYTES,
     TURN_MATLAB,
@@ -452,9 +453,9 @@ def digest(source: ResponseSource) -> str:
     return digest_json(
         ({"linked_repeats": True} if linked else {})
         | {
-            "files": [digest_file(existing_file(path)) for path in source.paths],
+            "files": [digest_input(existing_file(path)) for path in source.paths],
             "key": source.key,
-            "repeats_files": [digest_file(path) for path in repeats],
+            "repeats_files": [digest_input(path) for path in repeats],
             "repeats_key": source.repeats_key,
         }
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from braindash.core.ipa import uses_ipa
+from braindash.digests import digest_input
 from braindash.errors import InputError
-from braindash.files import digest_file, digest_json
+from braindash.files import digest_json
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.labels.aligned import TIERS
 from braindash.io.labels.intervals import PHONE, WORD, wanted_tiers
@@ -44,7 +45,7 @@ class Tier:
     @property
     def digest(self) -> str:
         """Digest of the file and of the tier that is read from it."""
-        named: dict[str, object] = {"file": digest_file(self.path), "tier": self.name}
+        named: dict[str, object] = {"file": digest_input(self.path), "tier": self.name}
         if self.others:
             named["others"] = list(self.others)
         status = self.path.stat()

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from braindash.digests import digest_input
 from braindash.errors import ModelError, near_match
-from braindash.files import digest_file, digest_json, refuse_placeholder
+from braindash.files import digest_json, refuse_placeholder
 from braindash.speech.checkpoints.families import FAMILIES, Family
 
 logger = logging.getLogger(__name__)
@@ -271,7 +272,7 @@ def computed_part(config: Mapping[str, Any]) -> dict[str, Any]:
 def whole_fingerprint(config: Mapping[str, Any], normalise: bool, weights: tuple[Path, ...]) -> str:
     """Digest of configuration, normalisation and the bytes of the weights."""
     # Names of the parts play no part: the same tensors under other file names are the same model.
-    digests = sorted(digest_file(path) for path in weights)
+    digests = sorted(digest_input(path) for path in weights)
     return digest_json(
         {"config": computed_part(config), "normalise": normalise, "weights": digests}
     )

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
+from braindash.digests import digest_input
 from braindash.errors import InputError, ModelError, near_match
-from braindash.files import digest_file, digest_json
+from braindash.files import digest_json
 from braindash.names import given_path
 from braindash.specs import Precision
 from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
@@ -231,7 +232,7 @@ def _adapter(text: str, folder: Path, commit: str | None, name: str) -> ModelFil
     check_weights(weights)
     merged = {key: value for key, value in settings.items() if key not in _BOOKKEEPING}
     fingerprint = digest_json(
-        {"base": base.fingerprint, "adapter": merged, "weights": digest_file(weights)}
+        {"base": base.fingerprint, "adapter": merged, "weights": digest_input(weights)}
     )
     return replace(
         base,

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braindash.core.devices import tell_memory
+from braindash.digests import digest_input
 from braindash.errors import InputError, ModelError
-from braindash.files import digest_file, new_folder, write_json
+from braindash.files import new_folder, write_json
 from braindash.names import given_path
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
@@ -191,7 +192,7 @@ def import_checkpoint(
     module.load_state_dict(tensors | {name: before[name] for name in from_base})
     record = Conversion(
         checkpoint=file.name,
-        checkpoint_digest=digest_file(file),
+        checkpoint_digest=digest_input(file),
         base=files.name,
         base_revision=files.revision,
         base_fingerprint=files.fingerprint,

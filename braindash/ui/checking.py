@@ -1,0 +1,157 @@
+"""The check of a data set on a page: asked for, watched, shown."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from braindash.checking.report import DataReport, SubjectReport
+from braindash.checking.run import find_dataset
+from braindash.errors import BraindashError
+from braindash.io.dataset.dataset import Dataset
+from braindash.jobs.queue import Job
+from braindash.ui import choices, state, widgets
+from braindash.ui.surfaces import surface_viewer
+from braindash.viewer.blobs import can_show
+from braindash.views import checks as views
+from braindash.work.checks import check_key, kept_ceilings, kept_report, queue_check
+
+_PROBLEM = "check_problem"
+_SHOWN_FINDINGS = {"fault": st.error, "warning": st.warning}
+
+
+def section() -> None:
+    """Ask for a data set, and show whether it is right."""
+    st.subheader("Is the data right?", anchor=False)
+    st.caption(
+        "Files, numbers and times of a data set, and whether the responses follow the sound: a "
+        "wrong TR, a shifted onset, swapped stories and transposed arrays are named. No model is "
+        "needed."
+    )
+    with widgets.guarded():
+        manifest = choices.data("check")
+        if manifest is None:
+            st.info("Name a manifest to check its data.")
+            return
+        dataset = find_dataset(manifest)
+        subjects = _choose_subjects(dataset)
+        key = check_key(dataset, subjects)
+        report = kept_report(key, state.store())
+        if report is None:
+            _offer(dataset, subjects, key)
+        else:
+            _show(report, dataset, key)
+
+
+def _choose_subjects(dataset: Dataset) -> tuple[str, ...]:
+    every = dataset.subjects
+    if len(every) == 1:
+        return every
+    options = [*every, state.ALL_SUBJECTS]
+    if st.session_state.get("check_subject") not in options:
+        st.session_state["check_subject"] = every[0]  # another data set was chosen
+    chosen = st.selectbox("Subject", options, key="check_subject")
+    return every if chosen == state.ALL_SUBJECTS else (chosen,)
+
+
+# ---- asked for and watched ----------------------------------------------------------------------
+
+
+def _job(key: str) -> Job | None:
+    return next((job for job in state.queue().list() if job.key == key), None)
+
+
+def _offer(dataset: Dataset, subjects: Sequence[str], key: str) -> None:
+    job = _job(key)
+    if job is not None and job.state in widgets.ACTIVE:
+        _watch(key)
+        return
+    if (problem := st.session_state.pop(_PROBLEM, None)) is not None:
+        widgets.show_error(problem)
+    elif job is not None and job.state == "failed":
+        st.error(f"**{job.error}**\n\n{job.hint or ''}")
+    st.button("Check this data", type="primary", key="check", on_click=_start,
+              args=(dataset, subjects))  # fmt: skip
+
+
+def _start(dataset: Dataset, subjects: Sequence[str]) -> None:
+    try:
+        queue_check(dataset, subjects, state.store())
+    except BraindashError as error:
+        st.session_state[_PROBLEM] = error
+
+
+def _cancel(key: str) -> None:
+    try:
+        state.queue().cancel(key)
+    except BraindashError as error:
+        st.session_state[_PROBLEM] = error
+
+
+@st.fragment(run_every=1.0)
+def _watch(key: str) -> None:
+    """Draw the job's progress, and the page again when it has ended."""
+    job = _job(key)
+    if job is None or job.state not in widgets.ACTIVE:
+        st.rerun(scope="app")
+        return
+    state.queue().ensure_worker()
+    widgets.job_progress(job)
+    st.button("Cancel", key="check_cancel", on_click=_cancel, args=(key,))
+
+
+# ---- shown --------------------------------------------------------------------------------------
+
+
+def _show(report: DataReport, dataset: Dataset, key: str) -> None:
+    if dataset.simulated:
+        widgets.simulated_stamp()
+    if len(report.subjects) > 1:
+        st.dataframe(views.subject_table(report), hide_index=True, height="content")
+    names = {one.subject: one for one in report.subjects}
+    one = report.subjects[0]
+    if len(names) > 1:
+        if st.session_state.get("checked_subject") not in names:
+            st.session_state["checked_subject"] = one.subject
+        one = names[st.selectbox("Report of", list(names), key="checked_subject")]
+    _show_subject(one, dataset, key)
+
+
+def _show_subject(one: SubjectReport, dataset: Dataset, key: str) -> None:
+    faults = len(one.faults())
+    warnings = sum(found.verdict == "warning" for found in one.findings)
+    if not faults:
+        st.success(
+            f"**{one.subject}: nothing is wrong**"
+            + (f", {warnings} warnings" if warnings else "")
+            + f" · {len(one.stories)} stories, {one.rows} rows, {one.audio_seconds / 60:.0f} min",
+            icon=":material/check_circle:",
+        )
+    for found in one.findings:
+        show = _SHOWN_FINDINGS.get(found.verdict)
+        if show is not None:
+            show(f"**{found.message}**\n\n{found.hint}")
+    figure = views.lag_figure(one, simulated=dataset.simulated)
+    if figure is not None:
+        st.plotly_chart(figure, key="lag_scan")
+        st.caption(views.lag_line(one))
+    st.dataframe(views.story_table(one), hide_index=True, height="content")
+    with st.expander("Every verdict"):
+        st.dataframe(views.finding_table(one), hide_index=True, height="content")
+    _show_ceilings(one, dataset, key)
+
+
+def _show_ceilings(one: SubjectReport, dataset: Dataset, key: str) -> None:
+    if one.ceiling is None:
+        return
+    told = f"Noise ceiling ({one.ceiling_source}): median {one.ceiling:.2f}"
+    if one.ceiling_share is not None:
+        told += f", {one.ceiling_share:.0%} of the targets above 0.4"
+    ceilings = kept_ceilings(key, one.subject, state.store())
+    if ceilings is not None and can_show(dataset.space, len(ceilings)):
+        surface_viewer(
+            views.ceiling_map(ceilings, dataset.space, simulated=dataset.simulated),
+            key="check_ceilings",
+            identity=f"ceilings {key} {one.subject}",
+            height=380,
+        )
+    st.caption(f"{told}.")
