@@ -13,16 +13,10 @@ from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 from braindash.files import digest_file, find_placeholder
 from braindash.io.dataset.array_kinds import TURN_MATLAB
+from braindash.io.dataset.arrays import available_keys, has_key
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
-from braindash.io.dataset.responses import (
-    available_keys,
-    has_key,
-    load_ceiling,
-    repeats_shape,
-    shape,
-    written_by_matlab,
-)
+from braindash.io.dataset.responses import load_ceiling, repeats_shape, shape, written_by_matlab
 from braindash.io.dataset.tables import EVERY, Problem, raise_problems
 from braindash.io.recordings import require_countable
 from braindash.io.spaces.find import plan_surface
