@@ -165,7 +165,7 @@ def plan_tuning(request: TuneRequest) -> TuningPlan:
         text=text,
         settings=request.settings,
     )
-    test = dataset.tables.splits.test
+    test = dataset.test_stories
     return TuningPlan(request, dataset, model, subjects, test, spec, warnings)
 
 

@@ -162,6 +162,11 @@ def check_array(array: Any, path: Path, n_dimensions: int, n_folded: int = 0) ->
         )
 
 
+def is_volume(path: Path) -> bool:
+    """Say whether a file holds volumes, whose columns a mask chooses."""
+    return series_kind(_first_bytes(existing_file(path)), path) == "nifti"
+
+
 def available_keys(path: Path) -> dict[str, tuple[int, ...]]:
     """List the arrays of an HDF5 file with their shapes; nothing for other files."""
     found: dict[str, tuple[int, ...]] = {}

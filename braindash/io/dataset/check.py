@@ -312,7 +312,7 @@ def _ceiling_problems(dataset: Dataset, subject: str, n_targets: int) -> Iterato
     if path is None:
         return
     try:
-        count = len(load_ceiling(path))
+        count = len(load_ceiling(path, dataset.columns_path(subject)))
     except InputError as error:
         yield Problem(f"noise_ceiling: {error.message}", error.hint)
         return

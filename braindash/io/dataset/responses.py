@@ -23,6 +23,7 @@ from braindash.io.dataset.arrays import (
     check_array,
     existing_file,
     has_key,
+    is_volume,
     opened_array,
 )
 from braindash.io.dataset.stacking import Chosen, Mean, Part, Repeated, Stored, chosen_columns
@@ -215,13 +216,15 @@ def row_blocks(source: ResponseSource, rows: slice, repeat: int | None = None) -
             yield first, np.concatenate([part.rows(place) for part in parts], axis=1)
 
 
-def load_ceiling(path: Path) -> NDArray[np.float32]:
+def load_ceiling(path: Path, columns: Path | None = None) -> NDArray[np.float32]:
     """Read a noise ceiling that somebody else computed.
 
     Parameters
     ----------
     path : Path
-        A .npy file.
+        A .npy file, one value for each column of the responses.
+    columns : Path, optional
+        Which of the columns are used, as of :class:`ResponseSource`.
 
     Returns
     -------
@@ -244,7 +247,7 @@ def load_ceiling(path: Path) -> NDArray[np.float32]:
             hint="Give the highest r that can be reached: the square root, where the file holds "
             "shares of variance.",
         )
-    return values
+    return values if columns is None else values[chosen_columns(columns, len(values))]
 
 
 def digest(source: ResponseSource) -> str:
@@ -272,9 +275,10 @@ def digest(source: ResponseSource) -> str:
         named["linked_repeats"] = True
     if source.more:
         named["more"] = [[digest_file(existing_file(path)) for path in one] for one in source.more]
-    for name, path in (("mask", source.mask), ("columns", source.columns)):
-        if path is not None:
-            named[name] = digest_file(existing_file(path))
+    if source.mask is not None and is_volume(source.paths[0]):
+        named["mask"] = digest_file(existing_file(source.mask))
+    if source.columns is not None:
+        named["columns"] = digest_file(existing_file(source.columns))
     return digest_json(named)
 
 
