@@ -88,7 +88,7 @@ class Dataset:
 
     @cached_property
     def test_stories(self) -> tuple[str, ...]:
-        """Every story that is kept for the score of some subject: none of them trains anybody."""
+        """Every story that is kept for the score of some subject."""
         own = [table.test for table in self.tables.subjects if table.test is not None]
         given = self.tables.splits.test if len(own) < len(self.tables.subjects) else ()
         return tuple(dict.fromkeys((*given, *(story for stories in own for story in stories))))
@@ -139,8 +139,7 @@ class Dataset:
         Returns
         -------
         Split
-            ``train = "*"`` becomes every other story with audio and responses of this subject
-            that is tested for nobody.
+            ``train = "*"`` becomes every other story with audio and responses of this subject.
 
         Raises
         ------
@@ -161,7 +160,7 @@ class Dataset:
         for story in (*test, *valid, *(s for s in train if s != EVERY)):
             self._require_files(subject, story)
         if EVERY in train:
-            kept = {*self.test_stories, *valid}
+            kept = {*test, *valid}
             train = tuple(story for story in self.stories(subject) if story not in kept)
         return Split(train=train, valid=valid, test=test)
 

@@ -65,7 +65,9 @@ class DatasetTable(_Table):
         description="folder of the stories' audio files; may be left out where [[runs]] names each",
     )
     audio_suffix: str = Field("", description="end of an audio file's name after the story's name")
-    alignment_dir: Text | None = Field(None, description="folder of TextGrids named by story, or of gentle's STORY/align.json")
+    alignment_dir: Text | None = Field(
+        None, description="folder of TextGrids named by story, or of gentle's STORY/align.json"
+    )
     phone_tier: Text | None = Field(None, description="tier of phones in the TextGrids")
     word_tier: Text | None = Field(None, description="tier of words in the TextGrids")
     simulated: bool = Field(False, description="true for data that a program made up")
