@@ -79,7 +79,13 @@ LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that count
 
 
 def encode(
-    data: Annotated[Path, typer.Option(help="The data set's manifest (TOML).")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="The data set's manifest (TOML), or its folder: with a manifest, or of a known "
+            "layout."
+        ),
+    ],
     model: ModelOption,
     subject: Annotated[
         str,

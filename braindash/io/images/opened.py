@@ -10,7 +10,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -134,14 +134,19 @@ def open_series(path: Path, kind: str, mask: Path | None) -> TimeSeries:
             hint="Leave mask out, or name the volumes (.nii, .nii.gz) in responses.path.",
         )
     state = (kind, *map(_file_state, (path, *(() if mask is None else (mask,)))))
-    if kind == "gifti":
-        decode: Callable[[], Values] = partial(gifti_values, path)
-        shape = _DECODED.get(state, decode).shape
-    elif kind == "cifti":
-        shape, decode = cifti_series(path)
-    else:
-        shape, decode = volume_series(path, mask)
+    shape, decode = _opened(kind, path, mask, state)
     return TimeSeries(path, (int(shape[0]), int(shape[1])), decode, state)
+
+
+@lru_cache(maxsize=512)
+def _opened(
+    kind: str, path: Path, mask: Path | None, state: tuple[Any, ...]
+) -> tuple[tuple[int, ...], Callable[[], Values]]:
+    """Read a header once, for as long as the files do not change."""
+    if kind == "gifti":
+        decode = partial(gifti_values, path)
+        return _DECODED.get(state, decode).shape, decode
+    return cifti_series(path) if kind == "cifti" else volume_series(path, mask)
 
 
 def _file_state(path: Path) -> tuple[str, int, int]:

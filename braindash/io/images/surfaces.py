@@ -26,6 +26,8 @@ _NOT_SERIES = {
     "NIFTI_INTENT_LABEL": "labels",
 }
 _SERIES_HINT = "Give a time series: one array per volume (.func.gii), as fMRIPrep writes them."
+# Number of the header's extension in NIfTI-2.
+_CIFTI_CODE = 32
 _CORTEX = {
     "CIFTI_STRUCTURE_CORTEX_LEFT": 0,
     "CIFTI_STRUCTURE_CORTEX_RIGHT": 1,
@@ -126,48 +128,61 @@ def cifti_series(path: Path) -> tuple[tuple[int, int], Callable[[], Values]]:
         The file is damaged, is no series, or has no cortex.
     """
     import nibabel
-    from nibabel.cifti2.cifti2_axes import BrainModelAxis, SeriesAxis
 
     try:
-        image: Any = nibabel.load(path)
-        rows, columns = (image.header.get_axis(number) for number in (0, 1))
+        image: Any = nibabel.Nifti2Image.from_filename(path)
+        *_, n_rows, n_columns = image.shape
+        header = _cifti_header(image)
+        series, columns = (header.matrix.get_index_map(number) for number in (0, 1))
     except Exception as error:  # nibabel lets the errors of expat, zlib and numpy through
         raise damaged(path, error) from error
-    if not isinstance(rows, SeriesAxis):
+    if series.indices_map_to_data_type != "CIFTI_INDEX_TYPE_SERIES":
         raise InputError(
             f"{path} is CIFTI-2, but no time series", hint="Give a .dtseries.nii or .ptseries.nii."
         )
-    if not isinstance(columns, BrainModelAxis):
-        return (len(rows), len(columns)), partial(_plain, path, image)
-    place, size, n_left_out = _cortex(path, columns)
+    if columns.indices_map_to_data_type != "CIFTI_INDEX_TYPE_BRAIN_MODELS":
+        return (n_rows, n_columns), partial(_plain, path, image)
+    place, size = _cortex(path, columns.brain_models, n_columns)
+    n_left_out = int((place < 0).sum())
     if n_left_out:
         logger.info("%s: %d values outside the cortex are left out", path, n_left_out)
-    return (len(rows), size), partial(_placed, path, image, place, size)
+    return (n_rows, size), partial(_placed, path, image, place, size)
 
 
-def _cortex(path: Path, columns: Any) -> tuple[NDArray[np.int64], int, int]:
-    """Return each grayordinate's place on the two meshes (-1: none), and the meshes' size."""
-    place = np.full(len(columns), -1, dtype=np.int64)
-    sizes = [0, 0]
-    for name, part, model in columns.iter_structures():
-        side = _CORTEX.get(name)
+def _cifti_header(image: Any) -> Any:
+    """Return what the extension of CIFTI says about rows and columns."""
+    found = [one for one in image.header.extensions if one.get_code() == _CIFTI_CODE]
+    if not found:
+        raise ValueError("it has no header of CIFTI")
+    return found[0].get_content()
+
+
+def _cortex(path: Path, models: Any, n_columns: int) -> tuple[NDArray[np.int64], int]:
+    """Return each grayordinate's place on both meshes (-1: none), and the meshes' size."""
+    parts: dict[int, Any] = {}
+    for model in models:
+        side = _CORTEX.get(model.brain_structure)
         if side is not None:
-            sizes[side] = int(columns.nvertices[name])
-            place[part] = np.asarray(model.vertex) + side * (1 << 32)
-    if not all(sizes):
+            parts[side] = model
+    if len(parts) < 2:
         raise InputError(
-            f"{path} has no cortex of {'the left' if not sizes[0] else 'the right'} hemisphere",
+            f"{path} has no cortex of {'the right' if 0 in parts else 'the left'} hemisphere",
             hint="Give a series with the cortex of both hemispheres, as fMRIPrep's "
             "--cifti-output and the HCP pipelines write it.",
         )
-    right = place >= 1 << 32
-    place[right] += sizes[0] - (1 << 32)
-    return place, sum(sizes), int((place < 0).sum())
+    place = np.full(n_columns, -1, dtype=np.int64)
+    before = 0
+    for side in (0, 1):
+        model = parts[side]
+        vertices = np.asarray(list(model.vertex_indices), dtype=np.int64)
+        place[model.index_offset : model.index_offset + model.index_count] = vertices + before
+        before += int(model.surface_number_of_vertices)
+    return place, before
 
 
 def _plain(path: Path, image: Any) -> Values:
     try:
-        return np.asarray(image.dataobj, dtype=np.float32)
+        return np.asarray(image.dataobj, dtype=np.float32).reshape(image.shape[-2:])
     except (OSError, ValueError, EOFError, zlib.error) as error:
         raise damaged(path, error) from error
 

@@ -85,7 +85,8 @@ def _raw_only(tree: Tree, n_raw: int) -> Finding:
         folder=tree.root,
         missing=(
             f"responses: {n_raw} scans are here as they were measured. Run fMRIPrep "
-            "(--output-spaces fsaverage6), or index the folder of its derivatives with this one beside it",
+            "(--output-spaces fsaverage6), or index a folder that holds "
+            "its derivatives and this one",
         ),
     )
 

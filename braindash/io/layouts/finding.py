@@ -3,14 +3,21 @@
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from braindash.io.dataset.tables import ResponsesTable, SubjectTable
+
 if TYPE_CHECKING:
     from braindash.io.layouts.tree import Tree
 
+# What stands in these tables and is of no use to this version is written as a comment.
+_READ = {
+    "[responses]": ResponsesTable.model_fields.keys(),
+    "[[subjects]]": SubjectTable.model_fields.keys(),
+}
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -92,6 +99,8 @@ class Finding:
         Of the data: licence, what to cite, where they are got.
     draft : Draft or None
         The manifest; None where the data cannot be used as they are.
+    own : Path or None
+        The manifest that the folder holds.
     """
 
     layout: str
@@ -105,6 +114,7 @@ class Finding:
     citation: str = ""
     source: str = ""
     draft: Draft | None = None
+    own: Path | None = None
 
     @property
     def stories(self) -> tuple[str, ...]:
@@ -133,8 +143,8 @@ class Finding:
             raise ValueError(f"{self.folder} gives no manifest")
         head = [
             f"# Written by `braindash index`: {self.title}.",
-            "# Comments say what was assumed; correct what is otherwise. Paths are relative to this "
-            "file.",
+            "# Comments say what was assumed; correct what is otherwise. Paths are relative to "
+            "this file.",
             *(f"# Note: {_line(note)}" for note in self.notes),
             *(f"# Missing: {_line(one)}" for one in self.missing),
             *(f"# Not used: {_line(one)}" for one in self.excluded),
@@ -154,7 +164,7 @@ class Finding:
         place = folder.resolve()
         parts = ["\n".join(head)]
         for title, fields in tables:
-            lines = [title, *_fields(fields, place)]
+            lines = [title, *_fields(fields, place, _READ.get(title))]
             if title == "[responses]":
                 lines += [f"# {_line(one)}" for one in self.draft.comments]
             parts.append("\n".join(lines))
@@ -195,14 +205,15 @@ class Layout:
 # ---- TOML ---------------------------------------------------------------------------------------
 
 
-def _fields(fields: Fields, place: Path) -> list[str]:
+def _fields(fields: Fields, place: Path, read: Collection[str] | None) -> list[str]:
     lines: list[str] = []
     for name, value in fields.items():
         told = value if isinstance(value, Told) else Told(value, "")
         if told.value is None:
             continue
         lines += [f"# {_line(part)}" for part in told.comment.splitlines()]
-        lines.append(f"{_key(name)} = {_value(told.value, place)}")
+        line = f"{_key(name)} = {_value(told.value, place)}"
+        lines.append(line if read is None or name in read else f"# Not read yet: {line}")
     return lines
 
 
@@ -238,15 +249,22 @@ def _line(text: str) -> str:
 
 
 def written_path(path: Path, place: Path) -> str:
-    """Return a path as a manifest in a folder writes it: relative where both have a common home."""
+    """Return a path as a manifest in a folder writes it: relative where both have a common home.
+
+    Parameters
+    ----------
+    path : Path
+        The file or folder.
+    place : Path
+        The manifest's folder, without links on the way, so that ``..`` leads up from there.
+    """
     absolute = Path(os.path.abspath(path))
-    for target in (absolute, absolute.parent.resolve() / absolute.name):
-        try:
-            relative = os.path.relpath(target, place)
-        except ValueError:  # another drive
-            continue
-        shared = os.path.commonpath([target, place])
-        # A link on the way up would lead elsewhere: then the whole path is written.
-        if Path(shared).parent != Path(shared) and (place / relative).exists() == target.exists():
-            return Path(relative).as_posix()
-    return absolute.as_posix()
+    # A file that is a link stays one; links on the way to it would hide what is common.
+    target = absolute.parent.resolve() / absolute.name
+    try:
+        shared = Path(os.path.commonpath([target, place]))
+    except ValueError:  # another drive
+        return absolute.as_posix()
+    if shared.parent == shared:
+        return absolute.as_posix()
+    return Path(os.path.relpath(target, place)).as_posix()

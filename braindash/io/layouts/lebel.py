@@ -1,8 +1,8 @@
 """LeBel et al. 2023 (ds003020): one HDF5 file for each subject and story, in the subject's voxels.
 
 ``derivative/preprocessed_data/UTS01/STORY.hf5`` holds ``data`` (n_rows, n_voxels), the test story
-``individual_repeats`` as well; sounds are ``stimuli/STORY.wav``. Ten volumes are cut off each end of
-a scan, in which ten seconds of silence come before the sound.
+``individual_repeats`` as well; sounds are ``stimuli/STORY.wav``. Ten volumes are cut off each end
+of a scan, in which ten seconds of silence come before the sound.
 """
 
 from collections.abc import Mapping
@@ -179,7 +179,7 @@ def _units(files: Mapping[str, File], notes: list[str]) -> int | None:
 
 
 def _ceiling(tree: Tree, name: str, units: int | None, notes: list[str]) -> Any:
-    """Find a published noise ceiling: a .npy of the subject's name with one value for each voxel."""
+    """Find a published noise ceiling: a .npy of the subject's name, one value a voxel."""
     for file in tree.by_name.get(f"{name}.npy", ()):
         try:
             size = np.load(file.path, mmap_mode="r", allow_pickle=False).shape

@@ -57,7 +57,7 @@ def recognise(tree: Tree) -> Finding | None:
         if file.name.startswith("sub-") and (name := parse_name(file.name)) is not None
         if name.entities.get("task") in TASKS
     ]
-    clean = {one for one in scans if _is_surface(*one)}
+    clean = [one for one in scans if _is_surface(*one)]
     at_home = any("afni-nosmooth" in file.folders for file, _ in clean)
     known_sounds = len(sounds & TASKS) > 0 and bool(scans)
     if not (at_home or known_sounds):
@@ -85,9 +85,9 @@ def _without_responses(tree: Tree, scans: list[tuple[File, BidsName]]) -> Findin
         title=LAYOUT.title,
         folder=tree.root,
         missing=(
-            f"responses: this tree has the scans of {len(subjects)} subjects as they were measured, "
-            "but no derivatives. Get derivatives/afni-nosmooth (surfaces, denoised) of the DataLad "
-            "copy: `datalad install -s ///labs/hasson/narratives`, then `datalad get "
+            f"responses: this tree has the scans of {len(subjects)} subjects as they were "
+            "measured, but no derivatives. Get derivatives/afni-nosmooth (surfaces, denoised) of "
+            "the DataLad copy: `datalad install -s ///labs/hasson/narratives`, then `datalad get "
             "derivatives/afni-nosmooth/sub-*/func/*space-fsaverage6*desc-clean*`",
         ),
         licence=LAYOUT.licence,

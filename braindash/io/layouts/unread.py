@@ -43,9 +43,10 @@ def recognise_litcoder(tree: Tree) -> Finding | None:
     return _told(
         LITCODER,
         tree,
-        f"{name} is a Python pickle, which can run any program when it is read: it is never opened. "
-        "In an environment of LITcoder's own, export it: `import pickle, numpy; "
-        f"assembly = pickle.load(open('{name}', 'rb'))`, then for every story "
+        f"{name} is a Python pickle, which can run any program when it is read: it is never "
+        "opened. In an environment of LITcoder's own, export it: `from "
+        "encoding.assembly.assembly_loader import load_assembly`, `assembly = "
+        f"load_assembly('{name}')`, and for every story of assembly.stories "
         "`numpy.save(f'{story}.npy', assembly.story_data[story].brain_data)`. Its times are 15 "
         "longer than its rows, 10 at the head and 5 at the tail: first_volume = 10, "
         "audio_onset = 10.0 with tr = 2.0, space = 'fsaverage5', zscored = 'none'",
@@ -88,6 +89,6 @@ LITCODER = Layout(
     name="litcoder",
     title="LITcoder assembly of LeBel et al.",
     recognise=recognise_litcoder,
-    source="https://huggingface.co/datasets/litcoder",
+    source="https://github.com/GT-LIT-Lab/litcoder_core",
     smallest="a pickle, about 3 GB, which is not read",
 )
