@@ -40,7 +40,9 @@ def denizenslab(
                     file[story] = rows[None] if story == "story_02" else rows
             with h5py.File(made.folder / f"{stem}_val.hdf", "w") as file:
                 runs = [made.responses("story_11", times, N_VOXELS, seed=10 + k) for k in (0, 1)]
-                file["story_11"] = np.stack(runs)
+                both = np.stack(runs)
+                both[:, :, NAN_VOXEL] = np.nan
+                file["story_11"] = both
         _mappers(made.folder / f"mappers/subject{subject}_mappers.hdf")
     return made
 
