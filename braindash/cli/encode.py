@@ -8,6 +8,7 @@ import typer
 from braindash.cli.options import (
     CheckOption,
     CoresOption,
+    DataOption,
     DeviceOption,
     HemisphereOption,
     JsonOption,
@@ -79,13 +80,7 @@ LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that count
 
 
 def encode(
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="The data set's manifest (TOML), or its folder: with a manifest, or of a known "
-            "layout."
-        ),
-    ],
+    data: DataOption,
     model: ModelOption,
     subject: Annotated[
         str,
