@@ -7,6 +7,7 @@ import typer
 
 from braindash.cli.options import (
     CheckOption,
+    DataOption,
     DeviceOption,
     JsonOption,
     LeaveOutOption,

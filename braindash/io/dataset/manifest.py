@@ -212,6 +212,12 @@ def _surface_problems(tables: ManifestTables) -> Iterator[Problem]:
     for where, templates in named.items():
         for template in filter(None, templates):
             yield from _placeholder_problems(where, template, ("subject",))
+    given = [responses.path or "", *(one for run in tables.runs for one in run.response or ())]
+    if responses.mask_order == "zyx" and any(one.endswith((".nii", ".nii.gz")) for one in given):
+        yield Problem(
+            'responses.mask_order = "zyx", but the responses are NIfTI files',
+            "Leave mask_order out: their columns are always data[mask].",
+        )
     for template in responses.surfaces or ():
         yield from _placeholder_problems("responses.surfaces", template, ("subject", "hemi"))
 

@@ -3,21 +3,14 @@
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from braindash.io.dataset.tables import ResponsesTable, SubjectTable
-
 if TYPE_CHECKING:
     from braindash.io.layouts.tree import Tree
 
-# What stands in these tables and is of no use to this version is written as a comment.
-_READ = {
-    "[responses]": ResponsesTable.model_fields.keys(),
-    "[[subjects]]": SubjectTable.model_fields.keys(),
-}
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -164,7 +157,7 @@ class Finding:
         place = folder.resolve()
         parts = ["\n".join(head)]
         for title, fields in tables:
-            lines = [title, *_fields(fields, place, _READ.get(title))]
+            lines = [title, *_fields(fields, place)]
             if title == "[responses]":
                 lines += [f"# {_line(one)}" for one in self.draft.comments]
             parts.append("\n".join(lines))
@@ -205,15 +198,14 @@ class Layout:
 # ---- TOML ---------------------------------------------------------------------------------------
 
 
-def _fields(fields: Fields, place: Path, read: Collection[str] | None) -> list[str]:
+def _fields(fields: Fields, place: Path) -> list[str]:
     lines: list[str] = []
     for name, value in fields.items():
         told = value if isinstance(value, Told) else Told(value, "")
         if told.value is None:
             continue
         lines += [f"# {_line(part)}" for part in told.comment.splitlines()]
-        line = f"{_key(name)} = {_value(told.value, place)}"
-        lines.append(line if read is None or name in read else f"# Not read yet: {line}")
+        lines.append(f"{_key(name)} = {_value(told.value, place)}")
     return lines
 
 

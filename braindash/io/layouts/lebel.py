@@ -153,14 +153,21 @@ def _subject(
     fields["noise_ceiling"] = _ceiling(tree, name, units, notes)
     pycortex = f"{base}/pycortex-db/{name}".lstrip("/")
     transform = f"{name}_auto"
-    if tree.has_folder(f"{pycortex}/transforms/{transform}"):
+    matrices = tree.root / pycortex / "transforms" / transform / "matrices.xfm"
+    if matrices.is_file():
         fields |= {"pycortex": tree.root / pycortex, "transform": transform}
+    else:
+        notes.append(
+            f"{name} has no map of the cortex: {matrices} is not here (`datalad get` of "
+            f"{pycortex}/surfaces and of its transforms)"
+        )
     freesurfer = f"{base}/freesurfer_subjdir/{name}".lstrip("/")
-    if tree.has_folder(freesurfer):
+    if (tree.root / freesurfer / "surf/lh.sphere.reg").is_file():
         fields["freesurfer"] = tree.root / freesurfer
     elif "pycortex" in fields:
         notes.append(
-            f"{name} has no FreeSurfer folder: its maps are on its own surface, not on fsaverage"
+            f"{name} has no FreeSurfer folder with sphere.reg: its maps are on its own surface, "
+            "not on fsaverage"
         )
     return fields
 

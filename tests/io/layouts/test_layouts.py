@@ -18,6 +18,7 @@ from braindash.io.labels.tiers import story_tier
 from braindash.io.layouts.find import LAYOUTS, recognise
 from braindash.io.layouts.finding import written_path
 from braindash.io.layouts.index import index_folder, write_manifest
+from braindash.io.spaces.find import surface_for
 
 
 def test_every_layout_is_recognised_and_says_what_it_is(made, request):
@@ -121,6 +122,22 @@ def test_lebel_without_its_repeated_story_keeps_another_for_the_score(tmp_path):
     assert dataset.split("UTS01").test == ("wheretheressmoke",)
     assert dataset.split("UTS02").test == ("souls",)
     assert "souls" in dataset.split("UTS01").train
+
+
+def test_chosen_voxels_keep_their_place_on_the_surface(tmp_path):
+    made = lebel(tmp_path, subjects=("UTS01",))
+    whole = surface_for(load_manifest(made.folder), "UTS01", N_VOXELS)
+    chosen = [0, 3, 5, 11]
+    np.save(made.folder / "columns.npy", np.isin(np.arange(N_VOXELS), chosen))
+    path = made.folder / "m.toml"
+    write_manifest(index_folder(made.folder), path)
+    path.write_text(
+        path.read_text().replace('id = "UTS01"', 'id = "UTS01"\ncolumns = "columns.npy"')
+    )
+    dataset = load_manifest(path)
+    assert check_subject(dataset, "UTS01").n_targets == len(chosen)
+    found = surface_for(dataset, "UTS01", len(chosen))
+    np.testing.assert_array_equal(found.matrix.toarray(), whole.matrix.toarray()[:, chosen])
 
 
 # ---- denizenslab --------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from kit.layouts.common import Made, tiny_words, write_text, write_textgrid
+from kit.spaces.files import VOXELS, own_meshes, put_freesurfer, put_pycortex
 
 N_VOXELS = 14
 NAN_VOXEL = 9
@@ -72,6 +73,7 @@ def lebel(folder: Path, *, subjects: tuple[str, ...] = ("UTS01", "UTS09")) -> Ma
         write_textgrid(grid, tiny_words(seconds), seconds)
         write_text(root / f"task-{story}_bold.json", json.dumps({"RepetitionTime": 2.0}))
     made.sound(root / "stimuli/auditory_localizer.wav", 20.0)
+    meshes = own_meshes()
     n_scan = int(np.ceil((seconds + 18.0) / 2.0))
     times = (np.arange(n_scan - 20) + 10) * 2.0 - 10.0
     for subject in subjects:
@@ -90,10 +92,12 @@ def lebel(folder: Path, *, subjects: tuple[str, ...] = ("UTS01", "UTS09")) -> Ma
                 file["data"] = runs.mean(axis=0)
                 if n_repeats > 1:
                     file["individual_repeats"] = runs
-        place = root / f"derivative/pycortex-db/{subject}/transforms/{subject}_auto"
-        place.mkdir(parents=True)
+        mask = np.zeros(VOXELS, dtype=bool)
+        mask.flat[:N_VOXELS] = True
+        place = put_pycortex(root / f"derivative/pycortex-db/{subject}", meshes, mask)
+        (place / "transforms/S1_auto").rename(place / f"transforms/{subject}_auto")
         if subject != "UTS09":
-            (root / f"derivative/freesurfer_subjdir/{subject}/surf").mkdir(parents=True)
+            put_freesurfer(root / f"derivative/freesurfer_subjdir/{subject}", meshes)
     (root / "subject_NCs").mkdir()
     np.save(root / f"subject_NCs/{subjects[0]}.npy", np.linspace(0, 0.9, N_VOXELS))
     return made
