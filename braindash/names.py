@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -66,7 +66,7 @@ def is_readable(name: str) -> bool:
     return True
 
 
-def files_in(folder: Path, *, deep: bool = True) -> list[Path]:
+def files_in(folder: Path, *, deep: bool = True, passed_over: Collection[str] = ()) -> list[Path]:
     """List the files of a folder, and of all folders in it.
 
     Parameters
@@ -76,6 +76,8 @@ def files_in(folder: Path, *, deep: bool = True) -> list[Path]:
     deep : bool, default True
         Look into the folders in it as well. Links to folders are followed; a folder that is
         reached twice is read once, under its own name where it has one here.
+    passed_over : collection of str
+        Names of folders that are not looked into.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def files_in(folder: Path, *, deep: bool = True) -> list[Path]:
         seen.add(real)
         for entry in _entries(place):
             path = place / entry.name
-            if is_hidden(entry.name):
+            if is_hidden(entry.name) or (entry.name in passed_over and _is_folder(entry)):
                 continue
             if not is_readable(entry.name):
                 strange.append(printable(str(path.relative_to(folder))))

@@ -213,7 +213,9 @@ def story_difference(own: StoryPlan, other: StoryPlan) -> str:
     n_targets, n_others = (response_shape(story.responses)[1] for story in (own, other))
     if n_targets != n_others:
         return f"{n_others} targets instead of {n_targets}"
-    return ""
+    columns = [story.responses.columns for story in (own, other)]
+    digests = {None if path is None else digest_input(path) for path in columns}
+    return "other columns are used" if len(digests) > 1 else ""
 
 
 def native_reason(space: str) -> str:

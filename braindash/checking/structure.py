@@ -264,7 +264,7 @@ def _sound_missing(dataset: Dataset, subject: str) -> Iterator[Finding]:
     """Tell response files whose story has no recording."""
     mark = "<story>"
     template = dataset.tables.responses.path
-    if "{story}" not in template or "{run}" in template:
+    if template is None or "{story}" not in template or "{run}" in template:
         return
     try:
         (path, *_) = dataset.responses(subject, mark).paths

@@ -8,6 +8,7 @@ import typer
 from braindash.cli.options import (
     CheckOption,
     CoresOption,
+    DataOption,
     DeviceOption,
     HemisphereOption,
     JsonOption,
@@ -80,7 +81,7 @@ LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that count
 
 
 def encode(
-    data: Annotated[Path, typer.Option(help="The data set's manifest (TOML).")],
+    data: DataOption,
     model: ModelOption,
     subject: Annotated[
         str,

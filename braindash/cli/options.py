@@ -44,6 +44,12 @@ LeaveOutOption = Annotated[
         help="Go on without recordings that cannot be used; they are listed in the provenance.",
     ),
 ]
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        help="The data set's manifest (TOML), or its folder: with a manifest, or of a known layout."
+    ),
+]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 RevisionOption = Annotated[str | None, typer.Option(help="Revision of the hub model.")]
 PrecisionOption = Annotated[str, typer.Option(help=choices(PRECISIONS))]

@@ -37,7 +37,8 @@ _TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the label
 _SOURCES_HELP = f"Source of labels: {', '.join(LABEL_SOURCES)}."
 
 DataOption = Annotated[
-    Path | None, typer.Option(help="A manifest (TOML) whose alignment_dir holds TextGrids.")
+    Path | None,
+    typer.Option(help="A manifest (TOML) whose alignment_dir holds TextGrids, or its folder."),
 ]
 SourceOption = Annotated[str | None, typer.Option(help=_SOURCES_HELP)]
 PathOption = Annotated[Path | None, typer.Option(help="Folder or table of the labels.")]

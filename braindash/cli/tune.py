@@ -7,6 +7,7 @@ import typer
 
 from braindash.cli.options import (
     CheckOption,
+    DataOption,
     DeviceOption,
     JsonOption,
     LeaveOutOption,
@@ -85,7 +86,7 @@ def _check_out(out: Path | None) -> None:
 
 
 def tune(
-    data: Annotated[Path, typer.Option(help="The data set's manifest (TOML).")],
+    data: DataOption,
     model: Annotated[str, typer.Option(help="The base: local model folder or hub id.")],
     subjects: SubjectsOption,
     out: OutOption = None,

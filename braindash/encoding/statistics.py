@@ -122,7 +122,7 @@ def ceilings(
         name: np.empty(n_targets, dtype=np.float32) for name in plan.spec.ceilings
     }
     if plan.given_ceiling is not None:
-        found["given"][:] = load_ceiling(plan.given_ceiling)
+        found["given"][:] = load_ceiling(plan.given_ceiling, plan.test[0].responses.columns)
     for columns in responses.column_blocks() if set(found) - {"given"} else ():
         progress.advance(columns.start, n_targets, "noise ceilings")
         if "repeats" in found:

@@ -167,7 +167,7 @@ def plan_tuning(request: TuneRequest) -> TuningPlan:
         text=text,
         settings=request.settings,
     )
-    test = dataset.tables.splits.test
+    test = dataset.test_stories
     return TuningPlan(request, dataset, model, subjects, test, spec, warnings)
 
 
@@ -254,13 +254,15 @@ def _story_names(
         tuple(name for name in names if name not in dataset.left_out)
         for names in (request.train, request.validation)
     )
-    train = train or split.train
-    validation = validation or split.valid or split.train[-1:]
+    # What another subject is tested on would be seen by the one model that all tune.
+    usable = tuple(name for name in split.train if name not in dataset.test_stories)
+    train = train or usable
+    validation = validation or split.valid or usable[-1:]
     if not request.train:
         train = tuple(name for name in train if name not in validation)
     own = dataset.stories(subject)
     for name in (*train, *validation):
-        if name in split.test:
+        if name in dataset.test_stories:
             raise InputError(
                 f"the test story {name!r} may be neither trained nor validated on",
                 hint="A score on a story that was trained on means nothing; name others.",
@@ -277,7 +279,7 @@ def _story_names(
         )
     if not train or not validation:
         raise InputError(
-            f"{subject!r} has {len(split.train)} training stories: tuning needs one to train on "
+            f"{subject!r} has {len(usable)} training stories: tuning needs one to train on "
             "and one to validate on",
             hint="Name a validation story, or add training stories to the manifest.",
         )

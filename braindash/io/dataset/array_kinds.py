@@ -15,7 +15,10 @@ import numpy as np
 
 from braindash.errors import InputError
 
-FORMATS = ".npy and HDF5 (.hf5, .h5, .hdf5, MATLAB's -v7.3) files with real numbers"
+FORMATS = (
+    ".npy and HDF5 (.hf5, .h5, .hdf5, MATLAB's -v7.3) files with real numbers, GIFTI (.func.gii), "
+    "CIFTI-2 (.dtseries.nii) and NIfTI (.nii, .nii.gz)"
+)
 _PLAIN = (
     "Python objects are never read: save the array again with numpy.save(..., allow_pickle=False)."
 )
@@ -33,11 +36,8 @@ _OLD_MATLAB = (
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"MATLAB 5.0", "a MATLAB file older than -v7.3"),
     (b"PK", "a zip archive, such as .npz"),
-    (b"\x1f\x8b", "compressed by gzip, such as .nii.gz"),
-    (b"\x5c\x01\x00\x00", "NIfTI"),
-    (b"\x00\x00\x01\x5c", "NIfTI"),
-    (b"\x1c\x02\x00\x00", "NIfTI-2 or CIFTI"),
-    (b"<?xml", "XML, such as GIFTI"),
+    (b"\x1f\x8b", "compressed by gzip, but neither NIfTI nor GIFTI"),
+    (b"<?xml", "XML, but no GIFTI"),
     (b"\x80\x02", "a Python pickle"),
     (b"\x80\x03", "a Python pickle"),
     (b"\x80\x04", "a Python pickle"),
@@ -56,13 +56,21 @@ _HDF5PLUGIN = (
 
 
 def foreign(path: Path, beginning: bytes) -> InputError:
-    """Make the error for a file that is neither .npy nor HDF5."""
+    """Make the error for a file of none of the formats that are read."""
     name = next((name for start, name in _BEGINNINGS if beginning.startswith(start)), "")
-    told = f"is {name}, neither .npy nor HDF5" if name else "is neither .npy nor HDF5"
-    hint = f"Allowed are {FORMATS}. Convert other formats, for example with nibabel and numpy.save."
+    told = f"is {name}, none of the formats that are read" if name else "is of no known format"
+    hint = f"Allowed are {FORMATS}. Convert other formats with numpy.save."
     return InputError(
         f"the response file {path} ({path.stat().st_size} bytes) {told}",
         hint=_OLD_MATLAB if "MATLAB" in name else hint,
+    )
+
+
+def damaged(path: Path, error: Exception, what: str = "response file") -> InputError:
+    """Make the error for a file that its own reader cannot read."""
+    return InputError(
+        f"the {what} {path} ({path.stat().st_size} bytes) cannot be read: {error}",
+        hint="It may be damaged or only partly copied: copy it again (git-annex: `git annex get`).",
     )
 
 

@@ -94,7 +94,7 @@ def presentations(source: ResponseSource, rows: slice, *, repeated: bool) -> lis
     """
     shape = repeats_shape(source) if repeated else None
     which: Sequence[int | None] = [None] if shape is None else range(shape[0])
-    state = tuple(map(_state, (*source.paths, *source.repeats_paths)))
+    state = tuple(map(_state, (*source.files, *source.repeats_paths, *_others(source))))
     found = [_looked_through(source, rows.start, rows.stop, one, state) for one in which]
     if not any(one.has_data for one in found):
         names = " + ".join(map(str, source.paths if shape is None else source.repeats_paths))
@@ -104,6 +104,10 @@ def presentations(source: ResponseSource, rows: slice, *, repeated: bool) -> lis
             hint="Take the story out of [splits], or give the responses themselves.",
         )
     return found
+
+
+def _others(source: ResponseSource) -> list[Path]:
+    return [path for path in (source.mask, source.columns) if path is not None]
 
 
 def _state(path: Path) -> tuple[str, int, int]:

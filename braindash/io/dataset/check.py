@@ -14,16 +14,10 @@ from braindash.digests import digest_input
 from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder
 from braindash.io.dataset.array_kinds import TURN_MATLAB
+from braindash.io.dataset.arrays import available_keys, has_key
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import Dataset, Split
-from braindash.io.dataset.responses import (
-    available_keys,
-    has_key,
-    load_ceiling,
-    repeats_shape,
-    shape,
-    written_by_matlab,
-)
+from braindash.io.dataset.responses import load_ceiling, repeats_shape, shape, written_by_matlab
 from braindash.io.dataset.tables import EVERY, Problem, raise_problems
 from braindash.io.recordings import require_countable
 from braindash.io.spaces.find import plan_surface
@@ -379,7 +373,7 @@ def _ceiling_problems(dataset: Dataset, subject: str, n_targets: int) -> Iterato
     if path is None:
         return
     try:
-        count = len(load_ceiling(path))
+        count = len(load_ceiling(path, dataset.columns_path(subject)))
     except InputError as error:
         yield Problem(f"noise_ceiling: {error.message}", error.hint)
         return

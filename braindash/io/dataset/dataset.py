@@ -5,18 +5,19 @@ import os
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from braindash.core.timing import Timing
 from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder
+from braindash.io.dataset.arrays import available_keys
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.tables import EVERY, ManifestTables, RunTable, SubjectTable
 from braindash.names import absent, existing, given_path
 
-PLACEHOLDERS = ("subject", "story", "hemi", "run")
+PLACEHOLDERS = ("subject", "story", "hemi", "run", "session")
 HEMISPHERES = ("L", "R")
 _STORIES_NAMED = 12
 
@@ -86,6 +87,13 @@ class Dataset:
         return tuple(table.id for table in self.tables.subjects)
 
     @cached_property
+    def test_stories(self) -> tuple[str, ...]:
+        """Every story that is kept for the score of some subject."""
+        own = [table.test for table in self.tables.subjects if table.test is not None]
+        given = self.tables.splits.test if len(own) < len(self.tables.subjects) else ()
+        return tuple(dict.fromkeys((*given, *(story for stories in own for story in stories))))
+
+    @cached_property
     def known_stories(self) -> tuple[str, ...]:
         """Every story that has audio for some subject, sorted."""
         given = {run.story for run in self.tables.runs if run.audio is not None}
@@ -138,22 +146,22 @@ class Dataset:
         InputError
             The subject is unknown, or lacks the responses of a story that a split names.
         """
-        self.subject(subject)
-        table = self.tables.splits
+        table, own = self.tables.splits, self.subject(subject).test
+        given = table.test if own is None else own
         test, valid, train = (
             tuple(story for story in stories if story not in self.left_out)
-            for stories in (table.test, table.valid, table.train)
+            for stories in (given, table.valid, table.train)
         )
         if not test:
             raise InputError(
-                f"all test stories of {self.path} are left out: {', '.join(table.test)}",
+                f"all test stories of {self.path} are left out: {', '.join(given)}",
                 hint="Put their recordings right, or name another test story in [splits].",
             )
-        named = [*test, *valid, *(s for s in train if s != EVERY)]
-        for story in named:
+        for story in (*test, *valid, *(s for s in train if s != EVERY)):
             self._require_files(subject, story)
         if EVERY in train:
-            train = tuple(story for story in self.stories(subject) if story not in named)
+            kept = {*test, *valid}
+            train = tuple(story for story in self.stories(subject) if story not in kept)
         return Split(train=train, valid=valid, test=test)
 
     def audio_path(self, story: str, subject: str | None = None) -> Path:
@@ -192,12 +200,27 @@ class Dataset:
         return path
 
     def annotation_path(self, story: str) -> Path | None:
-        """Return the TextGrid of a story, in any case of its ending; None where there is none."""
+        """Return the file that says what is spoken when in a story; None where there is none.
+
+        A TextGrid, in any case of its ending; or what gentle wrote: ``STORY/align.json`` or
+        ``STORY.json``.
+        """
+        own = [run.alignment for run in self._rows(EVERY, story) if run.alignment is not None]
+        if own:
+            return self._resolved(own[-1])
         folder = self.tables.dataset.alignment_dir
         if folder is None:
             return None
-        path = existing(self._resolved(folder) / f"{story}.TextGrid")
-        return path if os.path.lexists(path) else None
+        names = (f"{story}.TextGrid", f"{story}/align.json", f"{story}.json")
+        paths = (existing(self._resolved(folder) / name) for name in names)
+        return next((path for path in paths if os.path.lexists(path)), None)
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether the manifest says where words and phones of its stories are."""
+        return self.tables.dataset.alignment_dir is not None or any(
+            run.alignment is not None for run in self.tables.runs
+        )
 
     def timing(self, subject: str, story: str) -> Timing:
         """Say when the response rows of a subject and story were acquired, in audio time."""
@@ -224,7 +247,8 @@ class Dataset:
         Returns
         -------
         ResponseSource
-            One file, or two where the template holds ``{hemi}``: left, then right.
+            One file, or two where the template holds ``{hemi}``: left, then right; of further
+            presentations as many.
 
         Raises
         ------
@@ -232,40 +256,95 @@ class Dataset:
             The subject is unknown, or the template holds ``{run}`` and no run is given.
         """
         table, run = self.tables.responses, self._run(subject, story)
-        repeats = self._filled(table.repeats_path, subject, story) if table.repeats_path else ()
+
+        def files(template: str) -> tuple[Path, ...]:
+            hemispheres = HEMISPHERES if "hemi" in placeholders(template) else ("",)
+            return tuple(
+                self._resolved(self._filled(template, subject, story, run, hemi))
+                for hemi in hemispheres
+            )
+
+        given = run.get("response") or ((table.path,) if table.path else ())
+        if not given:
+            raise InputError(
+                f"no response is given for subject {subject!r}, story {story!r}",
+                hint="Add [[runs]] with subject, story and response, or give responses.path.",
+            )
+        key, repeats_key = (
+            self._filled(name, subject, story, run) if name else None
+            for name in (run.get("key", table.key), table.repeats_key)
+        )
         return ResponseSource(
-            paths=self._filled(run.get("response", table.path), subject, story),
-            key=table.key,
-            repeats_key=table.repeats_key,
-            repeats_paths=repeats,
+            paths=files(given[0]),
+            key=key,
+            repeats_key=key if table.repeats_key == table.key else repeats_key,
+            repeats_paths=files(table.repeats_path) if table.repeats_path else (),
             units=self.subject(subject).units,
             score_from_row=run.get("score_from_row", 0),
+            more=tuple(files(template) for template in given[1:]),
+            mask=self.mask_path(subject),
+            columns=self.columns_path(subject),
         )
 
     def missing_responses(self, subject: str, story: str) -> str:
         """Say what is missing for the responses of a story; empty when they are there."""
         try:
-            paths = self.responses(subject, story).paths
+            source = self.responses(subject, story)
         except InputError as error:
             return error.message
-        return " and ".join(_absence(path) for path in paths if not path.is_file())
+        absent_files = [_absence(path) for path in source.files if not path.is_file()]
+        if absent_files or not self._holds_several:
+            return " and ".join(absent_files)
+        return " and ".join(
+            f"{path} holds no array {source.key!r}"
+            for path in source.files
+            if not _holds(path, source.key)
+        )
 
     def response_paths(self, subject: str, story: str) -> tuple[Path, ...]:
         """Return the response files of a subject to a story; none where no run is given."""
         try:
-            return self.responses(subject, story).paths
+            return self.responses(subject, story).files
         except InputError:
             return ()
 
     def noise_ceiling_path(self, subject: str) -> Path | None:
         """Return the file of a subject's known noise ceiling, or None."""
-        given = self.subject(subject).noise_ceiling
-        return self._resolved(given) if given else None
+        return self._of_subject(self.subject(subject).noise_ceiling, subject)
+
+    def mask_path(self, subject: str) -> Path | None:
+        """Return the mask whose voxels are a subject's columns, or None."""
+        own = self.subject(subject).mask
+        return self._of_subject(self.tables.responses.mask if own is None else own, subject)
+
+    def columns_path(self, subject: str) -> Path | None:
+        """Return the file that says which columns of a subject are used, or None: all of them."""
+        return self._of_subject(self.subject(subject).columns, subject)
 
     # Files and overrides ------------------------------------------------------------------------
 
     def _resolved(self, given: str) -> Path:
         return given_path(given, self.folder)
+
+    def _of_subject(self, given: str | None, subject: str) -> Path | None:
+        return None if given is None else self._resolved(given.replace("{subject}", subject))
+
+    @cached_property
+    def _holds_several(self) -> bool:
+        """Whether one file may hold several stories, so that a key tells them apart."""
+        table = self.tables.responses
+        return any("{" in key for key in (table.key,) if key) or any(
+            run.key is not None for run in self.tables.runs
+        )
+
+    @cached_property
+    def _rows_of(self) -> Mapping[tuple[str, str], tuple[tuple[int, RunTable], ...]]:
+        """Rows of [[runs]] with their numbers, by subject and story: public data have hundreds."""
+        found: dict[tuple[str, str], tuple[tuple[int, RunTable], ...]] = {}
+        for number, run in enumerate(self.tables.runs):
+            place = (run.subject, run.story)
+            found[place] = (*found.get(place, ()), (number, run))
+        return found
 
     def _run(self, subject: str, story: str) -> dict[str, Any]:
         """Merge the defaults with all rows of [[runs]] that apply, the most specific last."""
@@ -276,12 +355,14 @@ class Dataset:
         return merged
 
     def _rows(self, subject: str, story: str) -> list[RunTable]:
-        rows = [
-            run
-            for run in self.tables.runs
-            if run.subject in (EVERY, subject) and run.story in (EVERY, story)
-        ]
-        return sorted(rows, key=lambda run: (run.subject != EVERY) + (run.story != EVERY))
+        places = {(one, other) for one in (EVERY, subject) for other in (EVERY, story)}
+        rows = [row for place in places for row in self._rows_of.get(place, ())]
+
+        def specific(numbered: tuple[int, RunTable]) -> tuple[int, int]:
+            number, run = numbered
+            return ((run.subject != EVERY) + (run.story != EVERY), number)
+
+        return [run for _, run in sorted(rows, key=specific)]
 
     def _audio(self, subject: str, story: str) -> Path | None:
         path = self.found_audio.get(story)
@@ -289,19 +370,22 @@ class Dataset:
             path = self._resolved(run.audio) if run.audio else path
         return path
 
-    def _filled(self, template: str, subject: str, story: str) -> tuple[Path, ...]:
-        run = self._run(subject, story).get("run")
-        fields = placeholders(template)
-        if "run" in fields and run is None:
-            raise InputError(
-                f"{template!r} holds {{run}}, but no run is given for subject {subject!r}, story "
-                f"{story!r}",
-                hint='Add [[runs]] with subject, story and run, for example run = "1".',
-            )
-        hemispheres = HEMISPHERES if "hemi" in fields else ("",)
-        return tuple(
-            self._resolved(template.format(subject=subject, story=story, run=run, hemi=hemi))
-            for hemi in hemispheres
+    def _filled(
+        self, template: str, subject: str, story: str, run: Mapping[str, Any], hemi: str = ""
+    ) -> str:
+        for name in ("run", "session"):
+            if name in placeholders(template) and run.get(name) is None:
+                raise InputError(
+                    f"{template!r} holds {{{name}}}, but no {name} is given for subject "
+                    f"{subject!r}, story {story!r}",
+                    hint=f'Add [[runs]] with subject, story and {name}, for example {name} = "1".',
+                )
+        return template.format(
+            subject=subject,
+            story=story,
+            run=run.get("run"),
+            session=run.get("session"),
+            hemi=hemi,
         )
 
     def _require_files(self, subject: str, story: str) -> None:
@@ -319,6 +403,16 @@ class Dataset:
 def _absence(path: Path) -> str:
     found = find_placeholder(path)
     return absent(path) if found is None else f"{path} is {found.what}"
+
+
+def _holds(path: Path, key: str | None) -> bool:
+    status = path.stat()
+    return key is None or key.strip("/") in _keys(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _keys(path: Path, size: int, modified: int) -> frozenset[str]:
+    return frozenset(available_keys(path))
 
 
 def near_story(given: str, stories: Sequence[str]) -> str:

@@ -12,7 +12,12 @@ from pathlib import Path
 from braindash.errors import near_match
 from braindash.files import evicted_in, find_placeholder
 from braindash.io.dataset.audio import AUDIO_EXTENSIONS
-from braindash.io.dataset.check import StoryCheck, SubjectCheck, check_subject
+from braindash.io.dataset.check import (
+    SPACE_TARGETS,
+    StoryCheck,
+    SubjectCheck,
+    check_subject,
+)
 from braindash.io.dataset.dataset import PLACEHOLDERS, Dataset, Split, near_story, placeholders
 from braindash.io.dataset.tables import (
     EVERY,
@@ -27,13 +32,18 @@ from braindash.names import Spellings, absent, files_in, folded, given_path
 __all__ = ["Dataset", "Split", "StoryCheck", "SubjectCheck", "check_subject", "load_manifest"]
 
 
+_KEY_PLACEHOLDERS = tuple(name for name in PLACEHOLDERS if name != "hemi")
+
+
 def load_manifest(path: Path | str) -> Dataset:
     """Read a manifest and check its form, its folders, its stories and its splits.
 
     Parameters
     ----------
     path : path
-        The TOML file. Paths in it are relative to its own folder.
+        The TOML file; paths in it are relative to its own folder. Or a folder: one that holds a
+        manifest, or data in a layout that is known (:mod:`braindash.io.layouts`), which are
+        indexed.
 
     Returns
     -------
@@ -52,8 +62,13 @@ def load_manifest(path: Path | str) -> Dataset:
     >>> dataset.split("UTS01").test  # doctest: +SKIP
     ('wheretheressmoke',)
     """
-    path = given_path(path)
-    tables, problems = read_tables(path)
+    path, text = given_path(path), None
+    if path.is_dir():
+        # Only a folder needs what knows layouts.
+        from braindash.io.layouts.find import manifest_of
+
+        path, text = manifest_of(path)
+    tables, problems = read_tables(path, text)
     if tables is not None:
         found, ambiguous, absent = _find_audio(path.parent, tables.dataset)
         dataset = Dataset(path, tables, _as_spelled(found, tables), not_fetched=absent)
@@ -77,6 +92,8 @@ def _find_audio(
 ) -> tuple[dict[str, Path], dict[str, list[Path]], tuple[Path, ...]]:
     """Find audio files by story; apart, stories with several files, and files not here."""
     by_story: dict[str, list[Path]] = {}
+    if table.audio_dir is None:
+        return {}, {}, ()
     audio_dir = given_path(table.audio_dir, folder)
     files = files_in(audio_dir, deep=False) if audio_dir.is_dir() else []
     for file in files:
@@ -113,8 +130,15 @@ def _as_spelled(found: Mapping[str, Path], tables: ManifestTables) -> dict[str, 
 
 def _folder_problems(dataset: Dataset) -> Iterator[Problem]:
     table = dataset.tables.dataset
-    audio_dir = given_path(table.audio_dir, dataset.folder)
-    if not audio_dir.is_dir():
+    audio_dir = _audio_dir(dataset)
+    if table.audio_dir is None:
+        if not dataset.known_stories:
+            yield Problem(
+                "[dataset] lacks the field 'audio_dir'",
+                "Give audio_dir: folder of the stories' audio files. Or name the audio of every "
+                "story in [[runs]].",
+            )
+    elif not audio_dir.is_dir():
         yield Problem(
             f"dataset.audio_dir: {absent(audio_dir, 'folder')}",
             "Give the folder of the stories' audio, relative to the manifest.",
@@ -135,6 +159,10 @@ def _folder_problems(dataset: Dataset) -> Iterator[Problem]:
             )
 
 
+def _audio_dir(dataset: Dataset) -> Path:
+    return given_path(dataset.tables.dataset.audio_dir or ".", dataset.folder)
+
+
 def _ambiguity_problems(dataset: Dataset, ambiguous: Mapping[str, list[Path]]) -> Iterator[Problem]:
     chosen = {run.story for run in dataset.tables.runs if run.audio is not None}
     for story, paths in ambiguous.items():
@@ -152,14 +180,21 @@ def _ambiguity_problems(dataset: Dataset, ambiguous: Mapping[str, list[Path]]) -
 
 
 def _template_problems(tables: ManifestTables) -> list[Problem]:
-    problems = list(_placeholder_problems("responses.path", tables.responses.path))
+    table = tables.responses
+    problems: list[Problem] = []
+    for name in ("path", "key", "repeats_key", "repeats_path"):
+        template = getattr(table, name)
+        allowed = PLACEHOLDERS if "path" in name else _KEY_PLACEHOLDERS
+        if template is not None:
+            problems += _placeholder_problems(f"responses.{name}", template, allowed)
     if not problems:
         problems += _needed_placeholders(tables)
-    if tables.responses.repeats_path is not None:
-        problems += _placeholder_problems("responses.repeats_path", tables.responses.repeats_path)
     for number, run in enumerate(tables.runs, 1):
-        if run.response is not None:
-            problems += _placeholder_problems(f"[[runs]] number {number} response", run.response)
+        for template in run.response or ():
+            problems += _placeholder_problems(f"[[runs]] number {number} response", template)
+        if run.key is not None:
+            where = f"[[runs]] number {number} key"
+            problems += _placeholder_problems(where, run.key, _KEY_PLACEHOLDERS)
     return [*problems, *_surface_problems(tables)]
 
 
@@ -177,6 +212,12 @@ def _surface_problems(tables: ManifestTables) -> Iterator[Problem]:
     for where, templates in named.items():
         for template in filter(None, templates):
             yield from _placeholder_problems(where, template, ("subject",))
+    given = [responses.path or "", *(one for run in tables.runs for one in run.response or ())]
+    if responses.mask_order == "zyx" and any(one.endswith((".nii", ".nii.gz")) for one in given):
+        yield Problem(
+            'responses.mask_order = "zyx", but the responses are NIfTI files',
+            "Leave mask_order out: their columns are always data[mask].",
+        )
     for template in responses.surfaces or ():
         yield from _placeholder_problems("responses.surfaces", template, ("subject", "hemi"))
 
@@ -201,12 +242,23 @@ def _placeholder_problems(
 
 
 def _needed_placeholders(tables: ManifestTables) -> Iterator[Problem]:
-    template = tables.responses.path
+    template, key = tables.responses.path, tables.responses.key
+    if template is None:
+        if not any(run.response for run in tables.runs):
+            yield Problem(
+                "[responses] lacks the field 'path'",
+                "Give a template such as responses/{subject}/{story}.hf5, or name the response of "
+                "every story in [[runs]].",
+            )
+        return
     names = placeholders(template)
-    if "story" not in names:
+    told = {*names, *(placeholders(key) if key else ())}
+    apart = "run" in told or any(run.response or run.key for run in tables.runs)
+    if "story" not in told and not apart:
         yield Problem(
             f"responses.path = {template!r} is one file for all stories: it lacks {{story}}",
-            "Keep one response file per story and name it with {story}.",
+            "Keep one response file per story and name it with {story}; or name the arrays in one "
+            'file after the stories: key = "{story}".',
         )
     if "subject" not in names and len(tables.subjects) > 1:
         yield Problem(
@@ -217,11 +269,21 @@ def _needed_placeholders(tables: ManifestTables) -> Iterator[Problem]:
 
 def _subject_problems(tables: ManifestTables) -> list[Problem]:
     counts = Counter(table.id for table in tables.subjects)
-    return [
+    problems = [
         Problem(f"[[subjects]] names {subject!r} {count} times", "Give every subject once.")
         for subject, count in counts.items()
         if count > 1
     ]
+    space = tables.responses.space
+    problems += [
+        Problem(
+            f"[[subjects]] {table.id!r} has columns, but {space} is a whole mesh",
+            "Leave columns out, or store the chosen targets alone with space = 'roi'.",
+        )
+        for table in tables.subjects
+        if table.columns is not None and space in SPACE_TARGETS
+    ]
+    return problems
 
 
 def _region_problems(tables: ManifestTables) -> Iterator[Problem]:
@@ -278,6 +340,13 @@ def _run_problems(dataset: Dataset) -> list[Problem]:
         seen.add((run.subject, run.story))
         if run.audio is not None:
             problems += _run_audio_problems(dataset, where, run.story, run.audio)
+        if run.alignment is not None and (run.story == EVERY or run.subject != EVERY):
+            problems.append(
+                Problem(
+                    f"{where} gives an alignment that is not of one story for all subjects",
+                    'Give it in a row of its own, with the story and subject = "*".',
+                )
+            )
     return problems
 
 
@@ -299,7 +368,8 @@ def _split_problems(dataset: Dataset) -> list[Problem]:
     table = dataset.tables.splits
     splits = {"test": table.test, "valid": table.valid, "train": table.train}
     problems = list(_overlap_problems(splits))
-    if not table.test:
+    problems += _own_test_problems(dataset)
+    if not table.test and not all(one.test for one in dataset.tables.subjects):
         problems.append(
             Problem("splits.test is empty", "Name at least one story that is kept for the score.")
         )
@@ -310,6 +380,23 @@ def _split_problems(dataset: Dataset) -> list[Problem]:
             elif story not in dataset.known_stories and dataset.known_stories:
                 problems.append(_unknown_story(f"splits.{split}", story, dataset))
     return problems
+
+
+def _own_test_problems(dataset: Dataset) -> Iterator[Problem]:
+    splits = dataset.tables.splits
+    for one in dataset.tables.subjects:
+        where = f"[[subjects]] {one.id!r} test"
+        for story in one.test or ():
+            if story not in dataset.known_stories and dataset.known_stories:
+                yield _unknown_story(where, story, dataset)
+            elif story in (*splits.valid, *splits.train):
+                yield Problem(
+                    f"{where} names {story!r}, which trains or validates",
+                    "A story may stand in one split only: a score on a story that was trained on "
+                    "means nothing.",
+                )
+        if one.test == ():
+            yield Problem(f"{where} is empty", "Name a story, or leave test out.")
 
 
 def _every_problems(split: str, stories: tuple[str, ...]) -> Iterator[Problem]:
@@ -337,7 +424,7 @@ def _overlap_problems(splits: Mapping[str, tuple[str, ...]]) -> Iterator[Problem
 
 def _unknown_story(where: str, story: str, dataset: Dataset) -> Problem:
     table = dataset.tables.dataset
-    audio_dir = given_path(table.audio_dir, dataset.folder)
+    audio_dir = _audio_dir(dataset)
     hint = near_story(story, dataset.known_stories)
     stubs = [audio_dir / f"{story}{table.audio_suffix}{ending}" for ending in AUDIO_EXTENSIONS]
     stubs += [f for f in dataset.not_fetched if _story_of(f, table.audio_suffix) == story]
@@ -351,7 +438,7 @@ def _response_problems(dataset: Dataset) -> list[Problem]:
     """Refuse a template that leads to no file at all; single missing files come later."""
     if any(dataset.stories(subject) for subject in dataset.subjects):
         return []
-    subject, story = dataset.subjects[0], dataset.tables.splits.test[0]
+    subject, story = dataset.subjects[0], dataset.test_stories[0]
     lacking = dataset.missing_responses(subject, story)
     return [
         Problem(

@@ -1,4 +1,4 @@
-"""Brain responses of one story: arrays in .npy or HDF5 files, read as float32 or not at all.
+"""Brain responses of one story: arrays of one or several files, read as float32 or not at all.
 
 A response array has one row per TR and one column per target (vertex, voxel or region). Repeats of
 a test story add a first dimension. Shapes are read from headers; data are read whole or in column
@@ -12,218 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from braindash.digests import digest_input
-from braindash.errors import InputError, near_match
-from braindash.files import digest_json, refuse_placeholder
-from braindash.io.dataset.array_kinds import (
-    BEGINNING_BYTES,
-    TURN_MATLAB,
-    foreign,
-    hidden_in_matlab,
-    is_matlab,
-    no_numbers,
-    refuse_group,
-    refuse_no_numbers,
-    require_filters,
+from braindash.errors import InputError
+from braindash.files import digest_json
+from braindash.io.dataset.array_kinds import TURN_MATLAB, is_matlab
+from braindash.io.dataset.arrays import (
+    available_keys,
+    check_array,
+    existing_file,
+    has_key,
+    is_volume,
+    opened_array,
 )
-from braindash.io.hdf5 import find_item, opened_hdf5
+from braindash.io.dataset.stacking import Chosen, Mean, Part, Repeated, Stored, chosen_columns
 
-_NPY_MAGIC = b"\x93NUMPY"
-_HDF5_MAGIC = b"\x89HDF"
-_KEYS_SHOWN = 12
 # Rows are read so many bytes at a time: HDF5 unpacks whole chunks, so few large steps are best.
 _BLOCK_BYTES = 256 << 20
 
 RowBlocks = Iterator[tuple[int, NDArray[np.float32]]]
-
-
-@contextmanager
-def opened_array(path: Path, key: str | None) -> Iterator[Any]:
-    """Open one array without reading it.
-
-    Parameters
-    ----------
-    path : Path
-        A .npy or HDF5 file; which of them is read from its first bytes, not from its name.
-    key : str or None
-        Name of the array in an HDF5 file.
-
-    Yields
-    ------
-    h5py.Dataset or numpy.memmap
-        Has ``shape`` and ``dtype`` and can be sliced.
-
-    Raises
-    ------
-    InputError
-        The file is missing, damaged or of another kind, or the key is absent.
-    """
-    magic = _first_bytes(existing_file(path))
-    if magic.startswith(_NPY_MAGIC):
-        yield _opened_npy(path)
-    elif magic.startswith(_HDF5_MAGIC) or h5py.is_hdf5(path):
-        with _opened_hdf5(path) as file:
-            yield _hdf5_array(file, path, key)
-    else:
-        raise foreign(path, magic)
-
-
-def existing_file(path: Path) -> Path:
-    """Return ``path`` back, or say why there is no file."""
-    refuse_placeholder(path, "response file")
-    if not path.is_file():
-        kind = "a folder, not a file" if path.is_dir() else "missing"
-        raise InputError(
-            f"the response file {path} is {kind}",
-            hint="Check responses.path (or response in [[runs]]) of the manifest; paths are "
-            "relative to the manifest's own folder.",
-        )
-    return path
-
-
-def _first_bytes(path: Path) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(BEGINNING_BYTES)
-    except OSError as error:
-        raise _damaged(path, error) from error
-
-
-def _opened_npy(path: Path) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        if "Python objects" in str(error) or "Object arrays" in str(error):
-            raise no_numbers(path, "Python objects") from error
-        raise _damaged(path, error) from error
-    return array
-
-
-@contextmanager
-def _opened_hdf5(path: Path) -> Iterator[h5py.File]:
-    with ExitStack() as stack:
-        try:
-            file = stack.enter_context(opened_hdf5(path))
-        except OSError as error:
-            raise _damaged(path, error) from error
-        yield file
-
-
-def _hdf5_array(file: h5py.File, path: Path, key: str | None) -> h5py.Dataset:
-    item = find_item(file, key) if key else None
-    if isinstance(item, h5py.Dataset):
-        require_filters(item, path)
-        return item
-    if isinstance(item, h5py.Group):
-        refuse_group(item, path, str(key))
-    found = available_keys(path)
-    if key is None:
-        problem = f"the response file {path} is HDF5, but no key is given"
-    else:
-        kind = "is a group, not an array" if item is not None else "does not exist"
-        problem = f"the key {key!r} {kind} in {path}"
-    shown = [f"{name} {size}" for name, size in list(found.items())[:_KEYS_SHOWN]]
-    raise InputError(
-        f"{problem}; the file holds {', '.join(shown) or 'no arrays'}",
-        hint=f"Set responses.key. {near_match(key or '', list(found)[:_KEYS_SHOWN])}",
-    )
-
-
-def check_array(array: Any, path: Path, n_dimensions: int) -> None:
-    """Refuse an array that is not numbers, is empty, or is no response array by its shape.
-
-    Parameters
-    ----------
-    array : h5py.Dataset or numpy.ndarray
-        Array whose ``shape`` and ``dtype`` are looked at.
-    path : Path
-        Where it comes from, for the error.
-    n_dimensions : int
-        2 for responses (n_rows, n_targets), 3 for repeats (n_repeats, n_rows, n_targets).
-    """
-    wanted = "(n_rows, n_targets)" if n_dimensions == 2 else "(n_repeats, n_rows, n_targets)"
-    refuse_no_numbers(array, path)
-    if array.shape is None or len(array.shape) != n_dimensions:
-        hint = f"Store {wanted}."
-        if n_dimensions == 2:
-            hint += (
-                " Repeats of a test story belong in responses.repeats_key (HDF5) or"
-                " responses.repeats_path; their mean belongs here."
-            )
-        raise InputError(
-            f"{path} has the shape {array.shape}, but {n_dimensions} dimensions are needed: "
-            f"{wanted}",
-            hint=hint,
-        )
-    if 0 in array.shape:
-        raise InputError(
-            f"{path} is empty: its array has the shape {tuple(array.shape)}",
-            hint=f"Store at least one row and one target: {wanted}.",
-        )
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"the response file {path} ({path.stat().st_size} bytes) cannot be read: {error}",
-        hint="It may be damaged or only partly copied: copy it again (git-annex: `git annex get`).",
-    )
-
-
-def available_keys(path: Path) -> dict[str, tuple[int, ...]]:
-    """List the arrays of an HDF5 file with their shapes; nothing for other files."""
-    found: dict[str, tuple[int, ...]] = {}
-
-    def note(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and not hidden_in_matlab(name):
-            found[name] = item.shape or ()
-
-    # Names behind links to other files are not visited.
-    if existing_file(path).suffix != ".npy" and h5py.is_hdf5(path):
-        with _opened_hdf5(path) as file:
-            file.visititems(note)
-    return found
-
-
-def has_key(path: Path, key: str) -> bool:
-    """Say whether an HDF5 file has something of this name, by whatever link within the file.
-
-    Raises
-    ------
-    InputError
-        It lies in another file.
-    """
-    if not h5py.is_hdf5(existing_file(path)):
-        return False
-    with _opened_hdf5(path) as file:
-        return find_item(file, key) is not None
-
-
-def read_columns(array: Any, columns: slice, out: NDArray[np.float32], here: slice) -> None:
-    """Read columns of the last dimension into columns ``here`` of ``out``.
-
-    Parameters
-    ----------
-    array : h5py.Dataset or numpy.ndarray
-        An array of :func:`opened_array`, of shape (..., n_targets).
-    columns : slice
-        Which columns to read, with step 1.
-    out : array of shape (..., n), float32
-        C-contiguous array that receives them.
-    here : slice
-        Columns of ``out`` to fill.
-    """
-    if not isinstance(array, h5py.Dataset):
-        out[..., here] = array[..., columns]
-        return
-    try:
-        # HDF5 converts while it reads: no float64 copy of a story is ever made.
-        array.read_direct(out, np.s_[..., columns], np.s_[..., here])
-    except OSError as error:
-        raise _damaged(Path(array.file.filename), error) from error
 
 
 @dataclass(frozen=True)
@@ -244,6 +53,13 @@ class ResponseSource:
         The number of targets that the manifest promises.
     score_from_row : int
         First row that counts when this story is scored.
+    more : tuple of tuple of Path
+        Further presentations, each in files of its own as ``paths`` are: together they are the
+        repeats, and the response is their mean.
+    mask : Path or None
+        Of volumes: which voxels are targets.
+    columns : Path or None
+        Which columns are targets, a mask or their numbers; None: all.
     """
 
     paths: tuple[Path, ...]
@@ -252,6 +68,19 @@ class ResponseSource:
     repeats_paths: tuple[Path, ...] = ()
     units: int | None = None
     score_from_row: int = 0
+    more: tuple[tuple[Path, ...], ...] = ()
+    mask: Path | None = None
+    columns: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of responses that must be there."""
+        return (*self.paths, *(path for paths in self.more for path in paths))
+
+    @property
+    def stacked(self) -> bool:
+        """Whether one array may be the repeats, and its mean the response."""
+        return self.key is not None and self.key == self.repeats_key
 
 
 def shape(source: ResponseSource) -> tuple[int, int]:
@@ -272,14 +101,14 @@ def shape(source: ResponseSource) -> tuple[int, int]:
     InputError
         A file is missing or damaged, the key is absent, or the array is not what is expected.
     """
-    with _opened_parts(source.paths, source.key, 2) as parts:
-        return _joined_shape(source, parts)
+    with _opened_responses(source) as parts:
+        return _joined_shape(parts)
 
 
 def written_by_matlab(source: ResponseSource) -> bool:
     """Say whether MATLAB wrote the responses of a story, which turns their axes."""
-    with _opened_parts(source.paths, source.key, 2) as parts:
-        return any(is_matlab(part) for part in parts)
+    with _opened_responses(source) as parts:
+        return any(is_matlab(part.stored) for part in parts)
 
 
 def load_responses(source: ResponseSource, columns: slice | None = None) -> NDArray[np.float32]:
@@ -302,8 +131,7 @@ def load_responses(source: ResponseSource, columns: slice | None = None) -> NDAr
     InputError
         See :func:`shape`.
     """
-    with _opened_parts(source.paths, source.key, 2) as parts:
-        _joined_shape(source, parts)
+    with _opened_responses(source) as parts:
         return _read_parts(parts, columns)
 
 
@@ -380,36 +208,24 @@ def row_blocks(source: ResponseSource, rows: slice, repeat: int | None = None) -
     block : array of shape (n, n_targets), float32
         As stored.
     """
-    opened = (
-        _opened_parts(source.paths, source.key, 2) if repeat is None else _opened_repeats(source)
-    )
-    with opened as parts:
-        size = sum(part.shape[-1] * part.dtype.itemsize for part in parts)
+    with _opened_responses(source) if repeat is None else _opened_repeats(source) as parts:
+        size = sum(part.row_bytes for part in parts)
         step = max(1, _BLOCK_BYTES // max(1, size))
         for first in range(rows.start, rows.stop, step):
             some = slice(first, min(first + step, rows.stop))
             place = some if repeat is None else (repeat, some)
-            with np.errstate(over="ignore"):  # what float32 cannot hold counts as infinite
-                read = [_rows_of(part, place) for part in parts]
-            yield first, np.concatenate(read, axis=1)
+            yield first, np.concatenate([part.rows(place) for part in parts], axis=1)
 
 
-def _rows_of(part: Any, place: Any) -> NDArray[np.float32]:
-    try:
-        return np.asarray(part[place]).astype(np.float32)
-    except OSError as error:
-        if not isinstance(part, h5py.Dataset):
-            raise
-        raise _damaged(Path(part.file.filename), error) from error
-
-
-def load_ceiling(path: Path) -> NDArray[np.float32]:
+def load_ceiling(path: Path, columns: Path | None = None) -> NDArray[np.float32]:
     """Read a noise ceiling that somebody else computed.
 
     Parameters
     ----------
     path : Path
-        A .npy file.
+        A .npy file, one value for each column of the responses.
+    columns : Path, optional
+        Which of the columns are used, as of :class:`ResponseSource`.
 
     Returns
     -------
@@ -432,11 +248,11 @@ def load_ceiling(path: Path) -> NDArray[np.float32]:
             hint="Give the highest r that can be reached: the square root, where the file holds "
             "shares of variance.",
         )
-    return values
+    return values if columns is None else values[chosen_columns(columns, len(values))]
 
 
 def digest(source: ResponseSource) -> str:
-    """Name the content of a source: the digest of its files and of the keys read from them.
+    """Name the content of a source: the digest of its files and of what is read from them.
 
     Parameters
     ----------
@@ -449,16 +265,22 @@ def digest(source: ResponseSource) -> str:
         32 hexadecimal digits; the same wherever the files lie.
     """
     repeats = [path for path in source.repeats_paths if path.is_file()]
-    linked = not repeats and _has_linked_repeats(source)
-    return digest_json(
-        ({"linked_repeats": True} if linked else {})
-        | {
-            "files": [digest_input(existing_file(path)) for path in source.paths],
-            "key": source.key,
-            "repeats_files": [digest_input(path) for path in repeats],
-            "repeats_key": source.repeats_key,
-        }
-    )
+    named: dict[str, Any] = {
+        "files": [digest_input(existing_file(path)) for path in source.paths],
+        "key": source.key,
+        "repeats_files": [digest_input(path) for path in repeats],
+        "repeats_key": source.repeats_key,
+    }
+    # What was added later stands here only where it is used: older results keep their keys.
+    if not repeats and _has_linked_repeats(source):
+        named["linked_repeats"] = True
+    if source.more:
+        named["more"] = [[digest_input(existing_file(path)) for path in one] for one in source.more]
+    if source.mask is not None and is_volume(source.paths[0]):
+        named["mask"] = digest_input(existing_file(source.mask))
+    if source.columns is not None:
+        named["columns"] = digest_input(existing_file(source.columns))
+    return digest_json(named)
 
 
 def _has_linked_repeats(source: ResponseSource) -> bool:
@@ -475,45 +297,95 @@ def _has_linked_repeats(source: ResponseSource) -> bool:
 
 
 @contextmanager
-def _opened_parts(
-    paths: tuple[Path, ...], key: str | None, n_dimensions: int
-) -> Iterator[list[Any]]:
+def _opened_responses(source: ResponseSource) -> Iterator[list[Part]]:
+    """Open one response per row: as stored, or the mean over repeats."""
     with ExitStack() as stack:
-        parts = []
-        for path in paths:
-            array = stack.enter_context(opened_array(path, key))
-            check_array(array, path, n_dimensions)
-            parts.append(array)
-        yield parts
+        parts = _presented(stack, source)
+        yield _chosen(source, [Mean(part) if len(part.shape) == 3 else part for part in parts])
 
 
 @contextmanager
-def _opened_repeats(source: ResponseSource) -> Iterator[list[Any]]:
+def _opened_repeats(source: ResponseSource) -> Iterator[list[Part]]:
     """Open the repeats, or give an empty list where this story has none."""
-    own_files = [path.is_file() for path in source.repeats_paths]
-    if any(own_files):
-        paths = source.repeats_paths
-    elif source.repeats_key is not None and all(
-        has_key(path, source.repeats_key) for path in source.paths
-    ):
-        paths = source.paths
-    else:
-        yield []
-        return
-    with _opened_parts(paths, source.repeats_key, 3) as parts:
-        yield parts
+    with ExitStack() as stack:
+        if any(path.is_file() for path in source.repeats_paths):
+            parts = _opened_files(stack, source, source.repeats_paths, source.repeats_key, 3)
+        elif source.more or source.stacked:
+            parts = [part for part in _presented(stack, source) if len(part.shape) == 3]
+        elif source.repeats_key is not None and all(
+            has_key(path, source.repeats_key) for path in source.paths
+        ):
+            parts = _opened_files(stack, source, source.paths, source.repeats_key, 3)
+        else:
+            parts = []
+        yield _chosen(source, parts) if parts else []
 
 
-def _joined_shape(source: ResponseSource, parts: list[Any]) -> tuple[int, int]:
-    rows = [part.shape[0] for part in parts]
-    if len(set(rows)) > 1:
+def _presented(stack: ExitStack, source: ResponseSource) -> list[Part]:
+    """Open what is stored of each hemisphere: responses, or all presentations of them."""
+    if not source.more:
+        return _opened_files(stack, source, source.paths, source.key, 2)
+    hearings = [
+        _opened_files(stack, source, paths, source.key, 2) for paths in (source.paths, *source.more)
+    ]
+    for paths, parts in zip(source.more, hearings[1:], strict=True):
+        found, first = ([part.shape[1] for part in some] for some in (parts, hearings[0]))
+        if found != first:
+            raise InputError(
+                f"{_names(paths)} holds {found} targets, the first presentation "
+                f"{_names(source.paths)} {first}",
+                hint="All presentations of a story need the same targets in the same order.",
+            )
+    return [Repeated(parts) for parts in zip(*hearings, strict=True)]
+
+
+def _opened_files(
+    stack: ExitStack,
+    source: ResponseSource,
+    paths: tuple[Path, ...],
+    key: str | None,
+    n_dimensions: int,
+) -> list[Part]:
+    parts: list[Part] = []
+    for path in paths:
+        array = stack.enter_context(opened_array(path, key, source.mask))
+        n_axes = 0 if array.shape is None else len(array.shape)
+        n_folded = next((n for n in range(n_axes) if array.shape[n] != 1), 0)
+        stacked = source.stacked and n_axes - n_folded == 3
+        wanted = 3 if stacked else n_dimensions
+        n_folded = max(0, min(n_folded, n_axes - wanted))
+        check_array(array, path, wanted, n_folded)
+        parts.append(Stored(array, n_folded))
+    return parts
+
+
+def _chosen(source: ResponseSource, parts: list[Part]) -> list[Part]:
+    """Check what was opened, and leave out the columns that are not used."""
+    _joined_shape(parts, source)
+    if source.columns is None:
+        return parts
+    widths = [part.shape[-1] for part in parts]
+    indices = chosen_columns(source.columns, sum(widths))
+    chosen: list[Part] = []
+    offset = 0
+    for part, width in zip(parts, widths, strict=True):
+        inside = indices[(indices >= offset) & (indices < offset + width)]
+        chosen.append(Chosen(part, inside - offset))
+        offset += width
+    return chosen
+
+
+def _joined_shape(parts: list[Part], source: ResponseSource | None = None) -> tuple[int, int]:
+    """Return rows and targets of all parts; with a source, refuse what does not belong to it."""
+    rows = [part.shape[-2] for part in parts]
+    n_targets = sum(part.shape[-1] for part in parts)
+    if source is not None and len(set(rows)) > 1:
         raise InputError(
             f"the hemispheres have different numbers of rows: {_names(source.paths)} hold {rows}",
             hint="Both files must come from the same run, with one row per TR.",
         )
-    n_targets = sum(part.shape[1] for part in parts)
-    if source.units is not None and n_targets != source.units:
-        _refuse_units(source, (rows[0], n_targets), any(map(is_matlab, parts)))
+    if source is not None and len(parts[0].shape) == 2 and source.units not in (None, n_targets):
+        _refuse_units(source, (rows[0], n_targets), any(is_matlab(part.stored) for part in parts))
     return rows[0], n_targets
 
 
@@ -533,7 +405,7 @@ def _refuse_units(source: ResponseSource, found: tuple[int, int], matlab: bool) 
     )
 
 
-def _checked_repeats(source: ResponseSource, parts: list[Any], n_rows: int, n_targets: int) -> int:
+def _checked_repeats(source: ResponseSource, parts: list[Part], n_rows: int, n_targets: int) -> int:
     shapes = [tuple(part.shape) for part in parts]
     same_rows = {found[:2] for found in shapes} == {(shapes[0][0], n_rows)}
     if not same_rows or sum(found[2] for found in shapes) != n_targets:
@@ -546,7 +418,7 @@ def _checked_repeats(source: ResponseSource, parts: list[Any], n_rows: int, n_ta
     return int(shapes[0][0])
 
 
-def _read_parts(parts: list[Any], columns: slice | None) -> NDArray[np.float32]:
+def _read_parts(parts: list[Part], columns: slice | None) -> NDArray[np.float32]:
     widths = [part.shape[-1] for part in parts]
     start, stop, step = (columns or slice(None)).indices(sum(widths))
     if step != 1:
@@ -560,7 +432,7 @@ def _read_parts(parts: list[Any], columns: slice | None) -> NDArray[np.float32]:
         first, last = max(start - offset, 0), min(stop - offset, width)
         if first < last:
             here = slice(first + offset - start, last + offset - start)
-            read_columns(part, slice(first, last), result, here)
+            part.columns(slice(first, last), result, here)
         offset += width
     return result
 

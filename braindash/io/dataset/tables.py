@@ -60,12 +60,20 @@ class DatasetTable(_Table):
 
     name: Text = Field(description="a name for figures and result lists")
     format: Literal[1] = Field(1, description="version of the manifest's form")
-    audio_dir: Text = Field(description="folder of the stories' audio files")
+    audio_dir: Text | None = Field(
+        None,
+        description="folder of the stories' audio files; may be left out where [[runs]] names each",
+    )
     audio_suffix: str = Field("", description="end of an audio file's name after the story's name")
-    alignment_dir: Text | None = Field(None, description="folder of TextGrids named by story")
+    alignment_dir: Text | None = Field(
+        None, description="folder of TextGrids named by story, or of gentle's STORY/align.json"
+    )
     phone_tier: Text | None = Field(None, description="tier of phones in the TextGrids")
     word_tier: Text | None = Field(None, description="tier of words in the TextGrids")
     simulated: bool = Field(False, description="true for data that a program made up")
+    layout: Text | None = Field(None, description="public layout that `braindash index` recognised")
+    licence: Text | None = Field(None, description="licence of the data, for provenance")
+    citation: Text | None = Field(None, description="what to cite when the data are used")
 
 
 class TimingTable(_Table):
@@ -81,9 +89,21 @@ class TimingTable(_Table):
 class ResponsesTable(_Table):
     """``[responses]``: where response arrays lie and what their columns are."""
 
-    path: Text = Field(description="template with {subject} and {story}, and {hemi} or {run}")
-    key: Text | None = Field(None, description="name of the array in HDF5 files")
-    repeats_key: Text | None = Field(None, description="name of the repeats in HDF5 files")
+    path: Text | None = Field(
+        None,
+        description="template with {subject}, {story}, {hemi}, {run} or {session}; may be left out "
+        "where every row of [[runs]] names its response",
+    )
+    key: Text | None = Field(
+        None,
+        description="name of the array in HDF5 files; a template too, such as {story}, where one "
+        "file holds several stories",
+    )
+    repeats_key: Text | None = Field(
+        None,
+        description="name of the repeats in HDF5 files, a template too; the same as key where one "
+        "array holds the repeats, whose mean is then the response",
+    )
     repeats_path: Text | None = Field(None, description="template of files that hold repeats")
     zscored: Literal["none", "run"] = Field("none", description="how responses were standardised")
     space: Space = Field(description="what a column is")
@@ -93,7 +113,7 @@ class ResponsesTable(_Table):
     mask: Text | None = Field(
         None,
         description="NIfTI mask whose voxels are the columns; may hold {subject}. Left out beside "
-        "a pycortex transform: its mask_thick.nii.gz",
+        "a pycortex transform: its mask_thick.nii.gz; of NIfTI responses: every voxel",
     )
     mask_order: Literal["xyz", "zyx"] | None = Field(
         None,
@@ -124,7 +144,18 @@ class SubjectTable(_Table):
     """``[[subjects]]``: one subject."""
 
     id: Name = Field(description="the subject's name in paths")
-    units: Annotated[int, Field(gt=0)] | None = Field(None, description="number of targets")
+    units: Annotated[int, Field(gt=0)] | None = Field(
+        None, description="number of columns of the response files"
+    )
+    columns: Text | None = Field(
+        None,
+        description=".npy with the columns that are used: a mask, or their numbers from 0; only "
+        "these are read",
+    )
+    mask: Text | None = Field(None, description="this subject's mask, instead of responses.mask")
+    test: Names | None = Field(
+        None, description="stories kept for this subject's score, instead of splits.test"
+    )
     noise_ceiling: Text | None = Field(None, description=".npy with one ceiling per target")
     mapper: Text | None = Field(
         None, description="file with a sparse matrix from columns to vertices of fsaverage"
@@ -150,10 +181,21 @@ class RunTable(_Table):
     subject: Name = Field(EVERY, description='a subject\'s id, or "*" for every subject')
     story: Name = Field(EVERY, description='a story, or "*" for every story')
     run: Annotated[Name, BeforeValidator(_as_text)] | None = Field(
-        None, description="fills {run} in responses.path"
+        None, description="fills {run} in responses.path and responses.key"
+    )
+    session: Annotated[Name, BeforeValidator(_as_text)] | None = Field(
+        None, description="fills {session} there"
     )
     audio: Text | None = Field(None, description="audio file of this story")
-    response: Text | None = Field(None, description="response file, instead of responses.path")
+    alignment: Text | None = Field(
+        None, description="TextGrid or gentle's align.json of this story"
+    )
+    response: Texts | None = Field(
+        None,
+        description="response file, instead of responses.path; or one for each presentation, whose "
+        "mean is the response",
+    )
+    key: Text | None = Field(None, description="name of the array, instead of responses.key")
     tr: TrSeconds | None = Field(None, description=_TR)
     first_volume: Count | None = Field(None, description=_FIRST)
     audio_onset: Seconds | None = Field(None, description=_ONSET)
@@ -236,13 +278,15 @@ def raise_problems(title: str, problems: Sequence[Problem]) -> None:
     )
 
 
-def read_tables(path: Path) -> tuple[ManifestTables | None, list[Problem]]:
+def read_tables(path: Path, text: str | None = None) -> tuple[ManifestTables | None, list[Problem]]:
     """Read a manifest's TOML and check its form.
 
     Parameters
     ----------
     path : Path
         The manifest.
+    text : str, optional
+        What stands in it, where it is not written.
 
     Returns
     -------
@@ -256,7 +300,7 @@ def read_tables(path: Path) -> tuple[ManifestTables | None, list[Problem]]:
     InputError
         The file is missing or is no TOML.
     """
-    data = _toml(path)
+    data = _parsed(path, _text(path) if text is None else text)
     try:
         return ManifestTables.model_validate(data), []
     except PydanticError as error:
@@ -268,7 +312,7 @@ def read_tables(path: Path) -> tuple[ManifestTables | None, list[Problem]]:
         return None, problems
 
 
-def _toml(path: Path) -> dict[str, Any]:
+def _text(path: Path) -> str:
     if not path.is_file():
         kind = "is a folder" if path.is_dir() else "is missing"
         raise InputError(
@@ -277,11 +321,14 @@ def _toml(path: Path) -> dict[str, Any]:
         )
     refuse_placeholder(path, "manifest")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not UTF-8 text: {error}", hint="Save the manifest as UTF-8."
         ) from error
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

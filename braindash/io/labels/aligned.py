@@ -1,7 +1,5 @@
 """Labels from folders of TextGrids, such as the Montreal Forced Aligner's, and LibriSpeech."""
 
-import json
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -11,10 +9,10 @@ from typing import Any
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.labels.checks import some
+from braindash.io.labels.gentle import NOT_FOUND, read_alignment
 from braindash.io.labels.intervals import PHONE, SENTENCE, WORD, Aligned
 from braindash.io.labels.recordings import check_folder, find_audio, matcher
 from braindash.io.labels.table import Labels, Segment, make_labels
-from braindash.io.labels.textgrid import Interval
 from braindash.io.texts import lines, read_text
 from braindash.names import existing, files_in, given_path, named_like
 
@@ -200,11 +198,6 @@ def _utterances(transcript: Path, told: list[str]) -> Iterator[tuple[str, str]]:
             yield utterance, text.strip()
 
 
-# gentle says where in its word a phone stands: begin, inside, end, single.
-_PLACE = re.compile(r"_[BIES]$")
-_OUT_OF_VOCABULARY = "oov"
-
-
 def read_gentle(
     folder: Path | str,
     *,
@@ -253,56 +246,11 @@ def read_gentle(
     for file in files:
         story = file.parent if file.stem == "align" else file.with_suffix("")
         recording = recording_of(story.relative_to(folder).as_posix())
-        words, phones = _gentle_intervals(file, aligned)
+        words, phones, n_lost = read_alignment(file)
+        for _ in range(n_lost):
+            aligned.leave_out(NOT_FOUND)
         aligned.tier(recording, WORD, words)
         aligned.tier(recording, PHONE, phones)
     title = f"gentle in {folder}"
     segments = aligned.segments(title)
     return make_labels(title, segments, recordings, aligned.warnings())
-
-
-def _gentle_intervals(path: Path, aligned: Aligned) -> tuple[list[Interval], list[Interval]]:
-    """Read words and phones; times of phones follow from the durations before them."""
-    words, phones = [], []
-    for entry in _gentle_words(path):
-        if entry.get("case", "success") != "success":
-            aligned.leave_out("words that gentle did not find in the audio")
-            continue
-        try:
-            start, end = _time(entry["start"]), _time(entry["end"])
-            words.append(Interval(start, end, str(entry["word"])))
-            for phone in entry.get("phones", ()):
-                name, seconds = _PLACE.sub("", str(phone["phone"])), _time(phone["duration"])
-                if name != _OUT_OF_VOCABULARY:
-                    phones.append(Interval(start, start + seconds, name))
-                start += seconds
-        except (KeyError, TypeError, ValueError) as error:
-            raise _bad_gentle(
-                path, f"the word {str(entry)[:80]} lacks or breaks {error}"
-            ) from error
-    return words, phones
-
-
-def _time(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r}, which is no time")
-    return float(value)
-
-
-def _gentle_words(path: Path) -> list[dict[str, Any]]:
-    refuse_placeholder(path, "alignment")
-    try:
-        content = json.loads(read_text(path))
-    except ValueError as error:
-        raise _bad_gentle(path, str(error)) from error
-    words = content.get("words") if isinstance(content, dict) else None
-    if not isinstance(words, list) or not all(isinstance(word, dict) for word in words):
-        raise _bad_gentle(path, "it has no list of words")
-    return words
-
-
-def _bad_gentle(path: Path, reason: str) -> InputError:
-    return InputError(
-        f"{path} is no alignment of gentle: {reason}",
-        hint="Keep nothing but gentle's JSON files in this folder, and copy a damaged one again.",
-    )

@@ -11,8 +11,9 @@ from braindash.core.phones import SILENCE, is_word, phones_of
 from braindash.errors import InputError
 from braindash.io.dataset.tables import Problem, raise_problems
 from braindash.io.labels.checks import some
+from braindash.io.labels.gentle import read_tiers
 from braindash.io.labels.table import Segment
-from braindash.io.labels.textgrid import Interval, read_textgrid
+from braindash.io.labels.textgrid import Interval
 
 PHONE, WORD, SENTENCE = "phone", "word", "sentence"
 
@@ -113,7 +114,7 @@ class Aligned:
         """Take the wanted tiers of one file; what is wrong with it is said with all others."""
         self.n_files += 1
         try:
-            tiers = read_textgrid(path, self._told)
+            tiers = read_tiers(path, self._told)
         except InputError as error:
             self._problems.append(Problem(error.message, error.hint))
             return

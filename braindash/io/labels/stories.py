@@ -1,4 +1,4 @@
-"""Labels of a data set's own stories: the TextGrids of its manifest."""
+"""Labels of a data set's own stories: the TextGrids, or gentle's alignments, of its manifest."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -21,7 +21,7 @@ def read_story_labels(
     *,
     options: Mapping[str, Any] | None = None,
 ) -> Labels:
-    """Read the TextGrids of the stories of a manifest.
+    """Read the TextGrids, or gentle's alignments, of the stories of a manifest.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def read_story_labels(
         unknown, or what
         :func:`braindash.io.labels.table.make_labels` refuses.
     """
-    if dataset.tables.dataset.alignment_dir is None:
+    if not dataset.is_annotated:
         raise InputError(
             f"{dataset.path} names no alignment_dir, so the words and phones of its stories are "
             "unknown",

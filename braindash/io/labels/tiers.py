@@ -13,8 +13,9 @@ from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.labels.aligned import TIERS
+from braindash.io.labels.gentle import read_tiers
 from braindash.io.labels.intervals import PHONE, WORD, wanted_tiers
-from braindash.io.labels.textgrid import Interval, read_textgrid
+from braindash.io.labels.textgrid import Interval
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Tier:
     Attributes
     ----------
     path : Path
-        The TextGrid.
+        The TextGrid, or the JSON file of gentle.
     name : str
         The tier in it; the first one of several.
     usual : bool
@@ -56,7 +57,7 @@ class Tier:
     def intervals(self) -> list[Interval]:
         """Read the tier, in the order of time."""
         told: list[str] = []
-        tiers = read_textgrid(self.path, told)
+        tiers = read_tiers(self.path, told)
         for text in told:
             logger.warning("%s", text)
         found = [one for name in (self.name, *self.others) for one in tiers[name]]
@@ -108,7 +109,11 @@ def story_tier(dataset: Dataset, story: str, unit: Unit) -> Tier:
     path = dataset.annotation_path(story)
     if path is None:
         folder = dataset.tables.dataset.alignment_dir
-        lacking = "no alignment_dir" if folder is None else f"no {story}.TextGrid in {folder}"
+        lacking = (
+            "no alignment_dir"
+            if folder is None
+            else f"no {story}.TextGrid and no {story}/align.json in {folder}"
+        )
         raise InputError(
             f"{dataset.name} has {lacking}, so nobody knows which {unit}s the story {story!r} has",
             hint="Give dataset.alignment_dir, a folder that holds STORY.TextGrid for every story "
@@ -142,11 +147,11 @@ def _named(names: Sequence[str], units: Mapping[str, str], unit: Unit) -> tuple[
 @lru_cache(maxsize=1024)
 def _tier_names(path: Path, modified: int, size: int) -> tuple[str, ...]:
     """Read the names of a file's tiers once, for as long as it does not change."""
-    return tuple(read_textgrid(path))
+    return tuple(read_tiers(path, []))
 
 
 @lru_cache(maxsize=1024)
 def _reads_otherwise(path: Path, name: str, modified: int, size: int) -> bool:
     """Say whether a tier has labels that earlier versions took for another alphabet's."""
-    labels = {one.label.strip() for one in read_textgrid(path)[name]}
+    labels = {one.label.strip() for one in read_tiers(path, [])[name]}
     return bool(labels & {"y", "q"}) and uses_ipa(labels)

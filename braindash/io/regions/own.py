@@ -8,6 +8,7 @@ import numpy as np
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.dataset.dataset import Dataset
+from braindash.io.dataset.stacking import chosen_columns
 from braindash.io.dataset.tables import RegionsTable
 from braindash.io.regions.masks import Mask, Regions, sides_of, with_whole
 from braindash.io.regions.painted import set_on_targets
@@ -78,7 +79,7 @@ def own_regions(
             n_left = int(is_left.sum())
             tell_one_sided(labels, grouped_labels(table.groups), n_left, source)
     for name, templates in table.masks.items():
-        masks[name] = _mask(dataset, name, _paths(dataset, templates, subject), n_targets)
+        masks[name] = _mask(dataset, name, _paths(dataset, templates, subject), n_targets, subject)
         if not masks[name].any():
             logger.warning(
                 "[regions]: the mask %r of %s marks no target (subject %r): it has no mean",
@@ -114,7 +115,7 @@ def _labels(
     """Return the labels that can be grouped, the left side, and what they were read from."""
     is_left = sides_of(dataset.space, n_targets)
     if table.labels:
-        found = _own_labels(dataset, _paths(dataset, table.labels, subject), n_targets)
+        found = _own_labels(dataset, _paths(dataset, table.labels, subject), n_targets, subject)
         if is_left is None and 0 < found.n_left < n_targets:
             is_left = np.arange(n_targets) < found.n_left
         return found.masks, is_left, found.source
@@ -125,14 +126,14 @@ def _labels(
     return dict(regions.masks), regions.is_left, regions.note
 
 
-def _own_labels(dataset: Dataset, paths: list[Path], n_targets: int) -> Parcellation:
+def _own_labels(dataset: Dataset, paths: list[Path], n_targets: int, subject: str) -> Parcellation:
     if len(paths) == 1:
         if paths[0].name.lower().endswith(".annot"):
             raise InputError(
                 f"[regions]: labels names one file, {paths[0].name}, which is of one hemisphere",
                 hint='Give both, left and right: labels = ["lh.NAME.annot", "rh.NAME.annot"].',
             )
-        codes = _fitted(dataset, "labels", read_values(paths), n_targets)
+        codes = _fitted(dataset, "labels", read_values(paths), n_targets, subject)
         found = {str(int(code)): codes == code for code in np.unique(codes[codes > 0])}
         index = np.full(n_targets, -1, dtype=np.int32)
         for place, mask in enumerate(found.values()):
@@ -151,12 +152,12 @@ def _own_labels(dataset: Dataset, paths: list[Path], n_targets: int) -> Parcella
     return labels
 
 
-def _mask(dataset: Dataset, name: str, paths: list[Path], n_targets: int) -> Mask:
+def _mask(dataset: Dataset, name: str, paths: list[Path], n_targets: int, subject: str) -> Mask:
     if any(path.name.endswith(".label") for path in paths):
         values = _vertex_lists(paths, n_targets)
     else:
         values = read_values([str(path) for path in paths])
-    values = _fitted(dataset, f"the mask {name!r}", values, n_targets)
+    values = _fitted(dataset, f"the mask {name!r}", values, n_targets, subject)
     return np.asarray(np.nan_to_num(values, nan=0.0) > 0)
 
 
@@ -194,10 +195,15 @@ def _vertex_lists(paths: list[Path], n_targets: int) -> np.ndarray:
     return values
 
 
-def _fitted(dataset: Dataset, what: str, values: np.ndarray, n_targets: int) -> np.ndarray:
+def _fitted(
+    dataset: Dataset, what: str, values: np.ndarray, n_targets: int, subject: str
+) -> np.ndarray:
     """Return values of the responses' targets; those of another fsaverage mesh are carried over."""
     if len(values) == n_targets:
         return values
+    columns = dataset.columns_path(subject) if subject in dataset.subjects else None
+    if columns is not None:
+        return np.asarray(values[chosen_columns(columns, len(values))])
     space = SPACE_NAMES.get(dataset.space)
     if space is None:
         raise InputError(

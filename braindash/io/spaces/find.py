@@ -1,17 +1,21 @@
 """What a manifest says of the way from its targets to a surface, checked against the responses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
+from braindash.digests import digest_input
 from braindash.errors import InputError
-from braindash.files import digest_file, digest_json
+from braindash.files import digest_json
 from braindash.io.dataset.dataset import HEMISPHERES as LETTERS
 from braindash.io.dataset.dataset import Dataset
+from braindash.io.dataset.responses import shape
+from braindash.io.dataset.stacking import Indices, chosen_columns
 from braindash.io.dataset.tables import SubjectTable
 from braindash.io.entries import made_here
 from braindash.io.spaces.mappers import read_mapper
@@ -83,7 +87,7 @@ class SurfacePlan:
             "kind": SURFACES,
             "version": _VERSION,
             "way": self.way,
-            "files": {name: digest_file(path) for name, path in self.files.items()},
+            "files": {name: digest_input(path) for name, path in self.files.items()},
             **self.settings,
         }
 
@@ -143,9 +147,49 @@ def plan_surface(dataset: Dataset, subject: str, n_targets: int) -> SurfacePlan 
     """
     if SPACE_NAMES.get(dataset.space) is not None:
         return None
-    table = dataset.subject(subject)
-    maker = _Maker(dataset, table, n_targets)
+    columns = _columns(dataset, subject)
+    if columns is None:
+        found = _planned(_Maker(dataset, dataset.subject(subject), n_targets))
+    else:
+        whole = _planned(_Maker(dataset, dataset.subject(subject), columns.n_columns))
+        found = None if whole is None else _of_columns(whole, columns)
+    if found is not None:
+        found.surface  # noqa: B018 - a map that cannot be made is told before anything is computed
+    return found
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of the response files are targets."""
+
+    path: Path
+    n_columns: int
+    indices: Indices
+
+
+def _columns(dataset: Dataset, subject: str) -> _Columns | None:
+    path = dataset.columns_path(subject)
+    if path is None:
+        return None
+    story = (*dataset.stories(subject), *dataset.test_stories)[0]
+    n_columns = shape(replace(dataset.responses(subject, story), columns=None))[1]
+    return _Columns(path, n_columns, chosen_columns(path, n_columns))
+
+
+def _of_columns(whole: SurfacePlan, columns: _Columns) -> SurfacePlan:
+    """Leave out of a map the columns that are no targets."""
+
+    def make() -> SurfaceMap:
+        made = whole.make()
+        return replace(made, matrix=sparse.csr_array(made.matrix[:, columns.indices]))
+
+    return replace(whole, files=whole.files | {"columns": columns.path}, make=make)
+
+
+def _planned(maker: "_Maker") -> SurfacePlan | None:
+    dataset, table = maker.dataset, maker.table
     responses = dataset.tables.responses
+    mask = dataset.mask_path(table.id)
     if table.mapper is not None:
         found = maker.mapper(table.mapper)
     elif dataset.space == "native-volume" and table.transform is not None:
@@ -157,11 +201,10 @@ def plan_surface(dataset: Dataset, subject: str, n_targets: int) -> SurfacePlan 
         if planned is None:
             return None
         found = planned
-    elif responses.mask is not None and responses.volume_space is not None:
-        found = maker.standard_space(responses.mask, responses.volume_space)
+    elif mask is not None and responses.volume_space is not None:
+        found = maker.standard_space(mask, responses.volume_space)
     else:
         return None
-    found.surface  # noqa: B018 - a map that cannot be made is told before anything is computed
     return found
 
 
@@ -217,8 +260,7 @@ class _Maker:
                 f"{folder} has no transform {name!r}",
                 hint=f"There are: {', '.join(there) or 'none'}. Name one as transform.",
             )
-        given = self.dataset.tables.responses.mask
-        mask_path = place / "mask_thick.nii.gz" if given is None else self.path(given)
+        mask_path = self.dataset.mask_path(self.table.id) or place / "mask_thick.nii.gz"
         order = self.order("zyx")
 
         def make() -> SurfaceMap:
@@ -302,8 +344,8 @@ class _Maker:
             lambda: read_parcels(left, right, self.n_targets, names),
         )
 
-    def standard_space(self, template: str, volume_space: str) -> SurfacePlan:
-        path, order = self.path(template), self.order("xyz")
+    def standard_space(self, path: Path, volume_space: str) -> SurfacePlan:
+        order = self.order("xyz")
 
         def make() -> SurfaceMap:
             mask, affine = read_mask(path)

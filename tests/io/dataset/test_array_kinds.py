@@ -1,7 +1,6 @@
 """Arrays of other programs: read where they are numbers, told as what they are where not."""
 
 import pickle
-import struct
 import zlib
 
 import h5py
@@ -44,7 +43,7 @@ def test_every_kind_of_number_gives_the_same_rows(tmp_path, kind, order):
         (ROWS > 1, "holds truth values"),
         (ROWS.astype("datetime64[s]"), "holds dates"),
         (ROWS[0], r"has the shape \(3,\), but 2 dimensions"),
-        (ROWS[None], r"has the shape \(1, 4, 3\)"),
+        (np.stack([ROWS, ROWS]), r"has the shape \(2, 4, 3\)"),
         (np.float64(3), r"has the shape \(\)"),
         (ROWS[:0], "is empty"),
     ],
@@ -64,19 +63,18 @@ def beginning(name):
         "MATLAB file older": b"MATLAB 5.0 MAT-file, Platform: GLNXA64" + bytes(200),
         "zip archive": b"PK\x03\x04" + bytes(50),
         "gzip": b"\x1f\x8b\x08" + zlib.compress(b"x" * 99),
-        "NIfTI": struct.pack("<i", 348) + bytes(344),
-        "XML": b'<?xml version="1.0"?><GIFTI>',
+        "XML": b'<?xml version="1.0"?><notes>',
         "pickle": pickle.dumps([1.0]),
         "Parquet": b"PAR1" + bytes(40),
     }[name]
 
 
 @pytest.mark.parametrize(
-    "name", ["MATLAB file older", "zip archive", "gzip", "NIfTI", "XML", "pickle", "Parquet"]
+    "name", ["MATLAB file older", "zip archive", "gzip", "XML", "pickle", "Parquet"]
 )
 def test_files_are_told_by_how_they_begin(tmp_path, name):
     (tmp_path / "a.mat").write_bytes(beginning(name))
-    with pytest.raises(InputError, match=f"{name}.*neither .npy nor HDF5") as caught:
+    with pytest.raises(InputError, match=f"{name}.*none of the formats that are read") as caught:
         read(tmp_path / "a.mat")
     assert ("loadmat" in caught.value.hint) == name.startswith("MATLAB")
 

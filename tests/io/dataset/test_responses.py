@@ -215,7 +215,7 @@ def test_hdf5_needs_a_key(hdf5):
 
 def test_three_dimensions_are_refused_with_the_place_for_repeats(hdf5):
     with pytest.raises(InputError, match=r"\(4, 12, 30\), but 2 dimensions") as caught:
-        shape(source_of(hdf5, key="individual_repeats"))
+        shape(source_of(hdf5, key="individual_repeats", repeats_key=None))
     assert "repeats_path" in caught.value.hint
 
 
@@ -320,7 +320,7 @@ def test_empty_array(tmp_path, size):
 
 def test_other_formats_name_the_allowed_ones(tmp_path):
     np.savez(tmp_path / "a.npz", data=np.zeros((3, 3)))
-    with pytest.raises(InputError, match=r"neither \.npy nor HDF5") as caught:
+    with pytest.raises(InputError, match="none of the formats that are read") as caught:
         shape(source_of(tmp_path / "a.npz"))
     assert ".hf5" in caught.value.hint
 

@@ -1,0 +1,393 @@
+"""Any derivative in BIDS form, such as fMRIPrep's: surfaces, grayordinates or volumes.
+
+A story is a sound of the events (``stim_file``); without any, it is the task. Entities may stand in
+any order; sessions, runs and confounds may be there or not.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from braindash.io.dataset.audio import AUDIO_EXTENSIONS
+from braindash.io.layouts.bids_files import (
+    BidsFiles,
+    BidsName,
+    first_onsets,
+    parse_name,
+    positive,
+    read_json,
+)
+from braindash.io.layouts.building import choose_tests, not_fetched, sound_tables, without_sound
+from braindash.io.layouts.finding import Draft, Finding, Layout, Told
+from braindash.io.layouts.recordings import Recording, grouped, run_rows
+from braindash.io.layouts.tree import File, Tree, several, stem
+
+# Spaces of surfaces as BIDS names them -> as a manifest does; the first one that is there is used.
+_SURFACES = {
+    "fsaverage5": "fsaverage5",
+    "fsaverage6": "fsaverage6",
+    "fsaverage": "fsaverage",
+    "fsaverage7": "fsaverage",
+    "fsLR": "fsLR32k",
+    "fsnative": "native-surface",
+}
+_DTSERIES = ".dtseries.nii"
+_GIFTI = (".func.gii", ".gii")
+_VOLUMES = (".nii.gz", ".nii")
+# Denoised data first, then what fMRIPrep writes, then anything else.
+_DESCRIPTIONS = ("clean", "denoised", "", "preproc")
+_TASK_TO_SOUND = "audio_onset = 0 s"
+
+Variant = tuple[str, str, str, str]
+"""What was made of a scan: kind of file, space, desc, resolution or density."""
+
+
+def recognise(tree: Tree) -> Finding | None:
+    """Recognise responses by their names: a space, or a description of what was done."""
+    scans: list[tuple[File, BidsName]] = []
+    n_raw = 0
+    for file in tree.files:
+        name = parse_name(file.name) if file.name.endswith((".gii", ".nii", ".nii.gz")) else None
+        if name is None or "sub" not in name.entities or "task" not in name.entities:
+            continue
+        if _variant(name) is not None:
+            scans.append((file, name))
+        elif name.suffix == "bold" and name.extension in _VOLUMES:
+            n_raw += 1
+    if not scans:
+        return _raw_only(tree, n_raw) if n_raw else None
+    return _Reader(tree, scans).finding()
+
+
+def _variant(name: BidsName) -> Variant | None:
+    """Say what was made of a scan; None for files that hold no responses."""
+    entities, extension = name.entities, name.extension
+    if name.suffix not in ("bold", "") and name.suffix != "timeseries":
+        return None
+    told = (
+        entities.get("space", ""),
+        entities.get("desc", ""),
+        entities.get("res", "") or entities.get("den", ""),
+    )
+    if extension == _DTSERIES:
+        return ("grayordinates", *told)
+    if extension in _GIFTI and "hemi" in entities:
+        return ("surface", *told)
+    if extension in _VOLUMES and name.suffix == "bold" and ("space" in entities or told[1]):
+        return ("volume", *told)
+    return None
+
+
+def _raw_only(tree: Tree, n_raw: int) -> Finding:
+    return Finding(
+        layout=LAYOUT.name,
+        title=LAYOUT.title,
+        folder=tree.root,
+        missing=(
+            f"responses: {n_raw} scans are here as they were measured. Run fMRIPrep "
+            "(--output-spaces fsaverage6), or index a folder that holds "
+            "its derivatives and this one",
+        ),
+    )
+
+
+def _rank(variant: Variant, n_scans: int) -> tuple[Any, ...]:
+    kind, space, desc, resolution = variant
+    surfaces = list(_SURFACES)
+    described = _DESCRIPTIONS.index(desc) if desc in _DESCRIPTIONS else len(_DESCRIPTIONS)
+    place = {
+        "surface": surfaces.index(space) if space in surfaces else len(surfaces),
+        "grayordinates": surfaces.index("fsLR"),
+        "volume": len(surfaces) + 1 + (not space.startswith("MNI152")),
+    }[kind]
+    return (-n_scans, place, described, desc, resolution, space)
+
+
+class _Reader:
+    """Puts scans, events, sidecars and sounds together."""
+
+    def __init__(self, tree: Tree, scans: list[tuple[File, BidsName]]) -> None:
+        self._tree = tree
+        self._bids = BidsFiles(tree)
+        self._excluded: list[str] = []
+        self._missing: list[str] = []
+        self._absent: list[File] = []
+        self._silent: set[str] = set()
+        self._sounds: dict[str, File] = {}
+        self._untimed: set[str] = set()
+        self._unsliced: set[str] = set()
+        by_variant: dict[Variant, dict[tuple[tuple[str, str], ...], list[File]]] = {}
+        for file, name in scans:
+            variant = _variant(name)
+            if variant is not None:
+                by_variant.setdefault(variant, {}).setdefault(name.scan, []).append(file)
+        self.variant = min(by_variant, key=lambda one: _rank(one, len(by_variant[one])))
+        self._scans = by_variant[self.variant]
+        self._others = [one for one in by_variant if one != self.variant]
+
+    def finding(self) -> Finding:
+        """Return what was found."""
+        subjects = grouped(self._recordings(), self._excluded)
+        usable = {name: tuple(sorted(stories)) for name, stories in subjects.items() if stories}
+        notes = self._notes()
+        draft = self._draft(subjects, usable, notes) if usable else None
+        missing = [
+            *self._missing,
+            not_fetched(self._absent),
+            without_sound(
+                self._silent, "They are looked for in stimuli/, in the folder and in `--audio DIR`."
+            ),
+            *self._bids.problems,
+        ]
+        return Finding(
+            layout=LAYOUT.name,
+            title=LAYOUT.title,
+            folder=self._tree.root,
+            subjects=usable,
+            missing=tuple(filter(None, missing)),
+            excluded=tuple(self._excluded),
+            notes=tuple(notes),
+            draft=draft,
+        )
+
+    def _notes(self) -> list[str]:
+        kind, space, desc, _ = self.variant
+        made = f"{kind} of {space or 'the scanner'}{f', desc-{desc}' if desc else ''}"
+        notes = [f"responses are {made}"]
+        if self._others:
+            others = sorted(
+                {f"{one[1]} {one[0]}{f' ({one[2]})' if one[2] else ''}" for one in self._others}
+            )
+            notes.append(f"not used, but there: {several(others)}")
+        if self._untimed:
+            notes.append(
+                f"no events with a stim_file for {several(sorted(self._untimed))}: the sound is "
+                f"taken to begin with the first volume ({_TASK_TO_SOUND})"
+            )
+        if self._unsliced:
+            notes.append(
+                f"no StartTime in the sidecars of {len(self._unsliced)} scans: slice_time = 0 s. "
+                "fMRIPrep brings slices to the middle of the TR, which StartTime says"
+            )
+        return notes
+
+    # ---- scans ----------------------------------------------------------------------------
+
+    def _recordings(self) -> Iterator[Recording]:
+        for scan, files in self._scans.items():
+            entities = dict(scan)
+            named = "_".join(f"{key}-{value}" for key, value in scan)
+            sides = self._sides(files, named)
+            if sides is None:
+                continue
+            absent = [file for file in sides if not file.exists()]
+            if absent:
+                self._absent += absent
+                continue
+            timing = self._timing(entities, sides[0], named)
+            if timing is None:
+                continue
+            onsets = self._onsets(entities)
+            for stimulus, onset in onsets.items():
+                story = self._story(stimulus, entities["task"])
+                if story is not None:
+                    shared = len(onsets) > 1
+                    subject = f"sub-{entities['sub']}"
+                    yield Recording(subject, story, sides, onset, *timing, named, shared)
+
+    def _sides(self, files: list[File], scan: str) -> tuple[File, ...] | None:
+        """Return one file, or left and right; what is not so is told."""
+        if self.variant[0] != "surface":
+            if len(files) > 1:
+                self._excluded.append(
+                    f"{scan}: {files[1].path} is there as well as {files[0].path}"
+                )
+            return (files[0],)
+        sides: dict[str, File] = {}
+        for file in files:
+            name = parse_name(file.name)
+            side = name.entities["hemi"] if name is not None else ""
+            if side in sides:
+                self._excluded.append(f"{scan}: {file.path} is there as well as {sides[side].path}")
+            sides.setdefault(side, file)
+        if "L" not in sides or "R" not in sides:
+            lacking = "left" if "L" not in sides else "right"
+            self._excluded.append(f"{scan}: its {lacking} hemisphere is not there")
+            return None
+        return (sides["L"], sides["R"])
+
+    def _timing(
+        self, entities: Mapping[str, str], file: File, scan: str
+    ) -> tuple[float, float] | None:
+        """Return TR and slice time; None, which is told, where no TR is known."""
+        name = parse_name(file.name)
+        own = dict(name.entities) if name is not None else {}
+        raw = self._bids.sidecar(entities)
+        # Derivatives name one sidecar for both sides, or one for each.
+        derived = {
+            **self._bids.sidecar({k: v for k, v in own.items() if k != "hemi"}, "bold", ""),
+            **self._bids.sidecar(own, "bold", ""),
+        }
+        tr = positive(derived.get("RepetitionTime")) or positive(raw.get("RepetitionTime"))
+        tr = tr or _stored_tr(file)
+        if tr is None:
+            self._missing.append(
+                f"the TR of {scan}: no sidecar has RepetitionTime. Give the folder of the raw "
+                "data, or write RepetitionTime into a task-..._bold.json"
+            )
+            return None
+        start = derived.get("StartTime")
+        is_time = isinstance(start, int | float) and not isinstance(start, bool)
+        if not is_time:
+            self._unsliced.add(scan)
+        return tr, float(start) if is_time and start is not None else 0.0
+
+    def _onsets(self, entities: Mapping[str, str]) -> dict[str, float]:
+        events = self._bids.events(entities)
+        onsets = {
+            stimulus: onset
+            for stimulus, onset in first_onsets(events or ()).items()
+            if stimulus.lower().endswith(AUDIO_EXTENSIONS) or self._sound(stimulus) is not None
+        }
+        if onsets:
+            return onsets
+        task = entities["task"]
+        run = entities.get("run")
+        named = f"{task}_run-{run}" if run and self._sound(f"{task}_run-{run}.") else task
+        self._untimed.add(task)
+        return {f"{named}.": 0.0}
+
+    def _sound(self, stimulus: str) -> File | None:
+        """Find a sound by the name that events give; the ending may be another."""
+        name = stem(stimulus.rpartition("/")[2])
+        wanted = f"/stimuli/{stimulus}".casefold()
+        for file in self._tree.sounds:
+            if file.path.as_posix().casefold().endswith(wanted):
+                return file
+        return self._tree.sound(name, f"task-{name}")
+
+    def _story(self, stimulus: str, task: str) -> str | None:
+        file = self._sound(stimulus)
+        name = stem(stimulus.rpartition("/")[2])
+        if file is None:
+            self._silent.add(name)
+            return None
+        if not file.exists():
+            self._absent.append(file)
+            return None
+        if self._sounds.setdefault(name, file) != file:
+            # Two sounds of one name in two folders: the folder tells them apart.
+            name = stimulus.rpartition(".")[0].replace("/", "_")
+            self._sounds[name] = file
+        return name
+
+    # ---- the manifest ---------------------------------------------------------------------
+
+    def _draft(
+        self,
+        subjects: Mapping[str, Mapping[str, list[Recording]]],
+        usable: Mapping[str, tuple[str, ...]],
+        notes: list[str],
+    ) -> Draft:
+        every = [one for known in subjects.values() for heard in known.values() for one in heard]
+        tr, onset, slice_time = (
+            Counter(getattr(one, name) for one in every).most_common(1)[0][0]
+            for name in ("tr", "onset", "slice_time")
+        )
+        dataset, rows = sound_tables(self._tree, self._sounds)
+        repeated = sorted(
+            {s for known in subjects.values() for s, heard in known.items() if len(heard) > 1}
+        )
+        splits, own, more = choose_tests(usable, repeated)
+        notes += more
+        return Draft(
+            dataset={"name": self._name(), **dataset, "alignment_dir": self._alignments()},
+            timing={
+                "tr": Told(tr, "RepetitionTime of the sidecars."),
+                "audio_onset": Told(
+                    onset, "Onset of the first row of events that names the sound; may be negative."
+                ),
+                "slice_time": Told(
+                    slice_time, "StartTime of the derivative's sidecar: fMRIPrep's is mid-TR."
+                ),
+            },
+            responses=self._responses(),
+            subjects=[{"id": name, "test": own.get(name), **self._own(name)} for name in usable],
+            splits=splits,
+            runs=[*rows, *run_rows({n: subjects[n] for n in usable}, tr, onset, slice_time)],
+            comments=self._comments(),
+        )
+
+    def _name(self) -> str:
+        problems: list[str] = []
+        for place in ("", "rawdata", "bids"):
+            for file in self._tree.by_name.get("dataset_description.json", ()):
+                if file.place == place:
+                    name = read_json(file, problems).get("Name")
+                    if isinstance(name, str) and name.strip():
+                        return name.strip()
+        return self._tree.root.resolve().name or "BIDS"
+
+    def _alignments(self) -> Any:
+        grids = {stem(f.name): f for f, _ in self._tree.named(r"(?i).*\.TextGrid") if f.exists()}
+        folders = {grids[story].path.parent for story in self._sounds if story in grids}
+        return folders.pop() if len(folders) == 1 else None
+
+    def _responses(self) -> dict[str, Any]:
+        kind, space, _, _ = self.variant
+        if kind == "volume":
+            return {
+                "space": Told("native-volume", f"Volumes in {space or 'the scanner'}'s space."),
+                "volume_space": space if space.startswith("MNI") else None,
+            }
+        if kind == "grayordinates":
+            return {"space": Told("fsLR32k", "The cortex of both hemispheres, by its own index.")}
+        return {"space": _SURFACES.get(space, "native-surface")}
+
+    def _own(self, subject: str) -> dict[str, Any]:
+        """Give a subject the mask of its first scan: columns must be the same in all of them."""
+        if self.variant[0] != "volume":
+            return {}
+        for file in self._tree.files:
+            name = parse_name(file.name) if "_mask.nii" in file.name else None
+            if name is None or name.suffix != "mask" or file.folders[-1:] == ("anat",):
+                continue
+            entities = name.entities
+            fits = f"sub-{entities.get('sub')}" == subject and entities.get("desc") == "brain"
+            if fits and entities.get("space", "") == self.variant[1] and file.exists():
+                return {"mask": Told(file.path, "The brain mask of one scan, for all of them.")}
+        return {}
+
+    def _comments(self) -> tuple[str, ...]:
+        if self.variant[0] == "grayordinates":
+            return (
+                'surfaces = ["S1200.{hemi}.inflated_MSMAll.32k_fs_LR.surf.gii"] would give maps '
+                "their surface.",
+            )
+        return ()
+
+
+def _stored_tr(file: File) -> float | None:
+    """Read the TR from the header of volumes or grayordinates."""
+    if not file.name.endswith((".nii", ".nii.gz")):
+        return None
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(file.path)
+        if file.name.endswith(_DTSERIES):
+            return positive(float(image.header.get_axis(0).step))
+        units = image.header.get_xyzt_units()[1]
+        zooms = image.header.get_zooms()
+    except Exception:  # noqa: BLE001 - nibabel lets errors of many kinds through; there is no TR then
+        return None
+    scale = {"msec": 1e-3, "usec": 1e-6}.get(units, 1.0)
+    return positive(float(zooms[3]) * scale) if len(zooms) > 3 else None
+
+
+LAYOUT = Layout(
+    name="bids",
+    title="BIDS derivative, such as fMRIPrep's",
+    recognise=recognise,
+    smallest="surfaces (space-fsaverage5 or 6) of one subject, the events, and the sounds",
+)

@@ -1,0 +1,214 @@
+"""LeBel et al. 2023 (ds003020): one HDF5 file for each subject and story, in the subject's voxels.
+
+``derivative/preprocessed_data/UTS01/STORY.hf5`` holds ``data`` (n_rows, n_voxels), the test story
+``individual_repeats`` as well; sounds are ``stimuli/STORY.wav``. Ten volumes are cut off each end
+of a scan, in which ten seconds of silence come before the sound.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from braindash.errors import InputError
+from braindash.io.dataset.arrays import available_keys
+from braindash.io.layouts.bids_files import positive, read_json
+from braindash.io.layouts.building import (
+    choose_tests,
+    common_folder,
+    not_fetched,
+    sound_tables,
+    without_sound,
+)
+from braindash.io.layouts.finding import Draft, Finding, Layout, Template, Told
+from braindash.io.layouts.tree import File, Tree, natural, several, stem
+
+_DATA = "preprocessed_data"
+_TEST = "wheretheressmoke"
+_TR = 2.0
+_TIMING = (
+    "Ten volumes are cut off each end of a scan; ten seconds of silence come before the sound, so\n"
+    "row i was acquired at (i + 10) * TR - 10 s of it."
+)
+
+
+def recognise(tree: Tree) -> Finding | None:
+    """Recognise the layout by its folder of preprocessed data."""
+    responses: dict[str, dict[str, File]] = {}
+    base: str | None = None
+    for file in tree.files:
+        folders = file.folders
+        if len(folders) < 2 or folders[-2] != _DATA or not file.name.endswith((".hf5", ".h5")):
+            continue
+        base = "/".join(folders[:-2])
+        responses.setdefault(folders[-1], {})[stem(file.name)] = file
+    if base is None:
+        return None
+    problems: list[str] = []
+    every = {story for files in responses.values() for story in files}
+    sounds = {s: f for s in every if (f := tree.sound(s)) is not None}
+    usable = {
+        name: tuple(
+            sorted(s for s, f in files.items() if f.exists() and s in sounds and sounds[s].exists())
+        )
+        for name, files in sorted(responses.items())
+    }
+    usable = {name: stories for name, stories in usable.items() if stories}
+    absent = [file for files in responses.values() for file in files.values()]
+    missing = [
+        not_fetched([*absent, *sounds.values()]),
+        without_sound(every - set(sounds), "They are in stimuli/, as STORY.wav."),
+    ]
+    tr, told = _tr(tree, problems)
+    notes = [told]
+    draft = None
+    if usable:
+        draft, more = _draft(
+            tree, base, responses, usable, {s: sounds[s] for s in every & set(sounds)}, tr
+        )
+        notes += more
+    incomplete = [name for name, stories in usable.items() if _TEST not in stories]
+    if incomplete:
+        missing.append(f"the repeated story {_TEST} of {several(incomplete)}")
+    return Finding(
+        layout=LAYOUT.name,
+        title=LAYOUT.title,
+        folder=tree.root,
+        subjects=usable,
+        missing=tuple(filter(None, [*missing, *problems])),
+        notes=tuple(notes),
+        licence=LAYOUT.licence,
+        citation=LAYOUT.citation,
+        source=LAYOUT.source,
+        draft=draft,
+    )
+
+
+def _tr(tree: Tree, problems: list[str]) -> tuple[float, str]:
+    """Read the TR from a sidecar: 2.0 in all of them, and not the 2.0045 of older code."""
+    for file, _ in tree.named(r"(sub-.*_)?task-.*_bold\.json"):
+        found = positive(read_json(file, problems).get("RepetitionTime"))
+        if found is not None:
+            return found, f"TR = {found:g} s, from {file.name}"
+    return _TR, (
+        "TR = 2.0 s, as every sidecar of the published data says (2.0045 in older code is of "
+        "another data set, and drifts by up to 2.4 s)"
+    )
+
+
+def _draft(
+    tree: Tree,
+    base: str,
+    responses: Mapping[str, Mapping[str, File]],
+    usable: Mapping[str, tuple[str, ...]],
+    sounds: Mapping[str, File],
+    tr: float,
+) -> tuple[Draft, list[str]]:
+    kept = {story for stories in usable.values() for story in stories}
+    dataset, rows = sound_tables(tree, {s: f for s, f in sounds.items() if s in kept})
+    grids = [file for file, _ in tree.named(r"(?i).*\.TextGrid")]
+    folder = common_folder([file for file in grids if stem(file.name) in kept])
+    splits, own, notes = choose_tests(usable, [_TEST])
+    ending = next(iter(next(iter(responses.values())).values())).name.rpartition(".")[2]
+    data = tree.root / base / _DATA
+    draft = Draft(
+        dataset={"name": LAYOUT.title, **dataset, "alignment_dir": folder},
+        timing={"tr": tr, "first_volume": Told(10, _TIMING), "audio_onset": 10.0},
+        responses={
+            "path": Template(data, f"{{subject}}/{{story}}.{ending}"),
+            "key": "data",
+            "repeats_key": "individual_repeats",
+            "zscored": Told(
+                "run",
+                "Every run and voxel was standardised before it was published; "
+                "`braindash data check` looks at it.",
+            ),
+            "space": "native-volume",
+        },
+        subjects=[
+            _subject(tree, base, name, responses[name], own.get(name), notes) for name in usable
+        ],
+        splits=splits,
+        runs=rows,
+        comments=(
+            "The papers drop the first 40 rows of the test story: `--preset` of their protocols, "
+            "or score_from_row = 40 in [[runs]].",
+            "To read fewer voxels, save numpy.save('columns.npy', ceiling > 0.4) and name it as "
+            "columns of the subject.",
+        ),
+    )
+    return draft, notes
+
+
+def _subject(
+    tree: Tree,
+    base: str,
+    name: str,
+    files: Mapping[str, File],
+    own: tuple[str, ...] | None,
+    notes: list[str],
+) -> dict[str, Any]:
+    units = _units(files, notes)
+    fields: dict[str, Any] = {"id": name, "units": units, "test": own}
+    fields["noise_ceiling"] = _ceiling(tree, name, units, notes)
+    pycortex = f"{base}/pycortex-db/{name}".lstrip("/")
+    transform = f"{name}_auto"
+    matrices = tree.root / pycortex / "transforms" / transform / "matrices.xfm"
+    if matrices.is_file():
+        fields |= {"pycortex": tree.root / pycortex, "transform": transform}
+    else:
+        notes.append(
+            f"{name} has no map of the cortex: {matrices} is not here (`datalad get` of "
+            f"{pycortex}/surfaces and of its transforms)"
+        )
+    freesurfer = f"{base}/freesurfer_subjdir/{name}".lstrip("/")
+    if (tree.root / freesurfer / "surf/lh.sphere.reg").is_file():
+        fields["freesurfer"] = tree.root / freesurfer
+    elif "pycortex" in fields:
+        notes.append(
+            f"{name} has no FreeSurfer folder with sphere.reg: its maps are on its own surface, "
+            "not on fsaverage"
+        )
+    return fields
+
+
+def _units(files: Mapping[str, File], notes: list[str]) -> int | None:
+    """Read the number of voxels from the header of one file."""
+    for story in sorted(files, key=natural):
+        if files[story].exists():
+            try:
+                shape = available_keys(files[story].path).get("data")
+            except InputError as error:
+                notes.append(f"{error.message}. {error.hint}")
+                continue
+            return shape[-1] if shape else None
+    return None
+
+
+def _ceiling(tree: Tree, name: str, units: int | None, notes: list[str]) -> Any:
+    """Find a published noise ceiling: a .npy of the subject's name, one value a voxel."""
+    for file in tree.by_name.get(f"{name}.npy", ()):
+        try:
+            size = np.load(file.path, mmap_mode="r", allow_pickle=False).shape
+        except (OSError, ValueError, EOFError):
+            notes.append(f"{file.path} is no array of numbers, and is not used as noise ceiling")
+            continue
+        if size == (units,):
+            return Told(
+                file.path, "The published ceiling; without it, it is computed from repeats."
+            )
+        notes.append(f"{file.path} has the shape {size}, not ({units},): not used as noise ceiling")
+    return None
+
+
+LAYOUT = Layout(
+    name="lebel",
+    title="Natural language fMRI (LeBel et al. 2023, ds003020)",
+    recognise=recognise,
+    licence="CC0 1.0",
+    citation="LeBel, Wagner, Jain, Adhikari-Desai, Gupta, Morgenthal, Tang, Xu, Huth (2023). A "
+    "natural language fMRI dataset for voxelwise encoding models. Sci Data 10:555. "
+    "doi:10.1038/s41597-023-02437-z",
+    source="https://openneuro.org/datasets/ds003020",
+    smallest="one subject with six stories and the test story, about 4 GB, and their sounds",
+)

@@ -1,0 +1,105 @@
+"""Scans of a BIDS folder as recordings of stories: who heard which sound, from when on."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from braindash.io.layouts.finding import Template
+from braindash.io.layouts.tree import File, natural
+
+# Rows before and behind a sound are left out, however many: one scan may hold several stories.
+_WHOLE_SCAN = 1e6
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Responses of one scan to one story.
+
+    Attributes
+    ----------
+    subject, story : str
+        Who heard what.
+    files : tuple of File
+        One, or the left and the right hemisphere.
+    onset : float
+        Seconds from scan volume 0 to the sound's first sample.
+    tr, slice_time : float
+        In seconds.
+    scan : str
+        Its name, for messages.
+    shared : bool
+        Whether the scan holds other stories too.
+    """
+
+    subject: str
+    story: str
+    files: tuple[File, ...]
+    onset: float
+    tr: float
+    slice_time: float
+    scan: str
+    shared: bool = False
+
+    @property
+    def timing(self) -> tuple[float, float, float]:
+        """What presentations of one story must share to be averaged row by row."""
+        return (self.tr, round(self.onset, 3), round(self.slice_time, 3))
+
+
+def response_path(files: tuple[File, ...]) -> Any:
+    """Return the path of one file, or of two as a template with ``{hemi}``."""
+    if len(files) == 1:
+        return files[0].path
+    left = files[0]
+    return Template(left.path.parent, _braced(left.name).replace("hemi-L", "hemi-{hemi}"))
+
+
+def _braced(name: str) -> str:
+    return name.replace("{", "{{").replace("}", "}}")
+
+
+def grouped(
+    recordings: Iterable[Recording], excluded: list[str]
+) -> dict[str, dict[str, list[Recording]]]:
+    """Join the scans of a subject in which one story was heard, by subject and story.
+
+    Those that were timed as the first one are further presentations; others are told in
+    ``excluded``.
+    """
+    found: dict[str, dict[str, list[Recording]]] = {}
+    ordered = sorted(recordings, key=lambda one: (natural(one.subject), natural(one.scan)))
+    for one in ordered:
+        same = found.setdefault(one.subject, {}).setdefault(one.story, [])
+        if same and same[0].timing != one.timing:
+            excluded.append(
+                f"{one.scan}: {one.story} was played from another moment on (or with another TR) "
+                f"than in {same[0].scan}, so its rows cannot be averaged with those"
+            )
+            continue
+        same.append(one)
+    return found
+
+
+def run_rows(
+    subjects: Mapping[str, Mapping[str, list[Recording]]],
+    tr: float,
+    onset: float,
+    slice_time: float,
+) -> list[dict[str, Any]]:
+    """Write one row of [[runs]] for each subject and story; what [timing] says is left out."""
+    rows = []
+    for subject, stories in subjects.items():
+        for story, heard in sorted(stories.items(), key=lambda one: natural(one[0])):
+            first = heard[0]
+            paths = [response_path(one.files) for one in heard]
+            row: dict[str, Any] = {
+                "subject": subject,
+                "story": story,
+                "response": paths[0] if len(paths) == 1 else paths,
+                "tr": None if first.tr == tr else first.tr,
+                "audio_onset": None if first.onset == onset else first.onset,
+                "slice_time": None if first.slice_time == slice_time else first.slice_time,
+                "tolerance": _WHOLE_SCAN if first.shared else None,
+            }
+            rows.append({name: value for name, value in row.items() if value is not None})
+    return rows

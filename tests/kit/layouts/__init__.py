@@ -1,0 +1,1 @@
+"""Small folders in the layouts of public data, with a planted signal."""
