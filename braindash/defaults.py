@@ -84,6 +84,9 @@ PRESETS: Mapping[PresetName, Preset] = MappingProxyType(
     }
 )
 
+LEAST_SCORED_ROWS = 10
+"""A correlation over fewer rows of a test story says nothing: two rows always give +-1."""
+
 _DEFAULTS: Mapping[str, Any] = MappingProxyType(
     {
         "alphas": DEFAULT_ALPHAS,

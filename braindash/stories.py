@@ -327,6 +327,38 @@ def unscored_warning(stories: Sequence[StoryPlan]) -> list[str]:
     ]
 
 
+_FEW_SCORED_ROWS, _FEW_TRAINING_ROWS = 40, 100
+
+
+def require_variation(train: Sequence[StoryPlan], test: Sequence[StoryPlan]) -> None:
+    """Refuse responses that are constant in every target of the training or the test stories."""
+    for side, stories in (("training", train), ("test", test)):
+        data = [one for s in stories for heard in s.heard for one in heard if one.has_data]
+        if data and not np.any([one.varies for one in data]):
+            names = ", ".join(repr(story.name) for story in stories[:_NAMED])
+            raise InputError(
+                f"the responses to the {side} stories ({names}) do not vary in any target",
+                hint="Give the responses themselves, or take the stories out of [splits].",
+            )
+
+
+def few_rows_warning(train: Sequence[StoryPlan], test: Sequence[StoryPlan]) -> list[str]:
+    """Say when scores rest on so few rows that they tell little."""
+    scored, fitted = (
+        int(sum(getattr(story, which).sum() for story in stories))
+        for stories, which in ((test, "scored"), (train, "kept"))
+    )
+    told = []
+    if scored < _FEW_SCORED_ROWS:
+        told.append(
+            f"scores are of {scored} test rows only: without any signal one target in twenty "
+            f"reaches r = {2 / max(scored, 4) ** 0.5:.2f} or more in size"
+        )
+    if fitted < _FEW_TRAINING_ROWS:
+        told.append(f"the models are fitted to {fitted} training rows only")
+    return told
+
+
 def _counts(found: Mapping[str, int]) -> str:
     """List the stories with anything found, and how much."""
     listed = [f"{name} {count}" for name, count in found.items() if count]

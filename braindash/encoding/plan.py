@@ -13,6 +13,7 @@ import numpy as np
 
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import stretches
+from braindash.defaults import LEAST_SCORED_ROWS
 from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
@@ -32,9 +33,11 @@ from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import ModelFiles, locate, require_precision
 from braindash.stories import (
     StoryPlan,
+    few_rows_warning,
     native_reason,
     plan_stories,
     plan_story,
+    require_variation,
     response_warnings,
     story_difference,
     unscored_warning,
@@ -189,6 +192,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
+    require_variation(train, test)
     _require_scored_rows(test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
@@ -196,7 +200,13 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
     statistics, limits = _plan_statistics(request.statistics, test)
     warned = [warning for check in checks for warning in check.warnings]
-    warnings = (*dict.fromkeys(warned), *heard, *_thin_ceilings(test), *limits)
+    warnings = (
+        *dict.fromkeys(warned),
+        *heard,
+        *few_rows_warning(train, test),
+        *_thin_ceilings(test),
+        *limits,
+    )
     for warning in warnings:
         logger.warning("%s", warning)
     spec = EncodingSpec(
@@ -241,10 +251,10 @@ def _scored_from(test: tuple[StoryPlan, ...], row: int | None) -> tuple[StoryPla
         return test
     stories = tuple(replace(story, score_from_row=row) for story in test)
     for story in stories:
-        if (left := int(story.scored.sum())) < 2:
+        if (left := int(story.scored.sum())) < LEAST_SCORED_ROWS:
             raise InputError(
                 f"scored from row {row} on, the test story {story.name!r} has {left} rows left "
-                f"of {story.n_rows}",
+                f"of {story.n_rows}: a score needs {LEAST_SCORED_ROWS}",
                 hint="Give an earlier score_from_row (a preset's own is 40), or a longer story.",
             )
     return stories
@@ -376,6 +386,10 @@ def _thin_ceilings(test: tuple[StoryPlan, ...]) -> list[str]:
     if not any(len(one) > 1 for story in test for one in (story.heard, *story.heard)):
         return []
     n_scored, n_whole = int(sum(story.scored.sum() for story in test)), _complete_rows(test)
+    if n_whole < 2:
+        return [
+            "no noise ceiling is computed: fewer than two rows have a number in two presentations"
+        ]
     if n_whole < n_scored:
         return [
             f"the noise ceiling is computed from the {n_whole} of {n_scored} scored rows that no "
@@ -386,10 +400,10 @@ def _thin_ceilings(test: tuple[StoryPlan, ...]) -> list[str]:
 
 def _require_scored_rows(test: tuple[StoryPlan, ...]) -> None:
     for story in test:
-        if story.scored.sum() < 2:
+        if story.scored.sum() < LEAST_SCORED_ROWS:
             raise InputError(
-                f"the test story {story.name!r} has {int(story.scored.sum())} rows to score: the "
-                "others are censored, or lie before score_from_row",
+                f"the test story {story.name!r} has {int(story.scored.sum())} rows to score, and "
+                f"needs {LEAST_SCORED_ROWS}: the others are censored, or lie before score_from_row",
                 hint="Give a lower score_from_row in [[runs]], or another test story.",
             )
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, Self
@@ -605,11 +606,13 @@ def made_here(seconds: float) -> dict[str, Any]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 3),
         "machine": f"{platform.system()} {platform.machine()}",
-        "versions": _versions(),
+        "versions": dict(_versions()),
     }
 
 
+@cache
 def _versions() -> dict[str, str]:
+    """Read the packages' versions, once in the life of a process: they lie in many small files."""
     versions = {"braindash": braindash.__version__, "python": platform.python_version()}
     for package in ("torch", "transformers", "numpy", "scipy"):
         try:

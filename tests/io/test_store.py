@@ -196,10 +196,27 @@ def test_two_results_of_other_kinds_or_keys_are_no_export(store, tmp_path):
 # ---- results of other versions ---------------------------------------------------------------
 
 
+# What every specification of the first version holds.
+FIRST = {
+    "space": "roi",
+    "train": [{"name": "a", "first_row": 0, "last_row": 9}],
+    "test": [{"name": "b", "first_row": 0, "last_row": 9}],
+    "score_from_row": [0],
+    "delays": [1, 2],
+    "alphas": [1.0],
+    "folds": "story",
+    "metric": "r2",
+}
+
+
 def put_version(store, version, key="00ff" * 8):
     """A result that says another version."""
     return store.put(
-        "encoding", key, spec=SPEC | {"version": version}, provenance=PROVENANCE, dataset=dataset()
+        "encoding",
+        key,
+        spec=SPEC | FIRST | {"version": version},
+        provenance=PROVENANCE,
+        dataset=dataset(),
     )
 
 
