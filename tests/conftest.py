@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
-from kit.toy_lab import Lab, make_lab, save_tiny_hubert
+from kit.toy_lab import QUICK, Lab, make_lab, save_tiny_hubert
 
 from braindash.process import THREAD_VARIABLES, let_threads_sleep
 
@@ -35,6 +35,12 @@ def tiny_model(tmp_path_factory) -> Path:
     return save_tiny_hubert(tmp_path_factory.mktemp("models") / "tiny-random-hubert")
 
 
+@pytest.fixture(scope="session")
+def quick_model(tmp_path_factory) -> Path:
+    """A model of few frames, for what scores stories: a TR holds a dozen of them."""
+    return save_tiny_hubert(tmp_path_factory.mktemp("models") / "quick-random-hubert", **QUICK)
+
+
 @pytest.fixture
-def lab(tmp_path, tiny_model) -> Lab:
-    return make_lab(tmp_path / "lab", tiny_model)
+def lab(tmp_path, quick_model) -> Lab:
+    return make_lab(tmp_path / "lab", quick_model)
