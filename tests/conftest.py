@@ -37,10 +37,10 @@ def tiny_model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def quick_model(tmp_path_factory) -> Path:
-    """A model of few frames, for what scores stories: a TR holds a dozen of them."""
+    """A model of few frames, where how well it predicts does not matter: windows are its cost."""
     return save_tiny_hubert(tmp_path_factory.mktemp("models") / "quick-random-hubert", **QUICK)
 
 
 @pytest.fixture
-def lab(tmp_path, quick_model) -> Lab:
-    return make_lab(tmp_path / "lab", quick_model)
+def lab(tmp_path, tiny_model) -> Lab:
+    return make_lab(tmp_path / "lab", tiny_model)

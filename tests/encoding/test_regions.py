@@ -210,8 +210,8 @@ def with_table(lab, text):
     return load_manifest(manifest)
 
 
-def test_masks_of_each_subject_and_groups_of_labels(tmp_path, quick_model):
-    lab = make_lab(tmp_path / "lab", quick_model)
+def test_masks_of_each_subject_and_groups_of_labels(tmp_path, tiny_model):
+    lab = make_lab(tmp_path / "lab", tiny_model)
     for subject, start in (("A", 0), ("B", 5)):
         np.save(lab.folder / f"{subject}_AC.npy", np.isin(np.arange(12), [start, start + 1]))
         with h5py.File(lab.folder / f"{subject}.hdf", "w") as file:
@@ -296,8 +296,8 @@ def test_one_annotation_for_both_sides_is_refused_clearly(lab):
         own_regions(data, "A", 12)
 
 
-def test_own_files_in_the_wrong_order_or_not_fetched_are_refused(tmp_path, quick_model):
-    lab = make_lab(tmp_path / "lab", quick_model, space="native-surface")
+def test_own_files_in_the_wrong_order_or_not_fetched_are_refused(tmp_path, tiny_model):
+    lab = make_lab(tmp_path / "lab", tiny_model, space="native-surface")
     for side in ("lh", "rh"):
         (lab.folder / f"{side}.spot.label").write_text("#!ascii label\n1\n3 0.0 0.0 0.0 1.0\n")
         write_annot(lab.folder / f"{side}.annot", ["???", "a"], [0, 1, 1, 0, 1, 0])
@@ -320,8 +320,8 @@ def test_own_files_in_the_wrong_order_or_not_fetched_are_refused(tmp_path, quick
     assert np.flatnonzero(own_regions(data, "A", 12).masks["a"]).tolist() == [3, 9]
 
 
-def test_annotations_of_a_subject_are_read_on_their_own_mesh(tmp_path, quick_model):
-    lab = make_lab(tmp_path / "lab", quick_model, space="native-surface")
+def test_annotations_of_a_subject_are_read_on_their_own_mesh(tmp_path, tiny_model):
+    lab = make_lab(tmp_path / "lab", tiny_model, space="native-surface")
     write_annot(lab.folder / "lh.aparc.annot", ["unknown", "fusiform"], [0, 1, 1, 0, 1])
     write_annot(lab.folder / "rh.aparc.annot", ["unknown", "fusiform"], [1, 0, 0, 0, 0, 0, 1])
     data = with_table(lab, 'labels = ["lh.aparc.annot", "rh.aparc.annot"]\n')
@@ -332,10 +332,10 @@ def test_annotations_of_a_subject_are_read_on_their_own_mesh(tmp_path, quick_mod
 
 
 def test_groups_of_a_named_set_and_freesurfer_labels_on_fsaverage(
-    tmp_path, quick_model, label_home, result, store
+    tmp_path, tiny_model, label_home, result, store
 ):
     put_hcp(label_home)
-    lab = make_lab(tmp_path / "lab", quick_model)
+    lab = make_lab(tmp_path / "lab", tiny_model)
     text = lab.manifest.read_text().replace('space = "roi"', 'space = "fsaverage5"')
     lab.manifest.write_text(text)
     (lab.folder / "lh.spot.label").write_text(

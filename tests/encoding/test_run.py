@@ -38,10 +38,10 @@ def empty_store(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def computed(tmp_path_factory, quick_model):
+def computed(tmp_path_factory, tiny_model):
     """A lab, a store and the default result of subject A, to be looked at only."""
     folder = tmp_path_factory.mktemp("computed")
-    lab = make_lab(folder / "lab", quick_model)
+    lab = make_lab(folder / "lab", tiny_model)
     store = Store(folder / "store")
     return lab, store, run_encoding(request_for(lab), store)
 

@@ -128,8 +128,8 @@ def spoil(lab: Lab) -> None:
 
 
 @pytest.fixture
-def toy(tmp_path, quick_model):
-    return make_lab(tmp_path / "toy", quick_model)
+def toy(tmp_path, tiny_model):
+    return make_lab(tmp_path / "toy", tiny_model)
 
 
 @pytest.fixture
@@ -229,9 +229,9 @@ def test_a_good_recording_is_looked_at_once(tmp_path, monkeypatch):
 # ---- keys --------------------------------------------------------------------------------------
 
 
-def test_the_counted_length_is_in_the_key_only_where_the_header_says_otherwise(toy, quick_model):
+def test_the_counted_length_is_in_the_key_only_where_the_header_says_otherwise(toy, tiny_model):
     lab = toy
-    request = EncodeRequest(data=lab.manifest, model=str(quick_model), subject="A")
+    request = EncodeRequest(data=lab.manifest, model=str(tiny_model), subject="A")
     plan = plan_encoding(request)
     assert all("counted" not in story.extraction.canonical() for story in plan.stories)
     (path,) = (lab.folder / "audio").glob("fox.*")

@@ -7,7 +7,7 @@ import pytest
 from kit.pages import run, texts
 from kit.rounding import flip_p
 from kit.statistics_store import figures, filled
-from kit.toy_lab import QUICK, make_lab, save_tiny_hubert
+from kit.toy_lab import make_lab, save_tiny_hubert
 from scipy import stats
 
 from braindash.encoding.comparison import Group, compare
@@ -47,7 +47,7 @@ def score(lab, store, models, subjects):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
-    return [save_tiny_hubert(folder / name, seed=seed, **QUICK) for seed, name in enumerate(MODELS)]
+    return [save_tiny_hubert(folder / name, seed=seed) for seed, name in enumerate(MODELS)]
 
 
 @pytest.fixture(scope="module")

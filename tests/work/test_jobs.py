@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kit.toy_lab import make_lab
 
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.run import run_encoding
@@ -21,6 +22,11 @@ from braindash.work.kinds import run_job
 from braindash.work.submit import submit, submit_demo
 
 PATIENCE_SECONDS = 300
+
+
+@pytest.fixture
+def lab(tmp_path, quick_model):
+    return make_lab(tmp_path / "lab", quick_model)
 
 
 @pytest.fixture

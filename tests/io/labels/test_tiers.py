@@ -13,8 +13,8 @@ from braindash.io.labels.tiers import story_tier, tier_units
 
 
 @pytest.fixture
-def lab(tmp_path, quick_model):
-    return make_lab(tmp_path / "lab", quick_model)
+def lab(tmp_path, tiny_model):
+    return make_lab(tmp_path / "lab", tiny_model)
 
 
 def named(lab, **tiers):
