@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
-from kit.toy_lab import Lab, make_lab, save_tiny_hubert
+from kit.toy_lab import QUICK, Lab, make_lab, save_tiny_hubert
 
 from braindash.process import THREAD_VARIABLES, let_threads_sleep
 
@@ -33,6 +33,12 @@ def pytest_xdist_setupnodes() -> None:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> Path:
     return save_tiny_hubert(tmp_path_factory.mktemp("models") / "tiny-random-hubert")
+
+
+@pytest.fixture(scope="session")
+def quick_model(tmp_path_factory) -> Path:
+    """A model of few frames, where how well it predicts does not matter: windows are its cost."""
+    return save_tiny_hubert(tmp_path_factory.mktemp("models") / "quick-random-hubert", **QUICK)
 
 
 @pytest.fixture

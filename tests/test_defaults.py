@@ -97,8 +97,8 @@ def test_the_default_protocol_keeps_its_keys(lab):
     assert EncodingSpec.from_canonical(plain.spec.canonical()) == plain.spec
 
 
-def test_a_preset_is_carried_out(tmp_path, tiny_model):
-    lab = make_lab(tmp_path / "lab", tiny_model, subjects=("A", "B"))
+def test_a_preset_is_carried_out(tmp_path, quick_model):
+    lab = make_lab(tmp_path / "lab", quick_model, subjects=("A", "B"))
     options = {"strategy": "chunk", "n_permutations": 0, "n_bootstraps": 20, "block_rows": 5}
     store = tmp_path / "s"
     default = braindash.encode(lab.manifest, lab.model, "A", store=store, **options)

@@ -19,6 +19,13 @@ RECIPES = ("Add a feature space", "Add a probing task", "Add a layout", "Add a p
 COPIED = ("braindash", "pages", "docs", "tests", "scripts", ".streamlit")
 DIRECTIVE = re.compile(r"# (in (?P<name>\S+)|(?P<end>at the end)|(?P<imports>after the imports))\n")
 RATE = 16_000
+EVERY_COMMAND = """
+import json, sys
+from braindash.cli import app
+for arguments in json.loads(sys.argv[1]):
+    app(arguments, standalone_mode=False)
+    print(end="\\f", flush=True)
+"""
 
 
 def recipe(title: str) -> list[Block]:
@@ -119,40 +126,58 @@ def test_what_the_recipes_made_passes_style_architecture_and_reference(copy):
     assert " passed" in run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
 
 
+def write_levels(folder: Path, rng: np.random.Generator) -> Path:
+    """Utterances in a folder that is laid out like CREMA-D; the level is how loud they are."""
+    folder.mkdir()
+    for actor in range(1001, 1013):
+        for take, level in enumerate(("LO", "MD", "HI")):
+            noise = (0.02 + 0.1 * take) * rng.normal(size=RATE)
+            soundfile.write(folder / f"{actor}_DFA_ANG_{level}.wav", noise, RATE)
+    return folder
+
+
+def write_named(folder: Path, rng: np.random.Generator) -> Path:
+    """Two words of twelve speakers, one low and one high."""
+    for speaker in range(12):
+        for word, hertz in (("low", 200), ("high", 3000)):
+            place = folder / f"s{speaker}" / f"{word}_1.wav"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            tone = np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)
+            soundfile.write(place, 0.1 * tone + 0.01 * rng.normal(size=RATE), RATE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def documents(copy, tmp_path_factory, quick_model) -> dict[str, dict]:
+    """What the copy's commands print: one process, most of whose time goes into importing torch."""
+    folder, rng = tmp_path_factory.mktemp("asked"), np.random.default_rng(0)
+    lab = make_lab(folder / "lab", quick_model)
+    levels, named = write_levels(folder / "corpus", rng), write_named(folder / "named", rng)
+    encode = ("encode", "--data", lab.manifest, "--subject", "A", "--alphas", "1,100")
+    none = ("--permutations", "0", "--bootstraps", "0")
+    probe = ("probe", "--model", "acoustic:logmel", "--shuffles", "2", "--bootstraps", "20")
+    asked = {
+        "space": (*encode, "--model", "acoustic:zerocrossings", *none),
+        "task": (*probe, "--labels", "crema-d", "--labels-path", levels, "--tasks", "level"),
+        "layout": (*probe, "--labels", "named-files", "--labels-path", named, "--tasks", "command"),
+    }
+    common = ("--json", "--store", folder / "store")
+    commands = [[str(one) for one in (*words, *common)] for words in asked.values()]
+    *told, rest = run(copy, "-c", EVERY_COMMAND, json.dumps(commands)).split("\f")
+    assert not rest
+    return dict(zip(asked, map(json.loads, told), strict=True))
+
+
 @pytest.mark.slow
-def test_the_space_scores_a_subject(copy, tmp_path, tiny_model):
-    lab = make_lab(tmp_path / "lab", tiny_model)
-    options = ["--alphas", "1,100", "--permutations", "0", "--bootstraps", "0"]
-    told = run(
-        *(copy, "-m", "braindash", "encode", "--data", lab.manifest, "--subject", "A"),
-        *("--model", "acoustic:zerocrossings", "--store", tmp_path / "store", "--json", *options),
-    )
-    document = json.loads(told)
+def test_the_space_scores_a_subject(documents):
+    document = documents["space"]
     assert document["model"] == "acoustic:zerocrossings" and len(document["regions"]) == 1
 
 
 @pytest.mark.slow
-def test_the_task_is_asked_and_the_layout_is_read(copy, tmp_path):
-    rng = np.random.default_rng(0)
-    for actor in range(1001, 1013):
-        for take, level in enumerate(("LO", "MD", "HI")):
-            place = tmp_path / "corpus" / f"{actor}_DFA_ANG_{level}.wav"
-            place.parent.mkdir(exist_ok=True)
-            soundfile.write(place, (0.02 + 0.1 * take) * rng.normal(size=RATE), RATE)
-    probe = ("-m", "braindash", "probe", "--model", "acoustic:logmel", "--json")
-    few = ("--shuffles", "2", "--bootstraps", "20", "--store", tmp_path / "store")
-    corpus = ("--labels", "crema-d", "--labels-path", tmp_path / "corpus", "--tasks", "level")
-    document = json.loads(run(copy, *probe, *corpus, *few))
-    assert document["scores"][0]["score"] > 0.8, "levels are loudness here"
-    for speaker in range(12):
-        for word, hertz in (("low", 200), ("high", 3000)):
-            place = tmp_path / "named" / f"s{speaker}" / f"{word}_1.wav"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            tone = np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)
-            soundfile.write(place, 0.1 * tone + 0.01 * rng.normal(size=RATE), RATE)
-    named = ("--labels", "named-files", "--labels-path", tmp_path / "named", "--tasks", "command")
-    document = json.loads(run(copy, *probe, *named, *few))
-    assert document["scores"][0]["score"] == 1.0
+def test_the_task_is_asked_and_the_layout_is_read(documents):
+    assert documents["task"]["scores"][0]["score"] > 0.8, "levels are loudness here"
+    assert documents["layout"]["scores"][0]["score"] == 1.0
 
 
 @pytest.mark.slow

@@ -41,8 +41,8 @@ def write_nan(lab, subject="A", train=TRAIN, test=TEST):
 
 
 @pytest.fixture
-def lab(tmp_path, tiny_model):
-    return make_lab(tmp_path / "lab", tiny_model)
+def lab(tmp_path, quick_model):
+    return make_lab(tmp_path / "lab", quick_model)
 
 
 @pytest.fixture

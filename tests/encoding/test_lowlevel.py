@@ -24,8 +24,8 @@ ALPHA = 50.0
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory, tiny_model):
-    return make_lab(tmp_path_factory.mktemp("lowlevel"), tiny_model)
+def lab(tmp_path_factory, quick_model):
+    return make_lab(tmp_path_factory.mktemp("lowlevel"), quick_model)
 
 
 @pytest.fixture(scope="module")

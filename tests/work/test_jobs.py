@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.toy_lab import QUICK, make_lab, save_tiny_hubert
+from kit.toy_lab import make_lab
 
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.run import run_encoding
@@ -22,11 +22,6 @@ from braindash.work.kinds import run_job
 from braindash.work.submit import submit, submit_demo
 
 PATIENCE_SECONDS = 300
-
-
-@pytest.fixture(scope="module")
-def quick_model(tmp_path_factory):
-    return save_tiny_hubert(tmp_path_factory.mktemp("models") / "quick", **QUICK)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 from kit.plugins import SPACE, put_plugin
+from kit.toy_lab import make_lab
 
 import braindash
 from braindash.errors import ModelError
@@ -38,12 +39,25 @@ def installed(monkeypatch, tmp_path):
         del sys.modules[name]
 
 
-def test_a_plugins_space_goes_end_to_end_in_a_process_of_its_own(lab, tmp_path):
-    plugin = put_plugin(tmp_path / "site")
+IN_ITS_PROCESS = """
+from braindash.ui.choices import acoustic_spaces
+from braindash.cli import main
+from braindash.cli.options import ModelOption
+print([label for label in acoustic_spaces() if 'peak' in label])
+print('peak' in ModelOption.__metadata__[0].help, flush=True)
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, quick_model):
+    """Store of a process that has a plugin, and its output: menus, help, an encoded subject."""
+    folder = tmp_path_factory.mktemp("plugin")
+    lab, plugin = make_lab(folder / "lab", quick_model), put_plugin(folder / "site")
     path = os.pathsep.join([str(plugin), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "braindash", "encode", "--data", lab.manifest]
+    command = [sys.executable, "-c", IN_ITS_PROCESS, "encode", "--data", lab.manifest]
     command += ["--model", "acoustic:peak", "--subject", "A", "--alphas", "1,100", "--json"]
-    command += ["--permutations", "0", "--bootstraps", "0", "--store", tmp_path / "store"]
+    command += ["--permutations", "0", "--bootstraps", "0", "--store", folder / "store"]
     done = subprocess.run(
         list(map(str, command)),
         check=False,
@@ -53,13 +67,18 @@ def test_a_plugins_space_goes_end_to_end_in_a_process_of_its_own(lab, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    menus, help_names_it, document = done.stdout.split("\n", 2)
+    return folder / "store", menus, help_names_it, json.loads(document)
+
+
+def test_a_plugins_space_goes_end_to_end_in_a_process_of_its_own(told):
+    store, *_, document = told
     assert document["model"] == "acoustic:peak"
     # This process has no plugin: a result opens without what made it.
-    result = braindash.open_result(document["key"], store=tmp_path / "store")
+    result = braindash.open_result(document["key"], store=store)
     assert result.provenance["model"]["revision"] == "1 of lab_spaces 0.2.0"
     assert result.r.shape[0] == 1 and result.r[0, 0] > 0.3, "responses follow the envelope"
-    for entry in Store(tmp_path / "store").entries("features"):
+    for entry in Store(store).entries("features"):
         with entry.open() as features:
             assert features["features"].shape[::2] == (1, 1)
 
@@ -77,23 +96,9 @@ def test_a_plugins_space_is_listed_and_computed_in_any_blocks(installed):
     assert locate("acoustic:peak").revision == "1 of lab_spaces 0.2.0"
 
 
-def test_menus_and_help_name_the_spaces_of_plugins(tmp_path):
-    plugin = put_plugin(tmp_path / "site")
-    path = os.pathsep.join([str(plugin), *filter(None, [os.environ.get("PYTHONPATH")])])
-    code = (
-        "from braindash.ui.choices import acoustic_spaces\n"
-        "from braindash.cli.options import ModelOption\n"
-        "print([label for label in acoustic_spaces() if 'peak' in label])\n"
-        "print('peak' in ModelOption.__metadata__[0].help)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.splitlines() == ["['acoustic:peak: Peak of every 25 ms.']", "True"]
+def test_menus_and_help_name_the_spaces_of_plugins(told):
+    _, menus, help_names_it, _ = told
+    assert (menus, help_names_it) == ("['acoustic:peak: Peak of every 25 ms.']", "True")
 
 
 def test_a_plugins_fingerprint_follows_its_version_and_settings(installed, monkeypatch):
