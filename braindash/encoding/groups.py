@@ -20,6 +20,9 @@ from braindash.core.statistics.depth import stage_summary
 from braindash.core.statistics.subjects import bootstrap_subjects
 from braindash.encoding.result import EncodingResult, add_intervals
 from braindash.errors import InputError
+from braindash.io.regions.masks import WHOLE
+from braindash.io.spaces.surface_map import COMMON, SurfaceMap
+from braindash.io.surfaces import SPACES
 
 MIN_SUBJECTS = 5
 """So many subjects make a bootstrap over subjects."""
@@ -179,24 +182,78 @@ class Group:
     def scores(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
         """Return the subjects' mean score of every target, (n_layers, n_targets).
 
-        A target's mean is over the subjects who have a score there; NaN where nobody has.
+        A target's mean is over the subjects who have a score there; NaN where nobody has. Of
+        subjects with targets of their own, whose surface maps lead to fsaverage5, its vertices are
+        averaged: (n_layers, 20484).
 
         Raises
         ------
         InputError
-            When every subject has targets of their own: such maps have no mean.
+            When every subject has targets of their own and nothing brings them together: such maps
+            have no mean.
         """
         chosen = self._ceiling(ceiling)
         if self.n_subjects == 1:
             return self.first.scores(normalised, chosen)
-        sizes = {result.n_targets for result in self.results}
-        if self.first.space.startswith("native") or len(sizes) > 1:
+        if self._own_targets and not self.on_common:
             raise InputError(
                 f"in the space {self.first.space!r} every subject has targets of their own, so "
                 "their maps have no mean",
-                hint="Choose one subject, or compute the results on a common surface (fsaverage5).",
+                hint="Choose one subject, or name in the manifest what brings each subject's "
+                "targets to fsaverage.",
             )
-        return nanmean(np.stack([result.scores(normalised, chosen) for result in self.results]))
+        return nanmean(
+            np.stack([self._shown(one, one.scores(normalised, chosen)) for one in self.results])
+        )
+
+    # ---- what scores are of -----------------------------------------------------------------
+
+    @property
+    def _own_targets(self) -> bool:
+        sizes = {result.n_targets for result in self.results}
+        return self.n_subjects > 1 and (self.first.space.startswith("native") or len(sizes) > 1)
+
+    @cached_property
+    def on_common(self) -> bool:
+        """Whether the subjects' own targets meet on the vertices of fsaverage5."""
+        maps = [result.surface for result in self.results] if self._own_targets else []
+        return bool(maps) and all(one is not None and one.reaches_common for one in maps)
+
+    def _shown(self, result: EncodingResult, values: Floats) -> Floats:
+        if not self.on_common or result.surface is None:
+            return values
+        return result.surface.common_values(values)
+
+    @property
+    def space(self) -> str:
+        """The space of :meth:`scores`."""
+        return COMMON if self.on_common else self.first.space
+
+    @property
+    def n_targets(self) -> int:
+        """Columns of :meth:`scores`."""
+        return 2 * SPACES[COMMON] if self.on_common else self.first.n_targets
+
+    @property
+    def surface(self) -> SurfaceMap | None:
+        """What brings the columns of :meth:`scores` to a surface, if they are not its vertices."""
+        return None if self.on_common else self.first.surface
+
+    @property
+    def masks(self) -> dict[str, NDArray[np.bool_]]:
+        """Regions among the columns of :meth:`scores`, "all targets" first."""
+        seen = self.first.seen_in
+        if not self.on_common:
+            return self.first.masks
+        if seen is None or seen.regions.painted is None:
+            return {WHOLE: np.ones(self.n_targets, dtype=bool)}
+        return seen.regions.painted.on_vertices(seen.hemisphere)
+
+    def ceiling_at(self, target: int, ceiling: str | None = None) -> float:
+        """Return the mean noise ceiling of a column of :meth:`scores`; NaN without any."""
+        chosen = self._ceiling(ceiling)
+        tops = [self._shown(one, one.named_ceiling(chosen))[target] for one in self.results]
+        return float(nanmean(np.asarray(tops, dtype=float)))
 
     def regions(
         self, level: float = 0.95, *, normalised: bool = False, ceiling: str | None = None

@@ -147,8 +147,8 @@ _MESHES = {
 }
 
 
-def choose_mesh(result: EncodingResult) -> str:
-    """Ask on which mesh a result is drawn, where there are several; empty for the usual one."""
+def choose_mesh(result: EncodingResult | Group) -> str:
+    """Ask on which mesh something is drawn, where there are several; empty for the usual one."""
     known = drawable(result.space, result.surface)
     if len(known) < 2:
         return ""

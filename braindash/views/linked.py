@@ -7,6 +7,7 @@ chosen there, also different ones, and brings no bytes of its own.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from braindash.encoding.comparison import Difference, Group, LayerPairs
 from braindash.encoding.groups import nanmean
 from braindash.errors import InputError
+from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet, shown_regions
 from braindash.viewer.packing import pack
 from braindash.views.maps import (
@@ -130,7 +132,7 @@ def _maps(
     ceiling: str | None,
     mesh: str,
 ) -> MapSet:
-    options = surface_options(group.first, values, mesh)
+    options = _group_options(group, values, mesh)
     options["regions"] = {
         name: mask for name, mask in options["regions"].items() if name in group.region_names
     }
@@ -145,6 +147,16 @@ def _maps(
         simulated=group.simulated,
         **options | {"means": dict(zip(group.region_names, means.T, strict=True))},
     )
+
+
+def _group_options(group: Group, values: Floats, mesh: str) -> dict[str, Any]:
+    """Say on what a group's maps are drawn; those of subjects that meet on fsaverage5, there."""
+    if not group.on_common:
+        return surface_options(group.first, values, mesh)
+    return {
+        "space": group.space,
+        "regions": {name: mask for name, mask in group.masks.items() if name != WHOLE},
+    }
 
 
 def difference_maps(linked: LinkedMaps, layers: Sequence[int]) -> MapSet:
@@ -202,6 +214,8 @@ def linked_note(linked: LinkedMaps, groups: Sequence[Group], ceiling: str | None
     parts = [f"{first.label} of every model at its shown layer, on one scale."]
     if groups[0].n_subjects > 1:
         parts.append(f"Every map is the mean of n = {groups[0].n_subjects} subjects.")
+        if groups[0].on_common and groups[0].first.surface is not None:
+            parts.append(f"On fsaverage5: {groups[0].first.surface.note}.")
     if normalised:
         parts.append(normalised_note(groups[0].first, ceiling))
     parts.append("Grey: below the threshold, or without a score.")

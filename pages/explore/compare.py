@@ -82,7 +82,7 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
     A click draws this part of the page again and nothing below it.
     """
     with widgets.guarded():
-        mesh = widgets.choose_mesh(compared.groups[0].first)
+        mesh = widgets.choose_mesh(compared.groups[0])
         linked = compared.linked(with_difference=with_difference, mesh=mesh)
         place, held = comparing.address_layers(compared.last_layers)
         asked = linked_viewer(
@@ -124,21 +124,17 @@ def choose_layers(compared: Compared) -> None:
 
 def show_target(compared: Compared) -> bool:
     """Draw the layer curves of the address's target, and list them; False where it names none."""
-    first = compared.groups[0].first
-    target = address.target(first.n_targets)
+    first, group = compared.groups[0].first, compared.groups[0]
+    target = address.target(group.n_targets)
     if target is None:
         return False
     curves = [curve_of(compared, index, target) for index in range(len(compared.groups))]
-    ceilings = [
-        result.named_ceiling(compared.ceilings[0])[target] for result in compared.groups[0].results
-    ]
-    known = [value for value in ceilings if np.isfinite(value)]
     figure, table = st.columns([1.9, 1])
     figure.plotly_chart(
         target_curves(
             curves,
-            title=target_title(target, first.masks, first.space),
-            ceiling=float(np.mean(known)) if known else float("nan"),
+            title=target_title(target, group.masks, group.space),
+            ceiling=group.ceiling_at(target, compared.ceilings[0]),
             score="r_over_ceiling" if compared.normalised else "r",
             simulated=any(group.simulated for group in compared.groups),
         ),
@@ -178,7 +174,7 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
     simulated = any(group.simulated for group in groups[:2])
     figure, note = target_scatter(
         *scores,
-        groups[0].first.masks,
+        groups[0].masks,
         regions,
         titles=[
             f"{letter}, layer {layer} · {score_label(compared.normalised)}"
@@ -224,11 +220,11 @@ def show(selection: state.Selection, rows: list[state.ResultRow], beside: DeltaG
             "models alone. Compute both with the same settings.",
             icon=":material/balance:",
         )
-    first = compared.groups[0].first
-    if can_show(first.space, first.n_targets, first.surface):
+    shown = compared.groups[0]
+    if can_show(shown.space, shown.n_targets, shown.surface):
         show_surfaces(compared, with_difference=with_difference)
     else:
-        st.info(f"{texts.no_surface(first.space)} Choose layers for the tables and figures below.")
+        st.info(f"{texts.no_surface(shown.space)} Choose layers for the tables and figures below.")
         choose_layers(compared)
         show_target(compared)
     regions = key_regions(pair.a.region_names)

@@ -82,6 +82,14 @@ class PaintedRegions:
         inside = {name: (row > 0) & (2 * row >= self.total) for name, row in rows.items()}
         return {WHOLE: self.wholes[hemisphere]} | inside
 
+    def on_vertices(self, hemisphere: Hemisphere) -> dict[str, Mask]:
+        """Return the regions on fsaverage5 itself, bool (20484,), ``WHOLE`` first."""
+        n = len(next(iter(self.vertices.values()), np.zeros(2 * SPACES["fsaverage5"])))
+        side = np.ones(n, dtype=bool)
+        if hemisphere != "both":
+            side = (np.arange(n) < n // 2) == (hemisphere == "left")
+        return {WHOLE: side} | {name: self.vertices[name] & side for name in self.names[hemisphere]}
+
     def members(self, hemisphere: Hemisphere) -> Members:
         """Return a weight of every target for each region's mean, ``WHOLE`` first."""
         first = {WHOLE: self.wholes[hemisphere]}

@@ -14,10 +14,16 @@ PLANTED = 0.55
 
 
 def put_on_surface(
-    store: Store, surface: SurfaceMap, where: np.ndarray, *, space: str, model: str = "toy"
+    store: Store,
+    surface: SurfaceMap,
+    where: np.ndarray,
+    *,
+    space: str,
+    model: str = "toy",
+    subject: str = "S1",
 ) -> str:
     """Store a result whose targets ``where`` score well in the last layer; gives its key."""
-    spec = made_up_spec("S1", space, ceiling=False, statistics=False).canonical()
+    spec = made_up_spec(subject, space, ceiling=False, statistics=False).canonical()
     rng = np.random.default_rng(0)
     dataset = made_up_arrays(rng, space, surface.n_targets, ceiling=False, statistics=False)
     r = 0.02 * rng.random(dataset["r"].shape).astype(np.float32)
