@@ -19,6 +19,7 @@ from braindash.checking.reading import (
     choose_columns,
     read_sounds,
     read_story,
+    some_blocks,
     summarise,
 )
 from braindash.checking.report import (
@@ -40,6 +41,8 @@ from braindash.progress import NoProgress, Progress, shared
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.toml"
+# Numbers of a story that are summed up.
+_SUMMED = 10_000_000
 
 
 def check_data(
@@ -165,7 +168,9 @@ class _Subject:
         courses = self._courses(usable)
         stories = self._stories(usable, courses, columns)
         summaries = {
-            story: summarise(one.values[:, columns.places(columns.sample)])
+            story: summarise(
+                one.values[:, columns.places(some_blocks(columns.sample, len(one.values), _SUMMED))]
+            )
             for story, one in stories.items()
         }
         self._findings += values.findings(summaries, stories, self._dataset.zscored)
