@@ -241,7 +241,8 @@ def read_ceiling(
 def some_blocks(sample: NDArray[np.int64], size: int, most: int | None = None) -> NDArray[np.int64]:
     """Keep blocks of a sample of targets, each of ``size`` numbers, up to ``most`` numbers."""
     step = max(1, -(-size * len(sample) // (most or _MOST_VALUES)))
-    return sample[(np.arange(len(sample)) // _BLOCK_COLUMNS) % step == 0]
+    kept = np.flatnonzero((np.arange(len(sample)) // _BLOCK_COLUMNS) % step == 0)
+    return np.asarray(sample[kept])
 
 
 @dataclass(frozen=True)
