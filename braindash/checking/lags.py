@@ -31,6 +31,8 @@ POSSIBLE_LAGS = (-0.75, 12.0)
 _COARSE = np.arange(-10.0, 20.01, 0.5)
 # Log-likelihood: what another TR, or another sound, has to gain.
 _TR_GAIN = 10.0
+# A TR that is a little off is one of few that are looked at, so that less is enough.
+_SMALL_DRIFT_SECONDS, _SMALL_TR_GAIN = 4.0, 6.0
 _SOUND_GAIN = 6.0
 _LEAST_P = 0.01
 _LIKE_CURVE_SECONDS = 0.3
@@ -382,7 +384,9 @@ def _by_durations(stories: Mapping[str, StoryData]) -> list[float]:
 
 
 def _matters(stretch: Stretch, tr: float) -> bool:
-    return stretch.gain >= _TR_GAIN and abs(stretch.drift_seconds) >= max(0.2 * tr, 0.25)
+    drift = abs(stretch.drift_seconds)
+    needed = _SMALL_TR_GAIN if drift <= _SMALL_DRIFT_SECONDS else _TR_GAIN
+    return stretch.gain >= needed and drift >= max(0.2 * tr, 0.25)
 
 
 def _fitting(one: Heard, stretch: Stretch) -> str:

@@ -25,8 +25,9 @@ from braindash.process import usable_cores
 
 logger = logging.getLogger(__name__)
 
-# Numbers of a subject that are read at most, of single presentations and of repeats.
-_MOST_VALUES = 100_000_000
+# Numbers of a subject that are read at most; of repeats all targets are read of more, for a map.
+_MOST_VALUES = 40_000_000
+_MOST_REPEATED = 100_000_000
 _BLOCK_COLUMNS = 128
 _LEAST_COLUMNS = 512
 _REGION_COLUMNS = 128
@@ -216,8 +217,9 @@ def read_ceiling(
     repeats : array of shape (n_repeats, n_rows, n), float32
         What it was computed from; censored rows are left out.
     """
-    few = check.n_repeats * check.n_rows * check.n_targets <= 1.5 * _MOST_VALUES
-    targets = np.arange(check.n_targets) if few else columns.sample
+    size = check.n_repeats * check.n_rows
+    few = size * check.n_targets <= _MOST_REPEATED
+    targets = np.arange(check.n_targets) if few else some_blocks(columns.sample, size)
     if few or not all(map(_is_sliced, source.repeats_paths or source.paths)):
         runs = load_repeats(source)
         values = np.zeros((2, 2, 0), np.float32) if runs is None else runs[:, :, targets]
@@ -234,6 +236,13 @@ def read_ceiling(
     if not kept.shape[1]:
         return np.full(len(targets), np.nan), targets, kept
     return repeats_ceiling(kept), targets, kept
+
+
+def some_blocks(sample: NDArray[np.int64], size: int, most: int | None = None) -> NDArray[np.int64]:
+    """Keep blocks of a sample of targets, each of ``size`` numbers, up to ``most`` numbers."""
+    step = max(1, -(-size * len(sample) // (most or _MOST_VALUES)))
+    kept = np.flatnonzero((np.arange(len(sample)) // _BLOCK_COLUMNS) % step == 0)
+    return np.asarray(sample[kept])
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from braindash.checking.reading import (
     choose_columns,
     read_sounds,
     read_story,
+    some_blocks,
     summarise,
 )
 from braindash.checking.report import (
@@ -34,12 +35,12 @@ from braindash.io.dataset.check import StoryCheck
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.find import auditory_region
-from braindash.names import given_path
 from braindash.progress import NoProgress, Progress, shared
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.toml"
+# Numbers of a story that are summed up.
+_SUMMED = 10_000_000
 
 
 def check_data(
@@ -56,7 +57,7 @@ def check_data(
     Parameters
     ----------
     data : Path, str or Dataset
-        A manifest (TOML), or a folder that holds one.
+        A manifest (TOML), or a folder that :func:`braindash.load_manifest` takes.
     subject : str or iterable of str, optional
         Whom to check; every subject when left out.
     progress : Progress, optional
@@ -73,7 +74,7 @@ def check_data(
     InputError
         The manifest cannot be read, or has no such subject.
     """
-    dataset = data if isinstance(data, Dataset) else find_dataset(data)
+    dataset = data if isinstance(data, Dataset) else load_manifest(data)
     wanted = [subject] if isinstance(subject, str) else subject
     names = dataset.subjects if wanted is None else tuple(dict.fromkeys(wanted))
     for name in names:
@@ -90,25 +91,6 @@ def check_data(
     return DataReport(
         str(dataset.path), dataset.name, dataset.space, dataset.zscored, tuple(reports)
     )
-
-
-def find_dataset(path: Path | str) -> Dataset:
-    """Open the data set of a manifest, or of a folder that holds one.
-
-    Raises
-    ------
-    InputError
-        There is no manifest, or it cannot be used.
-    """
-    place = given_path(path)
-    if not place.is_dir():
-        return load_manifest(place)
-    if not (place / MANIFEST).exists():
-        raise InputError(
-            f"the folder {place} holds no {MANIFEST}",
-            hint="Name the manifest itself, or write one: docs/own-data.md says how.",
-        )
-    return load_manifest(place / MANIFEST)
 
 
 def _check_one(
@@ -165,7 +147,9 @@ class _Subject:
         courses = self._courses(usable)
         stories = self._stories(usable, courses, columns)
         summaries = {
-            story: summarise(one.values[:, columns.places(columns.sample)])
+            story: summarise(
+                one.values[:, columns.places(some_blocks(columns.sample, len(one.values), _SUMMED))]
+            )
             for story, one in stories.items()
         }
         self._findings += values.findings(summaries, stories, self._dataset.zscored)

@@ -27,7 +27,7 @@ from braindash.io.dataset.tables import EVERY
 _NAMED = 5
 # Of the sentences of check_subject, those whose matter has a finding of its own.
 _TOLD_HERE = ("rows are left out", "no repeats", "the same audio")
-_MANY_LEFT_OUT = 0.2
+_MANY_LEFT_OUT = 0.4
 # Two courses of loudness that are alike to this are of one recording.
 _SAME_SOUND = 0.98
 
@@ -194,7 +194,14 @@ def _warnings(dataset: Dataset, subject: str) -> Iterator[Finding]:
         return
     for text in found.warnings:
         if not any(word in text for word in _TOLD_HERE):
-            yield Finding("split" if "training stories" in text else "files", "warning", text)
+            yield Finding(_about(text), "warning", text)
+
+
+def _about(text: str) -> str:
+    """Say what a sentence of check_subject is about."""
+    if "training stories" in text:
+        return "split"
+    return "surfaces" if "to a surface" in text else "files"
 
 
 # ---- one sound in two stories -------------------------------------------------------------------

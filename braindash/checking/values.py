@@ -38,6 +38,7 @@ def findings(
         What the manifest says.
     """
     found = [one for s, summary in summaries.items() for one in _missing(s, summary)]
+    found += _without_data(summaries)
     found += _differing(summaries)
     if summaries and not found:
         nan = max(one.nan_share for one in summaries.values())
@@ -69,20 +70,29 @@ def _missing(story: str, one: ValueSummary) -> Iterator[Finding]:
             "A censored row is NaN in every target; fill other gaps, or leave the targets out.",
             story,
         )
-    if one.empty_share + one.constant_share > _MANY:
+
+
+def _without_data(summaries: Mapping[str, ValueSummary]) -> Iterator[Finding]:
+    """Tell that most targets have no data: once, since a mask is the same in every story."""
+    worst = {s: one for s, one in summaries.items() if _unusable(one) > _MANY and one.mean}
+    if worst:
+        one = max(worst.values(), key=_unusable)
         yield Finding(
             "values",
             "warning",
-            f"{one.empty_share:.0%} of the targets of {story!r} are NaN and "
-            f"{one.constant_share:.0%} constant",
+            f"in {len(worst)} of {len(summaries)} stories most targets have no data: up to "
+            f"{one.empty_share:.0%} are NaN and {one.constant_share:.0%} constant",
             "Check the mask: these targets get no score.",
-            story,
         )
+
+
+def _unusable(one: ValueSummary) -> float:
+    return one.empty_share + one.constant_share
 
 
 def _differing(summaries: Mapping[str, ValueSummary]) -> Iterator[Finding]:
     """Tell stories with another mask than the others."""
-    shares = {s: one.empty_share + one.constant_share for s, one in summaries.items()}
+    shares = {s: _unusable(one) for s, one in summaries.items()}
     usual = float(np.median([*shares.values()])) if shares else 0.0
     for story, share in shares.items():
         if abs(share - usual) > _SAME_SHARE and share <= _MANY:
@@ -120,7 +130,7 @@ def _standardisation(
     if zscored == "run" and off:
         yield Finding(
             "standardisation",
-            "fault",
+            "warning",
             f'the manifest says zscored = "run", but {len(off)} of {len(single)} stories are not '
             f"z-scored ({', '.join(off[:3])}{', ...' if len(off) > 3 else ''}): {said}",
             'Set zscored = "none": braindash then z-scores every run itself.',
@@ -224,7 +234,7 @@ class Ceilings:
         if path is None:
             return
         try:
-            found = load_ceiling(path).astype(np.float64)
+            found = load_ceiling(path, dataset.columns_path(subject)).astype(np.float64)
         except InputError as error:
             logger.info("%s: %s", path, error.message)  # a problem that the headers told already
             return

@@ -18,7 +18,7 @@ def _group() -> None:
 
 @app.command()
 def check(
-    data: Annotated[Path, typer.Argument(help="A manifest (TOML), or the folder that holds it.")],
+    data: Annotated[Path, typer.Argument(help="A manifest (TOML), or a folder of data.")],
     subject: Annotated[
         str | None,
         typer.Option(help="A subject of the manifest, or several with commas; all by default."),

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from braindash.checking.report import DataReport, SubjectReport
-from braindash.checking.run import find_dataset
 from braindash.errors import BraindashError
 from braindash.io.dataset.dataset import Dataset
+from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
 from braindash.ui import choices, state, widgets
 from braindash.ui.surfaces import surface_viewer
@@ -32,7 +32,7 @@ def section() -> None:
         if manifest is None:
             st.info("Name a manifest to check its data.")
             return
-        dataset = find_dataset(manifest)
+        dataset = load_manifest(manifest)
         subjects = _choose_subjects(dataset)
         key = check_key(dataset, subjects)
         report = kept_report(key, state.store())

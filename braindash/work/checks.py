@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from braindash.checking.report import SCHEMA, DataReport
-from braindash.checking.run import check_data, find_dataset
+from braindash.checking.run import check_data
 from braindash.errors import InputError
 from braindash.files import digest_json, new_folder, write_json
 from braindash.io.dataset.dataset import Dataset
+from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue
 from braindash.progress import Progress
@@ -97,7 +98,7 @@ def run_queued_check(
     document: Mapping[str, Any], store: Store, progress: Progress
 ) -> dict[str, Any]:
     """Do what :func:`queue_check` asked for, with the files as they are now."""
-    dataset = find_dataset(str(document["data"]))
+    dataset = load_manifest(str(document["data"]))
     subjects = [str(name) for name in document["subjects"]]
     key = check_key(dataset, subjects)
     if kept_report(key, store) is None:

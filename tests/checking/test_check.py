@@ -9,7 +9,7 @@ from kit.planted_lab import STORIES, PlantedLab
 
 import braindash
 from braindash.checking.report import CHECKS, DataReport, StoryReport
-from braindash.checking.run import check_data, find_dataset, lines
+from braindash.checking.run import check_data, lines
 from braindash.errors import Cancelled, InputError
 
 
@@ -243,7 +243,7 @@ def test_numbers_that_lack_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(("really", "said", "verdict"), [
-    ("run", "run", "ok"), ("run", "none", "ok"), ("none", "none", "ok"), ("none", "run", "fault"),
+    ("run", "run", "ok"), ("run", "none", "ok"), ("none", "none", "ok"), ("none", "run", "warning"),
 ])  # fmt: skip
 def test_standardisation_is_what_the_manifest_says(tmp_path, really, said, verdict):
     lab = PlantedLab(tmp_path / "lab", zscored=really)
@@ -325,11 +325,6 @@ def test_a_silent_recording_is_a_fault_of_its_story(tmp_path):
     (one,) = check_data(lab.manifest).subjects
     assert [(f.check, f.story) for f in one.faults()] == [("files", "birch")]
     assert [s.lag_seconds is None for s in one.stories] == [False, True, False, False]
-
-
-def test_a_folder_without_a_manifest_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no manifest\.toml"):
-        find_dataset(tmp_path)
 
 
 def test_an_unknown_subject_is_refused(good):

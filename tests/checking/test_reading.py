@@ -60,6 +60,7 @@ def test_the_ceiling_of_a_sample_is_that_of_its_targets(tmp_path, monkeypatch):
     assert len(targets) == 2000
     np.testing.assert_allclose(whole, repeats_ceiling(repeats), atol=1e-5)
     monkeypatch.setattr(reading, "_MOST_VALUES", 50_000)
+    monkeypatch.setattr(reading, "_MOST_REPEATED", 50_000)
     some, targets, _ = read_ceiling(source, check, choose_columns([check], None))
     assert len(targets) < 2000
     np.testing.assert_allclose(some, whole[targets], atol=1e-6)

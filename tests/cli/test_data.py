@@ -41,4 +41,4 @@ def test_one_subject_as_json(lab):
 
 def test_a_folder_that_is_none_is_refused(tmp_path):
     done = run(tmp_path)
-    assert done.exit_code == 1 and "manifest.toml" in str(done.exception)
+    assert done.exit_code == 1 and "no layout" in str(done.exception)

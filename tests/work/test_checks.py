@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from kit.planted_lab import PlantedLab
 
-from braindash.checking.run import find_dataset
+from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.progress import NoProgress
@@ -21,7 +21,7 @@ def lab(tmp_path):
 
 def test_a_check_is_queued_once_and_its_report_is_kept(lab, tmp_path, monkeypatch):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
-    store, dataset = Store(tmp_path / "store"), find_dataset(lab.manifest)
+    store, dataset = Store(tmp_path / "store"), load_manifest(lab.manifest)
     job = queue_check(dataset, ["S1"], store)
     assert queue_check(dataset, ["S1"], store).key == job.key and "planted lab" in job.title
     assert kept_report(job.key, store) is None
@@ -35,9 +35,9 @@ def test_a_check_is_queued_once_and_its_report_is_kept(lab, tmp_path, monkeypatc
 
 
 def test_a_changed_file_asks_for_another_check(lab):
-    dataset = find_dataset(lab.manifest)
+    dataset = load_manifest(lab.manifest)
     before = check_key(dataset, ["S1"])
-    assert check_key(find_dataset(lab.manifest), ["S1"]) == before
+    assert check_key(load_manifest(lab.manifest), ["S1"]) == before
     lab.save("S1", "a", lab.load("S1", "a")[:-1])
     assert check_key(dataset, ["S1"]) != before
 
