@@ -126,7 +126,7 @@ def _draft(
             "space": "native-volume",
         },
         subjects=[
-            _subject(tree, base, name, responses[name], own.get(name), notes) for name in usable
+            _subject(tree, base, name, responses[name], own.get(name, {}), notes) for name in usable
         ],
         splits=splits,
         runs=rows,
@@ -145,11 +145,11 @@ def _subject(
     base: str,
     name: str,
     files: Mapping[str, File],
-    own: tuple[str, ...] | None,
+    own: Mapping[str, Any],
     notes: list[str],
 ) -> dict[str, Any]:
     units = _units(files, notes)
-    fields: dict[str, Any] = {"id": name, "units": units, "test": own}
+    fields: dict[str, Any] = {"id": name, "units": units, **own}
     fields["noise_ceiling"] = _ceiling(tree, name, units, notes)
     pycortex = f"{base}/pycortex-db/{name}".lstrip("/")
     transform = f"{name}_auto"

@@ -201,6 +201,14 @@ def test_narratives_events_are_one_playback_and_exclusions_are_parsed(layouts):
     assert np.isnan(rows[:, :10]).all() and not np.isnan(rows[:, 10:40000]).any()
 
 
+def test_subjects_of_one_story_are_scored_within_it(layouts):
+    dataset = load_manifest(layouts("narratives").folder)
+    assert dataset.scheme("sub-004") == "within-story"
+    assert dataset.split("sub-004").train == dataset.split("sub-004").test == ("pieman",)
+    assert dataset.scheme("sub-001") == "across-stories"
+    assert dataset.split("sub-115").test == ("tunnel",)
+
+
 def test_narratives_reads_the_alignments_of_gentle(layouts):
     dataset = load_manifest(layouts("narratives").folder)
     words = story_tier(dataset, "pieman", "word").intervals()
@@ -396,6 +404,6 @@ def test_hundreds_of_subjects_are_indexed_with_few_openings(tmp_path, monkeypatc
         pathlib.Path, "read_bytes", lambda path: (opened.append(str(path)), real_bytes(path))[1]
     )
     found = index_folder(made.folder)
-    assert len(found.subjects) == 64
+    assert len(found.subjects) == 65
     assert not [name for name in opened if name.endswith(".gii")]
-    assert len(opened) <= 3 * 71 + 20
+    assert len(opened) <= 3 * 72 + 20
