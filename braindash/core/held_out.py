@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from braindash.errors import InputError
 
-# Fewer rows than this say next to nothing about hundreds of features.
-_FEWEST_TRAINED = 20
+# Two chunks of 20 rows, by which a penalty is chosen.
+_FEWEST_TRAINED = 40
 _FEWEST_HELD_OUT = 2
+_FEWEST_BLOCKS, _MOST_BLOCKS = 5, 10
 
 
 def held_out_blocks(n_rows: int, n_blocks: int) -> list[slice]:
@@ -52,30 +53,41 @@ def training_rows(n_rows: int, block: slice, gap_rows: int) -> NDArray[np.bool_]
     return marks
 
 
-def require_rows(kept: NDArray[np.bool_], n_blocks: int, gap_rows: int, story: str) -> None:
-    """Refuse a story that is too short to be scored within itself.
+def choose_blocks(kept: NDArray[np.bool_], gap_rows: int, story: str) -> int:
+    """Choose into how many blocks a story is split: 5, or more where it is short.
 
     Parameters
     ----------
     kept : array of bool, shape (n_rows,)
         Rows that are not censored.
-    n_blocks, gap_rows : int
-        How it is split.
+    gap_rows : int
+        Rows at each side of a block that train nothing.
     story : str
         Its name, for the error.
+
+    Returns
+    -------
+    int
+        The fewest from 5 to 10 with which every fit has rows enough.
 
     Raises
     ------
     InputError
         A block, or what is left to train on, has too few rows.
     """
-    for block in held_out_blocks(len(kept), n_blocks):
-        n_trained = int((kept & training_rows(len(kept), block, gap_rows)).sum())
-        n_held_out = int(kept[block].sum())
-        if n_trained < _FEWEST_TRAINED or n_held_out < _FEWEST_HELD_OUT:
-            raise InputError(
-                f"the story {story!r} is too short to be scored within itself: of {len(kept)} rows "
-                f"{n_held_out} would be held out and {n_trained} trained on, with {gap_rows} rows "
-                "left out at each side",
-                hint="Use a longer story, or several stories (splits.scheme = 'across-stories').",
-            )
+    fewest = []
+    for n_blocks in range(_FEWEST_BLOCKS, _MOST_BLOCKS + 1):
+        blocks = held_out_blocks(len(kept), n_blocks)
+        held_out = min(int(kept[block].sum()) for block in blocks)
+        trained = min(
+            int((kept & training_rows(len(kept), block, gap_rows)).sum()) for block in blocks
+        )
+        if trained >= _FEWEST_TRAINED and held_out >= _FEWEST_HELD_OUT:
+            return n_blocks
+        fewest.append(trained)
+    raise InputError(
+        f"the story {story!r} is too short to be scored within itself: of {len(kept)} rows no more "
+        f"than {max(fewest)} would be left to train on, with {gap_rows} rows left out at each side "
+        f"of a block; {_FEWEST_TRAINED} are needed",
+        hint="Use a longer story, or several stories (splits.scheme = 'across-stories').",
+    )

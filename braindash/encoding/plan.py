@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from braindash.core.held_out import held_out_blocks, require_rows
+from braindash.core.held_out import choose_blocks, held_out_blocks
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import stretches
 from braindash.digests import digest_input
@@ -270,10 +270,9 @@ def _within(
             f"{what} across stories only, but {request.subject!r} is scored within one story",
             hint="Leave low_level out, name one subject, or use several stories.",
         )
-    settings = WithinStory(gap_rows=max(10, *(abs(delay) for delay in request.delays)))
-    for story in train:
-        require_rows(story.kept, settings.n_blocks, settings.gap_rows, story.name)
-    return settings
+    gap_rows = max(10, *(abs(delay) for delay in request.delays))
+    (story,) = train
+    return WithinStory(n_blocks=choose_blocks(story.kept, gap_rows, story.name), gap_rows=gap_rows)
 
 
 def _in_blocks(test: tuple[StoryPlan, ...], within: WithinStory) -> tuple[StoryPlan, ...]:

@@ -6,7 +6,7 @@ import soundfile
 from kit.planted import RATE_HZ, loudness, planted_responses, wandering_sound
 
 import braindash
-from braindash.core.held_out import held_out_blocks, training_rows
+from braindash.core.held_out import choose_blocks, held_out_blocks, training_rows
 from braindash.encoding.within import predict_within
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
@@ -53,6 +53,13 @@ def test_blocks_cover_all_rows_and_their_surroundings_train_nothing():
         trained = np.flatnonzero(training_rows(103, block, 10))
         held_out = np.arange(block.start, block.stop)
         assert np.abs(trained[:, None] - held_out[None, :]).min() == 11
+
+
+def test_a_short_story_is_split_into_more_blocks():
+    assert choose_blocks(np.ones(282, bool), 10, "tale") == 5
+    assert choose_blocks(np.ones(70, bool), 10, "tale") > 5
+    with pytest.raises(InputError, match=r"too short.*40 are needed"):
+        choose_blocks(np.ones(60, bool), 10, "tale")
 
 
 def test_predictions_are_those_of_a_ridge_that_never_saw_the_block():

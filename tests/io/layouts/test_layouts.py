@@ -92,6 +92,15 @@ def test_lebel_has_a_tr_of_2_ten_volumes_and_ten_seconds(layouts):
     assert story_tier(dataset, "souls", "word").intervals()[1].label == "word1"
 
 
+def test_lebel_looks_whether_runs_are_standardised(tmp_path):
+    made = lebel(tmp_path, subjects=("UTS01",))
+    assert load_manifest(made.folder).zscored == "run"
+    for path in made.folder.rglob("*.hf5"):
+        with h5py.File(path, "r+") as file:
+            file["data"][...] = file["data"][...] * 3 + 1
+    assert load_manifest(made.folder).zscored == "none"
+
+
 def test_lebel_takes_the_tr_of_its_sidecars(tmp_path):
     made = lebel(tmp_path, subjects=("UTS01",))
     for path in made.folder.glob("task-*_bold.json"):

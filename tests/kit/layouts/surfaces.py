@@ -47,7 +47,7 @@ _WAV = {"milkyway": "milkywaysynonyms"}
 def narratives(folder: Path, *, derivatives: bool = True) -> Made:
     """The DataLad copy with afni-nosmooth, or the OpenNeuro tree alone."""
     made = Made(folder / "narratives")
-    root, seconds = made.folder, 84.0
+    root, seconds = made.folder, 110.0
     for task in _PLAYED:
         made.sound(root / f"stimuli/{_WAV.get(task, task)}_audio.wav", seconds)
     for subject, task, run, tr in NARRATIVES_SCANS:
