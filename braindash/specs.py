@@ -204,10 +204,19 @@ class LowLevelSettings(Spec):
     features: tuple[str, ...] = Field(description="its keys, training stories before test stories")
 
 
+class WithinStory(Spec):
+    """How one story is scored within itself: blocks of rows are held out in turn."""
+
+    kind: ClassVar[str] = "within-story"
+    n_blocks: int = Field(default=5, ge=2, description="contiguous, of nearly equal length")
+    gap_rows: int = Field(default=10, ge=10, description="at each side of a block: train nothing")
+
+
 class FitSpec(Spec):
     """Predictions of the test stories: everything that changes them."""
 
     kind: ClassVar[str] = "predictions"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"within": None})
     version_field: ClassVar[str] = "fit_version"
     fit_version: Literal[1] = 1
     subject: str
@@ -222,6 +231,9 @@ class FitSpec(Spec):
     folds: Literal["story"] = "story"
     metric: Metric = "r2"
     intercept: bool = True
+    within: WithinStory | None = Field(
+        default=None, description="how the one story that trains and tests is split, if so"
+    )
 
 
 class EncodingSpec(FitSpec):
@@ -237,7 +249,7 @@ class EncodingSpec(FitSpec):
     )
     version: Literal[3] = 3
     implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"given_ceiling": None, "ceiling_threshold": None}
+        {"given_ceiling": None, "ceiling_threshold": None, "within": None}
     )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(

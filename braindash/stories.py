@@ -50,6 +50,8 @@ class StoryPlan:
     heard : tuple of tuple of Presentation
         What every presentation that is read holds in ``rows``; by subject where several are
         averaged.
+    seams : tuple of int
+        Used rows before which another held-out block begins, of a story scored within itself.
     """
 
     name: str
@@ -61,6 +63,7 @@ class StoryPlan:
     members: tuple[ResponseSource, ...] = ()
     tier: Tier | None = None
     heard: tuple[tuple[Presentation, ...], ...] = ()
+    seams: tuple[int, ...] = ()
 
     @property
     def times(self) -> np.ndarray:
@@ -109,6 +112,16 @@ class StoryPlan:
             last_row=self.rows.stop,
             censored=self.censored,
         )
+
+
+def row_pieces(stories: Sequence[StoryPlan]) -> np.ndarray:
+    """Return the number of each row's story, or of its held-out block: int64 (n_rows,)."""
+    found, n_before = [], 0
+    for story in stories:
+        pieces = np.searchsorted(story.seams, np.arange(story.n_rows), side="right")
+        found.append(pieces + n_before)
+        n_before += len(story.seams) + 1
+    return np.concatenate(found).astype(np.int64)
 
 
 def rows_present(heard: Presentation, rows: slice) -> np.ndarray:

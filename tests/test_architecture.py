@@ -46,7 +46,17 @@ READING = {
     "questions",
     "plan",
 }
-RUNNING = {"run", "features", "responses", "statistics", "lowlevel", "ask", "data", "regions"}
+RUNNING = {
+    "run",
+    "features",
+    "responses",
+    "statistics",
+    "lowlevel",
+    "within",
+    "ask",
+    "data",
+    "regions",
+}
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {
     "core": set(),

@@ -70,9 +70,7 @@ def look(dataset: Dataset, subject: str) -> Looked:
         findings += _warnings(dataset, subject)
     findings += _all_well(findings, checks, split)
     opened = {one.story: one for one in checks}
-    stories = tuple(
-        opened.get(story, (story, part)) for part in PARTS for story in getattr(split, part)
-    )
+    stories = tuple(opened.get(story, (story, part)) for story, part in split.parts.items())
     return Looked(stories, _usable(dataset, subject, checks, set(turned)), tuple(findings))
 
 
@@ -86,7 +84,9 @@ def _present_split(dataset: Dataset, subject: str) -> tuple[Split, list[Finding]
     table, findings = dataset.tables.splits, []
     named: dict[str, tuple[str, ...]] = {}
     for part in PARTS:
-        stories = [story for story in getattr(table, part) if story != EVERY]
+        own = dataset.subject(subject).test if part == "test" else None
+        listed = getattr(table, part) if own is None else own
+        stories = [story for story in listed if story != EVERY]
         named[part] = tuple(story for story in stories if story in there)
         for story in stories:
             if story not in there and story not in dataset.left_out:
@@ -128,7 +128,7 @@ def _turned(
     all_turned = all_look_turned(dataset, subject, checks)
     units = dataset.subject(subject).units
     found = {}
-    for story in (story for part in PARTS for story in getattr(split, part)):
+    for story in split.parts:
         one = opened.get(story)
         size = _raw_shape(dataset, subject, story) if one is None else (one.n_rows, one.n_targets)
         if size is None:
@@ -208,7 +208,7 @@ def _about(text: str) -> str:
 
 
 def _same_files(dataset: Dataset, subject: str, split: Split) -> Iterator[Finding]:
-    parts = {story: part for part in PARTS for story in getattr(split, part)}
+    parts = split.parts
     found = {story: _audio(dataset, story, subject) for story in parts}
     paths = {story: path for story, path in found.items() if path is not None}
     sizes = {story: path.stat().st_size for story, path in paths.items()}
@@ -318,7 +318,7 @@ def _all_well(
 ) -> Iterator[Finding]:
     """Say what was looked at and is right."""
     spoiled = {one.check for one in findings if one.verdict == "fault"}
-    count = sum(len(getattr(split, part)) for part in PARTS)
+    count = len(split.parts)
     if "files" not in spoiled and checks:
         yield Finding("files", "ok", f"{len(checks)} of {count} stories can be opened")
     if not spoiled & {"durations", "orientation"} and checks:

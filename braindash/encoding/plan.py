@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from braindash.core.held_out import choose_blocks, held_out_blocks
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import stretches
 from braindash.defaults import LEAST_SCORED_ROWS
 from braindash.digests import digest_input
 from braindash.errors import InputError
+from braindash.io.dataset.dataset import WITHIN_STORY
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
@@ -28,6 +30,7 @@ from braindash.specs import (
     OtherResponses,
     StatisticsSettings,
     StoredStrategy,
+    WithinStory,
 )
 from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import ModelFiles, locate, require_precision
@@ -39,6 +42,7 @@ from braindash.stories import (
     plan_story,
     require_variation,
     response_warnings,
+    row_pieces,
     story_difference,
     unscored_warning,
 )
@@ -191,6 +195,8 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     train = plan_stories(dataset, members, strategy, model, split.train, repeated=False)
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
+    within = _within(dataset, request, members, train)
+    test = test if within is None else _in_blocks(test, within)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
     require_variation(train, test)
     _require_scored_rows(test)
@@ -221,6 +227,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         alphas=request.alphas,
         metric=request.metric,
         intercept=request.intercept,
+        within=within,
         ceilings=possible_ceilings(test, others, given),
         given_ceiling=None if given is None else digest_input(given),
         ceiling_threshold=request.ceiling_threshold,
@@ -258,6 +265,35 @@ def _scored_from(test: tuple[StoryPlan, ...], row: int | None) -> tuple[StoryPla
                 hint="Give an earlier score_from_row (a preset's own is 40), or a longer story.",
             )
     return stories
+
+
+def _within(
+    dataset: Dataset, request: EncodeRequest, members: tuple[str, ...], train: tuple[StoryPlan, ...]
+) -> WithinStory | None:
+    """Say how the one story of the subjects is split; None where stories train and others test."""
+    schemes = {dataset.scheme(name) for name in members}
+    if WITHIN_STORY not in schemes:
+        return None
+    if len(schemes) > 1 or request.low_level is not None:
+        what = "low-level features are weighed" if len(schemes) == 1 else "all are averaged"
+        raise InputError(
+            f"{what} across stories only, but {request.subject!r} is scored within one story",
+            hint="Leave low_level out, name one subject, or use several stories.",
+        )
+    gap_rows = max(10, *(abs(delay) for delay in request.delays))
+    (story,) = train
+    return WithinStory(n_blocks=choose_blocks(story.kept, gap_rows, story.name), gap_rows=gap_rows)
+
+
+def _in_blocks(test: tuple[StoryPlan, ...], within: WithinStory) -> tuple[StoryPlan, ...]:
+    """Part the rows of test stories where another block is held out."""
+    return tuple(
+        replace(
+            story,
+            seams=tuple(one.start for one in held_out_blocks(story.n_rows, within.n_blocks)[1:]),
+        )
+        for story in test
+    )
 
 
 def _members(dataset: Dataset, subject: str) -> tuple[str, ...]:
@@ -324,7 +360,7 @@ def _plan_statistics(
     """Do without statistics that the scored rows are too few for, with a warning."""
     if not settings.n_permutations and not settings.n_bootstraps:
         return settings, []
-    stories = np.repeat(np.arange(len(test)), [story.n_rows for story in test])
+    stories = row_pieces(test)
     kept, scored = (
         np.concatenate([getattr(story, which) for story in test]) for which in ("kept", "scored")
     )
@@ -493,7 +529,8 @@ def regression_operations(plan: EncodingPlan) -> float:
     """Count the floating-point operations of one layer's regression."""
     n_train, _ = count_rows(plan)
     width = min(n_train, plan.model.n_features * len(plan.spec.delays))
-    return 2.0 * n_train * width * count_targets(plan) * (len(plan.spec.alphas) + 2)
+    n_fits = 1 if plan.spec.within is None else plan.spec.within.n_blocks
+    return n_fits * 2.0 * n_train * width * count_targets(plan) * (len(plan.spec.alphas) + 2)
 
 
 def statistics_operations(plan: EncodingPlan) -> float:

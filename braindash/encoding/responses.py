@@ -18,7 +18,7 @@ from braindash.core.timing import stretches
 from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.process import usable_memory
-from braindash.stories import StoryPlan
+from braindash.stories import StoryPlan, row_pieces
 
 logger = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ class StoryResponses:
 
     @property
     def segment(self) -> NDArray[np.int64]:
-        """Stretch of each row: as ``story_index``, but a gap of censored rows is a seam too."""
-        return stretches(self.story_index, self.kept)
+        """Stretch of each row: a story, parted by censored rows and by held-out blocks."""
+        return stretches(row_pieces(self._stories), self.kept)
 
     def column_blocks(self) -> Iterator[slice]:
         """Yield stretches of targets whose responses fit into memory together."""

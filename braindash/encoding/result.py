@@ -556,7 +556,16 @@ class EncodingResult(StoredResult):
         folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         return (
             f"delays {_listed(self.spec['delays'])} TR · {len(alphas)} alphas {min(alphas):.3g} to "
-            f"{max(alphas):.3g}, {folds} {self.spec['metric']}"
+            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._within_line()}"
+        )
+
+    def _within_line(self) -> str:
+        within = self.spec.get("within")
+        if within is None:
+            return ""
+        return (
+            f" · within one story: {within['n_blocks']} blocks held out in turn, "
+            f"{within['gap_rows']} rows at each side left out"
         )
 
     def regions_line(self) -> str:

@@ -27,6 +27,7 @@ from braindash.encoding.responses import RunResponses, read_responses
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
+from braindash.encoding.within import predict_within
 from braindash.errors import InputError
 from braindash.io.entries import common_provenance
 from braindash.io.predictions import PredictionFile, layer_part
@@ -36,6 +37,7 @@ from braindash.io.store import Entry, Store
 from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
 from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import EncodeRequest
+from braindash.specs import WithinStory
 from braindash.speech.windows import extraction_seconds, n_parameters
 from braindash.stories import StoryPlan
 
@@ -213,6 +215,8 @@ class EncodingRun(StoredRun[Entry]):
         ``cv_score``.
         """
         plan, responses = self._plan, self._responses
+        if plan.spec.within is not None:
+            return self._fit_within(layer, plan.spec.within)
         ridge = RidgeCV(
             layer_features(plan.train, self._own_features, layer),
             responses.train_story,
@@ -226,13 +230,32 @@ class EncodingRun(StoredRun[Entry]):
             return_prediction=True,
         )
         assert result.prediction is not None  # asked for
-        scored = responses.scored
+        return self._scored(
+            layer, result.prediction, np.asarray(result.alpha), np.asarray(result.best_cv_score)
+        )
+
+    def _fit_within(self, layer: int, settings: WithinStory) -> xr.Dataset:
+        """Predict blocks of the one story from its other rows."""
+        (story,), responses = self._plan.train, self._responses
+        features = self._own_features[story.extraction.key()].read("features", layer)
+        options = self._plan.ridge_options
+        made = predict_within(features, responses.train, responses.train_kept, settings, options)
+        return self._scored(layer, *made)
+
+    def _scored(
+        self,
+        layer: int,
+        prediction: NDArray[np.float32],
+        alpha: NDArray[np.floating],
+        cv_score: NDArray[np.floating],
+    ) -> xr.Dataset:
+        scored, measured = self._responses.scored, self._responses.test
         scores: dict[str, NDArray[np.floating]] = {
-            "r": pearson_r(result.prediction[scored], responses.test[scored]),
-            "alpha": np.asarray(result.alpha),
-            "cv_score": np.asarray(result.best_cv_score),
+            "r": pearson_r(prediction[scored], measured[scored]),
+            "alpha": alpha,
+            "cv_score": cv_score,
         }
-        return layer_part(result.prediction, scores).assign_attrs(self._described(layer))
+        return layer_part(prediction, scores).assign_attrs(self._described(layer))
 
     def _described(self, layer: int) -> dict[str, str | int]:
         plan, data = self._plan, self._plan.dataset

@@ -255,14 +255,15 @@ def _story_names(
         for names in (request.train, request.validation)
     )
     # What another subject is tested on would be seen by the one model that all tune.
-    usable = tuple(name for name in split.train if name not in dataset.test_stories)
+    tested = {*split.test, *dataset.test_stories}
+    usable = tuple(name for name in split.train if name not in tested)
     train = train or usable
     validation = validation or split.valid or usable[-1:]
     if not request.train:
         train = tuple(name for name in train if name not in validation)
     own = dataset.stories(subject)
     for name in (*train, *validation):
-        if name in dataset.test_stories:
+        if name in tested:
             raise InputError(
                 f"the test story {name!r} may be neither trained nor validated on",
                 hint="A score on a story that was trained on means nothing; name others.",

@@ -16,7 +16,7 @@ from braindash.files import find_placeholder
 from braindash.io.dataset.array_kinds import TURN_MATLAB
 from braindash.io.dataset.arrays import available_keys, has_key
 from braindash.io.dataset.audio import audio_seconds
-from braindash.io.dataset.dataset import Dataset, Split
+from braindash.io.dataset.dataset import WITHIN_STORY, Dataset, Split
 from braindash.io.dataset.responses import load_ceiling, repeats_shape, shape, written_by_matlab
 from braindash.io.dataset.tables import EVERY, Problem, raise_problems
 from braindash.io.recordings import require_countable
@@ -141,8 +141,7 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
         numbers of targets, rows without audio, audio without rows, no training story.
     """
     split = dataset.split(subject)
-    names = [story for part in PARTS for story in getattr(split, part)]
-    require_countable({name: dataset.audio_path(name, subject) for name in names})
+    require_countable({name: dataset.audio_path(name, subject) for name in split.parts})
     stories, found = check_stories(dataset, subject, split)
     problems = [one.problem for one in found]
     raise_problems(f"subject {subject!r} of {dataset.path}", problems)
@@ -197,19 +196,17 @@ def check_stories(
     """
     problems: list[StoryProblem] = []
     stories: list[StoryCheck] = []
-    for name in PARTS:
-        for story in getattr(split, name):
-            try:
-                found = _story_check(dataset, subject, story, name)
-            except InputError as error:
-                problem = Problem(error.message, error.hint)
-                problems.append(StoryProblem("files", story, problem))
-                continue
-            stories.append(found)
-            problems += [
-                StoryProblem("durations", story, one)
-                for one in _time_problems(dataset, subject, found)
-            ]
+    for story, name in split.parts.items():
+        try:
+            found = _story_check(dataset, subject, story, name)
+        except InputError as error:
+            problem = Problem(error.message, error.hint)
+            problems.append(StoryProblem("files", story, problem))
+            continue
+        stories.append(found)
+        problems += [
+            StoryProblem("durations", story, one) for one in _time_problems(dataset, subject, found)
+        ]
     problems += [
         StoryProblem("targets", None, one) for one in _target_problems(dataset, subject, stories)
     ]
@@ -401,6 +398,12 @@ def _surface_problems(dataset: Dataset, subject: str, n_targets: int) -> Iterato
 
 
 def _split_warnings(dataset: Dataset, subject: str, split: Split) -> Iterator[str]:
+    if dataset.scheme(subject) == WITHIN_STORY:
+        yield (
+            f"{subject!r} is scored within one story, {split.test[0]!r}: blocks of its rows are "
+            "held out in turn"
+        )
+        return
     if len(split.train) < 3:
         named = ", ".join(map(repr, split.train))
         yield (

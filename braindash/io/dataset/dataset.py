@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from braindash.core.timing import Timing
+from braindash.defaults import PARTS, Part
 from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder
 from braindash.io.dataset.arrays import available_keys
@@ -19,16 +20,24 @@ from braindash.names import absent, existing, given_path
 
 PLACEHOLDERS = ("subject", "story", "hemi", "run", "session")
 HEMISPHERES = ("L", "R")
+WITHIN_STORY = "within-story"
 _STORIES_NAMED = 12
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which stories of a subject do what; no story stands in two of them."""
+    """Which stories of a subject do what; no story stands in two, but one scored within itself."""
 
     train: tuple[str, ...]
     valid: tuple[str, ...]
     test: tuple[str, ...]
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """What each story does, once; ``"test"`` of one that is scored within itself."""
+        within = self.test and self.train == self.test
+        parts: tuple[Part, ...] = ("test",) if within else PARTS
+        return {story: part for part in parts for story in getattr(self, part)}
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,8 @@ class Dataset:
         InputError
             The subject is unknown, or lacks the responses of a story that a split names.
         """
+        if self.scheme(subject) == WITHIN_STORY:
+            return self._split_within(subject)
         table, own = self.tables.splits, self.subject(subject).test
         given = table.test if own is None else own
         test, valid, train = (
@@ -163,6 +174,26 @@ class Dataset:
             kept = {*test, *valid}
             train = tuple(story for story in self.stories(subject) if story not in kept)
         return Split(train=train, valid=valid, test=test)
+
+    def scheme(self, subject: str) -> str:
+        """Say how a subject is scored: ``"across-stories"`` or ``"within-story"``."""
+        own = self.subject(subject).scheme
+        return self.tables.splits.scheme if own is None else own
+
+    def _split_within(self, subject: str) -> Split:
+        """Return the one story that is trained on and tested, in blocks."""
+        own = self.subject(subject).test
+        given = self.tables.splits.test if own is None else own
+        heard = [story for story in given or self.stories(subject) if story not in self.left_out]
+        if len(heard) != 1:
+            raise InputError(
+                f"{subject!r} is to be scored within one story, but there are {len(heard)}: "
+                f"{', '.join(heard) or 'none'}",
+                hint="Name one as test of this subject in [[subjects]], or set scheme = "
+                "'across-stories'.",
+            )
+        self._require_files(subject, heard[0])
+        return Split(train=(heard[0],), valid=(), test=(heard[0],))
 
     def audio_path(self, story: str, subject: str | None = None) -> Path:
         """Return the audio file of a story.

@@ -18,12 +18,20 @@ from braindash.io.dataset.check import (
     SubjectCheck,
     check_subject,
 )
-from braindash.io.dataset.dataset import PLACEHOLDERS, Dataset, Split, near_story, placeholders
+from braindash.io.dataset.dataset import (
+    PLACEHOLDERS,
+    WITHIN_STORY,
+    Dataset,
+    Split,
+    near_story,
+    placeholders,
+)
 from braindash.io.dataset.tables import (
     EVERY,
     DatasetTable,
     ManifestTables,
     Problem,
+    SubjectTable,
     raise_problems,
     read_tables,
 )
@@ -369,7 +377,7 @@ def _split_problems(dataset: Dataset) -> list[Problem]:
     splits = {"test": table.test, "valid": table.valid, "train": table.train}
     problems = list(_overlap_problems(splits))
     problems += _own_test_problems(dataset)
-    if not table.test and not all(one.test for one in dataset.tables.subjects):
+    if not table.test and not all(_has_test(dataset, one) for one in dataset.tables.subjects):
         problems.append(
             Problem("splits.test is empty", "Name at least one story that is kept for the score.")
         )
@@ -380,6 +388,10 @@ def _split_problems(dataset: Dataset) -> list[Problem]:
             elif story not in dataset.known_stories and dataset.known_stories:
                 problems.append(_unknown_story(f"splits.{split}", story, dataset))
     return problems
+
+
+def _has_test(dataset: Dataset, subject: SubjectTable) -> bool:
+    return bool(subject.test) or dataset.scheme(subject.id) == WITHIN_STORY
 
 
 def _own_test_problems(dataset: Dataset) -> Iterator[Problem]:
@@ -438,7 +450,7 @@ def _response_problems(dataset: Dataset) -> list[Problem]:
     """Refuse a template that leads to no file at all; single missing files come later."""
     if any(dataset.stories(subject) for subject in dataset.subjects):
         return []
-    subject, story = dataset.subjects[0], dataset.test_stories[0]
+    subject, story = dataset.subjects[0], (*dataset.test_stories, *dataset.known_stories)[0]
     lacking = dataset.missing_responses(subject, story)
     return [
         Problem(

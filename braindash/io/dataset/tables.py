@@ -23,6 +23,8 @@ Space = Literal[
     "native-volume", "native-surface", "fsaverage5", "fsaverage6", "fsaverage", "fsLR32k", "roi"
 ]
 
+Scheme = Literal["across-stories", "within-story"]
+
 EVERY = "*"
 
 
@@ -156,6 +158,7 @@ class SubjectTable(_Table):
     test: Names | None = Field(
         None, description="stories kept for this subject's score, instead of splits.test"
     )
+    scheme: Scheme | None = Field(None, description="for this subject, instead of splits.scheme")
     noise_ceiling: Text | None = Field(None, description=".npy with one ceiling per target")
     mapper: Text | None = Field(
         None, description="file with a sparse matrix from columns to vertices of fsaverage"
@@ -173,6 +176,11 @@ class SplitsTable(_Table):
     test: Names = Field(description="stories kept for the final score, at least one")
     valid: Names = Field((), description="stories for choices during tuning")
     train: Names = Field((EVERY,), description='"*" for all other stories, or a list of them')
+    scheme: Scheme = Field(
+        "across-stories",
+        description="within-story: the one test story of a subject (their only story, where test "
+        "is empty) is scored in blocks of rows that are held out in turn",
+    )
 
 
 class RunTable(_Table):
@@ -314,9 +322,8 @@ def read_tables(path: Path, text: str | None = None) -> tuple[ManifestTables | N
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is missing"
         raise InputError(
-            f"the manifest {path} {kind}",
+            f"the manifest {path} is missing",
             hint="Give the path of a manifest.toml that describes the data.",
         )
     refuse_placeholder(path, "manifest")

@@ -160,7 +160,7 @@ def _draft(
             {
                 "id": name,
                 "units": next(iter(units[name])) if len(units[name]) == 1 else None,
-                "test": own.get(name),
+                **own.get(name, {}),
             }
             for name in usable
         ],

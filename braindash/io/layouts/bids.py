@@ -312,7 +312,7 @@ class _Reader:
                 ),
             },
             responses=self._responses(),
-            subjects=[{"id": name, "test": own.get(name), **self._own(name)} for name in usable],
+            subjects=[{"id": name, **own.get(name, {}), **self._own(name)} for name in usable],
             splits=splits,
             runs=[*rows, *run_rows({n: subjects[n] for n in usable}, tr, onset, slice_time)],
             comments=self._comments(),

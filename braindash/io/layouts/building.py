@@ -47,7 +47,7 @@ def sound_tables(
 
 def choose_tests(
     stories: StoriesOf, preferred: Sequence[str] = ()
-) -> tuple[dict[str, Any], dict[str, tuple[str, ...]], list[str]]:
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]:
     """Choose the stories that are kept for the score.
 
     Parameters
@@ -61,10 +61,11 @@ def choose_tests(
     -------
     splits : dict
         Table of the manifest.
-    own : dict of str to tuple of str
-        Test stories of subjects who did not hear the common one.
+    own : dict of str to dict
+        Fields of subjects who did not hear the common one, or heard one story only: these are
+        scored within it.
     notes : list of str
-        Who cannot be scored, because one story cannot train and test.
+        Who they are.
     """
     counts = Counter(story for known in stories.values() for story in known)
     order = [story for story in preferred if story in counts]
@@ -76,17 +77,19 @@ def choose_tests(
     if not order:
         return {"test": []}, {}, []
     common = order[0]
-    own: dict[str, tuple[str, ...]] = {
-        subject: (next(story for story in order if story in known),)
+    own: dict[str, dict[str, Any]] = {
+        subject: {"test": [next(story for story in order if story in known)]}
         for subject, known in stories.items()
         if known and common not in known
     }
     alone = [subject for subject, known in stories.items() if len(known) == 1]
+    for subject in alone:
+        own[subject] = {**own.get(subject, {}), "scheme": "within-story"}
     notes = []
     if alone:
         notes.append(
-            f"{len(alone)} subjects heard one story only, which cannot train and test: "
-            f"{several(alone)}"
+            f"{len(alone)} subjects heard one story only and are scored within it, in blocks of "
+            f"rows that are held out in turn: {several(alone)}"
         )
     comment = (
         "the repeated story, which has a noise ceiling"

@@ -147,7 +147,7 @@ def _draft(
     listed = []
     masks: set[str] | None = None
     for name, one in subjects.items():
-        fields: dict[str, Any] = {"id": name, "units": one.units, "test": own.get(name)}
+        fields: dict[str, Any] = {"id": name, "units": one.units, **own.get(name, {})}
         mapper = mappers.get(one.name)
         if mapper is not None and mapper.exists():
             fields["mapper"] = mapper.path

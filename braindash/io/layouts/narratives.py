@@ -261,7 +261,7 @@ class _Reader:
                 "space": "fsaverage6",
                 "zscored": Told("none", "Whole scans; the medial wall is NaN."),
             },
-            subjects=[{"id": name, "test": own.get(name)} for name in usable],
+            subjects=[{"id": name, **own.get(name, {})} for name in usable],
             splits=splits,
             runs=[*rows, *run_rows({name: subjects[name] for name in usable}, _TR, 0.0, 0.0)],
         )

@@ -156,7 +156,7 @@ def _draft(
     listed = [
         {
             "id": name,
-            "test": own.get(name),
+            **own.get(name, {}),
             "mask": masks[name.removeprefix("sub-")].path
             if name.removeprefix("sub-") in masks
             else None,

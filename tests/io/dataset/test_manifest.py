@@ -107,7 +107,7 @@ def test_byte_order_mark_is_no_problem(lab):
 def test_missing_manifest(tmp_path):
     with pytest.raises(InputError, match="is missing"):
         load_manifest(tmp_path / "manifest.toml")
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="in no layout that is known"):
         load_manifest(tmp_path)
 
 
@@ -336,8 +336,8 @@ def test_no_content_leads_to_another_error(changes):
         if isinstance(table, dict) or (isinstance(table, list) and table):
             table[field if isinstance(table, dict) else 0] = value
 
-    with patch.object(manifest_tables, "_toml", lambda path: data):
-        tables, problems = manifest_tables.read_tables(Path("manifest.toml"))
+    with patch.object(manifest_tables, "_parsed", lambda path, text: data):
+        tables, problems = manifest_tables.read_tables(Path("manifest.toml"), "")
 
     assert tables is not None or problems
     assert all(problem.message and problem.hint for problem in problems)

@@ -92,6 +92,15 @@ def test_lebel_has_a_tr_of_2_ten_volumes_and_ten_seconds(layouts):
     assert story_tier(dataset, "souls", "word").intervals()[1].label == "word1"
 
 
+def test_lebel_looks_whether_runs_are_standardised(tmp_path):
+    made = lebel(tmp_path, subjects=("UTS01",))
+    assert load_manifest(made.folder).zscored == "run"
+    for path in made.folder.rglob("*.hf5"):
+        with h5py.File(path, "r+") as file:
+            file["data"][...] = file["data"][...] * 3 + 1
+    assert load_manifest(made.folder).zscored == "none"
+
+
 def test_lebel_takes_the_tr_of_its_sidecars(tmp_path):
     made = lebel(tmp_path, subjects=("UTS01",))
     for path in made.folder.glob("task-*_bold.json"):
@@ -199,6 +208,14 @@ def test_narratives_events_are_one_playback_and_exclusions_are_parsed(layouts):
     assert "sub-038_task-prettymouth: its events were shifted" in told
     rows = load_responses(dataset.responses("sub-001", "tunnel"))
     assert np.isnan(rows[:, :10]).all() and not np.isnan(rows[:, 10:40000]).any()
+
+
+def test_subjects_of_one_story_are_scored_within_it(layouts):
+    dataset = load_manifest(layouts("narratives").folder)
+    assert dataset.scheme("sub-004") == "within-story"
+    assert dataset.split("sub-004").train == dataset.split("sub-004").test == ("pieman",)
+    assert dataset.scheme("sub-001") == "across-stories"
+    assert dataset.split("sub-115").test == ("tunnel",)
 
 
 def test_narratives_reads_the_alignments_of_gentle(layouts):
@@ -396,6 +413,6 @@ def test_hundreds_of_subjects_are_indexed_with_few_openings(tmp_path, monkeypatc
         pathlib.Path, "read_bytes", lambda path: (opened.append(str(path)), real_bytes(path))[1]
     )
     found = index_folder(made.folder)
-    assert len(found.subjects) == 64
+    assert len(found.subjects) == 65
     assert not [name for name in opened if name.endswith(".gii")]
-    assert len(opened) <= 3 * 71 + 20
+    assert len(opened) <= 3 * 72 + 20

@@ -87,6 +87,7 @@ def lebel(folder: Path, *, subjects: tuple[str, ...] = ("UTS01", "UTS09")) -> Ma
                     for k in range(n_repeats)
                 ]
             ).astype(np.float64)
+            runs = (runs - runs.mean(axis=1, keepdims=True)) / runs.std(axis=1, keepdims=True)
             runs[:, :, NAN_VOXEL] = np.nan
             with h5py.File(path, "w") as file:
                 file["data"] = runs.mean(axis=0)

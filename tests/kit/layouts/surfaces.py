@@ -17,13 +17,15 @@ EVENTS = "onset\tduration\ttrial_type\tstim_file\n"
 # ---- Narratives ---------------------------------------------------------------------------------
 
 NARRATIVES_TR = 1.5
-# sub, task, run, TR: 001 heard pieman twice; 038's prettymouth and 003's pieman are excluded.
+# sub, task, run, TR: 001 heard pieman twice, 004 nothing else; 038's prettymouth and 003's first
+# pieman are excluded.
 NARRATIVES_SCANS = (
     ("001", "pieman", "1", 1.5),
     ("001", "pieman", "2", 1.5),
     ("001", "tunnel", None, 1.5),
     ("002", "pieman", None, 1.5),
     ("002", "slumlordreach", None, 1.5),
+    ("004", "pieman", None, 1.5),
     ("003", "pieman", "1", 1.5),
     ("003", "pieman", "2", 1.5),
     ("003", "tunnel", None, 1.5),
@@ -45,7 +47,7 @@ _WAV = {"milkyway": "milkywaysynonyms"}
 def narratives(folder: Path, *, derivatives: bool = True) -> Made:
     """The DataLad copy with afni-nosmooth, or the OpenNeuro tree alone."""
     made = Made(folder / "narratives")
-    root, seconds = made.folder, 54.0
+    root, seconds = made.folder, 110.0
     for task in _PLAYED:
         made.sound(root / f"stimuli/{_WAV.get(task, task)}_audio.wav", seconds)
     for subject, task, run, tr in NARRATIVES_SCANS:
