@@ -23,10 +23,17 @@ from braindash.io.dataset.check import (
 from braindash.io.dataset.dataset import Dataset, Split
 from braindash.io.dataset.responses import shape
 from braindash.io.dataset.tables import EVERY
+from braindash.io.dataset.unpaired import unpaired
 
-_NAMED = 5
 # Of the sentences of check_subject, those whose matter has a finding of its own.
-_TOLD_HERE = ("rows are left out", "no repeats", "the same audio")
+_TOLD_HERE = (
+    "rows are left out",
+    "no repeats",
+    "the same audio",
+    "sound but no responses",
+    "but no recording",
+    "are not looked at",
+)
 _MANY_LEFT_OUT = 0.4
 # Two courses of loudness that are alike to this are of one recording.
 _SAME_SOUND = 0.98
@@ -63,7 +70,9 @@ def look(dataset: Dataset, subject: str) -> Looked:
     turned = _turned(dataset, subject, split, checks)
     findings += turned.values()
     findings += _problem_findings(problems, set(turned))
-    findings += _sound_missing(dataset, subject)
+    findings += [
+        Finding("files", "warning", one.message, one.hint) for one in unpaired(dataset, subject)
+    ]
     same = list(_same_files(dataset, subject, split))
     findings += same
     if not any(one.verdict == "fault" for one in findings):
@@ -262,55 +271,6 @@ def _overlap(a: str, b: str, part_a: str, part_b: str, what: str) -> Finding:
         "Take one of them out of [splits], or correct its audio.",
         b,
     )
-
-
-# ---- files that nothing belongs to --------------------------------------------------------------
-
-
-def _sound_missing(dataset: Dataset, subject: str) -> Iterator[Finding]:
-    """Tell response files whose story has no recording."""
-    mark = "<story>"
-    template = dataset.tables.responses.path
-    if template is None or "{story}" not in template or "{run}" in template:
-        return
-    try:
-        (path, *_) = dataset.responses(subject, mark).paths
-    except (InputError, ValueError):
-        return
-    if mark not in path.name or path.name.count(mark) > 1 or not path.parent.is_dir():
-        return
-    before, after = path.name.split(mark)
-    known = set(dataset.known_stories) | set(dataset.left_out)
-    names = [
-        one.name[len(before) : len(one.name) - len(after)]
-        for one in path.parent.iterdir()
-        if one.name.startswith(before) and one.name.endswith(after) and not one.name.startswith(".")
-    ]
-    repeats = _repeat_files(dataset, subject)
-    alone = sorted(
-        name
-        for name in names
-        if name and name not in known and path.parent / f"{before}{name}{after}" not in repeats
-    )
-    if alone:
-        shown = ", ".join(alone[:_NAMED]) + (", ..." if len(alone) > _NAMED else "")
-        yield Finding(
-            "files",
-            "warning",
-            f"{len(alone)} response files have no recording, and are not used: {shown}",
-            "Put their audio into dataset.audio_dir, named after the story, or name it in "
-            "[[runs]].",
-        )
-
-
-def _repeat_files(dataset: Dataset, subject: str) -> set[Path]:
-    if dataset.tables.responses.repeats_path is None:
-        return set()
-    found: set[Path] = set()
-    for story in dataset.known_stories:
-        if dataset.response_paths(subject, story):  # else its run is not known
-            found |= set(dataset.responses(subject, story).repeats_paths)
-    return found
 
 
 def _all_well(

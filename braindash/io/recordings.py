@@ -62,16 +62,20 @@ class BadRecordings(InputError):
     def __init__(self, faults: Iterable[Fault], others: Mapping[str, Path]) -> None:
         self.faults = tuple(faults)
         self.others = dict(others)
-        lines = [
-            f"  {number}. {one.name}: {one.message}\n     {one.hint}"
-            for number, one in enumerate(self.faults[:_NAMED], 1)
-        ]
-        if len(self.faults) > _NAMED:
-            rest = ", ".join(one.name for one in self.faults[_NAMED:])
-            lines.append(f"  and {len(self.faults) - _NAMED} more: {rest}")
         what = "recording" if len(self.faults) == 1 else "recordings"
-        listed = "\n".join(lines)
+        listed = _listed({one.name: f"{one.message}\n     {one.hint}" for one in self.faults})
         super().__init__(f"{len(self.faults)} {what} cannot be used:\n{listed}", hint=_HINT)
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    """List recordings with their reasons, a line each; the names alone of those beyond many."""
+    lines = [f"  {number}. {name}: {why}" for number, (name, why) in enumerate(reasons.items(), 1)][
+        :_NAMED
+    ]
+    if len(reasons) > _NAMED:
+        rest = ", ".join(list(reasons)[_NAMED:])
+        lines.append(f"  and {len(reasons) - _NAMED} more: {rest}")
+    return "\n".join(lines)
 
 
 def require_countable(audio: Mapping[str, Path]) -> None:
@@ -156,6 +160,8 @@ def plan_checked(plan: Callable[[RequestT], PlanT], request: RequestT, root: Pat
     ------
     BadRecordings
         Names every bad recording, with its reason.
+    InputError
+        What is left does not do: names what was left out, with its reason.
     """
     left_out: dict[str, str] = dict(request.left_out)
     while True:
@@ -165,11 +171,18 @@ def plan_checked(plan: Callable[[RequestT], PlanT], request: RequestT, root: Pat
             faults, told = look_at_recordings(planned.recordings_used, root)
         except BadRecordings as error:
             faults, told = [*error.faults, *look_at_recordings(error.others, root)[0]], []
+        except InputError as error:
+            if not left_out:
+                raise
+            raise _too_few(error.message, error.hint, left_out) from error
         if not faults:
             break
         if not request.leave_out_bad:
             raise BadRecordings(faults, {})
-        left_out |= {one.name: one.message for one in faults}
+        found = {one.name: one.message for one in faults}
+        if found.keys() <= left_out.keys():  # a plan of none is asked for
+            raise _too_few("no recording is left", "Put recordings right, or give others.", found)
+        left_out |= found
     left = [f"left out: {name}: {why}" for name, why in left_out.items()]
     warnings = tuple(dict.fromkeys([*planned.warnings, *left, *told]))
     for text in warnings[len(planned.warnings) :]:
@@ -177,6 +190,17 @@ def plan_checked(plan: Callable[[RequestT], PlanT], request: RequestT, root: Pat
     changed: Any = planned
     result: PlanT = replace(changed, warnings=warnings)
     return result
+
+
+def _too_few(message: str, hint: str, left_out: Mapping[str, str]) -> InputError:
+    what = (
+        "recording that cannot be used was"
+        if len(left_out) == 1
+        else ("recordings that cannot be used were")
+    )
+    return InputError(
+        f"{message}; {len(left_out)} {what} left out:\n{_listed(left_out)}", hint=hint
+    )
 
 
 def look_at_recordings(audio: Mapping[str, Path], root: Path) -> tuple[list[Fault], list[str]]:

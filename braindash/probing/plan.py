@@ -297,10 +297,8 @@ def _usable(labels: Labels, request: ProbeRequest) -> Labels:
     """Leave out the recordings that cannot be used; some must be left."""
     kept = labels.without(request.left_out)
     if not len(kept.recordings):
-        name, why = next(iter(request.left_out.items()))
         raise InputError(
-            f"no recording of {labels.source} is left: {len(request.left_out)} cannot be used, "
-            f"such as {name}: {why}",
+            f"no recording of {labels.source} is left",  # plan_checked names all
             hint="Put recordings right, or give others.",
         )
     return kept

@@ -19,7 +19,7 @@ from braindash.io.store import Store
 from braindash.probing.plan import plan_probing
 from braindash.requests import EncodeRequest, ProbeRequest, TuneRequest
 from braindash.tuning.plan import plan_tuning
-from braindash.work.kinds import run
+from braindash.work.kinds import preflight, run
 from braindash.work.submit import submit
 
 
@@ -200,19 +200,57 @@ def test_a_silent_recording_of_a_corpus_is_named_or_left_out(tmp_path):
     assert any(text.startswith("left out: 1003_DFA_HAP_XX: ") for text in found.warnings)
 
 
+def silenced(path):
+    soundfile.write(path, np.zeros(soundfile.info(path).frames), RATE)
+
+
+def halved(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def pointed_to(path):
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+
+
+@pytest.mark.parametrize("spoil_one", [silenced, halved, emptied, pointed_to])
 @pytest.mark.parametrize("source", ["crema-d", "table"])
-def test_without_any_recording_nothing_is_computed(source, tmp_path):
+def test_without_any_recording_nothing_is_computed(source, spoil_one, tmp_path):
     names = [f"{actor}_DFA_{emotion}_XX" for actor in (1001, 1002) for emotion in ("ANG", "HAP")]
-    for number, name in enumerate(names, 1):
+    for name in names:
         write_sound(tmp_path / f"{name}.wav", 0.5)
-        soundfile.write(tmp_path / f"{name}.wav", np.zeros(RATE // 2 + number), RATE)
+        spoil_one(tmp_path / f"{name}.wav")
     (tmp_path / "t.csv").write_text("\n".join(["path,label", *(f"{one}.wav,a" for one in names)]))
     path = tmp_path if source == "crema-d" else tmp_path / "t.csv"
     request = ProbeRequest(
         model="acoustic:energy", labels=source, labels_path=path, leave_out_bad=True
     )
-    with pytest.raises(InputError, match=r"no recording of .* is left: 4 cannot be used, such as"):
+    with pytest.raises(InputError, match=r"no recording .*is left; 4 recordings .* were left out"):
         plan_checked(plan_probing, request, tmp_path / "store")
+    kept = request.model_copy(update={"leave_out_bad": False})
+    with pytest.raises(BadRecordings, match="4 recordings cannot be used") as caught:
+        plan_checked(plan_probing, kept, tmp_path / "store")
+    assert all(name in caught.value.message for name in names)
+
+
+def test_where_too_few_are_left_those_left_out_are_named(tmp_path):
+    names = [f"{actor}_DFA_ANG_XX" for actor in range(1001, 1005)]
+    for name in names:
+        write_sound(tmp_path / f"{name}.wav", 0.5)
+    halved(tmp_path / f"{names[0]}.wav")
+    silenced(tmp_path / f"{names[1]}.wav")
+    request = ProbeRequest(
+        model="acoustic:energy", labels="crema-d", labels_path=tmp_path, tasks=("energy",),
+        leave_out_bad=True,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="2 recordings are left: ") as caught:
+        preflight(request, Store(tmp_path / "store"))
+    said = caught.value.message
+    assert f"{names[0]}: " in said and "ends early" in said
+    assert f"{names[1]}: " in said and "only silence" in said
 
 
 def test_a_good_recording_is_looked_at_once(tmp_path, monkeypatch):

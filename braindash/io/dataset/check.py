@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from braindash.core.timing import Timing, covered_rows
-from braindash.defaults import LEAST_SCORED_ROWS, PARTS
+from braindash.defaults import LEAST_SCORED_ROWS
 from braindash.digests import digest_input
 from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder
@@ -19,6 +19,7 @@ from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import WITHIN_STORY, Dataset, Split
 from braindash.io.dataset.responses import load_ceiling, repeats_shape, shape, written_by_matlab
 from braindash.io.dataset.tables import EVERY, Problem, raise_problems
+from braindash.io.dataset.unpaired import unpaired
 from braindash.io.recordings import require_countable
 from braindash.io.spaces.find import plan_surface
 
@@ -152,6 +153,7 @@ def check_subject(dataset: Dataset, subject: str) -> SubjectCheck:
         *_repeats_warnings(dataset, subject, stories),
         *_surface_warnings(dataset, subject, stories[0].n_targets),
         *_absence_warnings(dataset, subject),
+        *_unpaired_warnings(dataset, subject),
     ]
     return SubjectCheck(subject, stories[0].n_targets, tuple(stories), tuple(warnings))
 
@@ -493,6 +495,12 @@ def _absence_warnings(dataset: Dataset, subject: str) -> Iterator[str]:
             f"({', '.join(names[:5])}{', ...' if len(names) > 5 else ''}). "
             + " ".join(f"In their place is {what}. {hint}" for hint, what in stands.items())
         )
+
+
+def _unpaired_warnings(dataset: Dataset, subject: str) -> Iterator[str]:
+    """Tell stories that would be trained on if both of their halves were there."""
+    if EVERY in dataset.tables.splits.train:
+        yield from (f"{one.message}. {one.hint}" for one in unpaired(dataset, subject))
 
 
 def _absent_key(dataset: Dataset, subject: str, story: str) -> str:

@@ -3,6 +3,7 @@
 import difflib
 import os
 import string
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -16,7 +17,7 @@ from braindash.files import find_placeholder
 from braindash.io.dataset.arrays import available_keys
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.tables import EVERY, ManifestTables, RunTable, SubjectTable
-from braindash.names import absent, existing, given_path
+from braindash.names import absent, existing, folded, given_path
 
 PLACEHOLDERS = ("subject", "story", "hemi", "run", "session")
 HEMISPHERES = ("L", "R")
@@ -243,7 +244,7 @@ class Dataset:
         if folder is None:
             return None
         names = (f"{story}.TextGrid", f"{story}/align.json", f"{story}.json")
-        paths = (existing(self._resolved(folder) / name) for name in names)
+        paths = (self._own(self._resolved(folder) / name, story) for name in names)
         return next((path for path in paths if os.path.lexists(path)), None)
 
     @property
@@ -291,7 +292,7 @@ class Dataset:
         def files(template: str) -> tuple[Path, ...]:
             hemispheres = HEMISPHERES if "hemi" in placeholders(template) else ("",)
             return tuple(
-                self._resolved(self._filled(template, subject, story, run, hemi))
+                self._of_story(self._filled(template, subject, story, run, hemi), story)
                 for hemi in hemispheres
             )
 
@@ -356,6 +357,29 @@ class Dataset:
 
     def _resolved(self, given: str) -> Path:
         return given_path(given, self.folder)
+
+    def _of_story(self, given: str, story: str) -> Path:
+        found = self._resolved(given)
+        exact = given_path(given, self.folder, exact=True)
+        return exact if self._is_of_another(found, exact, story) else found
+
+    def _own(self, path: Path, story: str) -> Path:
+        found = existing(path)
+        return path if self._is_of_another(found, path, story) else found
+
+    def _is_of_another(self, found: Path, written: Path, story: str) -> bool:
+        """Say whether a file was found by folding names, where that leads to another story's."""
+        if found == written or story not in self._spelled_alike:
+            return False
+        n_named = (sum(story in part for part in path.parts) for path in (found, written))
+        return next(n_named) < next(n_named)
+
+    @cached_property
+    def _spelled_alike(self) -> frozenset[str]:
+        """Stories whose names differ in case or in the form of accents only."""
+        names = (*self.known_stories, *self.left_out)
+        counts = Counter(map(folded, dict.fromkeys(names)))
+        return frozenset(name for name in names if counts[folded(name)] > 1)
 
     def _of_subject(self, given: str | None, subject: str) -> Path | None:
         return None if given is None else self._resolved(given.replace("{subject}", subject))
