@@ -1,6 +1,9 @@
 """Errors that braindash raises on purpose: each says what is wrong and what to do next."""
 
 import difflib
+import errno
+import re
+import sys
 from collections.abc import Iterable
 
 
@@ -88,3 +91,32 @@ def near_match(given: str, allowed: Iterable[str]) -> str:
     close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
     question = f"Did you mean {close[0]!r}? " if close else ""
     return f"{question}Allowed: {', '.join(repr(name) for name in names) or 'nothing'}."
+
+
+# How torch's CPU allocator and CUDA's libraries say it in an error without a class of its own.
+_OUT_OF_MEMORY = re.compile(
+    r"(CUBLAS_STATUS|CUSOLVER_STATUS|CUSPARSE_STATUS|CUDNN_STATUS|CUFFT)_ALLOC_FAILED"
+    r"|DefaultCPUAllocator: (can't allocate memory|not enough memory)"
+    r"|not enough memory: you tried to allocate"
+    r"|CUDA (driver )?(error: )?out of memory"
+    r"|unable to mmap .*Cannot allocate memory"
+    r"|std::bad_alloc"
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out, of the machine or of an accelerator.
+
+    That is :class:`MemoryError`, the system's ENOMEM, torch's own class for it, and plain errors of
+    torch whose text says so: those of its CPU allocator and of the libraries that allocate by
+    themselves. Nothing else is, however it derives: torch's other classes are runtime errors too.
+    Imports nothing.
+    """
+    torch = sys.modules.get("torch")
+    own = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if torch)
+    if isinstance(error, (MemoryError, *own[:1])):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    plain = type(error) is RuntimeError or isinstance(error, own[1:])
+    return plain and _OUT_OF_MEMORY.search(str(error)) is not None

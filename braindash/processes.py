@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from braindash import errors
-from braindash.errors import BraindashError, Cancelled, ResourceError
-from braindash.process import THREAD_VARIABLES, import_path, is_out_of_memory, use_threads
+from braindash.errors import BraindashError, Cancelled, ResourceError, is_out_of_memory
+from braindash.process import THREAD_VARIABLES, import_path, use_threads
 from braindash.progress import Joined, Progress
 
 logger = logging.getLogger(__name__)

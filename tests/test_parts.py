@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from kit.part_runs import SECONDS, ToyRun
 
 from braindash import parts, process, processes
-from braindash.errors import Cancelled, InputError, ResourceError
+from braindash.errors import Cancelled, InputError, ResourceError, is_out_of_memory
 from braindash.parts import Part, carry_out, count_processes, require_same
-from braindash.process import is_out_of_memory
 from braindash.processes import PartError
 from braindash.progress import NoProgress, said_once
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from braindash.errors import InputError, ResourceError, near_match
-from braindash.process import is_out_of_memory
+from braindash.errors import InputError, ResourceError, is_out_of_memory, near_match
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from braindash.core.timing import lanczos_weights
-from braindash.errors import InputError, ResourceError
-from braindash.process import is_out_of_memory
+from braindash.errors import InputError, ResourceError, is_out_of_memory
 from braindash.progress import NoProgress, Progress
 from braindash.speech.acoustic.model import AcousticModel
 from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ

@@ -23,11 +23,18 @@ from types import FrameType
 from typing import Any, Literal
 
 from braindash.core.devices import MEMORY_HINT
-from braindash.errors import BraindashError, Cancelled, JobError, StoreError, near_match
+from braindash.errors import (
+    BraindashError,
+    Cancelled,
+    JobError,
+    StoreError,
+    is_out_of_memory,
+    near_match,
+)
 from braindash.files import canonical_json
 from braindash.jobs.queue import Job, JobQueue, WorkerLock
 from braindash.jobs.table import JobTable
-from braindash.process import is_out_of_memory, let_threads_sleep
+from braindash.process import let_threads_sleep
 from braindash.progress import Progress
 
 # Not __name__, which is "__main__" in a worker process: its records belong in the job's log.

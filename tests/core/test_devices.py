@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from braindash.core.devices import clear_memory_error, find_device, tell_memory
-from braindash.errors import ResourceError
-from braindash.process import is_out_of_memory
+from braindash.errors import ResourceError, is_out_of_memory
 
 
 def test_devices(monkeypatch):
@@ -97,7 +96,7 @@ def test_words_and_names_alone_are_not_taken_for_memory(error):
 
 def test_memory_is_recognised_without_torch():
     code = (
-        "import sys; from braindash.process import is_out_of_memory as found;"
+        "import sys; from braindash.errors import is_out_of_memory as found;"
         "assert found(MemoryError()) and not found(RuntimeError('x'));"
         "import braindash.work.worker; assert 'torch' not in sys.modules"
     )

@@ -7,8 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.errors import BraindashError, InputError, ModelError
-from braindash.process import is_out_of_memory
+from braindash.errors import BraindashError, InputError, ModelError, is_out_of_memory
 from braindash.speech.acoustic.pitch import pitch
 from braindash.speech.acoustic.spaces import ACOUSTIC, AcousticSpace, Part, find_space
 from braindash.speech.acoustic.spectral import (

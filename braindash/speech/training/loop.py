@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from braindash.errors import InputError, ResourceError, TuningError
-from braindash.process import is_out_of_memory
+from braindash.errors import InputError, ResourceError, TuningError, is_out_of_memory
 from braindash.progress import Progress, shared
 from braindash.specs import TuningSettings
 from braindash.speech.training.epochs import (
