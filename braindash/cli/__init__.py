@@ -97,6 +97,6 @@ def main() -> None:
 def _memory_told() -> Iterator[None]:
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         tell_memory(error, "what was asked for")
         raise

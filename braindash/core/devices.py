@@ -95,7 +95,7 @@ def clear_memory_error(device: "torch.device") -> Iterator[None]:
     """Say it in words when a regression runs out of the device's memory."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, OSError) as error:
         tell_memory(
             error,
             "ridge regression",

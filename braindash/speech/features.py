@@ -175,7 +175,7 @@ def window_features(
         try:
             embedded = inputs.take(position, len(batch))
             features = model.encoder.layer_frames(embedded, batch[0].frames, layers)
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, OSError) as error:
             if not is_out_of_memory(error):
                 raise
             size = len(batch) // 2
