@@ -175,7 +175,7 @@ class _Reader:
     def _of_scan(self, left: File, name: BidsName) -> Iterator[Recording]:
         subject, task = name.entities["sub"], name.entities["task"]
         scan = "_".join(f"{key}-{value}" for key, value in name.scan)
-        reason = self._marked.get(name.scan) or (
+        reason = self._exclusion(name) or (
             "its events were shifted, but not the sound" if (subject, task) in _SHIFTED else ""
         )
         if reason:
@@ -199,6 +199,11 @@ class _Reader:
                 yield Recording(
                     f"sub-{subject}", story, files, onset, tr, 0.0, scan, shared=len(onsets) > 1
                 )
+
+    def _exclusion(self, name: BidsName) -> str:
+        """Say why a scan is excluded: a stem without a run means all runs of its task."""
+        named = set(name.scan)
+        return next((why for scan, why in self._marked.items() if named.issuperset(scan)), "")
 
     def _beside(self, left: File) -> File | None:
         wanted = left.name.replace("hemi-L", "hemi-R")

@@ -205,6 +205,9 @@ def test_narratives_events_are_one_playback_and_exclusions_are_parsed(layouts):
     assert "sub-038" not in found.subjects
     told = "\n".join(found.excluded)
     assert "sub-003_task-pieman_run-1: the authors exclude it" in told
+    # A stem without a run is all runs of its task, and no other task that begins alike.
+    assert "sub-006_task-pieman_run-2: the authors exclude it" in told
+    assert found.subjects["sub-006"] == ("piemanpni",)
     assert "sub-038_task-prettymouth: its events were shifted" in told
     rows = load_responses(dataset.responses("sub-001", "tunnel"))
     assert np.isnan(rows[:, :10]).all() and not np.isnan(rows[:, 10:40000]).any()
@@ -413,6 +416,6 @@ def test_hundreds_of_subjects_are_indexed_with_few_openings(tmp_path, monkeypatc
         pathlib.Path, "read_bytes", lambda path: (opened.append(str(path)), real_bytes(path))[1]
     )
     found = index_folder(made.folder)
-    assert len(found.subjects) == 65
+    assert len(found.subjects) == 66
     assert not [name for name in opened if name.endswith(".gii")]
-    assert len(opened) <= 3 * 72 + 20
+    assert len(opened) <= 3 * 74 + 20

@@ -29,6 +29,8 @@ NARRATIVES_SCANS = (
     ("003", "pieman", "1", 1.5),
     ("003", "pieman", "2", 1.5),
     ("003", "tunnel", None, 1.5),
+    ("006", "pieman", "2", 1.5),
+    ("006", "piemanpni", None, 1.5),
     ("038", "prettymouth", None, 1.5),
     ("115", "milkyway", None, 1.52),
     ("115", "tunnel", None, 1.5),
@@ -37,6 +39,7 @@ NARRATIVES_SCANS = (
 _PLAYED = {
     "pieman": (0.0, [(0.0, "music"), (15.0, "story")]),
     "tunnel": (3.0, [(3.0, "story")]),
+    "piemanpni": (12.0, [(12.0, "story")]),
     "slumlordreach": (4.5, [(4.5, "music"), (29.5, "story"), (40.0, "story")]),
     "prettymouth": (0.0, [(0.0, "music"), (15.0, "story")]),
     "milkyway": (0.0, [(0.0, "music"), (21.0, "story")]),
@@ -68,7 +71,15 @@ def narratives(folder: Path, *, derivatives: bool = True) -> Made:
                 write_gifti(place / f"{name}_{ending}", spread(made_rows, 40962))
     write_text(
         root / "code/scan_exclude.json",
-        json.dumps({"pieman": {"sub-003": ["sub-003_task-pieman_run-1"]}, "tunnel": {}}),
+        json.dumps(
+            {
+                "pieman": {
+                    "sub-003": ["sub-003_task-pieman_run-1"],
+                    "sub-006": ["sub-006_task-pieman"],
+                },
+                "tunnel": {},
+            }
+        ),
     )
     words = [
         {
