@@ -95,8 +95,8 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
     ------
     InputError
         The file is missing, a placeholder, unreadable, damaged, empty or ends early; it holds NaN
-        or infinite samples, numbers far beyond full scale, nothing but silence or one value, or
-        channels that cancel each other when they are averaged.
+        or infinite samples, numbers far beyond full scale, next to nothing but silence or one
+        value, or channels that cancel each other when they are averaged.
 
     Examples
     --------
@@ -303,8 +303,8 @@ def look_at_sound(path: Path | str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Clipping, sound beyond full scale, next to no sound, nothing above 4 kHz, and what is
-        unusual about the file. It names no file.
+        Clipping, sound beyond full scale, next to no sound, nothing above 4 kHz, channels that
+        cancel in part, long digital silence, and what is unusual about the file. It names no file.
 
     Raises
     ------
@@ -312,9 +312,10 @@ def look_at_sound(path: Path | str) -> tuple[str, ...]:
         What :func:`load_audio` refuses.
     """
     recording, noticed = find_recording(path), Plausibility()
-    for block, rate_hz in _mono_blocks(recording):
+    gauge = Gauge(recording.path)
+    for block, rate_hz in _mono_blocks(recording, gauge):
         noticed.add(block, rate_hz)
-    return recording.layout.told + noticed.told()
+    return recording.layout.told + gauge.told() + noticed.told()
 
 
 def _reader(form: str, start: bytes) -> Reader | None:
@@ -360,10 +361,12 @@ def _advice(path: Path) -> str:
     return f"Allowed are {_FORMATS}. If the file should be one of them, copy it again."
 
 
-def _mono_blocks(recording: Recording) -> Iterator[tuple[NDArray[np.float32], int]]:
+def _mono_blocks(
+    recording: Recording, gauge: Gauge | None = None
+) -> Iterator[tuple[NDArray[np.float32], int]]:
     """Yield the blocks of every piece with their rate, channels averaged."""
     pieces = recording.layout.pieces or (None,)
-    gauge = Gauge(recording.path)
+    gauge = gauge or Gauge(recording.path)
     for piece, n_frames in zip(pieces, recording.frames, strict=True):
         source = recording.path if piece is None else PieceFile(recording.path, piece)
         n_read = 0

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
+from braindash.io.sound.channels import Channels
 
 # Samples are between -1 and 1; floats may go beyond, but nobody masters a recording to 24 dB above.
 _BEYOND = 16.0
-# Of the mean power of the channels, what is left of two that have nothing in common is a half.
-_CANCELLED = 0.02
+# Nearly everything, of a recording that cannot be used.
+_ALL = 0.95
+_BY_EAR = "Give the recording that was played; check the export of this file by ear."
 
 
 class Gauge:
@@ -27,7 +29,7 @@ class Gauge:
         self._path = path
         self._seconds = 0.0
         self._low, self._high, self._peak = np.inf, -np.inf, 0.0
-        self._mixed, self._alone, self._n_channels = 0.0, 0.0, 1
+        self._channels, self._stillness = Channels(), Stillness()
 
     def mono(self, block: NDArray[Any], rate_hz: int) -> NDArray[np.float32]:
         """Average the channels of one block.
@@ -56,10 +58,8 @@ class Gauge:
         self._peak = max(self._peak, -low, high)
         self._low = min(self._low, float(mono.min()))
         self._high = max(self._high, float(mono.max()))
-        self._n_channels = max(self._n_channels, block.shape[1])
-        if block.shape[1] > 1:
-            self._mixed += float(np.dot(mono, mono))
-            self._alone += float(np.vdot(block, block)) / block.shape[1]
+        self._channels.add(block, rate_hz)
+        self._stillness.add(mono, rate_hz)
         self._seconds += block.shape[0] / rate_hz
         return mono
 
@@ -69,8 +69,8 @@ class Gauge:
         Raises
         ------
         InputError
-            Every sample is the same, the numbers are far beyond full scale, or the channels cancel
-            each other.
+            Nearly every sample is the same, the numbers are far beyond full scale, or the channels
+            cancel each other.
         """
         if self._peak > _BEYOND:
             raise InputError(
@@ -78,21 +78,31 @@ class Gauge:
                 "scale is 1: they look like integers that were stored as floating-point numbers",
                 hint="Divide them by 32768 (16 bit) and save the file again.",
             )
-        if self._cancels():
+        if self._channels.cancel():
+            _, share = self._channels.shares()
+            where = "" if share > _ALL else f" in {share:.0%} of its sound"
             raise InputError(
                 f"the channels of the audio file {self._path} cancel each other when they are "
-                "averaged: one is the other turned upside down",
+                f"averaged: one is the other turned upside down{where}",
                 hint="Turn one channel round (multiply it by -1), or save one channel alone.",
             )
         if self._high <= self._low:
             same = "only silence" if self._low == 0 else "no sound"
             raise InputError(
                 f"the audio file {self._path} holds {same}: every sample is {self._low:g}",
-                hint="Give the recording that was played; check the export of this file by ear.",
+                hint=_BY_EAR,
+            )
+        still = self._stillness.seconds
+        if still > _ALL * self._seconds:
+            raise InputError(
+                f"the audio file {self._path} is next to nothing but digital silence: for "
+                f"{still:.1f} of {self._seconds:.1f} s every sample is the same as the one before",
+                hint=f"It may be a copy or download that stopped. {_BY_EAR}",
             )
 
-    def _cancels(self) -> bool:
-        return self._alone > 0 and self._mixed * self._n_channels < _CANCELLED * self._alone
+    def told(self) -> tuple[str, ...]:
+        """Say, without names, what is left of the sound only in part."""
+        return self._channels.told() + self._stillness.told()
 
     def _refuse_not_finite(self, block: NDArray[Any], rate_hz: int) -> None:
         bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
@@ -102,6 +112,66 @@ class Gauge:
             hint="Samples must be finite numbers; export the recording again, as 16 bit for "
             "example.",
         )
+
+
+# ---- digital silence ----------------------------------------------------------------------------
+
+# Samples that are exactly equal for so long come from no microphone; for longer they are told, and
+# up to the end, where they are much of the recording, with their share.
+_STILL_SECONDS, _TOLD_SECONDS = 0.1, 2.0
+_MUCH = 0.2
+
+
+class Stillness:
+    """Collects, block by block, where samples are exactly the same.
+
+    Attributes
+    ----------
+    seconds : float
+        How long they are, in stretches of a tenth of a second and more.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._length, self._longest, self._running = 0.0, 0.0, 0.0
+        self._last = np.nan
+
+    def add(self, mono: NDArray[np.float32], rate_hz: int) -> None:
+        """Take note of one block.
+
+        Parameters
+        ----------
+        mono : array of shape (n_frames,), float32
+            Channels averaged.
+        rate_hz : int
+            Their rate.
+        """
+        changes = np.flatnonzero(mono[1:] != mono[:-1]) + 1
+        stretches = np.diff(changes, prepend=0, append=len(mono)) / rate_hz
+        if mono[0] == self._last:
+            stretches[0] += self._running
+            self._count(self._running, -1)
+        for length in stretches[stretches >= _STILL_SECONDS]:
+            self._count(float(length), 1)
+        self._running, self._last = float(stretches[-1]), float(mono[-1])
+        self._length += len(mono) / rate_hz
+
+    def _count(self, length: float, sign: int) -> None:
+        if length >= _STILL_SECONDS:
+            self.seconds += sign * length
+            self._longest = max(self._longest, length)
+
+    def told(self) -> tuple[str, ...]:
+        """Say, without names, where it is long."""
+        share = self._running / self._length if self._length else 0.0
+        if self._running >= _TOLD_SECONDS and share >= _MUCH:
+            return (
+                f"about {round(share, 1):.0%} of it, up to its end, is digital silence (samples "
+                "that are exactly the same): it may be a copy that stopped",
+            )
+        if self._longest >= _TOLD_SECONDS:
+            return ("some seconds of it are digital silence (samples that are exactly the same)",)
+        return ()
 
 
 # ---- what is plausible -------------------------------------------------------------------------
