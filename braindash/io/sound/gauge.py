@@ -120,6 +120,7 @@ class Gauge:
 # up to the end, where they are much of the recording, with their share.
 _STILL_SECONDS, _TOLD_SECONDS = 0.1, 2.0
 _MUCH = 0.2
+_PART_FRAMES = 1 << 14
 
 
 class Stillness:
@@ -146,6 +147,11 @@ class Stillness:
         rate_hz : int
             Their rate.
         """
+        # Short parts: the places of all changes take more memory than the sound.
+        for part in np.array_split(mono, 1 + len(mono) // _PART_FRAMES):
+            self._add(part, rate_hz)
+
+    def _add(self, mono: NDArray[np.float32], rate_hz: int) -> None:
         changes = np.flatnonzero(mono[1:] != mono[:-1]) + 1
         stretches = np.diff(changes, prepend=0, append=len(mono)) / rate_hz
         if mono[0] == self._last:
