@@ -147,6 +147,7 @@ def quiet_from(share: float, seconds: float = 12.0) -> np.ndarray:
         (1e-3 * SOUND, RATE, {"subtype": "FLOAT"}, "next to silent"),
         (telephone(), RATE, {}, "nothing above 4 kHz"),
         (SOUND, 8000, {}, "nothing above 4 kHz"),
+        (np.clip(20 * SOUND, -0.9, 0.9), 8000, {}, "seems clipped.* nothing above 4 kHz"),
         (STEREO * [1, -0.5], RATE, {}, "cancel each other .* about 100% of its sound"),
         (turned_round(0.8), RATE, {}, "cancel each other .* about 20% of its sound"),
         (quiet_from(0.25), RATE, {}, "about 80% of it, up to its end, is digital silence"),
@@ -160,6 +161,7 @@ def quiet_from(share: float, seconds: float = 12.0) -> np.ndarray:
         "quiet",
         "telephone at 16 kHz",
         "8 kHz",
+        "8 kHz, clipped",
         "half turned round",
         "turned round at the end",
         "mostly zeros",
@@ -169,6 +171,24 @@ def quiet_from(share: float, seconds: float = 12.0) -> np.ndarray:
 )
 def test_what_is_not_plausible_is_told(written, samples, rate, options, says):
     assert re.search(says, " ".join(look_at_sound(written(samples, rate, **options))))
+
+
+@pytest.mark.parametrize("rate", [RATE, 44100])
+@pytest.mark.parametrize(
+    ("hum", "constant", "says"),
+    [(0.4, 0.0, "but hum"), (0.02, 0.0, "but hum"), (0.0, 0.25, "next to silent")],
+)
+def test_hum_and_constants_are_told_as_what_they_are(written, rate, hum, constant, says):
+    time = np.arange(3 * rate) / rate
+    wave = hum * np.sin(2 * np.pi * 50 * time) + 0.3 * hum * np.sin(2 * np.pi * 150 * time)
+    noise = np.random.default_rng(0).integers(0, 2, time.size) / 32768
+    (told,) = look_at_sound(written(wave + constant + noise, rate))
+    assert says in told
+
+
+def test_24_bit_numbers_stored_in_32_bits_are_told(written):
+    path = written((SOUND * 2**23).astype(np.int32), subtype="PCM_32")
+    assert "24-bit numbers" in " ".join(look_at_sound(path))
 
 
 def test_of_good_sound_nothing_is_told(written):

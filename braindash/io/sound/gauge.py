@@ -184,11 +184,16 @@ class Stillness:
 
 # Of the samples, those at the greatest value of their block of a second; of speech it is one.
 _CLIPPED_SHARE, _CLIPPED_LEAST = 1e-3, 20
-_QUIET = 1e-3
+# Clipped sound arrives at its limit by a step: of the range, and more than rounding to 16 bit.
+_AT_LIMIT, _STEP, _ROUNDING = 5e-5, 1e-3, 1e-4
+# 24-bit numbers in 32 bits reach so far.
+_QUIET = 2.0**-8
 # Telephones and their recordings hold nothing above 4 kHz; speech has a thousandth of its power
 # there, and what rounding to 16 bit adds is less than a hundred-thousandth.
 _TELEPHONE_HZ = 4200
 _NOTHING = 1e-5
+# Telephones pass nothing below 300 Hz; where that is all there is, it is hum.
+_HUM_HZ, _HUM_SHARE = 300, 1e-3
 _SPECTRUM = 1024
 _SPECTRA_PER_BLOCK = 64
 
@@ -197,7 +202,7 @@ class Plausibility:
     """Collects, block by block, what a listener would notice about a recording."""
 
     def __init__(self) -> None:
-        self._n, self._n_flat, self._peak = 0, 0, 0.0
+        self._n, self._n_flat, self._peak, self._swing = 0, 0, 0.0, 0.0
         self._power: NDArray[np.float64] = np.zeros(_SPECTRUM // 2 + 1)
         self._rate_hz = 0
 
@@ -214,16 +219,17 @@ class Plausibility:
         self._rate_hz = max(self._rate_hz, rate_hz)
         n_whole = max(1, len(mono) // rate_hz)
         for part in np.array_split(mono, n_whole):
-            size = np.abs(part)
-            top = float(size.max(initial=0.0))
-            self._peak = max(self._peak, top)
-            if top > _QUIET:
-                self._n_flat += int(np.count_nonzero(size >= 0.9999 * top)) - 1
+            low, high = float(part.min()), float(part.max())
+            self._peak = max(self._peak, -low, high)
+            self._swing = max(self._swing, (high - low) / 2)
+            if high - low > _QUIET:
+                self._n_flat += max(0, _n_clipped(part, high) + _n_clipped(-part, -low) - 2)
         self._n += len(mono)
         starts = np.arange(0, len(mono) - _SPECTRUM + 1, _SPECTRUM)
         chosen = starts[:: max(1, len(starts) // _SPECTRA_PER_BLOCK)]
         if len(chosen):
-            frames = mono[chosen[:, None] + np.arange(_SPECTRUM)] * np.hanning(_SPECTRUM)
+            frames = mono[chosen[:, None] + np.arange(_SPECTRUM)]
+            frames = (frames - frames.mean(axis=1, keepdims=True)) * np.hanning(_SPECTRUM)
             self._power += (np.abs(np.fft.rfft(frames)) ** 2).sum(axis=0)
 
     def told(self) -> tuple[str, ...]:
@@ -231,18 +237,43 @@ class Plausibility:
         found = []
         if self._peak > 1.0:
             found.append("its samples go beyond full scale")
-        if self._peak <= _QUIET:
-            found.append("it is next to silent: no sample reaches a thousandth of full scale")
+        if self._swing <= _QUIET:
+            found.append(
+                "it is next to silent: its samples stay within 1/256 of full scale (-48 dB), as of "
+                "24-bit numbers that were stored in 32 bits"
+            )
         if self._n_flat > max(_CLIPPED_LEAST, _CLIPPED_SHARE * self._n):
             found.append("it seems clipped: many samples are exactly as loud as the loudest")
-        if self._is_telephone():
+        if self._is_hum():
+            found.append("it holds next to nothing but hum (below 300 Hz)")
+        elif self._is_telephone():
             found.append(
                 "it holds nothing above 4 kHz, as a telephone: models and tasks that listen to "
                 "16 kHz speech meet another sound"
             )
         return tuple(found)
 
-    def _is_telephone(self) -> bool:
+    def _above(self, hertz: float) -> float:
+        """Return the share of the power that is above a frequency; 1 where there is none."""
         frequencies = np.fft.rfftfreq(_SPECTRUM, 1 / max(1, self._rate_hz))
-        above = float(self._power[frequencies > _TELEPHONE_HZ].sum())
-        return float(self._power.sum()) > 0 and above <= _NOTHING * float(self._power.sum())
+        whole = float(self._power.sum())
+        return float(self._power[frequencies > hertz].sum()) / whole if whole else 1.0
+
+    def _is_hum(self) -> bool:
+        return self._above(_HUM_HZ) <= _HUM_SHARE
+
+    def _is_telephone(self) -> bool:
+        return self._above(_TELEPHONE_HZ) <= _NOTHING
+
+
+def _n_clipped(part: NDArray[np.float32], top: float) -> int:
+    """Count the samples at the top that are reached or left by a step, as nothing smooth does."""
+    extent = top - float(part.min())
+    is_top = part >= top - _AT_LIMIT * extent
+    edges = np.flatnonzero(np.diff(is_top, prepend=False, append=False))
+    starts, stops = edges[::2], edges[1::2]
+    step = max(_STEP * extent, _ROUNDING)
+    outside = np.r_[np.inf, part, np.inf]
+    before, after = top - outside[starts], top - outside[stops + 1]
+    steep = np.maximum(before, after) > step
+    return int((stops - starts)[steep].sum())
