@@ -1,6 +1,7 @@
 """The one look at every recording: what is refused, what is told, what is left out."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,15 @@ def written(tmp_path):
 
 SOUND = speechlike(3.0)
 STEREO = np.stack([SOUND, SOUND], axis=1)
+NOISES = np.stack([speechlike(3.0, seed=seed) for seed in (1, 2)], axis=1)
 WITH_NAN = np.where(np.arange(SOUND.size) == RATE, np.nan, SOUND)
+
+
+def turned_round(share: float, seconds: float = 20.0) -> np.ndarray:
+    """Stereo of which one channel is upside down from a share of its length on."""
+    sound = speechlike(seconds)
+    late = np.arange(sound.size) >= share * sound.size
+    return np.stack([sound, np.where(late, -sound, sound)], axis=1)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,16 @@ WITH_NAN = np.where(np.arange(SOUND.size) == RATE, np.nan, SOUND)
         (STEREO * [1, -1], {}, "cancel each other"),
         (STEREO * [1, -0.9], {}, "cancel each other"),
         (np.stack([SOUND, -SOUND, SOUND, -SOUND], axis=1), {}, "cancel each other"),
+        (STEREO * [1, -0.8], {}, "cancel each other"),
+        (STEREO * [1, -1] + 0.2, {}, "cancel each other"),
+        (np.stack([SOUND, -np.roll(SOUND, 1)], axis=1), {}, "cancel each other"),
+        (np.stack([-np.roll(SOUND, 5), SOUND], axis=1), {}, "cancel each other"),
+        (STEREO * [1, -1] + 0.3 * NOISES, {}, "cancel each other"),
+        (np.stack([SOUND, 0 * SOUND, -np.roll(SOUND, 3)], axis=1), {}, "cancel each other"),
+        (turned_round(0.1), {}, "cancel each other .* in 90% of its sound"),
+        (turned_round(0.5), {}, "cancel each other .* in (49|50)% of its sound"),
+        (np.eye(1, SOUND.size, RATE)[0], {}, r"digital silence: for 3\.0 of 3\.0 s"),
+        (np.where(np.arange(SOUND.size) < RATE // 10, SOUND, 0), {}, r"for 2\.9 of 3\.0 s"),
         (SOUND * 32767, {"subtype": "FLOAT"}, "look like integers"),
         (SOUND * 8e6, {"subtype": "DOUBLE"}, "look like integers"),
         (WITH_NAN, {"subtype": "FLOAT"}, r"NaN or infinite, the first at 1\.000 s"),
@@ -68,6 +87,13 @@ def test_channels_that_a_codec_left_not_quite_opposite_cancel(written, form):
         load_audio(path)
 
 
+# A voice whose strongest partial is turned round by the way to a second microphone.
+TONES = sum(
+    level * np.sin(2 * np.pi * hertz * np.arange(SOUND.size) / RATE + hertz)
+    for hertz, level in ((220, 0.1), (667, 0.15), (900, 0.05))
+)
+
+
 @pytest.mark.parametrize(
     "samples",
     [
@@ -76,8 +102,20 @@ def test_channels_that_a_codec_left_not_quite_opposite_cancel(written, form):
         STEREO * [1, -0.5],
         np.stack([SOUND, speechlike(3.0, seed=1)], axis=1),
         np.random.default_rng(0).standard_normal((RATE, 6)) * 0.1,
+        STEREO * [0.5, 0.5] + NOISES[:, :1] * [1, -1],
+        np.stack([TONES, np.roll(TONES, 12)], axis=1),
+        np.stack([SOUND, np.roll(SOUND, 5)], axis=1),
     ],
-    ids=["equal", "one silent", "half turned round", "independent", "six independent"],
+    ids=[
+        "equal",
+        "one silent",
+        "half turned round",
+        "independent",
+        "six independent",
+        "reverberation out of phase",
+        "two microphones",
+        "one late",
+    ],
 )
 def test_other_channels_are_averaged(written, samples):
     np.testing.assert_allclose(
@@ -94,6 +132,12 @@ def telephone(seconds: float = 3.0) -> np.ndarray:
     return np.fft.irfft(spectrum)
 
 
+def quiet_from(share: float, seconds: float = 12.0) -> np.ndarray:
+    """Sound that is 0 from a share of its length on."""
+    sound = speechlike(seconds)
+    return np.where(np.arange(sound.size) < share * sound.size, sound, 0)
+
+
 @pytest.mark.parametrize(
     ("samples", "rate", "options", "says"),
     [
@@ -103,11 +147,48 @@ def telephone(seconds: float = 3.0) -> np.ndarray:
         (1e-3 * SOUND, RATE, {"subtype": "FLOAT"}, "next to silent"),
         (telephone(), RATE, {}, "nothing above 4 kHz"),
         (SOUND, 8000, {}, "nothing above 4 kHz"),
+        (np.clip(20 * SOUND, -0.9, 0.9), 8000, {}, "seems clipped.* nothing above 4 kHz"),
+        (STEREO * [1, -0.5], RATE, {}, "cancel each other .* about 100% of its sound"),
+        (turned_round(0.8), RATE, {}, "cancel each other .* about 20% of its sound"),
+        (quiet_from(0.25), RATE, {}, "about 80% of it, up to its end, is digital silence"),
+        (np.r_[quiet_from(0.5, 5.0), SOUND], RATE, {}, "some seconds of it are digital silence"),
+        (np.r_[SOUND, SOUND, SOUND, SOUND, np.zeros(2 * RATE)], RATE, {}, "some seconds of it"),
     ],
-    ids=["clipped", "clipped and turned down", "too loud", "quiet", "telephone at 16 kHz", "8 kHz"],
+    ids=[
+        "clipped",
+        "clipped and turned down",
+        "too loud",
+        "quiet",
+        "telephone at 16 kHz",
+        "8 kHz",
+        "8 kHz, clipped",
+        "half turned round",
+        "turned round at the end",
+        "mostly zeros",
+        "zeros within",
+        "zeros at the end",
+    ],
 )
 def test_what_is_not_plausible_is_told(written, samples, rate, options, says):
-    assert says in " ".join(look_at_sound(written(samples, rate, **options)))
+    assert re.search(says, " ".join(look_at_sound(written(samples, rate, **options))))
+
+
+@pytest.mark.parametrize("rate", [RATE, 44100])
+@pytest.mark.parametrize(
+    ("hum", "constant", "says"),
+    [(0.4, 0.0, "but hum"), (0.02, 0.0, "but hum"), (0.0, 0.25, "next to silent")],
+)
+def test_hum_and_constants_are_told_as_what_they_are(written, rate, hum, constant, says):
+    time = np.arange(3 * rate) / rate
+    wave = hum * np.sin(2 * np.pi * 50 * time) + 0.3 * hum * np.sin(2 * np.pi * 150 * time)
+    noise = np.random.default_rng(0).integers(0, 2, time.size) / 32768
+    (told,) = look_at_sound(written(wave + constant + noise, rate))
+    assert says in told
+
+
+def test_24_bit_numbers_stored_in_32_bits_are_told(written):
+    path = written((SOUND * 2**23).astype(np.int32), subtype="PCM_32")
+    assert "24-bit numbers" in " ".join(look_at_sound(path))
 
 
 def test_of_good_sound_nothing_is_told(written):

@@ -1,4 +1,4 @@
-"""Story audio: any file that libsndfile reads becomes 16 kHz mono samples.
+"""Story audio: any file of sound that can be counted becomes 16 kHz mono samples.
 
 What a file holds is counted first (:mod:`braindash.io.sound`), whatever its header says; a file
 that ends early is refused. Files are read block by block, so that the memory needed is that of the
@@ -28,6 +28,7 @@ from braindash.io.sound.ogg import read_ogg
 from braindash.io.sound.pieces import (
     TOLERANCE_SECONDS,
     Layout,
+    Piece,
     PieceFile,
     Reader,
     read_layout,
@@ -42,9 +43,11 @@ from braindash.io.sound.riff import (
 )
 
 SAMPLE_RATE_HZ = 16000
+# Of recordings of speech and of anything that hears; others are headers that are damaged.
+RATES_HZ = (4000, 768000)
 AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
-_BLOCK_FRAMES = 1 << 18
+_BLOCK_FRAMES, _SHORT_FRAMES = 1 << 18, 1 << 10
 _FORMATS = "wav, flac, ogg, opus and mp3 of any sample rate and number of channels"
 _AGAIN = "Copy or export the file again."
 # By the first bytes, behind ID3 tags.
@@ -63,6 +66,10 @@ _READERS: Mapping[bytes, Reader] = MappingProxyType(
         b"fLaC": read_flac,
         b"OggS": read_ogg,
     }
+)
+# What the readers count, by libsndfile's names; of others nobody would notice that they end early.
+_COUNTED = frozenset(
+    ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "NIST", "FLAC", "OGG", "MP3")
 )
 # What people record in and libsndfile does not read: where its first bytes are, and which.
 _OTHER_FORMATS: Mapping[str, tuple[int, tuple[bytes, ...]]] = MappingProxyType(
@@ -84,7 +91,7 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
     Parameters
     ----------
     path : path
-        A wav, flac, ogg, opus or mp3 file, or another format that libsndfile reads.
+        A wav, flac, ogg, opus or mp3 file; also RF64, W64, AIFF, AU, CAF or NIST SPHERE.
 
     Returns
     -------
@@ -95,8 +102,8 @@ def load_audio(path: Path | str) -> NDArray[np.float32]:
     ------
     InputError
         The file is missing, a placeholder, unreadable, damaged, empty or ends early; it holds NaN
-        or infinite samples, numbers far beyond full scale, nothing but silence or one value, or
-        channels that cancel each other when they are averaged.
+        or infinite samples, numbers far beyond full scale, next to nothing but silence or one
+        value, or channels that cancel each other when they are averaged.
 
     Examples
     --------
@@ -221,6 +228,8 @@ def find_recording(path: Path | str) -> Recording:
 @lru_cache(maxsize=1 << 18)
 def _find_unchanged(path: Path, size: int, modified_ns: int) -> Recording:
     n_frames, rate, form, reason = _header(path)
+    if form:
+        _require_allowed(path, form, rate)
     layout = read_layout(path, partial(_reader, form), n_frames, rate)
     if layout.fault:
         raise InputError(f"the audio file {path} is damaged: {layout.fault}", hint=_AGAIN)
@@ -229,6 +238,8 @@ def _find_unchanged(path: Path, size: int, modified_ns: int) -> Recording:
     if layout.pieces:
         headers = [_header(PieceFile(path, piece)) for piece in layout.pieces]
         reason = next((told for *_, told in headers if told), "")
+        for _, one_rate, one_form, _ in headers if not reason else ():
+            _require_allowed(path, one_form, one_rate)
         n_frames = sum(n for n, *_ in headers)
     else:
         headers = [(n_frames, rate, form, reason)]
@@ -242,6 +253,24 @@ def _find_unchanged(path: Path, size: int, modified_ns: int) -> Recording:
             f"the audio file {path} is empty: it has a header but no samples", hint=_AGAIN
         )
     return Recording(path, tuple(n for n, *_ in headers), tuple(r for _, r, *_ in headers), layout)
+
+
+def _require_allowed(path: Path, form: str, rate_hz: int) -> None:
+    """Refuse formats that nobody counts, and rates that no recording has."""
+    if form not in _COUNTED:
+        raise InputError(
+            f"the audio file {path} is of a format ({form}) of which it cannot be said whether "
+            "it is whole",
+            hint="Convert it, for example with `ffmpeg -i FILE FILE.flac`. Allowed are "
+            f"{_FORMATS}.",
+        )
+    least, most = RATES_HZ
+    if not least <= rate_hz <= most:
+        raise InputError(
+            f"the header of the audio file {path} says {rate_hz} samples per second",
+            hint=f"Allowed are {least} to {most}: the header is damaged, or was made with a wrong "
+            "rate. Export the recording again.",
+        )
 
 
 def sound_course(path: Path | str, steps_per_second: int) -> NDArray[np.float64]:
@@ -303,8 +332,8 @@ def look_at_sound(path: Path | str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Clipping, sound beyond full scale, next to no sound, nothing above 4 kHz, and what is
-        unusual about the file. It names no file.
+        Clipping, sound beyond full scale, next to no sound, nothing above 4 kHz, channels that
+        cancel in part, long digital silence, and what is unusual about the file. It names no file.
 
     Raises
     ------
@@ -312,9 +341,10 @@ def look_at_sound(path: Path | str) -> tuple[str, ...]:
         What :func:`load_audio` refuses.
     """
     recording, noticed = find_recording(path), Plausibility()
-    for block, rate_hz in _mono_blocks(recording):
+    gauge = Gauge(recording.path)
+    for block, rate_hz in _mono_blocks(recording, gauge):
         noticed.add(block, rate_hz)
-    return recording.layout.told + noticed.told()
+    return recording.layout.told + gauge.told() + noticed.told()
 
 
 def _reader(form: str, start: bytes) -> Reader | None:
@@ -343,9 +373,15 @@ def _ends_early(path: Path, layout: Layout, found: float) -> InputError:
     whole = layout.whole_seconds
     if whole is None and layout.whole_share is not None:
         whole = readable * layout.whole_share
-    there = f"{readable:.1f} of {whole:.1f} s" if whole else f"{readable:.1f} s"
+    if readable:
+        there = f"{readable:.1f} of {whole:.1f} s" if whole else f"{readable:.1f} s"
+        there += " can be read"
+    elif layout.whole_share:
+        there = f"about {1 / layout.whole_share:.0%} of its sound is there"
+    else:
+        there = "it cannot be read"
     return InputError(
-        f"the audio file {path} ends early: {there} can be read ({layout.cut})",
+        f"the audio file {path} ends early: {there} ({layout.cut})",
         hint="It was copied or downloaded by half, or its recording was broken off: get it again.",
     )
 
@@ -360,10 +396,12 @@ def _advice(path: Path) -> str:
     return f"Allowed are {_FORMATS}. If the file should be one of them, copy it again."
 
 
-def _mono_blocks(recording: Recording) -> Iterator[tuple[NDArray[np.float32], int]]:
+def _mono_blocks(
+    recording: Recording, gauge: Gauge | None = None
+) -> Iterator[tuple[NDArray[np.float32], int]]:
     """Yield the blocks of every piece with their rate, channels averaged."""
     pieces = recording.layout.pieces or (None,)
-    gauge = Gauge(recording.path)
+    gauge = gauge or Gauge(recording.path)
     for piece, n_frames in zip(pieces, recording.frames, strict=True):
         source = recording.path if piece is None else PieceFile(recording.path, piece)
         n_read = 0
@@ -373,6 +411,7 @@ def _mono_blocks(recording: Recording) -> Iterator[tuple[NDArray[np.float32], in
                     n_read += block.shape[0]
                     yield gauge.mono(block, file.samplerate), file.samplerate
             except soundfile.SoundFileError as error:
+                n_read = _readable_frames(recording.path, piece)
                 raise _damaged(recording.path, n_frames, n_read, file.samplerate, error) from error
             if n_frames - n_read > TOLERANCE_SECONDS * file.samplerate:
                 reason = "the data end too early"
@@ -383,6 +422,18 @@ def _mono_blocks(recording: Recording) -> Iterator[tuple[NDArray[np.float32], in
 def _read(file: soundfile.SoundFile) -> NDArray[Any]:
     block: NDArray[Any] = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
     return block
+
+
+def _readable_frames(path: Path, piece: Piece | None) -> int:
+    """Count, by short blocks, what can be decoded of a piece up to where it is damaged."""
+    n_read = 0
+    with soundfile.SoundFile(path if piece is None else PieceFile(path, piece)) as file:
+        try:
+            while (n_new := len(file.read(_SHORT_FRAMES, dtype="float32", always_2d=True))) > 0:
+                n_read += n_new
+        except soundfile.SoundFileError:
+            return n_read
+    return n_read
 
 
 def _damaged(path: Path, n_frames: int, n_read: int, rate_hz: int, reason: object) -> InputError:

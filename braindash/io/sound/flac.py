@@ -14,6 +14,8 @@ from braindash.io.sound.pieces import (
     Bytes,
     Layout,
     Piece,
+    find_file,
+    joined_fault,
     skip_id3,
 )
 
@@ -40,11 +42,14 @@ class _End:
         Samples up to its end, and up to its beginning.
     whole : bool
         Whether it is all there.
+    fits : bool
+        Whether its checksum fits what is there up to the end.
     """
 
     n_samples: int
     first_sample: int
     whole: bool = False
+    fits: bool = False
 
 
 def read_flac(content: Bytes, n: int, rate: int) -> Layout:
@@ -85,7 +90,11 @@ def _stream(content: Bytes, start: int, stop: int) -> Layout:
     bits = int.from_bytes(content[at : at + _COUNT_BYTES], "big")
     total, rate = bits & ((1 << _COUNT_BITS) - 1), max(1, bits >> 44)
     block_samples = int.from_bytes(content[start + 8 : start + 10], "big")
-    end = _last_frame(content, _first_frame(content, start), stop, block_samples, total)
+    first = _first_frame(content, start)
+    end = _last_frame(content, first, stop, block_samples, total)
+    other = None if end is not None and end.fits else find_file(content, first)
+    if other is not None and other < stop:
+        return Layout(fault=joined_fault(other))
     if end is None:
         if total:
             return AS_IT_IS
@@ -134,8 +143,9 @@ def _last_frame(
             end = _frame(tail, match.start(), block_samples)
             if end is None:
                 continue
-            if end.n_samples == total or _fits(tail[match.start() :]):
-                return replace(end, whole=True)
+            fits = _fits(tail[match.start() :])
+            if end.n_samples == total or fits:
+                return replace(end, whole=True, fits=fits)
             if nearest is None:
                 nearest = end
             elif end.n_samples == nearest.first_sample:

@@ -16,6 +16,9 @@ from braindash.io.sound.pieces import (
     Bytes,
     Layout,
     Piece,
+    find_file,
+    is_zero,
+    joined_fault,
     skip_id3,
 )
 
@@ -31,6 +34,11 @@ _RATES = {0: (11025, 12000, 8000), 2: (22050, 24000, 16000), 3: (44100, 48000, 3
 # Frames in a row that make it certain that these are frames.
 _SURE = 3
 _VBRI_AT = 36
+_ID3V1_BYTES = 128
+# Of a file, what may be zeros behind the last frame without being told as lost.
+_PADDING_SHARE = 0.02
+# At the end of a tag of MusicMatch, whose beginning says nothing.
+_MUSICMATCH = b"Brava Software Inc."
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class _Stream:
 class _Found:
     streams: list[_Stream] = field(default_factory=list)
     ends_inside: bool = False
+    rest_at: int | None = None
 
 
 @lru_cache(maxsize=1 << 16)
@@ -153,9 +162,12 @@ def read_mpeg(content: Bytes, n: int, rate: int) -> Layout:
         lost = stream.lost_bytes * stream.seconds / (stream.stop - stream.start)
         if lost > TOLERANCE_SECONDS:
             return Layout(fault=f"{stream.lost_bytes} bytes between its frames are no sound")
-    told: tuple[str, ...] = ()
+    rest = _rest(content, found.rest_at, streams)
+    if rest.cut or rest.fault:
+        return rest
+    told = rest.told
     if found.ends_inside:
-        told = ("it ends within a frame: it may have been cut",)
+        told += ("it ends within a frame: it may have been cut",)
     if len(streams) == 1 and _is_known(streams[0], n, rate):
         return Layout(told=told)
     if any(stream.header.layer != 3 for stream in streams):
@@ -163,6 +175,37 @@ def read_mpeg(content: Bytes, n: int, rate: int) -> Layout:
     if len(streams) > 1:
         told += (f"it is {len(streams)} recordings, one behind the other",)
     return Layout(tuple(map(_piece, streams)), told=told)
+
+
+def _rest(content: Bytes, at: int | None, streams: list[_Stream]) -> Layout:
+    """Judge what follows the last frame and is no tag."""
+    if at is None:
+        return AS_IT_IS
+    end, last = len(content), streams[-1]
+    if content[end - _ID3V1_BYTES : end - _ID3V1_BYTES + 3] == b"TAG":
+        end -= _ID3V1_BYTES
+    other = find_file(content, at)
+    if other is not None:
+        return Layout(fault=joined_fault(other))
+    lost = (end - at) * last.seconds / (last.stop - last.start)
+    is_tag = content.find(_MUSICMATCH, at) >= 0
+    if lost <= TOLERANCE_SECONDS or is_tag or _has_all(last):
+        return AS_IT_IS
+    if not is_zero(content[at:end], 0):
+        return Layout(fault=f"{end - at} bytes behind its last frame are no sound")
+    if end - at <= _PADDING_SHARE * len(content):
+        return AS_IT_IS
+    there = sum(stream.seconds for stream in streams)
+    return Layout(
+        cut=f"its last {end - at} bytes are zeros",
+        whole_seconds=there + lost,
+        readable_seconds=there,
+    )
+
+
+def _has_all(stream: _Stream) -> bool:
+    """Say whether a tag counts no more frames than there are."""
+    return stream.tagged_frames is not None and stream.tagged_frames <= stream.n_frames
 
 
 def _is_known(stream: _Stream, n: int, rate: int) -> bool:
@@ -217,6 +260,8 @@ def _scan(content: Bytes) -> _Found:
             behind, lost = _next(content, place)
             if current is not None and behind < size:
                 current.lost_bytes += lost
+            elif current is not None and lost:
+                found.rest_at = place
             place = behind
             continue
         if place + header.length > size:
@@ -281,6 +326,6 @@ def _behind_tag(content: Bytes, place: int) -> int:
     if start.startswith(b"APETAGEX"):
         return place + 32 + int.from_bytes(content[place + 12 : place + 16], "little")
     if start.startswith(b"LYRICSBEGIN"):
-        end = content.find(b"LYRICS200", place)
-        return place if end < 0 else end + 9
+        ends = [content.find(mark, place) + 9 for mark in (b"LYRICS200", b"LYRICSEND")]
+        return min((end for end in ends if end > 8), default=place)
     return place

@@ -4,13 +4,28 @@ libsndfile reads the first recording only, and takes a file without its last pag
 """
 
 import struct
+import zlib
 from dataclasses import dataclass, field
 
-from braindash.io.sound.pieces import AS_IT_IS, Bytes, Layout, Piece
+from braindash.io.sound.pieces import (
+    AS_IT_IS,
+    Bytes,
+    Layout,
+    Piece,
+    find_file,
+    is_zero,
+    joined_fault,
+    skip_id3,
+)
 
 _PAGE = b"OggS"
 _HEAD_BYTES = 27
 _FIRST, _LAST = 2, 4
+_CHECKSUM = slice(22, 26)
+# What some programs write behind the last page, and nobody misses.
+_TAIL_BYTES = 4096
+# Bytes with their bits in the other order.
+_TURNED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 @dataclass
@@ -39,12 +54,18 @@ class _Found:
         Something between two pages, or a page of no recording.
     together : bool
         Several streams run side by side.
+    n_damaged : int
+        Pages whose checksum does not fit.
+    rest_at : int or None
+        Where something begins behind the last page.
     """
 
     links: list[_Link] = field(default_factory=list)
     ends_inside: bool = False
     torn: bool = False
     together: bool = False
+    n_damaged: int = 0
+    rest_at: int | None = None
 
 
 def read_ogg(content: Bytes, n: int, rate: int) -> Layout:
@@ -68,8 +89,14 @@ def read_ogg(content: Bytes, n: int, rate: int) -> Layout:
     lost = sum(link.n_lost for link in links)
     if lost or found.torn:
         return Layout(fault=f"{lost or 'some'} of its pages are missing")
+    if found.n_damaged:
+        return Layout(fault=f"{found.n_damaged} of its pages do not fit their checksums")
     if found.ends_inside:
         return Layout(cut="its last page is not whole")
+    if found.rest_at is not None:
+        fault = _rest_fault(content, skip_id3(content, found.rest_at), links[-1])
+        if fault:
+            return Layout(fault=fault)
     told: tuple[str, ...] = ()
     if not all(link.ended for link in links):
         told = ("its end is not marked as such: it may have been cut",)
@@ -94,13 +121,35 @@ def _scan(content: Bytes) -> _Found:
         _note(found, head, place, stop)
         if found.together:
             break
+        found.n_damaged += not _fits(content[place:stop])
         rest = content[stop : stop + len(_PAGE)]
         place = stop
         if rest != _PAGE:
             found.ends_inside = 0 < len(rest) < len(_PAGE) and _PAGE.startswith(rest)
             place = content.find(_PAGE, stop)
+            if place < 0 and stop < size and not found.ends_inside:
+                found.rest_at = stop
             found.torn = found.torn or place >= 0
     return found
+
+
+def _rest_fault(content: Bytes, at: int, last: _Link) -> str:
+    """Say what is wrong with what follows the last page; nothing where it is a tag or padding."""
+    other = find_file(content, at)
+    if other is not None:
+        return joined_fault(other)
+    rest = len(content) - at
+    if rest <= _TAIL_BYTES or (last.ended and is_zero(content, at)):
+        return ""
+    return f"the last {rest} bytes of it are no pages"
+
+
+def _fits(page: bytes) -> bool:
+    """Compare a page with its checksum: zlib's, begun at 0, of bits in the other order."""
+    said = page[_CHECKSUM]
+    zeroed = page[: _CHECKSUM.start] + bytes(4) + page[_CHECKSUM.stop :]
+    rest = zlib.crc32(zeroed.translate(_TURNED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return rest.to_bytes(4, "big").translate(_TURNED) == said
 
 
 def _note(found: _Found, head: bytes, start: int, stop: int) -> None:

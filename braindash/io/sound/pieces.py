@@ -9,11 +9,23 @@ have.
 
 import io
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
+# How files of sound begin, where chance does not write the like into sound.
+_FILE = re.compile(
+    rb"(?:RIFF|RIFX|RF64|BW64)....WAVE|FORM....AIF[FC]|fLaC[\x00\x80]\x00\x00\x22|OggS\x00\x02"
+    rb"|\.snd\x00\x00..|dns\...\x00\x00|caff\x00\x01|riff\x2e\x91\xcf\x11|NIST_1A\n",
+    re.DOTALL,
+)
+_MAGICS = (
+    *(b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"fLaC"),
+    *(b"OggS\x00\x02", b".snd\x00\x00", b"dns.", b"caff\x00\x01", b"riff\x2e", b"NIST_1A\n"),
+)
+_BLOCK_BYTES = 1 << 20
 # What a codec pads, and what a header may therefore miss, in seconds.
 TOLERANCE_SECONDS = 0.1
 
@@ -145,6 +157,34 @@ def skip_id3(content: Bytes, at: int = 0) -> int:
         footer = 10 if content[at + 5] & 0x10 else 0
         at += 10 + size + footer
     return at
+
+
+def find_file(content: Bytes, start: int) -> int | None:
+    """Return where, from a place on, another file of sound begins; None where none does."""
+    places = []
+    for magic in _MAGICS:
+        at = content.find(magic, start)
+        while at >= 0 and not _FILE.match(content, at):
+            at = content.find(magic, at + 1)
+        if at >= 0:
+            places.append(at)
+    return min(places, default=None)
+
+
+def begins_file(content: Bytes, at: int) -> bool:
+    """Say whether another file of sound begins at a place."""
+    return _FILE.match(content, at) is not None
+
+
+def joined_fault(at: int) -> str:
+    """Say that a file of sound follows another one, of which only the first would be read."""
+    return f"another file of sound begins at its byte {at}, behind the first; divide them"
+
+
+def is_zero(content: Bytes, start: int) -> bool:
+    """Say whether nothing but zeros follows: no sound that somebody would miss."""
+    places = range(start, len(content), _BLOCK_BYTES)
+    return not any(content[at : at + _BLOCK_BYTES].strip(b"\0") for at in places)
 
 
 def read_layout(path: Path, readers: Callable[[bytes], Reader | None], n: int, rate: int) -> Layout:

@@ -16,6 +16,10 @@ from braindash.io.sound.pieces import (
     Bytes,
     Layout,
     Piece,
+    begins_file,
+    find_file,
+    is_zero,
+    joined_fault,
     skip_id3,
 )
 
@@ -30,7 +34,6 @@ _UNKNOWN = (
 _FILES = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 _HEAD = re.compile(rb"(RIFF|RIFX|RF64|BW64)....WAVE(fmt |ds64|JUNK|bext)", re.DOTALL)
 _LIST = re.compile(rb"LIST....(INFO|adtl)", re.DOTALL)
-_BLOCK_BYTES = 1 << 20
 _NEVER_COMPLETED = ("its header was never completed: it is read to its end",)
 _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
@@ -151,7 +154,8 @@ def _sound_stop(content: Bytes, start: int, end: int) -> int:
 
 
 def _cut(data: _Data, there: int, n: int, rate: int) -> Layout:
-    if n and (data.size - there) * n / (there * rate) <= TOLERANCE_SECONDS:
+    there = max(0, there)
+    if n and there and (data.size - there) * n / (there * rate) <= TOLERANCE_SECONDS:
         return AS_IT_IS
     return Layout(
         cut=f"{there} of the {data.size} bytes of sound that its header announces are there",
@@ -161,7 +165,7 @@ def _cut(data: _Data, there: int, n: int, rate: int) -> Layout:
 
 def _behind(content: Bytes, data: _Data, n: int, rate: int) -> Layout:
     """Look at what follows the sound: other chunks, another file, or sound left out."""
-    stop = data.start + data.size
+    stop = skip_id3(content, data.start + data.size)
     rest = len(content) - stop
     if _next_file(content, stop) is not None:
         return _joined(content, data.origin)
@@ -171,7 +175,7 @@ def _behind(content: Bytes, data: _Data, n: int, rate: int) -> Layout:
     if data.size_at[1] == 4 and len(content) > _LARGEST:
         # Sizes of 32 bits begin again at 0 where a file is longer.
         return _completed(content, replace(data, size=0), 0)
-    if _is_zero(content, stop):
+    if is_zero(content, stop):
         return AS_IT_IS
     return Layout(
         fault=f"behind the {data.size} bytes of sound that its header announces follow {rest} more "
@@ -218,16 +222,12 @@ def _next_file(content: Bytes, stop: int) -> int | None:
         stop = chunk + 8 + size
 
 
-def _is_zero(content: Bytes, start: int) -> bool:
-    """Say whether nothing but zeros follows: no sound that somebody would miss."""
-    places = range(start, len(content), _BLOCK_BYTES)
-    return not any(content[at : at + _BLOCK_BYTES].strip(b"\0") for at in places)
-
-
 def _are_chunks(content: Bytes, at: int) -> bool:
     """Say whether what is at a place looks like a chunk: four letters and a size that fits."""
     head = content[at : at + 8]
     if len(head) < 8 or not all(32 <= byte < 127 for byte in head[:4]):
+        return False
+    if begins_file(content, at):
         return False
     (size,) = struct.unpack("<I", head[4:])
     return bool(size <= len(content) - at - 8)
@@ -264,11 +264,10 @@ def read_au(content: Bytes, n: int, rate: int) -> Layout:
     order = ">" if content[at : at + 4] == b".snd" else "<"
     start, size = struct.unpack(f"{order}II", content[at + 4 : at + 12].ljust(8, b"\0"))
     # The largest number says that the size is not known: libsndfile reads to the end.
-    return (
-        AS_IT_IS
-        if size == _LARGEST
-        else _sized(content, _Data(at + start, size, (at + 8, 4), order, at), n, rate)
-    )
+    if size == _LARGEST:
+        return _alone(content, at + start)
+    data = _Data(at + start, size, (at + 8, 4), order, at)
+    return _sized(content, data, n, rate, has_chunks=False)
 
 
 def read_caf(content: Bytes, n: int, rate: int) -> Layout:
@@ -277,11 +276,9 @@ def read_caf(content: Bytes, n: int, rate: int) -> Layout:
     while at + 12 <= len(content):
         (size,) = struct.unpack(">q", content[at + 4 : at + 12])
         if content[at : at + 4] == b"data":
-            return (
-                AS_IT_IS
-                if size < 0
-                else _sized(content, _Data(at + 12, size, (at + 4, 8), ">"), n, rate)
-            )
+            if size < 0:
+                return _alone(content, at + 12)
+            return _sized(content, _Data(at + 12, size, (at + 4, 8), ">"), n, rate)
         at += 12 + max(0, size)
     return AS_IT_IS
 
@@ -300,17 +297,47 @@ def read_sphere(content: Bytes, n: int, rate: int) -> Layout:
         return AS_IT_IS
     if "shorten" in fields.get("sample_coding", ""):
         return AS_IT_IS
-    return _sized(content, _Data(start, size, (0, 0)), n, rate)
+    return _sized(content, _Data(start, size, (0, 0)), n, rate, has_chunks=False)
 
 
-def _sized(content: Bytes, data: _Data, n: int, rate: int, patch_more: int = 0) -> Layout:
+def _alone(content: Bytes, start: int) -> Layout:
+    """Refuse another file behind the sound that begins at a place: it would be lost, or heard."""
+    other = find_file(content, start)
+    return AS_IT_IS if other is None else Layout(fault=joined_fault(other))
+
+
+def _sized(
+    content: Bytes,
+    data: _Data,
+    n: int,
+    rate: int,
+    *,
+    patch_more: int = 0,
+    has_chunks: bool = True,
+) -> Layout:
     there = len(content) - data.start
     if data.size > there:
         return _cut(data, there, n, rate)
-    if data.size or not there or n or not data.size_at[1]:
-        return AS_IT_IS
+    if data.size:
+        return _sized_rest(content, data, n, rate, has_chunks=has_chunks)
+    if not there or n or not data.size_at[1]:
+        return _alone(content, data.start)
     at, width = data.size_at
     size = (there + patch_more).to_bytes(width, "little" if data.order == "<" else "big")
     told = ("its header was never completed: it is read to its end",)
     patches = ((at - data.origin, size),)
     return Layout((Piece(data.origin, len(content), patches=patches),), told=told)
+
+
+def _sized_rest(content: Bytes, data: _Data, n: int, rate: int, *, has_chunks: bool) -> Layout:
+    """Look at what follows the sound of a file that is no WAV."""
+    stop = data.start + data.size
+    alone = _alone(content, stop)
+    rest = len(content) - skip_id3(content, stop)
+    seconds = rest * n / ((len(content) - data.start) * rate) if rate else 0.0
+    if has_chunks or alone.fault or seconds <= TOLERANCE_SECONDS or is_zero(content, stop):
+        return alone
+    return Layout(
+        fault=f"behind the {data.size} bytes of sound that its header announces follow {rest} more "
+        f"({seconds:.1f} s, if they are sound)"
+    )

@@ -248,3 +248,98 @@ def test_whatever_the_bytes_are_the_answer_is_an_error_in_words(tmp_path_factory
     path.write_bytes(head + content)
     with pytest.raises(InputError, match=re.escape(str(path))):
         load_audio(path)
+
+
+# ---- what would be lost, shifted or heard without a word -----------------------------------------
+
+OTHERS = {form: encoded(speechlike(2.0), form, "PCM_16") for form in ("AIFF", "AU", "CAF", "NIST")}
+OTHERS |= {"W64": encoded(speechlike(2.0), "W64", "PCM_16")}
+BARE_MP3 = without_count(encoded_as("mp3", 3.0))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        *((one, one) for one in OTHERS.values()),
+        *((encoded_as("wav", 3.0), encoded_as(kind, 2.0)) for kind in ("flac", "opus")),
+        *((encoded_as("wav", 3.0), OTHERS[form]) for form in ("AIFF", "CAF", "AU", "W64")),
+        *((encoded_as("mp3", 3.0), encoded_as(kind, 2.0)) for kind in ("wav", "flac", "vorbis")),
+        (BARE_MP3 + APE, encoded_as("wav", 2.0)),
+        (encoded_as("flac", 3.0), encoded_as("wav", 2.0)),
+        (encoded_as("vorbis", 3.0), encoded_as("wav", 2.0)),
+        (OTHERS["AU"][:8] + b"\xff" * 4 + OTHERS["AU"][12:], OTHERS["AU"]),
+    ],
+)
+def test_files_of_two_kinds_joined_are_refused(written, first, second):
+    with pytest.raises(InputError, match=r"damaged: (another file of sound begins|behind the \d+)"):
+        find_recording(written(first + second))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
+def test_an_mp3_whose_end_is_zeros_ends_early(written, share):
+    kept = int(share * len(BARE_MP3))
+    path = written(BARE_MP3[:kept] + bytes(len(BARE_MP3) - kept), "a.mp3")
+    with pytest.raises(InputError, match=r"ends early: \d\.\d of (2\.9|3\.[01]) s can be read"):
+        find_recording(path)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"TAG" + bytes(125),
+        APE + b"TAG" + bytes(125),
+        b"LYRICSBEGIN" + b"la" * 5000 + b"LYRICSEND" + b"TAG" + bytes(125),
+        b"LYRICSBEGIN" + b"la" * 5000 + b"009999LYRICS200",
+        ID3,
+        bytes(300),
+    ],
+)
+@pytest.mark.parametrize("before", [BARE_MP3, encoded_as("mp3", 3.0)], ids=["bare", "counted"])
+def test_tags_behind_an_mp3_are_no_loss(written, before, behind):
+    assert audio_seconds(written(before + behind, "a.mp3")) == pytest.approx(3.0, abs=MP3_EDGES)
+
+
+def test_junk_behind_an_mp3_is_told_as_lost(written):
+    with pytest.raises(InputError, match="5000 bytes behind its last frame are no sound"):
+        find_recording(written(BARE_MP3 + b"junk!" * 1000, "a.mp3"))
+
+
+@pytest.mark.parametrize("kind", ["vorbis", "opus"])
+@settings(max_examples=10, deadline=None)
+@given(share=st.floats(0.3, 0.95), bit=st.integers(0, 7))
+def test_a_damaged_page_is_refused(tmp_path_factory, kind, share, bit):
+    content = bytearray(encoded_as(kind, 3.0))
+    content[int(share * len(content))] ^= 1 << bit
+    path = tmp_path_factory.mktemp("page") / "a.ogg"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"is damaged|ends early|cannot be read"):
+        load_audio(path)
+
+
+@pytest.mark.parametrize("form", ["VOC", "SVX", "MAT5", "PVF", "AVR", "IRCAM", "PAF", "MPC2K"])
+def test_forms_that_nobody_counts_are_refused(written, form):
+    with pytest.raises(InputError, match=rf"of a format \({form}\)") as caught:
+        find_recording(written(encoded(speechlike(1.0), form, "PCM_16")))
+    assert "ffmpeg" in caught.value.hint
+
+
+@pytest.mark.parametrize("rate", [1, 16, 3999, 768001, 2**31 - 1])
+def test_rates_that_no_recording_has_are_refused(written, rate):
+    wav = encoded_as("wav", 1.0)
+    path = written(wav[:24] + int(rate).to_bytes(4, "little") + wav[28:])
+    with pytest.raises(InputError, match=f"says {rate} samples per second|cannot be read"):
+        load_audio(path)
+
+
+def test_a_damaged_flac_says_up_to_where_it_can_be_read(written):
+    content = bytearray(encoded_as("flac", 3.0))
+    half = len(content) // 2
+    content[half : half + 200] = bytes(200)
+    with pytest.raises(InputError, match=r"damaged .*: 1\.[2-6] of 3\.0 s can be read"):
+        load_audio(written(bytes(content), "a.flac"))
+
+
+def test_a_cut_file_that_cannot_be_opened_says_its_share(written):
+    content = OTHERS["CAF"]
+    with pytest.raises(InputError, match=r"ends early: (about [45]\d% of its sound|1\.0 of 2\.0)"):
+        find_recording(written(content[: len(content) // 2]))
