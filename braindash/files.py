@@ -52,6 +52,20 @@ def canonical_json(value: Any) -> str:
     )
 
 
+def parse_json(text: str, **options: Any) -> Any:
+    """Read JSON that a user gives.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(text, **options)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def digest_json(value: Any) -> str:
     """Hash the canonical JSON form of ``value``."""
     return digest_bytes(canonical_json(value).encode())

@@ -136,6 +136,21 @@ def named_value(text: str, option: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def keep(found: dict[str, Any], name: str, value: Any, option: str) -> None:
+    """Keep the value of a name that may be given several times, if it is the same each time.
+
+    Raises
+    ------
+    typer.BadParameter
+        It has another value already.
+    """
+    if name in found and found[name] != value:
+        raise typer.BadParameter(
+            f"{name} is given twice: {found[name]!r} and {value!r}", param_hint=option
+        )
+    found[name] = value
+
+
 def settings(given: Sequence[str], option: str, *forms: type[BaseModel]) -> dict[str, Any]:
     """Read fields of requests that have no option of their own, each as NAME=VALUE.
 
@@ -158,7 +173,7 @@ def settings(given: Sequence[str], option: str, *forms: type[BaseModel]) -> dict
         name, value = named_value(one, option)
         name = name.replace("-", "_")
         several = name in fields and _is_list(fields[name].annotation)
-        found[name] = listed(value, option) if several else value
+        keep(found, name, listed(value, option) if several else value, option)
     return found
 
 

@@ -18,6 +18,7 @@ from braindash.cli.options import (
     StoreOption,
     StrategyOption,
     carry_out,
+    keep,
     listed,
     maybe_listed,
     named_value,
@@ -44,7 +45,10 @@ SourceOption = Annotated[str | None, typer.Option(help=_SOURCES_HELP)]
 PathOption = Annotated[Path | None, typer.Option(help="Folder or table of the labels.")]
 AudioOption = Annotated[Path | None, typer.Option(help="Folder of the recordings, if elsewhere.")]
 ReaderOption = Annotated[
-    list[str] | None, typer.Option(help="NAME=VALUE for the source's reader; may be repeated.")
+    list[str] | None,
+    typer.Option(
+        help="NAME=VALUE for the source's reader; may be repeated; tables of tiers add up."
+    ),
 ]
 RecordingsOption = Annotated[
     str | None, typer.Option(help="Comma-separated names or patterns (*); all by default.")
@@ -90,7 +94,7 @@ def probe(
     """Score what each layer of a model tells about labelled speech, from sound to meaning."""
     options = _options(labels_option or [])
     if labels_audio is not None:
-        options["audio"] = str(labels_audio)
+        keep(options, "audio", str(labels_audio), "--labels-audio")
     request = build_request(
         ProbeRequest,
         data=data,
@@ -130,13 +134,15 @@ def _options(given: list[str]) -> dict[str, Any]:
     for text in given:
         name, value = named_value(text, _READER)
         if name in LABEL_FLAGS:
-            found[name] = _FLAG_VALUES.get(value.lower(), value)
+            keep(found, name, _FLAG_VALUES.get(value.lower(), value), _READER)
         elif name in LABEL_NUMBERS and _DIGITS.fullmatch(value):
-            found[name] = int(value)
+            keep(found, name, int(value), _READER)
         elif name == "tiers":
-            found[name] = dict(listed(value, _READER, _pair))
+            tiers = found.setdefault(name, {})
+            for tier, meaning in listed(value, _READER, _pair):
+                keep(tiers, tier, meaning, _READER)
         else:
-            found[name] = value
+            keep(found, name, value, _READER)
     return found
 
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from braindash.errors import InputError, near_match
 
+_MARK = "\ufeff"
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -26,6 +27,11 @@ _LOOKED_AT, _ZERO_SHARE = 4096, 0.4
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 TABLE_ENDINGS = tuple(_SEPARATORS)
 _NAMES = {",": "commas", "\t": "tabs", ";": "semicolons (';')", "|": "bars ('|')"}
+# The first line by which Excel is told what separates the columns.
+_EXCEL_SEPARATOR = re.compile(r'"?sep=([,;|\t])"?,*;*', re.IGNORECASE)
+# A zip archive (.xlsx, .ods) and an older workbook.
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+_WORKBOOK_ENDINGS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 _LINES_NAMED = 8
 # A cell with more lines in it that could be rows is one whose quote was never closed.
 _WHOLE_LINES = 100
@@ -102,9 +108,11 @@ def decoded(content: bytes) -> Decoded:
     encoding = next((found for mark, found in _MARKS if content.startswith(mark)), "")
     encoding = encoding or _wide_encoding(content.rstrip(b"\0\x1a"))
     if encoding.startswith(("utf-16", "utf-32")):
-        text = content.decode(encoding, errors="replace").rstrip("\0\x1a")
+        text = content.decode(encoding, errors="replace").rstrip("\0\x1a").lstrip(_MARK)
         return Decoded(text, encoding, [])
-    content = content.removeprefix(codecs.BOM_UTF8).rstrip(b"\0\x1a")
+    while content.startswith(codecs.BOM_UTF8):  # programs that write one find one already
+        content = content.removeprefix(codecs.BOM_UTF8)
+    content = content.rstrip(b"\0\x1a")
     try:
         return Decoded(content.decode("utf-8"), "UTF-8", [])
     except UnicodeDecodeError:
@@ -177,9 +185,9 @@ class TextTable:
 def read_table(path: Path, needed: Sequence[str]) -> TextTable:
     """Read a table of text: commas in ``.csv``, tabs in ``.tsv``.
 
-    Cells may stand in double quotes. A quote that is not closed is part of its cell, and told.
-    Rows of empty cells are passed over, rows with bytes that are no text are left out; both are
-    told.
+    A first line ``sep=;`` says another separator. Cells may stand in double quotes. A quote that is
+    not closed is part of its cell, and told. Rows of empty cells are passed over, rows with bytes
+    that are no text are left out; both are told.
 
     Parameters
     ----------
@@ -200,10 +208,11 @@ def read_table(path: Path, needed: Sequence[str]) -> TextTable:
     """
     separator = _SEPARATORS.get(path.suffix.lower())
     if separator is None:
-        raise InputError(
-            f"{path} is no table that braindash reads", hint=f"Allowed: {', '.join(_SEPARATORS)}."
-        )
-    given = decoded(path.read_bytes())
+        raise no_table(path, TABLE_ENDINGS)
+    content = path.read_bytes()
+    if content.startswith(_WORKBOOKS):
+        raise no_table(path, TABLE_ENDINGS, workbook=True)
+    given = decoded(content)
     if given.guessed:
         raise InputError(
             f"the table {path} cannot be read: it is no UTF-8 ({lines_named(given.strange)})",
@@ -215,6 +224,9 @@ def read_table(path: Path, needed: Sequence[str]) -> TextTable:
         raise InputError(
             f"the table {path} cannot be read: it is empty", hint=f"Needed: {', '.join(needed)}."
         )
+    said = _EXCEL_SEPARATOR.fullmatch(text[head].strip())
+    if said and head + 1 < len(text):  # Excel's own line in front of the table
+        separator, head = said[1], head + 1
     columns = tuple(cell.strip() for cell in _cells(text[head], separator)[0])
     _check_columns(path, text[head], columns, needed, separator)
     found = _Rows(len(columns))
@@ -222,6 +234,17 @@ def read_table(path: Path, needed: Sequence[str]) -> TextTable:
         found.add(first + 1, cells, lone)
     found.refuse(path)
     return TextTable(columns, found.rows, found.lines, found.told(path))
+
+
+def no_table(path: Path, allowed: Sequence[str], *, workbook: bool = False) -> InputError:
+    """Make the error for a file that is no table of text, such as a workbook of Excel."""
+    listed = f"Allowed: {', '.join(allowed)}."
+    if workbook or path.suffix.lower() in _WORKBOOK_ENDINGS:
+        return InputError(
+            f"{path} is a workbook of Excel or another office program, not a table of text",
+            hint=f"Save its sheet as 'CSV UTF-8' under a name that ends in .csv. {listed}",
+        )
+    return InputError(f"{path} is no table that braindash reads", hint=listed)
 
 
 def _check_columns(
@@ -337,13 +360,17 @@ def _over_lines(
 ) -> tuple[list[str] | None, int]:
     """Join a row that goes on over lines in a quoted cell.
 
-    Where the first of them may be a row itself, none of the others may be one.
+    Where the first of them may be a row itself, none of the others may be one. A line is prose, and
+    no row, where a blank stands behind each of its separators, and behind none of the first line's.
     """
     joined = text[begin]
     alone = len(_cells(joined, separator)[0]) == n_columns
+    tight = f"{separator} " not in joined
     n_whole = 0
     for place in range(begin + 1, len(text)):
-        n_whole += len(_cells(text[place], separator)[0]) == n_columns
+        line = text[place]
+        prose = tight and 0 < line.count(separator) == line.count(f"{separator} ")
+        n_whole += not prose and len(_cells(line, separator)[0]) == n_columns
         if n_whole > (0 if alone else _WHOLE_LINES) or '"' not in joined:
             return None, 1
         joined += "\n" + text[place]
@@ -353,27 +380,27 @@ def _over_lines(
     return None, 1
 
 
-_QUOTED = re.compile(r'"((?:[^"]|"")*)"[ ]*')
-_ESCAPED = re.compile(r'"((?:[^"\\]|\\.|"")*)"[ ]*')
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_ESCAPED = re.compile(r'"((?:[^"\\]|\\.|"")*)"')
 
 
 def _cells(line: str, separator: str) -> tuple[list[str], bool]:
     """Cut a line into cells; say whether a cell begins with a quote that nothing closes."""
     if '"' not in line:
         return line.split(separator), False
-    cells, lone, place = [], False, 0
+    cells, lone, place, stop = [], False, 0, 0
     while True:
         found = None
         if line[place : place + 1] == '"':
             for pattern in (_QUOTED, _ESCAPED):
                 found = pattern.match(line, place)
-                if found and line[found.end() : found.end() + 1] in ("", separator):
+                stop = _behind_blanks(line, found.end(), separator) if found else place
+                if found and line[stop : stop + 1] in ("", separator):
                     break
                 found = None
         if found:
             inner = found[1].replace('""', '"')
             cells.append(inner if found.re is _QUOTED else re.sub(r"\\(.)", r"\1", inner))
-            stop = found.end()
         else:
             lone |= line[place : place + 1] == '"'
             stop = line.find(separator, place)
@@ -382,6 +409,12 @@ def _cells(line: str, separator: str) -> tuple[list[str], bool]:
         if stop >= len(line):
             return cells, lone
         place = stop + 1
+
+
+def _behind_blanks(line: str, place: int, separator: str) -> int:
+    while line[place : place + 1] in (" ", "\t") and line[place] != separator:
+        place += 1
+    return place
 
 
 def text_lines(path: Path, broken: list[int]) -> Iterator[tuple[int, str]]:
@@ -429,4 +462,6 @@ def _first_line(line: bytes, path: Path) -> bytes:
             raise InputError(
                 f"{path} is text in {encoding.upper()}", hint="Save it as text in UTF-8."
             )
-    return line.removeprefix(codecs.BOM_UTF8)
+    while line.startswith(codecs.BOM_UTF8):
+        line = line.removeprefix(codecs.BOM_UTF8)
+    return line

@@ -177,6 +177,20 @@ def test_every_setting_of_an_adapter_is_set_from_the_command_line(asked, field):
     assert getattr(asked(TUNE, "--method", "lora", *options).settings.adapter, field) == value
 
 
+def test_options_that_may_be_repeated_add_up():
+    read = probe._options
+    assert read(["tiers=Wort:word", "tiers=Laut:phone", "pauses=yes", "pauses=on"]) == {
+        "tiers": {"Wort": "word", "Laut": "phone"},
+        "pauses": True,
+    }
+    for given in (["pauses=yes", "pauses=no"], ["tiers=a:word", "tiers=a:phone"]):
+        with pytest.raises(typer.BadParameter, match="is given twice"):
+            read(given)
+    twice = [*TUNE, "--setting", "train=lora", "--setting", "train=all"]
+    done = RUN.invoke(app, twice)
+    assert done.exit_code == 2 and "is given twice" in " ".join(done.output.split())
+
+
 @pytest.mark.parametrize(
     "options",
     [

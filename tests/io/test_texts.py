@@ -92,6 +92,9 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path):
         ("a,b,,\nc,d\n", [["a", "b"], ["c", "d"]], "1 rows have empty cells behind.*: line 2"),
         ('"two\nlines",b\nc,d\n', [["two\nlines", "b"], ["c", "d"]], ""),
         ('"one\ntwo, of\nthree",b\nc,d\n', [["one\ntwo, of\nthree", "b"], ["c", "d"]], ""),
+        ('a,"one\ntwo, more"\nd,e\n', [["a", "one\ntwo, more"], ["d", "e"]], ""),
+        ('a,"one\ntwo, more\nand, so on"\n', [["a", "one\ntwo, more\nand, so on"]], ""),
+        ('"a"\t,b\n"c" \t ,"d"\t\n', [["a", "b"], ["c", "d"]], ""),
         ('"lone\nb,c\nd,e\n', [['"lone', ""], ["b", "c"], ["d", "e"]], "not closed.*line 2"),
         ("NA,null\n", [["NA", "null"]], ""),
         ('"a" ,b\n', [["a", "b"]], ""),
@@ -131,11 +134,38 @@ def test_tables_that_would_lose_rows_are_refused(tmp_path, text, says):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"sep=;\nx;y\na;b\n",
+        b'\xef\xbb\xbf"sep=;"\r\nx;y\r\na;b\r\n',
+        b"SEP=,\nx,y\na,b\n",
+        b"\xef\xbb\xbf\xef\xbb\xbfx,y\na,b\n",
+        "\ufeff\ufeffx,y\na,b\n".encode("utf-16-le"),
+    ],
+)
+def test_what_excel_puts_in_front_of_a_table_is_no_part_of_it(tmp_path, content):
+    table = read_table(write(tmp_path, content), ("x", "y"))
+    assert table.columns == ("x", "y") and table.rows == [["a", "b"]] and not table.told
+
+
+def test_a_lone_quote_swallows_no_row_of_a_single_column(tmp_path):
+    table = read_table(write(tmp_path, 'x\n"lone\nb\nc"\n'), ("x",))
+    assert table.rows == [['"lone'], ["b"], ['c"']] and "not closed" in table.told[0]
+
+
+def test_workbooks_are_named(tmp_path):
+    for name, content in (("t.xlsx", b"PK"), ("t.csv", b"PK\x03\x04\x14"), ("t.XLS", b"\xd0\xcf")):
+        with pytest.raises(InputError, match="a workbook of Excel") as caught:
+            read_table(write(tmp_path, content, name), ("x",))
+        assert "CSV UTF-8" in caught.value.hint
+
+
 def test_tabs_and_other_endings(tmp_path):
     table = read_table(write(tmp_path, 'x\ty\na, b\t"c\td"\n', "t.tsv"), ("x",))
     assert table.rows == [["a, b", "c\td"]]
     with pytest.raises(InputError, match="no table that braindash reads"):
-        read_table(write(tmp_path, "x,y\n", "t.xls"), ("x",))
+        read_table(write(tmp_path, "x,y\n", "t.doc"), ("x",))
 
 
 CELL = st.text(

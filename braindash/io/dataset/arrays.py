@@ -93,7 +93,27 @@ def _opened_npy(path: Path) -> NDArray[Any]:
         if "Python objects" in str(error) or "Object arrays" in str(error):
             raise no_numbers(path, "Python objects") from error
         raise damaged(path, error) from error
+    _require_one_array(path, array)
     return array
+
+
+def _require_one_array(path: Path, array: NDArray[Any]) -> None:
+    """Refuse a file that goes on behind its array: what follows would be lost."""
+    stop = getattr(array, "offset", path.stat().st_size) + array.nbytes
+    n_more = path.stat().st_size - stop
+    if n_more <= 0:
+        return
+    with open(path, "rb") as stream:
+        stream.seek(stop)
+        second = stream.read(len(_NPY_MAGIC)) == _NPY_MAGIC
+    what = ", where a second array begins" if second else ""
+    raise InputError(
+        f"{path} goes on for {n_more} bytes behind its array of the shape {array.shape}{what}",
+        hint="Save one array a file: numpy.save(FILE, numpy.concatenate(PARTS)) joins the rows of "
+        "several."
+        if second
+        else "Save the array again with numpy.save, or copy the file again.",
+    )
 
 
 @contextmanager

@@ -246,7 +246,11 @@ def read_gentle(
     for file in files:
         story = file.parent if file.stem == "align" else file.with_suffix("")
         recording = recording_of(story.relative_to(folder).as_posix())
-        words, phones, n_lost = read_alignment(file)
+        try:
+            words, phones, n_lost = read_alignment(file)
+        except InputError as error:
+            aligned.problem(error)
+            continue
         for _ in range(n_lost):
             aligned.leave_out(NOT_FOUND)
         aligned.tier(recording, WORD, words)

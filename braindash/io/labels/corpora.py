@@ -1,6 +1,5 @@
 """Labels of TIMIT (Garofolo et al. 1993): phones, words and sentences, with its core test set."""
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,10 +8,11 @@ from typing import Any
 
 from braindash.core.phones import fold_timit
 from braindash.errors import InputError, near_match
-from braindash.files import refuse_placeholder
+from braindash.files import parse_json, refuse_placeholder
+from braindash.io.dataset.tables import Problem, raise_problems
 from braindash.io.labels.checks import some
 from braindash.io.labels.intervals import PHONE, SENTENCE, WORD
-from braindash.io.labels.recordings import check_folder, find_audio
+from braindash.io.labels.recordings import check_folder, find_audio, refuse_several
 from braindash.io.labels.table import Labels, Segment, make_labels
 from braindash.io.texts import lines, read_text
 from braindash.names import Spellings, existing, files_in, given_path
@@ -77,25 +77,30 @@ def read_timit(
                 f"{name} = {value!r} is unknown", hint=near_match(str(value), map(str, allowed))
             )
     segments: list[Segment] = []
-    audio: dict[str, Path] = {}
-    lacking = []
+    sounds: dict[str, list[Path]] = {}
+    lacking: list[str] = []
+    problems: list[Problem] = []
     unknown: dict[str, list[InputError]] = {}
     for stem, files in _utterances(folder).items():
         if stem.name.upper().startswith(_READ_BY_ALL) and not with_sa:
             continue
         recording = stem.relative_to(folder).as_posix()
-        sound = next((files[ending] for ending in _AUDIO if ending in files), None)
-        if sound is not None:
-            audio[recording] = sound
+        sounds[recording] = _sounds(files)
         labelled = [ending for ending in _TIERS if ending in files]
         if len(labelled) < len(_TIERS):
             lacking.append(recording)
         split = _split(folder, stem, test)
         for ending in labelled:
             folded = _TIERS[ending] == PHONE and phones == 39
-            segments += _segments(
-                files[ending], recording, _TIERS[ending], split, unknown if folded else None
-            )
+            try:
+                segments += _segments(
+                    files[ending], recording, _TIERS[ending], split, unknown if folded else None
+                )
+            except InputError as error:
+                problems.append(Problem(error.message, error.hint))
+    refuse_several(sounds)
+    audio = {name: paths[0] for name, paths in sounds.items() if paths}
+    raise_problems(f"TIMIT in {folder}", problems)
     if not segments:
         raise InputError(
             f"{folder} holds no label file of TIMIT (.PHN, .WRD, .TXT beside .WAV)",
@@ -117,6 +122,14 @@ def _utterances(folder: Path) -> dict[Path, dict[str, Path]]:
         if _UTTERANCE.fullmatch(name) and (ending in _TIERS or ending in _AUDIO):
             found.setdefault(path.with_name(name), {})[ending] = path
     return found
+
+
+def _sounds(files: Mapping[str, Path]) -> list[Path]:
+    """List the audio files of an utterance; of a copy SA1.WAV.wav the original is passed over."""
+    found = {ending: files[ending] for ending in _AUDIO if ending in files}
+    if ".wav.wav" in found:
+        found.pop(".wav", None)
+    return list(found.values())
 
 
 def _split(folder: Path, stem: Path, test: str) -> str | None:
@@ -332,7 +345,7 @@ def read_cremad(folder: Path | str) -> Labels:
     found = find_audio(folder)
     audio, strange, segments = {}, [], []
     for name, path in found.items():
-        match = _CREMAD_NAME.fullmatch(name.rpartition("/")[2])
+        match = _CREMAD_NAME.fullmatch(name.rpartition("/")[2].upper())
         if not match or match[3] not in _EMOTIONS or match[4] not in _LEVELS:
             strange.append(name)
             continue
@@ -373,7 +386,7 @@ def _slurp_entries(path: Path) -> Iterator[Mapping[str, Any]]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             texts = {name: entry[name] for name in _SLURP_TIERS}
             files = [recording["file"] for recording in entry["recordings"]]
             if not all(isinstance(value, str) for value in (*texts.values(), *files)):
@@ -392,7 +405,7 @@ def _slurp_speakers(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        entries = json.loads(read_text(path)).values()
+        entries = parse_json(read_text(path)).values()
         return {
             name: str(recording["usrid"])
             for entry in entries

@@ -1,13 +1,12 @@
 """Alignments of gentle (align.json), and one way to read the tiers of a story from any aligner."""
 
-import json
 import math
 import re
 from pathlib import Path
 from typing import Any
 
 from braindash.errors import InputError
-from braindash.files import refuse_placeholder
+from braindash.files import parse_json, refuse_placeholder
 from braindash.io.labels.textgrid import Interval, read_textgrid
 from braindash.io.texts import read_text
 
@@ -95,7 +94,7 @@ def _time(value: Any) -> float:
 def _gentle_words(path: Path) -> list[dict[str, Any]]:
     refuse_placeholder(path, "alignment")
     try:
-        content = json.loads(read_text(path))
+        content = parse_json(read_text(path))
     except ValueError as error:
         raise _bad_gentle(path, str(error)) from error
     words = content.get("words") if isinstance(content, dict) else None

@@ -116,7 +116,7 @@ class Aligned:
         try:
             tiers = read_tiers(path, self._told)
         except InputError as error:
-            self._problems.append(Problem(error.message, error.hint))
+            self.problem(error)
             return
         found = wanted_tiers(list(tiers), wanted)
         for name, (tier, speaker) in found.items():
@@ -137,6 +137,10 @@ class Aligned:
     ) -> None:
         """Take one tier."""
         self._tiers.append((recording, tier, intervals, who))
+
+    def problem(self, error: InputError) -> None:
+        """Keep why a file cannot be read: all such files are named together."""
+        self._problems.append(Problem(error.message, error.hint))
 
     def leave_out(self, what: str) -> None:
         """Count something that is left out."""

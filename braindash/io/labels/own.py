@@ -9,7 +9,7 @@ from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder, refuse_placeholder
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels, Segment, make_labels
-from braindash.io.texts import TABLE_ENDINGS, read_table
+from braindash.io.texts import TABLE_ENDINGS, no_table, read_table
 from braindash.names import given_path
 
 _NEEDED = ("path", "label")
@@ -88,10 +88,7 @@ def _read(file: Path) -> tuple[pd.DataFrame, list[str]]:
         table.index = pd.RangeIndex(2, len(table) + 2)
         return table, []
     if file.suffix.lower() not in TABLE_ENDINGS:
-        raise InputError(
-            f"{file} is no table that braindash reads",
-            hint=f"Allowed: {', '.join((*TABLE_ENDINGS, '.parquet'))}.",
-        )
+        raise no_table(file, (*TABLE_ENDINGS, ".parquet"))
     found = read_table(file, _NEEDED)
     return pd.DataFrame(found.rows, index=found.lines, columns=list(found.columns)), found.told
 

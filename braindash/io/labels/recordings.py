@@ -1,7 +1,7 @@
 """The audio of labelled recordings: found by name, and counted."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,25 +26,38 @@ def find_audio(folder: Path, suffix: str = "") -> dict[str, Path]:
     -------
     dict of str to Path
         Files by recording: the path relative to ``folder``, without suffix and extension, with
-        ``/``. Of several files of one recording the first in the order of ``AUDIO_EXTENSIONS``.
+        ``/``.
 
     Raises
     ------
     InputError
-        There is no such folder, or no audio in it.
+        There is no such folder, no audio in it, or a recording has several files.
     """
     check_folder(folder)
-    found: dict[str, Path] = {}
-    for path in sorted(files_in(folder), key=lambda path: (_rank(path), path)):
+    found: dict[str, list[Path]] = {}
+    for path in files_in(folder):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        if _rank(path) < len(AUDIO_EXTENSIONS) and name.endswith(suffix):
-            found.setdefault(name.removesuffix(suffix), path)
+        if path.suffix.lower() in AUDIO_EXTENSIONS and name.endswith(suffix):
+            found.setdefault(name.removesuffix(suffix), []).append(path)
     if not found:
         raise InputError(
             f"{folder} holds no audio (*{suffix}{'|'.join(AUDIO_EXTENSIONS)})",
             hint="Give the folder of the recordings.",
         )
-    return found
+    refuse_several(found)
+    return {name: paths[0] for name, paths in found.items()}
+
+
+def refuse_several(found: Mapping[str, Sequence[Path]]) -> None:
+    """Refuse recordings that have several audio files: nobody knows which one is labelled."""
+    several = {name: paths for name, paths in found.items() if len(paths) > 1}
+    if several:
+        name, paths = next(iter(several.items()))
+        raise InputError(
+            f"the recording {name!r} has several audio files: "
+            f"{', '.join(path.name for path in paths)} ({len(several)} such recordings)",
+            hint="Keep one of them in this folder, or keep the others in a folder of their own.",
+        )
 
 
 def check_folder(folder: Path) -> None:
@@ -98,11 +111,6 @@ def measure_recordings(audio: Mapping[str, Path]) -> tuple[pd.DataFrame, tuple[F
     rows = [(name, str(one.path), one.seconds, one.rate_hz) for name, one in found]
     columns = ["recording", "path", "seconds", "rate_hz"]
     return pd.DataFrame(rows, columns=columns), tuple(faults)
-
-
-def _rank(path: Path) -> int:
-    extension = path.suffix.lower()
-    return AUDIO_EXTENSIONS.index(extension) if extension in AUDIO_EXTENSIONS else 99
 
 
 def _file_name(recording: str) -> str:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.labels.checks import some
-from braindash.io.texts import TABLE_ENDINGS, lines_named, read_table, text_lines
+from braindash.io.texts import lines_named, read_table, text_lines
 from braindash.names import given_path
 
 logger = logging.getLogger(__name__)
 
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_DECIMAL = re.compile(r"[-+]?(?:[0-9]*\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 _COUNT = re.compile(r"[0-9]{1,12}")
 _COLUMNS = ("word", "category")
 _FORM = "Give .csv or .tsv with the columns word and category, one word a line."
@@ -46,8 +48,6 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
     refuse_placeholder(path, "table")
     if not path.is_file():
         raise InputError(f"the word categories {path} are missing", hint="Check the path.")
-    if path.suffix.lower() not in TABLE_ENDINGS:
-        raise InputError(f"{path} is no table of words", hint=_FORM)
     table = read_table(path, _COLUMNS)
     for text in table.told:
         logger.warning("%s", text)
@@ -193,11 +193,7 @@ def _from_text(
             continue
         n_read += 1
         n_dims = n_dims or len(fields) - 1
-        # A word may hold spaces, as some of GloVe's do: the numbers are what stands last.
-        at = max(0, len(fields) - n_dims)
-        word, numbers = " ".join(fields[:at]), fields[at:]
-        if n_dims < 2 or not word:
-            raise _bad_line(path, number, f"{len(fields)} fields, not a word and {n_dims} numbers")
+        word, numbers = _word_and_numbers(path, number, fields, n_dims)
         if wanted is None or word.lower() in wanted:
             try:
                 with np.errstate(over="ignore"):  # what overflows is refused with all not finite
@@ -219,6 +215,28 @@ def _from_text(
             hint="Copy it again: it is probably cut short.",
         )
     return words, np.stack(rows) if rows else np.zeros((0, n_dims), np.float32)
+
+
+def _word_and_numbers(
+    path: Path, number: int, fields: list[str], n_dims: int
+) -> tuple[str, list[str]]:
+    """Cut a line: a word may hold spaces, as some of GloVe's do; the numbers are what is last."""
+    at = max(0, len(fields) - n_dims)
+    word, numbers = " ".join(fields[:at]), fields[at:]
+    if n_dims < 2 or not word:
+        raise _bad_line(path, number, f"{len(fields)} fields, not a word and {n_dims} numbers")
+    if at > 1 and _holds_numbers(fields[1:at], n_dims):
+        raise _bad_line(
+            path, number, f"numbers stand within its word {word[:60]!r}; are two lines joined?"
+        )
+    return word, numbers
+
+
+def _holds_numbers(inner: Sequence[str], n_dims: int) -> bool:
+    """Say whether what follows the first part of a word is numbers of a vector, not of a name."""
+    first = inner[:n_dims]
+    whole = len(first) == n_dims and all(map(_INTEGER.fullmatch, first))
+    return whole or any(map(_DECIMAL.fullmatch, inner))
 
 
 def _bad_line(path: Path, number: int, reason: str) -> InputError:

@@ -6,6 +6,7 @@ arrays of whole numbers. Labels are matched by name, never by number: a prefix "
 are one region.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.hdf5 import find_item, opened_hdf5
 from braindash.io.surfaces import SPACES, coarsen, refine
+
+logger = logging.getLogger(__name__)
 
 _NOT_REGIONS = {
     *("", "???", "unknown", "medial_wall", "medialwall", "corpuscallosum", "background"),
@@ -36,6 +39,9 @@ _SIDE_OF_FILE = re.compile(
     re.IGNORECASE,
 )
 _SIDES = ("left", "right")
+# As other programs write the side and the suffix of a label, in small letters.
+_SIDE_BEFORE = re.compile(r"^(?:ctx[-_])?(?:(l)|(r))(?:h[._-]|_)")
+_SIDE_BEHIND = re.compile(r"[._-](?:(l)|(r))(?:h|eft|ight)?$")
 _FORMS = ".annot, .label.gii or .npy"
 
 Codes = npt.NDArray[np.int64]
@@ -90,6 +96,61 @@ class Parcellation:
             n_left=SPACES[space],
             source=self.source,
         )
+
+    def spelled_as(self, wanted: Sequence[str]) -> "Parcellation":
+        """Name labels as a set has them, where only one of its labels can be meant.
+
+        Parameters
+        ----------
+        wanted : sequence of str
+            Labels as the set has them.
+
+        Returns
+        -------
+        Parcellation
+            These labels themselves where none is lacking, or where two are spelled alike; else
+            ``" l_a1_roi-lh"`` is ``"A1"``, on its own side only.
+        """
+        if set(wanted) <= set(self.names):
+            return self
+        keys: dict[str, list[str]] = {}
+        for label in dict.fromkeys(wanted):
+            keys.setdefault(_label_key(label)[0], []).append(label)
+        new: list[str] = []
+        taken: set[tuple[str, int]] = set()
+        for place, name in enumerate(self.names):
+            key, side = _label_key(name)
+            meant = [name] if name in wanted else keys.get(key, [name])
+            there = {int(at >= self.n_left) for at in np.flatnonzero(self.index == place)}
+            mine = {(meant[0], one) for one in there}
+            if len(meant) > 1 or taken & mine or (side is not None and there - {side}):
+                return self
+            taken |= mine
+            new.append(meant[0])
+        changed = [pair for pair in zip(self.names, new, strict=True) if pair[0] != pair[1]]
+        if not changed:
+            return self
+        logger.warning(
+            "%s: %d labels are spelled otherwise and read by name, such as %r as %r",
+            self.source,
+            len(changed),
+            *changed[0],
+        )
+        names = tuple(dict.fromkeys(new))
+        places = np.array([*map(names.index, new), -1], dtype=np.int32)
+        return Parcellation(names, places[self.index], self.n_left, self.source)
+
+
+def _label_key(label: str) -> tuple[str, int | None]:
+    """Return a label without case, blanks, "_ROI" and its side; and the side, if it has one."""
+    text, side = label.strip().lower(), None
+    for pattern in (_SIDE_BEFORE, _SIDE_BEHIND):
+        text = text.removesuffix("_roi")
+        found = pattern.search(text)
+        if found is not None:
+            side = 0 if found[1] else 1
+            text = text[: found.start()] + text[found.end() :]
+    return text.removesuffix("_roi"), side
 
 
 def mesh_of(n_targets: int, source: str) -> str:

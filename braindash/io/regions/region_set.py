@@ -35,9 +35,9 @@ def make_labels(one: "RegionSet", paths: Sequence[Path], space: str) -> dict[str
     InputError
         When the files lack a label of the set or of a group.
     """
-    found = read_parcellation(*paths)
-    source = f"{found.source} ({one.name})"
     wanted = grouped_labels(one.groups) or list(one.labels)
+    found = read_parcellation(*paths).spelled_as([*wanted, *one.marks])
+    source = f"{found.source} ({one.name})"
     require_labels(found.names, wanted, source)
     if one.marks and not set(one.marks) & set(found.names):
         raise InputError(

@@ -45,7 +45,7 @@ __all__ = ["FAMILIES", "SETS", "RegionSet", "fetch_set", "find_set", "known_sets
 REGION_PLUGINS = "braindash.regions"
 """Group of the entry points by which another package adds region sets."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _TAKEN = "taken-over"
 OWN_SET = "own"
 """Name of the set that a manifest's ``[regions]`` describe."""
@@ -78,7 +78,8 @@ def take_over(name: str, left: Path, right: Path) -> RegionSet:
     Parameters
     ----------
     name : str
-        A known set, such as "hcp-mmp1", or a new name of a-z, 0-9, ".", "_" and "-".
+        A known set, such as "hcp-mmp1", or a new name of up to 100 of a-z, 0-9, ".",
+        "_" and "-".
     left, right : Path
         The files; read before they are copied.
 
@@ -93,7 +94,7 @@ def take_over(name: str, left: Path, right: Path) -> RegionSet:
     if known is None and (not _NAME.fullmatch(name) or name == OWN_SET or name in _plugins().found):
         raise InputError(
             f"a region set cannot be named {name!r}",
-            hint="Use small letters, digits, '.', '_' and '-', and no name that is taken "
+            hint="Use up to 100 small letters, digits, '.', '_' and '-', and no name that is taken "
             f"({', '.join([OWN_SET, *_plugins().found])}).",
         )
     folder = f"{_TAKEN}/{name}"

@@ -1,7 +1,6 @@
 """Voxels to vertices: by a pycortex transform, or approximately through a standard space."""
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from braindash.errors import InputError
-from braindash.files import refuse_placeholder
+from braindash.files import parse_json, refuse_placeholder
 from braindash.io.spaces.meshes import OwnSurfaces
 from braindash.io.spaces.surface_map import COMMON, OWN, SurfaceMap
 from braindash.io.surfaces import HEMISPHERES, SPACES, load_surface
@@ -115,7 +114,7 @@ def read_transform(path: Path) -> npt.NDArray[np.float64]:
             hint="Check transform in [[subjects]]: it names a folder in pycortex's transforms.",
         )
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
         matrix = np.asarray(found["coord"], dtype=np.float64)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(

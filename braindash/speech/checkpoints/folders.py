@@ -1,6 +1,5 @@
 """Read the folder of a checkpoint, without torch: configuration, preprocessing, weights."""
 
-import json
 import logging
 import os
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import Any
 
 from braindash.digests import digest_input
 from braindash.errors import ModelError, near_match
-from braindash.files import digest_json, refuse_placeholder
+from braindash.files import digest_json, parse_json, refuse_placeholder
 from braindash.speech.checkpoints.families import FAMILIES, Family
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     refuse_placeholder(path, "model file", ModelError)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        content = parse_json(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path} cannot be read: {error}", hint="Copy or download the model again."

@@ -72,6 +72,21 @@ def test_npy_of_any_real_type_and_order(tmp_path, rng, dtype, order):
     np.testing.assert_array_equal(responses, values.astype(np.float32))
 
 
+def test_what_stands_behind_the_array_of_npy_is_not_lost(tmp_path, rng):
+    path = tmp_path / "a.npy"
+    values = rng.standard_normal((5, 7))
+    with path.open("wb") as stream:
+        np.save(stream, values)
+        np.save(stream, values)
+    with pytest.raises(InputError, match=r"shape \(5, 7\), where a second array begins"):
+        load_responses(ResponseSource(paths=(path,)))
+    np.save(path, values)
+    with path.open("ab") as stream:
+        stream.write(b"more")
+    with pytest.raises(InputError, match="goes on for 4 bytes behind its array"):
+        load_responses(ResponseSource(paths=(path,)))
+
+
 def test_npy_has_no_repeats_unless_a_file_of_its_own_holds_them(tmp_path, repeats):
     np.save(tmp_path / "mean.npy", repeats.mean(axis=0))
     np.save(tmp_path / "repeats.npy", repeats)

@@ -323,6 +323,18 @@ def test_what_is_no_alignment_of_gentle_is_refused(story, says, tmp_path):
         read_gentle(tmp_path)
 
 
+def test_every_damaged_alignment_is_named(tmp_path):
+    deep = "[" * 100_000 + "]" * 100_000
+    for name, text in (("a", "{"), ("b", deep), ("c", json.dumps(STORY))):
+        write_sound(tmp_path / f"{name}.wav")
+        write_text(tmp_path / f"{name}.json", text)
+    with pytest.raises(InputError, match="no alignment of gentle") as caught:
+        read_gentle(tmp_path)
+    said = str(caught.value)
+    assert "a.json" in said and "b.json" in said and "c.json" not in said
+    assert "nested too deeply" in said
+
+
 def test_cut_json_is_refused(tmp_path):
     write_sound(tmp_path / "a.wav")
     write_text(tmp_path / "a.json", json.dumps(STORY)[:50])

@@ -251,7 +251,7 @@ def test_the_readers_own_warnings_come_first(audio):
 
 
 def test_audio_is_found_in_all_folders(tmp_path):
-    for name in ("b/two.flac", "a_audio.wav", "one.WAV", "one.flac", ".hidden.wav", ".x/y.wav"):
+    for name in ("b/two.flac", "a_audio.wav", "one.WAV", ".hidden.wav", ".x/y.wav"):
         write_sound(tmp_path / name, 0.1)
     (tmp_path / "one.txt").write_text("no audio")
     found = find_audio(tmp_path)
@@ -259,14 +259,17 @@ def test_audio_is_found_in_all_folders(tmp_path):
         "a_audio": "a_audio.wav",
         "b/two": "two.flac",
         "one": "one.WAV",
-    }
+    }  # names of hidden files and folders are passed over
     assert set(find_audio(tmp_path, "_audio")) == {"a"}
     with pytest.raises(InputError, match="no audio"):
         find_audio(tmp_path, "_speech")
     with pytest.raises(InputError, match="missing"):
         find_audio(tmp_path / "no")
     with pytest.raises(InputError, match="a file, not a folder"):
-        find_audio(tmp_path / "one.flac")
+        find_audio(tmp_path / "one.WAV")
+    write_sound(tmp_path / "one.flac", 0.1)
+    with pytest.raises(InputError, match=r"'one' has several audio files: one\.WAV, one\.flac"):
+        find_audio(tmp_path)
 
 
 # --- every source by its name ------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_times_of_a_table_are_compared_with_the_audio(lab):
 def test_what_is_no_table_is_refused(lab):
     with pytest.raises(InputError, match="missing"):
         read_label_table(lab / "no.csv")
-    with pytest.raises(InputError, match=r"no table that braindash reads") as caught:
+    with pytest.raises(InputError, match=r"a workbook of Excel") as caught:
         read_label_table(write_text(lab / "t.xlsx", "x"))
     assert ".parquet" in caught.value.hint
     (lab / "t.csv").write_bytes("path,label\nsound/one.wav,ä".encode("latin-1"))

@@ -48,6 +48,20 @@ def timit(tmp_path) -> Path:
     return root
 
 
+def test_every_damaged_file_is_named(timit):
+    for name in ("SX37.PHN", "SI1027.WRD"):
+        (timit / "TRAIN/DR1/FCJF0" / name).write_text("damaged\n")
+    with pytest.raises(InputError, match="no label of TIMIT") as caught:
+        read_timit(timit)
+    assert "SX37.PHN, line 1" in str(caught.value) and "SI1027.WRD, line 1" in str(caught.value)
+
+
+def test_other_sound_of_an_utterance_is_not_passed_over(timit):
+    write_sound(timit / "TRAIN/DR1/FCJF0/SX37.flac")
+    with pytest.raises(InputError, match="'TRAIN/DR1/FCJF0/SX37' has several audio files"):
+        read_timit(timit)
+
+
 def test_phones_are_folded_and_times_are_seconds(timit):
     labels = read_timit(timit)
     one = labels.table[labels.table["recording"] == "TRAIN/DR1/FCJF0/SX37"]

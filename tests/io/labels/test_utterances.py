@@ -199,6 +199,16 @@ def test_names_are_labels(cremad):
     assert len(labels.recordings) == 4
 
 
+def test_names_in_any_case_are_read(cremad):
+    folder = cremad / "AudioWAV"
+    (folder / "1001_DFA_ANG_XX.wav").rename(folder / "1001_dfa_ang_xx.WAV")
+    labels = read_cremad(cremad)
+    assert len(labels.recordings) == 4
+    emotions = dict(rows(labels.tier("emotion"), "recording", "label"))
+    assert emotions["1001_dfa_ang_xx"] == "anger"
+    assert {code for (code,) in rows(labels.tier("sentence"), "label")} == {"DFA", "IEO"}
+
+
 def test_the_one_level_that_is_named_x(cremad):
     folder = cremad / "AudioWAV"
     write_sound(folder / "1040_ITH_SAD_X.wav", 0.4)

@@ -29,7 +29,7 @@ def test_words_are_read_in_lower_case_from_commas_and_tabs(tmp_path):
         ("word,class\ndog,animal\n", "words.csv", "has no column 'category'"),
         ("word,category\ndog,\n", "words.csv", "line 2 lacks"),
         ("word,category\ndog,animal\nDOG,food\n", "words.csv", "dog \\(animal, food\\)"),
-        ("word,category\ndog,animal\n", "words.txt", "no table of words"),
+        ("word,category\ndog,animal\n", "words.txt", "no table that braindash reads"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, text, name, told):

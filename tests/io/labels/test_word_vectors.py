@@ -47,6 +47,19 @@ def test_words_with_spaces_and_strange_line_marks(tmp_path):
     assert vectors.vectors[:, 0].tolist() == [1, 4, 7, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["cat 0.4 0.5 0.6 dog 0.7 0.8 0.9", "cat 4 5 6 dog 7 8 9", "cat 1e-3 7 8 9", "cat 0.5 7 8 9"],
+)
+def test_lines_that_were_joined_are_refused(tmp_path, line):
+    path = write_text(tmp_path / "v.txt", "the 1 2 3", line)
+    for vocabulary in (None, {"the"}):
+        with pytest.raises(InputError, match="line 2 is no word vector: numbers stand within"):
+            read_word_vectors(path, vocabulary=vocabulary)
+    named = write_text(tmp_path / "n.txt", "the 1 2 3", "route 66 4 5 6", "Der 1. FC 7 8 9")
+    assert read_word_vectors(named).words == ("the", "route 66", "Der 1. FC")
+
+
 def test_only_the_vocabulary_is_kept(tmp_path):
     path = write_text(tmp_path / "v.txt", *LINES, "The 9 9 9")
     vectors = read_word_vectors(path, vocabulary={"THE", "dog"})

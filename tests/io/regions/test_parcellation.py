@@ -35,6 +35,39 @@ def test_hcp_labels_are_matched_by_name_on_both_sides(tmp_path, form, prefix):
         np.testing.assert_array_equal(found.masks["A1"][start : start + N_SIDE], wanted)
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "case"),
+    [
+        ("L_{}_ROI-lh", "R_{}_ROI-rh", str),
+        ("{}_L", "{}_R", str.upper),
+        ("L_{}_ROI ", "R_{}_ROI ", str.lower),
+        ("{}", "{}", str.upper),
+    ],
+)
+def test_labels_of_other_programs_are_those_of_the_set(tmp_path, left, right, case):
+    index = patches(len(HCP_LABELS), "left")
+    paths, plain = [], []
+    for side, form in (("lh", left), ("rh", right)):
+        names = ["???", *(case(form.format(name)) for name in HCP_LABELS)]
+        paths.append(write_label_gii(tmp_path / f"{side}.label.gii", names, index))
+        plain.append(write_label_gii(tmp_path / f"{side}.p.label.gii", ["???", *HCP_LABELS], index))
+    found = read_parcellation(*paths).spelled_as(HCP_LABELS)
+    true = read_parcellation(*plain)
+    assert set(found.names) == set(HCP_LABELS)
+    for name in HCP_LABELS:
+        np.testing.assert_array_equal(found.masks[name], true.masks[name])
+
+
+def test_labels_that_may_be_two_or_are_of_the_other_side_stay_as_they_are(tmp_path):
+    index = patches(2, "left")
+    for names in (["???", "A1", "a1"], ["???", "A1_R", "V1_R"]):
+        paths = [
+            write_label_gii(tmp_path / f"{side}.label.gii", names, index) for side in ("lh", "rh")
+        ]
+        found = read_parcellation(*paths)
+        assert found.spelled_as(["A1", "V1"]) is found
+
+
 def test_annotations_say_what_nibabel_says(tmp_path):
     paths = put_hcp(tmp_path)
     masks = read_parcellation(*paths).masks

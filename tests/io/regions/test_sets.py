@@ -231,6 +231,11 @@ def test_label_files_of_the_user_are_a_set_of_their_own(label_home, tmp_path):
     assert "other" not in sets.known_sets()
 
 
+def test_a_name_that_no_folder_can_have_is_refused(label_home, tmp_path):
+    with pytest.raises(InputError, match="cannot be named"):
+        sets.take_over("a" * 300, tmp_path / "lh.annot", tmp_path / "rh.annot")
+
+
 def test_files_of_a_known_set_are_taken_over_under_its_names(label_home, tmp_path):
     gii = put_hcp(tmp_path / "from", form="gii")
     mine = [path.rename(path.with_name(f"glasser_{path.name[0]}.label.gii")) for path in gii]
