@@ -48,6 +48,7 @@ RATES_HZ = (4000, 768000)
 AUDIO_EXTENSIONS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 _BLOCK_FRAMES, _SHORT_FRAMES = 1 << 18, 1 << 10
+_MANY_CHANNELS = 16
 _FORMATS = "wav, flac, ogg, opus and mp3 of any sample rate and number of channels"
 _AGAIN = "Copy or export the file again."
 # By the first bytes, behind ID3 tags.
@@ -420,7 +421,9 @@ def _mono_blocks(
 
 
 def _read(file: soundfile.SoundFile) -> NDArray[Any]:
-    block: NDArray[Any] = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+    # Of a header that says a thousand channels a block would take a gigabyte.
+    n_frames = _MANY_CHANNELS * _BLOCK_FRAMES // max(_MANY_CHANNELS, file.channels)
+    block: NDArray[Any] = file.read(n_frames, dtype="float32", always_2d=True)
     return block
 
 

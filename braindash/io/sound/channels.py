@@ -89,17 +89,18 @@ class Channels:
 
 
 def _judged(samples: NDArray[Any], rate_hz: int) -> _Part:
-    centred = samples - samples.mean(axis=0)
-    powers = np.einsum("ij,ij->j", centred, centred, dtype=np.float64) / len(centred)
+    channels = samples.T.copy()  # sums along rows are fast
+    channels -= channels.mean(axis=1, keepdims=True)
+    powers = np.array([np.dot(one, one) for one in channels], dtype=np.float64) / len(samples)
     total, seconds = float(powers.sum()), len(samples) / rate_hz
-    heard = centred[:, powers > _EMPTY * powers.max()]
-    if heard.shape[1] < 2:
+    heard = channels[powers > _EMPTY * powers.max()]
+    if len(heard) < 2:
         return _Part(seconds, total, weaker=False, upside_down=False)
-    summed = heard.sum(axis=1)
+    summed = heard.sum(axis=0)
     lost = 1.0 - float(np.dot(summed, summed)) / len(summed) / total
     upside_down = lost > _UPSIDE_DOWN
-    if heard.shape[1] == 2 and _ALIKE < lost <= _UPSIDE_DOWN:
-        upside_down = _is_late_and_upside_down(heard[:, 0], heard[:, 1], rate_hz)
+    if len(heard) == 2 and _ALIKE < lost <= _UPSIDE_DOWN:
+        upside_down = _is_late_and_upside_down(heard[0], heard[1], rate_hz)
     return _Part(seconds, total, upside_down or lost > _WEAKER, upside_down)
 
 
@@ -109,11 +110,9 @@ def _is_late_and_upside_down(first: NDArray[Any], second: NDArray[Any], rate_hz:
     apart = max(near, round(_APART_SECONDS * rate_hz))
     if len(first) < 4 * apart:
         return False
-    first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
     inner = first[apart:-apart]
     delays = np.arange(-apart, apart + 1)
     power = float(np.dot(first, first) + np.dot(second, second)) * len(inner) / len(first)
-    # A whole number of frames is taken from the second channel, of the length of the inner part.
     shared = [float(np.dot(inner, second[apart + d : apart + d + len(inner)])) for d in delays]
     lost = -2 * np.array(shared) / power
     most = float(lost[np.abs(delays) <= near].max())

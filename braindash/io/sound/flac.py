@@ -29,6 +29,7 @@ _LOOKED_AT_BYTES = (1 << 16, 1 << 20)
 _SIZES = {1: 192, **{code: 576 << code - 2 for code in range(2, 6)}}
 _SIZES |= {code: 256 << code - 8 for code in range(8, 16)}
 _ID3V1_BYTES = 128
+_BEHIND = ("behind its last frame follows something that is no FLAC",)
 _APE, _APE_BYTES = b"APETAGEX", 32
 
 
@@ -76,7 +77,7 @@ def read_flac(content: Bytes, n: int, rate: int) -> Layout:
             return layout
     told = (f"it is {len(found)} recordings, one behind the other",) if len(found) > 1 else ()
     if len(found) == 1 and not found[0].pieces:
-        return AS_IT_IS
+        return found[0]
     pieces = [
         layout.pieces[0] if layout.pieces else Piece(start, stop)
         for layout, (start, stop) in zip(found, pairwise(edges), strict=True)
@@ -95,12 +96,13 @@ def _stream(content: Bytes, start: int, stop: int) -> Layout:
     other = None if end is not None and end.fits else find_file(content, first)
     if other is not None and other < stop:
         return Layout(fault=joined_fault(other))
+    told = () if end is None or end.fits else _BEHIND
     if end is None:
         if total:
-            return AS_IT_IS
+            return Layout(told=_BEHIND)
         return Layout(cut="no frame of it is whole, and its header does not say how long it is")
     if total and abs(total - end.n_samples) / rate <= TOLERANCE_SECONDS:
-        return AS_IT_IS  # decoding says whether its last frame is whole
+        return Layout(told=told)  # decoding says whether its last frame is whole
     readable = end.n_samples if end.whole else end.first_sample
     seconds = readable / rate
     if total > readable:

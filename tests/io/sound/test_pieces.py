@@ -47,6 +47,7 @@ def test_a_whole_file_is_read_as_libsndfile_reads_it(written, kind):
     with soundfile.SoundFile(path) as file:
         expected = file.read(1 << 18, dtype="float32")
     assert find_recording(path).counted is None, "its key stays"
+    assert find_recording(path).layout.told == ()
     np.testing.assert_array_equal(load_audio(path), expected)
     assert audio_seconds(path) == expected.size / RATE
 
@@ -273,6 +274,13 @@ BARE_MP3 = without_count(encoded_as("mp3", 3.0))
 def test_files_of_two_kinds_joined_are_refused(written, first, second):
     with pytest.raises(InputError, match=r"damaged: (another file of sound begins|behind the \d+)"):
         find_recording(written(first + second))
+
+
+@pytest.mark.parametrize("behind", [BARE_MP3, b"junk!" * 250000], ids=["mp3", "junk"])
+def test_something_behind_a_flac_is_told(written, behind):
+    path = written(encoded_as("flac", 3.0) + behind, "a.flac")
+    assert "no FLAC" in find_recording(path).layout.told[0]
+    assert load_audio(path).size == 3 * RATE
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9])
