@@ -150,7 +150,7 @@ def quiet_from(share: float, seconds: float = 12.0) -> np.ndarray:
         (np.clip(20 * SOUND, -0.9, 0.9), 8000, {}, "seems clipped.* nothing above 4 kHz"),
         (STEREO * [1, -0.5], RATE, {}, "cancel each other .* about 100% of its sound"),
         (turned_round(0.8), RATE, {}, "cancel each other .* about 20% of its sound"),
-        (quiet_from(0.25), RATE, {}, "about 80% of it, up to its end, is digital silence"),
+        (quiet_from(0.25), RATE, {}, "about 75% of it, up to its end, is digital silence"),
         (np.r_[quiet_from(0.5, 5.0), SOUND], RATE, {}, "some seconds of it are digital silence"),
         (np.r_[SOUND, SOUND, SOUND, SOUND, np.zeros(2 * RATE)], RATE, {}, "some seconds of it"),
     ],

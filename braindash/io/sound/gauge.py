@@ -172,8 +172,8 @@ class Stillness:
         share = self._running / self._length if self._length else 0.0
         if self._running >= _TOLD_SECONDS and share >= _MUCH:
             return (
-                f"about {round(share, 1):.0%} of it, up to its end, is digital silence (samples "
-                "that are exactly the same): it may be a copy that stopped",
+                f"about {round(20 * share) / 20:.0%} of it, up to its end, is digital silence "
+                "(samples that are exactly the same): it may be a copy that stopped",
             )
         if self._longest >= _TOLD_SECONDS:
             return ("some seconds of it are digital silence (samples that are exactly the same)",)

@@ -204,8 +204,8 @@ def _rest(content: Bytes, at: int | None, streams: list[_Stream]) -> Layout:
 
 
 def _has_all(stream: _Stream) -> bool:
-    """Say whether a tag counts no more frames than there are."""
-    return stream.tagged_frames is not None and stream.tagged_frames <= stream.n_frames
+    """Say whether a tag counts the frames that there are, but for one or two at the end."""
+    return stream.tagged_frames is not None and abs(stream.tagged_frames - stream.n_frames) <= 2
 
 
 def _is_known(stream: _Stream, n: int, rate: int) -> bool:

@@ -289,6 +289,9 @@ def test_an_mp3_whose_end_is_zeros_ends_early(written, share):
     path = written(BARE_MP3[:kept] + bytes(len(BARE_MP3) - kept), "a.mp3")
     with pytest.raises(InputError, match=r"ends early: \d\.\d of (2\.9|3\.[01]) s can be read"):
         find_recording(path)
+    joined = written(encoded_as("mp3", 3.0) + path.read_bytes(), "joined.mp3")
+    with pytest.raises(InputError, match=r"ends early: \d\.\d of (5\.9|6\.[012]) s can be read"):
+        find_recording(joined)
 
 
 @pytest.mark.parametrize(
