@@ -28,11 +28,23 @@ _BLOCK = 1 << 22
 # Placeholders are small texts: nothing longer is looked into.
 _START_BYTES = 512
 _LFS = re.compile(rb"version https://(git-lfs|hawser)\.")
+_DVC_STUB = re.compile(rb"(md5: \S+\r?\n)?(frozen: \S+\r?\n)?outs:\s*\r?\n\s*- ")
+# What a server says in place of a file, on one line.
+_REFUSAL = re.compile(
+    rb"(HTTP/\S+ )?([45]\d\d[: ]+)?(not found|forbidden|unauthorized|access ?denied|gone|"
+    rb"bad request|too many requests|internal server error|bad gateway|service unavailable|"
+    rb"entry not found|repository not found|invalid username or password)[.!]?",
+    re.IGNORECASE,
+)
+_ERROR_FIELDS = frozenset({"error", "errors", "message", "detail", "error_description"})
 _ANNEX = re.compile(rb"/annex/objects/|\.git/annex/objects/")
 _PAGE = re.compile(
-    rb"\s*(<!doctype\s+html|<html|<\?xml[^>]*>\s*(<!doctype\s+html|<html|<Error))", re.IGNORECASE
+    rb"\s*(<!doctype\s+html|<html|<\?xml[^>]*>\s*(<!doctype\s+html|<html|<Error)|<Error>)",
+    re.IGNORECASE,
 )
 _ICLOUD = ".icloud"
+_DVC = ".dvc"
+_MARK = b"\xef\xbb\xbf"
 _DATALAD = "Run `datalad get FILE` (or `git annex get FILE`) in its folder."
 
 
@@ -195,6 +207,15 @@ class Placeholder:
     hint: str
 
 
+_PULL = Placeholder(
+    "a stub of DVC: its content was not pulled", "Run `dvc pull` in its folder, with its remote."
+)
+_ZEROS = Placeholder(
+    "nothing but zero bytes: its content never came here",
+    "Copy or download it again; the disk may have been full, or the copy may have stopped.",
+)
+
+
 def find_placeholder(path: Path) -> Placeholder | None:
     """Say what stands in the place of a file; None where the file is there, or nothing is.
 
@@ -206,15 +227,18 @@ def find_placeholder(path: Path) -> Placeholder | None:
     Returns
     -------
     Placeholder or None
-        A pointer of Git LFS or git-annex, a link to content that was not fetched (git-annex,
-        DataLad, the cache of a model hub), a stub of iCloud, an empty file, or a web page under
-        the file's name.
+        A pointer of Git LFS, git-annex or DVC, a link to content that was not fetched (git-annex,
+        DataLad, the cache of a model hub), a link that was copied as a line of text, a stub of
+        iCloud, an empty file, one of zeros only, or what a server said in place of the file: a web
+        page, an error.
     """
     if path.is_symlink() and not path.exists():
         return _dangling(path)
     stub = path.with_name(f".{path.name}{_ICLOUD}")
     if not path.exists():
-        return _evicted(path) if os.path.lexists(stub) else None
+        if os.path.lexists(stub):
+            return _evicted(path)
+        return _PULL if path.with_name(path.name + _DVC).is_file() else None
     if path.name.endswith(_ICLOUD):
         return _evicted(path)
     if not path.is_file():
@@ -223,7 +247,9 @@ def find_placeholder(path: Path) -> Placeholder | None:
 
 
 def evicted_in(folder: Path) -> list[Path]:
-    """List the files of a folder for which stubs of iCloud stand, sorted; none of them is there.
+    """List the files of a folder for which stubs of iCloud or DVC stand, sorted.
+
+    None of the files themselves is there.
 
     Parameters
     ----------
@@ -232,6 +258,7 @@ def evicted_in(folder: Path) -> list[Path]:
     """
     names = [path.name for path in folder.glob(f".*{_ICLOUD}")]
     files = [folder / name[1 : -len(_ICLOUD)] for name in names if len(name) > len(_ICLOUD) + 1]
+    files += [path.with_suffix("") for path in folder.glob(f"[!.]*{_DVC}") if path.is_file()]
     return sorted(path for path in files if not os.path.lexists(path))
 
 
@@ -294,6 +321,7 @@ def _by_content(path: Path) -> Placeholder | None:
             "empty: it has no bytes",
             "Copy or download it again; files of cloud drives must be kept on this computer.",
         )
+    start = start.removeprefix(_MARK).lstrip()
     if _LFS.match(start):
         return Placeholder(
             "a Git LFS pointer, not the file itself",
@@ -306,4 +334,48 @@ def _by_content(path: Path) -> Placeholder | None:
             "a web page, not the file itself: its download failed",
             "Download it again; the page may ask for a login or an agreement (open it to see).",
         )
+    if size <= _START_BYTES:
+        return _by_short_text(path, start.strip())
+    return _only_zeros(path) if not start.strip(b"\0") else None
+
+
+def _by_short_text(path: Path, content: bytes) -> Placeholder | None:
+    """Say what a file of few bytes is, by all of them."""
+    if not content.strip(b"\0"):
+        return _ZEROS
+    if _DVC_STUB.match(content) and path.suffix != _DVC:
+        return _PULL
+    if _REFUSAL.fullmatch(content) or _is_error(content):
+        said = content.decode("utf-8", "replace")[:80]
+        return Placeholder(
+            f"what a server said in place of the file ({said})",
+            "Check the address, and download it again; it may need a login or an agreement.",
+        )
+    line = content.decode("utf-8", "replace")
+    same_kind = bool(path.suffix) and line.lower().endswith(path.suffix.lower())
+    if same_kind and line.isprintable() and ("/" in line or (path.parent / line).is_file()):
+        return Placeholder(
+            f"a link that was copied as a line of text: {line}",
+            "Copy the file that it names to this place, or unpack the archive on a disk that has "
+            "links.",
+        )
     return None
+
+
+def _is_error(content: bytes) -> bool:
+    if not content.startswith(b"{"):
+        return False
+    try:
+        found = parse_json(content.decode("utf-8"))
+    except ValueError:
+        return False
+    return bool(_ERROR_FIELDS & set(found))
+
+
+def _only_zeros(path: Path) -> Placeholder | None:
+    """Read on for as long as there is nothing but zeros."""
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            if block.strip(b"\0"):
+                return None
+    return _ZEROS

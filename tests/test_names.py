@@ -174,6 +174,14 @@ STANDING = {
     "git-lfs": (LFS, "Git LFS pointer", "git lfs pull"),
     "git-annex": ("/annex/objects/MD5E-s12--0a1b.wav\n", "pointer of git-annex", "datalad get"),
     "empty": ("", "is empty", "download it again"),
+    "git-lfs behind a mark": ("\ufeff" + LFS, "Git LFS pointer", "git lfs pull"),
+    "dvc": ("outs:\n- md5: 0a1b\n  size: 12\n  path: a.wav\n", "a stub of DVC", "dvc pull"),
+    "not found": ("404: Not Found", "what a server said in place", "the address"),
+    "json error": ('{"error": "Invalid credentials"}\n', "Invalid credentials", "a login"),
+    "xml error": ("<Error><Code>AccessDenied</Code></Error>", "a web page", "download it again"),
+    "few zeros": ("\0" * 40, "nothing but zero bytes", "download it again"),
+    "zeros": ("\0" * 9000, "nothing but zero bytes", "download it again"),
+    "copied link": ("../real.wav", "copied as a line of text: ../real.wav", "Copy the file"),
     "page": ("<!DOCTYPE html>\n<html><body>Log in", "a web page", "login"),
 }
 
@@ -202,6 +210,27 @@ def test_links_to_nothing_say_whose_they_are(tmp_path, target, says, hint):
     path.symlink_to(target)
     found = find_placeholder(path)
     assert says in found.what and hint in found.hint
+
+
+def test_a_stub_of_dvc_stands_for_its_file(tmp_path):
+    (tmp_path / "a.wav.dvc").write_text("outs:\n- md5: 0a1b\n  path: a.wav\n")
+    assert "DVC" in find_placeholder(tmp_path / "a.wav").what
+    assert evicted_in(tmp_path) == [tmp_path / "a.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "clips/a.wav"),
+        ("a.txt", "the 404 not found page\n"),
+        ("a.json", '{"words": [], "message": 1'),
+        ("a.mp3", "\0" * 9000 + "ID3"),
+        ("a.wav.dvc", "outs:\n- md5: 0a1b\n"),
+    ],
+)
+def test_what_is_like_a_placeholder_is_none(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert find_placeholder(tmp_path / name) is None
 
 
 def test_a_stub_of_icloud_stands_for_its_file(tmp_path):

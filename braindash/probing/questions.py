@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from braindash.files import digest_bytes
 from braindash.io.labels.checks import some
 from braindash.io.labels.intervals import translated
 from braindash.io.labels.table import Labels
-from braindash.io.labels.words import WordVectors
+from braindash.io.labels.words import WordVectors, word_key
 from braindash.probing.tasks import PHONE, WORD, TaskInfo
 from braindash.probing.units import Units, speakers_of
 
@@ -108,14 +109,14 @@ def ask(info: TaskInfo, units: Units, labels: Labels, tables: WordTables) -> Que
     """
     if info.space is not None:
         return Question(info, units, np.ones(len(units), dtype=bool))
-    given = np.asarray(units.table["label"].astype(str), dtype=object)
+    given = _composed(np.asarray(units.table["label"].astype(str), dtype=object))
     if info.units == PHONE:
         return _ask_phones(info, units, labels, given)
     if info.needs == "word_vectors":
         return _ask_vectors(info, units, given, tables)
     if info.needs == "categories":
         categories = _need(tables.categories, info, "categories")
-        answers = np.array([categories.get(word.lower(), "") for word in given], dtype=object)
+        answers = np.array([categories.get(word_key(word), "") for word in given], dtype=object)
         lacking = len({word for word, answer in zip(given, answers, strict=True) if not answer})
         told = [f"{info.name}: {lacking} words have no category"] if lacking else []
         return _ask_categories(info, units, given, answers, told)
@@ -125,6 +126,17 @@ def ask(info: TaskInfo, units: Units, labels: Labels, tables: WordTables) -> Que
     least = _WORD_EXAMPLES if info.name == "word" else LEAST_EXAMPLES
     most = _MOST_WORDS if info.units == WORD else None
     return _classes(info, units, given, [], least=least, most=most)
+
+
+def _composed(given: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Make labels that differ in the form of their accents (NFC, NFD) one; others stay as they are.
+
+    Labels all of one form keep it, and their results keep their keys.
+    """
+    forms = {label: normalize("NFC", label) for label in set(given.tolist())}
+    if len(set(forms.values())) == len(forms):
+        return given
+    return np.array([forms[label] for label in given], dtype=object)
 
 
 def _ask_phones(

@@ -12,7 +12,7 @@ from braindash.files import find_placeholder
 from braindash.io.dataset.arrays import available_keys
 from braindash.io.dataset.audio import AUDIO_EXTENSIONS
 from braindash.io.dataset.dataset import Dataset
-from braindash.io.dataset.tables import Problem
+from braindash.io.dataset.tables import EVERY, Problem
 from braindash.names import files_in, folded, given_path, is_hidden
 
 # Endings of sound that is not looked for in a folder; of some the sound itself could be read.
@@ -40,9 +40,12 @@ def unpaired(dataset: Dataset, subject: str) -> Iterator[Problem]:
     Problem
         None of them stops the work.
     """
-    yield from _without_responses(dataset, subject)
+    every = EVERY in dataset.tables.splits.train
+    if every:  # else sound beside the named stories may be there for something else
+        yield from _without_responses(dataset, subject)
     yield from _without_sound(dataset, subject)
-    yield from _other_sound(dataset)
+    if every:
+        yield from _other_sound(dataset)
 
 
 def _shown(names: Iterable[str]) -> str:

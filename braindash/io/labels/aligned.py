@@ -79,11 +79,12 @@ def read_textgrids(
     if not files:
         raise InputError(f"{folder} holds no TextGrid", hint="Give the aligner's output folder.")
     recordings = find_audio(given_path(audio) if audio is not None else folder)
-    recording_of, speaker_of = matcher(recordings), speaker_rule(speaker)
+    names = {file: file.relative_to(folder).with_suffix("").as_posix() for file in files}
+    recording_of, speaker_of = matcher(recordings, names.values()), speaker_rule(speaker)
     aligned = Aligned(fold_phones=fold_phones, pauses=pauses)
     wanted = lowered(tiers)
-    for file in files:
-        recording = recording_of(file.relative_to(folder).with_suffix("").as_posix())
+    for file, name in names.items():
+        recording = recording_of(name)
         aligned.textgrid(file, recording, wanted, speaker=speaker_of(recording, file))
     title = f"the TextGrids in {folder}"
     segments = aligned.segments(title)
@@ -241,11 +242,14 @@ def read_gentle(
             hint="Give the folder of the alignments.",
         )
     recordings = find_audio(given_path(audio) if audio is not None else folder, audio_suffix)
-    recording_of = matcher(recordings)
+    stories = {
+        file: file.parent if file.stem == "align" else file.with_suffix("") for file in files
+    }
+    names = {file: story.relative_to(folder).as_posix() for file, story in stories.items()}
+    recording_of = matcher(recordings, names.values())
     aligned = Aligned(fold_phones=fold_phones, pauses=False)
-    for file in files:
-        story = file.parent if file.stem == "align" else file.with_suffix("")
-        recording = recording_of(story.relative_to(folder).as_posix())
+    for file, name in names.items():
+        recording = recording_of(name)
         try:
             words, phones, n_lost = read_alignment(file)
         except InputError as error:

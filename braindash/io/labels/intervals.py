@@ -19,6 +19,7 @@ PHONE, WORD, SENTENCE = "phone", "word", "sentence"
 
 # MFA puts the speaker before the tier's name where a file has several.
 _SPEAKER_MARK = " - "
+_DIGITS = frozenset("012")
 _AGAIN = re.compile(r"_\d+$")
 
 
@@ -162,6 +163,11 @@ class Aligned:
         """
         raise_problems(title, self._problems)
         labels = {one.label for _, tier, found, _ in self._tiers if tier == PHONE for one in found}
+        if digits := sorted(labels & _DIGITS):
+            self._told.append(
+                f"the phone labels {', '.join(map(repr, digits))} are taken as pauses: a digit "
+                "alone is a stress without a vowel"
+            )
         names = self._phone_names(labels)
         self._refuse_unknown(names)
         return [

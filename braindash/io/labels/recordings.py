@@ -1,7 +1,7 @@
 """The audio of labelled recordings: found by name, and counted."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -67,25 +67,38 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"the folder {folder} is {kind}", hint="Check the path.")
 
 
-def matcher(audio: Mapping[str, Path]) -> Callable[[str], str]:
+def matcher(audio: Mapping[str, Path], files: Iterable[str]) -> Callable[[str], str]:
     """Return a function that says which recording a label file belongs to.
 
     Parameters
     ----------
     audio : mapping of str to Path
         What :func:`find_audio` found.
+    files : iterable of str
+        Relative paths of all label files, without suffix.
 
     Returns
     -------
     callable
         From the relative path of a label file without suffix to the recording of the same path,
         else to the only one of the same file name, else to that path itself; each by any spelling
-        (:class:`braindash.names.Spellings`).
+        (:class:`braindash.names.Spellings`). A recording that one of the files names exactly is
+        given to no other spelling.
     """
     counts = Counter(_file_name(recording) for recording in audio)
     alone = {_file_name(name): name for name in audio if counts[_file_name(name)] == 1}
     whole, last = Spellings(audio), Spellings(alone)
-    return lambda name: whole.name_of(name) or last.get(_file_name(name), name)
+    files = list(files)
+    exact = {alone.get(_file_name(name)) for name in files} | set(audio).intersection(files)
+
+    def recording_of(name: str) -> str:
+        found = whole.name_of(name) or last.get(_file_name(name))
+        if found is None:
+            return name
+        spelled = found == name or _file_name(found) == _file_name(name)
+        return name if found in exact and not spelled else found
+
+    return recording_of
 
 
 def measure_recordings(audio: Mapping[str, Path]) -> tuple[pd.DataFrame, tuple[Fault, ...]]:

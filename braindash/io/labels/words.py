@@ -2,6 +2,7 @@
 
 import logging
 import re
+import unicodedata
 import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ _COLUMNS = ("word", "category")
 _FORM = "Give .csv or .tsv with the columns word and category, one word a line."
 
 
+def word_key(word: str) -> str:
+    """Return what two spellings of a word share: small letters, accents composed (NFC)."""
+    return unicodedata.normalize("NFC", word.lower())
+
+
 def read_word_categories(path: Path | str) -> dict[str, str]:
     """Read which category each word has.
 
@@ -37,7 +43,7 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Category by word in lower case.
+        Category by word, as :func:`word_key` writes it.
 
     Raises
     ------
@@ -57,7 +63,7 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
         word, category = (row[place].strip() for place in places)
         if not word or not category:
             raise InputError(f"{path}, line {number} lacks a word or its category", hint=_FORM)
-        found.setdefault(word.lower(), set()).add(category)
+        found.setdefault(word_key(word), set()).add(category)
     if not found:
         raise InputError(f"the word categories {path} are empty", hint=_FORM)
     torn = [
@@ -102,11 +108,11 @@ class WordVectors:
     def _row_in_lower_case(self) -> dict[str, int]:
         rows: dict[str, int] = {}
         for row, word in enumerate(self.words):
-            rows.setdefault(word.lower(), row)
+            rows.setdefault(word_key(word), row)
         return rows
 
     def of(self, words: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Look words up, as written, else regardless of case.
+        """Look words up, as written, else regardless of case and of the form of accents.
 
         Parameters
         ----------
@@ -119,7 +125,7 @@ class WordVectors:
             Zeros where there is no vector.
         found : bool array of shape (n_words,)
         """
-        rows = [self._row.get(w, self._row_in_lower_case.get(w.lower(), -1)) for w in words]
+        rows = [self._row.get(w, self._row_in_lower_case.get(word_key(w), -1)) for w in words]
         place = np.asarray(rows, dtype=np.intp)
         found = place >= 0
         vectors = np.zeros((len(rows), self.vectors.shape[1]), np.float32)
@@ -154,7 +160,7 @@ def read_word_vectors(
     refuse_placeholder(path, "file of word vectors")
     if not path.is_file():
         raise InputError(f"the word vectors {path} are missing", hint="Check the path.")
-    wanted = None if vocabulary is None else {word.lower() for word in vocabulary}
+    wanted = None if vocabulary is None else {word_key(word) for word in vocabulary}
     read = _from_npz if path.suffix.lower() == ".npz" else _from_text
     told: list[str] = []
     words, vectors = read(path, wanted, told)
@@ -194,7 +200,7 @@ def _from_text(
         n_read += 1
         n_dims = n_dims or len(fields) - 1
         word, numbers = _word_and_numbers(path, number, fields, n_dims)
-        if wanted is None or word.lower() in wanted:
+        if wanted is None or word_key(word) in wanted:
             try:
                 with np.errstate(over="ignore"):  # what overflows is refused with all not finite
                     rows.append(np.array(list(map(float, numbers)), dtype=np.float32))
@@ -264,7 +270,7 @@ def _from_npz(
         raise _bad_arrays(path, words, vectors)
     listed: list[str] = words.tolist()
     if wanted is not None:
-        kept = [row for row, word in enumerate(listed) if word.lower() in wanted]
+        kept = [row for row, word in enumerate(listed) if word_key(word) in wanted]
         listed, vectors = [listed[row] for row in kept], vectors[kept]
     return listed, vectors.astype(np.float32)
 

@@ -51,11 +51,13 @@ def test_sound_that_is_not_looked_at_is_named(lab, ending):
     assert any("no recording" in text and "'alpha'" in text for text in said)
 
 
-def test_stories_that_no_split_asks_for_are_not_told_by_a_run(lab):
+def test_sound_that_no_split_asks_for_is_not_told(lab):
     lab.responses("S1", "alpha").unlink()
     train = (EVERY[0], EVERY[0] + '\ntrain = ["beta", "gamma"]')
-    warnings = check_subject(lab.load(train), "S1").warnings
-    assert not any("no responses" in text for text in warnings)
+    dataset = lab.load(train)
+    said = [*check_subject(dataset, "S1").warnings]
+    said += [one.message for one in look(dataset, "S1").findings]
+    assert not any("no responses" in text for text in said)
 
 
 def test_a_file_that_is_another_storys_is_not_given_away(lab):

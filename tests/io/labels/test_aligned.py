@@ -58,6 +58,25 @@ def test_every_form_of_a_textgrid(short, encoding, tmp_path):
     assert words(labels) == [(0.0, 0.5, "naïve"), (0.5, 1.0, "öl")]
 
 
+def test_a_recording_is_not_given_to_another_spelling_where_it_is_named(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    write_grid(tmp_path / "a.TextGrid", {"words": [(0, 1, "cat")]})
+    write_grid(tmp_path / "A.TextGrid", {"words": [(0, 1, "dog")]})
+    labels = read_textgrids(tmp_path)
+    assert words(labels) == [(0.0, 1.0, "cat")]
+    assert any("1 labelled recordings have no audio: A" in text for text in labels.warnings)
+    (tmp_path / "a.TextGrid").unlink()
+    assert words(read_textgrids(tmp_path)) == [(0.0, 1.0, "dog")]
+
+
+def test_digits_that_become_pauses_are_told(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    write_grid(tmp_path / "a.TextGrid", {"phones": [(0, 0.3, "0"), (0.3, 0.6, "2"), (0.6, 1, "K")]})
+    labels = read_textgrids(tmp_path)
+    assert [label for *_, label in phones(labels)] == ["K"]
+    assert any("'0', '2' are taken as pauses" in text for text in labels.warnings)
+
+
 def test_pauses_can_be_kept(mfa):
     labels = read_textgrids(mfa / "bob", audio=mfa.parent / "corpus/bob", pauses=True)
     assert [label for *_, label in phones(labels)] == "sil DH AH K AE T sil sil".split()

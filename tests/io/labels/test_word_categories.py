@@ -1,5 +1,6 @@
 """Categories of words, and labels of a manifest's stories."""
 
+import numpy as np
 import pytest
 from kit.spoken_corpus import make_corpus
 
@@ -7,6 +8,7 @@ from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.labels.stories import read_story_labels, select_recordings
 from braindash.io.labels.words import read_word_categories
+from braindash.probing.questions import _composed
 
 
 def write(tmp_path, text, name="words.csv", encoding="utf-8"):
@@ -20,6 +22,18 @@ def test_words_are_read_in_lower_case_from_commas_and_tabs(tmp_path):
     assert read_word_categories(path) == {"dog": "animal", "soup": "food"}
     path = write(tmp_path, "\ufeffcategory\tword\tnote\nanimal\tdog\tx\n", "words.tsv")
     assert read_word_categories(path) == {"dog": "animal"}
+
+
+def test_two_forms_of_accents_are_one_word(tmp_path):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    path = write(tmp_path, f"word,category\n{apart},food\n{composed.upper()},food\n")
+    assert read_word_categories(path) == {composed: "food"}
+    path = write(tmp_path, f"word,category\n{apart},food\n{composed},drink\n")
+    with pytest.raises(InputError, match="more than one category"):
+        read_word_categories(path)
+    given = np.array([apart, composed, "tea"], dtype=object)
+    assert _composed(given).tolist() == [composed, composed, "tea"]
+    assert _composed(given[:1]).tolist() == [apart]  # of one form: results keep their keys
 
 
 @pytest.mark.parametrize(
