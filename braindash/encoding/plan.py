@@ -198,8 +198,8 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     within = _within(dataset, request, members, train)
     test = test if within is None else _in_blocks(test, within)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
-    require_variation(train, test)
     _require_scored_rows(test)
+    require_variation(train, test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
     others, left_out = plan_others(dataset, request, model, test)

@@ -275,6 +275,18 @@ def test_a_test_story_needs_rows_to_score(lab):
         plan_encoding(request_for(lab))
 
 
+def test_a_constant_test_story_and_few_rows_are_told_before_the_run(lab):
+    with h5py.File(lab.folder / "responses" / "A" / "well.hf5", "a") as file:
+        file["individual_repeats"][:, :33] = np.nan
+    told = plan_encoding(request_for(lab)).warnings
+    assert any("scores are of 11 test rows only" in text for text in told)
+    fill(lab, "well", 2.0)
+    with h5py.File(lab.folder / "responses" / "A" / "well.hf5", "a") as file:
+        file["individual_repeats"][:] = 2.0
+    with pytest.raises(InputError, match=r"the test stories \('well'\) do not vary"):
+        plan_encoding(request_for(lab))
+
+
 def test_an_empty_repeat_is_left_out_of_the_ceiling(lab, store):
     with h5py.File(lab.folder / "responses" / "A" / "well.hf5", "a") as file:
         file["individual_repeats"][2] = np.nan

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from braindash.core.timing import Timing, covered_rows
-from braindash.defaults import LEAST_SCORED_ROWS
 from braindash.digests import digest_input
 from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder
@@ -287,17 +286,12 @@ def _time_problems(dataset: Dataset, subject: str, found: StoryCheck) -> Iterato
             f"{found.audio_seconds:.1f} s)",
             hint,
         )
-    elif found.split == "test" and _n_scored(found) < LEAST_SCORED_ROWS:
+    elif found.split == "test" and found.stop_row - max(found.score_from_row, found.first_row) < 2:
         yield Problem(
-            f"{where}: score_from_row = {found.score_from_row} leaves {max(0, _n_scored(found))} "
-            f"of {found.n_rows_kept} rows to score, and a score needs {LEAST_SCORED_ROWS}",
-            f"Give a row up to {max(0, found.stop_row - LEAST_SCORED_ROWS)} in [[runs]], leave "
-            "score_from_row out, or test on a longer story.",
+            f"{where}: score_from_row = {found.score_from_row} leaves fewer than two of "
+            f"{found.n_rows_kept} rows to score",
+            f"Give a row below {found.stop_row - 2} in [[runs]], or leave score_from_row out.",
         )
-
-
-def _n_scored(found: StoryCheck) -> int:
-    return found.stop_row - max(found.score_from_row, found.first_row)
 
 
 def _timing_hint(timing: Timing, found: StoryCheck, *, may_be_transposed: bool) -> str:
