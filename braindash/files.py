@@ -341,7 +341,7 @@ def _by_content(path: Path) -> Placeholder | None:
 
 def _by_short_text(path: Path, content: bytes) -> Placeholder | None:
     """Say what a file of few bytes is, by all of them."""
-    if not content.strip(b"\0"):
+    if content and not content.strip(b"\0"):
         return _ZEROS
     if _DVC_STUB.match(content) and path.suffix != _DVC:
         return _PULL

@@ -222,6 +222,7 @@ def test_a_stub_of_dvc_stands_for_its_file(tmp_path):
     ("name", "content"),
     [
         ("a.csv", "clips/a.wav"),
+        ("blank.csv", "\n \n"),
         ("a.txt", "the 404 not found page\n"),
         ("a.json", '{"words": [], "message": 1'),
         ("a.mp3", "\0" * 9000 + "ID3"),
