@@ -2,6 +2,7 @@
 # make app         open the dashboard
 # make dist        build the wheel, which is the whole program, and print its size
 # make test        format, types and tests; the second of two closing lines is the browser's
+# make campaign    tests that repeat for minutes what was done once, such as a model's tuning
 # make docs        build the site of documents into build/site, offline
 # make bench       run every benchmark, two hours on a quiet machine; prints one table
 # make demo-tune   tune the demo's model anew, with adapter and control, and score them (over an hour)
@@ -16,7 +17,7 @@ TUNED  := tuned lora shuffled
 OPTIONS_lora     := --method lora
 OPTIONS_shuffled := --control shuffled
 
-.PHONY: demo app dist test lint docs bench demo-tune clean
+.PHONY: demo app dist test lint campaign docs bench demo-tune clean
 
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@echo "1/2 making the virtual environment $(VENV)"
@@ -47,8 +48,12 @@ lint: $(VENV)/.test-installed
 # Side by side, one process per core; then the journeys in a browser, which need the machine to
 # themselves, also where something before has failed.
 test: lint
-	@$(BIN)/pytest -n logical --dist worksteal -m "not browser"; status=$$?; \
+	@$(BIN)/pytest -n logical --dist worksteal -m "not browser and not campaign"; status=$$?; \
 	echo "The journeys in a browser:"; $(BIN)/pytest -m browser && exit $$status
+
+# What takes minutes and repeats what was done once; its last figures are in scripts/README.md.
+campaign: $(VENV)/.test-installed
+	@$(BIN)/pytest -m campaign
 
 # The packages of the site are among those of the tests, which build it too.
 docs: $(VENV)/.test-installed

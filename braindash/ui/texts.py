@@ -194,10 +194,10 @@ def probe_tasks() -> str:
 def no_surface(space: str) -> str:
     """Say that targets of a space have no surface, and what gives them one."""
     return (
-        f"These responses are in the space {space!r}, and nothing brings them to a surface: there "
-        "are tables of regions and no map. A mapper, a pycortex transform, surfaces, parcels, or a "
-        "mask of a standard space, named in the manifest, give them one: ask for the result again, "
-        "nothing is computed twice."
+        f"These responses are in the space {space!r}, which has no surface here: there are tables "
+        "of regions and no map. A mapper, a pycortex transform, surfaces, parcels, or a mask of a "
+        "standard space, named in the manifest, give them one: ask for the result again, nothing "
+        "is computed twice."
     )
 
 

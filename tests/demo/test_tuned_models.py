@@ -41,6 +41,7 @@ def script():
         del sys.modules["tune_demo_model"]
 
 
+@pytest.mark.campaign
 @each_method
 def test_the_first_losses_are_those_of_the_record(script, demo_manifest, tmp_path, method):
     expected = record_of(method)["check"]

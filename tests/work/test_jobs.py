@@ -43,6 +43,9 @@ def request_a(lab):
         subject="A",
         strategy="exact",
         alphas=(1.0, 100.0),
+        n_permutations=100,
+        n_bootstraps=100,
+        threads=1,  # processes of its own would each load the libraries again
     )
 
 
@@ -98,7 +101,7 @@ def test_the_job_survives_the_process_that_submitted_it(request_a, store):
 def test_equal_requests_are_one_job_and_a_mistake_queues_nothing(request_a, store, monkeypatch):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
     first = submit(request_a, store)
-    second = submit(request_a.model_copy(update={"threads": 1}), store)
+    second = submit(request_a.model_copy(update={"threads": 2}), store)
     assert first.key == second.key and len(JobQueue(store.root).list()) == 1
     with pytest.raises(InputError):
         submit(request_a.model_copy(update={"subject": "nobody"}), store)
