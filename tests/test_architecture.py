@@ -244,7 +244,7 @@ def test_rooms_are_few_and_not_too_small():
         assert len(files) <= 14, f"{folder} holds {len(files)} files: it wants a family"
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_one_command_enters_few_files(lab, tmp_path):
     """What somebody has to know to follow one encoding from the command line to its result."""
     command = [sys.executable, ROOT / "scripts" / "count_files.py", "encode", "--data"]
