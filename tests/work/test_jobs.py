@@ -88,7 +88,8 @@ def test_the_job_survives_the_process_that_submitted_it(request_a, store):
         "submit(EncodeRequest.model_validate_json(sys.argv[1]), Store(sys.argv[2]));"
         "print('submitted', flush=True); time.sleep(600)"
     )
-    arguments = [sys.executable, "-c", code, request_a.model_dump_json(), str(store.root)]
+    quick = request_a.model_copy(update={"strategy": "chunk"})
+    arguments = [sys.executable, "-c", code, quick.model_dump_json(), str(store.root)]
     server = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     assert server.stdout.readline().strip() == "submitted"
     os.kill(server.pid, signal.SIGKILL)
