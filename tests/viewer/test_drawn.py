@@ -6,7 +6,7 @@ from kit.spaces.files import icosphere, random_mapper
 from kit.spaces.results import clusters, matrix_of, own_brain
 
 from braindash.errors import InputError
-from braindash.io.spaces.surface_map import SurfaceMap
+from braindash.io.spaces.surface_map import SurfaceMap, main_columns
 from braindash.io.surfaces import coarsen, load_surface
 from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
 from braindash.viewer.drawn import can_show, drawable, drawn, thinned
@@ -82,7 +82,7 @@ def test_targets_of_a_mapper_are_drawn_on_fsaverage():
         one = drawn("native-volume", 9, surface, mesh)
         expected = coarsen(surface.values(values), "fsaverage", mesh)
         np.testing.assert_array_equal(one.values(values), expected)
-        main = coarsen(surface.main_targets(), "fsaverage", mesh)
+        main = coarsen(main_columns(surface.matrix), "fsaverage", mesh)
         np.testing.assert_array_equal(one.targets, main)
 
 

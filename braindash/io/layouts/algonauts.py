@@ -63,17 +63,12 @@ def recognise(tree: Tree) -> Finding | None:
     draft = None
     if usable:
         draft = _draft(tree, keys, usable, sounds, labels, notes)
-    return Finding(
-        layout=LAYOUT.name,
-        title=LAYOUT.title,
-        folder=tree.root,
+    return LAYOUT.found(
+        tree.root,
         subjects=usable,
-        missing=tuple(filter(None, missing)),
+        missing=missing,
         excluded=tuple(excluded),
         notes=tuple(notes),
-        licence=LAYOUT.licence,
-        citation=LAYOUT.citation,
-        source=LAYOUT.source,
         draft=draft,
     )
 

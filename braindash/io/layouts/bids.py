@@ -79,10 +79,8 @@ def _variant(name: BidsName) -> Variant | None:
 
 
 def _raw_only(tree: Tree, n_raw: int) -> Finding:
-    return Finding(
-        layout=LAYOUT.name,
-        title=LAYOUT.title,
-        folder=tree.root,
+    return LAYOUT.found(
+        tree.root,
         missing=(
             f"responses: {n_raw} scans are here as they were measured. Run fMRIPrep "
             "(--output-spaces fsaverage6), or index a folder that holds "
@@ -139,12 +137,10 @@ class _Reader:
             ),
             *self._bids.problems,
         ]
-        return Finding(
-            layout=LAYOUT.name,
-            title=LAYOUT.title,
-            folder=self._tree.root,
+        return LAYOUT.found(
+            self._tree.root,
             subjects=usable,
-            missing=tuple(filter(None, missing)),
+            missing=missing,
             excluded=tuple(self._excluded),
             notes=tuple(notes),
             draft=draft,

@@ -116,16 +116,11 @@ def _finding(tree: Tree, subjects: Mapping[str, _Subject], problems: list[str]) 
     if usable:
         draft, more = _draft(tree, {name: subjects[name] for name in usable}, usable, mappers)
         notes += more
-    return Finding(
-        layout=LAYOUT.name,
-        title=LAYOUT.title,
-        folder=tree.root,
+    return LAYOUT.found(
+        tree.root,
         subjects=usable,
-        missing=tuple(filter(None, missing)),
+        missing=missing,
         notes=tuple(notes),
-        licence=LAYOUT.licence,
-        citation=LAYOUT.citation,
-        source=LAYOUT.source,
         draft=draft,
     )
 

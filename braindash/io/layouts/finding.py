@@ -194,6 +194,28 @@ class Layout:
     smallest: str = ""
     plugin: str | None = None
 
+    def found(self, folder: Path, **what: Any) -> Finding:
+        """Return a finding of this layout in a folder, with what the data are and who made them.
+
+        Parameters
+        ----------
+        folder : Path
+            Where it lies.
+        **what
+            Other fields of :class:`Finding`; empty texts of ``missing`` are left out.
+        """
+        missing = tuple(filter(None, what.pop("missing", ())))
+        return Finding(
+            layout=self.name,
+            title=self.title,
+            folder=folder,
+            missing=missing,
+            licence=self.licence,
+            citation=self.citation,
+            source=self.source,
+            **what,
+        )
+
 
 # ---- TOML ---------------------------------------------------------------------------------------
 

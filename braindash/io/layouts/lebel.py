@@ -73,16 +73,11 @@ def recognise(tree: Tree) -> Finding | None:
     incomplete = [name for name, stories in usable.items() if _TEST not in stories]
     if incomplete:
         missing.append(f"the repeated story {_TEST} of {several(incomplete)}")
-    return Finding(
-        layout=LAYOUT.name,
-        title=LAYOUT.title,
-        folder=tree.root,
+    return LAYOUT.found(
+        tree.root,
         subjects=usable,
-        missing=tuple(filter(None, [*missing, *problems])),
+        missing=[*missing, *problems],
         notes=tuple(notes),
-        licence=LAYOUT.licence,
-        citation=LAYOUT.citation,
-        source=LAYOUT.source,
         draft=draft,
     )
 

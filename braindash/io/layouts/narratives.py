@@ -4,7 +4,6 @@ Responses are surfaces of the DataLad copy, ``derivatives/afni-nosmooth``; sound
 those of the OpenNeuro tree. Several rows of events that name one wav are one playback.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,7 +40,6 @@ _ONSETS = {
 }
 # Of these the story row of the events was shifted, but not the music before it.
 _SHIFTED = {(sub, task) for sub in ("038", "105") for task in ("prettymouth", "milkyway")}
-_LEFT = re.compile(r".*hemi-L.*\.gii")
 
 
 def recognise(tree: Tree) -> Finding | None:
@@ -80,19 +78,14 @@ def _without_responses(tree: Tree, scans: list[tuple[File, BidsName]]) -> Findin
     if len({name.entities["task"] for _, name in scans} & TASKS) == 0:
         return None
     subjects = {name.entities["sub"] for _, name in scans if "sub" in name.entities}
-    return Finding(
-        layout=LAYOUT.name,
-        title=LAYOUT.title,
-        folder=tree.root,
+    return LAYOUT.found(
+        tree.root,
         missing=(
             f"responses: this tree has the scans of {len(subjects)} subjects as they were "
             "measured, but no derivatives. Get derivatives/afni-nosmooth (surfaces, denoised) of "
             "the DataLad copy: `datalad install -s ///labs/hasson/narratives`, then `datalad get "
             "derivatives/afni-nosmooth/sub-*/func/*space-fsaverage6*desc-clean*`",
         ),
-        licence=LAYOUT.licence,
-        citation=LAYOUT.citation,
-        source=LAYOUT.source,
     )
 
 
@@ -146,17 +139,12 @@ class _Reader:
             without_sound(self._silent, "They are in stimuli/, as STORY_audio.wav."),
             *self._bids.problems,
         ]
-        return Finding(
-            layout=LAYOUT.name,
-            title=LAYOUT.title,
-            folder=self._tree.root,
+        return LAYOUT.found(
+            self._tree.root,
             subjects=usable,
-            missing=tuple(filter(None, missing)),
+            missing=missing,
             excluded=tuple(self._excluded),
             notes=tuple(notes),
-            licence=LAYOUT.licence,
-            citation=LAYOUT.citation,
-            source=LAYOUT.source,
             draft=draft,
         )
 

@@ -87,17 +87,12 @@ def _finding(
         "volumes are in the space of Colin27, not of MNI152: maps on fsaverage are approximate",
     ]
     draft = _draft(tree, subjects, usable, stories, alignments, notes) if usable else None
-    return Finding(
-        layout=LAYOUT.name,
-        title=LAYOUT.title,
-        folder=tree.root,
+    return LAYOUT.found(
+        tree.root,
         subjects=usable,
-        missing=tuple(filter(None, missing)),
+        missing=missing,
         excluded=tuple(excluded),
         notes=tuple(notes),
-        licence=LAYOUT.licence,
-        citation=LAYOUT.citation,
-        source=LAYOUT.source,
         draft=draft,
     )
 

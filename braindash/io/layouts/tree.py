@@ -99,10 +99,6 @@ class Tree:
             if match is not None:
                 yield file, match
 
-    def has_folder(self, place: str) -> bool:
-        """Say whether there is a folder, also one that was passed over."""
-        return (self.root / place).is_dir()
-
     @cached_property
     def sounds(self) -> tuple[File, ...]:
         """Files of sound: those of the other folder first, where one was given."""

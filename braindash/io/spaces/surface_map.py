@@ -142,10 +142,6 @@ class SurfaceMap:
             )
         return np.asarray(common[..., self.nearest_common])
 
-    def main_targets(self) -> Places:
-        """Name the target with the largest weight at each vertex, int32 (n_vertices,); -1: none."""
-        return main_columns(self.matrix)
-
 
 def main_columns(matrix: sparse.csr_array) -> Places:
     """Return the column of the largest weight in each row; -1 for an empty row."""
