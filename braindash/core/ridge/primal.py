@@ -178,10 +178,11 @@ class PrimalSolver:
 
     def right_sides(self, values: torch.Tensor) -> "PrimalSides":
         """Return what operators are applied to: the moments of all rows and outside each fold."""
-        moments = [self._rows32[start:stop].T @ values[start:stop] for start, stop in self._folds]
+        # One row per target: a target's moments are copied together where some are picked.
+        moments = [values[start:stop].T @ self._rows32[start:stop] for start, stop in self._folds]
         whole, others = _sums_of_others(moments)
         kept = [None if alone else other for alone, other in zip(self._alone, others, strict=True)]
-        return PrimalSides(values, self._folds, kept, whole)
+        return PrimalSides(values, self._folds, kept, whole.T)
 
     def _fold_operator(self, fold: int, weight: torch.Tensor) -> torch.Tensor:
         source = self._rows32 if self._well[fold] else self._rows
@@ -219,7 +220,7 @@ class PrimalSides:
         Responses.
     folds : sequence of (start, stop)
         Rows of each fold.
-    others : list of Tensor of float32, shape (n_inputs, n_columns), or None
+    others : list of Tensor of float32, shape (n_columns, n_inputs), or None
         Moments of the rows outside each fold; None where its operators apply to responses.
     whole : Tensor of float32, shape (n_inputs, n_columns)
         Moments of all rows.
@@ -235,7 +236,7 @@ class PrimalSides:
         alone = any(other is None for other in self.others)
         values = self.values.index_select(1, columns) if alone else self.values[:, :0]
         others = [
-            None if other is None else other.index_select(1, columns) for other in self.others
+            None if other is None else other.index_select(0, columns) for other in self.others
         ]
         return PrimalSides(values, self.folds, others, self.whole[:, :0])
 
@@ -244,7 +245,7 @@ class PrimalSides:
         moments = self.others[fold]
         if moments is None:
             return apply_outside(operator, self.values, self.folds[fold])
-        return operator @ moments
+        return operator @ moments.T
 
 
 def _sums_of_others(terms: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
