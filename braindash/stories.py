@@ -299,7 +299,20 @@ def response_warnings(stories: Sequence[StoryPlan]) -> list[str]:
             f"{sum(zeros.values())} rows are 0 in every target and count as data "
             f"({_counts(zeros)}): if they were censored, store NaN there"
         )
+    still = [story.name for story in stories if not zeros[story.name] and _is_still(story)]
+    if still:
+        told.append(
+            "no target varies in the stories "
+            f"{', '.join(still[:_NAMED])}{', ...' if len(still) > _NAMED else ''}, which count as "
+            "data: give their responses, or take them out of [splits]"
+        )
     return told
+
+
+def _is_still(story: StoryPlan) -> bool:
+    """Say whether a story has numbers, and each target the same one in every row."""
+    data = [one for heard in story.heard for one in heard if one.has_data]
+    return bool(data) and not any(one.varies.any() for one in data)
 
 
 def unscored_warning(stories: Sequence[StoryPlan]) -> list[str]:

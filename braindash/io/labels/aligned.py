@@ -14,7 +14,7 @@ from braindash.io.labels.intervals import PHONE, SENTENCE, WORD, Aligned
 from braindash.io.labels.recordings import check_folder, find_audio, matcher
 from braindash.io.labels.table import Labels, Segment, make_labels
 from braindash.io.texts import lines, read_text
-from braindash.names import existing, files_in, given_path, named_like
+from braindash.names import Spellings, existing, files_in, given_path, named_like
 
 # Names of tiers, in lower case, as aligners write them (MFA, MAUS, P2FA, the public story data).
 TIERS = {
@@ -128,6 +128,7 @@ def read_librispeech(
     """
     folder = given_path(folder)
     recordings = find_audio(folder)
+    spelled = Spellings(recordings)
     aligned = given_path(alignments) if alignments is not None else folder
     transcripts = named_like(files_in(folder), _TRANSCRIPTS)
     if not transcripts:
@@ -143,13 +144,14 @@ def read_librispeech(
         chapter = transcript.parent
         # Of a link the name that it has here counts, not that of the folder it leads to.
         place = folder.resolve() / chapter.relative_to(folder)
-        subset = place.parent.parent.name.partition("-")[0]
+        subset = place.parent.parent.name.lower().partition("-")[0]
         split = _LIBRISPEECH_SPLITS.get(subset)
         for utterance, text in _utterances(transcript, told):
-            recording = (chapter.relative_to(folder) / utterance).as_posix()
+            written = (chapter.relative_to(folder) / utterance).as_posix()
+            recording = spelled.name_of(written) or written
             who = {"speaker": utterance.partition("-")[0], "split": split}
             segments.append(Segment(recording, 0.0, None, text, SENTENCE, **who))
-            grid = existing(aligned / f"{recording}.TextGrid")
+            grid = existing(aligned / f"{written}.TextGrid")
             if os.path.lexists(grid):
                 grids.textgrid(grid, recording, TIERS, **who)
             else:
