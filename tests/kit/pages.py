@@ -3,7 +3,6 @@
 import functools
 from pathlib import Path
 
-from streamlit import config
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
@@ -17,8 +16,6 @@ START = "explore/overview"
 manifest_scanner.scan_component_manifests = functools.cache(
     manifest_scanner.scan_component_manifests
 )
-# Every run of a script ends with a full collection of garbage, through all that tests have loaded.
-config.set_option("runner.postScriptGC", False)
 
 
 def run(page: str, **query: str | list[str]) -> AppTest:
