@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from kit.made_up import made_up_result, put_old_result
+from kit.toy_lab import make_lab
 from typer.testing import CliRunner
 
 import braindash
@@ -15,6 +16,12 @@ from braindash.errors import InputError, StoreError
 from braindash.io.store import Store
 
 RUN = CliRunner()
+
+
+@pytest.fixture
+def lab(tmp_path, quick_model):
+    """How well the model predicts does not matter here."""
+    return make_lab(tmp_path / "lab", quick_model)
 
 
 def encode_arguments(lab, store, *more):
