@@ -69,6 +69,7 @@ def feature_files(store: Store) -> dict[str, int]:
     return {e.key: e.result_file.stat().st_mtime_ns for e in store.entries("features")}
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_at_most_one_story(request_a, served, tmp_path):
     store = served
     queue = JobQueue(store.root)
