@@ -107,7 +107,7 @@ def test_it_learns_what_can_be_learnt(tune, loss, start):
             "loss": loss,
             "start": start,
             "head_rate": 1e-3 if start == "probe" else 2e-2,
-            "epochs": 7,
+            "epochs": 10,
             "keep": "best",
             "dropout": 0.0,
         }
