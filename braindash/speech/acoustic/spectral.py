@@ -190,7 +190,8 @@ def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 def _hann() -> NDArray[np.float64]:
     # scipy.signal.windows has it too, and loads all of scipy.stats, which takes a second.
     phase = np.linspace(-np.pi, np.pi, WINDOW + 1)[:-1]
-    return 0.5 + 0.5 * np.cos(phase)
+    taper: NDArray[np.float64] = 0.5 + 0.5 * np.cos(phase)
+    return taper
 
 
 def _log_mel(samples: Samples, first: int, stop: int) -> NDArray[np.float64]:
