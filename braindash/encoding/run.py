@@ -30,7 +30,7 @@ from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
 from braindash.errors import InputError
 from braindash.io.entries import common_provenance
-from braindash.io.predictions import PredictionFile, layer_part
+from braindash.io.predictions import PredictionFile, layer_part, read_part
 from braindash.io.recordings import plan_checked
 from braindash.io.spaces.find import SurfacePlan
 from braindash.io.store import Entry, Store
@@ -311,9 +311,8 @@ class EncodingRun(StoredRun[Entry]):
     def _require_scores(self, files: Sequence[Path]) -> None:
         """Refuse a result without any score, before anything of it is stored."""
         for path in files:
-            with xr.open_dataset(path, engine="h5netcdf") as layer:
-                if np.isfinite(layer["r"].values).any():
-                    return
+            if np.isfinite(read_part(path, "r")).any():
+                return
         train, test = self._responses.train_kept.sum(), self._responses.scored.sum()
         raise InputError(
             f"no layer of {self._plan.model.name} has a score for any target of "
