@@ -142,7 +142,13 @@ def _draft(
     listed = []
     masks: set[str] | None = None
     for name, one in subjects.items():
-        fields: dict[str, Any] = {"id": name, "units": one.units, **own.get(name, {})}
+        person = None if name == one.name else one.name
+        fields: dict[str, Any] = {
+            "id": name,
+            "person": person,
+            "units": one.units,
+            **own.get(name, {}),
+        }
         mapper = mappers.get(one.name)
         if mapper is not None and mapper.exists():
             fields["mapper"] = mapper.path
@@ -195,8 +201,7 @@ def _regions(
 ) -> dict[str, Any]:
     """Name the masks that every subject has: the regions of this data set."""
     folder = common_folder([mappers[one.name] for one in subjects.values() if one.name in mappers])
-    plain = all(name == one.name for name, one in subjects.items())
-    if folder is None or not masks or not plain:
+    if folder is None or not masks:
         return {}
     ending = next(iter(mappers.values())).name.rpartition(".")[2]
     return {
