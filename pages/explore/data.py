@@ -14,8 +14,8 @@ from braindash.viewer.blobs import VIEWER_MESH
 from braindash.views.region_maps import region_map, region_sizes
 
 INTRODUCTION = (
-    "What a folder of data holds, whether your data are right, and the region sets that scores are averaged over: their "
-    "sources, files and places."
+    "What a folder of data holds, whether your data are right, and the region sets that scores are "
+    "averaged over: their sources, files and places."
 )
 
 

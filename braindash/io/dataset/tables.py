@@ -69,7 +69,8 @@ class DatasetTable(_Table):
     audio_suffix: str = Field("", description="end of an audio file's name after the story's name")
     alignment_dir: Text | None = Field(
         None,
-        description="folder of TextGrids named by story, or of gentle's STORY/align.json or align.csv",
+        description="folder of TextGrids named by story, or of gentle's STORY/align.json or "
+        "STORY/align.csv",
     )
     phone_tier: Text | None = Field(None, description="tier of phones in the TextGrids")
     word_tier: Text | None = Field(None, description="tier of words in the TextGrids")
