@@ -472,6 +472,11 @@ def _keys(path: Path, size: int, modified: int) -> frozenset[str]:
     return frozenset(available_keys(path))
 
 
+def is_own_space(space: str) -> bool:
+    """Say whether targets are a subject's own: column i of two subjects is not the same place."""
+    return space.startswith("native")
+
+
 def near_story(given: str, stories: Sequence[str]) -> str:
     """Say which story is meant; of a long list, only the nearest are named."""
     if len(stories) <= _STORIES_NAMED:
