@@ -28,12 +28,16 @@ from braindash.io.layouts.bids_files import (
 from braindash.io.layouts.building import (
     alignment_folder,
     choose_tests,
-    not_fetched,
     sound_tables,
-    without_sound,
 )
 from braindash.io.layouts.finding import Draft, Finding, Layout, Told
-from braindash.io.layouts.recordings import Recording, grouped, run_rows
+from braindash.io.layouts.recordings import (
+    HeardSounds,
+    Recording,
+    grouped,
+    repeated_stories,
+    run_rows,
+)
 from braindash.io.layouts.tree import File, Tree, several, stem
 
 # Spaces of surfaces as BIDS names them -> as a manifest does; the first one that is there is used.
@@ -150,9 +154,7 @@ class _Reader:
         self._bids = BidsFiles(tree)
         self._excluded: list[str] = []
         self._missing: list[str] = []
-        self._absent: list[File] = []
-        self._silent: set[str] = set()
-        self._sounds: dict[str, File] = {}
+        self._sounds = HeardSounds()
         self._untimed: set[str] = set()
         self._by_first_row: set[str] = set()
         self._in_ms: set[str] = set()
@@ -174,9 +176,8 @@ class _Reader:
         draft = self._draft(subjects, usable, notes) if usable else None
         missing = [
             *self._missing,
-            not_fetched(self._absent),
-            without_sound(
-                self._silent, "They are looked for in stimuli/, in the folder and in `--audio DIR`."
+            *self._sounds.missing(
+                "They are looked for in stimuli/, in the folder and in `--audio DIR`."
             ),
             *self._bids.problems,
         ]
@@ -229,16 +230,14 @@ class _Reader:
             sides = self._sides(files, named)
             if sides is None:
                 continue
-            absent = [file for file in sides if not file.exists()]
-            if absent:
-                self._absent += absent
+            if not self._sounds.are_here(sides):
                 continue
             timing = self._timing(entities, sides[0], named)
             if timing is None:
                 continue
             onsets = self._onsets(entities)
             for stimulus, onset in onsets.items():
-                story = self._story(stimulus, entities["task"])
+                story = self._story(stimulus)
                 if story is not None:
                     shared = len(onsets) > 1
                     subject = f"sub-{entities['sub']}"
@@ -338,20 +337,9 @@ class _Reader:
                 return file
         return self._tree.sound(name, f"task-{name}")
 
-    def _story(self, stimulus: str, task: str) -> str | None:
-        file = self._sound(stimulus)
+    def _story(self, stimulus: str) -> str | None:
         name = stem(stimulus.rpartition("/")[2])
-        if file is None:
-            self._silent.add(name)
-            return None
-        if not file.exists():
-            self._absent.append(file)
-            return None
-        if self._sounds.setdefault(name, file) != file:
-            # Two sounds of one name in two folders: the folder tells them apart.
-            name = stimulus.rpartition(".")[0].replace("/", "_")
-            self._sounds[name] = file
-        return name
+        return self._sounds.story(name, stimulus, self._sound(stimulus))
 
     # ---- the manifest ---------------------------------------------------------------------
 
@@ -366,12 +354,9 @@ class _Reader:
             Counter(getattr(one, name) for one in every).most_common(1)[0][0]
             for name in ("tr", "onset", "slice_time")
         )
-        dataset, rows = sound_tables(self._tree, self._sounds)
-        folder = alignment_folder(self._tree, self._sounds)
-        repeated = sorted(
-            {s for known in subjects.values() for s, heard in known.items() if len(heard) > 1}
-        )
-        splits, own, more = choose_tests(usable, repeated)
+        dataset, rows = sound_tables(self._tree, self._sounds.files)
+        folder = alignment_folder(self._tree, self._sounds.files)
+        splits, own, more = choose_tests(usable, repeated_stories(subjects))
         notes += more
         return Draft(
             dataset={"name": self._name(), **dataset, "alignment_dir": folder},

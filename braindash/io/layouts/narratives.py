@@ -18,12 +18,16 @@ from braindash.io.layouts.bids_files import (
 from braindash.io.layouts.building import (
     alignment_folder,
     choose_tests,
-    not_fetched,
     sound_tables,
-    without_sound,
 )
 from braindash.io.layouts.finding import Draft, Finding, Layout, Told
-from braindash.io.layouts.recordings import Recording, grouped, run_rows
+from braindash.io.layouts.recordings import (
+    HeardSounds,
+    Recording,
+    grouped,
+    repeated_stories,
+    run_rows,
+)
 from braindash.io.layouts.tree import File, Tree, several, stem
 
 TASKS = frozenset(
@@ -120,10 +124,8 @@ class _Reader:
         self._scans = scans
         self._excluded: list[str] = []
         self._missing: list[str] = []
-        self._absent: list[File] = []
-        self._silent: set[str] = set()
         self._guessed: set[str] = set()
-        self._sounds: dict[str, File] = {}
+        self._sounds = HeardSounds()
         self._marked = self._marked_scans()
 
     def _marked_scans(self) -> dict[tuple[tuple[str, str], ...], str]:
@@ -164,8 +166,7 @@ class _Reader:
             )
         missing = [
             *self._missing,
-            not_fetched(self._absent),
-            without_sound(self._silent, "They are in stimuli/, as STORY_audio.wav."),
+            *self._sounds.missing("They are in stimuli/, as STORY_audio.wav."),
             *self._bids.problems,
         ]
         return LAYOUT.found(
@@ -201,9 +202,7 @@ class _Reader:
             self._excluded.append(f"{scan}: there is no right hemisphere beside {left.name}")
             return
         files = (left, right)
-        absent = [file for file in files if not file.exists()]
-        if absent:
-            self._absent += absent
+        if not self._sounds.are_here(files):
             return
         onsets = self._onsets(dict(name.scan), task)
         sidecar = self._bids.sidecar(dict(name.scan))
@@ -243,32 +242,22 @@ class _Reader:
     def _story(self, stimulus: str) -> str | None:
         name = stem(stimulus.rpartition("/")[2])
         story = name.removesuffix(_SUFFIX)
-        file = self._tree.sound(name, story)
-        if file is None:
-            self._silent.add(story)
-            return None
-        if not file.exists():
-            self._absent.append(file)
-            return None
-        self._sounds[story] = file
-        return story
+        return self._sounds.story(story, stimulus, self._tree.sound(name, story))
 
     def _draft(
         self,
         subjects: Mapping[str, Mapping[str, list[Recording]]],
         usable: Mapping[str, tuple[str, ...]],
     ) -> tuple[Draft, list[str]]:
-        named = all(stem(file.name) == f"{s}{_SUFFIX}" for s, file in self._sounds.items())
-        dataset, rows = sound_tables(self._tree, self._sounds, _SUFFIX if named else "")
-        repeated = sorted(
-            {s for known in subjects.values() for s, heard in known.items() if len(heard) > 1}
-        )
-        splits, own, notes = choose_tests(usable, repeated)
+        sounds = self._sounds.files
+        named = all(stem(file.name) == f"{s}{_SUFFIX}" for s, file in sounds.items())
+        dataset, rows = sound_tables(self._tree, sounds, _SUFFIX if named else "")
+        splits, own, notes = choose_tests(usable, repeated_stories(subjects))
         draft = Draft(
             dataset={
                 "name": LAYOUT.title,
                 **dataset,
-                "alignment_dir": alignment_folder(self._tree, self._sounds),
+                "alignment_dir": alignment_folder(self._tree, sounds),
             },
             timing={
                 "tr": Told(_TR, "Scans with another TR say so below (1.52 s in 17 of milkyway)."),

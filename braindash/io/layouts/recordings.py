@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from braindash.io.layouts.building import not_fetched, without_sound
 from braindash.io.layouts.finding import Template
 from braindash.io.layouts.tree import File, natural
 
@@ -44,6 +45,64 @@ class Recording:
     def timing(self) -> tuple[float, float, float]:
         """What presentations of one story must share to be averaged row by row."""
         return (self.tr, round(self.onset, 3), round(self.slice_time, 3))
+
+
+class HeardSounds:
+    """Sounds of the stories that scans name, and what is not here of sounds and scans.
+
+    Attributes
+    ----------
+    files : dict of str to File
+        By story.
+    absent : list of File
+        Links to content that was never fetched.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, File] = {}
+        self.absent: list[File] = []
+        self._silent: set[str] = set()
+
+    def story(self, name: str, stimulus: str, file: File | None) -> str | None:
+        """Name the story of a stimulus; None where its sound is not here, which is noted.
+
+        Parameters
+        ----------
+        name : str
+            As the story is named, where no other sound is.
+        stimulus : str
+            As the events write it.
+        file : File or None
+            The sound.
+        """
+        if file is None:
+            self._silent.add(name)
+            return None
+        if not file.exists():
+            self.absent.append(file)
+            return None
+        if self.files.setdefault(name, file) != file:
+            # Two sounds of one name in two folders: the folder tells them apart.
+            name = stimulus.rpartition(".")[0].replace("/", "_")
+            self.files[name] = file
+        return name
+
+    def are_here(self, files: Iterable[File]) -> bool:
+        """Say whether all files are here; those that are not are noted."""
+        lacking = [file for file in files if not file.exists()]
+        self.absent += lacking
+        return not lacking
+
+    def missing(self, where: str) -> tuple[str, str]:
+        """Say what was never fetched, and which stories have no sound; ``where`` these belong."""
+        return not_fetched(self.absent), without_sound(self._silent, where)
+
+
+def repeated_stories(subjects: Mapping[str, Mapping[str, list[Recording]]]) -> list[str]:
+    """List the stories that some subject heard more than once."""
+    return sorted(
+        {story for known in subjects.values() for story, heard in known.items() if len(heard) > 1}
+    )
 
 
 def response_path(files: tuple[File, ...]) -> Any:
