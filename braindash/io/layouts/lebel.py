@@ -111,7 +111,8 @@ def _draft(
 ) -> tuple[Draft, list[str]]:
     kept = {story for stories in usable.values() for story in stories}
     dataset, rows = sound_tables(tree, {s: f for s, f in sounds.items() if s in kept})
-    folder = alignment_folder(tree, kept)
+    grids = data.parent / "TextGrids"
+    folder = alignment_folder(tree, kept) or (grids if grids.is_dir() else None)
     splits, own, notes = choose_tests(usable, [_TEST])
     ending = next(iter(next(iter(responses.values())).values())).name.rpartition(".")[2]
     draft = Draft(
