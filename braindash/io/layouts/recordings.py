@@ -10,6 +10,8 @@ from braindash.io.layouts.tree import File, natural
 
 # Rows before and behind a sound are left out, however many: one scan may hold several stories.
 _WHOLE_SCAN = 1e6
+# Presentations may begin so much of a TR apart, as triggers do, and be averaged row by row.
+_SAME_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Recording:
     scan: str
     shared: bool = False
 
-    @property
-    def timing(self) -> tuple[float, float, float]:
-        """What presentations of one story must share to be averaged row by row."""
-        return (self.tr, round(self.onset, 3), round(self.slice_time, 3))
+    def is_timed_as(self, other: "Recording") -> bool:
+        """Say whether the rows of another presentation of the story can be averaged with these."""
+        apart = max(abs(self.onset - other.onset), abs(self.slice_time - other.slice_time))
+        return self.tr == other.tr and apart <= _SAME_SHARE * self.tr + 1e-9
 
 
 class HeardSounds:
@@ -129,7 +131,7 @@ def grouped(
     ordered = sorted(recordings, key=lambda one: (natural(one.subject), natural(one.scan)))
     for one in ordered:
         same = found.setdefault(one.subject, {}).setdefault(one.story, [])
-        if same and same[0].timing != one.timing:
+        if same and not one.is_timed_as(same[0]):
             excluded.append(
                 f"{one.scan}: {one.story} was played from another moment on (or with another TR) "
                 f"than in {same[0].scan}, so its rows cannot be averaged with those"
