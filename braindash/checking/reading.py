@@ -71,7 +71,10 @@ class Columns:
     @cached_property
     def read(self) -> NDArray[np.int64]:
         """All that are read, sorted."""
-        return np.unique(np.concatenate([self.sample, self.region, self.shared]))
+        marks = np.zeros(self.n_targets, dtype=bool)
+        for targets in (self.sample, self.region, self.shared):
+            marks[targets] = True
+        return np.flatnonzero(marks)
 
     @property
     def is_whole(self) -> bool:

@@ -320,7 +320,7 @@ def test_without_repeats_the_ceiling_is_that_between_subjects(tmp_path):
 
 def test_those_who_heard_at_other_times_are_no_ceiling(tmp_path):
     lab = PlantedLab(tmp_path / "lab", subjects=("A", "B", "C"), stories={"a": 150.0, "b": 160.0})
-    lab.more = '[[runs]]\nsubject = "C"\nstory = "b"\naudio_onset = 4.5\n'
+    lab.more = '[[runs]]\nsubject = "C"\nstory = "b"\naudio_onset = 3.7\n'
     lab.write()
     found = {one.subject: one for one in check_data(lab.manifest).subjects}
     assert any("with the mean of 1 others" in f.message for f in found["A"].findings)

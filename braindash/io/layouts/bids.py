@@ -202,7 +202,8 @@ class _Reader:
         if self._untimed:
             notes.append(
                 f"no events for {several(sorted(self._untimed))}: the sound is taken to begin with "
-                "the first volume (audio_onset = 0 s)"
+                "the first volume (audio_onset = 0 s). Events of the raw data are found where the "
+                "indexed folder holds these too"
             )
         if self._by_first_row:
             notes.append(

@@ -6,6 +6,7 @@ of a scan, in which ten seconds of silence come before the sound.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ _TR = 2.0
 # Columns that tell whether runs are standardised, and by how much they may miss it.
 _LOOKED_AT = 64
 _NEAR = 0.1
+_HEADERS, _DIMENSIONS = 5, 2
 _CEILING = re.compile(r"(?i)ceiling|(^|[^a-z])ncs?([^a-z]|$)")
 _TIMING = (
     "Ten volumes are cut off each end of a scan; ten seconds of silence come before the sound, so\n"
@@ -197,16 +199,26 @@ def _standardised(files: Mapping[str, File], notes: list[str]) -> Told:
 
 
 def _units(files: Mapping[str, File], notes: list[str]) -> int | None:
-    """Read the number of voxels from the header of one file."""
+    """Read the number of voxels from headers: what most of a few files have."""
+    shapes: list[tuple[int, ...]] = []
     for story in sorted(files, key=natural):
-        if files[story].exists():
-            try:
-                shape = available_keys(files[story].path).get("data")
-            except InputError as error:
-                notes.append(f"{error.message}. {error.hint}")
-                continue
-            return shape[-1] if shape else None
-    return None
+        if len(shapes) == _HEADERS or not files[story].exists():
+            continue
+        try:
+            shape = available_keys(files[story].path).get("data", ())
+        except InputError as error:
+            notes.append(f"{error.message}. {error.hint}")
+            continue
+        if len(shape) == _DIMENSIONS:
+            shapes.append(shape)
+    if not shapes:
+        return None
+    (columns, n_alike), (rows, n_rows_alike) = (
+        Counter(shape[axis] for shape in shapes).most_common(1)[0] for axis in (1, 0)
+    )
+    # Stories differ in their rows; where they differ in their columns alone, they are turned.
+    turned = n_alike == 1 and n_rows_alike == len(shapes) > 1
+    return rows if turned else columns
 
 
 def _ceiling(tree: Tree, name: str, units: int | None, notes: list[str]) -> Any:
