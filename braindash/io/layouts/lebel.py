@@ -213,12 +213,11 @@ def _units(files: Mapping[str, File], notes: list[str]) -> int | None:
             shapes.append(shape)
     if not shapes:
         return None
-    (columns, n_alike), (rows, n_rows_alike) = (
-        Counter(shape[axis] for shape in shapes).most_common(1)[0] for axis in (1, 0)
-    )
+    rows, columns = (Counter(shape[axis] for shape in shapes) for axis in (0, 1))
+    usual, n_alike = columns.most_common(1)[0]
     # Stories differ in their rows; where they differ in their columns alone, they are turned.
-    turned = n_alike == 1 and n_rows_alike == len(shapes) > 1
-    return rows if turned else columns
+    turned = len(rows) == 1 < len(shapes) and (len(columns) > _DIMENSIONS or n_alike == 1)
+    return next(iter(rows)) if turned else usual
 
 
 def _ceiling(tree: Tree, name: str, units: int | None, notes: list[str]) -> Any:
