@@ -19,7 +19,7 @@ from braindash.io.layouts.building import (
     without_sound,
 )
 from braindash.io.layouts.finding import Draft, Finding, Layout, Template, Told
-from braindash.io.layouts.tree import File, Tree, natural
+from braindash.io.layouts.tree import File, Tree, natural, several
 
 _RESPONSES = re.compile(
     r"(?P<id>[A-Za-z0-9-]+)_(?P<kind>listening|reading)_fmri_data_(?P<part>trn|val)\.hdf5?"
@@ -193,7 +193,14 @@ def _masks(mapper: File, units: int | None, notes: list[str]) -> set[str]:
     except InputError as error:
         notes.append(f"{error.message}. {error.hint}")
         return set()
-    return {key for key, shape in keys.items() if shape == (units,) and not _MATRIX.fullmatch(key)}
+    masks = {key: shape for key, shape in keys.items() if not _MATRIX.fullmatch(key)}
+    unfit = [key for key, shape in masks.items() if len(shape) == 1 and shape != (units,)]
+    if unfit:
+        notes.append(
+            f"{mapper.name}: {several(unfit)} have not one value for each of {units} voxels, and "
+            "are not used as regions"
+        )
+    return {key for key, shape in masks.items() if shape == (units,)}
 
 
 def _regions(

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 
+import h5py
 import nibabel
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from kit.layouts.surfaces import EVENTS, annexed, narratives
 from nibabel.gifti import GiftiMetaData
 
 from braindash.errors import InputError
+from braindash.io.dataset.check import check_stories
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.dataset.responses import load_responses, shape
 from braindash.io.images.surfaces import gifti_shape, gifti_values
@@ -48,6 +50,24 @@ def test_the_folder_of_responses_alone_is_enough(tmp_path):
         (tmp_path / "m.toml").unlink()
 
 
+def test_the_voxels_are_those_of_most_files(tmp_path):
+    made = lebel(tmp_path, subjects=("UTS01",))
+    data = made.folder / "derivative/preprocessed_data/UTS01"
+    first = min(data.iterdir())
+    kept = first.read_bytes()
+    with h5py.File(first, "w") as file:
+        file["data"] = np.zeros((44, 9))
+    dataset = load_manifest(made.folder)
+    assert dataset.subject("UTS01").units == N_VOXELS
+    _, problems = check_stories(dataset, "UTS01", dataset.split("UTS01"))
+    assert [(one.about, one.story) for one in problems] == [("targets", first.stem)]
+    first.write_bytes(kept)
+    for number, path in enumerate(sorted(data.iterdir())):  # stories of other lengths, all turned
+        with h5py.File(path, "w") as file:
+            file["data"] = np.zeros((N_VOXELS, 40 + number))
+    assert load_manifest(made.folder).subject("UTS01").units == N_VOXELS
+
+
 # ---- denizenslab --------------------------------------------------------------------------------
 
 
@@ -57,6 +77,12 @@ def test_regions_are_those_of_the_person_who_listened_and_read(tmp_path):
     dataset = load_manifest(tmp_path / "m.toml")
     for subject in ("subject01", "subject01_reading"):
         assert own_regions(dataset, subject, N_VOXELS).masks["AC"].sum() == 6
+    with h5py.File(made.folder / "mappers/subject01_mappers.hdf", "r+") as file:
+        del file["AC"]
+        file["AC"] = np.ones(N_VOXELS + 3)
+    found = index_folder(made.folder, made.audio)
+    assert any("AC have not one value for each of 14 voxels" in one for one in found.notes)
+    assert list(found.draft.regions["masks"].value) == ["Broca"]
 
 
 # ---- Narratives ---------------------------------------------------------------------------------
