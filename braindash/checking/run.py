@@ -323,6 +323,8 @@ def _with_peers(
     tested = [s.story for s in report.stories if s.split == "test" and s.story in known]
     ceiling, n_others = known[tested[0] if tested else next(iter(known))]
     median, share = values.median_and_share(ceiling)
+    if median is None:
+        return report  # no ceiling is known, which was looked at above
     above = float((ceiling[np.isfinite(ceiling)] > ceiling_threshold("inter-subject")).mean())
     message = (
         f"between subjects: median {median:.2f}, {above:.0%} of the targets above "

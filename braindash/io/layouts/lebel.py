@@ -32,7 +32,7 @@ _TR = 2.0
 # Columns that tell whether runs are standardised, and by how much they may miss it.
 _LOOKED_AT = 64
 _NEAR = 0.1
-_HEADERS, _DIMENSIONS = 5, 2
+_HEADERS, _DIMENSIONS, _MANY_SIZES = 5, 2, 3
 _CEILING = re.compile(r"(?i)ceiling|(^|[^a-z])ncs?([^a-z]|$)")
 _TIMING = (
     "Ten volumes are cut off each end of a scan; ten seconds of silence come before the sound, so\n"
@@ -216,7 +216,7 @@ def _units(files: Mapping[str, File], notes: list[str]) -> int | None:
     rows, columns = (Counter(shape[axis] for shape in shapes) for axis in (0, 1))
     usual, n_alike = columns.most_common(1)[0]
     # Stories differ in their rows; where they differ in their columns alone, they are turned.
-    turned = len(rows) == 1 < len(shapes) and (len(columns) > _DIMENSIONS or n_alike == 1)
+    turned = len(rows) == 1 < len(shapes) and (len(columns) >= _MANY_SIZES or n_alike == 1)
     return next(iter(rows)) if turned else usual
 
 
