@@ -13,6 +13,7 @@ from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.io.dataset.audio import find_recording
 from braindash.io.dataset.censored import Presentation, presentations
+from braindash.io.dataset.dataset import is_own_space
 from braindash.io.dataset.manifest import Dataset
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.responses import digest as digest_responses
@@ -233,8 +234,7 @@ def story_difference(own: StoryPlan, other: StoryPlan) -> str:
 
 def native_reason(space: str) -> str:
     """Say why targets of two subjects cannot stand side by side; empty where they can."""
-    # Column i of two subjects is the same place only in a space that they share.
-    return f"{space} is each subject's own space" if space.startswith("native") else ""
+    return f"{space} is each subject's own space" if is_own_space(space) else ""
 
 
 def plan_stories(

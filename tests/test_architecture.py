@@ -52,6 +52,7 @@ RUNNING = {
     "responses",
     "statistics",
     "lowlevel",
+    "subject_sums",
     "within",
     "ask",
     "data",

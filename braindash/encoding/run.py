@@ -129,17 +129,19 @@ class EncodingRun(StoredRun[Entry]):
             n_bytes=statistics_bytes(plan),
         )
         parts = [*features.values(), *made, last]
-        return parts if plan.surface is None else [*parts, self._surface_part(plan.surface, last)]
+        return parts if plan.surface is None else [self._surface_part(plan.surface), *parts]
 
-    def _surface_part(self, surface: SurfacePlan, last: Part) -> Part:
-        """Keep what brings the targets to a surface, for a result that is there already too."""
+    def _surface_part(self, surface: SurfacePlan) -> Part:
+        """Keep what brings the targets to a surface: first, so that layers under way are shown.
+
+        It is kept for a result that is there already too.
+        """
         return Part(
             name=f"surface of {self.key}",
             label="the way to the cortical surface",
             make=lambda _: surface.keep(self._store, self.key),
             done=lambda: surface.is_kept_for(self._store, self.key),
             seconds=1.0,
-            after=(last.name,),
         )
 
     # ---- features -------------------------------------------------------------------------
@@ -267,6 +269,7 @@ class EncodingRun(StoredRun[Entry]):
             simulated=data.simulated,
             n_layers=plan.model.n_layers,
             layer=layer,
+            surface=None if plan.surface is None else plan.surface.key,
         )
 
     def _weigh(self, layer: int) -> xr.Dataset:

@@ -210,6 +210,8 @@ def read_gentle(
 ) -> Labels:
     """Read alignments of gentle: ``STORY/align.json`` or ``STORY.json`` for each recording.
 
+    Where there are none, ``STORY/align.csv``, which holds words alone.
+
     Parameters
     ----------
     folder : path
@@ -237,10 +239,12 @@ def read_gentle(
     folder = given_path(folder)
     check_folder(folder)
     everything = files_in(folder)
-    files = named_like(everything, "align.json") or named_like(everything, "*.json")
+    patterns = ("align.json", "*.json", "align.csv")
+    files = next(filter(None, (named_like(everything, one) for one in patterns)), [])
     if not files:
         raise InputError(
-            f"{folder} holds no alignment of gentle (STORY/align.json or STORY.json)",
+            f"{folder} holds no alignment of gentle (STORY/align.json, STORY.json or "
+            "STORY/align.csv)",
             hint="Give the folder of the alignments.",
         )
     recordings = find_audio(given_path(audio) if audio is not None else folder, audio_suffix)

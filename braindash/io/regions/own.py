@@ -274,4 +274,6 @@ def _fitted(
 
 
 def _paths(dataset: Dataset, templates: tuple[str, ...], subject: str) -> list[Path]:
-    return [given_path(template.format(subject=subject), dataset.folder) for template in templates]
+    known = subject in dataset.subjects
+    person = (dataset.subject(subject).person if known else None) or subject
+    return [given_path(template.format(subject=person), dataset.folder) for template in templates]
