@@ -45,6 +45,7 @@ from braindash.stories import (
     row_pieces,
     story_difference,
     unscored_warning,
+    with_frames,
 )
 
 logger = logging.getLogger(__name__)
@@ -200,6 +201,10 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
     _require_scored_rows(test)
     require_variation(train, test)
+    train, test = (
+        with_frames(dataset, members[0], stories, keep=request.keep_frames)
+        for stories in (train, test)
+    )
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
     others, left_out = plan_others(dataset, request, model, test)

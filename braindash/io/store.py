@@ -55,6 +55,7 @@ LISTED_KINDS = ("encoding", "probing", "tuning", "features")
 
 # What belongs to results and is in no list, and to which.
 _INNER_KINDS = {
+    "frames": "the features that are made from them",
     "predictions": "an encoding result",
     "regions": "an encoding result",
     SURFACES: "encoding results",
