@@ -45,6 +45,12 @@ _ALL = "all"
 _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
 
 
+SubjectOption = Annotated[
+    str,
+    typer.Option(
+        help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
+    ),
+]
 PresetOption = Annotated[
     str,
     typer.Option(
@@ -91,12 +97,7 @@ LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that count
 def encode(
     data: DataOption,
     model: ModelOption,
-    subject: Annotated[
-        str,
-        typer.Option(
-            help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
-        ),
-    ],
+    subject: SubjectOption,
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
