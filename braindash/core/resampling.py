@@ -126,10 +126,9 @@ def rows_of_kept(
     sums = RowSums(instants, times, tr, n_layers, n_features, mass)
     needed = [at for at in range(len(instants)) if sums.needs(at, at + 1)]
     for first in range(0, len(needed), _BLOCK):
-        at = needed[first : first + _BLOCK]
-        frames = read(at[0], at[-1] + 1)
-        for place in np.split(np.asarray(at), np.flatnonzero(np.diff(at) > 1) + 1):
-            sums.add(int(place[0]), frames[place - at[0]])
+        block = np.asarray(needed[first : first + _BLOCK])
+        for part in np.split(block, np.flatnonzero(np.diff(block) > 1) + 1):
+            sums.add(int(part[0]), read(int(part[0]), int(part[-1]) + 1))
     return sums.finish()
 
 
