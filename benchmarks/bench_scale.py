@@ -308,8 +308,8 @@ def bench(size: Size, scale: float, n_layers: int) -> dict[str, Any]:
     for one in found:
         seconds = {name: round(value, 1) for name, value in one["seconds"].items()}
         print(
-            f"{size.name}, {one['targets']} voxels, {one['layers']} layers: CPU seconds {seconds}; peak "
-            f"{one['peak bytes'] / 1e9:.2f} GB, planned {one['planned bytes'] / 1e9:.2f} GB; "
+            f"{size.name}, {one['targets']} voxels, {one['layers']} layers: CPU seconds {seconds}; "
+            f"peak {one['peak bytes'] / 1e9:.2f} GB, planned {one['planned bytes'] / 1e9:.2f} GB; "
             f"mean r {one['mean r of the first layer']:.3f}",
             flush=True,
         )

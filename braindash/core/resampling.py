@@ -197,7 +197,7 @@ def _spread_weights(
     shape = (int(nodes.max()) - first + 1, len(times))
     columns = np.arange(len(times) + 1) * len(_PLACES)
     weights = sparse.csc_array((values.ravel(), (nodes - first).ravel(), columns), shape=shape)
-    return weights, step * np.arange(first, first + shape[0])
+    return weights, np.arange(first, first + shape[0], dtype=np.float64) * step
 
 
 def in_blocks(pieces: Iterator[Frames], n_frames: int = _BLOCK) -> Iterator[Frames]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.resampling import Frames, Spreading, in_blocks
 from braindash.progress import NoProgress, Progress
+from braindash.speech.acoustic.model import AcousticModel
 from braindash.speech.features import checked_audio, plan_windows, window_features
 from braindash.speech.models import SpeechModel
 from braindash.speech.windows import find_strategy, frame_times
@@ -23,7 +24,7 @@ class FrameStream:
 
     Parameters
     ----------
-    model : SpeechModel
+    model : SpeechModel or AcousticModel
         From :func:`braindash.speech.models.open_model`.
     audio : array of shape (n_samples,)
         Mono, 16 kHz, floating point.
@@ -43,7 +44,7 @@ class FrameStream:
         For audio or a strategy that cannot be used.
     """
 
-    def __init__(self, model: SpeechModel, audio: ArrayLike, strategy: str) -> None:
+    def __init__(self, model: SpeechModel | AcousticModel, audio: ArrayLike, strategy: str) -> None:
         self._model, self._samples = model, checked_audio(audio)
         self._windows = plan_windows(model, len(self._samples), strategy)
         step = find_strategy(strategy).grid_seconds
