@@ -52,8 +52,8 @@ def measure(folder: Path) -> None:
     import torch
     from transformers.models.voxtral.modeling_voxtral import VoxtralEncoder
 
-    from braindash.speech.checkpoints.loading import load_encoder
     from braindash.speech.checkpoints.locate import locate
+    from braindash.speech.models import load_encoder
 
     small = VoxtralEncoder.config_class(
         hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2

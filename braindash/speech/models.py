@@ -13,7 +13,11 @@ from braindash.core.devices import find_device
 from braindash.errors import InputError, ModelError
 from braindash.speech.acoustic.model import AcousticModel, open_space
 from braindash.speech.acoustic.spaces import ACOUSTIC
-from braindash.speech.checkpoints.loading import load_encoder
+from braindash.speech.checkpoints.loading import (
+    draw_encoder,
+    quiet_transformers,
+    read_encoder,
+)
 from braindash.speech.checkpoints.locate import (
     SAMPLE_RATE_HZ,
     ModelFiles,
@@ -21,6 +25,7 @@ from braindash.speech.checkpoints.locate import (
     locate,
     require_precision,
 )
+from braindash.speech.checkpoints.merging import merge
 from braindash.speech.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -154,6 +159,26 @@ def open_model(
         device=str(chosen),
         precision=files.precision,
     )
+
+
+def load_encoder(files: ModelFiles) -> "nn.Module":
+    """Load the bare encoder in float32 on the CPU.
+
+    Raises
+    ------
+    ModelError
+        When weights are missing, misshapen or damaged: a model never keeps random weights, unless
+        it is an untrained control.
+    """
+    import torch
+
+    # transformers and peft draw numbers that the weights then replace.
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        if files.seed is not None:
+            return draw_encoder(files, files.seed)
+        if files.base is not None:
+            return merge(read_encoder(files.base), files)
+        return read_encoder(files)
 
 
 def _located(source: str | Path | ModelFiles, precision: Precision | None) -> ModelFiles:

@@ -9,6 +9,7 @@ from typing import Any
 from braindash.errors import BraindashError
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import (
+    SAMPLE_RATE_HZ,
     common_names,
     find_family,
     find_weights,
@@ -27,7 +28,6 @@ from braindash.speech.checkpoints.places import (
 from braindash.speech.checkpoints.tensors import headers
 from braindash.speech.geometry import geometry_of
 from braindash.speech.windows import (
-    SAMPLE_RATE_HZ,
     STRATEGIES,
     context_seconds,
     extraction_seconds,

@@ -30,28 +30,6 @@ _SAVE_AGAIN = (
 )
 
 
-def load_encoder(files: ModelFiles) -> "nn.Module":
-    """Load the bare encoder in float32 on the CPU.
-
-    Raises
-    ------
-    ModelError
-        When weights are missing, misshapen or damaged: a model never keeps random weights, unless
-        it is an untrained control.
-    """
-    import torch
-
-    from braindash.speech.checkpoints.merging import merge
-
-    # transformers and peft draw numbers that the weights then replace.
-    with torch.random.fork_rng(devices=[]), quiet_transformers():
-        if files.seed is not None:
-            return _draw(files, files.seed)
-        if files.base is not None:
-            return merge(_read(files.base), files)
-        return _read(files)
-
-
 def encoder_class(family: Family) -> Any:
     """Return transformers' class of the bare encoder."""
     return getattr(importlib.import_module(family.module), family.class_name)
@@ -85,8 +63,18 @@ def model_config(files: ModelFiles) -> Any:
         raise _no_model(files, error) from error
 
 
-def _read(files: ModelFiles) -> "nn.Module":
-    """Read the weights into the family's class; refuse everything that would stay random."""
+def read_encoder(files: ModelFiles) -> "nn.Module":
+    """Read the weights into the family's class; refuse everything that would stay random.
+
+    Parameters
+    ----------
+    files : ModelFiles
+        A whole model, no adapter and no untrained control.
+
+    Raises
+    ------
+    ModelError
+    """
     import torch
 
     family = FAMILIES[files.family]
@@ -267,8 +255,14 @@ def parts_of(names: Iterable[str]) -> list[str]:
 # Untrained controls -----------------------------------------------------------------------------
 
 
-def _draw(files: ModelFiles, seed: int) -> "nn.Module":
-    """Make the model as transformers initialises it, on the CPU; sets torch's seed."""
+def draw_encoder(files: ModelFiles, seed: int) -> "nn.Module":
+    """Make the model as transformers initialises it, on the CPU; sets torch's seed.
+
+    Raises
+    ------
+    ModelError
+        When no model can be made of the configuration.
+    """
     import torch
 
     config = model_config(files)

@@ -14,7 +14,7 @@ from braindash.speech.checkpoints.families import Family
 _BLOCKS = (1, 512)
 _WIDTH = (1, 32768)
 _INNER = (1, 262144)
-_RANGES: Mapping[str, tuple[int, int]] = {
+_RANGES: dict[str, tuple[int, int]] = {
     "adapter_attn_dim": (1, 32768),
     "conv_depthwise_kernel_size": (1, 1024),
     "conv_kernel_size": (1, 1024),

@@ -13,9 +13,9 @@ from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import TuningSettings
-from braindash.speech.checkpoints.loading import load_encoder
 from braindash.speech.checkpoints.locate import ModelFiles
 from braindash.speech.encoder.front import front_of
+from braindash.speech.models import load_encoder
 from braindash.speech.training.adapters import prepare
 from braindash.speech.training.epochs import Checkpoints, TrainingState
 from braindash.speech.training.front import make_inputs

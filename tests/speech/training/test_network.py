@@ -10,9 +10,9 @@ from braindash.errors import InputError
 from braindash.progress import NoProgress
 from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.checkpoints.families import FAMILIES
-from braindash.speech.checkpoints.loading import load_encoder
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.encoder.front import front_of
+from braindash.speech.models import load_encoder
 from braindash.speech.training.adapters import adapted_layers, prepare
 from braindash.speech.training.evaluation import every_segment
 from braindash.speech.training.front import make_inputs
