@@ -126,7 +126,8 @@ class PatchFront(WholeFront):
         """Average the patches of one time; the two tokens of the classifier are left out."""
         patches = hidden[:, 2:]
         n_times = patches.shape[1] // self._n_rows
-        averaged: Tensor = patches.unflatten(1, (self._n_rows, n_times)).mean(dim=1)
+        shape = (len(patches), self._n_rows, n_times, patches.shape[2])
+        averaged: Tensor = patches.reshape(shape).mean(dim=1)
         return averaged
 
 
