@@ -66,7 +66,7 @@ def encode(
     n_permutations: int = 1000,
     n_bootstraps: int = 1000,
     block_rows: int = 10,
-    scheme: Scheme = "blocks",
+    scheme: Scheme = "prewhitened",
     seed: int = 0,
     low_level: LowLevelMethod | None = None,
     low_level_space: str = LOW_LEVEL_SPACE,
@@ -107,13 +107,16 @@ def encode(
     intercept : bool, default True
         Whether every fit has an intercept that is not penalised.
     n_permutations : int, default 1000
-        Permutations of the test rows for p and q; 0: none.
+        Permutations of the test rows for p and q; 0: none. "prewhitened" takes the moments of all
+        orders instead of drawing some: every number but 0 is the same.
     n_bootstraps : int, default 1000
         Bootstrap samples of the test rows for intervals; 0: none.
     block_rows : int, default 10
         Shortest block of test rows that is permuted, or drawn, as one.
-    scheme : {"blocks", "shift"}, default "blocks"
-        How test rows are permuted: blocks in another order, or all shifted in a circle.
+    scheme : {"prewhitened", "blocks", "shift"}, default "prewhitened"
+        How targets are tested. "prewhitened": drift and the response's autocorrelation are taken
+        out of response and prediction, whose correlation is tested. "blocks", "shift": r itself,
+        with blocks of test rows in another order, or all shifted in a circle.
     seed : int, default 0
         Of permutations and bootstrap samples.
     low_level : {"residual", "banded"}, optional

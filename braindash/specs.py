@@ -33,7 +33,7 @@ Precision = Literal["float32", "bf16", "fp16"]
 StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
-Scheme = Literal["blocks", "shift"]
+Scheme = Literal["prewhitened", "blocks", "shift"]
 LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
 TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
@@ -48,6 +48,13 @@ PRECISIONS: Mapping[Precision, str] = MappingProxyType(
         "float32": "the reference, on every device",
         "bf16": "quicker on a CUDA device; other features",
         "fp16": "quicker on a CUDA device; other features",
+    }
+)
+SCHEMES: Mapping[Scheme, str] = MappingProxyType(
+    {
+        "prewhitened": "response and predictions without drift and without the response's AR(3)",
+        "blocks": "r itself, blocks of the response in another order",
+        "shift": "r itself, the response shifted in a circle",
     }
 )
 TUNING_LOSSES: Mapping[TuningLoss, str] = MappingProxyType(
@@ -188,11 +195,19 @@ class StatisticsSettings(Spec):
     """How the significance and the uncertainty of a result are estimated."""
 
     kind: ClassVar[str] = "statistics"
-    n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"best_of_layers": False})
+    n_permutations: int = Field(
+        default=1000,
+        ge=0,
+        description="0: no p and q values; 1: all orders, which 'prewhitened' need not draw",
+    )
     n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
     block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
-    scheme: Scheme = "blocks"
+    scheme: Scheme = "prewhitened"
     seed: int = Field(default=0, ge=0)
+    best_of_layers: bool = Field(
+        default=True, description="whether the best layer of each target has p and q of its own"
+    )
 
 
 class LowLevelSettings(Spec):

@@ -24,7 +24,7 @@ from braindash.encoding.plan import (
     statistics_operations,
 )
 from braindash.encoding.responses import RunResponses, read_responses
-from braindash.encoding.result import EncodingResult
+from braindash.encoding.result import EncodingResult, significance_words
 from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
@@ -352,6 +352,7 @@ class EncodingRun(StoredRun[Entry]):
             "predictions": self._fit_key,
             "preset": plan.request.preset,
             "no_inter_subject_ceiling_with": dict(plan.left_out),
+            "significance": significance_words(plan.spec.statistics.canonical()),
             "warnings": list(plan.warnings),
             "left_out": dict(plan.request.left_out),
             **({} if plan.surface is None else {"surface": plan.surface.key}),

@@ -245,7 +245,7 @@ def _significant(choice: MapChoice, result: EncodingResult) -> ShownMap:
         f"{score_label(choice.normalised)} where significant: "
         f"{_count_line(shown, result, choice.level)} "
         f"{_normalised_note(choice, result)}Masked (grey): q > {choice.level:g}, "
-        f"{permutation_line(result)}. Region means are of the coloured targets only, so they are "
+        f"{result.significance_line()}. Region means are of the coloured targets only, so they are "
         "higher than those on the page Layers.",
     )
 
@@ -258,12 +258,16 @@ def _count_line(shown: Floats, result: EncodingResult, level: float) -> str:
             f"{counts[few]:,} (layer {few}) to {counts[many]:,} (layer {many}) of {total:,} "
             "targets with a score."
         )
+    settings = result.spec["statistics"]
+    if settings["scheme"] == "prewhitened":  # its p has no floor
+        return f"none of {total:,} targets."
     # q is at least p times the targets over their rank, and p at least 1 / (n + 1).
-    count = result.spec["statistics"]["n_permutations"]
+    count = settings["n_permutations"]
     share = min(1.0, 1 / (level * (count + 1)))
     return (
         f"none of {total:,} targets. With {count} permutations q ≤ {level:g} needs the smallest "
-        f"possible p in {share:.0%} of the targets: choose a larger q, or compute with more."
+        f"possible p in {share:.0%} of the targets: choose a larger q, or compute with more, or "
+        "with the prewhitened test."
     )
 
 
@@ -349,12 +353,10 @@ def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dic
         least = result.ceiling_threshold(choice.ceiling)
         keep(ceiling > least, f"with a noise ceiling ({name}) ≤ {least:g}")
     if result.has_significance:
-        best = np.maximum(result.preferred_layer, 0).astype(np.intp)
-        passed = result.significant(choice.level)[best, np.arange(result.n_targets)]
         keep(
-            passed,
-            f"whose best layer is not significant (q > {choice.level:g}, "
-            f"{permutation_line(result)})",
+            result.best_significant(choice.level),
+            f"whose best layer is not significant (q > {choice.level:g}, {result.best_line()}, "
+            f"{result.significance_line()})",
         )
     if result.has_confidence and choice.least_share > 0:
         keep(
@@ -386,12 +388,11 @@ def _confidence_line(choice: MapChoice, result: EncodingResult) -> str:
     known = np.isfinite(share)
     if not result.has_significance:
         return f"median {_median(share[known])}"
-    best = np.maximum(result.preferred_layer, 0).astype(np.intp)
-    passed = result.significant(choice.level)[best, np.arange(result.n_targets)]
+    passed = result.best_significant(choice.level)
     return (
         f"median {_median(share[known & passed])} where the best layer is significant "
-        f"(q ≤ {choice.level:g}), {_median(share[known & ~passed])} elsewhere, where it is mostly "
-        "noise"
+        f"(q ≤ {choice.level:g}, {result.best_line()}), {_median(share[known & ~passed])} "
+        "elsewhere, where it is mostly noise"
     )
 
 
@@ -430,15 +431,6 @@ _MAKERS: Mapping[str, Callable[[MapChoice, EncodingResult], ShownMap]] = {
 
 
 # ---- small parts ----------------------------------------------------------------------------
-
-
-def permutation_line(result: EncodingResult) -> str:
-    """Say in a few words how p values were computed."""
-    settings = result.spec["statistics"]
-    count = settings["n_permutations"]
-    if settings["scheme"] == "shift":
-        return f"{count} circular shifts of the test story"
-    return f"{count} permutations of blocks of at least {settings['block_rows']} rows"
 
 
 def score_label(normalised: bool) -> str:

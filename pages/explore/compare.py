@@ -11,10 +11,16 @@ from braindash.viewer.drawn import can_show
 from braindash.views.captions import comparison_lines, subject_lines
 from braindash.views.curves import key_regions
 from braindash.views.linked import linked_note
-from braindash.views.maps import LEVELS, permutation_line, score_label
+from braindash.views.maps import LEVELS, score_label
 from braindash.views.scatter import target_scatter
 from braindash.views.tables import pair_cells, pair_table
-from braindash.views.targets import TargetCurve, target_curves, target_table, target_title
+from braindash.views.targets import (
+    TargetCurve,
+    target_curves,
+    target_note,
+    target_table,
+    target_title,
+)
 
 INTRODUCTION = (
     "Two models, or a model before and after tuning, on the same brains: turn one surface and all "
@@ -145,7 +151,7 @@ def show_target(compared: Compared) -> bool:
         st.info(texts.NO_SCORE)
     notes = []
     if curves[0].significant is not None:
-        notes.append(f"filled markers: q ≤ {LEVEL:g}, {permutation_line(first)}")
+        notes.append(target_note(first, target, LEVEL))
     provenance(compared, *notes)
     return True
 

@@ -16,9 +16,8 @@ from braindash.views.maps import (
     available_kinds,
     make_map,
     missing_kinds,
-    permutation_line,
 )
-from braindash.views.targets import TargetCurve, target_curves, target_title
+from braindash.views.targets import TargetCurve, target_curves, target_note, target_title
 
 INTRODUCTION = (
     "Scrub through the layers, turn the brain, unfold it; click a vertex for its layer curve."
@@ -106,7 +105,7 @@ def show_target(
         st.info(texts.NO_SCORE)
     notes = []
     if result.has_significance:
-        notes.append(f"filled markers: q ≤ {choice.level:g}, {permutation_line(result)}")
+        notes.append(target_note(result, target, choice.level))
     widgets.provenance(selection.group, selection.ceiling, *notes)
 
 
