@@ -13,6 +13,7 @@ import numpy as np
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
+from braindash.encoding.tested import TargetDifference
 from braindash.errors import StoreError
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
@@ -605,6 +606,45 @@ def region_table(
     return hemisphere_table(
         own, regions, entry, level=level, normalised=normalised, ceiling=ceiling
     )
+
+
+def target_difference(
+    a: EncodingResult,
+    b: EncodingResult,
+    *,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+) -> TargetDifference:
+    """Test whether two models predict each target equally well, paired row by row.
+
+    Computed from the stored predictions when first asked for, and kept in the store.
+
+    Parameters
+    ----------
+    a, b : EncodingResult
+        Of one subject on the same data, of models of as many layers.
+    store : Store, Path or str, optional
+        Where the predictions of both are; by default the store that ``a`` lies in.
+    progress : Progress, optional
+        Receives reports.
+
+    Returns
+    -------
+    TargetDifference
+        Arrays ``difference``, ``z``, ``p`` and ``q`` of shape (n_layers, n_targets), and
+        ``significant(level)``.
+
+    Raises
+    ------
+    InputError
+        When the two cannot be compared target by target, or their predictions are not there.
+    """
+    from braindash.encoding.comparison import compare
+    from braindash.encoding.seen import store_of
+    from braindash.work.differences import difference_tests
+
+    found = store_of(a) if store is None else _as_store(store)
+    return difference_tests(compare([plain_result(a)], [plain_result(b)]), found, progress)
 
 
 def _as_store(store: Store | Path | str | None) -> Store:

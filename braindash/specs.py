@@ -293,6 +293,16 @@ class RegionsSpec(Spec):
     masks: str = Field(description="digest of the regions' targets and sides")
 
 
+class DifferenceSpec(Spec):
+    """Tests whether two encoding results predict each target equally well."""
+
+    kind: ClassVar[str] = "difference"
+    version: Literal[1] = 1
+    a: str = Field(description="key of the encoding result of model A")
+    b: str = Field(description="key of that of model B, which is subtracted")
+    method: Literal["prewhitened"] = "prewhitened"
+
+
 class AdapterSettings(Spec):
     """Low-rank adapters, ``W + alpha / rank * B A`` (arXiv 2106.09685)."""
 
@@ -487,6 +497,7 @@ VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(
             FitSpec,
             EncodingSpec,
             RegionsSpec,
+            DifferenceSpec,
             UnitFeaturesSpec,
             ProbingSpec,
             TuningSpec,

@@ -39,6 +39,7 @@ READING = {
     "groups",
     "comparison",
     "seen",
+    "tested",
     "shares",
     "unfinished",
     "tasks",
@@ -56,6 +57,7 @@ RUNNING = {
     "ask",
     "data",
     "regions",
+    "differences",
 }
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {

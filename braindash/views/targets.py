@@ -55,9 +55,7 @@ def target_note(result: EncodingResult, target: int, level: float) -> str:
     p, q = float(result.p_best[target]), float(result.q_best[target])
     if not np.isfinite(p):
         return markers
-    return (
-        f"{markers}; {result.best_line()}, as an eye that picks it should: p = {p:.2g}, q = {q:.2g}"
-    )
+    return f"{markers}; {result.best_line()}, for who picks it by eye: p = {p:.2g}, q = {q:.2g}"
 
 
 @dataclass(frozen=True)

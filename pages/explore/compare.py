@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.encoding.tested import TargetDifference, untestable
 from braindash.ui import address, comparing, state, texts, widgets
 from braindash.ui.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
@@ -81,6 +82,20 @@ def provenance(compared: Compared, *notes: str) -> None:
                     st.caption(line)
 
 
+def choose_tests(compared: Compared) -> TargetDifference | None:
+    """Ask whether only targets with a significant difference are shown; None for all."""
+    if untestable(compared.pair):
+        return None
+    wanted = st.toggle(
+        "Significant only",
+        key="tested",
+        bind="query-params",
+        help="Show A and B, and their difference, only where the difference of the target at the "
+        f"same layer has q ≤ {LEVEL:g}.",
+    )
+    return widgets.difference_tests(compared.pair) if wanted else None
+
+
 @st.fragment
 def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
     """Draw the linked surfaces and the clicked vertex, which is kept in the address.
@@ -89,12 +104,13 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
     """
     with widgets.guarded():
         mesh = widgets.choose_mesh(compared.groups[0])
-        linked = compared.linked(with_difference=with_difference, mesh=mesh)
+        tests = choose_tests(compared) if with_difference else None
+        linked = compared.linked(with_difference=with_difference, mesh=mesh, tests=tests)
         place, held = comparing.address_layers(compared.last_layers)
         asked = linked_viewer(
             linked,
             key="compare_viewer",
-            identities=[f"{one} {mesh}" for one in compared.identities],
+            identities=[f"{one} {mesh} {tests is not None}" for one in compared.identities],
             layer=place,
             held=held,
             height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
@@ -106,7 +122,15 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
                 st.info("No target of the data is shown there.")
             else:
                 st.query_params["target"] = str(asked.pick.target)
-        st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
+        tested = (
+            ""
+            if tests is None
+            else (
+                f"A and B are shown where q ≤ {LEVEL:g} of their difference at the same layer "
+                f"({tests.line()}); a difference of two unequal layers is not tested."
+            )
+        )
+        st.caption(linked_note(linked, compared.groups, compared.ceilings[0], tested=tested))
         intervals = f"{compared.pair.interval_line()}. Bold: the interval does not hold 0."
         provenance(compared, *[intervals] * with_difference)
         if not show_target(compared):
