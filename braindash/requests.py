@@ -124,6 +124,11 @@ class EncodeRequest(Request):
     seed: int = Field(default=0, ge=0)
     low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
     low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
+    high_pass: float | None = Field(
+        default=None,
+        gt=0,
+        description="seconds: cosines as slow as that leave features and responses; usual: 128",
+    )
     score_from_row: int | None = Field(
         default=None,
         ge=0,

@@ -231,7 +231,7 @@ class FitSpec(Spec):
     """Predictions of the test stories: everything that changes them."""
 
     kind: ClassVar[str] = "predictions"
-    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"within": None})
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"within": None, "high_pass": None})
     version_field: ClassVar[str] = "fit_version"
     fit_version: Literal[1] = 1
     subject: str
@@ -249,6 +249,9 @@ class FitSpec(Spec):
     within: WithinStory | None = Field(
         default=None, description="how the one story that trains and tests is split, if so"
     )
+    high_pass: float | None = Field(
+        default=None, gt=0, description="seconds; slower cosines leave features and responses"
+    )
 
 
 class EncodingSpec(FitSpec):
@@ -264,7 +267,7 @@ class EncodingSpec(FitSpec):
     )
     version: Literal[3] = 3
     implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"given_ceiling": None, "ceiling_threshold": None, "within": None}
+        {"given_ceiling": None, "ceiling_threshold": None, "within": None, "high_pass": None}
     )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(

@@ -63,6 +63,12 @@ ThresholdOption = Annotated[
     float | None,
     typer.Option(help="That a noise ceiling must exceed; 0.4, or 0.1 between subjects, if none."),
 ]
+HighPassOption = Annotated[
+    float | None,
+    typer.Option(
+        help="In seconds: slower cosines leave features and responses; usual: 128, none by default."
+    ),
+]
 PermutationsOption = Annotated[
     int,
     typer.Option(
@@ -101,6 +107,7 @@ def encode(
     delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = _DELAYS,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
+    high_pass: HighPassOption = None,
     score_from_row: FromRowOption = None,
     ceiling_threshold: ThresholdOption = None,
     permutations: PermutationsOption = 1000,
@@ -128,6 +135,7 @@ def encode(
         strategy=strategy,
         precision=precision,
         preset=preset,
+        high_pass=high_pass,
         score_from_row=score_from_row,
         ceiling_threshold=ceiling_threshold,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),

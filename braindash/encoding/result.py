@@ -614,8 +614,13 @@ class EncodingResult(StoredResult):
         folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         return (
             f"delays {_listed(self.spec['delays'])} TR · {len(alphas)} alphas {min(alphas):.3g} to "
-            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._within_line()}"
+            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._high_pass_line()}"
+            f"{self._within_line()}"
         )
+
+    def _high_pass_line(self) -> str:
+        period = self.spec.get("high_pass")
+        return "" if period is None else f" · high-pass filter {period:g} s"
 
     def _within_line(self) -> str:
         within = self.spec.get("within")

@@ -118,7 +118,10 @@ def ceilings(
     dict of str to array of float32, shape (n_targets,)
         In the order of ``plan.spec.ceilings``.
     """
-    responses = StoryResponses(plan.test, standardise=plan.spec.standardise_responses)
+    spec = plan.spec
+    responses = StoryResponses(
+        plan.test, standardise=spec.standardise_responses, high_pass=spec.high_pass
+    )
     others = [other.stories for other in plan.others]
     n_targets = predictions.n_targets
     found: dict[str, NDArray[np.float32]] = {

@@ -76,6 +76,8 @@ def untestable(pair: Difference) -> str:
         return "targets are tested within one subject: choose one"
     if pair.a.first.n_layers != pair.b.first.n_layers:
         return "the models have different numbers of layers, which are tested one by one"
+    if pair.a.first.spec.get("high_pass") != pair.b.first.spec.get("high_pass"):
+        return "one model's responses are high-pass filtered otherwise than the other's"
     return ""
 
 

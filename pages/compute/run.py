@@ -38,6 +38,11 @@ SCHEME_HELP = (
     "say where the response drifts."
 )
 UNTESTED = "none"
+HIGH_PASS_HELP = (
+    "Cosines of this period and slower leave the features and the responses of every story, of "
+    "training and test alike, before anything is fitted; 128 s is usual. 0: no filter, as for "
+    "responses that are detrended already. It changes r."
+)
 BOOTSTRAPS_HELP = (
     "Block bootstrap samples of the test story's time, for intervals and the confidence of "
     "preferred layers. 0: no intervals."
@@ -86,7 +91,7 @@ def choose_test(place: DeltaGenerator) -> dict[str, int | str]:
     return {"scheme": scheme, "n_permutations": int(permutations)}
 
 
-def choose_advanced(*, mixed: bool) -> dict[str, int | str | bool]:
+def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
     """Ask how significance and uncertainty are estimated, and for the model's arithmetic."""
     precision = "float32"
     with st.expander("Advanced"):
@@ -100,6 +105,14 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | str | bool]:
             help=BOOTSTRAPS_HELP,
             key="run_bootstraps",
         )
+        high_pass = left.number_input(
+            "High-pass filter (s)",
+            min_value=0.0,
+            value=0.0,
+            step=16.0,
+            help=HIGH_PASS_HELP,
+            key="run_high_pass",
+        )
         if mixed:
             precision = st.selectbox(
                 "Precision",
@@ -110,6 +123,7 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | str | bool]:
         leave_out = choices.leave_out_bad("run")
     return {
         **tested,
+        **({"high_pass": high_pass} if high_pass else {}),
         "n_bootstraps": int(bootstraps),
         "precision": precision,
         "leave_out_bad": leave_out,

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from braindash.core.devices import find_device
+from braindash.core.drift import slow_cosines
 from braindash.core.statistics.blocks import (
     BLOCK_ROWS,
     BlockLayout,
@@ -392,9 +393,8 @@ def _drift(n_rows: int) -> NDArray[np.float64]:
     functions = [np.ones(n_rows)]
     if n_rows >= DRIFT_ROWS // 4:
         functions.append(rows - rows.mean())
-    half_periods = np.arange(1, 2 * n_rows // DRIFT_ROWS + 1)
-    functions += list(np.cos(np.pi * half_periods[:, None] * (rows + 0.5) / n_rows))
-    return np.linalg.qr(np.stack(functions, axis=1))[0]
+    slow = slow_cosines(n_rows, DRIFT_ROWS)
+    return np.linalg.qr(np.column_stack([*functions, slow]))[0]
 
 
 def _n_drifts(bounds: Bounds) -> int:
