@@ -310,7 +310,8 @@ def _difference(
     maps = _per_layer(
         a,
         shown,
-        f"{score_label(choice.normalised)}, minus {b.model}",
+        f"{score_label(choice.normalised)}, minus {b.model}"
+        f"{'' if tests is None else f' (q ≤ {choice.level:g})'}",
         top,
         vmin=-top,
         threshold=0.0 if tests is not None else round(0.1 * top, 2),
