@@ -547,4 +547,8 @@ def statistics_operations(plan: EncodingPlan) -> float:
     settings, (_, n_test) = plan.spec.statistics, count_rows(plan)
     n_blocks = n_test / settings.block_rows
     bootstraps = settings.n_bootstraps * 3.0 * n_test  # sums of p, of p^2 and of p y
-    return 2.0 * count_targets(plan) * (settings.n_permutations * n_blocks**2 + bootstraps)
+    # Products of every block with every other, then their sums order by order, if any is drawn.
+    tests = n_blocks * (n_test if settings.n_permutations else 0)
+    if settings.scheme != "prewhitened":
+        tests = settings.n_permutations * n_blocks**2
+    return 2.0 * count_targets(plan) * (tests + bootstraps)

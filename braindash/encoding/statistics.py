@@ -188,7 +188,7 @@ def compute_statistics(
     work = _Work.start(rows, masks, ceilings, least, settings, device)
     n_targets = rows.r.shape[1]
     for columns in _blocks(n_targets, chunk_targets):
-        report.advance(columns.start, n_targets, "permutations and bootstraps")
+        report.advance(columns.start, n_targets, "significance and intervals")
         work.add(columns)
     return work.dataset()
 

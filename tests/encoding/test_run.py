@@ -226,7 +226,7 @@ def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):
 def test_a_run_stopped_in_its_statistics_fits_no_layer_again(lab, store):
     """The predictions are whole then; not even the features are needed any more."""
     with pytest.raises(Cancelled):
-        run_encoding(request_for(lab), store, Reports(stop_at="permutations"))
+        run_encoding(request_for(lab), store, Reports(stop_at="significance"))
     spec = plan_encoding(request_for(lab)).spec
     assert store.has("predictions", spec.fit.key()) and not store.has("encoding", spec.key())
     shutil.rmtree(store.root / "features")
