@@ -309,7 +309,9 @@ class EncodingRun(StoredRun[Entry]):
             weighed = xr.concat(layers, dim="layer")
             parts.append(weighed.assign_coords(layer=np.arange(plan.model.n_layers)))
             seconds += seconds_of(files)
-        told = self._provenance(seconds)
+        told = self._provenance(seconds) | {
+            "significance": significance_words(plan.spec.statistics.canonical())
+        }
         dataset, spec = xr.merge(parts), plan.spec.canonical()
         self.know(self._store.put(self.kind, self.key, spec=spec, provenance=told, dataset=dataset))
 
@@ -357,7 +359,6 @@ class EncodingRun(StoredRun[Entry]):
             "predictions": self._fit_key,
             "preset": plan.request.preset,
             "no_inter_subject_ceiling_with": dict(plan.left_out),
-            "significance": significance_words(plan.spec.statistics.canonical()),
             "warnings": list(plan.warnings),
             "left_out": dict(plan.request.left_out),
             **({} if plan.surface is None else {"surface": plan.surface.key}),

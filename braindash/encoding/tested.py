@@ -74,6 +74,8 @@ def untestable(pair: Difference) -> str:
     """Say why the targets of a difference cannot be tested; empty where they can."""
     if pair.a.n_subjects > 1:
         return "targets are tested within one subject: choose one"
+    if pair.a.first.key == pair.b.first.key:
+        return "both models are one, whose equal layers do not differ"
     if pair.a.first.n_layers != pair.b.first.n_layers:
         return "the models have different numbers of layers, which are tested one by one"
     if pair.a.first.spec.get("high_pass") != pair.b.first.spec.get("high_pass"):
