@@ -68,8 +68,8 @@ between two vertices are blended.
 
 **Noise ceiling**: the correlation that a perfect model could reach, from the repeats of the test
 story or from the other subjects. **Difference**: the score of model A minus that of model B at the
-same layer; **difference where significant** masks it by a paired test of every vertex at that layer,
-with a $q$ of its own over the vertices, computed once from the stored predictions.
+same layer; **difference where significant** masks it by a paired test of every vertex there, with a
+$q$ of its own over the vertices, computed once from the stored predictions.
 
 **The curve of a vertex** has filled markers where the layer is significant.
 
@@ -114,8 +114,8 @@ same ones for both models: the interval then is about this stretch of story, not
 people. $p$ is of one region and one pair of layers, not corrected for their number: choose layers
 before you look, or read the stage summary, which uses all of them.
 
-**Significant only** shows A, B and their difference where the difference of a vertex at one layer is
-significant: a paired test within one subject, of the series without drift and autocorrelation.
+**Significant only** shows A, B and their difference where the difference of a vertex at one layer
+is significant: a paired test within one subject, of the series without drift and autocorrelation.
 A difference of two unequal layers is not tested.
 
 **Scatter.** One point per target; below the dashed line A predicts better. Neighbouring targets are
