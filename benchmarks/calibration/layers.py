@@ -5,7 +5,7 @@ most, of their variance, or are as alike as they are near, and counts how often 
 layer rejects a true null, beside the least p of the layers, which takes no account of the choice.
 Then maps of the preferred layer: a tenth of the targets follow a few layers, and the share of the
 others among those that the map shows is counted. ``--repeats`` sets the number of simulated targets
-of each case (8000: some three minutes of one core), ``--write`` puts the table into the page
+of each case (3000: some two minutes of one core), ``--write`` puts the table into the page
 Science, ``--seed`` takes another world.
 """
 
@@ -138,7 +138,7 @@ def measure_all(n: int, seed: int, cases: Sequence[Case] = CASES, *, n_maps: int
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=8000, metavar="N")
+    parser.add_argument("--repeats", type=int, default=3000, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="two cases; half a minute")
     parser.add_argument("--write", action="store_true", help="put the table into docs/science.md")

@@ -167,7 +167,7 @@ def test_layers_and_targets_share_their_draws(series, masks):
 def test_what_is_switched_off_is_absent(rows, masks, ceilings):
     no_bootstraps = SETTINGS.model_copy(update={"n_bootstraps": 0})
     names = set(compute_statistics(rows, masks, ceilings, no_bootstraps))
-    assert names == {"preferred_layer", "p", "q"}
+    assert names == {"preferred_layer", "p", "q", "p_best", "q_best"}
     no_permutations = SETTINGS.model_copy(update={"n_permutations": 0})
     names = set(compute_statistics(rows, masks, {}, no_permutations))
     assert names == {"preferred_layer", "preferred_share", "region_samples"}

@@ -139,7 +139,8 @@ def prewhitened_difference(
 ) -> DifferenceTests:
     """Test whether two models predict a response equally well, paired row by row.
 
-    The autoregressive model is fitted to what neither model predicts, and taken out of all three.
+    The autoregressive model is fitted to what the two models together, as their sum, do not
+    predict, and taken out of all three.
     Of whitened predictions of unit length, r_a = r_b exactly where the response is orthogonal to
     their difference ``a - b`` (Pitman 1939; Morgan 1939), which is orthogonal to their sum. What
     the sum predicts is the models' common success: it is taken out of the response (Freedman &
@@ -255,8 +256,8 @@ def _apart(
     All (n_rows, n_columns), without drift; both results whitened, of the used rows.
     """
     whole = _length_one(y)
-    shared, apart = _sum_and_gap(_length_one(one), _length_one(two))
-    filters = _filters(_without(_without(whole, shared), apart), bounds)
+    shared, _ = _sum_and_gap(_length_one(one), _length_one(two))
+    filters = _filters(_without(whole, shared), bounds)
     pair = (_units(_whitened(series, filters, bounds), layout) for series in (one, two))
     shared, apart = _sum_and_gap(*pair)
     left = _without(_units(_whitened(y, filters, bounds), layout), shared)
