@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from story_noise import NOISES
-from written import Rate, report
+from wide import report_wide
+from written import Rate
 
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_tests
 from braindash.core.statistics.prewhitened import prewhitened_tests
@@ -146,7 +147,7 @@ def main() -> int:
     torch.set_num_threads(1)
     cases, n_maps = (QUICK, 1) if options.quick else (CASES, 3)
     rates = measure_all(options.repeats, options.seed, cases, n_maps=n_maps)
-    return report("layers", rates, write=options.write)
+    return report_wide("layers", rates, write=options.write)
 
 
 if __name__ == "__main__":
