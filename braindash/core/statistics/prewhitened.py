@@ -359,7 +359,7 @@ def _exceedance(z: torch.Tensor, correlation: torch.Tensor) -> NDArray[np.float6
         others = (torch.addcmul(drawn, given[:, layer, :, None], shift[:, None]) >= 0).sum(dim=1)
         term = (1.0 / others.clamp(min=1)).mean(dim=1)
         total += torch.where(z[:, layer].isfinite(), term, 0.0)
-    return np.minimum(tail * total.cpu().numpy(), 1.0)
+    return np.asarray(np.minimum(tail * total.cpu().numpy(), 1.0))
 
 
 # ---- small parts ----------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def _drift(n_rows: int) -> NDArray[np.float64]:
     if n_rows >= DRIFT_ROWS // 4:
         functions.append(rows - rows.mean())
     slow = slow_cosines(n_rows, DRIFT_ROWS)
-    return np.linalg.qr(np.column_stack([*functions, slow]))[0]
+    return np.asarray(np.linalg.qr(np.column_stack([*functions, slow]))[0], dtype=np.float64)
 
 
 def _n_taken(bounds: Bounds, layout: BlockLayout) -> int:
