@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName
+from braindash.defaults import PresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
 from braindash.encoding.tested import TargetDifference
@@ -60,8 +60,8 @@ def encode(
     strategy: Strategy = "exact",
     precision: Precision = "float32",
     preset: PresetName = "default",
-    alphas: Sequence[float] = DEFAULT_ALPHAS,
-    delays: Sequence[int] = DEFAULT_DELAYS,
+    alphas: Sequence[float] | None = None,
+    delays: Sequence[int] | None = None,
     metric: Metric = "r2",
     intercept: bool = True,
     n_permutations: int = 1000,
@@ -76,6 +76,7 @@ def encode(
     ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
+    keep_frames: bool | None = None,
     leave_out_bad: bool = False,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
@@ -99,11 +100,12 @@ def encode(
     precision : {"float32", "bf16", "fp16"}, default "float32"
         Of the model's features; all but float32 need a CUDA device.
     preset : {"default", "moussa2025-a", "moussa2025-b", "moussa2025-c"}, default "default"
-        The protocol of a paper: what is left at its default below takes the paper's value.
-    alphas : sequence of float
-        Penalties to choose from, per target; 17 from 1 to 1e8 by default.
-    delays : sequence of int
-        Of the features, in TRs; 1 to 4 by default.
+        The protocol of a paper: of ``alphas``, ``delays``, ``score_from_row`` and
+        ``ceiling_threshold`` what is not given (None) takes the paper's value.
+    alphas : sequence of float, optional
+        Penalties to choose from, per target; 17 from 1 to 1e8 when left out.
+    delays : sequence of int, optional
+        Of the features, in TRs; 1 to 4 when left out.
     metric : {"r2", "r"}, default "r2"
         Of the held-out training stories, chooses the penalty.
     intercept : bool, default True
@@ -137,6 +139,10 @@ def encode(
         Changes how long it takes, never the result's key.
     threads : int, optional
         Processor cores to take, for parts side by side; by default all. Likewise.
+    keep_frames : bool, optional
+        Keep the model's frames (1.4 GB per hour of sound for a base model), so that subjects whose
+        rows are at other times need no other run of it; by default where the data set has such
+        subjects. Likewise.
     leave_out_bad : bool, default False
         Go on without recordings that cannot be used, which the result's provenance lists; else
         they are refused, all of them named.

@@ -101,7 +101,8 @@ class EncodeRequest(Request):
     ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
     features explain is computed as well. ``precision`` is that of the model's features; the
-    regression has its own. ``preset`` fills what is left at its default with a paper's way.
+    regression has its own. ``preset`` fills what is not given with a paper's way.
+    ``keep_frames`` changes what is kept for other subjects' rows, never the result's key.
     """
 
     command: ClassVar[str] = "encode"
@@ -111,7 +112,7 @@ class EncodeRequest(Request):
     strategy: Strategy = "exact"
     precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
     preset: PresetName = Field(
-        default="default", description="a paper's protocol, for what is left at its default"
+        default="default", description="a paper's protocol, for what is not given"
     )
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
     delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
@@ -136,6 +137,11 @@ class EncodeRequest(Request):
     )
     ceiling_threshold: float | None = Field(
         default=None, ge=0, lt=1, description="of every noise ceiling; 0.4, or 0.1 between subjects"
+    )
+    keep_frames: bool | None = Field(
+        default=None,
+        description="keep the model's frames, for rows at other times; None: where the data set "
+        "has such rows",
     )
 
     @model_validator(mode="before")

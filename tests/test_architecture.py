@@ -25,6 +25,7 @@ BASE = {
     "process",
     "processes",
     "progress",
+    "remembered",
     "requests",
     "specs",
 }
@@ -53,6 +54,7 @@ RUNNING = {
     "responses",
     "statistics",
     "lowlevel",
+    "subject_sums",
     "within",
     "ask",
     "data",

@@ -46,15 +46,24 @@ _ALL = "all"
 _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
 
 
+SubjectOption = Annotated[
+    str,
+    typer.Option(
+        help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
+    ),
+]
 PresetOption = Annotated[
     str,
     typer.Option(
-        help="The protocol of a paper, for what is left at its default. "
+        help="The protocol of a paper, for what no option gives. "
         + choices({name: one.paper for name, one in PRESETS.items()})
     ),
 ]
 AlphasOption = Annotated[
     str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
+]
+DelaysOption = Annotated[
+    str | None, typer.Option(help=f"Comma-separated, in TRs; {_DELAYS} by default.")
 ]
 FromRowOption = Annotated[
     int | None, typer.Option(help="First scored row of the test stories; the manifest's if none.")
@@ -80,6 +89,14 @@ BootstrapsOption = Annotated[
     int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
 ]
 SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
+FramesOption = Annotated[
+    bool | None,
+    typer.Option(
+        help="Keep the model's frames, 1.4 GB per hour of sound for a base model, so that subjects "
+        "whose rows are at other times need no other run of it; where the data set has such "
+        "subjects, if none. No part of any key."
+    ),
+]
 LowLevelOption = Annotated[
     str | None,
     typer.Option(help="residual or banded: how much low-level features explain as well."),
@@ -92,19 +109,14 @@ LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that count
 def encode(
     data: DataOption,
     model: ModelOption,
-    subject: Annotated[
-        str,
-        typer.Option(
-            help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
-        ),
-    ],
+    subject: SubjectOption,
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
     precision: PrecisionOption = "float32",
     preset: PresetOption = "default",
     alphas: AlphasOption = None,
-    delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = _DELAYS,
+    delays: DelaysOption = None,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
     high_pass: HighPassOption = None,
@@ -121,6 +133,7 @@ def encode(
     hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
     threads: CoresOption = None,
+    keep_frames: FramesOption = None,
     leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
@@ -139,7 +152,7 @@ def encode(
         score_from_row=score_from_row,
         ceiling_threshold=ceiling_threshold,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),
-        delays=listed(delays, "--delays", int),
+        delays=None if delays is None else listed(delays, "--delays", int),
         metric=metric,
         intercept=intercept,
         n_permutations=permutations,
@@ -151,6 +164,7 @@ def encode(
         low_level_space=low_level_space,
         device=device,
         threads=threads,
+        keep_frames=keep_frames,
         leave_out_bad=leave_out_bad,
     )
     opened = open_store(store)
