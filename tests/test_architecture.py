@@ -40,6 +40,7 @@ READING = {
     "groups",
     "comparison",
     "seen",
+    "tested",
     "shares",
     "unfinished",
     "tasks",
@@ -58,6 +59,7 @@ RUNNING = {
     "ask",
     "data",
     "regions",
+    "differences",
 }
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r
-from braindash.encoding.features import Extraction, Features, layer_features
+from braindash.encoding.features import Extraction, Features, layer_features, story_features
 from braindash.encoding.lowlevel import Weighing
 from braindash.encoding.plan import (
     EncodingPlan,
@@ -24,7 +24,7 @@ from braindash.encoding.plan import (
     statistics_operations,
 )
 from braindash.encoding.responses import RunResponses, read_responses
-from braindash.encoding.result import EncodingResult
+from braindash.encoding.result import EncodingResult, significance_words
 from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
@@ -251,14 +251,14 @@ class EncodingRun(StoredRun[Entry]):
         if plan.spec.within is not None:
             return self._fit_within(layer, plan.spec.within)
         ridge = RidgeCV(
-            layer_features(plan.train, self._own_features, layer),
+            layer_features(plan.train, self._own_features, layer, plan.spec.high_pass),
             responses.train_story,
             kept=responses.train_kept,
             **plan.ridge_options,
         )
         result = ridge.fit(
             responses.train,
-            layer_features(plan.test, self._own_features, layer),
+            layer_features(plan.test, self._own_features, layer, plan.spec.high_pass),
             responses.test_story,
             return_prediction=True,
         )
@@ -270,7 +270,7 @@ class EncodingRun(StoredRun[Entry]):
     def _fit_within(self, layer: int, settings: WithinStory) -> xr.Dataset:
         """Predict blocks of the one story from its other rows."""
         (story,), responses = self._plan.train, self._responses
-        features = self._own_features[story.extraction.key()].read("features", layer)
+        features = story_features(story, self._own_features, layer, self._plan.spec.high_pass)
         options = self._plan.ridge_options
         made = predict_within(features, responses.train, responses.train_kept, settings, options)
         return self._scored(layer, *made)
@@ -309,7 +309,12 @@ class EncodingRun(StoredRun[Entry]):
     @cached_property
     def _responses(self) -> RunResponses:
         plan = self._plan
-        return read_responses(plan.train, plan.test, standardise=plan.spec.standardise_responses)
+        return read_responses(
+            plan.train,
+            plan.test,
+            standardise=plan.spec.standardise_responses,
+            high_pass=plan.spec.high_pass,
+        )
 
     @cached_property
     def _own_features(self) -> Features:
@@ -338,7 +343,9 @@ class EncodingRun(StoredRun[Entry]):
             weighed = xr.concat(layers, dim="layer")
             parts.append(weighed.assign_coords(layer=np.arange(plan.model.n_layers)))
             seconds += seconds_of(files)
-        told = self._provenance(seconds)
+        told = self._provenance(seconds) | {
+            "significance": significance_words(plan.spec.statistics.canonical())
+        }
         dataset, spec = xr.merge(parts), plan.spec.canonical()
         self.know(self._store.put(self.kind, self.key, spec=spec, provenance=told, dataset=dataset))
 

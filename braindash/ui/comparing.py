@@ -7,6 +7,7 @@ import streamlit as st
 
 from braindash.encoding.comparison import Difference, Group, compare
 from braindash.encoding.groups import nanmean
+from braindash.encoding.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.ui import address, state
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
@@ -77,11 +78,25 @@ class Compared:
         settings = f"{self.normalised} {self.ceilings}"
         return [f"{one} of {keys} {settings}" for one in keys]
 
-    def linked(self, *, with_difference: bool, mesh: str = "") -> LinkedMaps:
-        """Return the maps of all models on a mesh, made once per server."""
+    def linked(
+        self, *, with_difference: bool, mesh: str = "", tests: TargetDifference | None = None
+    ) -> LinkedMaps:
+        """Return the maps of all models on a mesh, made once per server.
+
+        With ``tests`` A and B are shown where their difference is significant.
+        """
         keys = tuple(group.identity for group in self.groups)
+        tested = tests is not None
         found: LinkedMaps = _linked(
-            keys, self.normalised, self.ceilings, self.names, with_difference, mesh, self
+            keys,
+            self.normalised,
+            self.ceilings,
+            self.names,
+            with_difference,
+            mesh,
+            tested,
+            self,
+            tests,
         )
         return found
 
@@ -126,7 +141,9 @@ def _linked(
     names: tuple[str, ...],
     with_difference: bool,
     mesh: str,
+    tested: bool,
     _compared: Compared,
+    _tests: TargetDifference | None,
 ) -> LinkedMaps:
     return link_maps(
         _compared.groups,
@@ -135,4 +152,5 @@ def _linked(
         ceilings=ceilings,
         pair=_compared.pair if with_difference else None,
         mesh=mesh,
+        only=_tests.significant() if tested and _tests is not None else None,
     )
