@@ -12,6 +12,7 @@ from braindash.core.ceilings import ceiling_threshold
 from braindash.core.ridge.settings import folds_line
 from braindash.core.scores import normalised_score, region_means
 from braindash.core.statistics.bootstrap import interval
+from braindash.core.statistics.words import interval_words, no_interval_words
 from braindash.errors import InputError, near_match
 from braindash.io.entries import StoredResult
 from braindash.io.regions.discs import SPHERE_LABEL
@@ -490,14 +491,21 @@ class EncodingResult(StoredResult):
 
     def interval_line(self, level: float = 0.95) -> str:
         """Say in one line what an interval of this result is."""
-        settings = self.spec["statistics"]
+        settings, who = self.spec["statistics"], self._subject_count()
+        whom = "these subjects" if self.members else "this subject"
         if not self.has_intervals:
-            return f"no intervals ({self.no_intervals_line()})"
-        return (
-            f"{100 * level:g} % intervals: block bootstrap over test-story time "
-            f"({settings['n_bootstraps']} samples, blocks of {settings['block_rows']} rows), "
-            f"{self._subject_count()}"
+            return no_interval_words(self.no_intervals_line(), who)
+        return interval_words(
+            level,
+            f"block bootstrap over test-story time ({settings['n_bootstraps']} samples)",
+            f"{self.blocks_line()}, {who}",
+            f"other stretches of such a story in {whom}",
         )
+
+    def blocks_line(self) -> str:
+        """Say in a few words how many blocks of test rows there are."""
+        rows = self.spec["statistics"]["block_rows"]
+        return f"{self.n_blocks:.3g} blocks of {rows} rows"
 
     def no_intervals_line(self) -> str:
         """Say why there are no intervals, where there are none."""

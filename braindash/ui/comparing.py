@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from braindash.core.statistics.components import nanmean
 from braindash.encoding.comparison import Difference, Group, compare
-from braindash.encoding.groups import nanmean
 from braindash.errors import InputError
 from braindash.ui import address, state
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers

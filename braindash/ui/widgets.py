@@ -183,12 +183,13 @@ def difference_by_layer(
     st.plotly_chart(figure, key="difference")
     other = f"minus {pair.b.model} (key {pair.b.first.key[:8]})"
     provenance(pair.a, selection.ceiling_for(pair.a), other, pair.interval_line())
+    lines = [line for line in (pair.interval_line(), pair.family_line()) if line]
     with st.expander("Differences by layer and region"):
         st.dataframe(tables.difference_by_layer(table, regions))
-        st.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
+        st.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))
         download(
             "Download the differences (CSV)",
-            table.assign(difference_of=selection.score, interval=pair.interval_line()),
+            table.assign(difference_of=selection.score, interval="; ".join(lines)),
             f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}.csv",
         )
 

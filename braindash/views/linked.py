@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.core.statistics.components import nanmean
 from braindash.encoding.comparison import Difference, Group, LayerPairs
-from braindash.encoding.groups import nanmean
 from braindash.errors import InputError
 from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet, shown_regions

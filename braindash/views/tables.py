@@ -18,6 +18,12 @@ STAGE_COLUMNS: Mapping[str, str] = {
     "preferred_depth": "preferred layer",
     "late_layer_drop": "late-layer drop",
 }
+P_TITLES: Mapping[str, str] = {
+    "p": "p",
+    "adjusted p": "p_holm",
+    "p (sign flips)": "p_signs",
+    "p (ranks)": "p_ranks",
+}
 # Of a colour that is seen on light and on dark ground.
 _MARK = "background-color: rgba(0,114,178,0.18)"
 
@@ -107,12 +113,16 @@ def difference_by_layer(table: pd.DataFrame, regions: Sequence[str]) -> Styler:
     Returns
     -------
     pandas.io.formats.style.Styler
-        With p values where there are any; intervals that do not hold 0 are marked.
+        With p values and the adjusted ones where there are any; intervals that do not hold 0 are
+        marked.
     """
     texts = _texts(table, regions, "difference", "+.3f")
-    low, high, p = (_wide(table, regions, column) for column in ("low", "high", "p"))
+    low, high, p, adjusted = (
+        _wide(table, regions, column) for column in ("low", "high", "p", "p_holm")
+    )
     tested = p.notna() & (texts != NOTHING)
-    texts = texts.where(~tested, texts + ", p = " + p.map("{:.3g}".format))
+    both = ", p = " + p.map("{:.3g}".format) + " (adjusted " + adjusted.map("{:.3g}".format) + ")"
+    texts = texts.where(~tested, texts + both)
     sure = (low > 0) | (high < 0)
     if "coverage" in table:
         texts, sure = _with_coverage(texts, sure, table.assign(share=table["coverage"]), regions)
@@ -145,7 +155,8 @@ def pair_table(
     -------
     pandas.DataFrame
         One row per region: ``region``, ``a``, ``b``, ``difference``, ``low``, ``high``, ``p``,
-        ``n_subjects``, ``layer_a``, ``layer_b`` and, where it was given, ``coverage``.
+        ``p_holm`` (adjusted over these rows), ``p_signs``, ``p_ranks``, ``n_subjects``,
+        ``layer_a``, ``layer_b`` and, where it was given, ``coverage``.
     """
     one, two = layers
     shares = {} if coverage is None else {"coverage": coverage}
@@ -158,6 +169,9 @@ def pair_table(
             "low": pairs.low[one, two],
             "high": pairs.high[one, two],
             "p": pairs.p[one, two],
+            "p_holm": pairs.p_holm(layers),
+            "p_signs": pairs.p_signs[one, two],
+            "p_ranks": pairs.p_ranks[one, two],
             "n_subjects": n_subjects,
             "layer_a": one,
             "layer_b": two,
@@ -178,7 +192,8 @@ def pair_cells(table: pd.DataFrame) -> Styler:
         }
     )
     if table["p"].notna().any():
-        texts["p (sign flips)"] = [with_interval(p, np.nan, np.nan, ".2g") for p in table["p"]]
+        for title, column in P_TITLES.items():
+            texts[title] = [with_interval(p, np.nan, np.nan, ".2g") for p in table[column]]
     if "coverage" in table:
         texts["coverage"] = [share_text(share) for share in table["coverage"]]
     sure = (table["low"] > 0) | (table["high"] < 0)

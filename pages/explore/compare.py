@@ -190,7 +190,8 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
         pairs, compared.means(), (one, two), pair.a.n_subjects, compared.coverage(one, two)
     )
     right.dataframe(pair_cells(table), hide_index=True, height="content")
-    right.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
+    lines = [line for line in (pair.interval_line(), pair.family_line(layers=(one, two))) if line]
+    right.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))
     with right:
         widgets.download(
             "Download this table (CSV)",
@@ -198,7 +199,7 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
                 model_a=names[0],
                 model_b=names[1],
                 simulated=simulated,
-                interval=pair.interval_line(),
+                interval="; ".join(lines),
                 region_set=pair.a.first.region_set,
                 hemisphere=pair.a.first.hemisphere,
             ),
