@@ -39,6 +39,9 @@ TuningLoss = Literal["mse", "correlation", "mse+cosine"]
 TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
 TargetRule = Literal["train-repeats", "train-inter-subject", "test-repeats", "regions", "all"]
 ProbeMethod = Literal["ridge", "discriminant", "logistic"]
+# What intervals of probes draw again: recordings, or stretches of them where there were fewer than
+# eight; or the highest level that is on one side only, speakers before recordings.
+IntervalUnits = Literal["recording", "highest"]
 # Sides of the units: drawn from the seed, or as the labels' source has them.
 ProbeSplit = Literal["drawn", "given"]
 
@@ -452,6 +455,7 @@ class ProbingSpec(Spec):
     """Linear probes of every layer of one model, for several tasks."""
 
     kind: ClassVar[str] = "probing"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"interval_units": "recording"})
     version: Literal[1] = 1
     labels: str = Field(description="digest of the labelled segments")
     units: tuple[UnitsSpec, ...]
@@ -462,6 +466,9 @@ class ProbingSpec(Spec):
     seed: int = 0
     n_shuffles: int = Field(default=10, ge=0)
     n_bootstraps: int = Field(default=1000, ge=1)
+    interval_units: IntervalUnits = Field(
+        default="highest", description="what intervals draw again; results before it: recordings"
+    )
 
 
 VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(

@@ -5,7 +5,7 @@ first transformer block) to 1. Every function takes any leading axes, so that bo
 curve give samples of its depth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,6 +28,8 @@ ALL = "all"
 _LEAST_TASKS = 3
 
 Floats = NDArray[np.float64]
+Ends = Callable[[Floats, Floats], tuple[Floats, Floats]]
+"""Takes estimates and samples of them; gives the ends of intervals."""
 
 
 def score_weighted_depth(scores: ArrayLike) -> Floats:
@@ -148,6 +150,7 @@ def stage_summary(
     hierarchy: Sequence[str] | None = None,
     level: float = 0.95,
     n_units: float | None = None,
+    ends: Ends | None = None,
 ) -> pd.DataFrame:
     """Sum up the layer curves of regions or tasks, with intervals.
 
@@ -166,6 +169,8 @@ def stage_summary(
     n_units : float, optional
         Number of blocks or subjects drawn, as for
         :func:`braindash.core.statistics.bootstrap.interval`.
+    ends : callable, optional
+        Makes the ends of the intervals from estimates and their samples, instead of that function.
 
     Returns
     -------
@@ -187,9 +192,8 @@ def stage_summary(
     mean, drawn = _check_curves(curve, samples, names)
     places = _places(hierarchy, names)
     best = _best(mean)
-    return _table(
-        _quantities(mean, best, places), _quantities(drawn, best, places), names, level, n_units
-    )
+    found = _quantities(mean, best, places), _quantities(drawn, best, places)
+    return _table(*found, names, ends or _percentiles(level, n_units))
 
 
 def stage_difference(
@@ -233,7 +237,7 @@ n_others)
     for mean, many in pair:
         estimates.append(_quantities(mean, _best(mean), places))
         drawn.append(_quantities(many, _best(mean), places))
-    return _table(_minus(*estimates), _minus(*drawn), names, level, n_units)
+    return _table(_minus(*estimates), _minus(*drawn), names, _percentiles(level, n_units))
 
 
 @dataclass(frozen=True)
@@ -401,14 +405,17 @@ def _table(
     estimates: dict[str, Floats],
     samples: dict[str, Floats],
     names: Sequence[str],
-    level: float,
-    n_units: float | None,
+    ends: Ends,
 ) -> pd.DataFrame:
     rows = []
     for quantity, estimate in estimates.items():
-        low, high = interval(samples[quantity], level=level, n_units=n_units)
+        low, high = ends(estimate, samples[quantity])
         rows += _rows(quantity, estimate, low, high, names)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _percentiles(level: float, n_units: float | None) -> Ends:
+    return lambda _, samples: interval(samples, level=level, n_units=n_units)
 
 
 def _rows(
