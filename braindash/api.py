@@ -27,8 +27,10 @@ from braindash.requests import (
     build_tune_request,
 )
 from braindash.specs import (
+    History,
     LowLevelMethod,
     Metric,
+    Penalty,
     Precision,
     ProbeMethod,
     Scheme,
@@ -63,6 +65,8 @@ def encode(
     delays: Sequence[int] = DEFAULT_DELAYS,
     metric: Metric = "r2",
     intercept: bool = True,
+    penalty: Penalty = "target",
+    history: History = "padded",
     n_permutations: int = 1000,
     n_bootstraps: int = 1000,
     block_rows: int = 10,
@@ -106,6 +110,11 @@ def encode(
         Of the held-out training stories, chooses the penalty.
     intercept : bool, default True
         Whether every fit has an intercept that is not penalised.
+    penalty : {"target", "region", "shared"}, default "target"
+        Which targets share a penalty: none, those of a region (discs), or all; chosen by their mean
+        held-out score.
+    history : {"padded", "full"}, default "padded"
+        "full" leaves out the rows of every story whose delays reach beyond it.
     n_permutations : int, default 1000
         Permutations of the test rows for p and q; 0: none.
     n_bootstraps : int, default 1000

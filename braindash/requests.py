@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName, with_preset
 from braindash.errors import InputError, near_match
 from braindash.specs import (
+    History,
     LowLevelMethod,
     Metric,
+    Penalty,
     Precision,
     ProbeMethod,
     Scheme,
@@ -113,6 +115,10 @@ class EncodeRequest(Request):
     delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
     metric: Metric = "r2"
     intercept: bool = True
+    penalty: Penalty = Field(default="target", description="which targets share a penalty")
+    history: History = Field(
+        default="padded", description="full: rows without all delays in their story are left out"
+    )
     n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
     n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
     block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")

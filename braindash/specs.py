@@ -34,6 +34,9 @@ StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
 Scheme = Literal["blocks", "shift"]
+# What shares a ridge penalty, and what becomes of rows whose delays reach beyond their story.
+Penalty = Literal["target", "region", "shared"]
+History = Literal["padded", "full"]
 LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
 TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
@@ -46,6 +49,19 @@ IntervalUnits = Literal["recording", "highest"]
 ProbeSplit = Literal["drawn", "given"]
 
 # What each choice means, for pages and help.
+PENALTIES: Mapping[Penalty, str] = MappingProxyType(
+    {
+        "target": "every target its own",
+        "region": "one for each region's targets, by their mean held-out score",
+        "shared": "one for all targets, likewise",
+    }
+)
+HISTORIES: Mapping[History, str] = MappingProxyType(
+    {
+        "padded": "all rows, with zeros before a story's start",
+        "full": "only rows whose delays lie within their story",
+    }
+)
 PRECISIONS: Mapping[Precision, str] = MappingProxyType(
     {
         "float32": "the reference, on every device",
@@ -215,11 +231,16 @@ class WithinStory(Spec):
     gap_rows: int = Field(default=10, ge=10, description="at each side of a block: train nothing")
 
 
+_FIT_IMPLIED: Mapping[str, Any] = MappingProxyType(
+    {"within": None, "penalty": "target", "pools": None, "history": "padded"}
+)
+
+
 class FitSpec(Spec):
     """Predictions of the test stories: everything that changes them."""
 
     kind: ClassVar[str] = "predictions"
-    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"within": None})
+    implied: ClassVar[Mapping[str, Any]] = _FIT_IMPLIED
     version_field: ClassVar[str] = "fit_version"
     fit_version: Literal[1] = 1
     subject: str
@@ -237,6 +258,13 @@ class FitSpec(Spec):
     within: WithinStory | None = Field(
         default=None, description="how the one story that trains and tests is split, if so"
     )
+    penalty: Penalty = Field(default="target", description="which targets share a penalty")
+    pools: str | None = Field(
+        default=None, description="digest of the regions that share a penalty, if so"
+    )
+    history: History = Field(
+        default="padded", description="full: rows without all delays are left out"
+    )
 
 
 class EncodingSpec(FitSpec):
@@ -252,7 +280,7 @@ class EncodingSpec(FitSpec):
     )
     version: Literal[3] = 3
     implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"given_ceiling": None, "ceiling_threshold": None, "within": None}
+        {**_FIT_IMPLIED, "given_ceiling": None, "ceiling_threshold": None}
     )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(

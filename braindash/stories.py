@@ -52,6 +52,9 @@ class StoryPlan:
         averaged.
     seams : tuple of int
         Used rows before which another held-out block begins, of a story scored within itself.
+    unheard : tuple of two ints
+        Used rows at the start and at the end that are left out: their delays reach beyond the
+        story.
     """
 
     name: str
@@ -64,6 +67,7 @@ class StoryPlan:
     tier: Tier | None = None
     heard: tuple[tuple[Presentation, ...], ...] = ()
     seams: tuple[int, ...] = ()
+    unheard: tuple[int, int] = (0, 0)
 
     @property
     def times(self) -> np.ndarray:
@@ -85,10 +89,14 @@ class StoryPlan:
 
     @property
     def kept(self) -> np.ndarray:
-        """Used rows that some presentation has data for, bool (n_rows,)."""
-        if not self.heard:
-            return np.ones(self.n_rows, dtype=bool)
-        return np.asarray(np.concatenate(self.present).any(axis=0))
+        """Used rows that some presentation has data for and that are not left out, (n_rows,)."""
+        marks = np.ones(self.n_rows, dtype=bool)
+        if self.heard:
+            marks &= np.concatenate(self.present).any(axis=0)
+        first, last = self.unheard
+        marks[:first] = False
+        marks[self.n_rows - last :] = False
+        return marks
 
     @property
     def scored(self) -> np.ndarray:

@@ -39,6 +39,7 @@ from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.spaces.find import surface_for
 from braindash.io.store import Store
 from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
+from braindash.specs import HISTORIES, PENALTIES
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
@@ -67,6 +68,12 @@ PermutationsOption = Annotated[
 ]
 BootstrapsOption = Annotated[
     int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
+]
+PenaltyOption = Annotated[
+    str, typer.Option(help=f"Which targets share a penalty. {choices(PENALTIES)}")
+]
+HistoryOption = Annotated[
+    str, typer.Option(help=f"Rows whose delays reach beyond their story. {choices(HISTORIES)}")
 ]
 SchemeOption = Annotated[
     str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
@@ -98,6 +105,8 @@ def encode(
     delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = _DELAYS,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
+    penalty: PenaltyOption = "target",
+    history: HistoryOption = "padded",
     score_from_row: FromRowOption = None,
     ceiling_threshold: ThresholdOption = None,
     permutations: PermutationsOption = 1000,
@@ -131,6 +140,8 @@ def encode(
         delays=listed(delays, "--delays", int),
         metric=metric,
         intercept=intercept,
+        penalty=penalty,
+        history=history,
         n_permutations=permutations,
         n_bootstraps=bootstraps,
         block_rows=block_rows,

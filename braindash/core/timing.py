@@ -303,6 +303,17 @@ def delayed(
     return np.concatenate([padded[row] for row in rows], axis=1)
 
 
+def rows_without_history(delays: Sequence[int]) -> tuple[int, int]:
+    """Return how many rows at a story's start and end have delays that reach beyond it.
+
+    Parameters
+    ----------
+    delays : sequence of int
+        In rows; a positive one looks back, a negative one ahead.
+    """
+    return max(0, *delays), max(0, *(-delay for delay in delays))
+
+
 def check_delays(delays: Sequence[int]) -> tuple[int, ...]:
     """Return the delays as a tuple of whole numbers, or say why they cannot be used."""
     given = np.asarray(delays)

@@ -419,6 +419,7 @@ def rows_of(result: EncodingResult) -> dict[str, Any]:
         "test stories": [story["name"] for story in spec["test"]],
         "test rows": [(story["first_row"], story["last_row"]) for story in spec["test"]],
         "first scored rows": list(spec["score_from_row"]),
+        "rows without full history": spec.get("history", "padded"),
         "seed and blocks of the bootstrap": [
             spec["statistics"][name] for name in ("n_bootstraps", "block_rows", "seed")
         ],
@@ -450,6 +451,7 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
         "features": result.provenance["strategy"],
         "training stories": train,
         "version of the computation": result.older or "today's",
+        "penalty": (spec.get("penalty", "target"), spec.get("pools")),
         **{name: spec[name] for name in names},
     }
 

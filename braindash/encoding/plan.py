@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from braindash.core.held_out import choose_blocks, held_out_blocks
 from braindash.core.statistics.blocks import block_layout
-from braindash.core.timing import stretches
+from braindash.core.timing import rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
 from braindash.digests import digest_input
 from braindash.errors import InputError
+from braindash.files import digest_bytes
 from braindash.io.dataset.dataset import WITHIN_STORY
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
+from braindash.io.regions.masks import WHOLE, named_masks
 from braindash.io.spaces.find import SurfacePlan, plan_surface
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
 from braindash.specs import (
@@ -28,6 +31,7 @@ from braindash.specs import (
     EncodingSpec,
     LowLevelSettings,
     OtherResponses,
+    Penalty,
     StatisticsSettings,
     StoredStrategy,
     WithinStory,
@@ -168,6 +172,11 @@ class EncodingPlan:
         }
 
     @property
+    def pools(self) -> NDArray[np.int64] | None:
+        """Which targets share a penalty, as the fit takes it."""
+        return penalty_pools(self.spec.penalty, self.spec.space, count_targets(self))
+
+    @property
     def extractions(self) -> tuple[tuple[ModelFiles, tuple[StoryPlan, ...]], ...]:
         """All features the run needs, model by model."""
         own = (self.model, self.stories)
@@ -195,6 +204,11 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     train = plan_stories(dataset, members, strategy, model, split.train, repeated=False)
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
+    if request.history == "full":
+        edges = rows_without_history(request.delays)
+        train, test = (
+            tuple(replace(story, unheard=edges) for story in part) for part in (train, test)
+        )
     within = _within(dataset, request, members, train)
     test = test if within is None else _in_blocks(test, within)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
@@ -228,6 +242,9 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         metric=request.metric,
         intercept=request.intercept,
         within=within,
+        penalty=request.penalty,
+        pools=_pools_digest(request, dataset.space, test),
+        history=request.history,
         ceilings=possible_ceilings(test, others, given),
         given_ceiling=None if given is None else digest_input(given),
         ceiling_threshold=request.ceiling_threshold,
@@ -250,6 +267,48 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         warnings,
         surface,
     )
+
+
+def penalty_pools(penalty: Penalty, space: str, n_targets: int) -> NDArray[np.int64] | None:
+    """Say which targets share a penalty, as :meth:`RidgeCV.fit` takes it; None: none do.
+
+    Of regions that overlap the first one counts; targets of no region choose for themselves.
+
+    Raises
+    ------
+    InputError
+        Where no regions are known in the space.
+    """
+    if penalty == "target":
+        return None
+    if penalty == "shared":
+        return np.zeros(n_targets, dtype=np.int64)
+    masks = [mask for name, mask in named_masks(space, n_targets).items() if name != WHOLE]
+    if not masks:
+        raise InputError(
+            f"no regions are known in the space {space!r}, so they cannot share a penalty",
+            hint="Give penalty 'shared' (one for all targets) or 'target'.",
+        )
+    pools = np.full(n_targets, -1, dtype=np.int64)
+    for number, mask in reversed(list(enumerate(masks))):
+        pools[np.asarray(mask, dtype=bool)] = number
+    return pools
+
+
+def _pools_digest(request: EncodeRequest, space: str, test: tuple[StoryPlan, ...]) -> str | None:
+    """Name the regions that share a penalty, refusing what cannot be; None for other rules."""
+    if request.penalty == "target":
+        return None
+    if request.low_level == "banded":
+        raise InputError(
+            "banded ridge has penalties of its own for every target",
+            hint="Leave out penalty, or weigh low-level features by 'residual'.",
+        )
+    if request.penalty == "shared":
+        return None
+    pools = penalty_pools(request.penalty, space, response_shape(test[0].responses)[1])
+    assert pools is not None  # of regions
+    return digest_bytes(pools.astype("<i8").tobytes())
 
 
 def _scored_from(test: tuple[StoryPlan, ...], row: int | None) -> tuple[StoryPlan, ...]:

@@ -13,6 +13,7 @@ from braindash.core.ridge.settings import folds_line
 from braindash.core.scores import normalised_score, region_means
 from braindash.core.statistics.bootstrap import interval
 from braindash.core.statistics.words import interval_words, no_interval_words
+from braindash.core.timing import rows_without_history
 from braindash.errors import InputError, near_match
 from braindash.io.entries import StoredResult
 from braindash.io.regions.discs import SPHERE_LABEL
@@ -136,10 +137,15 @@ class EncodingResult(StoredResult):
     def n_scored_rows(self) -> int:
         """Number of test rows that enter the scores."""
         stories = zip(self.spec["test"], self.spec["score_from_row"], strict=True)
-        return sum(
-            one["last_row"] - max(one["first_row"], start) - len(_censored(one, start))
-            for one, start in stories
-        )
+        return sum(self._n_rows(one, start) for one, start in stories)
+
+    def _n_rows(self, story: dict[str, Any], start: int = 0) -> int:
+        """Count the rows of a story that are used, from one on."""
+        full = self.spec.get("history", "padded") == "full"
+        before, behind = rows_without_history(self.spec["delays"]) if full else (0, 0)
+        first = max(story["first_row"] + before, start)
+        last = story["last_row"] - behind
+        return max(0, last - first) - len([row for row in _censored(story, first) if row < last])
 
     @property
     def n_blocks(self) -> float:
@@ -541,10 +547,7 @@ class EncodingResult(StoredResult):
         """
         train = _listed([story["name"] for story in self.spec["train"]])
         test = _listed([story["name"] for story in self.spec["test"]])
-        rows = sum(
-            story["last_row"] - story["first_row"] - len(_censored(story))
-            for story in self.spec["train"]
-        )
+        rows = sum(self._n_rows(story) for story in self.spec["train"])
         stamp = "SIMULATED DATA · " if self.simulated else ""
         preset = "" if self.preset == "default" else f"preset {self.preset} · "
         regions = self.regions_line()
@@ -564,8 +567,18 @@ class EncodingResult(StoredResult):
         folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         return (
             f"delays {_listed(self.spec['delays'])} TR · {len(alphas)} alphas {min(alphas):.3g} to "
-            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._within_line()}"
+            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._sharing_line()}"
+            f"{self._within_line()}"
         )
+
+    def _sharing_line(self) -> str:
+        """Say what shares a penalty and which rows are left out, where it is not as usual."""
+        penalty, told = self.spec.get("penalty", "target"), ""
+        if penalty != "target":
+            of = "all targets" if penalty == "shared" else "each region's targets (of discs)"
+            told = f", one alpha for {of}"
+        full = self.spec.get("history", "padded") == "full"
+        return told + " · rows without full delay history left out" * full
 
     def _within_line(self) -> str:
         within = self.spec.get("within")

@@ -228,6 +228,7 @@ class EncodingRun(StoredRun[Entry]):
             layer_features(plan.test, self._own_features, layer),
             responses.test_story,
             return_prediction=True,
+            pools=plan.pools,
         )
         assert result.prediction is not None  # asked for
         return self._scored(
@@ -239,7 +240,14 @@ class EncodingRun(StoredRun[Entry]):
         (story,), responses = self._plan.train, self._responses
         features = self._own_features[story.extraction.key()].read("features", layer)
         options = self._plan.ridge_options
-        made = predict_within(features, responses.train, responses.train_kept, settings, options)
+        made = predict_within(
+            features,
+            responses.train,
+            responses.train_kept,
+            settings,
+            options,
+            pools=self._plan.pools,
+        )
         return self._scored(layer, *made)
 
     def _scored(
