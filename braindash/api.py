@@ -74,6 +74,7 @@ def encode(
     seed: int = 0,
     low_level: LowLevelMethod | None = None,
     low_level_space: str = LOW_LEVEL_SPACE,
+    null_panel: bool = False,
     score_from_row: int | None = None,
     ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -130,6 +131,9 @@ def encode(
         model's features, or weighed against them with a penalty of their own.
     low_level_space : str, default "acoustic:lowlevel"
         The acoustic space that counts as low level.
+    null_panel : bool, default False
+        Score as well what cannot know the responses: a constant, a ramp, an onset, shifted
+        features, and the model with shuffled and with random weights.
     score_from_row : int, optional
         First scored row of every test story; the manifest's when left out.
     ceiling_threshold : float, optional

@@ -98,8 +98,9 @@ class EncodeRequest(Request):
 
     ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
-    features explain is computed as well. ``precision`` is that of the model's features; the
-    regression has its own. ``preset`` fills what is left at its default with a paper's way.
+    features explain is computed as well, with ``null_panel`` what nulls score. ``precision`` is
+    that of the model's features; the regression has its own. ``preset`` fills what is left at its
+    default with a paper's way.
     """
 
     command: ClassVar[str] = "encode"
@@ -126,6 +127,9 @@ class EncodeRequest(Request):
     seed: int = Field(default=0, ge=0)
     low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
     low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
+    null_panel: bool = Field(
+        default=False, description="score as well what cannot know the responses"
+    )
     score_from_row: int | None = Field(
         default=None,
         ge=0,

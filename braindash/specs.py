@@ -223,6 +223,17 @@ class LowLevelSettings(Spec):
     features: tuple[str, ...] = Field(description="its keys, training stories before test stories")
 
 
+class NullPanelSettings(Spec):
+    """What is scored beside the model that cannot know the responses."""
+
+    kind: ClassVar[str] = "null-panel"
+    panel_version: Literal[1] = 1
+    shift_seconds: float = Field(default=180.0, gt=0, description="of the features in time")
+    features: tuple[str, ...] = Field(
+        default=(), description="keys of the controls' features, training stories first"
+    )
+
+
 class WithinStory(Spec):
     """How one story is scored within itself: blocks of rows are held out in turn."""
 
@@ -280,7 +291,7 @@ class EncodingSpec(FitSpec):
     )
     version: Literal[3] = 3
     implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {**_FIT_IMPLIED, "given_ceiling": None, "ceiling_threshold": None}
+        {**_FIT_IMPLIED, "given_ceiling": None, "ceiling_threshold": None, "null_panel": None}
     )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(
@@ -292,6 +303,7 @@ class EncodingSpec(FitSpec):
     other_subjects: tuple[OtherResponses, ...] = ()
     statistics: StatisticsSettings = StatisticsSettings()
     low_level: LowLevelSettings | None = None
+    null_panel: NullPanelSettings | None = None
 
     @property
     def fit(self) -> FitSpec:

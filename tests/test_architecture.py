@@ -35,6 +35,7 @@ SHARED = {"stories"}
 CHECKING = {"checking"}
 READING = {
     "result",
+    "null_panel",
     "record",
     "groups",
     "comparison",
@@ -52,6 +53,7 @@ RUNNING = {
     "responses",
     "statistics",
     "lowlevel",
+    "nulls",
     "within",
     "ask",
     "data",

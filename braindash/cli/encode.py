@@ -116,6 +116,14 @@ def encode(
     seed: Annotated[int, typer.Option(help="Of permutations and bootstrap samples.")] = 0,
     low_level: LowLevelOption = None,
     low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
+    null_panel: Annotated[
+        bool,
+        typer.Option(
+            "--null-panel",
+            help="Score as well a constant, a ramp, an onset, shifted features, and the model with "
+            "shuffled and with random weights.",
+        ),
+    ] = False,
     regions: RegionsOption = None,
     hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
@@ -149,6 +157,7 @@ def encode(
         seed=seed,
         low_level=low_level,
         low_level_space=low_level_space,
+        null_panel=null_panel,
         device=device,
         threads=threads,
         leave_out_bad=leave_out_bad,
@@ -243,7 +252,18 @@ def print_results(
         covered = table.groupby("region")["coverage"].min()
         wide["coverage"] = [f"{covered[name]:.0%}" for name in wide.index]
         typer.echo(wide.loc[list(result.masks)].to_string(na_rep="-"))
+        for line in null_lines(result):
+            typer.echo(line)
         typer.echo(f"{result.folder}\n")
+
+
+def null_lines(result: Any) -> list[str]:
+    """Say what the null panel found, and what it warns of; empty without one."""
+    from braindash.encoding.null_panel import null_line, null_panel, null_warnings
+
+    if null_panel(result) is None:
+        return []
+    return [null_line(result), *(f"warning: {text}" for text in null_warnings(result))]
 
 
 def result_document(
@@ -281,6 +301,7 @@ def result_document(
         else None,
         "ceilings": list(result.ceilings),
         "intervals": seen.interval_line(),
+        "nulls": null_lines(seen),
         "provenance": seen.provenance_line(),
         "region_set": seen.region_set,
         "regions": table.where(table.notna(), None).to_dict(orient="records"),

@@ -30,6 +30,7 @@ from braindash.specs import (
     CeilingName,
     EncodingSpec,
     LowLevelSettings,
+    NullPanelSettings,
     OtherResponses,
     Penalty,
     StatisticsSettings,
@@ -37,7 +38,13 @@ from braindash.specs import (
     WithinStory,
 )
 from braindash.speech.acoustic.spaces import ACOUSTIC
-from braindash.speech.checkpoints.locate import ModelFiles, locate, require_precision
+from braindash.speech.checkpoints.locate import (
+    SHUFFLED,
+    UNTRAINED,
+    ModelFiles,
+    locate,
+    require_precision,
+)
 from braindash.stories import (
     StoryPlan,
     few_rows_warning,
@@ -98,6 +105,28 @@ class LowLevelPlan:
 
 
 @dataclass(frozen=True)
+class NullPlan:
+    """What is scored beside the model that cannot know the responses.
+
+    Attributes
+    ----------
+    controls : tuple of (str, ModelFiles, tuple of StoryPlan)
+        The model with shuffled and with random weights: name of the null, model, and training
+        stories before test stories. None of an acoustic space.
+    shift_seconds : float
+        How far features are shifted in time.
+    """
+
+    controls: tuple[tuple[str, ModelFiles, tuple[StoryPlan, ...]], ...]
+    shift_seconds: float
+
+    @property
+    def stories(self) -> tuple[StoryPlan, ...]:
+        """Stories of all controls."""
+        return tuple(story for _, _, stories in self.controls for story in stories)
+
+
+@dataclass(frozen=True)
 class EncodingPlan:
     """Everything an encoding run needs.
 
@@ -127,6 +156,8 @@ class EncodingPlan:
         What is unusual in the data, or limits the result.
     surface : SurfacePlan, optional
         How the targets come to a surface; it is kept beside the result.
+    nulls : NullPlan, optional
+        Present when nulls are to be scored.
     """
 
     request: EncodeRequest
@@ -142,6 +173,7 @@ class EncodingPlan:
     spec: EncodingSpec
     warnings: tuple[str, ...]
     surface: SurfacePlan | None = None
+    nulls: NullPlan | None = None
 
     @property
     def stories(self) -> tuple[StoryPlan, ...]:
@@ -179,9 +211,11 @@ class EncodingPlan:
     @property
     def extractions(self) -> tuple[tuple[ModelFiles, tuple[StoryPlan, ...]], ...]:
         """All features the run needs, model by model."""
-        own = (self.model, self.stories)
-        low = self.low_level
-        return (own,) if low is None else (own, (low.model, low.stories))
+        found = [(self.model, self.stories)]
+        if self.low_level is not None:
+            found.append((self.low_level.model, self.low_level.stories))
+        controls = () if self.nulls is None else self.nulls.controls
+        return (*found, *((files, stories) for _, files, stories in controls))
 
 
 def plan_encoding(request: EncodeRequest) -> EncodingPlan:
@@ -215,6 +249,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     _require_scored_rows(test)
     require_variation(train, test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
+    nulls = _plan_nulls(dataset, request, members[0], model, train + test)
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
     others, left_out = plan_others(dataset, request, model, test)
     given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
@@ -251,6 +286,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         other_subjects=tuple(other.as_input() for other in others),
         statistics=statistics,
         low_level=_low_level_settings(request, low_level),
+        null_panel=_null_settings(nulls),
     )
     return EncodingPlan(
         request,
@@ -266,6 +302,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         spec,
         warnings,
         surface,
+        nulls,
     )
 
 
@@ -399,6 +436,38 @@ def _plan_low_level(
     names = (story.name for story in stories)
     planned = (plan_story(dataset, subject, "frames", space, name) for name in names)
     return LowLevelPlan(space, tuple(planned))
+
+
+def _plan_nulls(
+    dataset: Dataset,
+    request: EncodeRequest,
+    subject: str,
+    model: ModelFiles,
+    stories: tuple[StoryPlan, ...],
+) -> NullPlan | None:
+    """Find the model's controls: of a trained speech model those with other weights."""
+    if not request.null_panel:
+        return None
+    shift = NullPanelSettings().shift_seconds
+    if model.family == ACOUSTIC or model.seed is not None:
+        return NullPlan((), shift)
+    controls = []
+    for name, prefix in (("layer-shuffled", SHUFFLED), ("untrained", UNTRAINED)):
+        source = f"{prefix}:{request.model}"
+        files = locate(source, request.revision, precision=request.precision)
+        planned = (
+            plan_story(dataset, subject, stories[0].extraction.strategy, files, story.name)
+            for story in stories
+        )
+        controls.append((name, files, tuple(planned)))
+    return NullPlan(tuple(controls), shift)
+
+
+def _null_settings(nulls: NullPlan | None) -> NullPanelSettings | None:
+    if nulls is None:
+        return None
+    keys = tuple(story.extraction.key() for story in nulls.stories)
+    return NullPanelSettings(shift_seconds=nulls.shift_seconds, features=keys)
 
 
 def _low_level_settings(

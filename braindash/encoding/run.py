@@ -15,6 +15,7 @@ from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r
 from braindash.encoding.features import Extraction, Features, layer_features
 from braindash.encoding.lowlevel import Weighing
+from braindash.encoding.nulls import score_nulls
 from braindash.encoding.plan import (
     EncodingPlan,
     plan_encoding,
@@ -121,11 +122,12 @@ class EncodingRun(StoredRun[Entry]):
         if low_level is not None:
             both = own + needed(low_level.stories)
             made += [self._weighed_part(layer, both) for layer in every]
+        controls = () if plan.nulls is None else plan.nulls.stories
         last = self.last_part(
             self._finish,
             label=plan.request.subject,
             seconds=plan.model.n_layers * statistics_operations(plan) / _CORE_RATE,
-            after=tuple(part.name for part in made),
+            after=(*(part.name for part in made), *needed(controls)),
             n_bytes=statistics_bytes(plan),
         )
         parts = [*features.values(), *made, last]
@@ -312,6 +314,9 @@ class EncodingRun(StoredRun[Entry]):
             weighed = xr.concat(layers, dim="layer")
             parts.append(weighed.assign_coords(layer=np.arange(plan.model.n_layers)))
             seconds += seconds_of(files)
+        if plan.nulls is not None:
+            features = {**self._own_features, **self._features_of(plan.nulls.stories)}
+            parts.append(score_nulls(plan, self._responses, features, parts[0]["r"].values))
         told = self._provenance(seconds)
         dataset, spec = xr.merge(parts), plan.spec.canonical()
         self.know(self._store.put(self.kind, self.key, spec=spec, provenance=told, dataset=dataset))

@@ -60,9 +60,8 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         if files.seed is not None:
             return _draw(files, files.seed)
-        if files.base is not None:
-            return _merge(_read(files.base), files)
-        return _read(files)
+        module = _read(files) if files.base is None else _merge(_read(files.base), files)
+        return module if files.shuffled is None else _shuffle(module, files.shuffled)
 
 
 def encoder_class(family: Family) -> Any:
@@ -163,6 +162,18 @@ def _draw(files: ModelFiles, seed: int) -> "nn.Module":
             hint="Copy or download config.json again.",
         ) from error
     return module.float()
+
+
+def _shuffle(module: "nn.Module", seed: int) -> "nn.Module":
+    """Put the weights of every tensor into another order: their sizes stay, what they know goes."""
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for _, weights in sorted(module.named_parameters()):
+            order = torch.randperm(weights.numel(), generator=draw)
+            weights.copy_(weights.flatten()[order].view_as(weights))
+    return module
 
 
 # Adapters ---------------------------------------------------------------------------------------

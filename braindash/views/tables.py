@@ -8,6 +8,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from braindash.encoding.comparison import LayerPairs
+from braindash.encoding.null_panel import NULLS
 from braindash.viewer.colours import region_title
 
 NOTHING = "-"
@@ -200,6 +201,28 @@ def pair_cells(table: pd.DataFrame) -> Styler:
     marks = pd.DataFrame(False, index=texts.index, columns=texts.columns)
     marks["A minus B"] = sure
     return _marked(texts, marks)
+
+
+def null_cells(table: pd.DataFrame, regions: Sequence[str]) -> pd.DataFrame:
+    """Write what nulls score, one row per null and one column per region.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`braindash.encoding.null_panel.null_panel` gives.
+    regions : sequence of str
+        Columns, in this order.
+    """
+    rows = []
+    for name in dict.fromkeys(table["null"]):
+        own = table[table["null"] == name].set_index("region")
+        scored = bool(own["scored"].any())
+        cells = {
+            region_title(region): f"{own.loc[region, 'null_r']:+.3f}" if scored else "no score"
+            for region in regions
+        }
+        rows.append({"null": name, "what it knows": NULLS[str(name)], **cells})
+    return pd.DataFrame(rows)
 
 
 def stage_table(

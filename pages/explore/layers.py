@@ -137,6 +137,7 @@ def show(selection: state.Selection, view: View) -> None:
     widgets.stage_summary(selection, group, pair, view.regions)
     show_table(selection, group, pair, view)
     widgets.low_level(group, view.regions, relative=view.relative)
+    widgets.nulls(group, view.regions)
 
 
 with widgets.page("Layers", INTRODUCTION):

@@ -33,7 +33,7 @@ from braindash.speech.checkpoints.folders import (
 
 __all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate", "require_precision"]
 
-UNTRAINED = "untrained"
+UNTRAINED, SHUFFLED = "untrained", "shuffled"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -95,6 +95,8 @@ class ModelFiles:
         Seed of an untrained control; None for all others.
     precision : {"float32", "bf16", "fp16"}
         Arithmetic of the encoder, part of the fingerprint unless it is float32.
+    shuffled : int or None
+        Seed by which the weights of every tensor are put into another order; None for all others.
     """
 
     source: str
@@ -109,6 +111,7 @@ class ModelFiles:
     base: "ModelFiles | None" = None
     seed: int | None = None
     precision: Precision = "float32"
+    shuffled: int | None = None
 
     @property
     def n_layers(self) -> int:
@@ -139,7 +142,8 @@ def locate(
         ``"facebook/hubert-base-ls960"``. A folder that exists wins over a hub id of the same
         spelling. The environment variable ``HF_HUB_OFFLINE`` is honoured.
         ``"untrained:SOURCE"`` is the same configuration with random weights, drawn from seed 0 or
-        from the one in ``"untrained:SOURCE@SEED"``; ``"acoustic:NAME"`` is always one of
+        from the one in ``"untrained:SOURCE@SEED"``; ``"shuffled:SOURCE@SEED"`` has the weights of
+        every tensor in another order; ``"acoustic:NAME"`` is always one of
         :func:`braindash.speech.acoustic.spaces.known_spaces`.
     revision : str, optional
         Branch, tag or commit of a hub id.
@@ -168,6 +172,8 @@ def locate(
     prefix, colon, rest = text.partition(":")
     if colon and prefix.lower() == UNTRAINED:
         files = _untrained(text, rest, revision)
+    elif colon and prefix.lower() == SHUFFLED:
+        files = _shuffled(text, rest, revision)
     else:
         files = _trained(text, revision)
     if precision == "float32":
@@ -296,17 +302,37 @@ def _adapter_base(folder: Path, settings: Mapping[str, Any]) -> ModelFiles:
     return _whole(named, files, commit, name)
 
 
-def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
+def _model_and_seed(text: str, rest: str, control: str) -> tuple[str, int]:
+    """Read what stands behind a control's prefix: a model that has weights, and a seed."""
     match = _SEED.fullmatch(rest)
     whole_is_folder = given_path(rest, exact=True).is_dir()
     model, seed = (
         (match["model"], int(match["seed"])) if match and not whole_is_folder else (rest, 0)
     )
-    if is_acoustic(model) or model.lower().startswith(f"{UNTRAINED}:") or not model:
+    is_control = model.partition(":")[0].lower() in (UNTRAINED, SHUFFLED) and ":" in model
+    if is_acoustic(model) or is_control or not model:
         raise InputError(
             f"{text!r} names no model that could be trained",
-            hint=f"Give {UNTRAINED}:FOLDER or {UNTRAINED}:HUB_ID, if you like with @SEED behind.",
+            hint=f"Give {control}:FOLDER or {control}:HUB_ID, if you like with @SEED behind.",
         )
+    return model, seed
+
+
+def _shuffled(text: str, rest: str, revision: str | None) -> ModelFiles:
+    """Find a trained model whose weights are shuffled within every tensor once it is read."""
+    model, seed = _model_and_seed(text, rest, SHUFFLED)
+    files = _trained(model, revision)
+    return replace(
+        files,
+        source=text,
+        name=f"{SHUFFLED}:{files.name}@{seed}",
+        fingerprint=digest_json({SHUFFLED: files.fingerprint, "seed": seed}),
+        shuffled=seed,
+    )
+
+
+def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
+    model, seed = _model_and_seed(text, rest, UNTRAINED)
     folder, commit, name = _find(model, revision, with_weights=False)
     if (folder / ADAPTER_CONFIG).exists() and not (folder / "config.json").exists():
         folder = _adapter_base(folder, read_json(folder / ADAPTER_CONFIG)).folder
