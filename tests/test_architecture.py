@@ -36,6 +36,7 @@ CHECKING = {"checking"}
 READING = {
     "result",
     "null_panel",
+    "chosen",
     "record",
     "groups",
     "comparison",

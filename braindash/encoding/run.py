@@ -367,9 +367,15 @@ class EncodingRun(StoredRun[Entry]):
             "no_inter_subject_ceiling_with": dict(plan.left_out),
             "warnings": list(plan.warnings),
             "left_out": dict(plan.request.left_out),
+            **({"n_repeats": repeats} if (repeats := _n_repeats(plan)) > 1 else {}),
             **({} if plan.surface is None else {"surface": plan.surface.key}),
         }
 
     @cached_property
     def _fit_key(self) -> str:
         return self._plan.spec.fit.key()
+
+
+def _n_repeats(plan: EncodingPlan) -> int:
+    """Count the presentations that the ceiling from repeats is made of, as few as any story has."""
+    return 1 if plan.test[0].members else min(len(story.heard[0]) for story in plan.test)

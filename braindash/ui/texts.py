@@ -169,8 +169,8 @@ sound itself. What they reach needs no training; a layer tells something of its 
 above them.
 
 **Intervals** (band): 95 %, over test speakers where none of them is learnt from, else over test
-recordings; drawn again with replacement where there are eight or more, Student's for three to seven,
-none for fewer. All layers draw the same ones. The line under a figure says which.
+recordings; drawn again with replacement where there are eight or more, Student's for three to
+seven, none for fewer. All layers draw the same ones. The line under a figure says which.
 
 **A minus B.** Both models were asked the same of the same units; their bootstrap samples draw the
 same pieces, so the interval is that of the paired difference. Among many cells some leave 0 by

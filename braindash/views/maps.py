@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.encoding.chosen import selection_line
 from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError, near_match
@@ -447,7 +448,10 @@ def score_label(normalised: bool) -> str:
 
 
 def _normalised_note(choice: MapChoice, result: EncodingResult) -> str:
-    return f"{normalised_note(result, choice.ceiling)} " if choice.normalised else ""
+    if not choice.normalised:
+        return ""
+    told = selection_line(result, choice.ceiling)
+    return f"{normalised_note(result, choice.ceiling)} {f'{told}. ' if told else ''}"
 
 
 def normalised_note(result: EncodingResult, ceiling: str | None) -> str:
