@@ -1,4 +1,4 @@
-"""What choosing targets by a noisy ceiling does to the mean of r / ceiling over them, by simulation.
+"""What choosing targets by a noisy ceiling does to their mean of r / ceiling, by simulation.
 
 A ceiling from repeats is estimated from the very responses that the score is of. At low signal a
 threshold picks targets whose ceiling came out high by chance, and dividing by it makes even a

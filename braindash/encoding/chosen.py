@@ -11,7 +11,7 @@ _TOLD_BIAS = 0.02
 
 
 def selection_line(result: EncodingResult, ceiling: str | None = None) -> str:
-    """Say what mean of r / ceiling a perfect model would have, and how many targets cross by chance.
+    """Say what a perfect model's mean r / ceiling would be, and how many targets cross by chance.
 
     Parameters
     ----------
