@@ -39,6 +39,7 @@ READING = {
     "chosen",
     "record",
     "groups",
+    "group_maps",
     "comparison",
     "seen",
     "shares",

@@ -178,9 +178,19 @@ class Group:
             When every subject has targets of their own and nothing brings them together: such maps
             have no mean.
         """
-        chosen = self._ceiling(ceiling)
         if self.n_subjects == 1:
-            return self.first.scores(normalised, chosen)
+            return self.first.scores(normalised, self._ceiling(ceiling))
+        return nanmean(self.subject_scores(normalised=normalised, ceiling=ceiling))
+
+    def subject_scores(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
+        """Return every subject's maps of :meth:`scores`, (n_subjects, n_layers, n_targets)."""
+        self.require_shared_targets()
+        chosen = self._ceiling(ceiling)
+        maps = [self._shown(one, one.scores(normalised, chosen)) for one in self.results]
+        return np.stack(maps)
+
+    def require_shared_targets(self) -> None:
+        """Refuse subjects whose targets nothing brings together."""
         if self._own_targets and not self.on_common:
             raise InputError(
                 f"in the space {self.first.space!r} every subject has targets of their own, so "
@@ -188,9 +198,6 @@ class Group:
                 hint="Choose one subject, or name in the manifest what brings each subject's "
                 "targets to fsaverage.",
             )
-        return nanmean(
-            np.stack([self._shown(one, one.scores(normalised, chosen)) for one in self.results])
-        )
 
     # ---- what scores are of -----------------------------------------------------------------
 

@@ -77,11 +77,11 @@ class Compared:
         settings = f"{self.normalised} {self.ceilings}"
         return [f"{one} of {keys} {settings}" for one in keys]
 
-    def linked(self, *, with_difference: bool, mesh: str = "") -> LinkedMaps:
+    def linked(self, *, with_difference: bool, mesh: str = "", shown: str = "mean") -> LinkedMaps:
         """Return the maps of all models on a mesh, made once per server."""
         keys = tuple(group.identity for group in self.groups)
         found: LinkedMaps = _linked(
-            keys, self.normalised, self.ceilings, self.names, with_difference, mesh, self
+            keys, self.normalised, self.ceilings, self.names, with_difference, mesh, shown, self
         )
         return found
 
@@ -126,6 +126,7 @@ def _linked(
     names: tuple[str, ...],
     with_difference: bool,
     mesh: str,
+    shown: str,
     _compared: Compared,
 ) -> LinkedMaps:
     return link_maps(
@@ -135,4 +136,5 @@ def _linked(
         ceilings=ceilings,
         pair=_compared.pair if with_difference else None,
         mesh=mesh,
+        shown=shown,
     )
