@@ -4,7 +4,7 @@
 from hardly any signal to much, and fits them with one penalty per target, per group of alike
 targets ("region") and for all ("shared"), each chosen by held-out stories. It prints the mean r on
 new stories, and that of the best penalty in hindsight. ``--repeats`` sets the number of simulated
-data sets of each strength (20: about half a minute of one core), ``--write`` puts the table into the
+data sets of each strength (20: half a minute of one core), ``--write`` puts the table into the
 page Science, ``--seed`` takes another world.
 """
 
