@@ -72,7 +72,7 @@ def prevalence_maps(
     return prevalence(found, tested, level=level)
 
 
-def tested_line(group: Group, found: FlippedMaps) -> str:
+def flips_line(group: Group, found: FlippedMaps) -> str:
     """Say what the p of :func:`maps_over_subjects` is."""
     signs = "all" if found.exact else "random"
     n_tests = int(np.isfinite(found.p).sum())

@@ -16,10 +16,10 @@ from braindash.core.statistics.components import nanmean
 from braindash.core.statistics.families import FlippedMaps
 from braindash.encoding.comparison import Difference, Group, LayerPairs
 from braindash.encoding.group_maps import (
+    flips_line,
     maps_over_subjects,
     prevalence_line,
     prevalence_maps,
-    tested_line,
 )
 from braindash.errors import InputError
 from braindash.io.regions.masks import WHOLE
@@ -179,7 +179,7 @@ def _prevalence(groups: Sequence[Group], names: Sequence[str], mesh: str) -> Lin
 
 def _tested_note(group: Group, found: FlippedMaps) -> str:
     least = 1 / found.n_flips if found.exact else 1 / (1 + found.n_flips)
-    told = f"Grey also where p > {_LEVEL:g}. {tested_line(group, found)}."
+    told = f"Grey also where p > {_LEVEL:g}. {flips_line(group, found)}."
     if least <= _LEVEL:
         return told
     return f"{told} With {group.n_subjects} subjects no p is below {least:.2g}: all is grey."

@@ -10,11 +10,11 @@ from scipy import stats
 from braindash.core.statistics.families import flipped_maps
 from braindash.encoding.comparison import Group
 from braindash.encoding.group_maps import (
+    flips_line,
     maps_over_subjects,
     prevalence_at,
     prevalence_line,
     prevalence_maps,
-    tested_line,
 )
 from braindash.errors import InputError
 
@@ -35,7 +35,7 @@ def test_maps_of_a_group_are_tested_over_all_targets_and_layers():
     t = stats.ttest_1samp(np.stack([result.r[:, 25:] for result in group.results]), 0).statistic
     np.testing.assert_allclose(found.t[:, 25:], t, rtol=1e-4)
     assert np.isnan(found.p[:, :25]).all()
-    line = tested_line(group, found)
+    line = flips_line(group, found)
     assert "sign flips (64 patterns, all) with the largest t over 20 targets and layers" in line
     assert line.endswith("units: n = 6 subjects; for other subjects who hear this very story")
 

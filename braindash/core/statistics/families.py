@@ -141,7 +141,7 @@ def flipped_maps(
 def _t_of_sums(sums: NDArray[np.float32], count: ArrayLike) -> Floats:
     """Return Student's t from the sum of a column of length 1: a sign changes no square."""
     total, n = sums.astype(np.float64), np.asarray(count, dtype=np.float64)
-    rest = np.maximum(n - total * total, 1e-6 * n)
+    rest = np.maximum(n - total * total, 1e-6 * np.maximum(n, 1.0))
     return np.asarray(total * np.sqrt(np.maximum(n - 1, 0.0) / rest))
 
 

@@ -134,7 +134,7 @@ def test_one_test_recording_gives_no_interval():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_was_put_in_is_found(method):
-    clear = spoken_units(strength=2.0)
+    clear = spoken_units(strength=2.0, n_speakers=20, n_recordings=40)
     phone, value = probe_layers([clear.features], tasks(clear, method=method), clear.split, **FEW)
     assert phone.score > 0.95 and phone.low > 0.9
     assert value.score > 0.5 and (value.detail > 0.4).all()
@@ -146,7 +146,7 @@ def test_what_was_put_in_is_found(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_was_not_put_in_is_not_found(method):
-    empty = spoken_units(strength=0.0, n_units=2000)
+    empty = spoken_units(strength=0.0, n_units=2000, n_speakers=20, n_recordings=40)
     for balanced in (False, True):
         options = {"method": method, "balanced": balanced}
         phone, value = probe_layers(

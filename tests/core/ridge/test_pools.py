@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from braindash.core.ridge.model import RidgeCV
-from braindash.core.scores import pearson_r
 from braindash.errors import InputError
 
 ALPHAS = tuple(10.0 ** np.arange(0, 6))
@@ -60,18 +59,6 @@ def test_predictions_are_those_of_the_shared_penalty():
     plan = RidgeCV(X[:N_ROWS], groups[:N_ROWS], alphas=[alpha], delays=DELAYS)
     alone = plan.fit(Y[:N_ROWS], X[N_ROWS:], groups[N_ROWS:], return_prediction=True)
     np.testing.assert_allclose(found.prediction, alone.prediction, atol=1e-5)
-
-
-def test_a_shared_penalty_predicts_better_where_the_signal_is_low():
-    gains = []
-    for seed in range(4):
-        data = world(seed, 60, signal=0.25, n_features=30)
-        r = [
-            np.nanmean(pearson_r(fitted(data, pools).prediction, data[2][N_ROWS:]))
-            for pools in (None, np.zeros(60, dtype=int))
-        ]
-        gains.append(r[1] / r[0])
-    assert np.mean(gains) > 1.05
 
 
 @pytest.mark.parametrize("pools", [np.zeros(3), np.zeros(4), np.full(30, -2), np.zeros(30)])

@@ -209,7 +209,7 @@ def test_many_units_have_percentiles_few_students_and_two_none():
     drawn = values[rng.integers(5, size=(20_000, 5))].mean(axis=1)
     low, high = interval_of_units(values.mean(axis=0), drawn, 5)
     expected = stats.ttest_1samp(values, 0).confidence_interval()
-    np.testing.assert_allclose([low, high], [expected.low, expected.high], rtol=0.03)
+    np.testing.assert_allclose([low, high], [expected.low, expected.high], atol=0.02)
     np.testing.assert_array_equal(
         interval_of_units(values.mean(axis=0), drawn, 8), interval(drawn, n_units=8)
     )

@@ -39,8 +39,8 @@ def test_holm_adjusts_a_family(rng):
 @pytest.mark.parametrize("two_sided", [False, True])
 def test_maps_equal_those_of_nilearn(rng, two_sided):
     values = rng.standard_normal((9, 1, 60))
-    values[:, 0, :6] += 1.2
-    values[:, 0, 6:9] -= 1.2
+    values[:, 0, :6] += 2.5
+    values[:, 0, 6:9] -= 2.5
     found = flipped_maps(values, two_sided=two_sided)
     assert found.exact and found.n_flips == 2**9
     np.testing.assert_allclose(found.t[0], stats.ttest_1samp(values[:, 0], 0).statistic, rtol=1e-4)
@@ -60,10 +60,13 @@ def test_a_maps_p_is_the_share_of_patterns_with_as_large_a_t(rng):
     found = flipped_maps(values)
 
     def t_map(table):
-        with np.errstate(invalid="ignore"):
-            return stats.ttest_1samp(table, 0, nan_policy="omit").statistic.filled(np.nan)
+        n = np.isfinite(table).sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.nansum(table, axis=0) / n
+            spread = np.sqrt(np.nansum((table - mean) ** 2, axis=0) / (n - 1) / n)
+            return np.where(n > 1, mean / spread, np.nan)
 
-    own = np.ma.filled(t_map(values), np.nan)
+    own = t_map(values)
     tops = [
         np.nanmax(t_map(values * np.array(signs)[:, None, None]))
         for signs in itertools.product((1, -1), repeat=6)
