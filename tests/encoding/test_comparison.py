@@ -50,7 +50,7 @@ def component_interval(values, samples, level=0.95):
     shared = samples.mean(axis=0)
     of_subjects, of_time = values.var(ddof=1) / n, m / (m - 1) * shared.var()
     noise = m / (m - 1) * sum((one - shared).var() for one in samples) / ((n - 1) * n)
-    time = max(of_time - noise, 0)
+    time = max(of_time - noise / 2, 0)
     variance = of_subjects + time
     df = variance**2 / (of_subjects**2 / (n - 1) + time**2 / (m - 1))
     return stats.t.interval(level, df, values.mean(), variance**0.5), df

@@ -18,6 +18,8 @@ from braindash.errors import InputError
 
 LEAST_SUBJECTS = 3
 """With fewer subjects their spread says next to nothing about others."""
+# Of the subjects' own noise in the variance over time; see shared_story_mean.
+_TAKEN_AWAY = 0.5
 
 Floats = NDArray[np.float64]
 
@@ -73,10 +75,12 @@ def shared_story_mean(
         subjects    VS  = var_i(v_i) / n
         time        VT  = k var_s(mean_i b_si)
         their noise VST = k sum_i var_s(b_si - mean_i b_si) / ((n - 1) n)
-        V  = VS + max(VT - VST, 0)
-        df = V^2 / (VS^2 / (n - 1) + max(VT - VST, 0)^2 / (m - 1))
+        V  = VS + max(VT - VST / 2, 0)
+        df = V^2 / (VS^2 / (n - 1) + max(VT - VST / 2, 0)^2 / (m - 1))
 
-    A subject's own noise is in the spread of subjects and in that of time, and is counted once.
+    A subject's own noise is in the spread of subjects and in that of time. Blocks of rows show less
+    than the whole of what time does, so half of the noise stays in: with all of it taken away true
+    nulls are rejected in up to 7.5 %, with nothing taken away in less than 1 % where it dominates.
 
     Parameters
     ----------
@@ -116,7 +120,7 @@ def shared_story_mean(
 def _time_variance(
     table: Floats, known: NDArray[np.bool_], samples: Floats, n: NDArray[np.int64], n_blocks: float
 ) -> Floats:
-    """Return the variance that the story's time gives the mean, without the subjects' own noise."""
+    """Return the variance that story time gives the mean, without half of the subjects' noise."""
     if not n_blocks > 1 or samples.shape[:1] + samples.shape[2:] != table.shape:
         raise InputError(
             f"the samples have shape {samples.shape} and {n_blocks:g} blocks, the values "
@@ -132,7 +136,7 @@ def _time_variance(
         total += np.where(there.sum(axis=0) > 1, _nanvar(one, there), 0.0)
     noise = factor * total / ((n - 1) * n)
     time = factor * _nanvar(shared, np.isfinite(shared))
-    return np.maximum(time - noise, 0.0)
+    return np.asarray(np.maximum(time - _TAKEN_AWAY * noise, 0.0))
 
 
 def draw_together(
@@ -170,7 +174,8 @@ def draw_together(
     total = weights.sum(axis=0)
     means = np.full(total.shape, np.nan)
     weighed = (weights * np.where(weights > 0, drawn, 0.0)).sum(axis=0)
-    return np.divide(weighed, total, out=means, where=total > 0), None
+    np.divide(weighed, total, out=means, where=total > 0)
+    return means, None
 
 
 def jackknife_values(statistic: Callable[[Floats], Floats], curves: ArrayLike) -> Floats:
@@ -193,7 +198,7 @@ def jackknife_values(statistic: Callable[[Floats], Floats], curves: ArrayLike) -
         NaN for a subject without a curve.
     """
     table = _checked(curves)
-    known = np.isfinite(table).all(axis=-1)
+    known = np.asarray(np.isfinite(table).all(axis=-1))
     filled = np.where(known[..., None], table, 0.0)
     total, n = filled.sum(axis=0), known.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -224,7 +229,9 @@ def nanmean(values: ArrayLike) -> Floats:
 def _nanmean(values: Floats, known: NDArray[np.bool_]) -> Floats:
     count = known.sum(axis=0)
     total = np.where(known, values, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    mean = np.full(total.shape, np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean
 
 
 def _nanvar(values: Floats, known: NDArray[np.bool_]) -> Floats:

@@ -170,5 +170,5 @@ def prevalence(found: ArrayLike, tested: ArrayLike, *, level: float = 0.95) -> P
         share = np.where(n > 0, k / n, np.nan)
         low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
         high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1.0)
-    ends = (np.where(n > 0, end, np.nan) for end in (low, high))
-    return Prevalence(share, *ends, np.asarray(n, dtype=np.int64))
+    low, high = (np.where(n > 0, end, np.nan) for end in (low, high))
+    return Prevalence(share, low, high, np.asarray(n, dtype=np.int64))

@@ -26,7 +26,7 @@ def by_words(v, b, m):
     of_subjects = v.var(ddof=1) / n
     of_time = k * shared.var()
     noise = k * sum((one - shared).var() for one in b) / ((n - 1) * n)
-    time = max(of_time - noise, 0)
+    time = max(of_time - noise / 2, 0)
     variance = of_subjects + time
     return variance, variance**2 / (of_subjects**2 / (n - 1) + time**2 / (m - 1))
 
@@ -57,13 +57,13 @@ def test_without_samples_it_is_students(rng):
         np.testing.assert_allclose([low, high], test.confidence_interval())
 
 
-def test_noise_of_the_subjects_own_is_counted_once(rng):
-    """Where time moves every subject by itself alone, the variance is that of the subjects."""
+def test_half_of_the_subjects_own_noise_is_taken_away_from_time(rng):
+    """Where time moves every subject by itself alone, it adds half of what it seems to."""
     values = rng.standard_normal((40, 1))
     samples = values[:, None] + rng.standard_normal((40, 2000, 1))
     found = shared_story_mean(values, samples, 1e6)
     alone = shared_story_mean(values, None, 1e6)
-    np.testing.assert_allclose(found.variance, alone.variance, rtol=0.1)
+    np.testing.assert_allclose(found.variance, alone.variance + 0.5 / 40, rtol=0.1)
     shared = values[:, None] + 3 * rng.standard_normal((1, 2000, 1))
     wide = shared_story_mean(values, shared, 1e6)
     np.testing.assert_allclose(wide.variance, alone.variance + 9, rtol=0.1)
