@@ -19,9 +19,9 @@ target by target where the ceiling exceeds 0.4 (between subjects: 0.1), and is n
 **Intervals** (bands): 95 %. Of one subject or two, blocks of test-story rows are drawn again
 with replacement (Politis & Romano 1992): how far the number would move with another stretch of
 story. From three subjects on, the variance of the mean is that of subjects and of the story time
-which they share, $V = V_S + \max(V_T - V_{ST}/2, 0)$: it holds for other subjects and other stretches
-of story. The line under the figure says which, and of how many units. Bands of two models may
-overlap although their paired difference is sure, so read the difference.
+which they share, $V = V_S + \max(V_T - V_{ST}/2, 0)$: it holds for other subjects and other
+stretches of story. The line under the figure says which, and of how many units. Bands of two models
+may overlap although their paired difference is sure, so read the difference.
 
 **Difference.** A minus B, $\bar d_{l} = \frac1n \sum_i (a_{il} - b_{il})$ over the subjects $i$
 that both models have; within subjects the same test rows are drawn for both. With three subjects or
