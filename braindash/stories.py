@@ -52,9 +52,8 @@ class StoryPlan:
         averaged.
     seams : tuple of int
         Used rows before which another held-out block begins, of a story scored within itself.
-    unheard : tuple of two ints
-        Used rows at the start and at the end that are left out: their delays reach beyond the
-        story.
+    unheard : int
+        Used rows at the start that are left out: their delays reach before the story.
     """
 
     name: str
@@ -67,7 +66,7 @@ class StoryPlan:
     tier: Tier | None = None
     heard: tuple[tuple[Presentation, ...], ...] = ()
     seams: tuple[int, ...] = ()
-    unheard: tuple[int, int] = (0, 0)
+    unheard: int = 0
 
     @property
     def times(self) -> np.ndarray:
@@ -93,9 +92,7 @@ class StoryPlan:
         marks = np.ones(self.n_rows, dtype=bool)
         if self.heard:
             marks &= np.concatenate(self.present).any(axis=0)
-        first, last = self.unheard
-        marks[:first] = False
-        marks[self.n_rows - last :] = False
+        marks[: self.unheard] = False
         return marks
 
     @property

@@ -303,15 +303,15 @@ def delayed(
     return np.concatenate([padded[row] for row in rows], axis=1)
 
 
-def rows_without_history(delays: Sequence[int]) -> tuple[int, int]:
-    """Return how many rows at a story's start and end have delays that reach beyond it.
+def rows_without_history(delays: Sequence[int]) -> int:
+    """Return how many rows at a story's start have delays that reach before it.
 
     Parameters
     ----------
     delays : sequence of int
-        In rows; a positive one looks back, a negative one ahead.
+        In rows.
     """
-    return max(0, *delays), max(0, *(-delay for delay in delays))
+    return max(check_delays(delays))
 
 
 def check_delays(delays: Sequence[int]) -> tuple[int, ...]:

@@ -239,9 +239,9 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
     if request.history == "full":
-        edges = rows_without_history(request.delays)
+        unheard = rows_without_history(request.delays)
         train, test = (
-            tuple(replace(story, unheard=edges) for story in part) for part in (train, test)
+            tuple(replace(story, unheard=unheard) for story in part) for part in (train, test)
         )
     within = _within(dataset, request, members, train)
     test = test if within is None else _in_blocks(test, within)

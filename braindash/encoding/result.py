@@ -142,10 +142,9 @@ class EncodingResult(StoredResult):
     def _n_rows(self, story: dict[str, Any], start: int = 0) -> int:
         """Count the rows of a story that are used, from one on."""
         full = self.spec.get("history", "padded") == "full"
-        before, behind = rows_without_history(self.spec["delays"]) if full else (0, 0)
-        first = max(story["first_row"] + before, start)
-        last = story["last_row"] - behind
-        return max(0, last - first) - len([row for row in _censored(story, first) if row < last])
+        unheard = rows_without_history(self.spec["delays"]) if full else 0
+        first = max(story["first_row"] + unheard, start)
+        return int(story["last_row"] - first - len(_censored(story, first)))
 
     @property
     def n_blocks(self) -> float:
