@@ -108,17 +108,19 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
     """Estimate what an encoding run needs, from headers only."""
     device = expected_device(plan.request.device)
     require_precision(plan.model, device)
-    missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
+    # The null panel's controls are as large and as slow as the model itself.
+    wanted = [*plan.stories, *(() if plan.nulls is None else plan.nulls.stories)]
+    missing = [s for s in wanted if not store.has("features", s.extraction.key())]
     predicted = store.has("predictions", plan.spec.fit.key())
     memory_needed, disk_needed = _sizes(plan, len(missing), predicted)
     return _compared(
         plan.spec,
         store,
-        features_cached=len(plan.stories) - len(missing),
-        n_stories=len(plan.stories),
+        features_cached=len(wanted) - len(missing),
+        n_stories=len(wanted),
         memory_needed=memory_needed,
         disk_needed=disk_needed,
-        seconds=_seconds(plan, [story.name for story in missing], device),
+        seconds=_seconds(plan, sum(float(story.times[-1]) for story in missing), device),
         device=device,
         warnings=plan.warnings,
     )
@@ -254,10 +256,9 @@ def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[f
     return memory, disk
 
 
-def _seconds(plan: EncodingPlan, missing: list[str], device: str) -> float:
+def _seconds(plan: EncodingPlan, audio_seconds: float, device: str) -> float:
     """Estimate the time from counted products and the measured rate of one product."""
     rate = _product_rate()
-    audio_seconds = sum(story.times[-1] for story in plan.stories if story.name in missing)
     extraction = 2.0 * extraction_products(plan.model, audio_seconds, plan.strategy)
     encoding = plan.model.n_layers * (regression_operations(plan) + statistics_operations(plan))
     return float(extraction / _encoder_rate(device, rate) + encoding / (rate * 0.5))
