@@ -56,6 +56,7 @@ RUNNING = {
     "statistics",
     "lowlevel",
     "nulls",
+    "subject_sums",
     "within",
     "ask",
     "data",
