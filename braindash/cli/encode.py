@@ -46,6 +46,12 @@ _ALL = "all"
 _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
 
 
+SubjectOption = Annotated[
+    str,
+    typer.Option(
+        help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
+    ),
+]
 PresetOption = Annotated[
     str,
     typer.Option(
@@ -78,6 +84,14 @@ PenaltyOption = Annotated[
 HistoryOption = Annotated[
     str, typer.Option(help=f"Rows whose delays reach beyond their story. {choices(HISTORIES)}")
 ]
+FramesOption = Annotated[
+    bool | None,
+    typer.Option(
+        help="Keep the model's frames, 1.4 GB per hour of sound for a base model, so that subjects "
+        "whose rows are at other times need no other run of it; where the data set has such "
+        "subjects, if none. No part of any key."
+    ),
+]
 SchemeOption = Annotated[
     str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
 ]
@@ -93,12 +107,7 @@ LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that count
 def encode(
     data: DataOption,
     model: ModelOption,
-    subject: Annotated[
-        str,
-        typer.Option(
-            help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
-        ),
-    ],
+    subject: SubjectOption,
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
@@ -131,6 +140,7 @@ def encode(
     hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
     threads: CoresOption = None,
+    keep_frames: FramesOption = None,
     leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
@@ -163,6 +173,7 @@ def encode(
         null_panel=null_panel,
         device=device,
         threads=threads,
+        keep_frames=keep_frames,
         leave_out_bad=leave_out_bad,
     )
     opened = open_store(store)
