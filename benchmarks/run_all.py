@@ -127,6 +127,18 @@ def statistics(found: dict[str, Any]) -> Iterator[Row]:
         yield Row(name, f"{row['seconds']:.1f} s wall{loop}", gap)
 
 
+def groups(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell how long maps and regions of many subjects take."""
+    seconds = [found[name] for name in ("maps_seconds", "prevalence_seconds", "components_seconds")]
+    yield Row(
+        f"group of {found['subjects']} subjects, {found['targets']} targets: {found['flips']} sign "
+        "flips with max-T, prevalence, variance components",
+        " / ".join(f"{one:.1f} s" for one in seconds),
+        f"{found['largest_difference_of_t']:.0e} of t, {found['difference_of_p']:.0e} of p",
+        "60 s together",
+    )
+
+
 def parts(found: dict[str, Any]) -> Iterator[Row]:
     """Tell what processes side by side gain."""
     yield Row(
@@ -180,6 +192,7 @@ BENCHMARKS = {
     "statistics": Benchmark(
         "bench_statistics.py", (), ("--layers", "2", "--targets", "1000"), statistics
     ),
+    "groups": Benchmark("bench_groups.py", (), ("--targets", "2000"), groups),
     "parts": Benchmark("bench_parts.py", (), (), parts),
     "demo": Benchmark("bench_parts.py", ("--demo",), (), demo),
     "growth": Benchmark("bench_growth.py", (), (), growth),

@@ -28,8 +28,10 @@ from braindash.requests import (
     build_tune_request,
 )
 from braindash.specs import (
+    History,
     LowLevelMethod,
     Metric,
+    Penalty,
     Precision,
     ProbeMethod,
     Scheme,
@@ -64,6 +66,8 @@ def encode(
     delays: Sequence[int] | None = None,
     metric: Metric = "r2",
     intercept: bool = True,
+    penalty: Penalty = "target",
+    history: History = "padded",
     n_permutations: int = 1000,
     n_bootstraps: int = 1000,
     block_rows: int = 10,
@@ -72,6 +76,7 @@ def encode(
     low_level: LowLevelMethod | None = None,
     low_level_space: str = LOW_LEVEL_SPACE,
     high_pass: float | None = None,
+    null_panel: bool = False,
     score_from_row: int | None = None,
     ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -110,6 +115,11 @@ def encode(
         Of the held-out training stories, chooses the penalty.
     intercept : bool, default True
         Whether every fit has an intercept that is not penalised.
+    penalty : {"target", "region", "shared"}, default "target"
+        Which targets share a penalty: none, those of a region (discs), or all; chosen by their mean
+        held-out score.
+    history : {"padded", "full"}, default "padded"
+        "full" leaves out the rows of every story whose delays reach beyond it.
     n_permutations : int, default 1000
         Permutations of the test rows for p and q; 0: none. "prewhitened" takes the moments of all
         orders instead of drawing some: every number but 0 is the same.
@@ -131,6 +141,9 @@ def encode(
     high_pass : float, optional
         In seconds: cosines of this period and longer leave the features and the responses of
         every story, training and test alike; 128 is usual. Nothing leaves them by default.
+    null_panel : bool, default False
+        Score as well what cannot know the responses: a constant, a ramp, an onset, shifted
+        features, and the model with shuffled and with random weights.
     score_from_row : int, optional
         First scored row of every test story; the manifest's when left out.
     ceiling_threshold : float, optional

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName, with_preset
 from braindash.errors import InputError, near_match
 from braindash.specs import (
+    History,
     LowLevelMethod,
     Metric,
+    Penalty,
     Precision,
     ProbeMethod,
     Scheme,
@@ -100,9 +102,10 @@ class EncodeRequest(Request):
 
     ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
-    features explain is computed as well. ``precision`` is that of the model's features; the
-    regression has its own. ``preset`` fills what is not given with a paper's way.
-    ``keep_frames`` changes what is kept for other subjects' rows, never the result's key.
+    features explain is computed as well, with ``null_panel`` what nulls score. ``precision`` is
+    that of the model's features; the regression has its own. ``preset`` fills what is not given
+    with a paper's way. ``keep_frames`` changes what is kept for other subjects' rows, never the
+    result's key.
     """
 
     command: ClassVar[str] = "encode"
@@ -118,6 +121,10 @@ class EncodeRequest(Request):
     delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
     metric: Metric = "r2"
     intercept: bool = True
+    penalty: Penalty = Field(default="target", description="which targets share a penalty")
+    history: History = Field(
+        default="padded", description="full: rows without all delays in their story are left out"
+    )
     n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
     n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
     block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
@@ -129,6 +136,9 @@ class EncodeRequest(Request):
         default=None,
         gt=0,
         description="seconds: cosines as slow as that leave features and responses; usual: 128",
+    )
+    null_panel: bool = Field(
+        default=False, description="score as well what cannot know the responses"
     )
     score_from_row: int | None = Field(
         default=None,

@@ -34,15 +34,34 @@ StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
 Scheme = Literal["prewhitened", "blocks", "shift"]
+# What shares a ridge penalty, and what becomes of rows whose delays reach beyond their story.
+Penalty = Literal["target", "region", "shared"]
+History = Literal["padded", "full"]
 LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
 TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
 TargetRule = Literal["train-repeats", "train-inter-subject", "test-repeats", "regions", "all"]
 ProbeMethod = Literal["ridge", "discriminant", "logistic"]
+# What intervals of probes draw again: recordings, or stretches of them where there were fewer than
+# eight; or the highest level that is on one side only, speakers before recordings.
+IntervalUnits = Literal["recording", "highest"]
 # Sides of the units: drawn from the seed, or as the labels' source has them.
 ProbeSplit = Literal["drawn", "given"]
 
 # What each choice means, for pages and help.
+PENALTIES: Mapping[Penalty, str] = MappingProxyType(
+    {
+        "target": "every target its own",
+        "region": "one for each region's targets, by their mean held-out score",
+        "shared": "one for all targets, likewise",
+    }
+)
+HISTORIES: Mapping[History, str] = MappingProxyType(
+    {
+        "padded": "all rows, with zeros before a story's start",
+        "full": "only rows whose delays lie within their story",
+    }
+)
 PRECISIONS: Mapping[Precision, str] = MappingProxyType(
     {
         "float32": "the reference, on every device",
@@ -237,6 +256,17 @@ class LowLevelSettings(Spec):
     features: tuple[str, ...] = Field(description="its keys, training stories before test stories")
 
 
+class NullPanelSettings(Spec):
+    """What is scored beside the model that cannot know the responses."""
+
+    kind: ClassVar[str] = "null-panel"
+    panel_version: Literal[1] = 1
+    shift_seconds: float = Field(default=180.0, gt=0, description="of the features in time")
+    features: tuple[str, ...] = Field(
+        default=(), description="keys of the controls' features, training stories first"
+    )
+
+
 class WithinStory(Spec):
     """How one story is scored within itself: blocks of rows are held out in turn."""
 
@@ -245,11 +275,16 @@ class WithinStory(Spec):
     gap_rows: int = Field(default=10, ge=10, description="at each side of a block: train nothing")
 
 
+_FIT_IMPLIED: Mapping[str, Any] = MappingProxyType(
+    {"within": None, "high_pass": None, "penalty": "target", "pools": None, "history": "padded"}
+)
+
+
 class FitSpec(Spec):
     """Predictions of the test stories: everything that changes them."""
 
     kind: ClassVar[str] = "predictions"
-    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"within": None, "high_pass": None})
+    implied: ClassVar[Mapping[str, Any]] = _FIT_IMPLIED
     version_field: ClassVar[str] = "fit_version"
     fit_version: Literal[1] = 1
     subject: str
@@ -270,6 +305,13 @@ class FitSpec(Spec):
     high_pass: float | None = Field(
         default=None, gt=0, description="seconds; slower cosines leave features and responses"
     )
+    penalty: Penalty = Field(default="target", description="which targets share a penalty")
+    pools: str | None = Field(
+        default=None, description="digest of the regions that share a penalty, if so"
+    )
+    history: History = Field(
+        default="padded", description="full: rows without all delays are left out"
+    )
 
 
 class EncodingSpec(FitSpec):
@@ -285,7 +327,7 @@ class EncodingSpec(FitSpec):
     )
     version: Literal[3] = 3
     implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"given_ceiling": None, "ceiling_threshold": None, "within": None, "high_pass": None}
+        {**_FIT_IMPLIED, "given_ceiling": None, "ceiling_threshold": None, "null_panel": None}
     )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(
@@ -297,6 +339,7 @@ class EncodingSpec(FitSpec):
     other_subjects: tuple[OtherResponses, ...] = ()
     statistics: StatisticsSettings = StatisticsSettings()
     low_level: LowLevelSettings | None = None
+    null_panel: NullPanelSettings | None = None
 
     @property
     def fit(self) -> FitSpec:
@@ -498,6 +541,7 @@ class ProbingSpec(Spec):
     """Linear probes of every layer of one model, for several tasks."""
 
     kind: ClassVar[str] = "probing"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"interval_units": "recording"})
     version: Literal[1] = 1
     labels: str = Field(description="digest of the labelled segments")
     units: tuple[UnitsSpec, ...]
@@ -508,6 +552,9 @@ class ProbingSpec(Spec):
     seed: int = 0
     n_shuffles: int = Field(default=10, ge=0)
     n_bootstraps: int = Field(default=1000, ge=1)
+    interval_units: IntervalUnits = Field(
+        default="highest", description="what intervals draw again; results before it: recordings"
+    )
 
 
 VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(

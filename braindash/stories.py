@@ -59,6 +59,8 @@ class StoryPlan:
         averaged.
     seams : tuple of int
         Used rows before which another held-out block begins, of a story scored within itself.
+    unheard : int
+        Used rows at the start that are left out: their delays reach before the story.
     frames : FramesSpec, optional
         The model's frames that are kept and from which the features are made; None: the features
         are made while the model runs.
@@ -74,6 +76,7 @@ class StoryPlan:
     tier: Tier | None = None
     heard: tuple[tuple[Presentation, ...], ...] = ()
     seams: tuple[int, ...] = ()
+    unheard: int = 0
     frames: FramesSpec | None = None
 
     @property
@@ -96,10 +99,12 @@ class StoryPlan:
 
     @property
     def kept(self) -> np.ndarray:
-        """Used rows that some presentation has data for, bool (n_rows,)."""
-        if not self.heard:
-            return np.ones(self.n_rows, dtype=bool)
-        return np.asarray(np.concatenate(self.present).any(axis=0))
+        """Used rows that some presentation has data for and that are not left out, (n_rows,)."""
+        marks = np.ones(self.n_rows, dtype=bool)
+        if self.heard:
+            marks &= np.concatenate(self.present).any(axis=0)
+        marks[: self.unheard] = False
+        return marks
 
     @property
     def scored(self) -> np.ndarray:

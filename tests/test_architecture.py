@@ -36,8 +36,11 @@ SHARED = {"stories"}
 CHECKING = {"checking"}
 READING = {
     "result",
+    "null_panel",
+    "chosen",
     "record",
     "groups",
+    "group_maps",
     "comparison",
     "seen",
     "tested",
@@ -54,6 +57,7 @@ RUNNING = {
     "responses",
     "statistics",
     "lowlevel",
+    "nulls",
     "subject_sums",
     "within",
     "ask",

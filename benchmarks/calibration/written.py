@@ -63,9 +63,14 @@ def report(name: str, rates: Sequence[Rate], *, write: bool) -> int:
     lines = lines_of(rates)
     print("\n".join(lines))
     if write:
-        start, stop = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
-        text = SCIENCE.read_text()
-        before, rest = text.split(start)
-        after = rest.split(stop)[1]
-        SCIENCE.write_text("\n".join([f"{before}{start}", "", *lines, "", f"{stop}{after}"]))
+        replaced(name, lines)
     return sum(one.outside(4) for one in rates)
+
+
+def replaced(name: str, lines: Sequence[str]) -> None:
+    """Put lines into the page Science, between the marks of ``name``."""
+    start, stop = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
+    text = SCIENCE.read_text()
+    before, rest = text.split(start)
+    after = rest.split(stop)[1]
+    SCIENCE.write_text("\n".join([f"{before}{start}", "", *lines, "", f"{stop}{after}"]))

@@ -39,7 +39,7 @@ from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.spaces.find import surface_for
 from braindash.io.store import Store
 from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
-from braindash.specs import SCHEMES
+from braindash.specs import HISTORIES, PENALTIES, SCHEMES
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
@@ -89,6 +89,12 @@ BootstrapsOption = Annotated[
     int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
 ]
 SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
+PenaltyOption = Annotated[
+    str, typer.Option(help=f"Which targets share a penalty. {choices(PENALTIES)}")
+]
+HistoryOption = Annotated[
+    str, typer.Option(help=f"Rows whose delays reach beyond their story. {choices(HISTORIES)}")
+]
 FramesOption = Annotated[
     bool | None,
     typer.Option(
@@ -120,6 +126,8 @@ def encode(
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
     high_pass: HighPassOption = None,
+    penalty: PenaltyOption = "target",
+    history: HistoryOption = "padded",
     score_from_row: FromRowOption = None,
     ceiling_threshold: ThresholdOption = None,
     permutations: PermutationsOption = 1000,
@@ -129,6 +137,14 @@ def encode(
     seed: Annotated[int, typer.Option(help="Of permutations and bootstrap samples.")] = 0,
     low_level: LowLevelOption = None,
     low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
+    null_panel: Annotated[
+        bool,
+        typer.Option(
+            "--null-panel",
+            help="Score as well a constant, a ramp, an onset, shifted features, and the model with "
+            "shuffled and with random weights.",
+        ),
+    ] = False,
     regions: RegionsOption = None,
     hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
@@ -155,6 +171,8 @@ def encode(
         delays=None if delays is None else listed(delays, "--delays", int),
         metric=metric,
         intercept=intercept,
+        penalty=penalty,
+        history=history,
         n_permutations=permutations,
         n_bootstraps=bootstraps,
         block_rows=block_rows,
@@ -162,6 +180,7 @@ def encode(
         seed=seed,
         low_level=low_level,
         low_level_space=low_level_space,
+        null_panel=null_panel,
         device=device,
         threads=threads,
         keep_frames=keep_frames,
@@ -257,7 +276,18 @@ def print_results(
         covered = table.groupby("region")["coverage"].min()
         wide["coverage"] = [f"{covered[name]:.0%}" for name in wide.index]
         typer.echo(wide.loc[list(result.masks)].to_string(na_rep="-"))
+        for line in null_lines(result):
+            typer.echo(line)
         typer.echo(f"{result.folder}\n")
+
+
+def null_lines(result: Any) -> list[str]:
+    """Say what the null panel found, and what it warns of; empty without one."""
+    from braindash.encoding.null_panel import null_line, null_panel, null_warnings
+
+    if null_panel(result) is None:
+        return []
+    return [null_line(result), *(f"warning: {text}" for text in null_warnings(result))]
 
 
 def result_document(
@@ -299,6 +329,7 @@ def result_document(
         "significance": result.significance_line(),
         "ceilings": list(result.ceilings),
         "intervals": seen.interval_line(),
+        "nulls": null_lines(seen),
         "provenance": seen.provenance_line(),
         "region_set": seen.region_set,
         "regions": table.where(table.notna(), None).to_dict(orient="records"),

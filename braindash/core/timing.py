@@ -314,6 +314,17 @@ def delayed(
     return np.concatenate([padded[row] for row in rows], axis=1)
 
 
+def rows_without_history(delays: Sequence[int]) -> int:
+    """Return how many rows at a story's start have delays that reach before it.
+
+    Parameters
+    ----------
+    delays : sequence of int
+        In rows.
+    """
+    return max(check_delays(delays))
+
+
 def check_delays(delays: Sequence[int]) -> tuple[int, ...]:
     """Return the delays as a tuple of whole numbers, or say why they cannot be used."""
     given = np.asarray(delays)

@@ -1,26 +1,29 @@
 """Model A minus model B, paired by subject.
 
-With five subjects or more: the mean of the subjects' differences with Student's interval and a
-sign-flip test. With fewer: the difference of their block bootstrap replicates, which draw the same
-test rows for both models.
+With three subjects or more: the mean of the subjects' differences, with interval and p from the
+variance components of subjects and of the story time that they share; sign flips and Wilcoxon's
+ranks, which are of the subjects alone, stand beside it. With fewer: the difference of their block
+bootstrap replicates, which draw the same test rows for both models.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from braindash.core.statistics.bootstrap import interval
-from braindash.core.statistics.depth import stage_difference
-from braindash.core.statistics.subjects import paired_difference
+from braindash.core.statistics.components import LEAST_SUBJECTS, nanmean
+from braindash.core.statistics.depth import SubjectCurves, stage_difference, subject_stages
+from braindash.core.statistics.families import holm
+from braindash.core.statistics.subjects import EXACT_SUBJECTS, paired_difference
+from braindash.core.statistics.words import counted, family_words, p_words
 from braindash.encoding.groups import (
-    MIN_SUBJECTS,
     Floats,
     Group,
     ceilings_of,
     describe_interval,
-    nanmean,
     regions_of,
     require_equal,
     responses_of,
@@ -30,7 +33,10 @@ from braindash.encoding.groups import (
 from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError
 
-__all__ = ["MIN_SUBJECTS", "Difference", "Group", "LayerPairs", "compare"]
+__all__ = ["LEAST_SUBJECTS", "Difference", "Group", "LayerPairs", "compare"]
+
+P_COLUMNS = ("p", "p_holm", "p_signs", "p_ranks")
+"""The p values of a difference, see :meth:`Difference.regions`."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,10 @@ class LayerPairs:
     ----------
     regions : tuple of str
         Their names.
-    difference, low, high, p : array of shape (n_layers_a, n_layers_b, n_regions)
-        A minus B, the ends of its interval, and the p value of the sign-flip test; NaN where there
-        is none.
+    difference, low, high : array of shape (n_layers_a, n_layers_b, n_regions)
+        A minus B and the ends of its interval; NaN where there is none.
+    p, p_signs, p_ranks : array of shape (n_layers_a, n_layers_b, n_regions)
+        p values as in :meth:`Difference.regions`.
     """
 
     regions: tuple[str, ...]
@@ -51,6 +58,23 @@ class LayerPairs:
     low: Floats
     high: Floats
     p: Floats
+    p_signs: Floats
+    p_ranks: Floats
+
+    def p_holm(self, layers: tuple[int, int]) -> Floats:
+        """Adjust the p values of all regions at a layer of A and one of B, (n_regions,)."""
+        return holm(self.p[layers])
+
+
+@dataclass(frozen=True)
+class _Contrast:
+    """Intervals and p values of differences, all of one subject's shape."""
+
+    low: Floats
+    high: Floats
+    p: Floats
+    p_signs: Floats
+    p_ranks: Floats
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,9 @@ class Difference:
         -------
         pandas.DataFrame
             One row per layer and region: ``a``, ``b`` (means over subjects), ``difference``,
-            ``low``, ``high``, ``p`` (sign-flip test; NaN with fewer than five subjects),
+            ``low``, ``high``; with three subjects or more ``p`` (of the same variance as the
+            interval), ``p_holm`` (adjusted over all layers and regions of this table), and of the
+            subjects alone ``p_signs`` (sign flips) and ``p_ranks`` (Wilcoxon), else NaN;
             ``coverage`` (share of the region's targets in both means), ``region_set``,
             ``hemisphere``, ``n_subjects``, ``simulated``.
 
@@ -103,7 +129,7 @@ class Difference:
         ceiling = self._ceiling(ceiling)
         pair = self._values(normalised, ceiling)
         samples = self._time_samples(normalised, ceiling)
-        low, high, p = self._contrast(pair, samples, level)
+        found = self._contrast(pair, samples, level)
         shape = pair[0].shape[1:]
         layers, regions = np.indices(shape)
         names = np.array(self.a.region_names)
@@ -112,9 +138,12 @@ class Difference:
             "a": nanmean(pair[0]),
             "b": nanmean(pair[1]),
             "difference": nanmean(pair[0] - pair[1]),
-            "low": low,
-            "high": high,
-            "p": p,
+            "low": found.low,
+            "high": found.high,
+            "p": found.p,
+            "p_holm": holm(found.p),
+            "p_signs": found.p_signs,
+            "p_ranks": found.p_ranks,
             "coverage": np.fmin(
                 *(
                     side.coverage(normalised=normalised, ceiling=ceiling)
@@ -143,23 +172,58 @@ class Difference:
         ceiling = self._ceiling(ceiling)
         one, two = self._values(normalised, ceiling)
         samples = self._time_samples(normalised, ceiling)
-        rows = []
+        gaps, rows = [], []
         for layer in range(one.shape[1]):  # layer by layer: the replicates of all pairs are large
             pair = np.broadcast_arrays(one[:, layer, None], two)
             drawn = None if samples is None else (samples[0][:, :, layer, None], samples[1])
-            rows.append((nanmean(pair[0] - pair[1]), *self._contrast(pair, drawn, level)))
-        difference, low, high, p = (np.stack(part) for part in zip(*rows, strict=True))
-        return LayerPairs(self.a.region_names, difference, low, high, p)
+            gaps.append(nanmean(pair[0] - pair[1]))
+            rows.append(self._contrast(pair, drawn, level))
+        parts = ("low", "high", "p", "p_signs", "p_ranks")
+        found = {name: np.stack([getattr(row, name) for row in rows]) for name in parts}
+        return LayerPairs(self.a.region_names, np.stack(gaps), **found)
 
     def interval_line(self, level: float = 0.95) -> str:
-        """Say in one line what the intervals are, and of how many subjects."""
-        n_subjects = self.a.n_subjects
-        if not self.a.over_subjects:
-            return self._line(describe_interval(self.a, level, "paired "))
+        """Say in one line what the intervals and p values are, of how many units, and for what."""
         return self._line(
-            f"{100 * level:g} % intervals: Student's, of the paired differences of n = "
-            f"{n_subjects} subjects; p: sign-flip test, n = {n_subjects}"
+            "; ".join([describe_interval(self.a, level, "paired "), *self._p_lines()])
         )
+
+    def family_line(self, *, layers: tuple[int, int] | None = None) -> str:
+        """Say over what ``p_holm`` is adjusted, of two chosen layers or of all; empty without p."""
+        if not self.a.over_subjects:
+            return ""
+        n_regions, n_layers = len(self.a.region_names), self.a.first.n_layers
+        regions = counted(n_regions, "region")
+        if layers is not None:
+            return family_words(
+                n_regions,
+                f"{regions} of A minus B, shown or not, at layers {layers[0]} and {layers[1]}; "
+                "layers chosen by eye are not adjusted for",
+            )
+        return family_words(
+            n_regions * n_layers,
+            f"{regions} and {counted(n_layers, 'layer')} of A minus B, shown or not",
+        )
+
+    def _described(self, level: float) -> str:
+        """Say what the intervals are; where one model lacks replicates, neither's are used."""
+        lacking = self.b if self.a.has_intervals and not self.b.has_intervals else self.a
+        return describe_interval(lacking, level, "paired ")
+
+    def _p_lines(self) -> list[str]:
+        if not self.a.over_subjects:
+            return []
+        n_subjects = self.a.n_subjects
+        signs = "all" if n_subjects <= EXACT_SUBJECTS else "random"
+        return [
+            "p: of the same variance, too small with skewed differences of few subjects",
+            p_words(
+                "second line",
+                f"sign flips ({signs} signs) and Wilcoxon's signed ranks",
+                f"n = {counted(n_subjects, 'subject')}",
+                "other subjects who hear this very story",
+            ),
+        ]
 
     def stages(
         self,
@@ -183,19 +247,16 @@ class Difference:
             ``low``, ``high``, ``n_subjects``, ``simulated``.
         """
         ceiling = self._ceiling(ceiling)
-        one, two = (
-            side.curves(normalised=normalised, ceiling=ceiling) for side in (self.a, self.b)
-        )
-        table = stage_difference(
-            one.mean,
-            one.samples,
-            two.mean,
-            two.samples,
-            one.regions,
-            hierarchy=hierarchy,
-            level=level,
-            n_units=one.n_units,
-        ).rename(columns={"estimate": "difference"})
+        sides, names, blocks = (self.a, self.b), self.a.region_names, self.a.first.n_blocks
+        options: dict[str, Any] = {"normalised": normalised, "ceiling": ceiling}
+        how: dict[str, Any] = {"hierarchy": hierarchy, "level": level}
+        if self.a.over_subjects:
+            curves = self._subject_curves(options)
+            table = subject_stages(*curves, names=names, n_blocks=blocks, **how)
+        else:
+            one, two = (side.mean_curves(**options) for side in sides)
+            table = stage_difference(*one, *two, names, n_units=blocks, **how)
+        table = table.rename(columns={"estimate": "difference"})
         for place, name, side in ((2, "a", self.a), (3, "b", self.b)):
             own = side.stages(level, normalised=normalised, ceiling=ceiling, hierarchy=hierarchy)
             table.insert(place, name, own["estimate"])
@@ -205,35 +266,51 @@ class Difference:
 
     def stages_line(self, level: float = 0.95) -> str:
         """Say in one line what the intervals of :meth:`stages` are."""
-        return self._line(describe_interval(self.a, level, "paired "))
+        return self._line(self._described(level))
 
     def _values(self, normalised: bool, ceiling: str | None) -> list[Floats]:
         return [one.values(normalised=normalised, ceiling=ceiling) for one in (self.a, self.b)]
 
-    def _time_samples(self, normalised: bool, ceiling: str | None) -> list[Floats] | None:
-        """Return both models' block bootstrap replicates, where the intervals are made of them."""
-        if self.a.over_subjects or not (self.a.has_intervals and self.b.has_intervals):
-            return None
+    def _subject_curves(self, options: dict[str, Any]) -> list[SubjectCurves]:
+        """Return both models' curves; with as many replicates, or with none."""
+        one, two = (side.subject_curves(**options) for side in (self.a, self.b))
+        if one.samples is None or two.samples is None:
+            return [SubjectCurves(one.values), SubjectCurves(two.values)]
+        count = min(one.samples.shape[1], two.samples.shape[1])
         return [
-            one.time_samples(normalised=normalised, ceiling=ceiling) for one in (self.a, self.b)
+            SubjectCurves(one.values, one.samples[:, :count]),
+            SubjectCurves(two.values, two.samples[:, :count]),
         ]
+
+    def _time_samples(self, normalised: bool, ceiling: str | None) -> list[Floats] | None:
+        """Return both models' block bootstrap replicates, where both have them."""
+        sides = (self.a, self.b)
+        if not all(side.has_intervals for side in sides):
+            return None
+        options: dict[str, Any] = {"normalised": normalised, "ceiling": ceiling}
+        if not self.a.over_subjects:
+            return [side.time_samples(**options) for side in sides]
+        found = [side.subject_samples(**options) for side in sides]
+        n_samples = min(one.shape[1] for one in found if one is not None)
+        return [one[:, :n_samples] for one in found if one is not None]
 
     def _contrast(
         self, pair: Sequence[Floats], samples: Sequence[Floats] | None, level: float
-    ) -> tuple[Floats, Floats, Floats]:
-        """Return ends of the intervals of the mean difference, and p, each of one subject's shape.
+    ) -> _Contrast:
+        """Return intervals of the mean difference and p values, each of one subject's shape.
 
         ``pair`` is (n_subjects, ...), ``samples`` (n_subjects, n_samples, ...).
         """
         nothing = np.full(pair[0].shape[1:], np.nan)
+        drawn = None if samples is None else samples[0] - samples[1]
         if self.a.over_subjects:
-            found = paired_difference(*pair, level=level)
-            return found.low, found.high, found.p
-        if samples is None:
-            return nothing, nothing, nothing
-        drawn = nanmean(samples[0] - samples[1])
-        low, high = interval(drawn, level=level, n_units=self.a.n_units)
-        return low, high, nothing
+            found = self.a.shared_mean(pair[0] - pair[1], drawn)
+            alone = paired_difference(*pair, level=level)
+            return _Contrast(*found.interval(level), found.p_values(), alone.p, alone.p_ranks)
+        if drawn is None:
+            return _Contrast(*[nothing] * 5)
+        low, high = interval(nanmean(drawn), level=level, n_units=self.a.first.n_blocks)
+        return _Contrast(low, high, *[nothing] * 3)
 
     def _ceiling(self, name: str | None) -> str | None:
         """Name the same ceiling for both models."""

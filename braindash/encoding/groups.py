@@ -1,9 +1,11 @@
 """Results of several subjects together: their mean, and how sure it is.
 
-With five subjects or more the uncertainty is that of the subjects: a bootstrap over them. With
-fewer it is that of the test story's time alone: block bootstrap replicates, which draw the same
-rows in every result, are averaged over the subjects sample by sample. Every table has a line that
-says which of the two it is, and of how many.
+Subjects share the test story. With three or more the uncertainty is that of subjects and of story
+time together, by variance components; without block bootstrap replicates it is that of the
+subjects alone, and holds for this very story only. With one or two it is that of story time alone:
+replicates, which draw the same rows in every result, are averaged over the subjects sample by
+sample, and it holds for these subjects only. Every table has a line that says which, and of how
+many.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,17 +18,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from braindash.core.statistics.bootstrap import interval
-from braindash.core.statistics.depth import stage_summary
-from braindash.core.statistics.subjects import bootstrap_subjects
+from braindash.core.statistics.components import (
+    LEAST_SUBJECTS,
+    SharedStoryMean,
+    nanmean,
+    shared_story_mean,
+)
+from braindash.core.statistics.depth import SubjectCurves, stage_summary, subject_stages
+from braindash.core.statistics.words import counted, interval_words, no_interval_words
 from braindash.encoding.result import EncodingResult, add_intervals
 from braindash.errors import InputError
 from braindash.io.regions.masks import WHOLE
 from braindash.io.spaces.surface_map import COMMON, SurfaceMap
 from braindash.io.surfaces import SPACES
 
-MIN_SUBJECTS = 5
-"""So many subjects make a bootstrap over subjects."""
-_SUBJECT_SAMPLES = 10_000
+# Variances need no more replicates than this many numbers of all subjects, layers and regions,
+# and no fewer than so many: the variance of 200 is known to a tenth.
+_MOST_NUMBERS, _LEAST_SAMPLES = 2**24, 200
 
 _REMEDIES = {
     "data set": "Scores of other data have nothing in common with these.",
@@ -39,28 +47,6 @@ _REMEDIES = {
 }
 
 Floats = NDArray[np.floating]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Mean layer curves of regions.
-
-    Attributes
-    ----------
-    mean : array of shape (n_regions, n_layers)
-        Mean over subjects of the regions' mean score.
-    samples : array of shape (n_samples, n_regions, n_layers)
-        Replicates of ``mean``; one of NaN where there are none.
-    regions : tuple of str
-        Their names.
-    n_units : float
-        How many things a replicate draws.
-    """
-
-    mean: Floats
-    samples: Floats
-    regions: tuple[str, ...]
-    n_units: float
 
 
 @dataclass(frozen=True)
@@ -192,9 +178,19 @@ class Group:
             When every subject has targets of their own and nothing brings them together: such maps
             have no mean.
         """
-        chosen = self._ceiling(ceiling)
         if self.n_subjects == 1:
-            return self.first.scores(normalised, chosen)
+            return self.first.scores(normalised, self._ceiling(ceiling))
+        return nanmean(self.subject_scores(normalised=normalised, ceiling=ceiling))
+
+    def subject_scores(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
+        """Return every subject's maps of :meth:`scores`, (n_subjects, n_layers, n_targets)."""
+        self.require_shared_targets()
+        chosen = self._ceiling(ceiling)
+        maps = [self._shown(one, one.scores(normalised, chosen)) for one in self.results]
+        return np.stack(maps)
+
+    def require_shared_targets(self) -> None:
+        """Refuse subjects whose targets nothing brings together."""
         if self._own_targets and not self.on_common:
             raise InputError(
                 f"in the space {self.first.space!r} every subject has targets of their own, so "
@@ -202,9 +198,6 @@ class Group:
                 hint="Choose one subject, or name in the manifest what brings each subject's "
                 "targets to fsaverage.",
             )
-        return nanmean(
-            np.stack([self._shown(one, one.scores(normalised, chosen)) for one in self.results])
-        )
 
     # ---- what scores are of -----------------------------------------------------------------
 
@@ -294,54 +287,83 @@ class Group:
             simulated=self.simulated,
             n_subjects=self.n_subjects,
         )
-        samples = self.samples(normalised=normalised, ceiling=ceiling)
-        if samples is None:
-            return table.assign(low=np.nan, high=np.nan)
-        low, high = interval(samples, level=level, n_units=self.n_units)
+        low, high = self.mean_interval(level, normalised=normalised, ceiling=ceiling)
         return add_intervals(table, list(self.region_names), low, high)
 
     @property
     def over_subjects(self) -> bool:
-        """Whether intervals come from the subjects; otherwise from the test story's time."""
-        return self.n_subjects >= MIN_SUBJECTS
+        """Whether intervals are of subjects; otherwise they are of the test story's time alone."""
+        return self.n_subjects >= LEAST_SUBJECTS
 
-    @property
-    def n_units(self) -> float:
-        """How many things a replicate draws: subjects, or blocks of test rows."""
-        return self.n_subjects if self.over_subjects else self.first.n_blocks
+    def mean_interval(
+        self, level: float = 0.95, *, normalised: bool = False, ceiling: str | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return the ends of the interval of the subjects' mean, each (n_layers, n_regions).
 
-    def samples(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats | None:
-        """Return replicates of the subjects' mean.
-
-        Returns
-        -------
-        array of shape (n_samples, n_layers, n_regions), or None
-            None when there are fewer than five subjects and results without bootstraps.
+        NaN where there is none.
         """
+        options: dict[str, Any] = {"normalised": normalised, "ceiling": ceiling}
         if self.over_subjects:
-            values = self.values(normalised=normalised, ceiling=ceiling)
-            return np.asarray(bootstrap_subjects(values, n_samples=_SUBJECT_SAMPLES))
+            samples = self.subject_samples(**options)
+            found = self.shared_mean(self.values(**options), samples)
+            return found.interval(level)
+        if not self.has_intervals:
+            nothing = np.full(self.values(**options).shape[1:], np.nan)
+            return nothing, nothing
+        drawn = nanmean(self.time_samples(**options))
+        return interval(drawn, level=level, n_units=self.first.n_blocks)
+
+    def shared_mean(self, values: Floats, samples: Floats | None) -> SharedStoryMean:
+        """Average values (n_subjects, ...) with the variance of subjects and of story time."""
+        return shared_story_mean(values, samples, self.first.n_blocks)
+
+    def subject_samples(
+        self, *, normalised: bool = False, ceiling: str | None = None
+    ) -> Floats | None:
+        """Return as many of :meth:`time_samples` as variances need; None without bootstraps."""
         if not self.has_intervals:
             return None
-        return nanmean(self.time_samples(normalised=normalised, ceiling=ceiling))
+        each = self.n_subjects * self.first.n_layers * len(self.region_names)
+        most = max(_LEAST_SAMPLES, _MOST_NUMBERS // each)
+        return self.time_samples(normalised=normalised, ceiling=ceiling, most=most)
 
-    def time_samples(self, *, normalised: bool = False, ceiling: str | None = None) -> Floats:
-        """Return block bootstrap replicates, (n_subjects, n_samples, n_layers, n_regions)."""
+    def time_samples(
+        self, *, normalised: bool = False, ceiling: str | None = None, most: int | None = None
+    ) -> Floats:
+        """Return block bootstrap replicates, (n_subjects, n_samples, n_layers, n_regions).
+
+        With ``most`` at most the first so many samples.
+        """
         chosen, names = self._ceiling(ceiling), list(self.region_names)
+        first = slice(most)
         return np.stack(
             [
-                result.samples(normalised, chosen).reindex(region=names).values
+                result.samples(normalised, chosen).isel(sample=first).reindex(region=names).values
                 for result in self.results
             ]
         )
 
-    def curves(self, *, normalised: bool = False, ceiling: str | None = None) -> Curves:
-        """Return the mean layer curve of every region, with replicates."""
-        mean = nanmean(self.values(normalised=normalised, ceiling=ceiling))
-        samples = self.samples(normalised=normalised, ceiling=ceiling)
-        if samples is None:
-            samples = np.full((1, *mean.shape), np.nan)
-        return Curves(mean.T, samples.transpose(0, 2, 1), self.region_names, self.n_units)
+    def subject_curves(
+        self, *, normalised: bool = False, ceiling: str | None = None
+    ) -> SubjectCurves:
+        """Return every subject's layer curves, with replicates where there are bootstraps."""
+        options: dict[str, Any] = {"normalised": normalised, "ceiling": ceiling}
+        values = self.values(**options).transpose(0, 2, 1)
+        samples = self.subject_samples(**options)
+        return SubjectCurves(values, None if samples is None else samples.transpose(0, 1, 3, 2))
+
+    def mean_curves(
+        self, *, normalised: bool = False, ceiling: str | None = None
+    ) -> tuple[Floats, Floats]:
+        """Return the mean curves (n_regions, n_layers), and their replicates over story time.
+
+        Replicates are (n_samples, n_regions, n_layers); one of NaN without bootstraps.
+        """
+        options: dict[str, Any] = {"normalised": normalised, "ceiling": ceiling}
+        mean = nanmean(self.values(**options)).T
+        if not self.has_intervals:
+            return mean, np.full((1, *mean.shape), np.nan)
+        return mean, nanmean(self.time_samples(**options)).transpose(0, 2, 1)
 
     def stages(
         self,
@@ -367,19 +389,20 @@ class Group:
         Returns
         -------
         pandas.DataFrame
-            What :func:`braindash.core.statistics.depth.stage_summary` gives of the mean curves:
+            What :func:`braindash.core.statistics.depth.stage_summary`, or with three subjects or
+            more :func:`~braindash.core.statistics.depth.subject_stages`, gives of the mean curves:
             ``quantity``, ``name`` (region), ``estimate``, ``low``, ``high``; and ``model``,
             ``n_subjects``, ``simulated``.
         """
-        curves = self.curves(normalised=normalised, ceiling=ceiling)
-        table = stage_summary(
-            curves.mean,
-            curves.samples,
-            curves.regions,
-            hierarchy=hierarchy,
-            level=level,
-            n_units=curves.n_units,
-        )
+        options: dict[str, Any] = {"normalised": normalised, "ceiling": ceiling}
+        names, blocks = self.region_names, self.first.n_blocks
+        how: dict[str, Any] = {"hierarchy": hierarchy, "level": level}
+        if self.over_subjects:
+            curves = self.subject_curves(**options)
+            table = subject_stages(curves, names=names, n_blocks=blocks, **how)
+        else:
+            mean, samples = self.mean_curves(**options)
+            table = stage_summary(mean, samples, names, n_units=blocks, **how)
         return table.assign(model=self.model, n_subjects=self.n_subjects, simulated=self.simulated)
 
     def interval_line(self, level: float = 0.95) -> str:
@@ -403,6 +426,7 @@ def rows_of(result: EncodingResult) -> dict[str, Any]:
         "test stories": [story["name"] for story in spec["test"]],
         "test rows": [(story["first_row"], story["last_row"]) for story in spec["test"]],
         "first scored rows": list(spec["score_from_row"]),
+        "rows without full history": spec.get("history", "padded"),
         "seed and blocks of the bootstrap": [
             spec["statistics"][name] for name in ("n_bootstraps", "block_rows", "seed")
         ],
@@ -435,6 +459,7 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
         "training stories": train,
         "version of the computation": result.older or "today's",
         "high-pass filter": spec.get("high_pass"),
+        "penalty": (spec.get("penalty", "target"), spec.get("pools")),
         **{name: spec[name] for name in names},
     }
 
@@ -478,27 +503,38 @@ def _by_layer(table: pd.DataFrame, column: str, group: Group) -> Floats:
     return np.asarray(wide[list(group.region_names)], dtype=np.float64)
 
 
-def nanmean(values: Floats) -> Floats:
-    """Average over the first axis what is there; NaN where nothing is."""
-    known = np.isfinite(values)
-    count = known.sum(axis=0)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    mean = np.full(total.shape, np.nan)
-    np.divide(total, count, out=mean, where=count > 0)
-    return mean
-
-
 def describe_interval(group: Group, level: float, kind: str = "") -> str:
-    """Say what the intervals of a group are, and of how many subjects."""
-    name, n_subjects = f"{100 * level:g} % intervals", group.n_subjects
-    if group.over_subjects:
-        return f"{name}: {kind}bootstrap over {n_subjects} subjects ({_SUBJECT_SAMPLES} samples)"
+    """Say what the intervals of a group are, of how many units, and for what they hold.
+
+    ``kind`` is what the units are paired by, such as "paired ".
+    """
+    result, n_subjects = group.first, group.n_subjects
+    who = counted(n_subjects, "subject")
     if not group.has_intervals:
         lacking = next(one for one in group.results if not one.has_intervals)
-        return f"no intervals ({lacking.no_intervals_line()}), n = {n_subjects}"
-    settings = group.first.spec["statistics"]
-    whose = "n = 1 subject" if n_subjects == 1 else f"mean of n = {n_subjects} subjects"
-    return (
-        f"{name}: {kind}block bootstrap over test-story time ({settings['n_bootstraps']} samples, "
-        f"blocks of {settings['block_rows']} rows), {whose}"
+        if not group.over_subjects:
+            return no_interval_words(lacking.no_intervals_line(), f"n = {who}")
+        return interval_words(
+            level,
+            f"{kind}Student's over subjects ({lacking.no_intervals_line()})",
+            f"n = {who}",
+            "other subjects who hear this very story, not for other stories",
+        )
+    if group.over_subjects:
+        return interval_words(
+            level,
+            f"{kind}variance components of subjects and story time",
+            f"n = {who} and {result.blocks_line()}",
+            "other subjects and other stretches of such a story",
+        )
+    return interval_words(
+        level,
+        f"{kind}block bootstrap over test-story time "
+        f"({result.spec['statistics']['n_bootstraps']} samples)",
+        f"{result.blocks_line()}, {'' if n_subjects == 1 else 'mean of '}n = {who}",
+        f"other stretches of such a story in {_these(n_subjects)}",
     )
+
+
+def _these(n_subjects: int) -> str:
+    return "this subject" if n_subjects == 1 else "these subjects"

@@ -93,6 +93,7 @@ class Weighing:
             _rescaled(left_test, self._plan.test),
             self._responses.test_story,
             return_prediction=True,
+            pools=self._plan.pools,
         )
         assert result.prediction is not None  # asked for
         predicted = result.prediction[self._responses.scored]

@@ -11,31 +11,42 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from braindash.core.drift import require_period
 from braindash.core.held_out import choose_blocks, held_out_blocks
 from braindash.core.statistics.blocks import block_layout
-from braindash.core.timing import stretches
+from braindash.core.timing import rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
 from braindash.digests import digest_input
 from braindash.errors import InputError
+from braindash.files import digest_bytes
 from braindash.io.dataset.dataset import WITHIN_STORY
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
+from braindash.io.regions.masks import WHOLE, named_masks
 from braindash.io.spaces.find import SurfacePlan, plan_surface
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
 from braindash.specs import (
     CeilingName,
     EncodingSpec,
     LowLevelSettings,
+    NullPanelSettings,
     OtherResponses,
+    Penalty,
     StatisticsSettings,
     StoredStrategy,
     WithinStory,
 )
 from braindash.speech.acoustic.spaces import ACOUSTIC
-from braindash.speech.checkpoints.locate import ModelFiles, locate, require_precision
+from braindash.speech.checkpoints.locate import (
+    SHUFFLED,
+    UNTRAINED,
+    ModelFiles,
+    locate,
+    require_precision,
+)
 from braindash.stories import (
     StoryPlan,
     few_rows_warning,
@@ -97,6 +108,28 @@ class LowLevelPlan:
 
 
 @dataclass(frozen=True)
+class NullPlan:
+    """What is scored beside the model that cannot know the responses.
+
+    Attributes
+    ----------
+    controls : tuple of (str, ModelFiles, tuple of StoryPlan)
+        The model with shuffled and with random weights: name of the null, model, and training
+        stories before test stories. None of an acoustic space.
+    shift_seconds : float
+        How far features are shifted in time.
+    """
+
+    controls: tuple[tuple[str, ModelFiles, tuple[StoryPlan, ...]], ...]
+    shift_seconds: float
+
+    @property
+    def stories(self) -> tuple[StoryPlan, ...]:
+        """Stories of all controls."""
+        return tuple(story for _, _, stories in self.controls for story in stories)
+
+
+@dataclass(frozen=True)
 class EncodingPlan:
     """Everything an encoding run needs.
 
@@ -126,6 +159,8 @@ class EncodingPlan:
         What is unusual in the data, or limits the result.
     surface : SurfacePlan, optional
         How the targets come to a surface; it is kept beside the result.
+    nulls : NullPlan, optional
+        Present when nulls are to be scored.
     """
 
     request: EncodeRequest
@@ -141,6 +176,7 @@ class EncodingPlan:
     spec: EncodingSpec
     warnings: tuple[str, ...]
     surface: SurfacePlan | None = None
+    nulls: NullPlan | None = None
 
     @property
     def stories(self) -> tuple[StoryPlan, ...]:
@@ -171,11 +207,18 @@ class EncodingPlan:
         }
 
     @property
+    def pools(self) -> NDArray[np.int64] | None:
+        """Which targets share a penalty, as the fit takes it."""
+        return penalty_pools(self.spec.penalty, self.spec.space, count_targets(self))
+
+    @property
     def extractions(self) -> tuple[tuple[ModelFiles, tuple[StoryPlan, ...]], ...]:
         """All features the run needs, model by model."""
-        own = (self.model, self.stories)
-        low = self.low_level
-        return (own,) if low is None else (own, (low.model, low.stories))
+        found = [(self.model, self.stories)]
+        if self.low_level is not None:
+            found.append((self.low_level.model, self.low_level.stories))
+        controls = () if self.nulls is None else self.nulls.controls
+        return (*found, *((files, stories) for _, files, stories in controls))
 
 
 def plan_encoding(request: EncodeRequest) -> EncodingPlan:
@@ -199,6 +242,11 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
     _require_high_pass(request, train + test)
+    if request.history == "full":
+        unheard = rows_without_history(request.delays)
+        train, test = (
+            tuple(replace(story, unheard=unheard) for story in part) for part in (train, test)
+        )
     within = _within(dataset, request, members, train)
     test = test if within is None else _in_blocks(test, within)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
@@ -207,6 +255,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     framed = partial(with_frames, dataset, members[0], keep=request.keep_frames)
     train, test = framed(train), framed(test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
+    nulls = _plan_nulls(dataset, request, members[0], model, train + test)
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
     others, left_out = plan_others(dataset, request, model, test)
     given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
@@ -235,12 +284,16 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         intercept=request.intercept,
         within=within,
         high_pass=request.high_pass,
+        penalty=request.penalty,
+        pools=_pools_digest(request, dataset.space, test),
+        history=request.history,
         ceilings=possible_ceilings(test, others, given),
         given_ceiling=None if given is None else digest_input(given),
         ceiling_threshold=request.ceiling_threshold,
         other_subjects=tuple(other.as_input() for other in others),
         statistics=statistics,
         low_level=_low_level_settings(request, low_level),
+        null_panel=_null_settings(nulls),
     )
     return EncodingPlan(
         request,
@@ -256,7 +309,50 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         spec,
         warnings,
         surface,
+        nulls,
     )
+
+
+def penalty_pools(penalty: Penalty, space: str, n_targets: int) -> NDArray[np.int64] | None:
+    """Say which targets share a penalty, as :meth:`RidgeCV.fit` takes it; None: none do.
+
+    Of regions that overlap the first one counts; targets of no region choose for themselves.
+
+    Raises
+    ------
+    InputError
+        Where no regions are known in the space.
+    """
+    if penalty == "target":
+        return None
+    if penalty == "shared":
+        return np.zeros(n_targets, dtype=np.int64)
+    masks = [mask for name, mask in named_masks(space, n_targets).items() if name != WHOLE]
+    if not masks:
+        raise InputError(
+            f"no regions are known in the space {space!r}, so they cannot share a penalty",
+            hint="Give penalty 'shared' (one for all targets) or 'target'.",
+        )
+    pools = np.full(n_targets, -1, dtype=np.int64)
+    for number, mask in reversed(list(enumerate(masks))):
+        pools[np.asarray(mask, dtype=bool)] = number
+    return pools
+
+
+def _pools_digest(request: EncodeRequest, space: str, test: tuple[StoryPlan, ...]) -> str | None:
+    """Name the regions that share a penalty, refusing what cannot be; None for other rules."""
+    if request.penalty == "target":
+        return None
+    if request.low_level == "banded":
+        raise InputError(
+            "banded ridge has penalties of its own for every target",
+            hint="Leave out penalty, or weigh low-level features by 'residual'.",
+        )
+    if request.penalty == "shared":
+        return None
+    pools = penalty_pools(request.penalty, space, response_shape(test[0].responses)[1])
+    assert pools is not None  # of regions
+    return digest_bytes(pools.astype("<i8").tobytes())
 
 
 def _scored_from(test: tuple[StoryPlan, ...], row: int | None) -> tuple[StoryPlan, ...]:
@@ -353,6 +449,38 @@ def _plan_low_level(
     names = (story.name for story in stories)
     planned = (plan_story(dataset, subject, "frames", space, name) for name in names)
     return LowLevelPlan(space, tuple(planned))
+
+
+def _plan_nulls(
+    dataset: Dataset,
+    request: EncodeRequest,
+    subject: str,
+    model: ModelFiles,
+    stories: tuple[StoryPlan, ...],
+) -> NullPlan | None:
+    """Find the model's controls: of a trained speech model those with other weights."""
+    if not request.null_panel:
+        return None
+    shift = NullPanelSettings().shift_seconds
+    if model.family == ACOUSTIC or model.seed is not None:
+        return NullPlan((), shift)
+    controls = []
+    for name, prefix in (("layer-shuffled", SHUFFLED), ("untrained", UNTRAINED)):
+        source = f"{prefix}:{request.model}"
+        files = locate(source, request.revision, precision=request.precision)
+        planned = (
+            plan_story(dataset, subject, stories[0].extraction.strategy, files, story.name)
+            for story in stories
+        )
+        controls.append((name, files, tuple(planned)))
+    return NullPlan(tuple(controls), shift)
+
+
+def _null_settings(nulls: NullPlan | None) -> NullPanelSettings | None:
+    if nulls is None:
+        return None
+    keys = tuple(story.extraction.key() for story in nulls.stories)
+    return NullPanelSettings(shift_seconds=nulls.shift_seconds, features=keys)
 
 
 def _low_level_settings(

@@ -13,6 +13,8 @@ from braindash.core.ceilings import ceiling_threshold
 from braindash.core.ridge.settings import folds_line
 from braindash.core.scores import normalised_score, region_means
 from braindash.core.statistics.bootstrap import interval
+from braindash.core.statistics.words import interval_words, no_interval_words
+from braindash.core.timing import rows_without_history
 from braindash.errors import InputError, near_match
 from braindash.io.entries import StoredResult
 from braindash.io.regions.discs import SPHERE_LABEL
@@ -137,10 +139,14 @@ class EncodingResult(StoredResult):
     def n_scored_rows(self) -> int:
         """Number of test rows that enter the scores."""
         stories = zip(self.spec["test"], self.spec["score_from_row"], strict=True)
-        return sum(
-            one["last_row"] - max(one["first_row"], start) - len(_censored(one, start))
-            for one, start in stories
-        )
+        return sum(self._n_rows(one, start) for one, start in stories)
+
+    def _n_rows(self, story: dict[str, Any], start: int = 0) -> int:
+        """Count the rows of a story that are used, from one on."""
+        full = self.spec.get("history", "padded") == "full"
+        unheard = rows_without_history(self.spec["delays"]) if full else 0
+        first = max(story["first_row"] + unheard, start)
+        return int(story["last_row"] - first - len(_censored(story, first)))
 
     @property
     def n_blocks(self) -> float:
@@ -535,13 +541,15 @@ class EncodingResult(StoredResult):
 
     def interval_line(self, level: float = 0.95) -> str:
         """Say in one line what an interval of this result is."""
-        settings = self.spec["statistics"]
+        settings, who = self.spec["statistics"], self._subject_count()
+        whom = "these subjects" if self.members else "this subject"
         if not self.has_intervals:
-            return f"no intervals ({self.no_intervals_line()})"
-        return (
-            f"{100 * level:g} % intervals: block bootstrap over test-story time "
-            f"({settings['n_bootstraps']} samples, blocks of {settings['block_rows']} rows), "
-            f"{self._subject_count()}"
+            return no_interval_words(self.no_intervals_line(), who)
+        return interval_words(
+            level,
+            f"block bootstrap over test-story time ({settings['n_bootstraps']} samples)",
+            f"{self.blocks_line()}, {who}",
+            f"other stretches of such a story in {whom}",
         )
 
     def significance_line(self) -> str:
@@ -556,6 +564,11 @@ class EncodingResult(StoredResult):
             "the best layer tested by itself, not as the best of several: significant more often "
             "than its q says"
         )
+
+    def blocks_line(self) -> str:
+        """Say in a few words how many blocks of test rows there are."""
+        rows = self.spec["statistics"]["block_rows"]
+        return f"{self.n_blocks:.3g} blocks of {rows} rows"
 
     def no_intervals_line(self) -> str:
         """Say why there are no intervals, where there are none."""
@@ -591,10 +604,7 @@ class EncodingResult(StoredResult):
         """
         train = _listed([story["name"] for story in self.spec["train"]])
         test = _listed([story["name"] for story in self.spec["test"]])
-        rows = sum(
-            story["last_row"] - story["first_row"] - len(_censored(story))
-            for story in self.spec["train"]
-        )
+        rows = sum(self._n_rows(story) for story in self.spec["train"])
         stamp = "SIMULATED DATA · " if self.simulated else ""
         preset = "" if self.preset == "default" else f"preset {self.preset} · "
         regions = self.regions_line()
@@ -614,13 +624,23 @@ class EncodingResult(StoredResult):
         folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         return (
             f"delays {_listed(self.spec['delays'])} TR · {len(alphas)} alphas {min(alphas):.3g} to "
-            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._high_pass_line()}"
-            f"{self._within_line()}"
+            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._sharing_line()}"
+            f"{self._high_pass_line()}{self._within_line()}"
         )
 
     def _high_pass_line(self) -> str:
         period = self.spec.get("high_pass")
         return "" if period is None else f" · high-pass filter {period:g} s"
+
+    def _sharing_line(self) -> str:
+        """Say what shares a penalty and which rows are left out, where it is not as usual."""
+        penalty: str = self.spec.get("penalty", "target")
+        told = ""
+        if penalty != "target":
+            of = "all targets" if penalty == "shared" else "each region's targets (of discs)"
+            told = f", one alpha for {of}"
+        full = self.spec.get("history", "padded") == "full"
+        return f"{told} · rows without full delay history left out" if full else told
 
     def _within_line(self) -> str:
         within = self.spec.get("within")

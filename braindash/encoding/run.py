@@ -15,6 +15,7 @@ from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r
 from braindash.encoding.features import Extraction, Features, layer_features, story_features
 from braindash.encoding.lowlevel import Weighing
+from braindash.encoding.nulls import score_nulls
 from braindash.encoding.plan import (
     EncodingPlan,
     plan_encoding,
@@ -131,11 +132,12 @@ class EncodingRun(StoredRun[Entry]):
         if low_level is not None:
             both = own + needed(low_level.stories)
             made += [self._weighed_part(layer, both) for layer in every]
+        controls = () if plan.nulls is None else plan.nulls.stories
         last = self.last_part(
             self._finish,
             label=plan.request.subject,
             seconds=plan.model.n_layers * statistics_operations(plan) / _CORE_RATE,
-            after=tuple(part.name for part in made),
+            after=(*(part.name for part in made), *needed(controls)),
             n_bytes=statistics_bytes(plan),
         )
         parts = [*frames.values(), *features.values(), *made, last]
@@ -261,6 +263,7 @@ class EncodingRun(StoredRun[Entry]):
             layer_features(plan.test, self._own_features, layer, plan.spec.high_pass),
             responses.test_story,
             return_prediction=True,
+            pools=plan.pools,
         )
         assert result.prediction is not None  # asked for
         return self._scored(
@@ -272,7 +275,14 @@ class EncodingRun(StoredRun[Entry]):
         (story,), responses = self._plan.train, self._responses
         features = story_features(story, self._own_features, layer, self._plan.spec.high_pass)
         options = self._plan.ridge_options
-        made = predict_within(features, responses.train, responses.train_kept, settings, options)
+        made = predict_within(
+            features,
+            responses.train,
+            responses.train_kept,
+            settings,
+            options,
+            pools=self._plan.pools,
+        )
         return self._scored(layer, *made)
 
     def _scored(
@@ -343,6 +353,9 @@ class EncodingRun(StoredRun[Entry]):
             weighed = xr.concat(layers, dim="layer")
             parts.append(weighed.assign_coords(layer=np.arange(plan.model.n_layers)))
             seconds += seconds_of(files)
+        if plan.nulls is not None:
+            features = {**self._own_features, **self._features_of(plan.nulls.stories)}
+            parts.append(score_nulls(plan, self._responses, features, parts[0]["r"].values))
         told = self._provenance(seconds) | {
             "significance": significance_words(plan.spec.statistics.canonical())
         }
@@ -394,9 +407,15 @@ class EncodingRun(StoredRun[Entry]):
             "no_inter_subject_ceiling_with": dict(plan.left_out),
             "warnings": list(plan.warnings),
             "left_out": dict(plan.request.left_out),
+            **({"n_repeats": repeats} if (repeats := _n_repeats(plan)) > 1 else {}),
             **({} if plan.surface is None else {"surface": plan.surface.key}),
         }
 
     @cached_property
     def _fit_key(self) -> str:
         return self._plan.spec.fit.key()
+
+
+def _n_repeats(plan: EncodingPlan) -> int:
+    """Count the presentations that the ceiling from repeats is made of, as few as any story has."""
+    return 1 if plan.test[0].members else min(len(story.heard[0]) for story in plan.test)

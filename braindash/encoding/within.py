@@ -23,6 +23,8 @@ def predict_within(
     kept: NDArray[np.bool_],
     settings: WithinStory,
     options: dict[str, Any],
+    *,
+    pools: NDArray[np.int64] | None = None,
 ) -> tuple[Floats, NDArray[np.float64], Floats]:
     """Predict every row of a story from rows that are not near it.
 
@@ -38,6 +40,8 @@ def predict_within(
         Blocks and gap.
     options : dict
         Keyword arguments of :class:`braindash.core.ridge.model.RidgeCV`.
+    pools : array of int64, shape (n_targets,), optional
+        Which targets share a penalty.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def predict_within(
         trained = kept & training_rows(n_rows, block, settings.gap_rows)
         standard = _standardised(features, trained)
         fitted = RidgeCV(standard, story, kept=trained, **options).fit(
-            measured[trained[kept]], standard, story, return_prediction=True
+            measured[trained[kept]], standard, story, return_prediction=True, pools=pools
         )
         assert fitted.prediction is not None  # asked for
         held_out = fitted.prediction[block]

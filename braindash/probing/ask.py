@@ -158,6 +158,7 @@ def _sitting(plan: ProbingPlan, division: int, members: list[_Member]) -> Sittin
         n_shuffles=spec.n_shuffles,
         n_samples=spec.n_bootstraps,
         seed=spec.seed + division,
+        draw_seed=spec.seed,
         device=request.device,
         threads=request.threads,
     )
@@ -402,5 +403,6 @@ def task_facts(result: ProbeResult, told: tuple[str, ...]) -> dict[str, Any]:
         "n_test": result.n_test,
         "split": result.split,
         "bootstrap": result.bootstrap,
+        "level": result.level,
         "warnings": list(dict.fromkeys((*told, *result.warnings))),
     }

@@ -372,7 +372,8 @@ def divide(
             _require_two_types(name, question.types[rows], one)
             again = given_split(parts, recordings, speakers=who, types=question.types[rows])
             how = f"{split.description}; words apart as well: {again.description}"
-            sides.append(_side(question, rows, replace(again, description=how), told))
+            again = replace(again, description=how, of_test=split.test)
+            sides.append(_side(question, rows, again, told))
         except InputError as error:
             failed = error
     if not sides:

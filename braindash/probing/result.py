@@ -1,5 +1,6 @@
 """Stored probing results as objects: scores of every task and layer, with their provenance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -8,19 +9,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from braindash.core.statistics.bootstrap import interval
+from braindash.core.statistics.bootstrap import (
+    LEAST_UNITS,
+    interval,
+    interval_method,
+    interval_of_units,
+)
 from braindash.core.statistics.depth import (
     QUANTITIES,
     hierarchy_index,
     score_weighted_depth,
     stage_summary,
 )
+from braindash.core.statistics.words import interval_words, no_interval_words
 from braindash.errors import InputError, near_match
 from braindash.files import digest_json
 from braindash.io.entries import StoredResult
 from braindash.probing.tasks import HIERARCHY, PROBE_TASKS, STAGES
 
 Floats = NDArray[np.float64]
+
+# Of tasks whose units differ; the line of each says which are its own.
+_ANY_INTERVAL = (
+    "{level:g} % intervals: bootstrap, or Student's where there are fewer than eight; units: test "
+    "speakers where none of them is learnt from, else test recordings; for others of them"
+)
 
 
 @dataclass(frozen=True)
@@ -159,28 +172,43 @@ class ProbingResult(StoredResult):
         return table.sort_values("quantity", key=lambda names: names.map(order), kind="stable")
 
     def _stages_of(self, task: str, level: float) -> pd.DataFrame:
-        pieces = self.facts(task)["n_pieces"]
         curve, samples = self.above_chance(task)[None], self._samples(task)[:, None]
-        units = pieces if pieces > 1 else None
-        table = stage_summary(curve, samples, [task], level=level, n_units=units)
-        return table if pieces > 1 else table.assign(low=np.nan, high=np.nan)
+
+        def ends(estimate: Floats, drawn: Floats) -> tuple[Floats, Floats]:
+            return self._interval(estimate, drawn, [task], level)
+
+        return stage_summary(curve, samples, [task], level=level, ends=ends)
 
     def _hierarchy_row(self, level: float) -> pd.DataFrame:
         names = self.hierarchy
         place = [STAGES.index(PROBE_TASKS[name].stage) for name in names]
-        curves = np.stack([self.above_chance(name) for name in names]) if names else None
         found = (np.nan, np.nan, np.nan)
-        if curves is not None:
+        if names:
+            curves = np.stack([self.above_chance(name) for name in names])
             drawn = np.stack([self._samples(name) for name in names], axis=1)
-            estimate = float(hierarchy_index(score_weighted_depth(curves), place))
+            estimate = hierarchy_index(score_weighted_depth(curves), place)
             index = hierarchy_index(score_weighted_depth(drawn), place)
-            pieces = min(self.facts(name)["n_pieces"] for name in names)
-            found = (estimate, np.nan, np.nan)
-            if np.isfinite(estimate) and pieces > 1:
-                low, high = interval(index, level=level, n_units=pieces)
-                found = (estimate, float(low), float(high))
+            low, high = self._interval(estimate, index, names, level)
+            low, high = (np.where(np.isfinite(estimate), end, np.nan) for end in (low, high))
+            found = (float(estimate), max(float(low), -1.0), min(float(high), 1.0))
         row = dict(zip(("estimate", "low", "high"), found, strict=True))
         return pd.DataFrame([{"quantity": QUANTITIES[-1], "name": "all", **row}])
+
+    def _interval(
+        self, estimate: Floats, samples: Floats, tasks: Sequence[str], level: float
+    ) -> tuple[Floats, Floats]:
+        """Return the ends of an interval over the units of the task that has the fewest."""
+        n_units = min(self.facts(task)["n_pieces"] for task in tasks)
+        if self.over_highest:
+            return interval_of_units(estimate, samples, n_units, level=level)
+        if n_units < 2:  # as such results were computed
+            return np.full(estimate.shape, np.nan), np.full(estimate.shape, np.nan)
+        return interval(samples, level=level, n_units=n_units)
+
+    @property
+    def over_highest(self) -> bool:
+        """Whether intervals are over the highest level that is on one side only."""
+        return bool(self.spec.get("interval_units", "recording") == "highest")
 
     def _samples(self, task: str) -> Floats:
         """Bootstrap samples of the score above chance, (n_samples, n_layers)."""
@@ -190,11 +218,31 @@ class ProbingResult(StoredResult):
     # ---- where the numbers come from ------------------------------------------------------
 
     def interval_line(self, task: str | None = None, level: float = 0.95) -> str:
-        """Say in one line what an interval is."""
-        what = "test recordings, or stretches of them where there are few"
-        if task is not None:
-            what = str(self.facts(task)["bootstrap"])
-        return f"{100 * level:g} % intervals: bootstrap over {what}"
+        """Say in one line what an interval is, of one task or of all."""
+        if not self.over_highest:
+            what = "test recordings, or stretches of them where there are few"
+            units = what if task is None else str(self.facts(task)["bootstrap"])
+            return interval_words(
+                level,
+                "bootstrap, as computed before speakers were drawn (too short where speakers have "
+                "several recordings)",
+                units,
+                "other recordings of these speakers",
+            )
+        lines = dict.fromkeys(
+            self._task_line(one, level) for one in ([task] if task else self.tasks)
+        )
+        return next(iter(lines)) if len(lines) == 1 else _ANY_INTERVAL.format(level=100 * level)
+
+    def _task_line(self, task: str, level: float) -> str:
+        facts = self.facts(task)
+        n_units, units, unit = facts["n_pieces"], str(facts["bootstrap"]), str(facts["level"])
+        holds_for = "other speakers" if unit == "speaker" else "other recordings"
+        method = interval_method(n_units)
+        if method == "none":
+            return no_interval_words(f"{LEAST_UNITS} {unit}s are needed", units)
+        how = f"bootstrap over {unit}s" if method == "bootstrap" else f"Student's over {unit}s"
+        return interval_words(level, how, units, holds_for)
 
     def provenance_line(self, task: str | None = None) -> str:
         """Say in one line where the numbers come from, of one task or of all."""
@@ -262,17 +310,14 @@ def probing_difference(a: ProbingResult, b: ProbingResult, level: float = 0.95) 
         )
     parts = []
     for task in (name for name in a.tasks if name in b.tasks):
-        pieces = a.facts(task)["n_pieces"]
-        drawn = a.samples(task) - b.samples(task)
-        low, high = np.full((2, a.n_layers), np.nan)
-        if pieces > 1:
-            low, high = interval(drawn, level=level, n_units=pieces)
+        difference = a.score(task) - b.score(task)
+        low, high = a._interval(difference, a.samples(task) - b.samples(task), [task], level)
         parts.append(
             pd.DataFrame(
                 {
                     "task": task,
                     "layer": np.arange(a.n_layers),
-                    "difference": a.score(task) - b.score(task),
+                    "difference": difference,
                     "low": low,
                     "high": high,
                     "simulated": a.simulated,

@@ -17,6 +17,7 @@ from braindash.speech.checkpoints.loading import (
     draw_encoder,
     quiet_transformers,
     read_encoder,
+    shuffle,
 )
 from braindash.speech.checkpoints.locate import (
     SAMPLE_RATE_HZ,
@@ -176,9 +177,9 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         if files.seed is not None:
             return draw_encoder(files, files.seed)
-        if files.base is not None:
-            return merge(read_encoder(files.base), files)
-        return read_encoder(files)
+        base = files.base
+        module = read_encoder(files) if base is None else merge(read_encoder(base), files)
+        return module if files.shuffled is None else shuffle(module, files.shuffled)
 
 
 def _located(source: str | Path | ModelFiles, precision: Precision | None) -> ModelFiles:

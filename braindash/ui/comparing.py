@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from braindash.core.statistics.components import nanmean
 from braindash.encoding.comparison import Difference, Group, compare
-from braindash.encoding.groups import nanmean
 from braindash.encoding.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.ui import address, state
@@ -79,7 +79,12 @@ class Compared:
         return [f"{one} of {keys} {settings}" for one in keys]
 
     def linked(
-        self, *, with_difference: bool, mesh: str = "", tests: TargetDifference | None = None
+        self,
+        *,
+        with_difference: bool,
+        mesh: str = "",
+        tests: TargetDifference | None = None,
+        shown: str = "mean",
     ) -> LinkedMaps:
         """Return the maps of all models on a mesh, made once per server.
 
@@ -95,6 +100,7 @@ class Compared:
             with_difference,
             mesh,
             tested,
+            shown,
             self,
             tests,
         )
@@ -142,6 +148,7 @@ def _linked(
     with_difference: bool,
     mesh: str,
     tested: bool,
+    shown: str,
     _compared: Compared,
     _tests: TargetDifference | None,
 ) -> LinkedMaps:
@@ -153,4 +160,5 @@ def _linked(
         pair=_compared.pair if with_difference else None,
         mesh=mesh,
         only=_tests.significant() if tested and _tests is not None else None,
+        shown=shown,
     )

@@ -16,16 +16,18 @@ the signal power $TP$ and $SP$ (Schoppe et al. 2016).
 the data set's manifest names, before all others. **r / ceiling** divides
 target by target where the ceiling exceeds 0.4 (between subjects: 0.1), and is never clipped.
 
-**Intervals** (bands): 95 %. Of fewer than five subjects, blocks of test-story rows are drawn again
-with replacement (Politis & Romano 1992): how far the
-number would move with another stretch of story. From five subjects on, subjects are drawn. The line
-under the figure says which. Bands of two models may overlap although their paired difference is
-sure, so read the difference.
+**Intervals** (bands): 95 %. Of one subject or two, blocks of test-story rows are drawn again
+with replacement (Politis & Romano 1992): how far the number would move with another stretch of
+story. From three subjects on, the variance of the mean is that of subjects and of the story time
+which they share, $V = V_S + \max(V_T - V_{ST}/2, 0)$: it holds for other subjects and other
+stretches of story. The line under the figure says which, and of how many units. Bands of two models
+may overlap although their paired difference is sure, so read the difference.
 
 **Difference.** A minus B, $\bar d_{l} = \frac1n \sum_i (a_{il} - b_{il})$ over the subjects $i$
-that both models have; within subjects the same test rows are drawn for both. With five subjects or
-more the interval is Student's, and $p$ is the share of the sign flips of the $d_i$ whose mean is as
-far from 0. $p$ is of one region and layer, not corrected for their number.
+that both models have; within subjects the same test rows are drawn for both. With three subjects or
+more $p$ is Student's, of the variance above; the *adjusted* $p$ is Holm's over all regions and
+layers of the table, shown or not. Sign flips and Wilcoxon's ranks, in the download, are of the
+subjects alone: they hold for this very story, and reject too often for others.
 
 **Score-weighted depth** of the layers $l = 0 \dots L$ with scores $s_l$:
 $\sum_l \frac{l}{L} \max(s_l, 0) \big/ \sum_l \max(s_l, 0)$, from 0 (first layer) to 1 (last).
@@ -107,12 +109,13 @@ target.
 Tick **hold** to keep a panel at a layer of its own: then the difference is between two layers. The
 figures below take the layers over when you press **Use these layers below**.
 
-**Statistics.** Means of regions, A minus B. With five subjects or more the interval is Student's,
-of the subjects' paired differences, and $p$ is from sign flips: its least value is $2^{1-n}$, so
-with five subjects none is below 0.06. With fewer subjects blocks of test rows are drawn again, the
-same ones for both models: the interval then is about this stretch of story, not about other
-people. $p$ is of one region and one pair of layers, not corrected for their number: choose layers
-before you look, or read the stage summary, which uses all of them.
+**Statistics.** Means of regions, A minus B. With three subjects or more interval and $p$ are of the
+variance of subjects and of the story time that they share; the *adjusted* $p$ is Holm's over all
+regions at these layers. Sign flips (their least value is $2^{1-n}$) and Wilcoxon's ranks are of the
+subjects alone. With fewer subjects blocks of test rows are drawn again, the same ones for both
+models: the interval then is about this stretch of story, not about other people. No $p$ is
+corrected for the choice of layers: choose them before you look, or read the stage summary, which
+uses all of them.
 
 **Significant only** shows A, B and their difference where the difference of a vertex at one layer
 is significant: a paired test within one subject, of the series without drift and autocorrelation.
@@ -174,8 +177,9 @@ the score minus that of shuffled labels.
 sound itself. What they reach needs no training; a layer tells something of its own where it is
 above them.
 
-**Intervals** (band): 95 %, test recordings drawn again with replacement, or stretches of them where
-there are fewer than eight; all layers draw the same ones.
+**Intervals** (band): 95 %, over test speakers where none of them is learnt from, else over test
+recordings; drawn again with replacement where there are eight or more, Student's for three to
+seven, none for fewer. All layers draw the same ones. The line under a figure says which.
 
 **A minus B.** Both models were asked the same of the same units; their bootstrap samples draw the
 same pieces, so the interval is that of the paired difference. Among many cells some leave 0 by

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from braindash.encoding.comparison import Difference, Group
+from braindash.encoding.null_panel import null_line, null_panel, null_warnings
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.shares import low_level_line, low_level_shares
 from braindash.encoding.tested import TargetDifference, stored_difference, untestable
@@ -217,12 +218,13 @@ def difference_by_layer(
     st.plotly_chart(figure, key="difference")
     other = f"minus {pair.b.model} (key {pair.b.first.key[:8]})"
     provenance(pair.a, selection.ceiling_for(pair.a), other, pair.interval_line())
+    lines = [line for line in (pair.interval_line(), pair.family_line()) if line]
     with st.expander("Differences by layer and region"):
         st.dataframe(tables.difference_by_layer(table, regions))
-        st.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
+        st.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))
         download(
             "Download the differences (CSV)",
-            table.assign(difference_of=selection.score, interval=pair.interval_line()),
+            table.assign(difference_of=selection.score, interval="; ".join(lines)),
             f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}.csv",
         )
 
@@ -291,6 +293,23 @@ def low_level(group: Group, regions: list[str], *, relative: bool) -> None:
     st.plotly_chart(share_curves(table, regions, relative_depth=relative), key="low_level")
     provenance(group, None, low_level_line(group.first))
     download("Download the shares (CSV)", table, f"braindash-{group.first.key[:8]}-low-level.csv")
+
+
+def nulls(group: Group, regions: list[str]) -> None:
+    """Show what nulls score, where that was computed; warn where time alone does."""
+    table = null_panel(group.first)
+    if table is None:
+        return
+    for one in group.results:
+        for text in null_warnings(one):
+            st.warning(f"{one.subject}: {text}", icon=":material/warning:")
+    st.subheader("Null panel", anchor=False)
+    if group.n_subjects > 1:
+        st.info("Choose one subject to see it.")
+        return
+    st.dataframe(tables.null_cells(table, regions), hide_index=True, height="content")
+    provenance(group, None, null_line(group.first))
+    download("Download the null panel (CSV)", table, f"braindash-{group.first.key[:8]}-nulls.csv")
 
 
 def _start_demo() -> None:

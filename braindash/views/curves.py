@@ -160,8 +160,8 @@ def difference_curves(
             _add_band(figure, rows, axis, colour)
         template = "<b>%{fullData.name}</b><br>layer %{customdata[0]}: %{y:+.3f}"
         template += _INTERVAL if _has_interval(rows) else ""
-        template += "<br>p = %{customdata[3]:.3g}, sign-flip test" if tested else ""
-        columns = ["layer", "low", "high", "p"]
+        template += _TESTED if tested else ""
+        columns = ["layer", "low", "high", "p", "p_holm"]
         figure.add_trace(
             _line(rows, axis, "difference", colour, name=region_title(region)).update(
                 customdata=rows[columns].to_numpy(dtype=float),
@@ -210,6 +210,7 @@ def share_curves(
 
 # LOW and HIGH stand for places in the custom data.
 _INTERVAL = " [%{customdata[LOW]:.3f}, %{customdata[HIGH]:.3f}]"
+_TESTED = "<br>p = %{customdata[3]:.3g}, adjusted %{customdata[4]:.3g}"
 
 
 def _rows_of(table: pd.DataFrame, region: str) -> pd.DataFrame:

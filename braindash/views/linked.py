@@ -5,15 +5,22 @@ chosen there, also different ones, and brings no bytes of its own.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.core.statistics.components import nanmean
+from braindash.core.statistics.families import FlippedMaps
 from braindash.encoding.comparison import Difference, Group, LayerPairs
-from braindash.encoding.groups import nanmean
+from braindash.encoding.group_maps import (
+    flips_line,
+    maps_over_subjects,
+    prevalence_line,
+    prevalence_maps,
+)
 from braindash.errors import InputError
 from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet, shown_regions
@@ -27,6 +34,13 @@ from braindash.views.maps import (
 )
 
 MOST_PANELS = 4
+GROUP_MAPS: Mapping[str, str] = {
+    "mean": "mean of the subjects",
+    "tested": "mean where p ≤ 0.05 over subjects",
+    "prevalence": "share of subjects with q ≤ 0.05",
+}
+"""What maps of several subjects can show."""
+_LEVEL = 0.05
 DIFFERENCE = "A minus B"
 DIFFERENCE_COLOURS = "RdBu_r"
 _THRESHOLD_SHARE = 0.2  # of the score's scale
@@ -48,12 +62,15 @@ class LinkedMaps:
         End of the difference's colour scale, which is centred at 0; None without that panel.
     statistics : LayerPairs or None
         Differences of the regions with their intervals.
+    note : str
+        What maps of several subjects show beside their mean.
     """
 
     names: tuple[str, ...]
     maps: tuple[MapSet, ...]
     end: float | None = None
     statistics: LayerPairs | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.maps) + (self.end is not None)
@@ -88,6 +105,7 @@ def link_maps(
     pair: Difference | None = None,
     mesh: str = "",
     only: NDArray[np.bool_] | None = None,
+    shown: str = "mean",
 ) -> LinkedMaps:
     """Make linked maps of one score.
 
@@ -107,7 +125,11 @@ def link_maps(
         What is drawn; the usual mesh of the results' space by default.
     only : bool array of shape (n_layers, n_targets), optional
         Targets that A and B, and so their difference, are shown of.
+    shown : str, default "mean"
+        One of :data:`GROUP_MAPS`; the others need several subjects.
     """
+    if shown == "prevalence":
+        return _prevalence(groups, names, mesh)
     values = [
         group.scores(normalised=normalised, ceiling=ceiling)
         for group, ceiling in zip(groups, ceilings, strict=True)
@@ -115,18 +137,57 @@ def link_maps(
     top = max(colour_top(one) for one in values)
     if only is not None:
         values[:2] = [np.where(only, one, np.nan) for one in values[:2]]
+    note = ""
+    if shown == "tested":
+        tests = [
+            maps_over_subjects(group, normalised=normalised, ceiling=ceiling)
+            for group, ceiling in zip(groups, ceilings, strict=True)
+        ]
+        note = _tested_note(groups[0], tests[0])
+        values = [
+            np.where(test.p <= _LEVEL, one, np.nan) for test, one in zip(tests, values, strict=True)
+        ]
     maps = [
         _maps(group, one, top, normalised, ceiling, mesh)
         for group, one, ceiling in zip(groups, values, ceilings, strict=True)
     ]
     if pair is None:
-        return LinkedMaps(tuple(names), tuple(maps))
+        return LinkedMaps(tuple(names), tuple(maps), note=note)
     last = [len(one) - 1 for one in values[:2]]
     steps = max(last)
     layers = [[layer_at(place, steps, end) for place in range(steps + 1)] for end in last]
-    gaps = values[0][layers[0]] - values[1][layers[1]]
+    gaps = values[0][layers[0]] - values[1][layers[1]]  # NaN where either is masked
     statistics = pair.layer_pairs(normalised=normalised, ceiling=ceilings[0])
-    return LinkedMaps(tuple(names), tuple(maps), colour_top(np.abs(gaps)), statistics)
+    return LinkedMaps(tuple(names), tuple(maps), colour_top(np.abs(gaps)), statistics, note)
+
+
+def _prevalence(groups: Sequence[Group], names: Sequence[str], mesh: str) -> LinkedMaps:
+    maps = []
+    for group in groups:
+        share = prevalence_maps(group, q=_LEVEL).share
+        options = _group_options(group, share, mesh)
+        maps.append(
+            MapSet(
+                values=share,
+                names=[f"layer {layer}" for layer in range(len(share))],
+                label=GROUP_MAPS["prevalence"],
+                vmin=0.0,
+                vmax=1.0,
+                threshold=0.0,
+                simulated=group.simulated,
+                **options,
+            )
+        )
+    note = f"{prevalence_line(groups[0], _LEVEL)}."
+    return LinkedMaps(tuple(names), tuple(maps), note=note)
+
+
+def _tested_note(group: Group, found: FlippedMaps) -> str:
+    least = 1 / found.n_flips if found.exact else 1 / (1 + found.n_flips)
+    told = f"Grey also where p > {_LEVEL:g}. {flips_line(group, found)}."
+    if least <= _LEVEL:
+        return told
+    return f"{told} With {group.n_subjects} subjects no p is below {least:.2g}: all is grey."
 
 
 def _maps(
@@ -221,6 +282,8 @@ def linked_note(
 ) -> str:
     """Say what the colours of linked maps are, what is grey, and how A minus B was tested."""
     first = linked.maps[0]
+    if first.label == GROUP_MAPS["prevalence"]:
+        return " ".join(filter(None, [linked.note, surface_note(first)]))
     normalised = first.label == score_label(True)
     parts = [f"{first.label} of every model at its shown layer, on one scale."]
     if groups[0].n_subjects > 1:
@@ -230,6 +293,7 @@ def linked_note(
     if normalised:
         parts.append(normalised_note(groups[0].first, ceiling))
     parts.append("Grey: below the threshold, or without a score.")
+    parts += [linked.note] if linked.note else []
     parts += [note] if (note := surface_note(first)) else []
     if linked.end is not None:
         parts.append(

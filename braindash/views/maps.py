@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.encoding.chosen import selection_line
 from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.tested import TargetDifference
@@ -411,8 +412,9 @@ def _confidence(choice: MapChoice, result: EncodingResult) -> ShownMap:
     settings = result.spec["statistics"]
     return ShownMap(
         maps,
-        f"Share of {settings['n_bootstraps']} block bootstrap samples (blocks of "
-        f"{settings['block_rows']} rows) that have the same best layer: "
+        f"Share of {settings['n_bootstraps']} block bootstrap samples ({result.n_scored_rows} test "
+        f"rows, {result.blocks_line()}) that have the same best layer: it is too sure where layers "
+        "are nearly as good and the story is short; "
         f"{_confidence_line(choice, result)}. Grey: without a score; nothing is masked.",
     )
 
@@ -474,7 +476,10 @@ def score_label(normalised: bool) -> str:
 
 
 def _normalised_note(choice: MapChoice, result: EncodingResult) -> str:
-    return f"{normalised_note(result, choice.ceiling)} " if choice.normalised else ""
+    if not choice.normalised:
+        return ""
+    told = selection_line(result, choice.ceiling)
+    return f"{normalised_note(result, choice.ceiling)} {f'{told}. ' if told else ''}"
 
 
 def normalised_note(result: EncodingResult, ceiling: str | None) -> str:

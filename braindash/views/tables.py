@@ -8,6 +8,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from braindash.encoding.comparison import LayerPairs
+from braindash.encoding.null_panel import NULLS
 from braindash.viewer.colours import region_title
 
 NOTHING = "-"
@@ -17,6 +18,12 @@ STAGE_COLUMNS: Mapping[str, str] = {
     "weighted_depth": "score-weighted depth",
     "preferred_depth": "preferred layer",
     "late_layer_drop": "late-layer drop",
+}
+P_TITLES: Mapping[str, str] = {
+    "p": "p",
+    "adjusted p": "p_holm",
+    "p (sign flips)": "p_signs",
+    "p (ranks)": "p_ranks",
 }
 # Of a colour that is seen on light and on dark ground.
 _MARK = "background-color: rgba(0,114,178,0.18)"
@@ -107,12 +114,16 @@ def difference_by_layer(table: pd.DataFrame, regions: Sequence[str]) -> Styler:
     Returns
     -------
     pandas.io.formats.style.Styler
-        With p values where there are any; intervals that do not hold 0 are marked.
+        With p values and the adjusted ones where there are any; intervals that do not hold 0 are
+        marked.
     """
     texts = _texts(table, regions, "difference", "+.3f")
-    low, high, p = (_wide(table, regions, column) for column in ("low", "high", "p"))
+    low, high, p, adjusted = (
+        _wide(table, regions, column) for column in ("low", "high", "p", "p_holm")
+    )
     tested = p.notna() & (texts != NOTHING)
-    texts = texts.where(~tested, texts + ", p = " + p.map("{:.3g}".format))
+    both = ", p = " + p.map("{:.3g}".format) + " (adjusted " + adjusted.map("{:.3g}".format) + ")"
+    texts = texts.where(~tested, texts + both)
     sure = (low > 0) | (high < 0)
     if "coverage" in table:
         texts, sure = _with_coverage(texts, sure, table.assign(share=table["coverage"]), regions)
@@ -145,7 +156,8 @@ def pair_table(
     -------
     pandas.DataFrame
         One row per region: ``region``, ``a``, ``b``, ``difference``, ``low``, ``high``, ``p``,
-        ``n_subjects``, ``layer_a``, ``layer_b`` and, where it was given, ``coverage``.
+        ``p_holm`` (adjusted over these rows), ``p_signs``, ``p_ranks``, ``n_subjects``,
+        ``layer_a``, ``layer_b`` and, where it was given, ``coverage``.
     """
     one, two = layers
     shares = {} if coverage is None else {"coverage": coverage}
@@ -158,6 +170,9 @@ def pair_table(
             "low": pairs.low[one, two],
             "high": pairs.high[one, two],
             "p": pairs.p[one, two],
+            "p_holm": pairs.p_holm(layers),
+            "p_signs": pairs.p_signs[one, two],
+            "p_ranks": pairs.p_ranks[one, two],
             "n_subjects": n_subjects,
             "layer_a": one,
             "layer_b": two,
@@ -178,13 +193,36 @@ def pair_cells(table: pd.DataFrame) -> Styler:
         }
     )
     if table["p"].notna().any():
-        texts["p (sign flips)"] = [with_interval(p, np.nan, np.nan, ".2g") for p in table["p"]]
+        for title, column in P_TITLES.items():
+            texts[title] = [with_interval(p, np.nan, np.nan, ".2g") for p in table[column]]
     if "coverage" in table:
         texts["coverage"] = [share_text(share) for share in table["coverage"]]
     sure = (table["low"] > 0) | (table["high"] < 0)
     marks = pd.DataFrame(False, index=texts.index, columns=texts.columns)
     marks["A minus B"] = sure
     return _marked(texts, marks)
+
+
+def null_cells(table: pd.DataFrame, regions: Sequence[str]) -> pd.DataFrame:
+    """Write what nulls score, one row per null and one column per region.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`braindash.encoding.null_panel.null_panel` gives.
+    regions : sequence of str
+        Columns, in this order.
+    """
+    rows = []
+    for name in dict.fromkeys(table["null"]):
+        own = table[table["null"] == name].set_index("region")
+        scored = bool(own["scored"].any())
+        cells = {
+            region_title(region): f"{own.loc[region, 'null_r']:+.3f}" if scored else "no score"
+            for region in regions
+        }
+        rows.append({"null": name, "what it knows": NULLS[str(name)], **cells})
+    return pd.DataFrame(rows)
 
 
 def stage_table(

@@ -116,7 +116,9 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
     """Estimate what an encoding run needs, from headers only."""
     device = expected_device(plan.request.device)
     require_precision(plan.model, device)
-    missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
+    # The null panel's controls are as large and as slow as the model itself.
+    wanted = [*plan.stories, *(() if plan.nulls is None else plan.nulls.stories)]
+    missing = [s for s in wanted if not store.has("features", s.extraction.key())]
     kept, heard = _listened(missing, store)
     predicted = store.has("predictions", plan.spec.fit.key())
     memory_needed, disk_needed = _sizes(plan, len(missing), predicted)
@@ -124,8 +126,8 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
     return _compared(
         plan.spec,
         store,
-        features_cached=len(plan.stories) - len(missing),
-        n_stories=len(plan.stories),
+        features_cached=len(wanted) - len(missing),
+        n_stories=len(wanted),
         memory_needed=memory_needed,
         disk_needed=disk_needed,
         seconds=_seconds(plan, sum(kept) + heard, device),

@@ -47,6 +47,10 @@ BOOTSTRAPS_HELP = (
     "Block bootstrap samples of the test story's time, for intervals and the confidence of "
     "preferred layers. 0: no intervals."
 )
+NULLS_HELP = (
+    "Score as well what cannot know the responses: a constant, a ramp, an onset, features that are "
+    "shifted by minutes, and the model with shuffled and with random weights."
+)
 
 
 def choose_model() -> dict[str, str]:
@@ -120,12 +124,14 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
                 format_func=lambda name: f"{name}: {PRECISIONS[name]}",
                 key="run_precision",
             )
+        nulls = st.toggle("Null panel", help=NULLS_HELP, key="run_nulls")
         leave_out = choices.leave_out_bad("run")
     return {
         **tested,
         **({"high_pass": high_pass} if high_pass else {}),
         "n_bootstraps": int(bootstraps),
         "precision": precision,
+        "null_panel": nulls,
         "leave_out_bad": leave_out,
     }
 

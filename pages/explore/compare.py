@@ -4,6 +4,8 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.core.statistics.components import LEAST_SUBJECTS
+from braindash.encoding.group_maps import prevalence_at
 from braindash.encoding.tested import TargetDifference, untestable
 from braindash.ui import address, comparing, state, texts, widgets
 from braindash.ui.comparing import Compared
@@ -11,7 +13,7 @@ from braindash.ui.surfaces import linked_viewer
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import comparison_lines, subject_lines
 from braindash.views.curves import key_regions
-from braindash.views.linked import linked_note
+from braindash.views.linked import GROUP_MAPS, linked_note
 from braindash.views.maps import LEVELS, score_label
 from braindash.views.scatter import target_scatter
 from braindash.views.tables import pair_cells, pair_table
@@ -104,13 +106,17 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
     """
     with widgets.guarded():
         mesh = widgets.choose_mesh(compared.groups[0])
+        shown = choose_group_map(compared)
+        with_difference = with_difference and shown != "prevalence"
         tests = choose_tests(compared) if with_difference else None
-        linked = compared.linked(with_difference=with_difference, mesh=mesh, tests=tests)
+        linked = compared.linked(
+            with_difference=with_difference, mesh=mesh, tests=tests, shown=shown
+        )
         place, held = comparing.address_layers(compared.last_layers)
         asked = linked_viewer(
             linked,
             key="compare_viewer",
-            identities=[f"{one} {mesh} {tests is not None}" for one in compared.identities],
+            identities=[f"{one} {mesh} {shown} {tests is not None}" for one in compared.identities],
             layer=place,
             held=held,
             height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
@@ -135,6 +141,15 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
         provenance(compared, *[intervals] * with_difference)
         if not show_target(compared):
             st.info("Click a surface to see that vertex in every layer of all models.")
+
+
+def choose_group_map(compared: Compared) -> str:
+    """Ask what maps of several subjects show; one subject's are its scores."""
+    if compared.groups[0].n_subjects < LEAST_SUBJECTS:
+        return "mean"
+    tested = all(one.has_significance for group in compared.groups for one in group.results)
+    kinds = [name for name in GROUP_MAPS if name != "prevalence" or tested]
+    return state.choose("Map", kinds, "group_map", show=GROUP_MAPS.__getitem__)
 
 
 def choose_layers(compared: Compared) -> None:
@@ -176,6 +191,10 @@ def show_target(compared: Compared) -> bool:
     notes = []
     if curves[0].significant is not None:
         notes.append(target_note(first, target, LEVEL))
+    if group.n_subjects > 1 and all(one.has_significance for one in group.results):
+        layer = compared.layers()[0]
+        told = "" if group.on_common else prevalence_at(group, target, layer, q=LEVEL)
+        notes += [f"{compared.names[0]}, layer {layer}: {told}"] if told else []
     provenance(compared, *notes)
     return True
 
@@ -220,7 +239,8 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
         pairs, compared.means(), (one, two), pair.a.n_subjects, compared.coverage(one, two)
     )
     right.dataframe(pair_cells(table), hide_index=True, height="content")
-    right.caption(f"{pair.interval_line()}. Shaded: the interval does not hold 0.")
+    lines = [line for line in (pair.interval_line(), pair.family_line(layers=(one, two))) if line]
+    right.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))
     with right:
         widgets.download(
             "Download this table (CSV)",
@@ -228,7 +248,7 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
                 model_a=names[0],
                 model_b=names[1],
                 simulated=simulated,
-                interval=pair.interval_line(),
+                interval="; ".join(lines),
                 region_set=pair.a.first.region_set,
                 hemisphere=pair.a.first.hemisphere,
             ),

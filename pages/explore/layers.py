@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.encoding.chosen import selection_line
 from braindash.encoding.comparison import Difference, Group
 from braindash.ui import probing, state, texts, widgets
 from braindash.viewer.colours import region_title
@@ -92,7 +93,10 @@ def show_curves(
     )
     chosen = st.plotly_chart(figure, key="curves", on_select="rerun", selection_mode="points")
     open_on_cortex(selection, [point["customdata"] for point in chosen["selection"]["points"]])
-    widgets.provenance(group, selection.ceiling, group.interval_line())
+    notes = [group.interval_line()]
+    if selection.normalised:
+        notes += [selection_line(one, selection.ceiling) for one in group.results]
+    widgets.provenance(group, selection.ceiling, *filter(None, dict.fromkeys(notes)))
     if pair is not None:
         widgets.provenance(pair.b, selection.ceiling_for(pair.b), "dashed, paler bands")
     if not group.ceiling_names:
@@ -137,6 +141,7 @@ def show(selection: state.Selection, view: View) -> None:
     widgets.stage_summary(selection, group, pair, view.regions)
     show_table(selection, group, pair, view)
     widgets.low_level(group, view.regions, relative=view.relative)
+    widgets.nulls(group, view.regions)
 
 
 with widgets.page("Layers", INTRODUCTION):

@@ -35,6 +35,9 @@ PREDICTIONS = {
     "S2": "577b718f44c545cb6d578bbd6db64284",
     "S3": "2281c995d07b0a064c3930a13a114d87",
 }
+# Since intervals of probes are over the highest level that is on one side only.
+NEW_MODEL_PROBING = "f00ca034b5d7056d99cb84c16a15561e"
+NEW_SOUND_PROBING = "620e824de74794ba4a38659fb737d9a8"
 MODEL_PROBING = "1d20326fbb78dfba77d53299320429dc"
 SOUND_PROBING = "024bcba498b62102118e5859ce6ea3e4"
 # Stories of training and of test differ in the number of rows.
@@ -110,8 +113,11 @@ def test_keys_of_features(encodings):
 
 def test_keys_of_probings(probings):
     *models, sound = probings
-    assert [fixed_key(plan.spec) for plan in models] == [MODEL_PROBING] * 3
-    assert fixed_key(sound.spec) == SOUND_PROBING
+    assert [fixed_key(plan.spec) for plan in models] == [NEW_MODEL_PROBING] * 3
+    assert fixed_key(sound.spec) == NEW_SOUND_PROBING
+    before = {"interval_units": "recording"}  # as intervals were, without saying so
+    keys = [fixed_key(plan.spec.model_copy(update=before)) for plan in probings]
+    assert keys == [*[MODEL_PROBING] * 3, SOUND_PROBING]
     found = {fixed_key(one.spec) for plan in probings for one in plan.extractions}
     assert found == UNIT_FEATURES
 

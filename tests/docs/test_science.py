@@ -9,13 +9,18 @@ from kit.documents import ROOT
 from braindash.core.ceilings import ceiling_threshold
 from braindash.core.probes.labels import CLASS_METRICS, METHODS, VALUE_METRICS
 from braindash.core.probes.model import ALPHAS
+from braindash.core.statistics.bootstrap import LEAST_UNITS, interval_method
+from braindash.core.statistics.components import LEAST_SUBJECTS
 from braindash.core.statistics.depth import QUANTITIES
-from braindash.encoding import groups, shares
+from braindash.encoding import shares
+from braindash.encoding.null_panel import NULLS, WARNED_R, WARNED_SHARE
+from braindash.encoding.nulls import ONSET_SECONDS
 from braindash.requests import EncodeRequest, ProbeRequest
 from braindash.specs import (
     AdapterSettings,
     CeilingName,
     LowLevelMethod,
+    NullPanelSettings,
     Scheme,
     TargetRule,
     TuningControl,
@@ -33,6 +38,7 @@ NAMES = {
     "ceilings": get_args(CeilingName),
     "low-level methods": get_args(LowLevelMethod),
     "columns of low level": [name for name in shares._BANDED if name != "joint_r2"],
+    "nulls": tuple(NULLS),
     "losses": get_args(TuningLoss),
     "controls": [name for name in get_args(TuningControl) if name != "none"],
     "targets": get_args(TargetRule),
@@ -82,7 +88,13 @@ def test_numbers_in_the_text_are_those_of_the_code():
     assert "0.4 for `given`, `repeats` and `split-half`, 0.1 for `inter-subject`" in PLAIN
     assert f"the {WINDOW_SECONDS:g} s before" in PLAIN
     assert f"below {shares.LEAST_SCORE:g}" in PLAIN
-    assert groups.MIN_SUBJECTS == 5 and f"subjects, {groups._SUBJECT_SAMPLES} samples" in PLAIN
+    assert LEAST_SUBJECTS == LEAST_UNITS == 3 and "the mean of three subjects or more" in PLAIN
+    assert [interval_method(n) for n in (2, 3, 7, 8)] == ["none", "student", "student", "bootstrap"]
+    assert "probes, eight units or more" in PLAIN and "probes, three to seven units" in PLAIN
+    for seconds in ONSET_SECONDS:
+        assert f"exp(-t / {seconds:g} s)" in PLAIN
+    assert f"{NullPanelSettings().shift_seconds:g} s before" in PLAIN
+    assert (WARNED_R, WARNED_SHARE) == (0.02, 0.2)
     assert f"one of {len(ALPHAS)} values from {ALPHAS[0]:g} to {ALPHAS[-1]:g}" in PLAIN.replace(
         "1e6", "1e+06"
     ).replace("1e-6 ", "1e-06 ")

@@ -8,11 +8,14 @@ from kit.made_up import N_LAYERS, N_SAMPLES, made_up_result
 from kit.rounding import flip_p
 from scipy import stats
 
-from braindash.encoding.comparison import MIN_SUBJECTS, Group, compare
+from braindash.core.statistics.components import jackknife_values
+from braindash.core.statistics.depth import score_weighted_depth
+from braindash.encoding import groups
+from braindash.encoding.comparison import LEAST_SUBJECTS, Group, compare
 from braindash.errors import InputError
 from braindash.specs import StatisticsSettings, StoryInput
 
-MANY = [f"S{number}" for number in range(1, MIN_SUBJECTS + 2)]
+MANY = [f"S{number}" for number in range(1, LEAST_SUBJECTS + 4)]
 STORY = StoryInput(name="story", features="f" * 32, responses="e" * 32, first_row=0, last_row=90)
 
 
@@ -40,13 +43,17 @@ def expanded(samples, n_units, level=0.95):
     return np.quantile(samples, [tail, 1 - tail], axis=0)
 
 
-def drawn_subjects(values):
-    """Means of subjects drawn with replacement, one draw after the other."""
-    rng = np.random.default_rng(11)
-    n_subjects = len(values)
-    return np.array(
-        [values[rng.integers(n_subjects, size=n_subjects)].mean(axis=0) for _ in range(20_000)]
-    )
+def component_interval(values, samples, level=0.95):
+    """Interval of a mean from the variance of subjects and of 9 blocks of story time, by words."""
+    n, m = len(values), 9
+    values, samples = values.astype(float), samples.astype(float)
+    shared = samples.mean(axis=0)
+    of_subjects, of_time = values.var(ddof=1) / n, m / (m - 1) * shared.var()
+    noise = m / (m - 1) * sum((one - shared).var() for one in samples) / ((n - 1) * n)
+    time = max(of_time - noise / 2, 0)
+    variance = of_subjects + time
+    df = variance**2 / (of_subjects**2 / (n - 1) + time**2 / (m - 1))
+    return stats.t.interval(level, df, values.mean(), variance**0.5), df
 
 
 # ---- one model ----------------------------------------------------------------------------------
@@ -68,7 +75,7 @@ def test_the_mean_of_subjects_is_their_mean():
 
 
 def test_few_subjects_share_the_draws_of_the_test_storys_time():
-    found = results(["S1", "S2", "S3"])
+    found = results(["S1", "S2"])
     group = Group.of(found)
     assert not group.over_subjects
     averaged = np.mean([result.region_samples.values for result in found], axis=0)
@@ -79,19 +86,43 @@ def test_few_subjects_share_the_draws_of_the_test_storys_time():
     np.testing.assert_allclose(table["high"], high[:, 0], atol=1e-6)
     line = group.interval_line(0.9)
     assert line.startswith("90 % intervals: block bootstrap over test-story time")
-    assert "mean of n = 3 subjects" in line and "blocks of 10 rows" in line
+    assert "units: 9 blocks of 10 rows, mean of n = 2 subjects" in line
+    assert line.endswith("for other stretches of such a story in these subjects")
 
 
-def test_many_subjects_are_drawn_themselves():
-    found = results(MANY)
+@pytest.mark.parametrize("subjects", [["S1", "S2", "S3"], MANY])
+def test_three_subjects_have_the_variance_of_subjects_and_story_time(subjects, monkeypatch):
+    found = results(subjects)
     group = Group.of(found)
     assert group.over_subjects
     table = group.regions()
     values = means_of(found)
-    low, high = expanded(drawn_subjects(values), len(found))
-    np.testing.assert_allclose(table["low"], low, atol=0.003)
-    np.testing.assert_allclose(table["high"], high, atol=0.003)
-    assert group.interval_line().startswith(f"95 % intervals: bootstrap over {len(MANY)} subjects")
+    samples = np.stack([result.region_samples.values[..., 0] for result in found])
+    for layer, row in table.iterrows():
+        (low, high), _ = component_interval(values[:, layer], samples[:, :, layer])
+        np.testing.assert_allclose([row["low"], row["high"]], [low, high], atol=1e-5)
+    line = group.interval_line()
+    assert line.startswith("95 % intervals: variance components of subjects and story time")
+    assert f"units: n = {len(subjects)} subjects and 9 blocks of 10 rows" in line
+    assert line.endswith("for other subjects and other stretches of such a story")
+    # Of very many subjects, layers and regions fewer replicates are read.
+    monkeypatch.setattr(groups, "_MOST_NUMBERS", 0)
+    monkeypatch.setattr(groups, "_LEAST_SAMPLES", 7)
+    assert group.subject_samples().shape == (len(subjects), 7, N_LAYERS, 1)
+
+
+def test_three_subjects_without_bootstraps_have_an_interval_for_this_story_only():
+    found = results(MANY[:3], resampled=False)
+    group = Group.of(found)
+    expected = stats.ttest_1samp(means_of(found), 0).confidence_interval()
+    np.testing.assert_allclose(group.regions()["low"], expected.low, atol=1e-6)
+    line = group.interval_line()
+    assert "Student's over subjects (computed without bootstraps)" in line
+    assert line.endswith("other subjects who hear this very story, not for other stories")
+    pair = compare(found, results(MANY[:3], model="plain", seed=9, resampled=False))
+    assert "Student's over subjects" in pair.interval_line() + pair.stages_line()
+    gap = means_of(pair.a.results) - means_of(pair.b.results)
+    np.testing.assert_allclose(pair.regions()["p"], stats.ttest_1samp(gap, 0).pvalue, rtol=1e-4)
 
 
 def test_one_subject_is_a_group_too():
@@ -185,10 +216,10 @@ def test_few_subjects_differ_by_paired_replicates():
     assert table["p"].isna().all()
     line = found.interval_line()
     assert line.startswith("tuned minus plain, 95 % intervals: paired block bootstrap")
-    assert "n = 2 subjects" in line and "sign-flip" not in line
+    assert "n = 2 subjects" in line and "sign flips" not in line and not found.family_line()
 
 
-def test_many_subjects_differ_with_a_sign_flip_test():
+def test_three_subjects_differ_by_the_variance_of_both_and_are_tested_beside_it():
     a = results(MANY, model="tuned", seed=20)
     b = results(MANY, model="plain", seed=40)
     for result in a:
@@ -197,10 +228,32 @@ def test_many_subjects_differ_with_a_sign_flip_test():
     table = found.regions()
     differences = means_of(a) - means_of(b)
     np.testing.assert_allclose(table["difference"], differences.mean(axis=0), atol=1e-6)
+    samples = np.stack(
+        [
+            one.region_samples.values[..., 0].astype(float) - two.region_samples.values[..., 0]
+            for one, two in zip(a, b, strict=True)
+        ]
+    )
     for layer, row in table.iterrows():
-        assert row["p"] == pytest.approx(flip_p(differences[:, layer]))
+        (low, high), df = component_interval(differences[:, layer], samples[:, :, layer])
+        np.testing.assert_allclose([row["low"], row["high"]], [low, high], atol=1e-5)
+        error = (high - low) / 2 / stats.t.ppf(0.975, df)
+        assert row["p"] == pytest.approx(
+            2 * stats.t.sf(abs(row["difference"]) / error, df), rel=0.01
+        )
+        assert row["p_signs"] == pytest.approx(flip_p(differences[:, layer]))
+        assert row["p_ranks"] == pytest.approx(stats.wilcoxon(differences[:, layer]).pvalue)
         assert row["low"] < row["difference"] < row["high"]
-    assert f"sign-flip test, n = {len(MANY)}" in found.interval_line()
+    steps = np.sort(table["p"]) * np.arange(N_LAYERS, 0, -1)
+    np.testing.assert_allclose(
+        np.sort(table["p_holm"]), np.minimum(np.maximum.accumulate(steps), 1)
+    )
+    line = found.interval_line()
+    assert "paired variance components" in line and "p: of the same variance" in line
+    assert f"sign flips (all signs) and Wilcoxon's signed ranks; units: n = {len(MANY)}" in line
+    assert "over 4 tests (1 region and 4 layers of A minus B, shown or not)" in found.family_line()
+    told = found.family_line(layers=(2, 3))
+    assert "1 test (1 region of A minus B, shown or not, at layers 2 and 3" in told
 
 
 def test_only_common_subjects_are_paired():
@@ -283,8 +336,29 @@ def test_stages_of_models_with_other_depths_are_subtracted(subjects):
         np.testing.assert_allclose(table.loc[list(QUANTITIES), name], expected, atol=1e-6)
     np.testing.assert_allclose(table["difference"], table["a"] - table["b"])
     assert (table["low"] <= table["high"]).all()
-    kind = "paired bootstrap over" if len(subjects) >= MIN_SUBJECTS else "paired block bootstrap"
+    many = len(subjects) >= LEAST_SUBJECTS
+    kind = "paired variance components" if many else "paired block bootstrap"
     assert kind in found.stages_line()
+
+
+def test_the_depth_of_subjects_has_the_variance_of_its_pseudo_values():
+    found = results(MANY)
+    table = Group.of(found).stages().set_index("quantity")
+    curves = means_of(found)[:, None]
+    samples = np.stack([result.region_samples.values for result in found]).transpose(0, 1, 3, 2)
+    values = jackknife_values(score_weighted_depth, curves)[:, 0]
+    drawn = jackknife_values(score_weighted_depth, samples)[..., 0]
+    (low, high), _ = component_interval(values, drawn)
+    row = table.loc["weighted_depth"]
+    reach = (high - low) / 2
+    ends = [row["estimate"] - reach, row["estimate"] + reach]
+    np.testing.assert_allclose([row["low"], row["high"]], ends, atol=1e-6)
+    best = means_of(found).mean(axis=0).argmax()
+    drop = curves[:, 0, best] - curves[:, 0, -1]
+    dropped = samples[:, :, 0, best].astype(float) - samples[:, :, 0, -1]
+    row = table.loc["late_layer_drop"]
+    expected = component_interval(drop, dropped)[0]
+    np.testing.assert_allclose([row["low"], row["high"]], expected, atol=1e-6)
 
 
 def test_stages_without_bootstraps_have_no_intervals():
@@ -301,7 +375,7 @@ def test_equal_layers_of_all_pairs_are_the_difference_by_layer(subjects):
     pair = compare(results(subjects), results(subjects, model="tuned", seed=50))
     pairs, table = pair.layer_pairs(), pair.regions()
     assert pairs.difference.shape == (N_LAYERS, N_LAYERS, 1)
-    for name in ("difference", "low", "high", "p"):
+    for name in ("difference", "low", "high", "p", "p_signs", "p_ranks"):
         same = np.stack([getattr(pairs, name)[layer, layer] for layer in range(N_LAYERS)])
         np.testing.assert_allclose(same.ravel(), table[name], atol=1e-12)
 
@@ -324,14 +398,21 @@ def test_a_pair_of_other_layers_is_subtracted_replicate_by_replicate():
     np.testing.assert_allclose([pairs.low[3, 1, 0], pairs.high[3, 1, 0]], [low, high], atol=1e-6)
 
 
-def test_a_pair_of_other_layers_of_many_subjects_has_a_students_interval():
+def test_a_pair_of_other_layers_of_many_subjects_has_variance_components():
     a, b = results(MANY), results(MANY, model="tuned", seed=50)
     pairs = compare(a, b).layer_pairs()
     gap = means_of(a)[:, 0] - means_of(b)[:, 2]
-    expected = stats.ttest_1samp(gap, 0).confidence_interval(0.95)
+    drawn = np.stack(
+        [
+            one.samples().values[:, 0, 0].astype(float) - two.samples().values[:, 2, 0]
+            for one, two in zip(a, b, strict=True)
+        ]
+    )
+    expected, _ = component_interval(gap, drawn)
     found = [pairs.low[0, 2, 0], pairs.high[0, 2, 0]]
-    np.testing.assert_allclose(found, [expected.low, expected.high], atol=1e-6)
-    assert pairs.p[0, 2, 0] == pytest.approx(flip_p(gap))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert pairs.p_signs[0, 2, 0] == pytest.approx(flip_p(gap))
+    np.testing.assert_array_equal(pairs.p_holm((0, 2)), pairs.p[0, 2])
 
 
 def test_pairs_without_bootstraps_have_no_intervals():

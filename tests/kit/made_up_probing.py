@@ -72,6 +72,7 @@ def made_up_probing(
         "n_test": 60,
         "split": "by recording, seed 0: 6 / 2 / 2 recordings",
         "bootstrap": "12 test recordings",
+        "level": "recording",
         "warnings": [],
     }
     provenance = {

@@ -123,9 +123,12 @@ def test_several_subjects_are_paired_and_tested(empty_root):
     pair = compare(Group.of(made["toy"]), Group.of(made["tuned"]))
     last = N_LAYERS - 1
     [row] = table_of_pair(app).to_dict("records")
-    p = pair.layer_pairs().p[last, last, 0]
-    assert row["p (sign flips)"] == f"{p:.2g}"
-    assert "p: sign-flip test, n = 5" in texts(app)
+    pairs = pair.layer_pairs()
+    assert row["p"] == row["adjusted p"] == f"{pairs.p[last, last, 0]:.2g}"
+    assert row["p (sign flips)"] == f"{pairs.p_signs[last, last, 0]:.2g}"
+    assert row["p (ranks)"] == f"{pairs.p_ranks[last, last, 0]:.2g}"
+    assert "units: n = 5 subjects" in texts(app)
+    assert pair.family_line(layers=(last, last)) in texts(app)
     scatter = figures(app)[0]
     means = [group.scores()[last] for group in (pair.a, pair.b)]
     known = np.isfinite(means[0])

@@ -90,12 +90,13 @@ def test_five_subjects_have_a_paired_test(empty_root):
     assert not app.exception
     pair = compare(Group.of(made["toy"]), Group.of(made["tuned"]))
     curves, difference = figures(app)[:2]
-    assert "bootstrap over 5 subjects" in texts(app) and pair.interval_line() in texts(app)
+    assert "n = 5 subjects and 9 blocks" in texts(app) and pair.interval_line() in texts(app)
+    assert pair.family_line() in texts(app)
     assert any("p = " in trace.get("hovertemplate", "") for trace in difference["data"])
     table = pair.regions()
     cells = app.dataframe[0].value["All targets"].tolist()
     assert cells[0].startswith(f"{table['difference'][0]:+.3f} [{table['low'][0]:+.3f}")
-    assert cells[0].endswith(f"p = {table['p'][0]:.3g}")
+    assert cells[0].endswith(f"p = {table['p'][0]:.3g} (adjusted {table['p_holm'][0]:.3g})")
     names = {trace.get("name") for trace in curves["data"]}
     assert {"A: toy", "B: tuned"} <= names
 

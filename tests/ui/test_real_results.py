@@ -10,7 +10,8 @@ from kit.statistics_store import figures, filled
 from kit.toy_lab import make_lab, save_tiny_hubert
 from scipy import stats
 
-from braindash.encoding.comparison import Group, compare
+from braindash.core.statistics.components import shared_story_mean
+from braindash.encoding.comparison import compare
 from braindash.encoding.run import run_encoding
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
@@ -77,37 +78,39 @@ def test_five_subjects_are_compared_as_textbooks_do(five, monkeypatch):
     monkeypatch.setenv("BRAINDASH_STORE", str(store))
     first, second = (all_targets(results[name]) for name in MODELS)
     gap = first - second
-    test = stats.ttest_1samp(gap, 0, axis=0).confidence_interval()
+    pair = compare(results["first"], results["second"])
+    drawn = [
+        one.region_samples.values[..., 0].astype(float) - two.region_samples.values[..., 0]
+        for one, two in zip(pair.a.results, pair.b.results, strict=True)
+    ]
+    found = shared_story_mean(gap, np.stack(drawn), pair.a.first.n_blocks)
+    low, high = found.interval()
     app = run("explore/layers", subject="all subjects", **NAMES)
     assert not app.exception and not app.error
     shown = texts(app)
-    assert "bootstrap over 5 subjects" in shown and "sign-flip test, n = 5" in shown
+    assert "variance components" in shown and "units: n = 5 subjects and" in shown
     table = app.dataframe[0].value["All targets"]
     # Two of the twelve targets have no score.
     assert table[COVERAGE] == "83%"
     assert len(table) == gap.shape[1] + 1
     for layer, cell in enumerate(table.drop(COVERAGE)):
         number = r"([+-]\d\.\d{3})"
-        parts = re.fullmatch(rf"{number} \[{number}, {number}\],\s+p = (\S+)", cell)
+        form = rf"{number} \[{number}, {number}\],\s+p = (\S+) \(adjusted (\S+)\)"
+        parts = re.fullmatch(form, cell)
         assert parts, cell
         shown_numbers = [float(part) for part in parts.groups()]
-        expected = [gap[:, layer].mean(), test.low[layer], test.high[layer]]
+        expected = [gap[:, layer].mean(), low[layer], high[layer]]
         # Three digits of numbers that are known to single precision.
         np.testing.assert_allclose(shown_numbers[:3], expected, atol=0.0005 + 1e-6, rtol=0)
-        assert shown_numbers[3] == float(f"{flip_p(gap[:, layer]):.3g}")
+        assert shown_numbers[3] == pytest.approx(found.p_values()[layer], rel=0.01)
+        assert shown_numbers[4] >= shown_numbers[3]
+    signs = [flip_p(column) for column in gap.T]
+    np.testing.assert_allclose(pair.regions()["p_signs"], signs)
+    # Wider than what looks at subjects alone, or as wide where time adds nothing.
+    alone = stats.ttest_1samp(gap, 0, axis=0).confidence_interval()
+    assert (found.variance > 0).all() and (high - low >= 0.7 * (alone.high - alone.low)).all()
     curves, difference = figures(app)[:2]
     assert filled(curves) and len(filled(difference)) == 1
-
-
-def test_the_bootstrap_over_subjects_has_their_spread(five):
-    _, results = five
-    values = all_targets(results["first"])
-    rng = np.random.default_rng(1)
-    means = values[rng.integers(len(values), size=(4000, len(values)))].mean(axis=1)
-    group = Group.of(results["first"])
-    found = group.samples()
-    np.testing.assert_allclose(found.std(axis=0)[:, 0], means.std(axis=0), rtol=0.05)
-    np.testing.assert_allclose(found.mean(axis=0)[:, 0], values.mean(axis=0), atol=0.002)
 
 
 def test_every_subject_has_the_others_as_a_ceiling(five):
@@ -121,11 +124,11 @@ def test_every_subject_has_the_others_as_a_ceiling(five):
         assert ceiling[0] > 0.7 and ceiling[0] > ceiling[9]
 
 
-def test_four_of_five_subjects_have_no_p_value(five):
+def test_two_of_five_subjects_have_no_p_value(five):
     _, results = five
-    pair = compare(results["first"][:4], results["second"])
-    assert pair.unpaired == ("E",) and pair.regions()["p"].isna().all()
-    assert compare(results["first"], results["second"]).regions()["p"].min() >= 2 / 2**5
+    pair = compare(results["first"][:2], results["second"])
+    assert pair.unpaired == ("C", "D", "E") and pair.regions()["p"].isna().all()
+    assert compare(results["first"], results["second"]).regions()["p_signs"].min() >= 2 / 2**5
 
 
 @pytest.mark.parametrize("kind", ["score", "significant", "preferred", "ceiling", "difference"])

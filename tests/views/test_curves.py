@@ -56,11 +56,11 @@ def table():
 @pytest.fixture
 def differences():
     rows = [
-        (layer, region, 0.01 * layer, 0.01 * layer - 0.02, 0.01 * layer + 0.02, np.nan, True)
+        (layer, region, 0.01 * layer, 0.01 * layer - 0.02, 0.01 * layer + 0.02, *[np.nan] * 2, True)
         for layer in range(4)
         for region in REGIONS
     ]
-    columns = ["layer", "region", "difference", "low", "high", "p", "simulated"]
+    columns = ["layer", "region", "difference", "low", "high", "p", "p_holm", "simulated"]
     return pd.DataFrame(rows, columns=columns)
 
 

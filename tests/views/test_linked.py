@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from kit.made_up import N_LAYERS, N_TARGETS, made_up_result
 
-from braindash.encoding.comparison import compare
+from braindash.encoding.comparison import Group, compare
+from braindash.encoding.group_maps import maps_over_subjects
 from braindash.errors import InputError
 from braindash.viewer.blobs import MapSet, map_blob
 from braindash.viewer.packing import unpack
@@ -157,3 +158,38 @@ def test_held_panels_keep_their_layer():
     assert shown_layers(99, [None, 40], (12, 6)) == (12, 6)
     assert read_held("", 3) == [None] * 3
     assert read_held("D1 nonsense A0C12", 3) == [0, None, 12]
+
+
+# ---- maps of several subjects ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def seven():
+    made = [made_up_result(model="toy", subject=f"S{seed}", seed=seed) for seed in range(7)]
+    return Group.of(made)
+
+
+def test_a_groups_map_can_be_masked_by_its_test(seven):
+    found = link_maps((seven,), NAMES[:1], normalised=False, ceilings=("repeats",), shown="tested")
+    test = maps_over_subjects(seven)
+    mean, (maps,) = seven.scores(), found.maps
+    kept = test.p <= 0.05
+    np.testing.assert_allclose(maps.values[kept], mean[kept], atol=1e-6)
+    assert np.isnan(maps.values[~kept]).all() and kept.any() and not kept.all()
+    note = linked_note(found, (seven,), "repeats")
+    assert "Grey also where p > 0.05. p: sign flips (128 patterns, all)" in note
+    few = Group(seven.results[:3])
+    bare = link_maps((few,), NAMES[:1], normalised=False, ceilings=("repeats",), shown="tested")
+    assert "With 3 subjects no p is below 0.12: all is grey." in bare.note
+
+
+def test_a_groups_map_can_show_in_how_many_subjects(seven):
+    found = link_maps(
+        (seven,), NAMES[:1], normalised=False, ceilings=("repeats",), shown="prevalence"
+    )
+    (maps,) = found.maps
+    expected = np.mean([result.significant(0.05) for result in seven.results], axis=0)
+    np.testing.assert_allclose(maps.values[:, 25:], expected[:, 25:], atol=1e-6)
+    assert np.isnan(maps.values[:, :25]).all() and (maps.vmin, maps.vmax) == (0, 1)
+    note = linked_note(found, (seven,), "repeats")
+    assert note.startswith("share of subjects with q ≤ 0.05 at the shown layer; 95 % intervals")

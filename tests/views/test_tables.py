@@ -27,8 +27,8 @@ def table():
     for layer in range(4):
         for region, peak in (("primary_auditory", 1), ("late_language", 3)):
             r = 0.5 - 0.1 * abs(layer - peak)
-            rows.append((layer, region, r, r - 0.1, r + 0.05, np.nan, r))
-    columns = ["layer", "region", "r", "low", "high", "p", "difference"]
+            rows.append((layer, region, r, r - 0.1, r + 0.05, np.nan, np.nan, r))
+    columns = ["layer", "region", "r", "low", "high", "p", "p_holm", "difference"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -97,9 +97,9 @@ def test_differences_are_signed_and_marked_when_their_interval_leaves_zero_out(t
 
 
 def test_p_values_are_written_where_there_are_any(table):
-    table.loc[0, "p"] = 0.03125
+    table.loc[0, ["p", "p_holm"]] = 0.03125, 0.125
     texts = difference_by_layer(table, ["primary_auditory"]).data
-    assert texts.iloc[0, 0].endswith("], p = 0.0312")
+    assert texts.iloc[0, 0].endswith("], p = 0.0312 (adjusted 0.125)")
     assert "p =" not in texts.iloc[1, 0]
 
 
@@ -143,15 +143,17 @@ def test_a_download_says_what_its_intervals_are(table):
 
 def test_the_pair_table_takes_the_chosen_layers():
     rng = np.random.default_rng(0)
-    parts = rng.normal(size=(4, 3, 2, 2))
+    parts = rng.uniform(size=(6, 3, 2, 2))
     pairs = LayerPairs(("all targets", "late_language"), *parts)
     means = [rng.normal(size=(3, 2)), rng.normal(size=(2, 2))]
     table = pair_table(pairs, means, (2, 1), 6)
     assert list(table["region"]) == ["All targets", "Late language"]
     np.testing.assert_array_equal(table["a"], means[0][2])
     np.testing.assert_array_equal(table["b"], means[1][1])
-    for name, part in zip(("difference", "low", "high", "p"), parts, strict=True):
+    names = ("difference", "low", "high", "p", "p_signs", "p_ranks")
+    for name, part in zip(names, parts, strict=True):
         np.testing.assert_array_equal(table[name], part[2, 1])
+    np.testing.assert_array_equal(table["p_holm"], pairs.p_holm((2, 1)))
     assert set(table["layer_a"]) == {2} and set(table["layer_b"]) == {1}
     assert set(table["n_subjects"]) == {6}
 
@@ -166,10 +168,15 @@ def test_sure_differences_of_a_pair_are_marked_and_p_is_shown_where_there_is_one
             "low": [0.1, np.nan],
             "high": [0.3, np.nan],
             "p": [0.031, np.nan],
+            "p_holm": [0.062, np.nan],
+            "p_signs": [0.25, np.nan],
+            "p_ranks": [0.26, np.nan],
         }
     )
     cells = pair_cells(table)
     assert list(cells.data["A minus B"]) == ["+0.200 [+0.100, +0.300]", "-"]
-    assert list(cells.data["p (sign flips)"]) == ["0.031", "-"]
+    assert list(cells.data["p"]) == ["0.031", "-"]
+    assert list(cells.data["adjusted p"]) == ["0.062", "-"]
+    assert list(cells.data["p (sign flips)"]) == ["0.25", "-"]
     assert cells.to_html().count("background-color") == 1
-    assert "p (sign flips)" not in pair_cells(table.assign(p=np.nan)).data
+    assert not {"p", "p (sign flips)"} & set(pair_cells(table.assign(p=np.nan)).data)

@@ -10,11 +10,6 @@ from braindash.core.probes.labels import CLASS_METRICS, VALUE_METRICS, Coded
 from braindash.core.probes.split import Split
 from braindash.core.statistics.bootstrap import block_counts
 
-# With fewer test recordings than this, stretches of them are drawn instead: about so many, each of
-# at least so many units.
-LEAST_RECORDINGS = 8
-_STRETCHES, _STRETCH_UNITS = 20, 5
-
 Floats = NDArray[np.float64]
 
 
@@ -50,41 +45,44 @@ class Pieces(NamedTuple):
         Number of each test unit's piece.
     n_pieces : int
         How many there are.
-    description : str
+    level : {"speaker", "recording"}
         What they are.
     """
 
     piece: NDArray[np.int64]
     n_pieces: int
-    description: str
+    level: str
+
+    @property
+    def description(self) -> str:
+        """How many there are of what."""
+        return f"{self.n_pieces} test {self.level}{'s' * (self.n_pieces != 1)}"
 
 
-def bootstrap_pieces(split: Split) -> Pieces:
-    """Say what is drawn again: test recordings, or stretches when there are few of them.
+def drawn_pieces(split: Split) -> Pieces:
+    """Say what is drawn again: the highest level that is on one side only.
+
+    Units of one speaker are alike, in all of the speaker's recordings: where the probe learnt from
+    other speakers, its score varies with them, and drawing recordings would not show how much.
 
     Parameters
     ----------
     split : Split
-        The sides; the units of a recording are in the order of time.
+        The sides.
 
     Returns
     -------
     Pieces
-        Recordings where there are eight or more, otherwise about 20 stretches of units that follow
-        each other in a recording, none shorter than five units (unless its recording is).
+        Speakers where all are known and none of the test part is on another side; otherwise
+        recordings. Divisions of one test part have the same ones.
     """
-    recordings = np.unique(split.recordings[split.test], return_inverse=True)[1]
-    n_recordings = int(recordings.max()) + 1
-    if n_recordings >= LEAST_RECORDINGS:
-        return Pieces(recordings, n_recordings, f"{n_recordings} test recordings")
-    length = max(_STRETCH_UNITS, -(-len(recordings) // _STRETCHES))
-    piece, n_pieces = np.empty(len(recordings), dtype=np.int64), 0
-    for recording in range(n_recordings):
-        own = np.flatnonzero(recordings == recording)
-        n_own = max(1, len(own) // length)
-        piece[own] = n_pieces + np.arange(len(own)) * n_own // len(own)
-        n_pieces += n_own
-    return Pieces(piece, n_pieces, f"{n_pieces} stretches of {n_recordings} test recordings")
+    level, codes = "recording", split.recordings
+    if split.speakers is not None:
+        learnt = np.concatenate([split.train, split.valid])
+        if not np.isin(split.speakers[split.test], split.speakers[learnt]).any():
+            level, codes = "speaker", split.speakers
+    known = np.unique(codes[split.test if split.of_test is None else split.of_test])
+    return Pieces(np.searchsorted(known, codes[split.test]), len(known), level)
 
 
 def piece_counts(n_pieces: int, n_samples: int, seed: int) -> NDArray[np.float32]:

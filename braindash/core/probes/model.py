@@ -17,8 +17,8 @@ from braindash.core.probes.design import make_design
 from braindash.core.probes.labels import Coded, ProbeTask, code_task, shuffled_sources
 from braindash.core.probes.logistic import fit_logistic
 from braindash.core.probes.metrics import (
-    bootstrap_pieces,
     detail_of,
+    drawn_pieces,
     piece_counts,
     scores_of,
 )
@@ -26,7 +26,7 @@ from braindash.core.probes.result import LayerProbe, ProbeResult
 from braindash.core.probes.ridge import Fitted, fit_ridge
 from braindash.core.probes.split import Split
 from braindash.core.ridge.settings import check_alphas
-from braindash.core.statistics.bootstrap import interval
+from braindash.core.statistics.bootstrap import LEAST_UNITS, interval_of_units
 from braindash.errors import InputError
 from braindash.progress import NoProgress, Progress, shared
 
@@ -56,6 +56,8 @@ class Probes:
         Bootstrap samples.
     seed : int, default 0
         Of the shuffles and the draws.
+    draw_seed : int, optional
+        Of the draws alone, the same in all divisions of one test part. None: ``seed``.
     device : str, default "cpu"
         Where the work is done: "cpu", "cuda", "cuda:N" or "auto".
     threads : int, optional
@@ -76,6 +78,7 @@ class Probes:
         n_shuffles: int = 10,
         n_samples: int = 1000,
         seed: int = 0,
+        draw_seed: int | None = None,
         device: str = "cpu",
         threads: int | None = None,
     ) -> None:
@@ -92,8 +95,9 @@ class Probes:
         self._device, self._threads = find_device(device), check_threads(threads)
         self._tasks = [code_task(task, split) for task in tasks]
         self._sources = shuffled_sources(split, n_shuffles, seed)
-        self._pieces = bootstrap_pieces(split)
-        self._counts = piece_counts(self._pieces.n_pieces, n_samples, seed)
+        self._pieces = drawn_pieces(split)
+        drawn_by = seed if draw_seed is None else draw_seed
+        self._counts = piece_counts(self._pieces.n_pieces, n_samples, drawn_by)
 
     def fit_layer(
         self, features: ArrayLike, *, where: str = "this layer", progress: Progress | None = None
@@ -170,7 +174,7 @@ class Probes:
         shuffled = np.stack([layer.shuffled for layer in layers], axis=1)
         n_shuffles, unknown = len(shuffled), np.full(len(layers), np.nan)
         chance = shuffled.mean(axis=0) if n_shuffles else unknown
-        low, high = interval(samples, n_units=n_pieces) if n_pieces > 1 else (unknown, unknown)
+        low, high = interval_of_units(metrics[coded.metric], samples, n_pieces)
         return ProbeResult(
             task=coded.task.name,
             kind=coded.task.kind,
@@ -195,6 +199,7 @@ class Probes:
             n_classes=len(coded.classes),
             split=split.description,
             bootstrap=self._pieces.description,
+            level=self._pieces.level,
             warnings=self._warnings(coded, layers),
         )
 
@@ -208,8 +213,10 @@ class Probes:
 
     def _warnings(self, coded: Coded, layers: Sequence[LayerProbe]) -> tuple[str, ...]:
         found = [*self._split.warnings, *coded.warnings]
-        if self._pieces.n_pieces < 2:
-            found.append("the test part is one short recording: there is no interval")
+        if self._pieces.n_pieces < LEAST_UNITS:
+            found.append(
+                f"{self._pieces.description}: there is no interval, which needs {LEAST_UNITS}"
+            )
         for number, layer in enumerate(layers):
             found += [f"layer {number}: {text}" for text in layer.warnings]
         return tuple(found)

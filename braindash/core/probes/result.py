@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.core.statistics.bootstrap import interval
+from braindash.core.statistics.bootstrap import interval_of_units
 
 Floats = NDArray[np.float64]
 
@@ -54,12 +54,12 @@ class ProbeResult:
     score : array of float64, shape (n_layers,)
         On the test part, after choosing the penalty on the validation part.
     low, high : array of float64, shape (n_layers,)
-        95 % interval of ``score``; NaN when there are too few pieces to draw.
+        95 % interval of ``score``, see
+        :func:`braindash.core.statistics.bootstrap.interval_of_units`; NaN for too few pieces.
     samples : array of float32, shape (n_samples, n_layers)
         Bootstrap samples of ``score``; sample i drew the same pieces for every layer.
     n_pieces : int
-        How many pieces were drawn: ``n_units`` for
-        :func:`braindash.core.statistics.bootstrap.interval`.
+        How many pieces were drawn.
     metrics : dict of str to array of float64, shape (n_layers,)
         Every metric, ``score`` among them.
     detail : array
@@ -76,8 +76,8 @@ class ProbeResult:
         ``score - chance_shuffled``.
     n_train, n_validation, n_test, n_classes : int
         Number of units on each side, and of classes (0 for a regression).
-    split, bootstrap : str
-        How the sides are kept apart; what the bootstrap drew.
+    split, bootstrap, level : str
+        How the sides are kept apart; what was drawn again, with their number and without.
     warnings : tuple of str
         What a reader of the scores should know.
     """
@@ -105,14 +105,15 @@ class ProbeResult:
     n_classes: int
     split: str
     bootstrap: str
+    level: str
     warnings: tuple[str, ...]
 
 
 def mean_of_divisions(results: Sequence[ProbeResult]) -> ProbeResult:
     """Average a task over divisions that test other units each, such as folds of word types.
 
-    Scores, chance levels and bootstrap samples are means over the divisions. Sample i of each has
-    draws of its own, so the samples of the mean vary as those of independent divisions do.
+    Scores, chance levels and bootstrap samples are means over the divisions. They have one test
+    part: sample i of each draws the same speakers or recordings, who are in all of them.
 
     Parameters
     ----------
@@ -123,32 +124,29 @@ def mean_of_divisions(results: Sequence[ProbeResult]) -> ProbeResult:
     Returns
     -------
     ProbeResult
-        ``n_pieces`` are those of all divisions together, 1 (no interval) where one has a single
-        piece; ``detail`` sums the counts of test units, or averages R^2; ``n_train``,
-        ``n_validation`` and ``split`` are those of the first division, ``n_test`` of all together.
+        ``n_pieces`` are those of the test part; ``detail`` sums the counts of test units, or
+        averages R^2; ``n_train``, ``n_validation`` and ``split`` are those of the first division,
+        ``n_test`` of all together.
     """
     first = results[0]
     if len(results) == 1:
         return first
     samples = np.mean([one.samples for one in results], axis=0, dtype=np.float64)
-    few = any(one.n_pieces < 2 for one in results)
-    n_pieces = 1 if few else sum(one.n_pieces for one in results)
-    ends = interval(samples, n_units=n_pieces) if n_pieces > 1 else (np.nan * first.score,) * 2
     classes = tuple(sorted({name for one in results for name in one.classes}))
     spread = np.mean([one.chance_shuffled_sd**2 for one in results], axis=0) / len(results)
     averaged = {
         name: np.mean([getattr(one, name) for one in results], axis=0)
         for name in ("score", "chance_shuffled", "selectivity", "alpha")
     }
+    low, high = interval_of_units(averaged["score"], samples, first.n_pieces)
     return replace(
         first,
         **averaged,
         classes=classes,
         n_classes=len(classes),
-        low=ends[0],
-        high=ends[1],
+        low=low,
+        high=high,
         samples=np.asarray(samples, dtype=np.float32),
-        n_pieces=n_pieces,
         metrics={
             name: np.mean([one.metrics[name] for one in results], axis=0) for name in first.metrics
         },
@@ -156,7 +154,6 @@ def mean_of_divisions(results: Sequence[ProbeResult]) -> ProbeResult:
         chance_majority=float(np.mean([one.chance_majority for one in results])),
         chance_shuffled_sd=np.sqrt(spread),
         n_test=sum(one.n_test for one in results),
-        bootstrap=f"{first.bootstrap} (within each of {len(results)} divisions)",
         warnings=tuple(dict.fromkeys(text for one in results for text in one.warnings)),
     )
 

@@ -41,6 +41,10 @@ class Split:
         How the sides are kept apart, and how many recordings, speakers, types and units they have.
     warnings : tuple of str
         What a reader of the scores should know.
+    speakers : array of int64, shape (n_units,), optional
+        Number of each unit's speaker; None when nothing is known about them.
+    of_test : array of int64, optional
+        Units that are tested in this or another division of the same test part. None: ``test``.
     """
 
     train: Codes
@@ -49,6 +53,8 @@ class Split:
     recordings: Codes
     description: str
     warnings: tuple[str, ...] = ()
+    speakers: Codes | None = None
+    of_test: Codes | None = None
 
 
 class _Units(NamedTuple):
@@ -260,7 +266,7 @@ def _finish(units: _Units, part: Codes, how: str, shares: NDArray[np.float64] | 
     text = f"{how}: {sizes} in train / validation / test{unused}"
     warnings = tuple(_split_warnings(units, part, sides, shares))
     train, valid, test = sides
-    return Split(train, valid, test, units.recordings, text, warnings)
+    return Split(train, valid, test, units.recordings, text, warnings, units.speakers)
 
 
 def _split_warnings(

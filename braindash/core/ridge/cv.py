@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from braindash.core.ridge.data import CENTRING_ROUNDING, Block, Responses
+from braindash.core.ridge.pools import pooled_gains
 from braindash.core.ridge.search import TIE, Scores, Search, plan_search
 from braindash.core.scores import pearson_r
 
@@ -273,6 +274,7 @@ def cross_validate(
     metric: str,
     thorough: bool = False,
     test: TestStory | None = None,
+    pools: NDArray[np.int64] | None = None,
 ) -> RidgeResult:
     """Score alphas on every fold, choose per target, predict the test story.
 
@@ -290,6 +292,8 @@ def cross_validate(
         Whether to score every alpha for every target.
     test : TestStory, optional
         Rows to predict.
+    pools : array of int64, shape (n_targets,), optional
+        Targets that share an alpha, see :mod:`braindash.core.ridge.pools`. None: each its own.
 
     Returns
     -------
@@ -297,7 +301,7 @@ def cross_validate(
         One column per target.
     """
     cross = None if test is None else solver.cross(test.design)
-    outcome = _Outcome.empty(responses.n_targets, alphas, test)
+    outcome = _Outcome.empty(responses.n_targets, alphas, test, pools)
     if responses.n_targets < solver.few:
         _fit_few(solver, responses, cross, metric, outcome)
     else:
@@ -320,6 +324,7 @@ def _fit_few(
             outcome.known.gain[index, columns] = score_predictions(held_out, block, metric)
             if predicted is not None:
                 new.append(predicted)
+        outcome.share(block.valid)
         best = outcome.choose(columns, block, score_of_zeros(block, responses.fold_rows, metric))
         if new:
             own = torch.stack(new)[best, :, torch.arange(len(best), device=best.device)]
@@ -337,26 +342,35 @@ def _fit_many(
     """Build operators and apply them to one block of targets after the other."""
     n_alphas = len(outcome.alphas)
     operators = _Operators(solver, cross, n_alphas)
-    search = None
-    if not thorough and responses.n_targets >= _LEAST_TARGETS:
+    search, pooled = None, outcome.pools is not None
+    if not (thorough or pooled) and responses.n_targets >= _LEAST_TARGETS:
         block = responses.sample(_sample_size(responses))
         scores = _score_all(operators, solver, block, metric)
         witness_of = _witnesses(operators, solver, responses)
         search = plan_search(scores, block.valid, metric, witness_of)
         if search is not None:
             operators.forget(set(range(n_alphas)) - set(search.used()))
+
+    def finish(columns: slice, block: Block, sides: RightSides) -> None:
+        best = outcome.choose(columns, block, score_of_zeros(block, responses.fold_rows, metric))
+        if cross is not None:
+            outcome.predict(columns, block, _predict(operators, sides, best))
+
     groups = operators.groups(search)
+    valid = torch.zeros(responses.n_targets, dtype=torch.bool, device=outcome.alphas.device)
     for group in groups:
         operators.keep(group)
         for columns, block in responses.blocks(_block_columns(solver, responses, len(group))):
             sides = solver.right_sides(block.values)
             scorer = _Scorer(operators, sides, block, metric, outcome.known.of(columns))
             scorer.score(group, search)
-            if group is groups[-1]:
-                zeros = score_of_zeros(block, responses.fold_rows, metric)
-                best = outcome.choose(columns, block, zeros)
-                if cross is not None:
-                    outcome.predict(columns, block, _predict(operators, sides, best))
+            valid[columns] = block.valid
+            if group is groups[-1] and not pooled:
+                finish(columns, block, sides)
+    if pooled:  # what a pool chooses is known when all its targets are scored
+        outcome.share(valid)
+        for columns, block in responses.blocks(_block_columns(solver, responses, 1)):
+            finish(columns, block, solver.right_sides(block.values))
 
 
 def _score_all(operators: "_Operators", solver: Solver, block: Block, metric: str) -> Scores:
@@ -378,11 +392,12 @@ def _witnesses(operators: "_Operators", solver: Solver, responses: Responses) ->
     n_rows = responses.source.shape[0]
     noise = torch.randn(n_rows, _PROBES, generator=torch.Generator().manual_seed(0))
     sides = solver.right_sides(noise.to(responses.device))
-    likeness = 0.0
+    n_alphas = operators.n_alphas
+    likeness = torch.zeros((n_alphas, n_alphas), dtype=torch.float64, device=responses.device)
     for fold in range(len(responses.folds)):
         made = [
             sides.apply(fold, operators.held_out(index)[fold]).double().ravel()
-            for index in range(operators.n_alphas)
+            for index in range(n_alphas)
         ]
         shapes = torch.stack([values / values.norm().clamp(min=1e-300) for values in made])
         likeness = likeness + shapes @ shapes.T / len(responses.folds)
@@ -549,13 +564,21 @@ class _Outcome:
     alphas: torch.Tensor
     test: TestStory | None
     known: Scores
+    shared: torch.Tensor  # gains that alphas are chosen by: known.gain itself without pools
     alpha: NDArray[np.float64]
     cv_score: NDArray[np.float32]
     prediction: NDArray[np.float32] | None
     r: NDArray[np.float64] | None
+    pools: NDArray[np.int64] | None
 
     @classmethod
-    def empty(cls, n_targets: int, alphas: torch.Tensor, test: TestStory | None) -> "_Outcome":
+    def empty(
+        cls,
+        n_targets: int,
+        alphas: torch.Tensor,
+        test: TestStory | None,
+        pools: NDArray[np.int64] | None,
+    ) -> "_Outcome":
         prediction, r = None, None
         if test is not None and test.keep:
             prediction = np.full((len(test.design), n_targets), np.nan, np.float32)
@@ -564,15 +587,24 @@ class _Outcome:
         unknown = alphas.new_full((len(alphas), n_targets), -torch.inf)
         known = Scores(unknown, torch.zeros_like(unknown))
         cv_score = np.full(unknown.shape, np.nan, np.float32)
-        return cls(alphas, test, known, np.full(n_targets, np.nan), cv_score, prediction, r)
+        alpha, shared = np.full(n_targets, np.nan), unknown if pools is None else unknown.clone()
+        return cls(alphas, test, known, shared, alpha, cv_score, prediction, r, pools)
+
+    def share(self, valid: torch.Tensor) -> None:
+        """Give targets the gains of their pools, once all are scored; nothing without pools."""
+        if self.pools is not None:
+            self.shared[:] = pooled_gains(self.known.gain, valid, self.pools)
 
     def choose(self, columns: slice, block: Block, zeros: torch.Tensor) -> torch.Tensor:
         """Choose the alphas of one block by its gains over zeros, and give their indices."""
         gains = self.known.gain[:, columns]
-        best = _choose(gains, self.alphas)
+        best = _choose(self.shared[:, columns], self.alphas)
         valid = block.valid.cpu().numpy()
         self.alpha[columns] = np.where(valid, self.alphas[best].cpu().numpy(), np.nan)
         known = torch.isfinite(gains) & block.valid
+        if self.pools is not None:  # a higher score at another alpha is none that was chosen
+            place = torch.arange(len(gains), device=gains.device)[:, None]
+            known &= place == best
         self.cv_score[:, columns] = torch.where(known, zeros + gains, torch.nan).cpu().numpy()
         return best
 

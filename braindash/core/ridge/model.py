@@ -9,13 +9,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypedDict, Unpack
 
+import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.devices import check_threads, clear_memory_error, find_device, limited_threads
 from braindash.core.ridge.cv import RidgeResult, Solver, TestStory, cross_validate
 from braindash.core.ridge.data import Responses, check_responses, make_design
 from braindash.core.ridge.dual import DualSolver
+from braindash.core.ridge.pools import check_pools
 from braindash.core.ridge.primal import PrimalSolver
 from braindash.core.ridge.settings import check_alphas, check_choice, make_folds, solvable_alphas
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS
@@ -118,6 +120,7 @@ class RidgeCV:
         Y_test: Any = None,
         *,
         return_prediction: bool = False,
+        pools: ArrayLike | None = None,
     ) -> RidgeResult:
         """Choose an alpha for each target and, on request, predict a test story.
 
@@ -134,6 +137,9 @@ class RidgeCV:
             Test responses, to correlate the prediction with.
         return_prediction : bool, default False
             Whether to keep the prediction for the test rows.
+        pools : array of int, shape (n_targets,), optional
+            Targets of one pool share the alpha with the highest mean held-out metric over them; -1
+            chooses for itself. None: all do.
 
         Returns
         -------
@@ -141,7 +147,8 @@ class RidgeCV:
             alpha, cv_score and, where asked for, prediction and r.
         """
         responses = self._prepare(Y)
-        return self._fit(responses, X_test, groups_test, Y_test, return_prediction)
+        checked = None if pools is None else check_pools(pools, responses.n_targets)
+        return self._fit(responses, X_test, groups_test, Y_test, return_prediction, checked)
 
     def _prepare(self, Y: Any) -> Responses:
         checked = check_responses(Y, len(self._design), "Y")
@@ -154,6 +161,7 @@ class RidgeCV:
         groups_test: ArrayLike | None,
         Y_test: Any,
         return_prediction: bool,
+        pools: NDArray[np.int64] | None = None,
     ) -> RidgeResult:
         test = self._test_story(X_test, groups_test, Y_test, responses.n_targets, return_prediction)
         with limited_threads(self._threads), clear_memory_error(self._device):
@@ -164,6 +172,7 @@ class RidgeCV:
                 metric=self._metric,
                 thorough=self._search == "full",
                 test=test,
+                pools=pools,
             )
 
     def _test_story(

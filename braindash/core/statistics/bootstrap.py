@@ -19,6 +19,9 @@ from braindash.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+LEAST_UNITS = 3
+"""Of fewer units there is no interval."""
+_BOOTSTRAP_UNITS = 8
 # When fewer samples than this share have a value, there is no interval.
 _LEAST_KNOWN = 0.5
 # Beside a variance of 1 over all rows, less than this in a sample is rounding of float32.
@@ -195,6 +198,56 @@ def interval(
         for share in (tail, 1 - tail)
     )
     return low, high
+
+
+def interval_method(n_units: int) -> str:
+    """Say how few units give an interval: "bootstrap" from eight on, "student", or "none".
+
+    Percentiles of draws from fewer than eight cannot reach far enough; of fewer than three nothing
+    can be said of others.
+    """
+    if n_units >= _BOOTSTRAP_UNITS:
+        return "bootstrap"
+    return "student" if n_units >= LEAST_UNITS else "none"
+
+
+def interval_of_units(
+    estimate: ArrayLike, samples: ArrayLike, n_units: int, *, level: float = 0.95, axis: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the ends of an interval over units such as speakers, of which there may be few.
+
+    Parameters
+    ----------
+    estimate : array
+        What the samples are of.
+    samples : array
+        Bootstrap samples, units drawn with replacement.
+    n_units : int
+        How many units there are. From eight on it is :func:`interval`; for three to seven
+        ``estimate +- t s sqrt(n / (n - 1))``, s the standard deviation of the samples and t the
+        quantile of Student's distribution with n - 1 degrees of freedom; else NaN.
+    level, axis
+        As for :func:`interval`.
+
+    Returns
+    -------
+    low, high : array of float64, of the shape of ``estimate``
+    """
+    middle, values = np.asarray(estimate, dtype=np.float64), np.asarray(samples)
+    method = interval_method(n_units)
+    if method == "bootstrap":
+        return interval(values, level=level, axis=axis, n_units=n_units)
+    if method == "none":
+        return np.full(middle.shape, np.nan), np.full(middle.shape, np.nan)
+    known = np.isfinite(values)
+    count = known.sum(axis=axis, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(known, values, 0.0).sum(axis=axis, keepdims=True) / count
+        square = np.where(known, (values - mean) ** 2, 0.0).sum(axis=axis, keepdims=True) / count
+    enough = count >= _LEAST_KNOWN * values.shape[axis]
+    spread = np.sqrt(np.where(enough, square, np.nan) * n_units / (n_units - 1)).squeeze(axis)
+    reach = float(stdtrit(n_units - 1, (1 + level) / 2)) * spread
+    return middle - reach, middle + reach
 
 
 def preferred_layers(r: ArrayLike, samples: NDArray[np.floating] | None = None) -> PreferredLayers:

@@ -5,13 +5,21 @@ first transformer block) to 1. Every function takes any leading axes, so that bo
 curve give samples of its depth.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.statistics.bootstrap import interval
+from braindash.core.statistics.components import (
+    draw_together,
+    jackknife_values,
+    nanmean,
+    shared_story_mean,
+)
 from braindash.errors import InputError, near_match
 
 COLUMNS = ("quantity", "name", "estimate", "low", "high")
@@ -20,6 +28,8 @@ ALL = "all"
 _LEAST_TASKS = 3
 
 Floats = NDArray[np.float64]
+Ends = Callable[[Floats, Floats], tuple[Floats, Floats]]
+"""Takes estimates and samples of them; gives the ends of intervals."""
 
 
 def score_weighted_depth(scores: ArrayLike) -> Floats:
@@ -140,6 +150,7 @@ def stage_summary(
     hierarchy: Sequence[str] | None = None,
     level: float = 0.95,
     n_units: float | None = None,
+    ends: Ends | None = None,
 ) -> pd.DataFrame:
     """Sum up the layer curves of regions or tasks, with intervals.
 
@@ -158,6 +169,8 @@ def stage_summary(
     n_units : float, optional
         Number of blocks or subjects drawn, as for
         :func:`braindash.core.statistics.bootstrap.interval`.
+    ends : callable, optional
+        Makes the ends of the intervals from estimates and their samples, instead of that function.
 
     Returns
     -------
@@ -179,9 +192,8 @@ def stage_summary(
     mean, drawn = _check_curves(curve, samples, names)
     places = _places(hierarchy, names)
     best = _best(mean)
-    return _table(
-        _quantities(mean, best, places), _quantities(drawn, best, places), names, level, n_units
-    )
+    found = _quantities(mean, best, places), _quantities(drawn, best, places)
+    return _table(*found, names, ends or _percentiles(level, n_units))
 
 
 def stage_difference(
@@ -225,7 +237,115 @@ n_others)
     for mean, many in pair:
         estimates.append(_quantities(mean, _best(mean), places))
         drawn.append(_quantities(many, _best(mean), places))
-    return _table(_minus(*estimates), _minus(*drawn), names, level, n_units)
+    return _table(_minus(*estimates), _minus(*drawn), names, _percentiles(level, n_units))
+
+
+@dataclass(frozen=True)
+class SubjectCurves:
+    """Curves of several subjects who hear one test story.
+
+    Attributes
+    ----------
+    values : array of shape (n_subjects, n_names, n_layers)
+        Score of every layer; NaN for a subject without one.
+    samples : array of shape (n_subjects, n_samples, n_names, n_layers), optional
+        The same with blocks of the story's rows drawn again, the same rows in every subject.
+    """
+
+    values: NDArray[np.floating]
+    samples: NDArray[np.floating] | None = None
+
+
+def subject_stages(
+    curves: SubjectCurves,
+    other: SubjectCurves | None = None,
+    *,
+    names: Sequence[str],
+    n_blocks: float,
+    hierarchy: Sequence[str] | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Sum up the mean curves of several subjects, for other subjects and other stretches of story.
+
+    Weighted depth and drop have intervals from the variance components of the pseudo-values of
+    :func:`~braindash.core.statistics.components.jackknife_values`. The preferred depth and the
+    hierarchy index are no smooth functions of a curve: theirs are percentiles of subjects and story
+    time drawn together, which are too wide rather than too short.
+
+    Parameters
+    ----------
+    curves : SubjectCurves
+        Of three subjects or more.
+    other : SubjectCurves, optional
+        Of another model and the same subjects, of any depth: every quantity is subtracted.
+    names : sequence of str
+        Regions.
+    n_blocks : float
+        How many blocks of rows a sample draws.
+    hierarchy, level
+        As for :func:`stage_summary`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As of :func:`stage_summary`, of the mean curve.
+    """
+    places = _places(hierarchy, names)
+    sides = [
+        _side(one, places, len(names)) for one in ((curves,) if other is None else (curves, other))
+    ]
+    first = sides[0]
+    estimates, smooth, rough = (
+        getattr(first, part)
+        if other is None
+        else _minus(getattr(first, part), getattr(sides[1], part))
+        for part in ("estimates", "smooth", "rough")
+    )
+    sampled = first.sampled if other is None else _minus(first.sampled, sides[1].sampled)
+    rows = []
+    for quantity, estimate in estimates.items():
+        if quantity in smooth:
+            found = shared_story_mean(smooth[quantity], sampled.get(quantity), n_blocks)
+            reach = found.reach(level)
+            low, high = estimate - reach, estimate + reach
+        else:
+            low, high = interval(rough[quantity], level=level, n_units=first.n_units)
+        rows += _rows(quantity, estimate, low, high, names)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Every quantity of one model's mean curve, and of what is drawn or left out."""
+
+    estimates: dict[str, Floats]
+    smooth: dict[str, Floats]
+    sampled: dict[str, Floats]
+    rough: dict[str, Floats]
+    n_units: float | None
+
+
+def _side(curves: SubjectCurves, places: list[int] | None, n_names: int) -> _Side:
+    values, samples = curves.values, curves.samples
+    if np.ndim(values) != 3 or np.shape(values)[1] != n_names:
+        raise InputError(
+            f"the curves have shape {np.shape(values)}, for {n_names} names",
+            hint="Give (n_subjects, n_names, n_layers).",
+        )
+    mean = nanmean(values)
+    best = _best(mean)
+    functions: dict[str, Callable[[Floats], Floats]] = {
+        QUANTITIES[0]: score_weighted_depth,
+        QUANTITIES[2]: partial(late_layer_drop, best=best),
+    }
+    smooth = {name: jackknife_values(one, values) for name, one in functions.items()}
+    sampled = {}
+    if samples is not None:
+        sampled = {name: jackknife_values(one, samples) for name, one in functions.items()}
+    drawn, n_units = draw_together(values, samples)
+    found = _quantities(drawn, best, places)
+    rough = {name: one for name, one in found.items() if name not in smooth}
+    return _Side(_quantities(mean, best, places), smooth, sampled, rough, n_units)
 
 
 def _checked(scores: ArrayLike) -> Floats:
@@ -285,14 +405,24 @@ def _table(
     estimates: dict[str, Floats],
     samples: dict[str, Floats],
     names: Sequence[str],
-    level: float,
-    n_units: float | None,
+    ends: Ends,
 ) -> pd.DataFrame:
     rows = []
     for quantity, estimate in estimates.items():
-        low, high = interval(samples[quantity], level=level, n_units=n_units)
-        known = ~np.isnan(estimate)
-        ends = (np.where(known, end, np.nan) for end in (low, high))
-        labels = [ALL] if quantity == QUANTITIES[-1] else names
-        rows += [(quantity, *row) for row in zip(labels, estimate, *ends, strict=True)]
+        low, high = ends(estimate, samples[quantity])
+        rows += _rows(quantity, estimate, low, high, names)
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _percentiles(level: float, n_units: float | None) -> Ends:
+    return lambda _, samples: interval(samples, level=level, n_units=n_units)
+
+
+def _rows(
+    quantity: str, estimate: Floats, low: Floats, high: Floats, names: Sequence[str]
+) -> list[tuple[object, ...]]:
+    """Lay out one quantity; without an estimate there is no interval."""
+    known = ~np.isnan(estimate)
+    ends = (np.where(known, end, np.nan) for end in (low, high))
+    labels = [ALL] if quantity == QUANTITIES[-1] else names
+    return [(quantity, *row) for row in zip(labels, estimate, *ends, strict=True)]

@@ -25,6 +25,8 @@ class PairedDifference:
         pair, the interval also with only one.
     p : array of float64
         Two-sided p value of the sign-flip test.
+    p_ranks : array of float64
+        Two-sided p value of Wilcoxon's signed-rank test.
     n : array of int64
         Subjects with both values.
     """
@@ -33,6 +35,7 @@ class PairedDifference:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     p: NDArray[np.float64]
+    p_ranks: NDArray[np.float64]
     n: NDArray[np.int64]
 
 
@@ -126,21 +129,43 @@ def paired_difference(
         variance = np.where(known, (gap - mean) ** 2, 0.0).sum(axis=0) / (n - 1)
         reach = stdtrit(np.maximum(n - 1, 1), (1 + level) / 2) * np.sqrt(variance / n)
     reach = np.where(n > 1, reach, np.nan)
-    flat = _flip_p_values(gap.reshape(len(gap), -1), seed).reshape(gap.shape[1:])
-    p = np.where(n > 0, flat, np.nan)
-    return PairedDifference(mean, mean - reach, mean + reach, p, np.asarray(n, dtype=np.int64))
+    columns = gap.reshape(len(gap), -1)
+    flips, ranks = _flip_p_values(columns, seed), _rank_p_values(columns, seed)
+    p, p_ranks = (np.where(n > 0, one.reshape(n.shape), np.nan) for one in (flips, ranks))
+    counts = np.asarray(n, dtype=np.int64)
+    return PairedDifference(mean, mean - reach, mean + reach, p, p_ranks, counts)
+
+
+def sign_patterns(n_subjects: int, n_most: int, seed: int) -> tuple[NDArray[np.float32], bool]:
+    """Return all patterns of signs or, where there are more than ``n_most``, so many random ones.
+
+    Parameters
+    ----------
+    n_subjects : int
+        Signs of a pattern.
+    n_most : int
+        Number of patterns, at most.
+    seed : int
+        Of the random patterns.
+
+    Returns
+    -------
+    signs : array of float32, shape (n_patterns, n_subjects)
+        1 and -1.
+    exact : bool
+        Whether these are all.
+    """
+    if n_subjects < 63 and 2**n_subjects <= n_most:
+        bits = np.arange(2**n_subjects)[:, None] >> np.arange(n_subjects)
+        return (1 - 2 * (bits & 1)).astype(np.float32), True
+    rng = np.random.default_rng(seed)
+    return (1 - 2 * rng.integers(2, size=(n_most, n_subjects))).astype(np.float32), False
 
 
 def _flip_p_values(gap: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """Share of sign flips that leave a sum as far from 0, for (n_subjects, n_values)."""
     n_subjects, n_values = gap.shape
-    exact = n_subjects <= EXACT_SUBJECTS
-    if exact:
-        bits = np.arange(2**n_subjects)[:, None] >> np.arange(n_subjects)
-        signs = 1.0 - 2.0 * (bits & 1)
-    else:
-        rng = np.random.default_rng(seed)
-        signs = 1.0 - 2.0 * rng.integers(2, size=(_RANDOM_FLIPS, n_subjects))
+    signs, exact = sign_patterns(n_subjects, _RANDOM_FLIPS, seed)
     at_once = max(1, _FLIPPED_NUMBERS // len(signs))
     p = np.empty(n_values)
     for start in range(0, n_values, at_once):
@@ -150,3 +175,42 @@ def _flip_p_values(gap: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         n_far = (abs(signs @ part) >= reached).sum(axis=0)
         p[start : start + at_once] = n_far / len(signs) if exact else (1 + n_far) / (1 + len(signs))
     return p
+
+
+def _rank_p_values(gap: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Return two-sided p of Wilcoxon's signed-rank test, for (n_subjects, n_values).
+
+    Zeros are left out (Wilcoxon 1945). Up to 15 subjects all signs are tried, with ties too; above,
+    ranks without ties have a distribution of their own, and others take random signs.
+    """
+    from scipy.stats import rankdata  # takes a second to load; pages rarely ask
+
+    n_subjects = len(gap)
+    n_zeros = (gap == 0).sum(axis=0)
+    ranks = np.where(gap == 0, 0.0, rankdata(np.abs(gap), axis=0) - n_zeros)
+    signed = np.sign(gap) * ranks
+    if n_subjects <= EXACT_SUBJECTS:
+        return _flip_p_values(signed, seed)
+    p = np.empty(gap.shape[1])
+    tied = np.array([len(set(one[one > 0])) < (one > 0).sum() for one in ranks.T], dtype=bool)
+    if tied.any():
+        p[tied] = _flip_p_values(signed[:, tied], seed)
+    for count in np.unique(n_subjects - n_zeros[~tied]):
+        some = np.flatnonzero(~tied & (n_subjects - n_zeros == count))
+        positive = np.where(signed[:, some] > 0, ranks[:, some], 0.0).sum(axis=0)
+        p[some] = _signed_rank_tails(int(count), positive)
+    return p
+
+
+def _signed_rank_tails(n_ranks: int, positive: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the chance of sums of positive ranks 1 to n that are as far from their mean."""
+    total = n_ranks * (n_ranks + 1) // 2
+    chance = np.zeros(total + 1)
+    chance[0] = 1.0
+    for rank in range(1, n_ranks + 1):  # each rank is positive with a chance of one half
+        shifted = np.zeros_like(chance)
+        shifted[rank:] = chance[: total + 1 - rank]
+        chance = (chance + shifted) / 2
+    lower = np.cumsum(chance)
+    nearer_end = np.minimum(positive, total - positive).astype(np.int64)
+    return np.minimum(1.0, 2 * lower[nearer_end])

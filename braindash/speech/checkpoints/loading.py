@@ -275,6 +275,18 @@ def draw_encoder(files: ModelFiles, seed: int) -> "nn.Module":
     return module.float()
 
 
+def shuffle(module: "nn.Module", seed: int) -> "nn.Module":
+    """Put the weights of every tensor into another order: their sizes stay, what they know goes."""
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for _, weights in sorted(module.named_parameters()):
+            order = torch.randperm(weights.numel(), generator=draw)
+            weights.copy_(weights.flatten()[order].view_as(weights))
+    return module
+
+
 def _no_model(files: ModelFiles, error: Exception) -> ModelError:
     reason = " ".join(str(error).split())
     return ModelError(

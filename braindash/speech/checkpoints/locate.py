@@ -39,7 +39,7 @@ from braindash.speech.checkpoints.tensors import refuse_quantised
 
 __all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate", "require_precision"]
 
-UNTRAINED = "untrained"
+UNTRAINED, SHUFFLED = "untrained", "shuffled"
 
 _SEED = re.compile(r"(?P<model>.+)@(?P<seed>\d{1,9})")
 # Fields of an adapter's configuration that change nothing once it is merged.
@@ -100,6 +100,8 @@ class ModelFiles:
         Arithmetic of the encoder, part of the fingerprint unless it is float32.
     scale : mapping
         How the spectrogram is scaled, where the family leaves that to the checkpoint (AST).
+    shuffled : int or None
+        Seed by which the weights of every tensor are put into another order; None for all others.
     """
 
     source: str
@@ -115,6 +117,7 @@ class ModelFiles:
     seed: int | None = None
     precision: Precision = "float32"
     scale: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    shuffled: int | None = None
 
     @property
     def n_layers(self) -> int:
@@ -148,7 +151,8 @@ def locate(
         ``"facebook/hubert-base-ls960"``. A folder that exists wins over a hub id of the same
         spelling. The environment variable ``HF_HUB_OFFLINE`` is honoured.
         ``"untrained:SOURCE"`` is the same configuration with random weights, drawn from seed 0 or
-        from the one in ``"untrained:SOURCE@SEED"``; ``"acoustic:NAME"`` is always one of
+        from the one in ``"untrained:SOURCE@SEED"``; ``"shuffled:SOURCE@SEED"`` has the weights of
+        every tensor in another order; ``"acoustic:NAME"`` is always one of
         :func:`braindash.speech.acoustic.spaces.known_spaces`.
     revision : str, optional
         Branch, tag or commit of a hub id.
@@ -177,6 +181,8 @@ def locate(
     prefix, colon, rest = text.partition(":")
     if colon and prefix.lower() == UNTRAINED:
         files = _untrained(text, rest, revision)
+    elif colon and prefix.lower() == SHUFFLED:
+        files = _shuffled(text, rest, revision)
     else:
         files = _trained(text, revision)
     if precision == "float32":
@@ -348,17 +354,37 @@ def _adapter_base(folder: Path, settings: Mapping[str, Any]) -> ModelFiles:
     return _whole(named, files, commit, name)
 
 
-def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
+def _model_and_seed(text: str, rest: str, control: str) -> tuple[str, int]:
+    """Read what stands behind a control's prefix: a model that has weights, and a seed."""
     match = _SEED.fullmatch(rest)
     whole_is_folder = given_path(rest, exact=True).is_dir()
     model, seed = (
         (match["model"], int(match["seed"])) if match and not whole_is_folder else (rest, 0)
     )
-    if is_acoustic(model) or model.lower().startswith(f"{UNTRAINED}:") or not model:
+    is_control = model.partition(":")[0].lower() in (UNTRAINED, SHUFFLED) and ":" in model
+    if is_acoustic(model) or is_control or not model:
         raise InputError(
             f"{text!r} names no model that could be trained",
-            hint=f"Give {UNTRAINED}:FOLDER or {UNTRAINED}:HUB_ID, if you like with @SEED behind.",
+            hint=f"Give {control}:FOLDER or {control}:HUB_ID, if you like with @SEED behind.",
         )
+    return model, seed
+
+
+def _shuffled(text: str, rest: str, revision: str | None) -> ModelFiles:
+    """Find a trained model whose weights are shuffled within every tensor once it is read."""
+    model, seed = _model_and_seed(text, rest, SHUFFLED)
+    files = _trained(model, revision)
+    return replace(
+        files,
+        source=text,
+        name=f"{SHUFFLED}:{files.name}@{seed}",
+        fingerprint=digest_json({SHUFFLED: files.fingerprint, "seed": seed}),
+        shuffled=seed,
+    )
+
+
+def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
+    model, seed = _model_and_seed(text, rest, UNTRAINED)
     folder, commit, name = find_folder(model, revision, with_weights=False)
     if (folder / ADAPTER_CONFIG).exists() and not (folder / "config.json").exists():
         folder = _adapter_base(folder, read_json(folder / ADAPTER_CONFIG)).folder

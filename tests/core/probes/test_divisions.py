@@ -9,18 +9,21 @@ from kit.spoken_units import spoken_units
 
 from braindash.core.probes.labels import ProbeTask
 from braindash.core.probes.result import mean_of_divisions
+from braindash.core.statistics.bootstrap import interval_of_units
 
 
 @pytest.fixture(scope="module")
 def divisions():
-    """The same units on sides that were drawn from three seeds."""
+    """A third of the test units of 12 speakers each, with the same draws."""
+    units = spoken_units(0, n_units=900, n_speakers=30, n_recordings=60)
+    task = ProbeTask("phone", np.array([f"p{code}" for code in units.phone]))
+    layers = [units.features, units.features[:, ::2]]
     found = []
-    for seed in range(3):
-        units = spoken_units(seed, n_units=600)
-        task = ProbeTask("phone", np.array([f"p{code}" for code in units.phone]))
-        layers = [units.features, units.features[:, ::2]]
-        options = {"n_shuffles": 4, "n_samples": 100, "seed": seed}
-        found += probe_layers(layers, [task], units.split, **options)
+    for number in range(3):
+        test = units.split.test[number::3]
+        split = replace(units.split, test=test, of_test=units.split.test)
+        options = {"n_shuffles": 4, "n_samples": 400, "seed": number, "draw_seed": 7}
+        found += probe_layers(layers, [task], split, **options)
     return found
 
 
@@ -31,15 +34,18 @@ def test_scores_and_chance_are_means(divisions):
         np.testing.assert_allclose(getattr(mean, name), expected)
     np.testing.assert_allclose(mean.selectivity, mean.score - mean.chance_shuffled)
     assert mean.n_test == sum(one.n_test for one in divisions)
-    assert mean.n_pieces == sum(one.n_pieces for one in divisions)
+    assert [one.n_pieces for one in divisions] == [mean.n_pieces] * 3
     assert mean.detail.sum() == 2 * mean.n_test
 
 
-def test_the_mean_of_independent_divisions_is_surer_than_one(divisions):
+def test_the_mean_of_divisions_is_as_sure_as_its_speakers_are_many(divisions):
+    """The same speakers are in all divisions: their draws are shared, not independent."""
     mean = mean_of_divisions(divisions)
-    widths = [one.high - one.low for one in divisions]
-    ratio = (mean.high - mean.low) / np.mean(widths, axis=0)
-    assert (ratio > 0.4).all() and (ratio < 0.75).all()  # 1 / sqrt(3), drawn
+    expected = np.mean([one.samples for one in divisions], axis=0)
+    np.testing.assert_allclose(mean.samples, expected, rtol=1e-5)
+    low, high = interval_of_units(mean.score, mean.samples, mean.n_pieces)
+    np.testing.assert_allclose([mean.low, mean.high], [low, high], atol=1e-6)
+    assert mean.level == "speaker" and mean.bootstrap == f"{mean.n_pieces} test speakers"
     assert (mean.low < mean.score).all() and (mean.score < mean.high).all()
 
 
@@ -53,7 +59,7 @@ def test_classes_that_a_division_lacks_keep_their_counts(divisions):
     np.testing.assert_array_equal(mean.detail[:, 1:, 1:], first.detail[:, 1:, 1:] + fewer.detail)
 
 
-def test_one_division_is_itself_and_a_single_piece_has_no_interval(divisions):
+def test_one_division_is_itself_and_two_speakers_have_no_interval(divisions):
     assert mean_of_divisions(divisions[:1]) is divisions[0]
-    mean = mean_of_divisions([divisions[0], replace(divisions[1], n_pieces=1)])
-    assert mean.n_pieces == 1 and np.isnan(mean.low).all() and np.isnan(mean.high).all()
+    mean = mean_of_divisions([replace(one, n_pieces=2) for one in divisions])
+    assert np.isnan(mean.low).all() and np.isnan(mean.high).all()

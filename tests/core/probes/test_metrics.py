@@ -13,9 +13,9 @@ from sklearn.metrics import (
 
 from braindash.core.probes.labels import ProbeTask, code_task
 from braindash.core.probes.metrics import (
-    bootstrap_pieces,
     class_sums,
     detail_of,
+    drawn_pieces,
     measure,
     piece_counts,
     resampled,
@@ -64,7 +64,7 @@ def test_r2_of_every_sample_equals_scikit_learn():
 
 def test_scores_and_details_of_the_test_part_equal_scikit_learn():
     units = spoken_units(n_units=600)
-    pieces, rng = bootstrap_pieces(units.split), np.random.default_rng(1)
+    pieces, rng = drawn_pieces(units.split), np.random.default_rng(1)
     whole = np.ones((1, pieces.n_pieces), dtype=np.float32)
     coded = code_task(ProbeTask("phone", units.phone), units.split)
     true = coded.labels[units.split.test]
@@ -88,30 +88,43 @@ def test_an_output_that_does_not_vary_has_no_r2():
     assert np.isnan(measure(sums)["r2"]).all()
 
 
-def split_of(recordings) -> Split:
+def split_of(recordings, speakers=None, learnt=(), of_test=None) -> Split:
+    """All units but the learnt ones are tested."""
     rows = np.arange(len(recordings))
-    return Split(rows[:0], rows[:0], rows, np.asarray(recordings), "all are tested")
+    train = np.asarray(learnt, dtype=np.int64)
+    test = np.setdiff1d(rows, train)
+    codes = None if speakers is None else np.asarray(speakers)
+    return Split(
+        train, rows[:0], test, np.asarray(recordings), "by hand", speakers=codes, of_test=of_test
+    )
 
 
-def test_recordings_are_drawn_when_there_are_enough():
+def test_recordings_are_drawn_where_nothing_is_known_of_speakers():
     recordings = np.repeat(np.arange(9) * 2 + 3, 4)
-    pieces = bootstrap_pieces(split_of(recordings))
-    assert pieces.n_pieces == 9 and pieces.description == "9 test recordings"
+    pieces = drawn_pieces(split_of(recordings))
+    assert pieces.n_pieces == 9 and pieces.level == "recording"
+    assert pieces.description == "9 test recordings"
     np.testing.assert_array_equal(pieces.piece, (recordings - 3) // 2)
 
 
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=7))
-def test_stretches_of_few_recordings_follow_each_other(sizes):
-    recordings = np.repeat(np.arange(len(sizes)), sizes)
-    piece, n_pieces, description = bootstrap_pieces(split_of(recordings))
-    assert set(np.diff(piece).tolist()) <= {0, 1} and piece[0] == 0 and piece[-1] == n_pieces - 1
-    assert "stretches of" in description
-    assert n_pieces <= 20 + len(sizes)
-    length = np.bincount(piece)
-    for number in range(n_pieces):
-        own = recordings[piece == number]
-        assert own.min() == own.max()
-        assert length[number] >= 5 or length[number] == sizes[own[0]]
+def test_speakers_are_drawn_where_they_are_on_one_side():
+    recordings, speakers = np.repeat(np.arange(8), 2), np.repeat([5, 1, 0, 3], 4)
+    apart = drawn_pieces(split_of(recordings, speakers, learnt=range(12, 16)))
+    assert (apart.level, apart.description) == ("speaker", "3 test speakers")
+    np.testing.assert_array_equal(apart.piece, np.repeat([2, 1, 0], 4))
+    shared = drawn_pieces(split_of(recordings, speakers, learnt=range(14, 16)))
+    assert (shared.level, shared.n_pieces) == ("recording", 7)
+    assert drawn_pieces(split_of(recordings[:1], speakers[:1])).description == "1 test speaker"
+
+
+def test_divisions_of_one_test_part_have_the_same_pieces():
+    speakers = np.repeat([5, 1, 0, 3], 4)
+    learnt = [one for one in range(16) if one not in (0, 1, 9)]
+    part = np.arange(12)  # what all divisions test
+    pieces = drawn_pieces(split_of(np.arange(16), None, learnt, of_test=part))
+    assert pieces.n_pieces == 12 and pieces.piece.tolist() == [0, 1, 9]
+    pieces = drawn_pieces(split_of(np.arange(16), speakers, range(12, 16), of_test=part))
+    assert pieces.n_pieces == 3
 
 
 def test_draws_are_even_and_repeat_with_the_seed():

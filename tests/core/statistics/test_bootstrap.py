@@ -11,6 +11,8 @@ from braindash.core.statistics.bootstrap import (
     block_counts,
     bootstrap_r,
     interval,
+    interval_method,
+    interval_of_units,
     preferred_layers,
 )
 from braindash.errors import InputError
@@ -196,3 +198,23 @@ def test_preferred_layers_refuse_other_shapes():
     for r, samples in ((np.zeros(3), None), (np.zeros((2, 3)), np.zeros((9, 3, 2)))):
         with pytest.raises(InputError, match="shape"):
             preferred_layers(r, samples)
+
+
+# ---- few units ----------------------------------------------------------------------------------
+
+
+def test_many_units_have_percentiles_few_students_and_two_none():
+    rng = np.random.default_rng(4)
+    values = rng.standard_normal((5, 3)) + 2
+    drawn = values[rng.integers(5, size=(20_000, 5))].mean(axis=1)
+    low, high = interval_of_units(values.mean(axis=0), drawn, 5)
+    expected = stats.ttest_1samp(values, 0).confidence_interval()
+    np.testing.assert_allclose([low, high], [expected.low, expected.high], atol=0.02)
+    np.testing.assert_array_equal(
+        interval_of_units(values.mean(axis=0), drawn, 8), interval(drawn, n_units=8)
+    )
+    assert np.isnan(interval_of_units(values.mean(axis=0), drawn, 2)).all()
+    assert [interval_method(n) for n in (2, 3, 7, 8)] == ["none", "student", "student", "bootstrap"]
+    drawn[: len(drawn) * 2 // 3, 1] = np.nan
+    some = interval_of_units(values.mean(axis=0), drawn, 5)
+    assert np.isnan(some).any(axis=0).tolist() == [False, True, False]

@@ -85,3 +85,22 @@ def test_paired_difference_refuses_other_shapes():
             paired_difference(np.zeros(a), np.zeros(b))
     with pytest.raises(InputError, match="level"):
         paired_difference(np.zeros(3), np.zeros(3), level=1.0)
+
+
+@pytest.mark.parametrize("n_subjects", [4, 9, 18, 40])
+def test_ranks_are_those_of_wilcoxon(n_subjects):
+    gap = np.random.default_rng(n_subjects).standard_normal((n_subjects, 5)) + 0.3
+    gap[0, 0] = 0.0  # left out
+    found = paired_difference(gap, np.zeros_like(gap)).p_ranks
+    for column, p in zip(gap.T, found, strict=True):
+        assert p == pytest.approx(stats.wilcoxon(column[column != 0], method="exact").pvalue)
+
+
+def test_tied_ranks_take_signs():
+    gap = np.array([1.0, 1, -1, 2, 2, 3, -0.5])[:, None]
+    ranks = stats.rankdata(np.abs(gap[:, 0])) * np.sign(gap[:, 0])
+    found = paired_difference(gap, 0 * gap).p_ranks[0]
+    assert found == pytest.approx(flip_p(ranks))
+    many = np.repeat(gap, 3, axis=0)
+    expected = stats.wilcoxon(many[:, 0], method="approx", correction=True).pvalue
+    assert paired_difference(many, 0 * many).p_ranks[0] == pytest.approx(expected, abs=0.01)

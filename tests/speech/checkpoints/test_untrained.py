@@ -139,3 +139,20 @@ def test_layers_of_a_control_are_finite_and_differ(folder_of, sound):
     frames = model.encoder.layer_frames(model.encoder.embed(sound[None, :16000]), slice(None))
     assert np.isfinite(frames).all()
     assert np.abs(np.diff(frames, axis=2)).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", ["hubert-stable", "whisper"])
+def test_shuffled_weights_are_the_same_numbers_elsewhere(kind, folder_of):
+    folder = folder_of(kind)
+    trained, found = weights(folder), weights(f"shuffled:{folder}@3")
+    assert not same(found, trained) and same(found, weights(f"shuffled:{folder}@3"))
+    assert not same(found, weights(f"shuffled:{folder}@4"))
+    for name, values in dict(open_model(folder, device="cpu").module.named_parameters()).items():
+        assert torch.equal(found[name].flatten().sort().values, values.flatten().sort().values)
+    files = locate(f"shuffled:{folder}")
+    assert files.name == f"shuffled:{folder.name}@0" and files.shuffled == 0
+    others = {locate(one).fingerprint for one in (folder, f"untrained:{folder}")}
+    assert files.fingerprint not in others
+    for source in ("shuffled:acoustic:energy", f"shuffled:untrained:{folder}", "shuffled:"):
+        with pytest.raises(InputError, match="no model that could be trained"):
+            locate(source)

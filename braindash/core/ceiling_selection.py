@@ -1,0 +1,121 @@
+"""What choosing targets by a noisy ceiling does to their mean of r / ceiling, by simulation.
+
+A ceiling from repeats is estimated from the very responses that the score is of. At low signal a
+threshold picks targets whose ceiling came out high by chance, and dividing by it makes even a
+perfect model look bad: its mean r / ceiling is below 1.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from braindash.core.ceilings import repeats_ceiling
+from braindash.core.scores import normalised_score, pearson_r
+
+_N_TARGETS, _WARM_UP = 600, 40
+# Signal is told to so many digits, so that simulations are few.
+_DIGITS = 2
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a threshold on a ceiling from repeats chooses.
+
+    Attributes
+    ----------
+    crossing : float
+        Share of targets whose ceiling exceeds the threshold.
+    ratio : float
+        Mean r / ceiling of a perfect model over these; NaN where there are hardly any.
+    """
+
+    crossing: float
+    ratio: float
+
+
+def signal_share(ceilings: ArrayLike, n_repeats: int) -> float:
+    """Tell from the median ceiling how much of one presentation's variance is signal.
+
+    ``CC_max = 1 / sqrt(1 + (1 / s - 1) / N)`` solved for s.
+
+    Parameters
+    ----------
+    ceilings : array of shape (n_targets,)
+        From repeats; 0 where no signal was found, NaN where there is none.
+    n_repeats : int
+        Number of presentations.
+
+    Returns
+    -------
+    float
+        From 0 to 1, to two digits; NaN without a ceiling.
+    """
+    known = np.asarray(ceilings, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    if not known.size:
+        return float("nan")
+    middle = float(np.median(known))
+    share = 0.0 if middle <= 0 else 1 / (1 + n_repeats * (1 / middle**2 - 1))
+    return round(min(share, 1.0), _DIGITS)
+
+
+@lru_cache(maxsize=256)
+def ceiling_selection(
+    n_rows: int, n_repeats: int, threshold: float, share: float, seed: int = 0
+) -> Selection:
+    """Simulate what a threshold on ceilings from repeats chooses, where all targets are alike.
+
+    Signal and noise are white activity through the haemodynamic response (rows of 2 s), half of the
+    noise AR(1) of 0.3; 600 targets.
+
+    Parameters
+    ----------
+    n_rows, n_repeats : int
+        Scored rows and presentations.
+    threshold : float
+        That a ceiling must exceed.
+    share : float
+        Of the variance of one presentation that is signal; 0 for none.
+    seed : int, default 0
+        Of the simulation.
+
+    Returns
+    -------
+    Selection
+    """
+    rng = np.random.default_rng(seed)
+    signal = _smoothed(rng, n_rows, _N_TARGETS)
+    noise = _smoothed(rng, n_rows, n_repeats * _N_TARGETS) + _slow(
+        rng, n_rows, n_repeats * _N_TARGETS
+    )
+    noise = np.moveaxis(noise.reshape(n_rows, n_repeats, _N_TARGETS), 1, 0) / np.sqrt(2)
+    heard = np.sqrt(share) * signal + np.sqrt(1 - share) * noise
+    ceiling = repeats_ceiling(heard)
+    above = ceiling > threshold
+    if above.sum() < 5:
+        return Selection(float(above.mean()), float("nan"))
+    r = pearson_r(signal, heard.mean(axis=0))
+    ratios = normalised_score(r[None], ceiling, threshold=threshold)
+    return Selection(float(above.mean()), float(np.nanmean(ratios)))
+
+
+def _smoothed(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
+    from scipy.signal import lfilter  # takes a second to load; pages rarely ask
+    from scipy.stats import gamma
+
+    seconds = np.arange(0, 32, 2.0)
+    response = gamma.pdf(seconds, 6) - gamma.pdf(seconds, 16) / 6
+    white = rng.standard_normal((n_rows + _WARM_UP, n_columns))
+    response = response / np.linalg.norm(response)
+    return np.asarray(lfilter(response, [1.0], white, axis=0)[_WARM_UP:])
+
+
+def _slow(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
+    from scipy.signal import lfilter
+
+    white = rng.standard_normal((n_rows + _WARM_UP, n_columns))
+    return np.asarray(lfilter([np.sqrt(1 - 0.3**2)], [1, -0.3], white, axis=0)[_WARM_UP:])

@@ -1,0 +1,58 @@
+"""What the threshold on a noise ceiling chose in a stored result, and what chance would choose."""
+
+import numpy as np
+
+from braindash.core.ceiling_selection import Selection, ceiling_selection, signal_share
+from braindash.core.statistics.words import counted
+from braindash.encoding.result import EncodingResult
+
+# A perfect model within this of 1 needs no word.
+_TOLD_BIAS = 0.02
+
+
+def selection_line(result: EncodingResult, ceiling: str | None = None) -> str:
+    """Say what a perfect model's mean r / ceiling would be, and how many targets cross by chance.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        Any.
+    ceiling : str, optional
+        One of its ceilings; the default one when left out.
+
+    Returns
+    -------
+    str
+        Empty where the ceiling is not from repeats.
+    """
+    name = ceiling or result.ceiling_name
+    if name != "repeats":
+        return ""
+    n_repeats = result.provenance.get("n_repeats")
+    if n_repeats is None:
+        return (
+            "targets are chosen by a noisy ceiling; how much that moves the mean is not stated, as "
+            "the result does not say how many repeats there were"
+        )
+    values = result.named_ceiling(name)[result.valid]
+    threshold = result.ceiling_threshold(name)
+    share = signal_share(values, int(n_repeats))
+    if not np.isfinite(share):
+        return ""
+    shape = (result.n_scored_rows, int(n_repeats), threshold)
+    by_chance, here = ceiling_selection(*shape, 0.0), ceiling_selection(*shape, share)
+    above = int((values > threshold).sum())
+    expected = by_chance.crossing * len(values)
+    return (
+        f"{counted(above, 'target')} of {len(values):,} above {threshold:g}; without any signal "
+        f"{expected:,.0f} would cross by chance ({by_chance.crossing:.0%}); {_perfect(here)} "
+        f"(simulated: {n_repeats} repeats, {result.n_scored_rows} rows, {share:.0%} signal, as the "
+        "median target has)"
+    )
+
+
+def _perfect(found: Selection) -> str:
+    if not np.isfinite(found.ratio):
+        return "hardly any target with the median's signal crosses at all"
+    bias = "unbiased" if abs(found.ratio - 1) <= _TOLD_BIAS else "biased by this choice"
+    return f"a perfect model's mean r / ceiling would be {found.ratio:.2f} ({bias})"

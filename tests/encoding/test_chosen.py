@@ -1,0 +1,31 @@
+"""What is said beside a mean of r / ceiling."""
+
+from dataclasses import replace
+
+import numpy as np
+from kit.made_up import made_up_result
+
+from braindash.encoding.chosen import selection_line
+
+
+def with_ceilings(values, n_repeats=4):
+    made = made_up_result(space="roi")
+    dataset = made.dataset.copy(deep=True)
+    dataset["ceiling"][0] = values
+    known = {} if n_repeats is None else {"n_repeats": n_repeats}
+    return replace(made, dataset=dataset, provenance=made.provenance | known)
+
+
+def test_crossings_by_chance_and_the_bias_stand_beside_the_number():
+    line = selection_line(with_ceilings(np.where(np.arange(30) < 28, 0.2, 0.7)))
+    assert "2 targets of 5 above 0.4; without any signal" in line
+    assert "biased by this choice" in line and "simulated: 4 repeats, 90 rows, 1% signal" in line
+    sure = selection_line(with_ceilings(np.full(30, 0.9)))
+    assert "5 targets of 5" in sure and "(unbiased)" in sure
+
+
+def test_other_ceilings_and_older_results_say_what_can_be_said():
+    assert selection_line(made_up_result(space="roi"), "inter-subject") == ""
+    assert selection_line(made_up_result(space="roi", ceiling=False)) == ""
+    assert "does not say how many repeats" in selection_line(with_ceilings(0.5, n_repeats=None))
+    assert selection_line(with_ceilings(np.nan)) == ""
