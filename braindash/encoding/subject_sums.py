@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from braindash.core.ceilings import ceiling_beside_sum
 from braindash.core.scores import column_slices, unit_columns
-from braindash.digests import cache_folder
 from braindash.encoding.responses import StoryResponses
 from braindash.files import digest_bytes, digest_json, replaced
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.process import usable_memory
 from braindash.progress import Progress
+from braindash.remembered import cache_folder
 from braindash.stories import StoryPlan
 
 logger = logging.getLogger(__name__)
