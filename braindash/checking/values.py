@@ -10,6 +10,7 @@ from braindash.checking.reading import Columns, StoryData, ValueSummary, read_ce
 from braindash.checking.report import CEILING_SHOWN, Finding
 from braindash.errors import InputError
 from braindash.io.dataset.dataset import Dataset
+from braindash.io.dataset.marks import Marks, marked_rows, one_value
 from braindash.io.dataset.responses import load_ceiling
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def findings(
         What the manifest says.
     """
     found = [one for s, summary in summaries.items() for one in _missing(s, summary)]
+    found += [one for s, data in stories.items() for one in _marks(s, data)]
     found += _without_data(summaries)
     found += _differing(summaries)
     if summaries and not found:
@@ -70,6 +72,21 @@ def _missing(story: str, one: ValueSummary) -> Iterator[Finding]:
             "A censored row is NaN in every target; fill other gaps, or leave the targets out.",
             story,
         )
+
+
+def _marks(story: str, data: StoryData) -> Iterator[Finding]:
+    """Find rows that a run refuses: one and the same absurd number in every target."""
+    first = data.check.first_row
+    values = data.values[first : data.check.stop_row]
+    if not values.size:
+        return
+    marks = Marks()
+    ranges = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
+    marks.add(first, values, one_value(values)[0], ranges)
+    rows = marks.found()
+    if rows:
+        problem = marked_rows(f"the responses of {story!r}", rows)
+        yield Finding("values", "fault", problem.message, problem.hint, story)
 
 
 def _without_data(summaries: Mapping[str, ValueSummary]) -> Iterator[Finding]:

@@ -233,11 +233,16 @@ def test_numbers_that_lack_are_told(tmp_path):
     values[20] = np.nan
     lab.save("S1", "alder", values)
     lab.save("S1", "birch", np.full_like(lab.load("S1", "birch"), np.nan))
+    marked = lab.load("S1", "cedar")
+    marked[15] = -9999
+    lab.save("S1", "cedar", marked)
     (one,) = check_data(lab.manifest).subjects
     alder, birch = one.stories[:2]
     assert alder.nan_share == pytest.approx(4 / 40) and alder.constant_share == 1 / 40
     assert alder.censored_rows == 1 and alder.lag_seconds == pytest.approx(5.0, abs=0.3)
-    assert [(f.check, f.story) for f in one.faults()] == [("values", "birch")]
+    faults = [(f.check, f.story) for f in one.faults()]
+    assert ("values", "birch") in faults and {story for _, story in faults} == {"birch", "cedar"}
+    assert any("1 row is -9999 in every target (15)" in f.message for f in one.faults())
     assert birch.lag_seconds is None
     assert any(f.check == "values" and f.story == "alder" for f in one.findings)
 
