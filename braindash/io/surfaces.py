@@ -156,7 +156,11 @@ def load_surface(kind: str, mesh: str = "fsaverage5") -> Mapping[str, Mesh]:
             hint="Use fsaverage5, whose vertices are the first ones of every finer mesh.",
         )
     file = _SHIPPED_KINDS.get(kind, kind)
-    return MappingProxyType({side: _refined(*_shipped(file, side), name) for side in HEMISPHERES})
+    found = {}
+    for side in HEMISPHERES:
+        coordinates, faces = _shipped(file, side)
+        found[side] = _refined(coordinates, faces, name)
+    return MappingProxyType(found)
 
 
 @lru_cache(maxsize=1)
