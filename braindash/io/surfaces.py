@@ -156,11 +156,11 @@ def load_surface(kind: str, mesh: str = "fsaverage5") -> Mapping[str, Mesh]:
             hint="Use fsaverage5, whose vertices are the first ones of every finer mesh.",
         )
     file = _SHIPPED_KINDS.get(kind, kind)
-    meshes = {}
+    found = {}
     for side in HEMISPHERES:
         coordinates, faces = _shipped(file, side)
-        meshes[side] = _refined(coordinates, faces, name)
-    return MappingProxyType(meshes)
+        found[side] = _refined(coordinates, faces, name)
+    return MappingProxyType(found)
 
 
 @lru_cache(maxsize=1)

@@ -28,6 +28,8 @@ from braindash.remembered import FileIdentity, Identity, file_identity, is_settl
 
 TABLE = "presentations.jsonl"
 
+# Raised when something else is looked for, or in another way: older findings are passed over.
+_VERSION = 1
 # Smaller files are read as quickly as they are looked up.
 _LEAST_BYTES = 1 << 20
 # Of a line of the table: marks of targets that follow no pattern are not worth it.
@@ -149,7 +151,7 @@ def _looked_through(
     files = [one for one in state if isinstance(one, FileIdentity)]
     if sum(one.size for one in files) < _LEAST_BYTES:
         return _read_through(source, start, stop, repeat, state)
-    read = [source.key, source.repeats_key, source.units, len(source.more)]
+    read = [_VERSION, source.key, source.repeats_key, source.units, len(source.more)]
     name = digest_json([[str(path) for path in source.files], read, start, stop, repeat])
     identity, table = (name, digest_json(state)), table_of(TABLE, _read_line)
     known = table.find(identity)
@@ -166,16 +168,17 @@ def _looked_through(
 def _packed(found: Presentation) -> str:
     """Write what was found as text, behind its own digest: a wrong bit would change a result."""
     marks = base64.b85encode(zlib.compress(found._marks.tobytes())).decode("ascii")
-    counted = (found.n_rows, found.n_zero, found.n_targets)
-    text = json.dumps([found.censored, *counted, found.marked, marks])
+    marked = [[int(row), float(value)] for row, value in found.marked]
+    counts = found.n_rows, found.n_zero, found.n_targets
+    text = json.dumps([found.censored, *counts, marked, marks])
     return digest_bytes(text.encode()) + text
 
 
 def _unpacked(packed: str) -> Presentation:
     censored, n_rows, n_zero, n_targets, marked, marks = json.loads(packed[_DIGITS:])
     flags = np.frombuffer(zlib.decompress(base64.b85decode(marks)), np.uint8).reshape(3, -1)
-    absurd = tuple((int(row), float(value)) for row, value in marked)
-    return Presentation(tuple(censored), n_rows, n_zero, n_targets, absurd, flags)
+    told = tuple((row, value) for row, value in marked)
+    return Presentation(tuple(censored), n_rows, n_zero, n_targets, told, flags)
 
 
 def _read_line(line: Any) -> tuple[Identity, str]:

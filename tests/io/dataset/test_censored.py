@@ -206,7 +206,7 @@ def gappy(path):
 
 
 def same(one, other):
-    fields = ("censored", "n_rows", "n_zero", "n_targets", "has_data")
+    fields = ("censored", "n_rows", "n_zero", "n_targets", "marked", "has_data")
     assert [getattr(one, name) for name in fields] == [getattr(other, name) for name in fields]
     for name in ("finite", "empty", "varies"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
