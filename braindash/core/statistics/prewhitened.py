@@ -118,8 +118,8 @@ def prewhitened_tests(
         x = _series(predicted[..., columns], torch_device, bounds)
         y = _series(measured[..., columns], torch_device, bounds)
         filters = _filters(y, bounds)
-        own, other = (_units(_whitened(one, filters, bounds), layout) for one in (x, y))
-        z, correlation = _over_all_orders(own, other, len(layout.starts), n_taken)
+        x, y = (_units(_whitened(one, filters, bounds), layout) for one in (x, y))
+        z, correlation = _over_all_orders(x, y, len(layout.starts), n_taken)
         known = torch.as_tensor(valid[:, columns].T, device=torch_device) & z.isfinite()
         z = torch.where(known, z, -torch.inf)
         tops = _exceedance(z, torch.where(known[:, :, None] & known[:, None], correlation, 0.0))
@@ -258,8 +258,8 @@ def _apart(
     whole = _length_one(y)
     shared, _ = _sum_and_gap(_length_one(one), _length_one(two))
     filters = _filters(_without(whole, shared), bounds)
-    pair = (_units(_whitened(series, filters, bounds), layout) for series in (one, two))
-    shared, apart = _sum_and_gap(*pair)
+    one, two = (_units(_whitened(series, filters, bounds), layout) for series in (one, two))
+    shared, apart = _sum_and_gap(one, two)
     left = _without(_units(_whitened(y, filters, bounds), layout), shared)
     return apart, _length_one(left)
 
@@ -402,7 +402,7 @@ def _drift(n_rows: int) -> NDArray[np.float64]:
 def _n_taken(bounds: Bounds, layout: BlockLayout) -> int:
     """Count what is fitted beside one mean: drift of each segment with blocks, the AR model."""
     sizes = [b - a for a, b in bounds if b - a >= layout.length]
-    return sum(int(_drift(size).shape[1]) for size in sizes) - 1 + AR_ORDER
+    return sum(_drift(size).shape[1] for size in sizes) - 1 + AR_ORDER
 
 
 def _length_one(series: torch.Tensor) -> torch.Tensor:
