@@ -35,8 +35,6 @@ def folder(folder_of, tmp_path) -> Path:
 @pytest.mark.parametrize(
     "wrapped",
     [
-        "_orig_mod.{}",
-        "module.{}",
         "module._orig_mod.{}",
         "_orig_mod.module.{}",
         "module.module._orig_mod._orig_mod.{}",
