@@ -13,6 +13,7 @@ import numpy as np
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
+from braindash.encoding.tested import TargetDifference
 from braindash.errors import StoreError
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
@@ -70,11 +71,12 @@ def encode(
     n_permutations: int = 1000,
     n_bootstraps: int = 1000,
     block_rows: int = 10,
-    scheme: Scheme = "blocks",
+    scheme: Scheme = "prewhitened",
     seed: int = 0,
     low_level: LowLevelMethod | None = None,
     low_level_space: str = LOW_LEVEL_SPACE,
     null_panel: bool = False,
+    high_pass: float | None = None,
     score_from_row: int | None = None,
     ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -117,13 +119,16 @@ def encode(
     history : {"padded", "full"}, default "padded"
         "full" leaves out the rows of every story whose delays reach beyond it.
     n_permutations : int, default 1000
-        Permutations of the test rows for p and q; 0: none.
+        Permutations of the test rows for p and q; 0: none. "prewhitened" takes the moments of all
+        orders instead of drawing some: every number but 0 is the same.
     n_bootstraps : int, default 1000
         Bootstrap samples of the test rows for intervals; 0: none.
     block_rows : int, default 10
         Shortest block of test rows that is permuted, or drawn, as one.
-    scheme : {"blocks", "shift"}, default "blocks"
-        How test rows are permuted: blocks in another order, or all shifted in a circle.
+    scheme : {"prewhitened", "blocks", "shift"}, default "prewhitened"
+        How targets are tested. "prewhitened": drift and the response's autocorrelation are taken
+        out of response and prediction, whose correlation is tested. "blocks", "shift": r itself,
+        with blocks of test rows in another order, or all shifted in a circle.
     seed : int, default 0
         Of permutations and bootstrap samples.
     low_level : {"residual", "banded"}, optional
@@ -134,6 +139,9 @@ def encode(
     null_panel : bool, default False
         Score as well what cannot know the responses: a constant, a ramp, an onset, shifted
         features, and the model with shuffled and with random weights.
+    high_pass : float, optional
+        In seconds: cosines of this period and longer leave the features and the responses of
+        every story, training and test alike; 128 is usual. Nothing leaves them by default.
     score_from_row : int, optional
         First scored row of every test story; the manifest's when left out.
     ceiling_threshold : float, optional
@@ -615,6 +623,45 @@ def region_table(
     return hemisphere_table(
         own, regions, entry, level=level, normalised=normalised, ceiling=ceiling
     )
+
+
+def target_difference(
+    a: EncodingResult,
+    b: EncodingResult,
+    *,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+) -> TargetDifference:
+    """Test whether two models predict each target equally well, paired row by row.
+
+    Computed from the stored predictions when first asked for, and kept in the store.
+
+    Parameters
+    ----------
+    a, b : EncodingResult
+        Of one subject on the same data, of models of as many layers.
+    store : Store, Path or str, optional
+        Where the predictions of both are; by default the store that ``a`` lies in.
+    progress : Progress, optional
+        Receives reports.
+
+    Returns
+    -------
+    TargetDifference
+        Arrays ``difference``, ``z``, ``p`` and ``q`` of shape (n_layers, n_targets), and
+        ``significant(level)``.
+
+    Raises
+    ------
+    InputError
+        When the two cannot be compared target by target, or their predictions are not there.
+    """
+    from braindash.encoding.comparison import compare
+    from braindash.encoding.seen import store_of
+    from braindash.work.differences import difference_tests
+
+    found = store_of(a) if store is None else _as_store(store)
+    return difference_tests(compare([plain_result(a)], [plain_result(b)]), found, progress)
 
 
 def _as_store(store: Store | Path | str | None) -> Store:

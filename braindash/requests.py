@@ -93,6 +93,10 @@ LOW_LEVEL_SPACE = "acoustic:lowlevel"
 MEAN_SUBJECT = "mean"
 
 
+# Settings of significance and uncertainty that can be asked for.
+_STATISTICS = ("n_permutations", "n_bootstraps", "block_rows", "scheme", "seed")
+
+
 class EncodeRequest(Request):
     """What a user asks for: one model, one subject (or "mean", all subjects averaged), and how.
 
@@ -123,12 +127,17 @@ class EncodeRequest(Request):
     n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
     n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
     block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
-    scheme: Scheme = "blocks"
+    scheme: Scheme = "prewhitened"
     seed: int = Field(default=0, ge=0)
     low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
     low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
     null_panel: bool = Field(
         default=False, description="score as well what cannot know the responses"
+    )
+    high_pass: float | None = Field(
+        default=None,
+        gt=0,
+        description="seconds: cosines as slow as that leave features and responses; usual: 128",
     )
     score_from_row: int | None = Field(
         default=None,
@@ -147,8 +156,10 @@ class EncodeRequest(Request):
     @property
     def statistics(self) -> StatisticsSettings:
         """Settings of significance and uncertainty, as they enter the specification."""
-        fields = StatisticsSettings.model_fields
-        return StatisticsSettings(**{name: getattr(self, name) for name in fields})
+        fields = {name: getattr(self, name) for name in _STATISTICS}
+        if self.scheme == "prewhitened":  # draws no order: no number of them is part of the key
+            fields["n_permutations"] = min(self.n_permutations, 1)
+        return StatisticsSettings(**fields)
 
 
 class ProbeRequest(Request):

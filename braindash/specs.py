@@ -33,7 +33,7 @@ Precision = Literal["float32", "bf16", "fp16"]
 StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
-Scheme = Literal["blocks", "shift"]
+Scheme = Literal["prewhitened", "blocks", "shift"]
 # What shares a ridge penalty, and what becomes of rows whose delays reach beyond their story.
 Penalty = Literal["target", "region", "shared"]
 History = Literal["padded", "full"]
@@ -67,6 +67,13 @@ PRECISIONS: Mapping[Precision, str] = MappingProxyType(
         "float32": "the reference, on every device",
         "bf16": "quicker on a CUDA device; other features",
         "fp16": "quicker on a CUDA device; other features",
+    }
+)
+SCHEMES: Mapping[Scheme, str] = MappingProxyType(
+    {
+        "prewhitened": "response and predictions without drift and without the response's AR(3)",
+        "blocks": "r itself, blocks of the response in another order",
+        "shift": "r itself, the response shifted in a circle",
     }
 )
 TUNING_LOSSES: Mapping[TuningLoss, str] = MappingProxyType(
@@ -207,11 +214,19 @@ class StatisticsSettings(Spec):
     """How the significance and the uncertainty of a result are estimated."""
 
     kind: ClassVar[str] = "statistics"
-    n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"best_of_layers": False})
+    n_permutations: int = Field(
+        default=1000,
+        ge=0,
+        description="0: no p and q values; 1: all orders, which 'prewhitened' need not draw",
+    )
     n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
     block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
-    scheme: Scheme = "blocks"
+    scheme: Scheme = "prewhitened"
     seed: int = Field(default=0, ge=0)
+    best_of_layers: bool = Field(
+        default=True, description="whether the best layer of each target has p and q of its own"
+    )
 
 
 class LowLevelSettings(Spec):
@@ -243,7 +258,13 @@ class WithinStory(Spec):
 
 
 _FIT_IMPLIED: Mapping[str, Any] = MappingProxyType(
-    {"within": None, "penalty": "target", "pools": None, "history": "padded"}
+    {
+        "within": None,
+        "penalty": "target",
+        "pools": None,
+        "history": "padded",
+        "high_pass": None,
+    }
 )
 
 
@@ -275,6 +296,9 @@ class FitSpec(Spec):
     )
     history: History = Field(
         default="padded", description="full: rows without all delays are left out"
+    )
+    high_pass: float | None = Field(
+        default=None, gt=0, description="seconds; slower cosines leave features and responses"
     )
 
 
@@ -319,6 +343,16 @@ class RegionsSpec(Spec):
     result: str = Field(description="key of the encoding result")
     name: str = Field(description="of the region set")
     masks: str = Field(description="digest of the regions' targets and sides")
+
+
+class DifferenceSpec(Spec):
+    """Tests whether two encoding results predict each target equally well."""
+
+    kind: ClassVar[str] = "difference"
+    version: Literal[1] = 1
+    a: str = Field(description="key of the encoding result of model A")
+    b: str = Field(description="key of that of model B, which is subtracted")
+    method: Literal["prewhitened"] = "prewhitened"
 
 
 class AdapterSettings(Spec):
@@ -519,6 +553,7 @@ VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(
             FitSpec,
             EncodingSpec,
             RegionsSpec,
+            DifferenceSpec,
             UnitFeaturesSpec,
             ProbingSpec,
             TuningSpec,

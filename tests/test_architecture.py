@@ -42,6 +42,7 @@ READING = {
     "group_maps",
     "comparison",
     "seen",
+    "tested",
     "shares",
     "unfinished",
     "tasks",
@@ -60,6 +61,7 @@ RUNNING = {
     "ask",
     "data",
     "regions",
+    "differences",
 }
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {

@@ -39,7 +39,7 @@ from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.spaces.find import surface_for
 from braindash.io.store import Store
 from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
-from braindash.specs import HISTORIES, PENALTIES
+from braindash.specs import HISTORIES, PENALTIES, SCHEMES
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
@@ -63,8 +63,18 @@ ThresholdOption = Annotated[
     float | None,
     typer.Option(help="That a noise ceiling must exceed; 0.4, or 0.1 between subjects, if none."),
 ]
+HighPassOption = Annotated[
+    float | None,
+    typer.Option(
+        help="In seconds: slower cosines leave features and responses; usual: 128, none by default."
+    ),
+]
 PermutationsOption = Annotated[
-    int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
+    int,
+    typer.Option(
+        help="Permutations of the test rows for p and q; 0: none. The scheme prewhitened draws "
+        "none: every other number is the same."
+    ),
 ]
 BootstrapsOption = Annotated[
     int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
@@ -75,9 +85,7 @@ PenaltyOption = Annotated[
 HistoryOption = Annotated[
     str, typer.Option(help=f"Rows whose delays reach beyond their story. {choices(HISTORIES)}")
 ]
-SchemeOption = Annotated[
-    str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
-]
+SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
 LowLevelOption = Annotated[
     str | None,
     typer.Option(help="residual or banded: how much low-level features explain as well."),
@@ -107,12 +115,13 @@ def encode(
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
     penalty: PenaltyOption = "target",
     history: HistoryOption = "padded",
+    high_pass: HighPassOption = None,
     score_from_row: FromRowOption = None,
     ceiling_threshold: ThresholdOption = None,
     permutations: PermutationsOption = 1000,
     bootstraps: BootstrapsOption = 1000,
     block_rows: Annotated[int, typer.Option(help="Shortest block of test rows.")] = 10,
-    scheme: SchemeOption = "blocks",
+    scheme: SchemeOption = "prewhitened",
     seed: Annotated[int, typer.Option(help="Of permutations and bootstrap samples.")] = 0,
     low_level: LowLevelOption = None,
     low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
@@ -142,6 +151,7 @@ def encode(
         strategy=strategy,
         precision=precision,
         preset=preset,
+        high_pass=high_pass,
         score_from_row=score_from_row,
         ceiling_threshold=ceiling_threshold,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),
@@ -299,6 +309,10 @@ def result_document(
         "n_significant": result.significant().sum(axis=1).tolist()
         if result.has_significance
         else None,
+        "n_significant_in_any_layer": int(result.best_significant().sum())
+        if result.has_significance
+        else None,
+        "significance": result.significance_line(),
         "ceilings": list(result.ceilings),
         "intervals": seen.interval_line(),
         "nulls": null_lines(seen),

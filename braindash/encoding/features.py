@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from braindash.core.drift import high_passed
 from braindash.core.scores import zscore
 from braindash.encoding.plan import EncodingPlan
 from braindash.errors import InputError
@@ -111,11 +112,21 @@ class Extraction:
 
 
 def layer_features(
-    stories: Sequence[StoryPlan], features: Features, layer: int
+    stories: Sequence[StoryPlan], features: Features, layer: int, high_pass: float | None
 ) -> NDArray[np.float32]:
     """Return one layer's features of some stories, z-scored in each, (n_rows, n_features)."""
-    read = (features[story.extraction.key()].read("features", layer) for story in stories)
+    read = (story_features(story, features, layer, high_pass) for story in stories)
     return np.concatenate([zscore(one) for one in read])
+
+
+def story_features(
+    story: StoryPlan, features: Features, layer: int, high_pass: float | None
+) -> NDArray[np.float32]:
+    """Return one layer's features of a story, high-pass filtered where that is asked for."""
+    read = features[story.extraction.key()].read("features", layer)
+    if high_pass is None:
+        return read
+    return np.asarray(high_passed(read, high_pass, story.extraction.times.tr), dtype=np.float32)
 
 
 def _annotated_features(

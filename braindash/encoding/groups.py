@@ -459,6 +459,7 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
         "training stories": train,
         "version of the computation": result.older or "today's",
         "penalty": (spec.get("penalty", "target"), spec.get("pools")),
+        "high-pass filter": spec.get("high_pass"),
         **{name: spec[name] for name in names},
     }
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.core.drift import require_period
 from braindash.core.held_out import choose_blocks, held_out_blocks
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import rows_without_history, stretches
@@ -243,6 +244,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         train, test = (
             tuple(replace(story, unheard=unheard) for story in part) for part in (train, test)
         )
+    _require_high_pass(request, train + test)
     within = _within(dataset, request, members, train)
     test = test if within is None else _in_blocks(test, within)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
@@ -280,6 +282,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         penalty=request.penalty,
         pools=_pools_digest(request, dataset.space, test),
         history=request.history,
+        high_pass=request.high_pass,
         ceilings=possible_ceilings(test, others, given),
         given_ceiling=None if given is None else digest_input(given),
         ceiling_threshold=request.ceiling_threshold,
@@ -361,6 +364,12 @@ def _scored_from(test: tuple[StoryPlan, ...], row: int | None) -> tuple[StoryPla
                 hint="Give an earlier score_from_row (a preset's own is 40), or a longer story.",
             )
     return stories
+
+
+def _require_high_pass(request: EncodeRequest, stories: tuple[StoryPlan, ...]) -> None:
+    if request.high_pass is not None:
+        for story in stories:
+            require_period(request.high_pass, story.extraction.times.tr)
 
 
 def _within(
@@ -666,4 +675,8 @@ def statistics_operations(plan: EncodingPlan) -> float:
     settings, (_, n_test) = plan.spec.statistics, count_rows(plan)
     n_blocks = n_test / settings.block_rows
     bootstraps = settings.n_bootstraps * 3.0 * n_test  # sums of p, of p^2 and of p y
-    return 2.0 * count_targets(plan) * (settings.n_permutations * n_blocks**2 + bootstraps)
+    # Products of every block with every other, then their sums order by order, if any is drawn.
+    tests = n_blocks * (n_test if settings.n_permutations else 0)
+    if settings.scheme != "prewhitened":
+        tests = settings.n_permutations * n_blocks**2
+    return 2.0 * count_targets(plan) * (tests + bootstraps)

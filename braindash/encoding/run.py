@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r
-from braindash.encoding.features import Extraction, Features, layer_features
+from braindash.encoding.features import Extraction, Features, layer_features, story_features
 from braindash.encoding.lowlevel import Weighing
 from braindash.encoding.nulls import score_nulls
 from braindash.encoding.plan import (
@@ -25,7 +25,7 @@ from braindash.encoding.plan import (
     statistics_operations,
 )
 from braindash.encoding.responses import RunResponses, read_responses
-from braindash.encoding.result import EncodingResult
+from braindash.encoding.result import EncodingResult, significance_words
 from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
@@ -220,14 +220,14 @@ class EncodingRun(StoredRun[Entry]):
         if plan.spec.within is not None:
             return self._fit_within(layer, plan.spec.within)
         ridge = RidgeCV(
-            layer_features(plan.train, self._own_features, layer),
+            layer_features(plan.train, self._own_features, layer, plan.spec.high_pass),
             responses.train_story,
             kept=responses.train_kept,
             **plan.ridge_options,
         )
         result = ridge.fit(
             responses.train,
-            layer_features(plan.test, self._own_features, layer),
+            layer_features(plan.test, self._own_features, layer, plan.spec.high_pass),
             responses.test_story,
             return_prediction=True,
             pools=plan.pools,
@@ -240,7 +240,7 @@ class EncodingRun(StoredRun[Entry]):
     def _fit_within(self, layer: int, settings: WithinStory) -> xr.Dataset:
         """Predict blocks of the one story from its other rows."""
         (story,), responses = self._plan.train, self._responses
-        features = self._own_features[story.extraction.key()].read("features", layer)
+        features = story_features(story, self._own_features, layer, self._plan.spec.high_pass)
         options = self._plan.ridge_options
         made = predict_within(
             features,
@@ -285,7 +285,12 @@ class EncodingRun(StoredRun[Entry]):
     @cached_property
     def _responses(self) -> RunResponses:
         plan = self._plan
-        return read_responses(plan.train, plan.test, standardise=plan.spec.standardise_responses)
+        return read_responses(
+            plan.train,
+            plan.test,
+            standardise=plan.spec.standardise_responses,
+            high_pass=plan.spec.high_pass,
+        )
 
     @cached_property
     def _own_features(self) -> Features:
@@ -317,7 +322,9 @@ class EncodingRun(StoredRun[Entry]):
         if plan.nulls is not None:
             features = {**self._own_features, **self._features_of(plan.nulls.stories)}
             parts.append(score_nulls(plan, self._responses, features, parts[0]["r"].values))
-        told = self._provenance(seconds)
+        told = self._provenance(seconds) | {
+            "significance": significance_words(plan.spec.statistics.canonical())
+        }
         dataset, spec = xr.merge(parts), plan.spec.canonical()
         self.know(self._store.put(self.kind, self.key, spec=spec, provenance=told, dataset=dataset))
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from braindash.core.statistics.components import nanmean
 from braindash.encoding.comparison import Difference, Group, compare
+from braindash.encoding.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.ui import address, state
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
@@ -77,11 +78,32 @@ class Compared:
         settings = f"{self.normalised} {self.ceilings}"
         return [f"{one} of {keys} {settings}" for one in keys]
 
-    def linked(self, *, with_difference: bool, mesh: str = "", shown: str = "mean") -> LinkedMaps:
-        """Return the maps of all models on a mesh, made once per server."""
+    def linked(
+        self,
+        *,
+        with_difference: bool,
+        mesh: str = "",
+        shown: str = "mean",
+        tests: TargetDifference | None = None,
+    ) -> LinkedMaps:
+        """Return the maps of all models on a mesh, made once per server.
+
+        With ``tests`` A and B are shown where their difference is significant; ``shown`` says what
+        maps of several subjects show.
+        """
         keys = tuple(group.identity for group in self.groups)
+        tested = tests is not None
         found: LinkedMaps = _linked(
-            keys, self.normalised, self.ceilings, self.names, with_difference, mesh, shown, self
+            keys,
+            self.normalised,
+            self.ceilings,
+            self.names,
+            with_difference,
+            mesh,
+            shown,
+            tested,
+            self,
+            tests,
         )
         return found
 
@@ -127,7 +149,9 @@ def _linked(
     with_difference: bool,
     mesh: str,
     shown: str,
+    tested: bool,
     _compared: Compared,
+    _tests: TargetDifference | None,
 ) -> LinkedMaps:
     return link_maps(
         _compared.groups,
@@ -137,4 +161,5 @@ def _linked(
         pair=_compared.pair if with_difference else None,
         mesh=mesh,
         shown=shown,
+        only=_tests.significant() if tested and _tests is not None else None,
     )

@@ -106,10 +106,13 @@ def significance_card(result: EncodingResult, level: float = 0.05) -> Card:
     counts = result.significant(level).sum(axis=1)
     best = int(np.argmax(counts))
     share = counts[best] / max(1, int(result.valid.sum()))
+    # The best layer is picked by this count: what it is worth stands beside it.
+    several = result.has_best and result.n_layers > 1
+    by_best = f"; {result.best_significant(level).sum():,} in any layer" if several else ""
     return Card(
         label,
         f"{counts[best]:,}",
-        f"{share:.0%} at layer {best}, q ≤ {level:g}",
+        f"{share:.0%} at layer {best}, q ≤ {level:g}{by_best}",
         tuple(float(count) for count in counts),
     )
 

@@ -105,6 +105,7 @@ def link_maps(
     pair: Difference | None = None,
     mesh: str = "",
     shown: str = "mean",
+    only: NDArray[np.bool_] | None = None,
 ) -> LinkedMaps:
     """Make linked maps of one score.
 
@@ -124,6 +125,8 @@ def link_maps(
         What is drawn; the usual mesh of the results' space by default.
     shown : str, default "mean"
         One of :data:`GROUP_MAPS`; the others need several subjects.
+    only : bool array of shape (n_layers, n_targets), optional
+        Targets that A and B, and so their difference, are shown of.
     """
     if shown == "prevalence":
         return _prevalence(groups, names, mesh)
@@ -132,6 +135,8 @@ def link_maps(
         for group, ceiling in zip(groups, ceilings, strict=True)
     ]
     top = max(colour_top(one) for one in values)
+    if only is not None:
+        values[:2] = [np.where(only, one, np.nan) for one in values[:2]]
     note = ""
     if shown == "tested":
         tests = [
@@ -268,8 +273,14 @@ def statistics_blob(linked: LinkedMaps) -> bytes:
     return pack({}, arrays)
 
 
-def linked_note(linked: LinkedMaps, groups: Sequence[Group], ceiling: str | None) -> str:
-    """Say what the colours of linked maps are, and what is grey."""
+def linked_note(
+    linked: LinkedMaps,
+    groups: Sequence[Group],
+    ceiling: str | None,
+    *,
+    tested: str = "",
+) -> str:
+    """Say what the colours of linked maps are, what is grey, and how A minus B was tested."""
     first = linked.maps[0]
     if first.label == GROUP_MAPS["prevalence"]:
         return " ".join(filter(None, [linked.note, surface_note(first)]))
@@ -287,8 +298,12 @@ def linked_note(linked: LinkedMaps, groups: Sequence[Group], ceiling: str | None
     if linked.end is not None:
         parts.append(
             f"{DIFFERENCE}: red where A predicts better, blue where B does; grey where neither "
-            "model reaches the threshold. A single target's difference is not tested: the "
-            "intervals are those of the regions."
+            "model reaches the threshold. The intervals are those of the regions."
+        )
+        parts.append(
+            tested
+            or "A single target's difference is not tested here; 'Significant only' is, for one "
+            "subject and equal layers."
         )
     return " ".join(parts)
 

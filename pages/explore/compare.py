@@ -6,6 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from braindash.core.statistics.components import LEAST_SUBJECTS
 from braindash.encoding.group_maps import prevalence_at
+from braindash.encoding.tested import TargetDifference, untestable
 from braindash.ui import address, comparing, state, texts, widgets
 from braindash.ui.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
@@ -13,10 +14,16 @@ from braindash.viewer.drawn import can_show
 from braindash.views.captions import comparison_lines, subject_lines
 from braindash.views.curves import key_regions
 from braindash.views.linked import GROUP_MAPS, linked_note
-from braindash.views.maps import LEVELS, permutation_line, score_label
+from braindash.views.maps import LEVELS, score_label
 from braindash.views.scatter import target_scatter
 from braindash.views.tables import pair_cells, pair_table
-from braindash.views.targets import TargetCurve, target_curves, target_table, target_title
+from braindash.views.targets import (
+    TargetCurve,
+    target_curves,
+    target_note,
+    target_table,
+    target_title,
+)
 
 INTRODUCTION = (
     "Two models, or a model before and after tuning, on the same brains: turn one surface and all "
@@ -77,6 +84,20 @@ def provenance(compared: Compared, *notes: str) -> None:
                     st.caption(line)
 
 
+def choose_tests(compared: Compared) -> TargetDifference | None:
+    """Ask whether only targets with a significant difference are shown; None for all."""
+    if untestable(compared.pair):
+        return None
+    wanted = st.toggle(
+        "Significant only",
+        key="tested",
+        bind="query-params",
+        help="Show A and B, and their difference, only where the difference of the target at the "
+        f"same layer has q ≤ {LEVEL:g}.",
+    )
+    return widgets.difference_tests(compared.pair) if wanted else None
+
+
 @st.fragment
 def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
     """Draw the linked surfaces and the clicked vertex, which is kept in the address.
@@ -87,12 +108,15 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
         mesh = widgets.choose_mesh(compared.groups[0])
         shown = choose_group_map(compared)
         with_difference = with_difference and shown != "prevalence"
-        linked = compared.linked(with_difference=with_difference, mesh=mesh, shown=shown)
+        tests = choose_tests(compared) if with_difference else None
+        linked = compared.linked(
+            with_difference=with_difference, mesh=mesh, shown=shown, tests=tests
+        )
         place, held = comparing.address_layers(compared.last_layers)
         asked = linked_viewer(
             linked,
             key="compare_viewer",
-            identities=[f"{one} {mesh} {shown}" for one in compared.identities],
+            identities=[f"{one} {mesh} {shown} {tests is not None}" for one in compared.identities],
             layer=place,
             held=held,
             height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
@@ -104,7 +128,15 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
                 st.info("No target of the data is shown there.")
             else:
                 st.query_params["target"] = str(asked.pick.target)
-        st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
+        tested = (
+            ""
+            if tests is None
+            else (
+                f"A and B are shown where q ≤ {LEVEL:g} of their difference at the same layer "
+                f"({tests.line()}); a difference of two unequal layers is not tested."
+            )
+        )
+        st.caption(linked_note(linked, compared.groups, compared.ceilings[0], tested=tested))
         intervals = f"{compared.pair.interval_line()}. Bold: the interval does not hold 0."
         provenance(compared, *[intervals] * with_difference)
         if not show_target(compared):
@@ -158,7 +190,7 @@ def show_target(compared: Compared) -> bool:
         st.info(texts.NO_SCORE)
     notes = []
     if curves[0].significant is not None:
-        notes.append(f"filled markers: q ≤ {LEVEL:g}, {permutation_line(first)}")
+        notes.append(target_note(first, target, LEVEL))
     if group.n_subjects > 1 and all(one.has_significance for one in group.results):
         layer = compared.layers()[0]
         told = "" if group.on_common else prevalence_at(group, target, layer, q=LEVEL)

@@ -43,6 +43,7 @@ ENCODE_FIELDS = SHARED | {
     "block_rows": (["--block-rows", "5"], 5),
     "scheme": (["--scheme", "shift"], "shift"),
     "seed": (["--seed", "9"], 9),
+    "high_pass": (["--high-pass", "100"], 100.0),
     "low_level": (["--low-level", "banded"], "banded"),
     "low_level_space": (["--low-level-space", "acoustic:mfcc"], "acoustic:mfcc"),
     "penalty": (["--penalty", "shared"], "shared"),

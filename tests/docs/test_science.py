@@ -12,7 +12,6 @@ from braindash.core.probes.model import ALPHAS
 from braindash.core.statistics.bootstrap import LEAST_UNITS, interval_method
 from braindash.core.statistics.components import LEAST_SUBJECTS
 from braindash.core.statistics.depth import QUANTITIES
-from braindash.core.statistics.permutation import SCHEMES
 from braindash.encoding import shares
 from braindash.encoding.null_panel import NULLS, WARNED_R, WARNED_SHARE
 from braindash.encoding.nulls import ONSET_SECONDS
@@ -22,6 +21,7 @@ from braindash.specs import (
     CeilingName,
     LowLevelMethod,
     NullPanelSettings,
+    Scheme,
     TargetRule,
     TuningControl,
     TuningLoss,
@@ -43,6 +43,7 @@ NAMES = {
     "controls": [name for name in get_args(TuningControl) if name != "none"],
     "targets": get_args(TargetRule),
     "strategies": STRATEGIES,
+    "schemes": get_args(Scheme),
     "metrics of probes": (*CLASS_METRICS, *VALUE_METRICS),
     "methods of probes": METHODS,
     "columns of probes": ("chance_majority", "chance_shuffled", "above_chance", "cv_score"),
@@ -59,7 +60,7 @@ def test_every_title_that_a_reader_sees_is_explained():
     titles += [*METRIC_TITLES.values(), "share above chance", "z over layers", *SCALES.values()]
     titles += ["preferred layer", "confidence", "noise ceiling", "r / ceiling", "A minus B"]
     assert not [title for title in titles if title.lower() not in PLAIN.lower()]
-    assert len(QUANTITIES) == 4 and len(KINDS) == 6, "a new number needs its paragraph"
+    assert len(QUANTITIES) == 4 and len(KINDS) == 7, "a new number needs its paragraph"
 
 
 def test_the_defaults_are_those_of_the_code():
@@ -97,7 +98,6 @@ def test_numbers_in_the_text_are_those_of_the_code():
     assert f"one of {len(ALPHAS)} values from {ALPHAS[0]:g} to {ALPHAS[-1]:g}" in PLAIN.replace(
         "1e6", "1e+06"
     ).replace("1e-6 ", "1e-06 ")
-    assert SCHEMES == ("blocks", "shift")
 
 
 def test_every_cited_source_is_listed():

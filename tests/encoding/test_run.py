@@ -170,7 +170,12 @@ def test_device_and_threads_are_no_part_of_the_key(lab):
     assert plan_encoding(request_for(lab, device="cpu", threads=1)).spec.key() == key
     assert plan_encoding(request_for(lab, strategy="exact")).spec.key() != key
     assert plan_encoding(request_for(lab, delays=(1, 2))).spec.key() != key
-    assert plan_encoding(request_for(lab, n_permutations=999)).spec.key() != key
+    assert plan_encoding(request_for(lab, n_permutations=0)).spec.key() != key
+    assert plan_encoding(request_for(lab, high_pass=64.0)).spec.key() != key
+    # The prewhitened test draws no permutation, so that their number changes nothing.
+    assert plan_encoding(request_for(lab, n_permutations=999)).spec.key() == key
+    drawn = [request_for(lab, scheme="blocks", n_permutations=n) for n in (99, 999)]
+    assert len({plan_encoding(one).spec.key() for one in drawn} | {key}) == 3
 
 
 def test_a_copied_data_set_has_the_same_key(lab, tmp_path):
@@ -221,7 +226,7 @@ def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):
 def test_a_run_stopped_in_its_statistics_fits_no_layer_again(lab, store):
     """The predictions are whole then; not even the features are needed any more."""
     with pytest.raises(Cancelled):
-        run_encoding(request_for(lab), store, Reports(stop_at="permutations"))
+        run_encoding(request_for(lab), store, Reports(stop_at="significance"))
     spec = plan_encoding(request_for(lab)).spec
     assert store.has("predictions", spec.fit.key()) and not store.has("encoding", spec.key())
     shutil.rmtree(store.root / "features")
@@ -353,7 +358,7 @@ def test_statistics_can_be_switched_off(lab, store):
 def test_other_statistics_and_ceilings_need_no_other_fit(lab, store):
     first = run_encoding(request_for(lab), store)
     reports = Reports()
-    second = run_encoding(request_for(lab, n_permutations=50), store, reports)
+    second = run_encoding(request_for(lab, scheme="blocks", n_permutations=50), store, reports)
     assert second.key != first.key
     assert second.provenance["predictions"] == first.provenance["predictions"]
     assert not any("layer" in message for message in reports.messages)
