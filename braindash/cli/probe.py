@@ -175,5 +175,6 @@ def probing_document(result: Any) -> dict[str, Any]:
         "simulated": result.simulated,
         "provenance": result.provenance_line(),
         "tasks": {task: result.facts(task) for task in result.tasks},
+        "intervals": {task: result.interval_line(task) for task in result.tasks},
         "scores": table.where(table.notna(), None).to_dict(orient="records"),
     }

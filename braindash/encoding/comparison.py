@@ -216,7 +216,7 @@ class Difference:
         n_subjects = self.a.n_subjects
         signs = "all" if n_subjects <= EXACT_SUBJECTS else "random"
         return [
-            "p: of the same variance",
+            "p: of the same variance, too small with skewed differences of few subjects",
             p_words(
                 "second line",
                 f"sign flips ({signs} signs) and Wilcoxon's signed ranks",

@@ -401,8 +401,9 @@ def _confidence(choice: MapChoice, result: EncodingResult) -> ShownMap:
     settings = result.spec["statistics"]
     return ShownMap(
         maps,
-        f"Share of {settings['n_bootstraps']} block bootstrap samples (blocks of "
-        f"{settings['block_rows']} rows) that have the same best layer: "
+        f"Share of {settings['n_bootstraps']} block bootstrap samples ({result.n_scored_rows} test "
+        f"rows, {result.blocks_line()}) that have the same best layer: it is too sure where layers "
+        "are nearly as good and the story is short; "
         f"{_confidence_line(choice, result)}. Grey: without a score; nothing is masked.",
     )
 

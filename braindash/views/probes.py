@@ -90,10 +90,11 @@ def heat_map(
             z=values,
             x=x,
             y=[task_title(task) for task in tasks],
-            customdata=np.dstack([wide["score"], wide["low"], wide["high"], chance, names, layers]),
-            hovertemplate="<b>%{y}</b>, layer %{customdata[5]}<br>%{customdata[4]} "
-            "%{customdata[0]:.3f} [%{customdata[1]:.3f}, %{customdata[2]:.3f}]<br>"
-            "chance %{customdata[3]:.3f}<extra></extra>",
+            customdata=np.dstack(
+                [wide["score"], _ends(wide["low"], wide["high"], ".3f"), chance, names, layers]
+            ),
+            hovertemplate="<b>%{y}</b>, layer %{customdata[4]}<br>%{customdata[3]} "
+            "%{customdata[0]:.3f}%{customdata[1]}<br>chance %{customdata[2]:.3f}<extra></extra>",
             colorscale=_DIVERGING if scale == "z" else _SEQUENTIAL,
             zmin=-extent if scale == "z" else 0.0,
             zmax=extent if scale == "z" else 1.0,
@@ -211,9 +212,8 @@ def difference_map(
             z=values,
             x=x,
             y=titles,
-            customdata=np.dstack([low, high]),
-            hovertemplate="<b>%{y}</b>: %{z:+.3f} [%{customdata[0]:+.3f}, %{customdata[1]:+.3f}]"
-            "<extra></extra>",
+            customdata=_ends(low, high, "+.3f")[..., None],
+            hovertemplate="<b>%{y}</b>: %{z:+.3f}%{customdata[0]}<extra></extra>",
             colorscale=_DIVERGING,
             zmin=-extent,
             zmax=extent,
@@ -325,6 +325,15 @@ def _cell(own: pd.DataFrame, quantity: str, form: str, factor: float = 1.0) -> s
     row = own.loc[[quantity], ["estimate", "low", "high"]].to_numpy(dtype=float)[0]
     estimate, low, high = (factor * float(value) for value in row)
     return with_interval(estimate, low, high, form)
+
+
+def _ends(low: np.ndarray, high: np.ndarray, form: str) -> np.ndarray:
+    """Write intervals for readers, of the shape of ``low``; nothing where there is none."""
+    texts = np.full(low.shape, "", dtype=object)
+    for place in np.argwhere(np.isfinite(low) & np.isfinite(high)):
+        at = tuple(place)
+        texts[at] = f" [{low[at]:{form}}, {high[at]:{form}}]"
+    return texts
 
 
 def _rows(table: pd.DataFrame, task: str) -> pd.DataFrame:

@@ -46,8 +46,9 @@ def test_probe_prints_every_task_and_layer(corpus, tiny_model, tmp_path):
     assert {(row["task"], row["layer"]) for row in document["scores"]} == {
         (task, layer) for task in ("mfcc", "phone") for layer in range(3)
     }
-    assert all(row["low"] <= row["score"] <= row["high"] for row in document["scores"])
+    assert all(row["low"] is row["high"] is None for row in document["scores"]), "one recording"
     assert document["tasks"]["phone"]["n_test"] > 0
+    assert document["intervals"]["phone"].startswith("no intervals (3 recordings are needed)")
     shown = RUN.invoke(app, arguments(corpus, tiny_model, tmp_path)).stdout
     assert "balanced_accuracy" in shown and "SIMULATED DATA" in shown
     listed = json.loads(RUN.invoke(app, ["list", "--store", str(tmp_path), "--json"]).stdout)

@@ -32,8 +32,12 @@ def test_a_heat_map_marks_the_best_layer_of_each_task(result, scale):
     expected = [int(np.argmax(result.score(task))) for task in TASKS]
     assert list(best.x) == expected
     told = cells.customdata[1][2]
-    assert told[0] == pytest.approx(result.score("mfcc")[2]) and told[5] == 2
-    assert told[3] == pytest.approx(result.chance("mfcc")[2])
+    assert told[0] == pytest.approx(result.score("mfcc")[2]) and told[4] == 2
+    assert told[2] == pytest.approx(result.chance("mfcc")[2])
+    row = result.table().set_index(["task", "layer"]).loc[("mfcc", 2)]
+    assert told[1] == f" [{row['low']:.3f}, {row['high']:.3f}]"
+    bare = heat_map(result.table().assign(low=np.nan), result.tasks, scale=scale).data[0]
+    assert bare.customdata[1][2][1] == "", "no interval is no text"
     if scale == "z":
         assert cells.zmin == -cells.zmax
     assert figure.layout.annotations[0].text == "SIMULATED"
