@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName
+from braindash.defaults import PresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
 from braindash.encoding.tested import TargetDifference
@@ -62,8 +62,8 @@ def encode(
     strategy: Strategy = "exact",
     precision: Precision = "float32",
     preset: PresetName = "default",
-    alphas: Sequence[float] = DEFAULT_ALPHAS,
-    delays: Sequence[int] = DEFAULT_DELAYS,
+    alphas: Sequence[float] | None = None,
+    delays: Sequence[int] | None = None,
     metric: Metric = "r2",
     intercept: bool = True,
     penalty: Penalty = "target",
@@ -104,11 +104,12 @@ def encode(
     precision : {"float32", "bf16", "fp16"}, default "float32"
         Of the model's features; all but float32 need a CUDA device.
     preset : {"default", "moussa2025-a", "moussa2025-b", "moussa2025-c"}, default "default"
-        The protocol of a paper: what is left at its default below takes the paper's value.
-    alphas : sequence of float
-        Penalties to choose from, per target; 17 from 1 to 1e8 by default.
-    delays : sequence of int
-        Of the features, in TRs; 1 to 4 by default.
+        The protocol of a paper: of ``alphas``, ``delays``, ``score_from_row`` and
+        ``ceiling_threshold`` what is not given (None) takes the paper's value.
+    alphas : sequence of float, optional
+        Penalties to choose from, per target; 17 from 1 to 1e8 when left out.
+    delays : sequence of int, optional
+        Of the features, in TRs; 1 to 4 when left out.
     metric : {"r2", "r"}, default "r2"
         Of the held-out training stories, chooses the penalty.
     intercept : bool, default True

@@ -103,8 +103,8 @@ class EncodeRequest(Request):
     ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
     features explain is computed as well, with ``null_panel`` what nulls score. ``precision`` is
-    that of the model's features; the regression has its own. ``preset`` fills what is left at its
-    default with a paper's way.
+    that of the model's features; the regression has its own. ``preset`` fills what is not given
+    with a paper's way.
     """
 
     command: ClassVar[str] = "encode"
@@ -114,7 +114,7 @@ class EncodeRequest(Request):
     strategy: Strategy = "exact"
     precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
     preset: PresetName = Field(
-        default="default", description="a paper's protocol, for what is left at its default"
+        default="default", description="a paper's protocol, for what is not given"
     )
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
     delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")

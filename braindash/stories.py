@@ -13,6 +13,7 @@ from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.io.dataset.audio import find_recording
 from braindash.io.dataset.censored import Presentation, presentations
+from braindash.io.dataset.dataset import is_own_space
 from braindash.io.dataset.manifest import Dataset
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.responses import digest as digest_responses
@@ -238,8 +239,7 @@ def story_difference(own: StoryPlan, other: StoryPlan) -> str:
 
 def native_reason(space: str) -> str:
     """Say why targets of two subjects cannot stand side by side; empty where they can."""
-    # Column i of two subjects is the same place only in a space that they share.
-    return f"{space} is each subject's own space" if space.startswith("native") else ""
+    return f"{space} is each subject's own space" if is_own_space(space) else ""
 
 
 def plan_stories(
@@ -304,7 +304,20 @@ def response_warnings(stories: Sequence[StoryPlan]) -> list[str]:
             f"{sum(zeros.values())} rows are 0 in every target and count as data "
             f"({_counts(zeros)}): if they were censored, store NaN there"
         )
+    still = [story.name for story in stories if not zeros[story.name] and _is_still(story)]
+    if still:
+        told.append(
+            "no target varies in the stories "
+            f"{', '.join(still[:_NAMED])}{', ...' if len(still) > _NAMED else ''}, which count as "
+            "data: give their responses, or take them out of [splits]"
+        )
     return told
+
+
+def _is_still(story: StoryPlan) -> bool:
+    """Say whether a story has numbers, and each target the same one in every row."""
+    data = [one for heard in story.heard for one in heard if one.has_data]
+    return bool(data) and not any(one.varies.any() for one in data)
 
 
 def unscored_warning(stories: Sequence[StoryPlan]) -> list[str]:

@@ -57,6 +57,7 @@ RUNNING = {
     "statistics",
     "lowlevel",
     "nulls",
+    "subject_sums",
     "within",
     "ask",
     "data",

@@ -49,12 +49,15 @@ _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
 PresetOption = Annotated[
     str,
     typer.Option(
-        help="The protocol of a paper, for what is left at its default. "
+        help="The protocol of a paper, for what no option gives. "
         + choices({name: one.paper for name, one in PRESETS.items()})
     ),
 ]
 AlphasOption = Annotated[
     str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
+]
+DelaysOption = Annotated[
+    str | None, typer.Option(help=f"Comma-separated, in TRs; {_DELAYS} by default.")
 ]
 FromRowOption = Annotated[
     int | None, typer.Option(help="First scored row of the test stories; the manifest's if none.")
@@ -110,7 +113,7 @@ def encode(
     precision: PrecisionOption = "float32",
     preset: PresetOption = "default",
     alphas: AlphasOption = None,
-    delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = _DELAYS,
+    delays: DelaysOption = None,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
     penalty: PenaltyOption = "target",
@@ -155,7 +158,7 @@ def encode(
         score_from_row=score_from_row,
         ceiling_threshold=ceiling_threshold,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),
-        delays=listed(delays, "--delays", int),
+        delays=None if delays is None else listed(delays, "--delays", int),
         metric=metric,
         intercept=intercept,
         penalty=penalty,

@@ -10,8 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import lfilter
-from scipy.stats import gamma
 
 from braindash.core.ceilings import repeats_ceiling
 from braindash.core.scores import normalised_score, pearson_r
@@ -106,6 +104,9 @@ def ceiling_selection(
 
 
 def _smoothed(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
+    from scipy.signal import lfilter  # takes a second to load; pages rarely ask
+    from scipy.stats import gamma
+
     seconds = np.arange(0, 32, 2.0)
     response = gamma.pdf(seconds, 6) - gamma.pdf(seconds, 16) / 6
     white = rng.standard_normal((n_rows + _WARM_UP, n_columns))
@@ -114,5 +115,7 @@ def _smoothed(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
 
 
 def _slow(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
+    from scipy.signal import lfilter
+
     white = rng.standard_normal((n_rows + _WARM_UP, n_columns))
     return np.asarray(lfilter([np.sqrt(1 - 0.3**2)], [1, -0.3], white, axis=0)[_WARM_UP:])

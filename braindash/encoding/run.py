@@ -31,7 +31,7 @@ from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
 from braindash.errors import InputError
 from braindash.io.entries import common_provenance
-from braindash.io.predictions import PredictionFile, layer_part
+from braindash.io.predictions import PredictionFile, layer_part, read_part
 from braindash.io.recordings import plan_checked
 from braindash.io.spaces.find import SurfacePlan
 from braindash.io.store import Entry, Store
@@ -131,17 +131,19 @@ class EncodingRun(StoredRun[Entry]):
             n_bytes=statistics_bytes(plan),
         )
         parts = [*features.values(), *made, last]
-        return parts if plan.surface is None else [*parts, self._surface_part(plan.surface, last)]
+        return parts if plan.surface is None else [self._surface_part(plan.surface), *parts]
 
-    def _surface_part(self, surface: SurfacePlan, last: Part) -> Part:
-        """Keep what brings the targets to a surface, for a result that is there already too."""
+    def _surface_part(self, surface: SurfacePlan) -> Part:
+        """Keep what brings the targets to a surface: first, so that layers under way are shown.
+
+        It is kept for a result that is there already too.
+        """
         return Part(
             name=f"surface of {self.key}",
             label="the way to the cortical surface",
             make=lambda _: surface.keep(self._store, self.key),
             done=lambda: surface.is_kept_for(self._store, self.key),
             seconds=1.0,
-            after=(last.name,),
         )
 
     # ---- features -------------------------------------------------------------------------
@@ -277,6 +279,7 @@ class EncodingRun(StoredRun[Entry]):
             simulated=data.simulated,
             n_layers=plan.model.n_layers,
             layer=layer,
+            surface=None if plan.surface is None else plan.surface.key,
         )
 
     def _weigh(self, layer: int) -> xr.Dataset:
@@ -331,9 +334,8 @@ class EncodingRun(StoredRun[Entry]):
     def _require_scores(self, files: Sequence[Path]) -> None:
         """Refuse a result without any score, before anything of it is stored."""
         for path in files:
-            with xr.open_dataset(path, engine="h5netcdf") as layer:
-                if np.isfinite(layer["r"].values).any():
-                    return
+            if np.isfinite(read_part(path, "r")).any():
+                return
         train, test = self._responses.train_kept.sum(), self._responses.scored.sum()
         raise InputError(
             f"no layer of {self._plan.model.name} has a score for any target of "

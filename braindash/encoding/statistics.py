@@ -26,6 +26,7 @@ from braindash.core.statistics.permutation import benjamini_hochberg, permutatio
 from braindash.core.statistics.prewhitened import prewhitened_tests
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import StoryResponses
+from braindash.encoding.subject_sums import can_be_summed, ceiling_by_sum
 from braindash.io.dataset.responses import load_ceiling
 from braindash.io.predictions import PredictionReader
 from braindash.io.regions.masks import named_masks
@@ -129,11 +130,23 @@ def ceilings(
     }
     if plan.given_ceiling is not None:
         found["given"][:] = load_ceiling(plan.given_ceiling, plan.test[0].responses.columns)
+    by_sum = None
+    if "inter-subject" in found and can_be_summed(plan.test, others):
+        for_sum, progress = shared(progress, (9, 1))
+        by_sum = ceiling_by_sum(
+            plan.test,
+            others,
+            predictions.response,
+            standardise=plan.spec.standardise_responses,
+            progress=for_sum,
+        )
     for columns in responses.column_blocks() if set(found) - {"given"} else ():
         progress.advance(columns.start, n_targets, "noise ceilings")
         if "repeats" in found:
             found["repeats"][columns] = repeats_ceiling(responses.repeats(columns))
-        if "inter-subject" in found:
+        if by_sum is not None:
+            found["inter-subject"][columns] = by_sum[columns]
+        elif "inter-subject" in found:
             found["inter-subject"][columns] = inter_subject_ceiling(
                 predictions.response(columns), *responses.others(others, columns)
             )

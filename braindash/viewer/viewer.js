@@ -106,6 +106,7 @@ export class Viewer {
     this.regions.setPanels(this.panels, blobs[scores.length] ?? null);
     this.part("use").hidden = this.panels.length < 2;
     this.part("heading").hidden = this.panels.length > 1;
+    this.part("heading").textContent = this.panels[0].header.heading;
     this.part("difference-scale").hidden = !settings.difference;
     this.part("body").classList.toggle("stacked", this.panels.length > 1);
     this.setScale(settings, isFirst);

@@ -13,6 +13,7 @@ from braindash.encoding.result import EncodingResult
 from braindash.encoding.tested import TargetDifference
 from braindash.errors import InputError, near_match
 from braindash.io.regions.masks import WHOLE
+from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.viewer.blobs import MapSet
 from braindash.viewer.drawn import drawn
 
@@ -199,7 +200,14 @@ def surface_options(result: EncodingResult, values: Floats, mesh: str = "") -> d
     }
 
 
-def layer_maps(r: Floats, layers: Sequence[int], *, space: str, simulated: bool) -> MapSet:
+def layer_maps(
+    r: Floats,
+    layers: Sequence[int],
+    *,
+    space: str,
+    simulated: bool,
+    surface: SurfaceMap | None = None,
+) -> MapSet:
     """Make maps of the layers that an encoding under way has so far.
 
     Parameters
@@ -209,9 +217,11 @@ def layer_maps(r: Floats, layers: Sequence[int], *, space: str, simulated: bool)
     layers : sequence of int
         Which they are.
     space : str
-        An fsaverage space.
+        The targets' own.
     simulated : bool
         Whether to stamp the picture.
+    surface : SurfaceMap, optional
+        What brings the targets to a surface, where they are not its vertices.
     """
     top = colour_top(r)
     return MapSet(
@@ -223,6 +233,7 @@ def layer_maps(r: Floats, layers: Sequence[int], *, space: str, simulated: bool)
         threshold=round(_SHOWN_FROM * top, 2),
         space=space,
         simulated=simulated,
+        surface=drawn(space, r.shape[1], surface),
     )
 
 

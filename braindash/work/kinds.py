@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from braindash.encoding.plan import EncodingPlan, plan_encoding
 from braindash.io.recordings import CheckedPlan, plan_checked
-from braindash.io.store import Store
+from braindash.io.store import REGIONS, Store
 from braindash.parts import Plan, Run, carry_out
 from braindash.probing.plan import ProbingPlan, plan_probing
 from braindash.progress import NoProgress, Progress, said_once
@@ -18,7 +18,7 @@ from braindash.work.changes import PROMISED, require_unchanged
 from braindash.work.checks import CHECK, run_queued_check
 from braindash.work.differences import DIFFERENCE, run_queued_difference
 from braindash.work.needs import Preflight, encoding_needs, probing_needs, tuning_needs
-from braindash.work.regions import REGIONS, run_queued
+from braindash.work.regions import run_queued
 
 if TYPE_CHECKING:
     from braindash.encoding.run import EncodingRun

@@ -334,7 +334,7 @@ def _side(curves: SubjectCurves, places: list[int] | None, n_names: int) -> _Sid
         )
     mean = nanmean(values)
     best = _best(mean)
-    functions = {
+    functions: dict[str, Callable[[Floats], Floats]] = {
         QUANTITIES[0]: score_weighted_depth,
         QUANTITIES[2]: partial(late_layer_drop, best=best),
     }

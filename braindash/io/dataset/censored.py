@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
+from braindash.io.dataset.marks import Marks, marked_rows, one_value
 from braindash.io.dataset.responses import ResponseSource, repeats_shape, row_blocks
-
-_FEW_TARGETS = 256
 
 Rows = tuple[int, ...]
 """Rows of a response file, counted from 0."""
@@ -36,12 +35,15 @@ class Presentation:
         Rows that are 0 in every target that has numbers.
     n_targets : int
         Targets of the file.
+    marked : tuple of (int, float)
+        Rows that are one absurd number in every target, and the number.
     """
 
     censored: Rows
     n_rows: int
     n_zero: int
     n_targets: int
+    marked: tuple[tuple[int, float], ...]
     _marks: NDArray[np.uint8]
 
     @property
@@ -90,14 +92,18 @@ def presentations(source: ResponseSource, rows: slice, *, repeated: bool) -> lis
     Raises
     ------
     InputError
-        No row of any of them has data.
+        No row of any of them has data, or a row is one absurd number in every target.
     """
     shape = repeats_shape(source) if repeated else None
     which: Sequence[int | None] = [None] if shape is None else range(shape[0])
     state = tuple(map(_state, (*source.files, *source.repeats_paths, *_others(source))))
     found = [_looked_through(source, rows.start, rows.stop, one, state) for one in which]
+    names = " + ".join(map(str, source.paths if shape is None else source.repeats_paths))
+    for number, one in enumerate(found):
+        if one.marked:
+            which_one = f", repeat {number}" if len(found) > 1 else ""
+            raise marked_rows(f"{names or source.paths[0]}{which_one}", one.marked)
     if not any(one.has_data for one in found):
-        names = " + ".join(map(str, source.paths if shape is None else source.repeats_paths))
         raise InputError(
             f"{names or source.paths[0]} holds NaN in every used row ({rows.start} to "
             f"{rows.stop - 1}) of every target",
@@ -128,11 +134,13 @@ def _looked_through(
     censored: list[int] = []
     n_zero = 0
     low = high = n_missing = None
+    marks = Marks()
     for first, block in row_blocks(source, slice(start, stop), repeat):
-        empty, zero = _empty_rows(block)
+        same, empty = one_value(block)
         censored += (first + np.flatnonzero(empty)).tolist()
-        n_zero += int(zero.sum())
+        n_zero += int((same == 0).sum())
         least, most, missing = _ranges(block)
+        marks.add(first, block, same, (least, most))
         if low is None or high is None or n_missing is None:
             low, high, n_missing = least, most, missing
         else:
@@ -143,20 +151,13 @@ def _looked_through(
     empty_targets = n_missing == stop - start
     finite = (n_missing == len(censored)) & ~infinite & ~empty_targets
     # Marks of many stories are remembered: eight to a byte.
-    marks = np.packbits(np.stack([finite, empty_targets, low < high]), axis=1)
-    return Presentation(tuple(censored), stop - start, n_zero, len(low), marks)
-
-
-def _empty_rows(block: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Mark the rows without a number, and those whose numbers are all 0."""
-    # A few targets tell of nearly every row that it is neither.
-    few = block[:, :: max(1, block.shape[1] // _FEW_TARGETS)]
-    empty, zero = np.zeros((2, len(block)), dtype=bool)
-    for row in np.flatnonzero((np.isnan(few) | (few == 0)).all(axis=1)):
-        missing = np.isnan(block[row])
-        empty[row] = missing.all()
-        zero[row] = not empty[row] and not block[row][~missing].any()
-    return empty, zero
+    bits = np.packbits(np.stack([finite, empty_targets, low < high]), axis=1)
+    marked = marks.found()
+    if repeat is None and (source.more or source.stacked):  # a mean hides the marks of one hearing
+        n_repeats = (repeats_shape(source) or (0,))[0]
+        hearings = [_looked_through(source, start, stop, n, state) for n in range(n_repeats)]
+        marked = next((one.marked for one in hearings if one.marked), marked)
+    return Presentation(tuple(censored), stop - start, n_zero, len(low), marked, bits)
 
 
 def _ranges(

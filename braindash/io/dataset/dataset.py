@@ -234,8 +234,9 @@ class Dataset:
     def annotation_path(self, story: str) -> Path | None:
         """Return the file that says what is spoken when in a story; None where there is none.
 
-        A TextGrid, in any case of its ending; or what gentle wrote: ``STORY/align.json`` or
-        ``STORY.json``.
+        A TextGrid, in any case of its ending; or what gentle wrote: ``STORY/align.json``,
+        ``STORY.json`` or ``STORY/align.csv``. One that is here comes before one that was not
+        fetched.
         """
         own = [run.alignment for run in self._rows(EVERY, story) if run.alignment is not None]
         if own:
@@ -243,9 +244,10 @@ class Dataset:
         folder = self.tables.dataset.alignment_dir
         if folder is None:
             return None
-        names = (f"{story}.TextGrid", f"{story}/align.json", f"{story}.json")
-        paths = (self._own(self._resolved(folder) / name, story) for name in names)
-        return next((path for path in paths if os.path.lexists(path)), None)
+        names = ("{}.TextGrid", "{}/align.json", "{}.json", "{}/align.csv")
+        paths = [self._own(self._resolved(folder) / one.format(story), story) for one in names]
+        there = [path for path in paths if os.path.lexists(path)]
+        return next(filter(os.path.exists, there), there[0] if there else None)
 
     @property
     def is_annotated(self) -> bool:
@@ -468,6 +470,11 @@ def _holds(path: Path, key: str | None) -> bool:
 @lru_cache(maxsize=256)
 def _keys(path: Path, size: int, modified: int) -> frozenset[str]:
     return frozenset(available_keys(path))
+
+
+def is_own_space(space: str) -> bool:
+    """Say whether targets are a subject's own: column i of two subjects is not the same place."""
+    return space.startswith("native")
 
 
 def near_story(given: str, stories: Sequence[str]) -> str:

@@ -20,6 +20,20 @@ def look(path, rows=None, **more):
     return presentations(source, rows or slice(0, n_rows), repeated=bool(more.get("repeats_key")))
 
 
+def marked(used):
+    """Say, cell by cell, whether a row is one number in every target and far from all others."""
+    rows = [row[~np.isnan(row)] for row in used]
+    same = [row.size > 1 and (row == row[0]).all() and row[0] != 0 for row in rows]
+    alone = [row.size == 1 and row[0] != 0 for row in rows]
+    others = [row for row, *one in zip(rows, same, alone, strict=True) if not any(one) and row.size]
+    others = np.concatenate(others) if others else np.zeros(0)
+    others = others[np.isfinite(others)]
+    if not others.size or others.min() == others.max():
+        return False
+    far = 10 * np.abs(others).max()
+    return any(abs(row[0]) > far for row, one in zip(rows, same, strict=True) if one)
+
+
 VALUES = st.sampled_from([np.nan, np.nan, np.inf, 0.0, 1.0, 2.5])
 
 
@@ -34,6 +48,10 @@ def test_every_array_is_told_as_numpy_tells_it(tmp_path_factory, data, n_rows, n
     np.save(path, array)
     start = data.draw(st.integers(0, n_rows - 1))
     used = array[start:]
+    if marked(used):
+        with pytest.raises(InputError, match="in every target"):
+            look(path, slice(start, n_rows))
+        return
     if np.isnan(used).all():
         with pytest.raises(InputError, match="holds NaN in every used row"):
             look(path, slice(start, n_rows))
@@ -98,3 +116,48 @@ def test_what_was_found_is_remembered_until_the_file_changes(tmp_path):
     np.save(path, changed)
     os.utime(path, ns=(1, 1))
     assert look(path)[0].censored == (1,)
+
+
+@pytest.mark.parametrize("value", [-9999, -32768, 1e20, 9.96921e36, np.inf, -999, 1e300])
+@pytest.mark.parametrize("scale", [1.0, 20000.0])
+def test_a_row_of_one_absurd_number_is_refused_as_a_mark(tmp_path, value, scale):
+    data = scale * np.abs(np.random.default_rng(0).normal(size=(30, 6)))
+    data[:, 4] = np.nan
+    data[[7, 9]] = value
+    np.save(tmp_path / "a.npy", data)
+    with pytest.raises(InputError, match=r"2 rows are .* in every target \(7, 9\)") as caught:
+        look(tmp_path / "a.npy")
+    assert "Write NaN in its place" in caught.value.hint
+    data[[7, 9]] = np.nan
+    np.save(tmp_path / "b.npy", data)
+    (found,) = look(tmp_path / "b.npy")
+    assert found.censored == (7, 9)
+
+
+def test_rows_that_agree_and_are_none_are_not_refused(tmp_path):
+    course = np.random.default_rng(0).normal(size=30)
+    alike = np.repeat(course[:, None], 40, axis=1)  # every target is the same
+    same = course[:, None] + np.random.default_rng(1).normal(size=(30, 40))
+    same[3] = 1.0  # within the range of all others
+    few = course[:, None] + np.random.default_rng(2).normal(size=(30, 3))
+    few[5] = 6.0  # rounded, and no mark that anybody writes
+    lone = course[:, None] * 1e4
+    lone[5] = -9999
+    for name, data in {"alike": alike, "same": same, "few": few, "lone": lone}.items():
+        np.save(tmp_path / f"{name}.npy", data)
+        look(tmp_path / f"{name}.npy")
+    same[3] = 40.0
+    np.save(tmp_path / "many.npy", same)
+    with pytest.raises(InputError, match=r"1 row is 40 in every target \(3\)"):
+        look(tmp_path / "many.npy")
+
+
+def test_marks_in_one_hearing_are_found_also_where_their_mean_is_fitted(tmp_path):
+    data = np.random.default_rng(0).normal(size=(3, 20, 5)).astype(np.float32)
+    data[1, 4] = -9999
+    with h5py.File(tmp_path / "a.hf5", "w") as file:
+        file["data"] = data
+    source = ResponseSource((tmp_path / "a.hf5",), key="data", repeats_key="data")
+    for repeated, told in ((True, r"repeat 1: 1 row is -9999"), (False, "1 row is -9999")):
+        with pytest.raises(InputError, match=told):
+            presentations(source, slice(0, 20), repeated=repeated)
