@@ -5,7 +5,7 @@ most, of their variance, or are as alike as they are near, and counts how often 
 layer rejects a true null, beside the least p of the layers, which takes no account of the choice.
 Then maps of the preferred layer: a tenth of the targets follow a few layers, and the share of the
 others among those that the map shows is counted. ``--repeats`` sets the number of simulated targets
-of each case (3000: some two minutes of one core), ``--write`` puts the table into the page
+of each case (2000: some two minutes of one core), ``--write`` puts the table into the page
 Science, ``--seed`` takes another world.
 """
 
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from story_noise import NOISES
-from written import Rate, report
+from wide import report_wide
+from written import Rate
 
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_tests
 from braindash.core.statistics.prewhitened import prewhitened_tests
@@ -125,7 +126,7 @@ def maps(case: Case, n_maps: int, rng: np.random.Generator) -> list[Rate]:
     ]
 
 
-def measure_all(n: int, seed: int, cases: Sequence[Case] = CASES, *, n_maps: int = 5) -> list[Rate]:
+def measure_all(n: int, seed: int, cases: Sequence[Case] = CASES, *, n_maps: int = 3) -> list[Rate]:
     """Measure every rate, each case with draws of its own."""
     rates: list[Rate] = []
     for number, case in enumerate(cases):
@@ -138,15 +139,15 @@ def measure_all(n: int, seed: int, cases: Sequence[Case] = CASES, *, n_maps: int
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3000, metavar="N")
+    parser.add_argument("--repeats", type=int, default=2000, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="two cases; half a minute")
     parser.add_argument("--write", action="store_true", help="put the table into docs/science.md")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    cases, n_maps = (QUICK, 1) if options.quick else (CASES, 5)
+    cases, n_maps = (QUICK, 1) if options.quick else (CASES, 3)
     rates = measure_all(options.repeats, options.seed, cases, n_maps=n_maps)
-    return report("layers", rates, write=options.write)
+    return report_wide("layers", rates, write=options.write)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 from story_noise import NOISES, TR_SECONDS, autoregressive, one_over_f, smoothed
-from written import Rate, report
+from wide import report_wide
+from written import Rate
 
 from braindash.core.drift import HIGH_PASS_SECONDS, high_passed
 from braindash.core.scores import pearson_r
@@ -212,7 +213,7 @@ def measure_all(
 
 def high_pass_lines(seed: int, n: int = 2000) -> list[str]:
     """Tell mean r of a fixed signal before and after the high-pass filter."""
-    lines = []
+    lines = ["| noise of the response | signal | r | r, high-pass 128 s |", f"|{' --- |' * 4}"]
     for number, (response, signal) in enumerate(
         itertools.product(("mix", "hrf + 1/f", "hrf + trend"), ("hrf", "1/f"))
     ):
@@ -236,9 +237,8 @@ def main() -> int:
     torch.set_num_threads(1)
     cases = QUICK if options.quick else CASES
     rates = measure_all(options.repeats, options.seed, cases, n_maps=2 if options.quick else 10)
-    print("| noise of the response | signal | r | r, high-pass 128 s |\n| --- | --- | --- | --- |")
-    print("\n".join(high_pass_lines(options.seed)), end="\n\n")
-    return report("targets", rates, write=options.write)
+    above = high_pass_lines(options.seed)
+    return report_wide("targets", rates, write=options.write, above=above)
 
 
 if __name__ == "__main__":

@@ -77,9 +77,10 @@ def prewhitened_tests(
         z = atanh(r - mean) sqrt(1 / var - 2)        p = Phi(-z)
 
     for n blocks; 1 / var is the number of independent rows less one, and f = (rows - 1) / (rows -
-    functions of drift) makes up for the drift, which other orders of blocks have. The best of
-    several layers has ``p = P(max_l z_l >= the largest z)``, z normal with the correlations that
-    the same orders give the layers: ``sum_ij d_ij d'_ij / sqrt(sum_ij d_ij^2 sum_ij d'_ij^2)``.
+    functions of drift - 3) makes up for what is fitted, which other orders of blocks do not fit.
+    The best of several layers has ``p = P(max_l z_l >= the largest z)``, z normal with the
+    correlations that the same orders give the layers: ``sum_ij d_ij d'_ij / sqrt(sum_ij d_ij^2
+    sum_ij d'_ij^2)``.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def prewhitened_tests(
     predicted, measured = check_series(predictions, response)
     layout = block_layout(len(measured), segments=segments, block_rows=block_rows)
     bounds = story_bounds(segments, len(measured))
-    torch_device, n_taken = find_device(device), _n_drifts(bounds) - 1
+    torch_device, n_taken = find_device(device), _n_taken(bounds, layout)
     n_layers, _, n_columns = predicted.shape
     p, best = np.full((n_layers, n_columns), np.nan), np.full(n_columns, np.nan)
     valid = _varies(predicted) & _varies(measured)
@@ -165,7 +166,7 @@ def prewhitened_difference(
     layout = block_layout(len(measured), segments=segments, block_rows=block_rows)
     bounds = story_bounds(segments, len(measured))
     torch_device, n_blocks = find_device(device), len(layout.starts)
-    n_taken = _n_drifts(bounds) - 1
+    n_taken = _n_taken(bounds, layout)
     z = np.full((len(first), measured.shape[1]), np.nan)
     valid = _varies(first) & _varies(second) & _varies(measured)
     at_once = max(1, _NUMBERS_AT_ONCE // n_blocks**2)
@@ -294,8 +295,8 @@ def _over_all_orders(
     n_blocks : int
         Number of blocks, of equal length.
     n_taken : int
-        Functions that were taken out of the series beside their mean: other orders of blocks have
-        them, so that the variance over orders is too small by their share of the rows.
+        Numbers that were fitted to the series beside their mean: other orders of blocks fit them
+        less well, so that the variance over orders is too small by their share of the rows.
 
     Returns
     -------
@@ -315,7 +316,7 @@ def _over_all_orders(
     d = (m - row_means - column_means + mean).flatten(2)
     products = d @ d.transpose(1, 2)
     size = products.diagonal(dim1=-2, dim2=-1)
-    n_independent = (n_blocks - 1) / size * (1 - n_taken / (n_used - 1))
+    n_independent = (n_blocks - 1) / size * max(n_used - 1 - n_taken, 1) / (n_used - 1)
     gap = (r - n_blocks * mean[:, :, 0, 0]).clamp(-1 + 1e-12, 1 - 1e-12)
     # With two or three blocks the variance can be as large as that of two rows.
     z = gap.atanh() * (n_independent - 2).maximum(n_independent / 2).sqrt()
@@ -398,8 +399,10 @@ def _drift(n_rows: int) -> NDArray[np.float64]:
     return np.linalg.qr(np.column_stack([*functions, slow]))[0]
 
 
-def _n_drifts(bounds: Bounds) -> int:
-    return sum(_drift(b - a).shape[1] for a, b in bounds)
+def _n_taken(bounds: Bounds, layout: BlockLayout) -> int:
+    """Count what is fitted beside one mean: drift of each segment with blocks, the AR model."""
+    sizes = [b - a for a, b in bounds if b - a >= layout.length]
+    return sum(_drift(size).shape[1] for size in sizes) - 1 + AR_ORDER
 
 
 def _length_one(series: torch.Tensor) -> torch.Tensor:

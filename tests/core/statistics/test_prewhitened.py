@@ -106,7 +106,7 @@ def test_p_is_that_of_every_order_of_blocks(rng, n_rows, segments, block_rows):
     parts = np.zeros(n_rows) if segments is None else segments
     for layer, column in np.ndindex(2, 3):
         pair = literal_pair(predictions[layer, :, column].astype(float), response[:, column], parts)
-        z, _ = literal(*pair, segments, block_rows, n_functions(parts) - 1)
+        z, _ = literal(*pair, segments, block_rows, n_functions(parts) + 2)
         np.testing.assert_allclose(found.p[layer, column], norm.sf(z), rtol=1e-6)
 
 
@@ -120,7 +120,7 @@ def test_the_best_of_layers_has_the_p_of_the_largest_of_correlated_normals(rng):
             pair = literal_pair(
                 predictions[layer, :, column].astype(float), response[:, column], np.zeros(125)
             )
-            one, r = literal(*pair, None, 20, n_functions(np.zeros(125)) - 1)
+            one, r = literal(*pair, None, 20, n_functions(np.zeros(125)) + 2)
             null.append(r)
             z.append(one)
         below = multivariate_normal.cdf(np.full(3, max(z)), cov=np.corrcoef(null))
@@ -208,7 +208,7 @@ def literal_difference(a, b, y, segments, block_rows):
     a, b, y = (unit(one[rows]) for one in (a, b, y))
     both = np.stack([np.ones(len(a)), a + b], axis=1)
     left = y - both @ np.linalg.lstsq(both, y, rcond=None)[0]
-    return literal(a - b, left, None, block_rows, n_functions(segments))[0]
+    return literal(a - b, left, None, block_rows, n_functions(segments) + 3)[0]
 
 
 def test_a_difference_is_the_partial_correlation_in_every_order(rng):
