@@ -81,6 +81,7 @@ def encode(
     ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
+    keep_frames: bool | None = None,
     leave_out_bad: bool = False,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
@@ -151,6 +152,10 @@ def encode(
         Changes how long it takes, never the result's key.
     threads : int, optional
         Processor cores to take, for parts side by side; by default all. Likewise.
+    keep_frames : bool, optional
+        Keep the model's frames (1.4 GB per hour of sound for a base model), so that subjects whose
+        rows are at other times need no other run of it; by default where the data set has such
+        subjects. Likewise.
     leave_out_bad : bool, default False
         Go on without recordings that cannot be used, which the result's provenance lists; else
         they are refused, all of them named.

@@ -104,7 +104,8 @@ class EncodeRequest(Request):
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
     features explain is computed as well, with ``null_panel`` what nulls score. ``precision`` is
     that of the model's features; the regression has its own. ``preset`` fills what is not given
-    with a paper's way.
+    with a paper's way. ``keep_frames`` changes what is kept for other subjects' rows, never the
+    result's key.
     """
 
     command: ClassVar[str] = "encode"
@@ -146,6 +147,11 @@ class EncodeRequest(Request):
     )
     ceiling_threshold: float | None = Field(
         default=None, ge=0, lt=1, description="of every noise ceiling; 0.4, or 0.1 between subjects"
+    )
+    keep_frames: bool | None = Field(
+        default=None,
+        description="keep the model's frames, for rows at other times; None: where the data set "
+        "has such rows",
     )
 
     @model_validator(mode="before")

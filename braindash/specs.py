@@ -162,6 +162,24 @@ class RowTimes(Spec):
     n_rows: int = Field(gt=0)
 
 
+class FramesSpec(Spec):
+    """A model's frames of one recording on a grid of their own, for rows at any times."""
+
+    kind: ClassVar[str] = "frames"
+    version: Literal[1] = 1
+    model: str = Field(description="fingerprint of configuration, normalisation and weights")
+    audio: str = Field(description="digest of the audio file")
+    counted: int | None = Field(
+        description="samples at 16 kHz, where the file's header says otherwise"
+    )
+    strategy: Strategy
+    context_seconds: float = Field(description="longest audio that the model sees at once")
+    step_seconds: float
+    grid_seconds: float | None = Field(
+        description="step of the grid that frames are brought to; None: they are kept as they are"
+    )
+
+
 class ExtractionSpec(Spec):
     """Features of one story: every layer of one model at the story's response times."""
 
@@ -549,6 +567,7 @@ VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(
     {
         spec.kind: spec
         for spec in (
+            FramesSpec,
             ExtractionSpec,
             FitSpec,
             EncodingSpec,

@@ -19,11 +19,17 @@ from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.labels.tiers import Tier, story_tier
-from braindash.specs import ExtractionSpec, RowTimes, StoredStrategy, StoryInput
+from braindash.specs import ExtractionSpec, FramesSpec, RowTimes, StoredStrategy, StoryInput
 from braindash.speech.acoustic.annotated import ANNOTATION_SPACES
 from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
 from braindash.speech.checkpoints.locate import ModelFiles
-from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, context_seconds
+from braindash.speech.windows import (
+    CHUNK_STEP_SECONDS,
+    EXACT_STEP_SECONDS,
+    LEAST_GRID_TR,
+    context_seconds,
+    find_strategy,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class StoryPlan:
         Used rows before which another held-out block begins, of a story scored within itself.
     unheard : int
         Used rows at the start that are left out: their delays reach before the story.
+    frames : FramesSpec, optional
+        The model's frames that are kept and from which the features are made; None: the features
+        are made while the model runs.
     """
 
     name: str
@@ -68,6 +77,7 @@ class StoryPlan:
     heard: tuple[tuple[Presentation, ...], ...] = ()
     seams: tuple[int, ...] = ()
     unheard: int = 0
+    frames: FramesSpec | None = None
 
     @property
     def times(self) -> np.ndarray:
@@ -196,6 +206,52 @@ def plan_story(
     return StoryPlan(
         story, audio, source, extraction, rows, source.score_from_row, tier=tier, heard=(heard,)
     )
+
+
+def frames_of(extraction: ExtractionSpec) -> FramesSpec | None:
+    """Name the frames that features can be made from; None where only a running model can.
+
+    Acoustic spaces cost less than reading their frames, and rows close together need more of them
+    than the grid of "chunk" holds.
+    """
+    if extraction.strategy == "frames":
+        return None
+    grid = find_strategy(extraction.strategy).grid_seconds
+    if grid is not None and extraction.times.tr < LEAST_GRID_TR:
+        return None
+    return FramesSpec(
+        model=extraction.model,
+        audio=extraction.audio,
+        counted=extraction.counted,
+        strategy=extraction.strategy,
+        context_seconds=extraction.context_seconds,
+        step_seconds=extraction.step_seconds,
+        grid_seconds=grid,
+    )
+
+
+def with_frames(
+    dataset: Dataset, subject: str, stories: Sequence[StoryPlan], *, keep: bool | None
+) -> tuple[StoryPlan, ...]:
+    """Say for each story whether the model's frames are kept, for rows at other times.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    subject : str
+        Who heard the stories.
+    stories : sequence of StoryPlan
+    keep : bool or None
+        None: where somebody else in the data set heard the same recording and has other row times.
+    """
+    if keep is False:
+        return tuple(stories)
+
+    def frames(story: StoryPlan) -> FramesSpec | None:
+        wanted = keep or dataset.heard_otherwise(subject, story.name)
+        return frames_of(story.extraction) if wanted else None
+
+    return tuple(replace(story, frames=frames(story)) for story in stories)
 
 
 def _context_and_step(strategy: StoredStrategy, model: ModelFiles) -> tuple[float, float]:

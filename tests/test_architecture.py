@@ -25,6 +25,7 @@ BASE = {
     "process",
     "processes",
     "progress",
+    "remembered",
     "requests",
     "specs",
 }

@@ -46,6 +46,12 @@ _ALL = "all"
 _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
 
 
+SubjectOption = Annotated[
+    str,
+    typer.Option(
+        help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
+    ),
+]
 PresetOption = Annotated[
     str,
     typer.Option(
@@ -88,6 +94,14 @@ PenaltyOption = Annotated[
 HistoryOption = Annotated[
     str, typer.Option(help=f"Rows whose delays reach beyond their story. {choices(HISTORIES)}")
 ]
+FramesOption = Annotated[
+    bool | None,
+    typer.Option(
+        help="Keep the model's frames, 1.4 GB per hour of sound for a base model, so that subjects "
+        "whose rows are at other times need no other run of it; where the data set has such "
+        "subjects, if none. No part of any key."
+    ),
+]
 SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
 LowLevelOption = Annotated[
     str | None,
@@ -101,12 +115,7 @@ LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that count
 def encode(
     data: DataOption,
     model: ModelOption,
-    subject: Annotated[
-        str,
-        typer.Option(
-            help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
-        ),
-    ],
+    subject: SubjectOption,
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
@@ -140,6 +149,7 @@ def encode(
     hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
     threads: CoresOption = None,
+    keep_frames: FramesOption = None,
     leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
@@ -173,6 +183,7 @@ def encode(
         null_panel=null_panel,
         device=device,
         threads=threads,
+        keep_frames=keep_frames,
         leave_out_bad=leave_out_bad,
     )
     opened = open_store(store)

@@ -254,8 +254,8 @@ class Difference:
             curves = self._subject_curves(options)
             table = subject_stages(*curves, names=names, n_blocks=blocks, **how)
         else:
-            pair = [array for side in sides for array in side.mean_curves(**options)]
-            table = stage_difference(*pair, names, n_units=blocks, **how)
+            one, two = (side.mean_curves(**options) for side in sides)
+            table = stage_difference(*one, *two, names, n_units=blocks, **how)
         table = table.rename(columns={"estimate": "difference"})
         for place, name, side in ((2, "a", self.a), (3, "b", self.b)):
             own = side.stages(level, normalised=normalised, ceiling=ceiling, hierarchy=hierarchy)
@@ -273,12 +273,13 @@ class Difference:
 
     def _subject_curves(self, options: dict[str, Any]) -> list[SubjectCurves]:
         """Return both models' curves; with as many replicates, or with none."""
-        found = [side.subject_curves(**options) for side in (self.a, self.b)]
-        samples = [one.samples for one in found]
-        n_samples = min(0 if one is None else one.shape[1] for one in samples)
+        one, two = (side.subject_curves(**options) for side in (self.a, self.b))
+        if one.samples is None or two.samples is None:
+            return [SubjectCurves(one.values), SubjectCurves(two.values)]
+        count = min(one.samples.shape[1], two.samples.shape[1])
         return [
-            SubjectCurves(one.values, one.samples[:, :n_samples] if n_samples else None)
-            for one in found
+            SubjectCurves(one.values, one.samples[:, :count]),
+            SubjectCurves(two.values, two.samples[:, :count]),
         ]
 
     def _time_samples(self, normalised: bool, ceiling: str | None) -> list[Floats] | None:

@@ -52,7 +52,7 @@ def null_panel(result: EncodingResult) -> pd.DataFrame | None:
             inside = filled[np.asarray(mask, dtype=bool)]
             known = inside[np.isfinite(inside)]
             median = float(np.median(known)) if known.size else np.nan
-            null_r, model_r = (float(value) for value in means.loc[region])
+            null_r, model_r = np.asarray(means.loc[region], dtype=float).tolist()
             share = null_r / model_r if model_r >= WARNED_R else np.nan
             rows.append((name, region, null_r, model_r, median, share, scored))
     columns = ["null", "region", "null_r", "model_r", "null_median", "share", "scored"]

@@ -6,6 +6,7 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ from braindash.stories import (
     row_pieces,
     story_difference,
     unscored_warning,
+    with_frames,
 )
 
 logger = logging.getLogger(__name__)
@@ -250,6 +252,8 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
     _require_scored_rows(test)
     require_variation(train, test)
+    framed = partial(with_frames, dataset, members[0], keep=request.keep_frames)
+    train, test = framed(train), framed(test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
     nulls = _plan_nulls(dataset, request, members[0], model, train + test)
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])

@@ -95,8 +95,19 @@ class StoryResponses:
         return self.heard_once(None)
 
     def heard_once(self, columns: slice | None) -> NDArray[np.float32]:
-        """Return one response per kept row of some targets, (n_kept, n_columns) float32."""
-        return np.concatenate([self._one_hearing(story, columns) for story in self._stories])
+        """Return one response per kept row of some targets, (n_kept, n_columns) float32.
+
+        Beside the result one story is in memory at a time.
+        """
+        wanted = slice(None) if columns is None else columns
+        n_columns = len(range(*wanted.indices(self.n_targets)))
+        rows = np.empty((int(self.kept.sum()), n_columns), dtype=np.float32)
+        first = 0
+        for story in self._stories:
+            block = self._one_hearing(story, columns)
+            rows[first : first + len(block)] = block
+            first += len(block)
+        return rows
 
     def mean(self) -> NDArray[np.float32]:
         """Return the mean over presentations, (n_rows, n_targets) float32; NaN in censored rows."""

@@ -630,12 +630,13 @@ class EncodingResult(StoredResult):
 
     def _sharing_line(self) -> str:
         """Say what shares a penalty and which rows are left out, where it is not as usual."""
-        penalty, told = self.spec.get("penalty", "target"), ""
+        penalty: str = self.spec.get("penalty", "target")
+        told = ""
         if penalty != "target":
             of = "all targets" if penalty == "shared" else "each region's targets (of discs)"
             told = f", one alpha for {of}"
         full = self.spec.get("history", "padded") == "full"
-        return told + " · rows without full delay history left out" * full
+        return f"{told} · rows without full delay history left out" if full else told
 
     def _high_pass_line(self) -> str:
         period = self.spec.get("high_pass")

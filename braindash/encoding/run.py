@@ -30,6 +30,7 @@ from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
 from braindash.errors import InputError
+from braindash.io.dataset.audio import audio_seconds
 from braindash.io.entries import common_provenance
 from braindash.io.predictions import PredictionFile, layer_part, read_part
 from braindash.io.recordings import plan_checked
@@ -38,11 +39,14 @@ from braindash.io.store import Entry, Store
 from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
 from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import EncodeRequest
-from braindash.specs import WithinStory
+from braindash.specs import FramesSpec, WithinStory
+from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
 from braindash.speech.windows import extraction_seconds, n_parameters
 from braindash.stories import StoryPlan
 
 _FEATURES, _PREDICTIONS = "features", "predictions"
+# Frames of all layers and features that are in memory at a time, in several copies.
+_FRAMES_IN_MEMORY = 1024
 # Operations per second of one ordinary core, in regressions and in statistics.
 _CORE_RATE = 2e10
 
@@ -106,8 +110,14 @@ class EncodingRun(StoredRun[Entry]):
         return EncodingResult.load(self.get(self.kind, self.key))
 
     def parts(self) -> list[Part]:
-        """List what is to be made: features, layers, the layers' low level, the result."""
+        """List what is to be made: kept frames, features, layers, their low level, the result."""
         plan, low_level = self._plan, self._plan.low_level
+        frames = {
+            story.frames.key(): self._frames_part(extraction, story, story.frames)
+            for extraction in self._extractions
+            for story in extraction.stories
+            if story.frames is not None
+        }
         features = {
             story.extraction.key(): self._feature_part(extraction, story, place)
             for extraction in self._extractions
@@ -130,7 +140,7 @@ class EncodingRun(StoredRun[Entry]):
             after=(*(part.name for part in made), *needed(controls)),
             n_bytes=statistics_bytes(plan),
         )
-        parts = [*features.values(), *made, last]
+        parts = [*frames.values(), *features.values(), *made, last]
         return parts if plan.surface is None else [self._surface_part(plan.surface), *parts]
 
     def _surface_part(self, surface: SurfacePlan) -> Part:
@@ -148,15 +158,36 @@ class EncodingRun(StoredRun[Entry]):
 
     # ---- features -------------------------------------------------------------------------
 
+    def _frames_part(self, extraction: Extraction, story: StoryPlan, frames: FramesSpec) -> Part:
+        """Run a model over a recording once, for the rows of all who heard it."""
+        files, seconds = extraction.files, audio_seconds(story.audio)
+        block = _FRAMES_IN_MEMORY * files.n_layers * files.n_features
+
+        def make(progress: Progress) -> None:
+            self._close_models(but=extraction)
+            self.know(extraction.put_frames(story, self._store, progress))
+
+        return Part(
+            name=f"{frames.kind} {frames.key()}",
+            label=f"frames of {story.name} with {files.name}",
+            make=make,
+            done=partial(self.has, frames.kind, frames.key()),
+            seconds=extraction_seconds(files, seconds, frames.strategy),
+            n_bytes=4.0 * (n_parameters(files) + block + SAMPLE_RATE_HZ * seconds),
+        )
+
     def _feature_part(self, extraction: Extraction, story: StoryPlan, place: int) -> Part:
         files, key = extraction.files, story.extraction.key()
         rows = 4.0 * files.n_layers * files.n_features * len(story.times)
+        seconds, frames = float(story.times[-1]), story.frames
+        strategy = story.extraction.strategy if frames is None else "frames"  # no work to speak of
         return Part(
             name=f"{_FEATURES} {key}",
             label=f"features of {story.name} with {files.name} ({place}/{len(extraction.stories)})",
             make=partial(self._extract, extraction, story),
             done=partial(self.has, _FEATURES, key),
-            seconds=extraction_seconds(files, float(story.times[-1]), story.extraction.strategy),
+            seconds=extraction_seconds(files, seconds, strategy),
+            after=() if frames is None else (f"{frames.kind} {frames.key()}",),
             n_bytes=2 * rows + 4.0 * n_parameters(files),
         )
 

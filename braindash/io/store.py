@@ -57,6 +57,7 @@ REGIONS = "regions"
 
 # What belongs to results and is in no list, and to which.
 _INNER_KINDS = {
+    "frames": "the features that are made from them",
     "predictions": "an encoding result",
     REGIONS: "an encoding result",
     SURFACES: "encoding results",

@@ -1,6 +1,6 @@
 """Which windows of a recording a model sees, which frames of them are kept, and their cost."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -15,6 +15,10 @@ from braindash.speech.checkpoints.locate import ModelFiles
 WINDOW_SECONDS = 16.1
 EXACT_STEP_SECONDS = 0.1
 CHUNK_STEP_SECONDS = 2.0
+CHUNK_GRID_SECONDS = 0.1
+"""Step of the grid to which the frames of chunks, 50 per second, are brought to be kept."""
+LEAST_GRID_TR = 1.0
+"""Rows closer together are made of the frames themselves: their kernel is too narrow for a grid."""
 
 _WINDOW = round(WINDOW_SECONDS * SAMPLE_RATE_HZ)
 _EXACT_STEP = round(EXACT_STEP_SECONDS * SAMPLE_RATE_HZ)
@@ -87,12 +91,16 @@ class Strategy:
         How far behind a kept frame's time the audio may lie that the model saw for it.
     description : str
         One sentence for interfaces.
+    grid_seconds : float, optional
+        Step of the grid that stands for the frames where they are kept for several subjects'
+        rows (:class:`braindash.core.resampling.Spreading`); None where they are kept as they are.
     """
 
     name: str
     windows: Callable[[int, Geometry], list[Window]]
     future_seconds: float
     description: str
+    grid_seconds: float | None = None
 
 
 def context_seconds(strategy: str, padded_samples: int | None = None) -> float:
@@ -196,6 +204,7 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
                 "Fast, and not the same features: one 16.1 s window per 2 s (30 s for Whisper), "
                 "all frames of its last 2 s are kept, so a frame may have seen up to 2 s of "
                 "future audio.",
+                CHUNK_GRID_SECONDS,
             ),
         )
     }
@@ -215,6 +224,19 @@ def find_strategy(name: str) -> Strategy:
             f"there is no feature strategy {name!r}", hint=near_match(name, STRATEGIES)
         )
     return STRATEGIES[name]
+
+
+def frame_times(windows: Sequence[Window]) -> NDArray[np.float64]:
+    """Return the times of all kept frames of some windows in seconds, (n_frames,)."""
+    return np.concatenate([window.times for window in windows])
+
+
+def numbered(windows: Sequence[Window]) -> Iterator[tuple[Window, int]]:
+    """Yield each window and how many frames are kept of those before it."""
+    first = 0
+    for window in windows:
+        yield window, first
+        first += len(window.times)
 
 
 # ---- how much work they are, counted from a model's configuration ------------------------------
@@ -315,6 +337,12 @@ def extraction_seconds(files: ModelFiles, audio_seconds: float, strategy: str) -
     """Guess how long features of a recording take on one ordinary core; parameters as above."""
     products = extraction_products(files, audio_seconds, strategy)
     return audio_seconds * _SOUND_SHARE + 2.0 * products / _CORE_RATE
+
+
+def frames_bytes(files: ModelFiles, audio_seconds: float, strategy: str) -> float:
+    """Say how large the kept frames of a recording are; parameters as above, no acoustic space."""
+    step = find_strategy(strategy).grid_seconds or EXACT_STEP_SECONDS
+    return 4.0 * files.n_layers * files.n_features * audio_seconds / step
 
 
 def _front(files: ModelFiles) -> Iterator[_Layer]:

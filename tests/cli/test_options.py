@@ -52,6 +52,7 @@ ENCODE_FIELDS = SHARED | {
     "preset": (["--preset", "moussa2025-b"], "moussa2025-b"),
     "score_from_row": (["--score-from-row", "12"], 12),
     "ceiling_threshold": (["--ceiling-threshold", "0.3"], 0.3),
+    "keep_frames": (["--keep-frames"], True),
 }
 FOLDER = ["--labels", "textgrid", "--labels-path", "grids"]
 PROBE_FIELDS = SHARED | {

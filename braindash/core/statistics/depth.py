@@ -252,8 +252,8 @@ class SubjectCurves:
         The same with blocks of the story's rows drawn again, the same rows in every subject.
     """
 
-    values: Floats
-    samples: Floats | None = None
+    values: NDArray[np.floating]
+    samples: NDArray[np.floating] | None = None
 
 
 def subject_stages(

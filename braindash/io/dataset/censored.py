@@ -3,19 +3,36 @@
 A row is censored when it is NaN in every target that is not always NaN: motion scrubbing leaves
 such rows. They are left out of fit, ceiling and score. A target that is NaN, or infinite, in some
 other row has no score.
+
+What was found in a file is remembered while the file is the same, in this process and by a table of
+the user's cache folder (:mod:`braindash.remembered`) for the next command.
 """
 
+import base64
+import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
+from braindash.files import DIGEST_BYTES, digest_bytes, digest_json
 from braindash.io.dataset.marks import Marks, marked_rows, one_value
 from braindash.io.dataset.responses import ResponseSource, repeats_shape, row_blocks
+from braindash.remembered import FileIdentity, Identity, file_identity, is_settled, table_of
+
+TABLE = "presentations.jsonl"
+
+# Smaller files are read as quickly as they are looked up.
+_LEAST_BYTES = 1 << 20
+# Of a line of the table: marks of targets that follow no pattern are not worth it.
+_MOST_CHARACTERS = 1 << 16
+_DIGITS = 2 * DIGEST_BYTES
 
 Rows = tuple[int, ...]
 """Rows of a response file, counted from 0."""
@@ -73,7 +90,7 @@ class Presentation:
 def presentations(source: ResponseSource, rows: slice, *, repeated: bool) -> list[Presentation]:
     """Look through the used rows of what a brain did at each hearing.
 
-    What was found is remembered in this process as long as the files stay the same.
+    What was found is remembered as long as the files stay the same.
 
     Parameters
     ----------
@@ -116,20 +133,63 @@ def _others(source: ResponseSource) -> list[Path]:
     return [path for path in (source.mask, source.columns) if path is not None]
 
 
-def _state(path: Path) -> tuple[str, int, int]:
-    if not path.is_file():
-        return (str(path), 0, 0)
-    status = path.resolve().stat()
-    return (str(path), status.st_size, status.st_mtime_ns)
+State = tuple[FileIdentity | str, ...]
+"""Of every file that is read; the path of one that is not there."""
+
+
+def _state(path: Path) -> FileIdentity | str:
+    return file_identity(path) if path.is_file() else str(path)
 
 
 @lru_cache(maxsize=1024)
 def _looked_through(
-    source: ResponseSource,
-    start: int,
-    stop: int,
-    repeat: int | None,
-    state: tuple[tuple[str, int, int], ...],
+    source: ResponseSource, start: int, stop: int, repeat: int | None, state: State
+) -> Presentation:
+    """Return what one presentation holds: remembered, or looked for."""
+    files = [one for one in state if isinstance(one, FileIdentity)]
+    if sum(one.size for one in files) < _LEAST_BYTES:
+        return _read_through(source, start, stop, repeat, state)
+    read = [source.key, source.repeats_key, source.units, len(source.more)]
+    name = digest_json([[str(path) for path in source.files], read, start, stop, repeat])
+    identity, table = (name, digest_json(state)), table_of(TABLE, _read_line)
+    known = table.find(identity)
+    if known is not None:
+        return _unpacked(known)
+    found = _read_through(source, start, stop, repeat, state)
+    packed = _packed(found)
+    unchanged = all(is_settled(one) and file_identity(one.path) == one for one in files)
+    if unchanged and len(packed) <= _MOST_CHARACTERS:
+        table.keep(identity, packed)
+    return found
+
+
+def _packed(found: Presentation) -> str:
+    """Write what was found as text, behind its own digest: a wrong bit would change a result."""
+    marks = base64.b85encode(zlib.compress(found._marks.tobytes())).decode("ascii")
+    counted = (found.n_rows, found.n_zero, found.n_targets)
+    text = json.dumps([found.censored, *counted, found.marked, marks])
+    return digest_bytes(text.encode()) + text
+
+
+def _unpacked(packed: str) -> Presentation:
+    censored, n_rows, n_zero, n_targets, marked, marks = json.loads(packed[_DIGITS:])
+    flags = np.frombuffer(zlib.decompress(base64.b85decode(marks)), np.uint8).reshape(3, -1)
+    absurd = tuple((int(row), float(value)) for row, value in marked)
+    return Presentation(tuple(censored), n_rows, n_zero, n_targets, absurd, flags)
+
+
+def _read_line(line: Any) -> tuple[Identity, str]:
+    """Read a line of the table; ValueError or TypeError where it is none."""
+    name, state, packed = line
+    if not all(isinstance(one, str) for one in line):
+        raise TypeError("no texts")
+    if digest_bytes(packed[_DIGITS:].encode()) != packed[:_DIGITS]:
+        raise ValueError("not what was written")
+    return (name, state), packed
+
+
+def _read_through(
+    source: ResponseSource, start: int, stop: int, repeat: int | None, state: State
 ) -> Presentation:
     censored: list[int] = []
     n_zero = 0

@@ -4,7 +4,7 @@ import difflib
 import os
 import string
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -265,6 +265,28 @@ class Dataset:
             audio_onset=run["audio_onset"],
             slice_time=run["slice_time"],
         )
+
+    def heard_otherwise(self, subject: str, story: str) -> bool:
+        """Say whether others heard the same recording while their rows were at other times.
+
+        Numbers of rows are not compared: that would read the heads of everybody's files.
+        """
+        own = self.timing(subject, story), self._audio(subject, story)
+        for other in self._timed_apart(story):
+            theirs = self.timing(other, story), self._audio(other, story)
+            same_sound, same_times = theirs[1] == own[1], theirs[0] == own[0]
+            if same_sound and not same_times and not self.missing_responses(other, story):
+                return True
+        return False
+
+    def _timed_apart(self, story: str) -> Iterator[str]:
+        """Yield the subjects with a row of their own in [[runs]], and one of those without."""
+        without = False
+        for subject in self.subjects:
+            own = any((subject, one) in self._rows_of for one in (story, EVERY))
+            if own or not without:
+                yield subject
+            without = without or not own
 
     def tolerance(self, subject: str, story: str) -> float:
         """Return the seconds by which rows and audio of a story may miss each other."""

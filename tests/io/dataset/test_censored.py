@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from braindash import remembered
 from braindash.errors import InputError
-from braindash.io.dataset import responses
-from braindash.io.dataset.censored import presentations
+from braindash.io.dataset import censored, responses
+from braindash.io.dataset.censored import TABLE, presentations
 from braindash.io.dataset.responses import ResponseSource
 
 
@@ -161,3 +162,95 @@ def test_marks_in_one_hearing_are_found_also_where_their_mean_is_fitted(tmp_path
     for repeated, told in ((True, r"repeat 1: 1 row is -9999"), (False, "1 row is -9999")):
         with pytest.raises(InputError, match=told):
             presentations(source, slice(0, 20), repeated=repeated)
+
+
+# ---- from one command to the next --------------------------------------------------------------
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache folder of its own, and files that count as old and as large."""
+    monkeypatch.setenv("BRAINDASH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(remembered, "_SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(censored, "_LEAST_BYTES", 0)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Presentations that were read through."""
+    found = []
+    real = censored._read_through
+
+    def counted(source, start, stop, repeat, state):
+        found.append((start, stop, repeat))
+        return real(source, start, stop, repeat, state)
+
+    monkeypatch.setattr(censored, "_read_through", counted)
+    return found
+
+
+def forget(monkeypatch):
+    """As another process would begin."""
+    censored._looked_through.cache_clear()
+    monkeypatch.setattr(remembered, "_tables", {})
+
+
+def gappy(path):
+    array = np.random.default_rng(2).normal(size=(3, 40, 30)).astype(np.float32)
+    array[:, 7], array[1, 20], array[:, :, 4] = np.nan, np.nan, np.nan
+    array[0, 30], array[2, 3, 9] = 0.0, np.inf
+    with h5py.File(path, "w") as file:
+        file["data"], file["runs"] = array.mean(axis=0), array
+    return path
+
+
+def same(one, other):
+    fields = ("censored", "n_rows", "n_zero", "n_targets", "has_data")
+    assert [getattr(one, name) for name in fields] == [getattr(other, name) for name in fields]
+    for name in ("finite", "empty", "varies"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+def test_another_command_reads_no_response_again(tmp_path, cache, read, monkeypatch):
+    path, more = gappy(tmp_path / "a.h5"), {"key": "data", "repeats_key": "runs"}
+    first = look(path, **more)
+    assert len(read) == 3 and first[1].censored == (7, 20)
+    forget(monkeypatch)
+    again = look(path, **more)
+    assert len(read) == 3
+    for one, other in zip(first, again, strict=True):
+        same(one, other)
+    look(path, slice(0, 39), **more)
+    assert len(read) == 6, "other rows are other findings"
+    look(path, key="data")
+    assert len(read) == 7, "the mean is no repeat"
+
+
+def test_a_file_that_changed_is_read_again(tmp_path, cache, read, monkeypatch):
+    path = gappy(tmp_path / "a.h5")
+    before = look(path, key="data")
+    with h5py.File(path, "a") as file:
+        file["data"][11] = np.nan
+    forget(monkeypatch)
+    (after,) = look(path, key="data")
+    assert len(read) == 2 and before[0].censored == (7, 20) and after.censored == (7, 11, 20)
+
+
+@pytest.mark.parametrize("turn", [lambda text: text.replace("[7, 20]", "[7, 21]"), str.swapcase])
+def test_a_table_that_was_changed_is_not_believed(tmp_path, cache, read, monkeypatch, turn):
+    path = gappy(tmp_path / "a.h5")
+    look(path, key="data")
+    table = cache / TABLE
+    table.write_text(turn(table.read_text()))
+    forget(monkeypatch)
+    assert look(path, key="data")[0].censored == (7, 20) and len(read) == 2
+
+
+def test_small_files_and_long_findings_are_not_remembered(tmp_path, cache, monkeypatch):
+    monkeypatch.setattr(censored, "_MOST_CHARACTERS", 10)
+    look(gappy(tmp_path / "a.h5"), key="data")
+    monkeypatch.setattr(censored, "_MOST_CHARACTERS", 1 << 16)
+    monkeypatch.setattr(censored, "_LEAST_BYTES", 1 << 20)
+    look(gappy(tmp_path / "b.h5"), key="data")
+    assert not (cache / TABLE).exists()
