@@ -94,6 +94,7 @@ PenaltyOption = Annotated[
 HistoryOption = Annotated[
     str, typer.Option(help=f"Rows whose delays reach beyond their story. {choices(HISTORIES)}")
 ]
+SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
 FramesOption = Annotated[
     bool | None,
     typer.Option(
@@ -102,7 +103,6 @@ FramesOption = Annotated[
         "subjects, if none. No part of any key."
     ),
 ]
-SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
 LowLevelOption = Annotated[
     str | None,
     typer.Option(help="residual or banded: how much low-level features explain as well."),

@@ -138,6 +138,7 @@ def ceilings(
             others,
             predictions.response,
             standardise=plan.spec.standardise_responses,
+            high_pass=plan.spec.high_pass,
             progress=for_sum,
         )
     for columns in responses.column_blocks() if set(found) - {"given"} else ():

@@ -8,7 +8,7 @@ single precision, which moves r by less than 1e-6.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from braindash.core.ceilings import ceiling_beside_sum
 from braindash.core.scores import column_slices, unit_columns
-from braindash.digests import cache_folder
 from braindash.encoding.responses import StoryResponses
 from braindash.files import digest_bytes, digest_json, replaced
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.process import usable_memory
 from braindash.progress import Progress
+from braindash.remembered import cache_folder
 from braindash.stories import StoryPlan
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ def ceiling_by_sum(
     response: Callable[[slice], NDArray[np.float32]],
     *,
     standardise: bool,
+    high_pass: float | None = None,
     progress: Progress,
 ) -> NDArray[np.float64]:
     """Compute a subject's ceiling beside the sum of everybody who heard the same.
@@ -64,7 +65,7 @@ def ceiling_by_sum(
         The same stories of every other subject; see :func:`can_be_summed`.
     response : callable
         Takes targets, and gives the subject's response in the scored rows, (n_rows, n_columns).
-    standardise : bool
+    standardise, high_pass
         As of StoryResponses.
     progress : Progress
         Told of every subject that is read.
@@ -74,8 +75,11 @@ def ceiling_by_sum(
     array of float64, shape (n_targets,)
         Of :func:`braindash.core.ceilings.ceiling_beside_sum`.
     """
-    responses = StoryResponses(own, standardise=standardise)
-    kept = _Sum(responses, [own, *others], standardise)
+    responses = StoryResponses(own, standardise=standardise, high_pass=high_pass)
+    settings: dict[str, bool | float] = {"standardise": standardise}
+    if high_pass is not None:
+        settings["high_pass"] = high_pass
+    kept = _Sum(responses, [own, *others], settings)
     kept.make(progress)
     ceiling = np.empty(responses.n_targets)
     for columns in column_slices(responses.n_targets):
@@ -94,12 +98,15 @@ class _Sum:
         Of one of them; says which rows are scored.
     members : sequence of tuple of StoryPlan
         Everybody.
-    standardise : bool
-        Whether every presentation is z-scored first.
+    settings : mapping
+        What is done to every presentation first.
     """
 
     def __init__(
-        self, responses: StoryResponses, members: Sequence[Stories], standardise: bool
+        self,
+        responses: StoryResponses,
+        members: Sequence[Stories],
+        settings: Mapping[str, bool | float],
     ) -> None:
         self._responses = responses
         # One order for everybody, so that the sum is the same to the last digit.
@@ -107,7 +114,7 @@ class _Sum:
         self._members = [one for _, one in named]
         key = {
             "version": _VERSION,
-            "standardise": standardise,
+            **settings,
             "scored": digest_bytes(responses.scored.tobytes()),
             "members": [name for name, _ in named],
         }

@@ -41,8 +41,10 @@ class TargetDifference:
         """Read the stored tests of a difference."""
         a, b = pair.a.first, pair.b.first
         with entry.open() as stored:
-            arrays = [np.asarray(stored[name].values, dtype=np.float32) for name in ("z", "p", "q")]
-        return cls(a.r - b.r, *arrays, block_rows=int(a.spec["statistics"]["block_rows"]))
+            z, p, q = (
+                np.asarray(stored[name].values, dtype=np.float32) for name in ("z", "p", "q")
+            )
+        return cls(a.r - b.r, z, p, q, block_rows=int(a.spec["statistics"]["block_rows"]))
 
     def significant(self, level: float = 0.05) -> NDArray[np.bool_]:
         """Mark the targets whose difference is significant at a false discovery rate.

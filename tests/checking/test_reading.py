@@ -14,9 +14,9 @@ from braindash.checking.reading import (
     summarise,
 )
 from braindash.core.ceilings import repeats_ceiling
-from braindash.digests import CACHE_VARIABLE
 from braindash.io.dataset.check import StoryCheck
 from braindash.io.dataset.responses import ResponseSource
+from braindash.remembered import CACHE_VARIABLE
 
 
 def story(n_rows, n_targets, n_repeats=0):

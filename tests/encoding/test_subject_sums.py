@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from braindash.core.ceilings import inter_subject_ceiling
-from braindash.digests import CACHE_VARIABLE
 from braindash.encoding import responses as reading
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.subject_sums import LEAST_OTHERS, SUMS, can_be_summed, ceiling_by_sum
 from braindash.io.dataset.censored import presentations
 from braindash.io.dataset.responses import ResponseSource
 from braindash.progress import NoProgress
+from braindash.remembered import CACHE_VARIABLE
 from braindash.stories import StoryPlan
 
 N_ROWS, N_TARGETS = 40, 1500

@@ -28,10 +28,10 @@ from braindash.core.timing import story_bounds
 AR_ORDER = 3
 # Cosines with this many rows in a period, or more, count as drift: 256 s at a TR of 2 s.
 DRIFT_ROWS = 128
-# Numbers of each temporary array: 32 MB in double precision.
-_NUMBERS_AT_ONCE = 2**22
-# Draws for the best of several layers; its p has a relative error of 2 % then.
-_BEST_DRAWS = 1024
+# Numbers of each temporary array: 2 MB, which a processor keeps near.
+_NUMBERS_AT_ONCE = 2**19
+# Draws for the best of several layers; its p has a relative error of 3 % then.
+_BEST_DRAWS = 512
 # A column that varies less than this beside its size is constant but for rounding.
 _LEAST_SPREAD = 1e-6
 # What a variance of 1 is raised by, so that equal layers can be drawn.
@@ -115,8 +115,8 @@ def prewhitened_tests(
     at_once = max(1, _NUMBERS_AT_ONCE // (n_layers * max(len(layout.starts) ** 2, _BEST_DRAWS)))
     for start in range(0, n_columns, at_once):
         columns = slice(start, start + at_once)
-        x, y = (_as_tensor(one[..., columns], torch_device) for one in (predicted, measured))
-        x, y = _without_drift(x, bounds), _without_drift(y, bounds)
+        x = _series(predicted[..., columns], torch_device, bounds)
+        y = _series(measured[..., columns], torch_device, bounds)
         filters = _filters(y, bounds)
         pair = (_units(_whitened(one, filters, bounds), layout) for one in (x, y))
         z, correlation = _over_all_orders(*pair, len(layout.starts), n_taken)
@@ -172,12 +172,9 @@ def prewhitened_difference(
     at_once = max(1, _NUMBERS_AT_ONCE // n_blocks**2)
     for start in range(0, measured.shape[1], at_once):
         columns = slice(start, start + at_once)
-        y = _without_drift(_as_tensor(measured[:, columns], torch_device), bounds)
+        y = _series(measured[:, columns], torch_device, bounds)
         for layer, pair in enumerate(zip(first, second, strict=True)):
-            one, two = (
-                _without_drift(_as_tensor(series[:, columns], torch_device), bounds)
-                for series in pair
-            )
+            one, two = (_series(series[:, columns], torch_device, bounds) for series in pair)
             apart, left = _apart(one, two, y, bounds, layout)
             found, _ = _over_all_orders(apart[None], left, n_blocks, n_taken + 1)
             z[layer, columns] = found[:, 0].cpu().numpy()
@@ -210,6 +207,7 @@ def _filters(noise: torch.Tensor, bounds: Bounds) -> _Filters:
     the models are stable, whatever the data.
     """
     n_rows, n_columns = noise.shape
+    noise = noise.double()  # their determinants are differences of much larger numbers
     lags = [
         sum(
             ((noise[a : b - lag] * noise[a + lag : b]).sum(dim=0) for a, b in bounds),
@@ -230,7 +228,8 @@ def _filters(noise: torch.Tensor, bounds: Bounds) -> _Filters:
         coefficients[order, : order - 1] = before - new * before.flip(0)
         coefficients[order, order - 1] = new
         variance.append(variance[-1] * (1 - new * new))
-    return _Filters(coefficients, torch.stack(variance).clamp_(min=0).sqrt())
+    spread = torch.stack(variance).clamp_(min=0).sqrt()
+    return _Filters(coefficients.float(), spread.float())
 
 
 def _whitened(series: torch.Tensor, filters: _Filters, bounds: Bounds) -> torch.Tensor:
@@ -310,14 +309,14 @@ def _over_all_orders(
     by_row = rows.reshape(n_columns, n_layers * n_blocks, length)
     by_column = y.view(n_blocks, length, n_columns).permute(2, 1, 0)
     m = (by_row @ by_column).view(n_columns, n_layers, n_blocks, n_blocks)
-    r = m.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    r = m.diagonal(dim1=-2, dim2=-1).sum(dim=-1).double()
     row_means, column_means = m.mean(dim=-1, keepdim=True), m.mean(dim=-2, keepdim=True)
     mean = row_means.mean(dim=-2, keepdim=True)
     d = (m - row_means - column_means + mean).flatten(2)
-    products = d @ d.transpose(1, 2)
+    products = (d @ d.transpose(1, 2)).double()
     size = products.diagonal(dim1=-2, dim2=-1)
     n_independent = (n_blocks - 1) / size * max(n_used - 1 - n_taken, 1) / (n_used - 1)
-    gap = (r - n_blocks * mean[:, :, 0, 0]).clamp(-1 + 1e-12, 1 - 1e-12)
+    gap = (r - n_blocks * mean[:, :, 0, 0]).clamp(-1 + 1e-7, 1 - 1e-7)
     # With two or three blocks the variance can be as large as that of two rows.
     z = gap.atanh() * (n_independent - 2).maximum(n_independent / 2).sqrt()
     correlation = products / (size[:, :, None] * size[:, None]).sqrt()
@@ -345,22 +344,22 @@ def _exceedance(z: torch.Tensor, correlation: torch.Tensor) -> NDArray[np.float6
         return np.asarray(tail)
     n_draws = -(-_BEST_DRAWS // n_layers)
     rng = np.random.default_rng(0)  # part of the method: every target has the same draws
-    white = z.new_tensor(rng.standard_normal((n_draws, n_layers)))
+    white = z.new_tensor(rng.standard_normal((n_draws, n_layers)), dtype=torch.float32)
     ranks = z.new_tensor((rng.permutation(n_draws) + 0.5) / n_draws)
     # Layers that predict the same leave no full rank.
     jitter = _JITTER * torch.eye(n_layers, dtype=z.dtype, device=z.device)
     root, _ = torch.linalg.cholesky_ex(correlation + jitter)
-    drawn = white @ root.transpose(1, 2)  # (n_columns, n_draws, n_layers)
-    beyond = -torch.special.ndtri(ranks * z.new_tensor(tail)[:, None])  # (n_columns, n_draws)
-    least = z.new_tensor(top)[:, None]
+    # (n_columns, n_layers, n_draws): how far every layer lies below the largest z.
+    drawn = root.float() @ white.T - z.new_tensor(top, dtype=torch.float32)[:, None, None]
+    beyond = -torch.special.ndtri(ranks * z.new_tensor(tail)[:, None]) - z.new_tensor(top)[:, None]
+    beyond, given = beyond.float(), correlation.float()
     total = z.new_zeros(len(z))
     for layer in range(n_layers):
-        shift = beyond - drawn[:, :, layer]
-        given = drawn + correlation[:, None, layer] * shift[:, :, None]
-        others = (given >= least[:, None]).sum(dim=2)
+        shift = beyond - drawn[:, layer]
+        others = (torch.addcmul(drawn, given[:, layer, :, None], shift[:, None]) >= 0).sum(dim=1)
         term = (1.0 / others.clamp(min=1)).mean(dim=1)
         total += torch.where(z[:, layer].isfinite(), term, 0.0)
-    return np.minimum(tail * total.cpu().numpy(), 1.0)
+    return np.asarray(np.minimum(tail * total.cpu().numpy(), 1.0))
 
 
 # ---- small parts ----------------------------------------------------------------------------
@@ -373,12 +372,13 @@ def _varies(series: NDArray[np.floating]) -> NDArray[np.bool_]:
         return np.asarray(np.isfinite(low + high) & (high > low))
 
 
-def _as_tensor(series: NDArray[np.floating], device: torch.device) -> torch.Tensor:
-    return torch.as_tensor(np.asarray(series, dtype=np.float64), device=device)
+def _series(values: NDArray[np.floating], device: torch.device, bounds: Bounds) -> torch.Tensor:
+    """Take drift out of (..., n_rows, n_columns): each segment's mean, trend, slowest cosines.
 
-
-def _without_drift(series: torch.Tensor, bounds: Bounds) -> torch.Tensor:
-    """Take each segment's mean, trend and slowest cosines out of (..., n_rows, n_columns)."""
+    Columns are centred before they become single precision.
+    """
+    mean = values.mean(axis=-2, keepdims=True, dtype=np.float64).astype(values.dtype)
+    series = torch.as_tensor((values - mean).astype(np.float32, copy=False), device=device)
     left = []
     for a, b in bounds:
         drift = series.new_tensor(_drift(b - a))
@@ -396,7 +396,7 @@ def _drift(n_rows: int) -> NDArray[np.float64]:
     if n_rows >= DRIFT_ROWS // 4:
         functions.append(rows - rows.mean())
     slow = slow_cosines(n_rows, DRIFT_ROWS)
-    return np.linalg.qr(np.column_stack([*functions, slow]))[0]
+    return np.asarray(np.linalg.qr(np.column_stack([*functions, slow]))[0], dtype=np.float64)
 
 
 def _n_taken(bounds: Bounds, layout: BlockLayout) -> int:
