@@ -75,8 +75,8 @@ def encode(
     seed: int = 0,
     low_level: LowLevelMethod | None = None,
     low_level_space: str = LOW_LEVEL_SPACE,
-    high_pass: float | None = None,
     null_panel: bool = False,
+    high_pass: float | None = None,
     score_from_row: int | None = None,
     ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
@@ -138,12 +138,12 @@ def encode(
         model's features, or weighed against them with a penalty of their own.
     low_level_space : str, default "acoustic:lowlevel"
         The acoustic space that counts as low level.
-    high_pass : float, optional
-        In seconds: cosines of this period and longer leave the features and the responses of
-        every story, training and test alike; 128 is usual. Nothing leaves them by default.
     null_panel : bool, default False
         Score as well what cannot know the responses: a constant, a ramp, an onset, shifted
         features, and the model with shuffled and with random weights.
+    high_pass : float, optional
+        In seconds: cosines of this period and longer leave the features and the responses of
+        every story, training and test alike; 128 is usual. Nothing leaves them by default.
     score_from_row : int, optional
         First scored row of every test story; the manifest's when left out.
     ceiling_threshold : float, optional

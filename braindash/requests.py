@@ -132,13 +132,13 @@ class EncodeRequest(Request):
     seed: int = Field(default=0, ge=0)
     low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
     low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
+    null_panel: bool = Field(
+        default=False, description="score as well what cannot know the responses"
+    )
     high_pass: float | None = Field(
         default=None,
         gt=0,
         description="seconds: cosines as slow as that leave features and responses; usual: 128",
-    )
-    null_panel: bool = Field(
-        default=False, description="score as well what cannot know the responses"
     )
     score_from_row: int | None = Field(
         default=None,

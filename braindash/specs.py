@@ -276,7 +276,13 @@ class WithinStory(Spec):
 
 
 _FIT_IMPLIED: Mapping[str, Any] = MappingProxyType(
-    {"within": None, "high_pass": None, "penalty": "target", "pools": None, "history": "padded"}
+    {
+        "within": None,
+        "penalty": "target",
+        "pools": None,
+        "history": "padded",
+        "high_pass": None,
+    }
 )
 
 
@@ -302,15 +308,15 @@ class FitSpec(Spec):
     within: WithinStory | None = Field(
         default=None, description="how the one story that trains and tests is split, if so"
     )
-    high_pass: float | None = Field(
-        default=None, gt=0, description="seconds; slower cosines leave features and responses"
-    )
     penalty: Penalty = Field(default="target", description="which targets share a penalty")
     pools: str | None = Field(
         default=None, description="digest of the regions that share a penalty, if so"
     )
     history: History = Field(
         default="padded", description="full: rows without all delays are left out"
+    )
+    high_pass: float | None = Field(
+        default=None, gt=0, description="seconds; slower cosines leave features and responses"
     )
 
 

@@ -88,13 +88,13 @@ PermutationsOption = Annotated[
 BootstrapsOption = Annotated[
     int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
 ]
-SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
 PenaltyOption = Annotated[
     str, typer.Option(help=f"Which targets share a penalty. {choices(PENALTIES)}")
 ]
 HistoryOption = Annotated[
     str, typer.Option(help=f"Rows whose delays reach beyond their story. {choices(HISTORIES)}")
 ]
+SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
 FramesOption = Annotated[
     bool | None,
     typer.Option(
@@ -125,9 +125,9 @@ def encode(
     delays: DelaysOption = None,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
-    high_pass: HighPassOption = None,
     penalty: PenaltyOption = "target",
     history: HistoryOption = "padded",
+    high_pass: HighPassOption = None,
     score_from_row: FromRowOption = None,
     ceiling_threshold: ThresholdOption = None,
     permutations: PermutationsOption = 1000,

@@ -12,9 +12,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from braindash.core.drift import high_passed
 from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r, zscore
-from braindash.encoding.features import Features
+from braindash.encoding.features import Features, story_features
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import RunResponses
 from braindash.encoding.within import predict_within
@@ -54,7 +55,7 @@ def score_nulls(
     layer = int(np.median(known, axis=1).argmax())
 
     def stored(story: StoryPlan) -> Floats:
-        return _read(features, story, layer)
+        return story_features(story, features, layer, None)
 
     makers: dict[str, Maker] = {
         "constant": lambda story: np.ones((story.n_rows, 1), np.float32),
@@ -75,11 +76,7 @@ def score_nulls(
 
 
 def _control(features: Features, stories: Mapping[str, StoryPlan], layer: int) -> Maker:
-    return lambda story: _read(features, stories[story.name], layer)
-
-
-def _read(features: Features, story: StoryPlan, layer: int) -> Floats:
-    return np.asarray(features[story.extraction.key()].read("features", layer), dtype=np.float32)
+    return lambda story: story_features(stories[story.name], features, layer, None)
 
 
 def _shifted(values: Floats, story: StoryPlan, seconds: float) -> Floats:
@@ -90,8 +87,16 @@ def _shifted(values: Floats, story: StoryPlan, seconds: float) -> Floats:
 
 def _score(plan: EncodingPlan, responses: RunResponses, make: Maker) -> Floats:
     """Fit and score features as those of a layer; NaN where they do not vary."""
-    train = [make(story) for story in plan.train]
-    if not any(np.ptp(part, axis=0).any() for part in train):
+
+    def made(story: StoryPlan) -> Floats:
+        values, period = make(story), plan.spec.high_pass
+        if period is None:
+            return values
+        filtered = high_passed(values, period, story.extraction.times.tr)
+        return np.asarray(filtered, dtype=np.float32)
+
+    train = [made(story) for story in plan.train]
+    if not any(np.ptp(make(story), axis=0).any() for story in plan.train):
         return np.full(responses.test.shape[1], np.nan, dtype=np.float32)
     if plan.spec.within is not None:
         prediction, _, _ = predict_within(
@@ -105,7 +110,7 @@ def _score(plan: EncodingPlan, responses: RunResponses, make: Maker) -> Floats:
     else:
         design, test = (
             np.concatenate([zscore(part) for part in parts])
-            for parts in (train, [make(story) for story in plan.test])
+            for parts in (train, [made(story) for story in plan.test])
         )
         ridge = RidgeCV(
             design, responses.train_story, kept=responses.train_kept, **plan.ridge_options

@@ -241,12 +241,12 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     train = plan_stories(dataset, members, strategy, model, split.train, repeated=False)
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
-    _require_high_pass(request, train + test)
     if request.history == "full":
         unheard = rows_without_history(request.delays)
         train, test = (
             tuple(replace(story, unheard=unheard) for story in part) for part in (train, test)
         )
+    _require_high_pass(request, train + test)
     within = _within(dataset, request, members, train)
     test = test if within is None else _in_blocks(test, within)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
@@ -283,10 +283,10 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         metric=request.metric,
         intercept=request.intercept,
         within=within,
-        high_pass=request.high_pass,
         penalty=request.penalty,
         pools=_pools_digest(request, dataset.space, test),
         history=request.history,
+        high_pass=request.high_pass,
         ceilings=possible_ceilings(test, others, given),
         given_ceiling=None if given is None else digest_input(given),
         ceiling_threshold=request.ceiling_threshold,

@@ -552,6 +552,11 @@ class EncodingResult(StoredResult):
             f"other stretches of such a story in {whom}",
         )
 
+    def blocks_line(self) -> str:
+        """Say in a few words how many blocks of test rows there are."""
+        rows = self.spec["statistics"]["block_rows"]
+        return f"{self.n_blocks:.3g} blocks of {rows} rows"
+
     def significance_line(self) -> str:
         """Say in a few words what p and q values are of, and how they were computed."""
         return significance_words(self.spec["statistics"])
@@ -564,11 +569,6 @@ class EncodingResult(StoredResult):
             "the best layer tested by itself, not as the best of several: significant more often "
             "than its q says"
         )
-
-    def blocks_line(self) -> str:
-        """Say in a few words how many blocks of test rows there are."""
-        rows = self.spec["statistics"]["block_rows"]
-        return f"{self.n_blocks:.3g} blocks of {rows} rows"
 
     def no_intervals_line(self) -> str:
         """Say why there are no intervals, where there are none."""
@@ -641,6 +641,10 @@ class EncodingResult(StoredResult):
             told = f", one alpha for {of}"
         full = self.spec.get("history", "padded") == "full"
         return f"{told} · rows without full delay history left out" if full else told
+
+    def _high_pass_line(self) -> str:
+        period = self.spec.get("high_pass")
+        return "" if period is None else f" · high-pass filter {period:g} s"
 
     def _within_line(self) -> str:
         within = self.spec.get("within")

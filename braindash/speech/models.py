@@ -177,9 +177,22 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         if files.seed is not None:
             return draw_encoder(files, files.seed)
-        base = files.base
-        module = read_encoder(files) if base is None else merge(read_encoder(base), files)
-        return module if files.shuffled is None else shuffle(module, files.shuffled)
+        whole = (
+            read_encoder(files) if files.base is None else merge(read_encoder(files.base), files)
+        )
+        return whole if files.shuffled is None else _shuffle(whole, files.shuffled)
+
+
+def _shuffle(module: "nn.Module", seed: int) -> "nn.Module":
+    """Put the weights of every tensor into another order: their sizes stay, what they know goes."""
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for _, weights in sorted(module.named_parameters()):
+            order = torch.randperm(weights.numel(), generator=draw)
+            weights.copy_(weights.flatten()[order].view_as(weights))
+    return module
 
 
 def _located(source: str | Path | ModelFiles, precision: Precision | None) -> ModelFiles:

@@ -83,12 +83,13 @@ class Compared:
         *,
         with_difference: bool,
         mesh: str = "",
-        tests: TargetDifference | None = None,
         shown: str = "mean",
+        tests: TargetDifference | None = None,
     ) -> LinkedMaps:
         """Return the maps of all models on a mesh, made once per server.
 
-        With ``tests`` A and B are shown where their difference is significant.
+        With ``tests`` A and B are shown where their difference is significant; ``shown`` says what
+        maps of several subjects show.
         """
         keys = tuple(group.identity for group in self.groups)
         tested = tests is not None
@@ -99,6 +100,7 @@ class Compared:
             self.names,
             with_difference,
             mesh,
+            shown,
             tested,
             shown,
             self,
@@ -147,8 +149,8 @@ def _linked(
     names: tuple[str, ...],
     with_difference: bool,
     mesh: str,
-    tested: bool,
     shown: str,
+    tested: bool,
     _compared: Compared,
     _tests: TargetDifference | None,
 ) -> LinkedMaps:
@@ -159,6 +161,6 @@ def _linked(
         ceilings=ceilings,
         pair=_compared.pair if with_difference else None,
         mesh=mesh,
-        only=_tests.significant() if tested and _tests is not None else None,
         shown=shown,
+        only=_tests.significant() if tested and _tests is not None else None,
     )

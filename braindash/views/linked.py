@@ -104,8 +104,8 @@ def link_maps(
     ceilings: Sequence[str | None],
     pair: Difference | None = None,
     mesh: str = "",
-    only: NDArray[np.bool_] | None = None,
     shown: str = "mean",
+    only: NDArray[np.bool_] | None = None,
 ) -> LinkedMaps:
     """Make linked maps of one score.
 
@@ -123,10 +123,10 @@ def link_maps(
         A and B, for a panel with their difference.
     mesh : str, optional
         What is drawn; the usual mesh of the results' space by default.
-    only : bool array of shape (n_layers, n_targets), optional
-        Targets that A and B, and so their difference, are shown of.
     shown : str, default "mean"
         One of :data:`GROUP_MAPS`; the others need several subjects.
+    only : bool array of shape (n_layers, n_targets), optional
+        Targets that A and B, and so their difference, are shown of.
     """
     if shown == "prevalence":
         return _prevalence(groups, names, mesh)

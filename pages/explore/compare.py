@@ -110,7 +110,7 @@ def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
         with_difference = with_difference and shown != "prevalence"
         tests = choose_tests(compared) if with_difference else None
         linked = compared.linked(
-            with_difference=with_difference, mesh=mesh, tests=tests, shown=shown
+            with_difference=with_difference, mesh=mesh, shown=shown, tests=tests
         )
         place, held = comparing.address_layers(compared.last_layers)
         asked = linked_viewer(

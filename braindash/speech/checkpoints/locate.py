@@ -98,10 +98,10 @@ class ModelFiles:
         Seed of an untrained control; None for all others.
     precision : {"float32", "bf16", "fp16"}
         Arithmetic of the encoder, part of the fingerprint unless it is float32.
-    scale : mapping
-        How the spectrogram is scaled, where the family leaves that to the checkpoint (AST).
     shuffled : int or None
         Seed by which the weights of every tensor are put into another order; None for all others.
+    scale : mapping
+        How the spectrogram is scaled, where the family leaves that to the checkpoint (AST).
     """
 
     source: str
@@ -116,8 +116,8 @@ class ModelFiles:
     base: "ModelFiles | None" = None
     seed: int | None = None
     precision: Precision = "float32"
-    scale: Mapping[str, Any] = field(default_factory=dict, compare=False)
     shuffled: int | None = None
+    scale: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def n_layers(self) -> int:
