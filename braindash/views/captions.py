@@ -6,6 +6,8 @@ from typing import Any
 from braindash.encoding.comparison import Group
 from braindash.encoding.groups import ceilings_of, rows_of, settings_of
 
+_MOST_KEYS = 4
+
 
 def provenance_line(group: Group, ceiling: str | None = None) -> str:
     """Say in one line where the numbers of a figure come from.
@@ -38,6 +40,33 @@ def provenance_line(group: Group, ceiling: str | None = None) -> str:
         f"ceiling: {kind or 'none that all subjects have'} · "
         f"{f'regions: {regions} · ' if regions else ''}n = {group.n_subjects} subjects"
     )
+
+
+def short_line(group: Group) -> str:
+    """Say in a few words where the numbers of a figure come from; the details stand elsewhere.
+
+    Parameters
+    ----------
+    group : Group
+        The results in the figure, of one subject or several.
+
+    Returns
+    -------
+    str
+        Data, model, subject, n and key.
+    """
+    stamp = "SIMULATED DATA · " if group.simulated else ""
+    n, first = group.n_subjects, group.first
+    who = f"subject {first.subject} · n = 1 subject" if n == 1 else f"mean of n = {n} subjects"
+    return f"{stamp}{first.data} · {group.model} · {who} · {keys_line(group)}"
+
+
+def keys_line(group: Group) -> str:
+    """Name the keys of a group's results."""
+    keys = [result.key[:8] for result in group.results]
+    if len(keys) > _MOST_KEYS:
+        keys = [*keys[: _MOST_KEYS - 1], f"{len(keys) - _MOST_KEYS + 1} more"]
+    return f"key{'s' * (len(keys) > 1)} {', '.join(keys)}"
 
 
 def comparison_lines(

@@ -60,7 +60,7 @@ class Compared:
                     hint="Choose another third model or one subject, or compute what is missing.",
                 )
             groups.append(with_third.b)
-            models.append(third[0].model)
+            models.append(selection.named(third[0].model))
         names = tuple(f"{letter}: {model}" for letter, model in zip(LETTERS, models, strict=False))
         ceilings = tuple(selection.ceiling_for(group) for group in groups)
         return cls(pair, tuple(groups), names, selection.normalised, ceilings)
@@ -79,11 +79,14 @@ class Compared:
 
     def linked(self, *, with_difference: bool, mesh: str = "") -> LinkedMaps:
         """Return the maps of all models on a mesh, made once per server."""
-        keys = tuple(group.identity for group in self.groups)
-        found: LinkedMaps = _linked(
-            keys, self.normalised, self.ceilings, self.names, with_difference, mesh, self
+        return linked_maps(
+            self.groups,
+            self.names,
+            normalised=self.normalised,
+            ceilings=self.ceilings,
+            pair=self.pair if with_difference else None,
+            mesh=mesh,
         )
-        return found
 
     def layers(self) -> tuple[int, ...]:
         """Return the layer that every model shows, as the address says."""
@@ -118,21 +121,36 @@ def swap() -> None:
     session["model"], session["compare"] = session["compare"], session["model"]
 
 
+def linked_maps(
+    groups: tuple[Group, ...],
+    names: tuple[str, ...],
+    *,
+    normalised: bool,
+    ceilings: tuple[str | None, ...],
+    pair: Difference | None = None,
+    mesh: str = "",
+) -> LinkedMaps:
+    """Return maps of several models, made once per server.
+
+    Parameters
+    ----------
+    groups, names, normalised, ceilings, pair, mesh
+        As for :func:`braindash.views.linked.link_maps`.
+    """
+    keys = tuple(group.identity for group in groups)
+    settings = (normalised, ceilings, names, pair is not None, mesh)
+    found: LinkedMaps = _linked(keys, settings, groups, pair)
+    return found
+
+
 @st.cache_resource(max_entries=8, show_spinner="Preparing the maps")
 def _linked(
     keys: tuple[tuple[str, ...], ...],
-    normalised: bool,
-    ceilings: tuple[str | None, ...],
-    names: tuple[str, ...],
-    with_difference: bool,
-    mesh: str,
-    _compared: Compared,
+    settings: tuple[bool, tuple[str | None, ...], tuple[str, ...], bool, str],
+    _groups: tuple[Group, ...],
+    _pair: Difference | None,
 ) -> LinkedMaps:
+    normalised, ceilings, names, _, mesh = settings
     return link_maps(
-        _compared.groups,
-        names,
-        normalised=normalised,
-        ceilings=ceilings,
-        pair=_compared.pair if with_difference else None,
-        mesh=mesh,
+        _groups, names, normalised=normalised, ceilings=ceilings, pair=_pair, mesh=mesh
     )
