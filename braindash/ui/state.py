@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -21,7 +21,8 @@ from braindash.tuning.result import read_tuned, tuned_models
 from braindash.ui import region_sets
 from braindash.ui.names import short_names
 
-SCORES = {"r": "Pearson r", "normalised": "r / ceiling"}
+NORMALISED = "r / ceiling"
+SCORES = {"r": "Pearson r", NORMALISED: "r / ceiling"}
 ALL_SUBJECTS = "all subjects"
 NO_OTHER = "none"
 SCORE_HELP = (
@@ -341,6 +342,7 @@ def choose(
     show: Callable[[str], str] = str,
     help: str | None = None,
     width: int | Literal["stretch"] = "stretch",
+    side_by_side: bool = False,
 ) -> str:
     """Show a menu whose choice is always in the address, so that the address is the share link.
 
@@ -359,9 +361,12 @@ def choose(
         wanted = session.get(f"wanted_{key}")
         known = [one for one in (wanted, kept) if one in options]
         session[key] = known[0] if known else options[0]
-    chosen: str = st.selectbox(
-        label, options, key=key, format_func=show, help=help, persist_state="session", width=width
-    )
+    told: dict[str, Any] = {"key": key, "format_func": show, "help": help}
+    told |= {"persist_state": "session"}
+    if side_by_side:
+        chosen = str(st.segmented_control(label, options, required=True, **told))
+    else:
+        chosen = str(st.selectbox(label, options, width=width, **told))
     session[f"instead_{key}"] = None if chosen == session.get(f"wanted_{key}") else chosen
     st.query_params[key] = session[f"written_{key}"] = chosen
     return chosen
@@ -545,21 +550,20 @@ def _choose_score(
 ) -> tuple[bool, str | None]:
     """Ask for r or r / ceiling, and for the ceiling."""
     names = list(group.ceiling_names)
-    score = place.segmented_control(
-        "Score",
-        list(SCORES) if names else ["r"],
-        default="r",
-        required=True,
-        format_func=lambda name: SCORES[name],
-        key="score",
-        bind="query-params",
-        help=SCORE_HELP,
-    )
+    with place:
+        score = choose(
+            "Score",
+            list(SCORES) if names else ["r"],
+            "score",
+            show=SCORES.__getitem__,
+            help=SCORE_HELP,
+            side_by_side=True,
+        )
     if not names:
         return False, None
     with more:
         ceiling = choose("Noise ceiling", names, "ceiling", help=CEILING_HELP)
-    return score == "normalised", ceiling
+    return score == NORMALISED, ceiling
 
 
 def _unique(names: Iterable[str]) -> list[str]:

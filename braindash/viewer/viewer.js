@@ -123,7 +123,7 @@ export class Viewer {
     this.usePanels();
     this.regions.setPanels(this.panels, blobs[scores.length] ?? null);
     if (isFirst) this.openOutlines(settings.outlined ?? []);
-    this.part("use").hidden = this.panels.length < 2;
+    this.part("use").hidden = this.panels.length < 2 || settings.listsRegions === false;
     this.part("heading").hidden = this.panels.length > 1;
     this.part("difference-scale").hidden = !settings.difference;
     this.part("body").classList.toggle("stacked", this.panels.length > 1);

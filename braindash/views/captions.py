@@ -57,7 +57,10 @@ def short_line(group: Group) -> str:
     """
     stamp = "SIMULATED DATA · " if group.simulated else ""
     n, first = group.n_subjects, group.first
-    who = f"subject {first.subject} · n = 1 subject" if n == 1 else f"mean of n = {n} subjects"
+    who = f"mean of n = {n} subjects"
+    if n == 1:
+        count = f"mean of {len(first.members)} subjects" if first.members else "n = 1 subject"
+        who = f"subject {first.subject} · {count}"
     return f"{stamp}{first.data} · {group.model} · {who} · {keys_line(group)}"
 
 

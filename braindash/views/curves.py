@@ -255,8 +255,8 @@ def region_panels(
             rows = _rows_of(one, region)
             _add_band(figure, rows, axis, colour, (_BAND_OPACITY, _OTHER_OPACITY)[side], row=row)
             _add_curve(figure, rows, axis, colour, score, side=side, row=row)
-            if len(models) > 1:
-                _name_end(figure, rows, axis, score, "AB"[side], row)
+        if len(models) > 1:
+            _name_ends(figure, [_rows_of(one, region) for one in models], axis, score, row)
         _name_panel(figure, region_title(region), colour, row)
         ceiling = _rows_of(table, region)["ceiling"]
         if score == "r" and len(ceiling) and np.isfinite(ceiling.iloc[0]):
@@ -266,45 +266,63 @@ def region_panels(
     reach = max(axis.end, 1.0)
     figure.update_xaxes(range=[-0.04 * reach, 1.16 * reach], title="", tickmode="auto")
     figure.update_xaxes(title="Layer", row=len(regions), col=1)
-    figure.update_yaxes(title=SCORE_TITLES[score], nticks=4)
+    # Words at lines' ends would stretch a range that is found by itself.
+    figure.update_yaxes(
+        title=SCORE_TITLES[score], nticks=4, range=_panel_range(models, regions, score)
+    )
     return figure.update_layout(
-        height=height, showlegend=False, margin={"l": 56, "r": 4, "t": 8, "b": 10}
+        height=height, showlegend=False, margin={"l": 56, "r": 4, "t": 26, "b": 10}
     )
 
 
-def _name_end(
-    figure: go.Figure, rows: pd.DataFrame, axis: DepthAxis, score: str, letter: str, row: int
+def _panel_range(models: Sequence[pd.DataFrame], regions: Sequence[str], score: str) -> list[float]:
+    """Return ends of the vertical axis that hold lines, bands, ceilings and 0."""
+    columns = [score, "low", "high", *["ceiling"] * (score == "r")]
+    numbers = [0.0]
+    for one in models:
+        shown = one[one["region"].isin(regions)]
+        values = shown[[name for name in columns if name in shown]].to_numpy(dtype=float)
+        numbers += [float(value) for value in values[np.isfinite(values)]]
+    low, high = min(numbers), max(numbers)
+    margin = 0.06 * max(high - low, 0.05)
+    return [low - margin, high + 3 * margin]  # a region's name stands above its line
+
+
+def _name_ends(
+    figure: go.Figure, models: Sequence[pd.DataFrame], axis: DepthAxis, score: str, row: int
 ) -> None:
-    known = rows[rows[score].notna()]
-    if known.empty:
+    """Write A and B at their lines' ends, the higher one above the other."""
+    known = [rows[rows[score].notna()] for rows in models]
+    if any(rows.empty for rows in known):
         return
-    x = axis.end if len(rows) == 1 else float(known["layer"].iloc[-1])
-    figure.add_annotation(
-        x=x,
-        y=float(known[score].iloc[-1]),
-        text=letter,
-        showarrow=False,
-        xanchor="left",
-        xshift=8,
-        font={"size": 13},
-        row=row,
-        col=1,
-    )
+    ends = [float(rows[score].iloc[-1]) for rows in known]
+    for letter, rows, end in zip("AB", known, ends, strict=True):
+        is_higher = end == max(ends) and (letter == "A" or ends[0] != ends[1])
+        figure.add_annotation(
+            x=axis.end if len(rows) == 1 else float(rows["layer"].iloc[-1]),
+            y=end,
+            text=letter,
+            showarrow=False,
+            xanchor="left",
+            xshift=7,
+            yshift=6 if is_higher else -6,
+            font={"size": 13},
+            row=row,
+            col=1,
+        )
 
 
 def _name_panel(figure: go.Figure, title: str, colour: str, row: int) -> None:
     figure.add_annotation(
         x=0.01,
         y=1.0,
-        xref="x domain",
-        yref="y domain",
+        xref=f"x{row if row > 1 else ''} domain",
+        yref=f"y{row if row > 1 else ''} domain",
         text=f"<b>{title}</b>",
         showarrow=False,
         xanchor="left",
         yanchor="top",
         font={"size": 13, "color": colour},
-        row=row,
-        col=1,
     )
 
 
@@ -457,7 +475,7 @@ def layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) 
     """Return a figure of layer curves its size, its axes and, where it has to be, its stamp."""
     figure.update_layout(
         height=460,
-        margin={"l": _LEFT_MARGIN, "r": 10, "t": 10, "b": 10},
+        margin={"l": _LEFT_MARGIN, "r": 10, "t": 28, "b": 10},
         legend=LEGEND,
         hovermode="closest",
     )
@@ -473,25 +491,22 @@ def layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) 
     return stamp_simulated(figure) if simulated else figure
 
 
-def stamp_simulated(figure: go.Figure, above: int = -26) -> go.Figure:
-    """Write SIMULATED beside the title of the horizontal axis, where no legend grows to.
+def stamp_simulated(figure: go.Figure) -> go.Figure:
+    """Write SIMULATED above the upper right corner of the axes, where nothing else stands.
 
     Parameters
     ----------
     figure : plotly.graph_objects.Figure
-        Changed in place.
-    above : int, default -26
-        Pixels from the lower right corner of the axes, upwards.
+        Changed in place; its upper margin has to hold a line.
     """
     return figure.add_annotation(
         text="SIMULATED",
         xref="paper",
         yref="paper",
         x=1,
-        y=0,
+        y=1,
         xanchor="right",
-        yanchor="top" if above < 0 else "bottom",
-        yshift=above,
+        yanchor="bottom",
         showarrow=False,
-        font={"size": 16, "color": "rgba(128,128,128,0.8)"},
+        font={"size": 14, "color": "rgb(118,118,118)"},
     )

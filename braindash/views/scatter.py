@@ -134,11 +134,11 @@ def _finish(
     )
     figure.update_layout(
         height=520,
-        margin={"l": 60, "r": 10, "t": 10, "b": 10},
+        margin={"l": 60, "r": 10, "t": 28, "b": 10},
         legend=LEGEND,
         hovermode="closest",
     )
     figure.update_xaxes(title=titles[0], range=ends, constrain="domain")
     figure.update_yaxes(title=titles[1], range=ends, scaleanchor="x", constrain="domain")
     if simulated:
-        stamp_simulated(figure, above=12)
+        stamp_simulated(figure)

@@ -240,6 +240,7 @@ def show(selection: state.Selection, rows: list[state.ResultRow], bar: DeltaGene
     else:
         st.info(f"{texts.no_surface(shown.space)} Choose layers for the tables and figures below.")
         choose_layers(compared)
+        provenance(compared)
         show_target(compared)
     regions = key_regions(pair.a.region_names)
     show_at_layers(compared, regions)
