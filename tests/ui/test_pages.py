@@ -75,7 +75,8 @@ def test_a_damaged_job_is_shown_beside_the_good_ones(empty_root, monkeypatch):
     assert not app.exception
     assert all(f"the {name} one" in texts(app) for name in ("good", "odd", "name"))
     assert str(queue.table.path) in texts(app)
-    assert [button.key for button in app.button] == ["cancel_good"]
+    own = [button.key for button in app.button if button.key != "present_button"]
+    assert own == ["cancel_good"]
 
 
 def test_the_demo_button_queues_one_job_however_often_it_is_clicked(empty_root, monkeypatch):
