@@ -1,6 +1,7 @@
 """What a visitor sees first, on a screen, for an audience and on a phone, and can read."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from kit.browser import settle
@@ -9,6 +10,7 @@ from kit.made_up import put_result
 from braindash.io.store import Store
 
 pytestmark = pytest.mark.browser
+APP = Path(__file__).resolve().parents[2] / "app.py"
 VIEWER = ".braindash-viewer[data-ready]"
 WIDEST = ("", "compare", "tuning")
 
@@ -25,9 +27,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def url(streamlit_server, store):
-    from conftest import ROOT
-
-    return streamlit_server(ROOT / "app.py", BRAINDASH_STORE=str(store))
+    return streamlit_server(APP, BRAINDASH_STORE=str(store))
 
 
 def part(page, name):
