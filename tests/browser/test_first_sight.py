@@ -47,7 +47,7 @@ def test_brains_curves_and_words_are_seen_without_scrolling(page, url):
     page.get_by_text("In late language the last layer").wait_for()
     page.locator(".js-plotly-plot").first.wait_for()
     canvas = part(page, "canvas").bounding_box()
-    assert canvas["y"] + canvas["height"] < 1000 and canvas["height"] > 0.5 * 1000
+    assert canvas["y"] + canvas["height"] < 1000 and canvas["height"] > 380
     names = [name.text_content() for name in page.locator(".title .name").all()]
     assert names == ["A: toy-tuned", "B: toy-model"]
     labels = set(page.locator(".labels span").all_text_contents())
