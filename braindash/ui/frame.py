@@ -16,7 +16,13 @@ _PRESENT_HELP = (
 
 
 def presenting() -> bool:
-    """Say whether the page is shown for an audience, without menus."""
+    """Say whether the page is shown for an audience, without menus.
+
+    Returns
+    -------
+    bool
+        What the visitor chose last, kept between pages; at first what the address says.
+    """
     asked = st.query_params.get(PRESENT) == "true"
     return bool(st.session_state.setdefault(PRESENT, asked))
 

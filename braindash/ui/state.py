@@ -19,7 +19,7 @@ from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
 from braindash.tuning.result import read_tuned, tuned_models
 from braindash.ui import region_sets
-from braindash.ui.names import short_names
+from braindash.views.captions import short_names
 
 NORMALISED = "r / ceiling"
 SCORES = {"r": "Pearson r", NORMALISED: "r / ceiling"}

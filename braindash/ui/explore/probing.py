@@ -10,7 +10,7 @@ from braindash.io.store import Store
 from braindash.probing.result import ProbingResult, questions_digest
 from braindash.probing.tasks import CONTROL_PREFIXES
 from braindash.ui import state, widgets
-from braindash.ui.names import short_names
+from braindash.views.captions import short_names
 from braindash.views.probes import depth_curves, task_title
 
 # One curve per stage is enough for a glance.

@@ -1,6 +1,6 @@
 """Short model names tell results apart."""
 
-from braindash.ui.names import short_names
+from braindash.views.captions import short_names
 
 
 def test_names_lose_what_all_results_of_a_model_share():
