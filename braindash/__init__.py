@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         open_result,
         probe,
         region_table,
+        target_difference,
         tune,
         with_regions,
     )
@@ -52,6 +53,7 @@ __all__ = [
     "prepare_demo",
     "probe",
     "region_table",
+    "target_difference",
     "tune",
     "with_regions",
 ]
@@ -79,6 +81,7 @@ _HOMES = {
     "prepare_demo": "braindash.demo.dataset",
     "probe": "braindash.api",
     "region_table": "braindash.api",
+    "target_difference": "braindash.api",
     "tune": "braindash.api",
     "with_regions": "braindash.api",
 }

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName
+from braindash.defaults import PresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
+from braindash.encoding.tested import TargetDifference
 from braindash.errors import StoreError
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
@@ -59,21 +60,23 @@ def encode(
     strategy: Strategy = "exact",
     precision: Precision = "float32",
     preset: PresetName = "default",
-    alphas: Sequence[float] = DEFAULT_ALPHAS,
-    delays: Sequence[int] = DEFAULT_DELAYS,
+    alphas: Sequence[float] | None = None,
+    delays: Sequence[int] | None = None,
     metric: Metric = "r2",
     intercept: bool = True,
     n_permutations: int = 1000,
     n_bootstraps: int = 1000,
     block_rows: int = 10,
-    scheme: Scheme = "blocks",
+    scheme: Scheme = "prewhitened",
     seed: int = 0,
     low_level: LowLevelMethod | None = None,
     low_level_space: str = LOW_LEVEL_SPACE,
+    high_pass: float | None = None,
     score_from_row: int | None = None,
     ceiling_threshold: float | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
+    keep_frames: bool | None = None,
     leave_out_bad: bool = False,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
@@ -97,23 +100,27 @@ def encode(
     precision : {"float32", "bf16", "fp16"}, default "float32"
         Of the model's features; all but float32 need a CUDA device.
     preset : {"default", "moussa2025-a", "moussa2025-b", "moussa2025-c"}, default "default"
-        The protocol of a paper: what is left at its default below takes the paper's value.
-    alphas : sequence of float
-        Penalties to choose from, per target; 17 from 1 to 1e8 by default.
-    delays : sequence of int
-        Of the features, in TRs; 1 to 4 by default.
+        The protocol of a paper: of ``alphas``, ``delays``, ``score_from_row`` and
+        ``ceiling_threshold`` what is not given (None) takes the paper's value.
+    alphas : sequence of float, optional
+        Penalties to choose from, per target; 17 from 1 to 1e8 when left out.
+    delays : sequence of int, optional
+        Of the features, in TRs; 1 to 4 when left out.
     metric : {"r2", "r"}, default "r2"
         Of the held-out training stories, chooses the penalty.
     intercept : bool, default True
         Whether every fit has an intercept that is not penalised.
     n_permutations : int, default 1000
-        Permutations of the test rows for p and q; 0: none.
+        Permutations of the test rows for p and q; 0: none. "prewhitened" takes the moments of all
+        orders instead of drawing some: every number but 0 is the same.
     n_bootstraps : int, default 1000
         Bootstrap samples of the test rows for intervals; 0: none.
     block_rows : int, default 10
         Shortest block of test rows that is permuted, or drawn, as one.
-    scheme : {"blocks", "shift"}, default "blocks"
-        How test rows are permuted: blocks in another order, or all shifted in a circle.
+    scheme : {"prewhitened", "blocks", "shift"}, default "prewhitened"
+        How targets are tested. "prewhitened": drift and the response's autocorrelation are taken
+        out of response and prediction, whose correlation is tested. "blocks", "shift": r itself,
+        with blocks of test rows in another order, or all shifted in a circle.
     seed : int, default 0
         Of permutations and bootstrap samples.
     low_level : {"residual", "banded"}, optional
@@ -121,6 +128,9 @@ def encode(
         model's features, or weighed against them with a penalty of their own.
     low_level_space : str, default "acoustic:lowlevel"
         The acoustic space that counts as low level.
+    high_pass : float, optional
+        In seconds: cosines of this period and longer leave the features and the responses of
+        every story, training and test alike; 128 is usual. Nothing leaves them by default.
     score_from_row : int, optional
         First scored row of every test story; the manifest's when left out.
     ceiling_threshold : float, optional
@@ -129,6 +139,10 @@ def encode(
         Changes how long it takes, never the result's key.
     threads : int, optional
         Processor cores to take, for parts side by side; by default all. Likewise.
+    keep_frames : bool, optional
+        Keep the model's frames (1.4 GB per hour of sound for a base model), so that subjects whose
+        rows are at other times need no other run of it; by default where the data set has such
+        subjects. Likewise.
     leave_out_bad : bool, default False
         Go on without recordings that cannot be used, which the result's provenance lists; else
         they are refused, all of them named.
@@ -602,6 +616,45 @@ def region_table(
     return hemisphere_table(
         own, regions, entry, level=level, normalised=normalised, ceiling=ceiling
     )
+
+
+def target_difference(
+    a: EncodingResult,
+    b: EncodingResult,
+    *,
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+) -> TargetDifference:
+    """Test whether two models predict each target equally well, paired row by row.
+
+    Computed from the stored predictions when first asked for, and kept in the store.
+
+    Parameters
+    ----------
+    a, b : EncodingResult
+        Of one subject on the same data, of models of as many layers.
+    store : Store, Path or str, optional
+        Where the predictions of both are; by default the store that ``a`` lies in.
+    progress : Progress, optional
+        Receives reports.
+
+    Returns
+    -------
+    TargetDifference
+        Arrays ``difference``, ``z``, ``p`` and ``q`` of shape (n_layers, n_targets), and
+        ``significant(level)``.
+
+    Raises
+    ------
+    InputError
+        When the two cannot be compared target by target, or their predictions are not there.
+    """
+    from braindash.encoding.comparison import compare
+    from braindash.encoding.seen import store_of
+    from braindash.work.differences import difference_tests
+
+    found = store_of(a) if store is None else _as_store(store)
+    return difference_tests(compare([plain_result(a)], [plain_result(b)]), found, progress)
 
 
 def _as_store(store: Store | Path | str | None) -> Store:

@@ -1,7 +1,8 @@
 """Values that are taken when nothing else is said, and those of published papers' protocols.
 
-A preset names the settings in which a paper's protocol differs from the default. A setting of a
-request that is left at its default takes the preset's value; one that is given otherwise stays.
+A preset names the settings in which a paper's protocol differs from the default. A setting that a
+request does not give, or gives as None, takes the preset's value; one that is given stays, whatever
+its value.
 The default is what the authors of braindash hold for correct.
 """
 
@@ -99,12 +100,12 @@ _DEFAULTS: Mapping[str, Any] = MappingProxyType(
 
 
 def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill what is left at its default with the preset that a request names.
+    """Fill what a request does not give with the preset that it names.
 
     Parameters
     ----------
     given : mapping
-        Fields of a request, as they were given.
+        Fields of a request, as they were given; None is not given.
 
     Returns
     -------
@@ -114,16 +115,7 @@ def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
     name = given.get("preset", "default")
     preset = PRESETS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
     own = {} if preset is None else preset.settings
-    return dict(given) | {
-        name: value
-        for name, value in own.items()
-        if name not in given or _same(given[name], _DEFAULTS[name])
-    }
-
-
-def _same(value: Any, default: Any) -> bool:
-    listed = isinstance(value, list | tuple) and isinstance(default, tuple)
-    return bool(tuple(value) == default if listed else value == default)
+    return dict(given) | {name: value for name, value in own.items() if given.get(name) is None}
 
 
 def differences(name: PresetName) -> list[tuple[str, str, str]]:

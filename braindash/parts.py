@@ -101,14 +101,15 @@ def require_same(found: str, expected: str) -> None:
 
 
 def _wanted(runs: Sequence[Run]) -> list[Ordered]:
-    """List what is missing of the runs' last parts, each behind what it needs."""
+    """List what is missing of the parts that no other part needs, each behind what it needs."""
     named: dict[str, Ordered] = {}
     goals: list[str] = []
     for run in runs:
         order, parts = run.order(), run.parts()
         for part in parts:
             named.setdefault(part.name, Ordered(part, order))
-        goals.append(parts[-1].name)
+        inner = {name for part in parts for name in part.after}
+        goals += [part.name for part in parts if part.name not in inner]
     missing: dict[str, bool] = {}
 
     def look_up(name: str) -> None:

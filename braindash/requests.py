@@ -91,13 +91,18 @@ LOW_LEVEL_SPACE = "acoustic:lowlevel"
 MEAN_SUBJECT = "mean"
 
 
+# Settings of significance and uncertainty that can be asked for.
+_STATISTICS = ("n_permutations", "n_bootstraps", "block_rows", "scheme", "seed")
+
+
 class EncodeRequest(Request):
     """What a user asks for: one model, one subject (or "mean", all subjects averaged), and how.
 
     ``n_permutations``, ``n_bootstraps``, ``block_rows``, ``scheme`` and ``seed`` are those of
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
     features explain is computed as well. ``precision`` is that of the model's features; the
-    regression has its own. ``preset`` fills what is left at its default with a paper's way.
+    regression has its own. ``preset`` fills what is not given with a paper's way.
+    ``keep_frames`` changes what is kept for other subjects' rows, never the result's key.
     """
 
     command: ClassVar[str] = "encode"
@@ -107,7 +112,7 @@ class EncodeRequest(Request):
     strategy: Strategy = "exact"
     precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
     preset: PresetName = Field(
-        default="default", description="a paper's protocol, for what is left at its default"
+        default="default", description="a paper's protocol, for what is not given"
     )
     alphas: tuple[float, ...] = DEFAULT_ALPHAS
     delays: tuple[int, ...] = Field(default=DEFAULT_DELAYS, description="in TRs")
@@ -116,10 +121,15 @@ class EncodeRequest(Request):
     n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
     n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
     block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
-    scheme: Scheme = "blocks"
+    scheme: Scheme = "prewhitened"
     seed: int = Field(default=0, ge=0)
     low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
     low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
+    high_pass: float | None = Field(
+        default=None,
+        gt=0,
+        description="seconds: cosines as slow as that leave features and responses; usual: 128",
+    )
     score_from_row: int | None = Field(
         default=None,
         ge=0,
@@ -127,6 +137,11 @@ class EncodeRequest(Request):
     )
     ceiling_threshold: float | None = Field(
         default=None, ge=0, lt=1, description="of every noise ceiling; 0.4, or 0.1 between subjects"
+    )
+    keep_frames: bool | None = Field(
+        default=None,
+        description="keep the model's frames, for rows at other times; None: where the data set "
+        "has such rows",
     )
 
     @model_validator(mode="before")
@@ -137,8 +152,10 @@ class EncodeRequest(Request):
     @property
     def statistics(self) -> StatisticsSettings:
         """Settings of significance and uncertainty, as they enter the specification."""
-        fields = StatisticsSettings.model_fields
-        return StatisticsSettings(**{name: getattr(self, name) for name in fields})
+        fields = {name: getattr(self, name) for name in _STATISTICS}
+        if self.scheme == "prewhitened":  # draws no order: no number of them is part of the key
+            fields["n_permutations"] = min(self.n_permutations, 1)
+        return StatisticsSettings(**fields)
 
 
 class ProbeRequest(Request):

@@ -33,7 +33,7 @@ Precision = Literal["float32", "bf16", "fp16"]
 StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
-Scheme = Literal["blocks", "shift"]
+Scheme = Literal["prewhitened", "blocks", "shift"]
 LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
 TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
@@ -48,6 +48,13 @@ PRECISIONS: Mapping[Precision, str] = MappingProxyType(
         "float32": "the reference, on every device",
         "bf16": "quicker on a CUDA device; other features",
         "fp16": "quicker on a CUDA device; other features",
+    }
+)
+SCHEMES: Mapping[Scheme, str] = MappingProxyType(
+    {
+        "prewhitened": "response and predictions without drift and without the response's AR(3)",
+        "blocks": "r itself, blocks of the response in another order",
+        "shift": "r itself, the response shifted in a circle",
     }
 )
 TUNING_LOSSES: Mapping[TuningLoss, str] = MappingProxyType(
@@ -136,6 +143,24 @@ class RowTimes(Spec):
     n_rows: int = Field(gt=0)
 
 
+class FramesSpec(Spec):
+    """A model's frames of one recording on a grid of their own, for rows at any times."""
+
+    kind: ClassVar[str] = "frames"
+    version: Literal[1] = 1
+    model: str = Field(description="fingerprint of configuration, normalisation and weights")
+    audio: str = Field(description="digest of the audio file")
+    counted: int | None = Field(
+        description="samples at 16 kHz, where the file's header says otherwise"
+    )
+    strategy: Strategy
+    context_seconds: float = Field(description="longest audio that the model sees at once")
+    step_seconds: float
+    grid_seconds: float | None = Field(
+        description="step of the grid that frames are brought to; None: they are kept as they are"
+    )
+
+
 class ExtractionSpec(Spec):
     """Features of one story: every layer of one model at the story's response times."""
 
@@ -188,11 +213,19 @@ class StatisticsSettings(Spec):
     """How the significance and the uncertainty of a result are estimated."""
 
     kind: ClassVar[str] = "statistics"
-    n_permutations: int = Field(default=1000, ge=0, description="0: no p and q values")
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"best_of_layers": False})
+    n_permutations: int = Field(
+        default=1000,
+        ge=0,
+        description="0: no p and q values; 1: all orders, which 'prewhitened' need not draw",
+    )
     n_bootstraps: int = Field(default=1000, ge=0, description="0: no intervals")
     block_rows: int = Field(default=10, ge=1, description="shortest block of test rows")
-    scheme: Scheme = "blocks"
+    scheme: Scheme = "prewhitened"
     seed: int = Field(default=0, ge=0)
+    best_of_layers: bool = Field(
+        default=True, description="whether the best layer of each target has p and q of its own"
+    )
 
 
 class LowLevelSettings(Spec):
@@ -216,7 +249,7 @@ class FitSpec(Spec):
     """Predictions of the test stories: everything that changes them."""
 
     kind: ClassVar[str] = "predictions"
-    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"within": None})
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"within": None, "high_pass": None})
     version_field: ClassVar[str] = "fit_version"
     fit_version: Literal[1] = 1
     subject: str
@@ -234,6 +267,9 @@ class FitSpec(Spec):
     within: WithinStory | None = Field(
         default=None, description="how the one story that trains and tests is split, if so"
     )
+    high_pass: float | None = Field(
+        default=None, gt=0, description="seconds; slower cosines leave features and responses"
+    )
 
 
 class EncodingSpec(FitSpec):
@@ -249,7 +285,7 @@ class EncodingSpec(FitSpec):
     )
     version: Literal[3] = 3
     implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"given_ceiling": None, "ceiling_threshold": None, "within": None}
+        {"given_ceiling": None, "ceiling_threshold": None, "within": None, "high_pass": None}
     )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(
@@ -276,6 +312,16 @@ class RegionsSpec(Spec):
     result: str = Field(description="key of the encoding result")
     name: str = Field(description="of the region set")
     masks: str = Field(description="digest of the regions' targets and sides")
+
+
+class DifferenceSpec(Spec):
+    """Tests whether two encoding results predict each target equally well."""
+
+    kind: ClassVar[str] = "difference"
+    version: Literal[1] = 1
+    a: str = Field(description="key of the encoding result of model A")
+    b: str = Field(description="key of that of model B, which is subtracted")
+    method: Literal["prewhitened"] = "prewhitened"
 
 
 class AdapterSettings(Spec):
@@ -468,10 +514,12 @@ VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(
     {
         spec.kind: spec
         for spec in (
+            FramesSpec,
             ExtractionSpec,
             FitSpec,
             EncodingSpec,
             RegionsSpec,
+            DifferenceSpec,
             UnitFeaturesSpec,
             ProbingSpec,
             TuningSpec,

@@ -13,16 +13,23 @@ from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.io.dataset.audio import find_recording
 from braindash.io.dataset.censored import Presentation, presentations
+from braindash.io.dataset.dataset import is_own_space
 from braindash.io.dataset.manifest import Dataset
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.labels.tiers import Tier, story_tier
-from braindash.specs import ExtractionSpec, RowTimes, StoredStrategy, StoryInput
+from braindash.specs import ExtractionSpec, FramesSpec, RowTimes, StoredStrategy, StoryInput
 from braindash.speech.acoustic.annotated import ANNOTATION_SPACES
 from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
 from braindash.speech.checkpoints.locate import ModelFiles
-from braindash.speech.windows import CHUNK_STEP_SECONDS, EXACT_STEP_SECONDS, context_seconds
+from braindash.speech.windows import (
+    CHUNK_STEP_SECONDS,
+    EXACT_STEP_SECONDS,
+    LEAST_GRID_TR,
+    context_seconds,
+    find_strategy,
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,9 @@ class StoryPlan:
         averaged.
     seams : tuple of int
         Used rows before which another held-out block begins, of a story scored within itself.
+    frames : FramesSpec, optional
+        The model's frames that are kept and from which the features are made; None: the features
+        are made while the model runs.
     """
 
     name: str
@@ -64,6 +74,7 @@ class StoryPlan:
     tier: Tier | None = None
     heard: tuple[tuple[Presentation, ...], ...] = ()
     seams: tuple[int, ...] = ()
+    frames: FramesSpec | None = None
 
     @property
     def times(self) -> np.ndarray:
@@ -192,6 +203,52 @@ def plan_story(
     )
 
 
+def frames_of(extraction: ExtractionSpec) -> FramesSpec | None:
+    """Name the frames that features can be made from; None where only a running model can.
+
+    Acoustic spaces cost less than reading their frames, and rows close together need more of them
+    than the grid of "chunk" holds.
+    """
+    if extraction.strategy == "frames":
+        return None
+    grid = find_strategy(extraction.strategy).grid_seconds
+    if grid is not None and extraction.times.tr < LEAST_GRID_TR:
+        return None
+    return FramesSpec(
+        model=extraction.model,
+        audio=extraction.audio,
+        counted=extraction.counted,
+        strategy=extraction.strategy,
+        context_seconds=extraction.context_seconds,
+        step_seconds=extraction.step_seconds,
+        grid_seconds=grid,
+    )
+
+
+def with_frames(
+    dataset: Dataset, subject: str, stories: Sequence[StoryPlan], *, keep: bool | None
+) -> tuple[StoryPlan, ...]:
+    """Say for each story whether the model's frames are kept, for rows at other times.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    subject : str
+        Who heard the stories.
+    stories : sequence of StoryPlan
+    keep : bool or None
+        None: where somebody else in the data set heard the same recording and has other row times.
+    """
+    if keep is False:
+        return tuple(stories)
+
+    def frames(story: StoryPlan) -> FramesSpec | None:
+        wanted = keep or dataset.heard_otherwise(subject, story.name)
+        return frames_of(story.extraction) if wanted else None
+
+    return tuple(replace(story, frames=frames(story)) for story in stories)
+
+
 def _context_and_step(strategy: StoredStrategy, model: ModelFiles) -> tuple[float, float]:
     """Return the longest audio that a model sees at once, and the step to the next window."""
     if strategy == "frames":
@@ -233,8 +290,7 @@ def story_difference(own: StoryPlan, other: StoryPlan) -> str:
 
 def native_reason(space: str) -> str:
     """Say why targets of two subjects cannot stand side by side; empty where they can."""
-    # Column i of two subjects is the same place only in a space that they share.
-    return f"{space} is each subject's own space" if space.startswith("native") else ""
+    return f"{space} is each subject's own space" if is_own_space(space) else ""
 
 
 def plan_stories(
@@ -299,7 +355,20 @@ def response_warnings(stories: Sequence[StoryPlan]) -> list[str]:
             f"{sum(zeros.values())} rows are 0 in every target and count as data "
             f"({_counts(zeros)}): if they were censored, store NaN there"
         )
+    still = [story.name for story in stories if not zeros[story.name] and _is_still(story)]
+    if still:
+        told.append(
+            "no target varies in the stories "
+            f"{', '.join(still[:_NAMED])}{', ...' if len(still) > _NAMED else ''}, which count as "
+            "data: give their responses, or take them out of [splits]"
+        )
     return told
+
+
+def _is_still(story: StoryPlan) -> bool:
+    """Say whether a story has numbers, and each target the same one in every row."""
+    data = [one for heard in story.heard for one in heard if one.has_data]
+    return bool(data) and not any(one.varies.any() for one in data)
 
 
 def unscored_warning(stories: Sequence[StoryPlan]) -> list[str]:

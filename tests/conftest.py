@@ -1,6 +1,8 @@
 """Fixtures that all tests may use; nothing is ever fetched from a hub."""
 
+import gc
 import os
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,10 +19,30 @@ os.environ["BRAINDASH_PARCELLATIONS"] = str(Path(__file__).parent / "no-parcella
 _CACHE = TemporaryDirectory(prefix="braindash-cache-")
 os.environ["BRAINDASH_CACHE"] = _CACHE.name
 let_threads_sleep()
+# What is compiled once need not be compiled again by each of the processes that tests start.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # The same examples on every machine, whose pace is no fault of theirs; for other examples give
 # --hypothesis-profile=default.
 settings.register_profile("same examples", derandomize=True, deadline=None)
 settings.load_profile("same examples")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that hold a slow test: side by side, no process waits for one at last.
+
+    Files stay whole, because their tests share what is expensive.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every later collection of garbage, and collect less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(optionalhook=True)

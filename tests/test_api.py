@@ -17,6 +17,7 @@ from kit.stored import KEY, PROVENANCE, dataset
 from kit.toy_lab import babble
 
 import braindash
+from braindash.defaults import PRESETS
 from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError, ModelError, StoreError
 from braindash.io.store import Store
@@ -95,7 +96,8 @@ def expected_parameters(fields: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]
         if name == "left_out":  # filled when recordings are found bad
             continue
         annotation, default = accepted(field.annotation), field.get_default()
-        if field.default_factory is not None:
+        # A preset fills what is not given, which a default of its own would hide.
+        if field.default_factory is not None or name in PRESETS["moussa2025-a"].settings:
             annotation, default = annotation | None, None
         found[name] = (annotation, inspect.Parameter.empty if field.is_required() else default)
     return found | {"model": (str | Path, inspect.Parameter.empty)}

@@ -25,6 +25,7 @@ BASE = {
     "process",
     "processes",
     "progress",
+    "remembered",
     "requests",
     "specs",
 }
@@ -39,6 +40,7 @@ READING = {
     "groups",
     "comparison",
     "seen",
+    "tested",
     "shares",
     "unfinished",
     "tasks",
@@ -52,10 +54,12 @@ RUNNING = {
     "responses",
     "statistics",
     "lowlevel",
+    "subject_sums",
     "within",
     "ask",
     "data",
     "regions",
+    "differences",
 }
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {

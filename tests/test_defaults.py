@@ -7,7 +7,14 @@ from typer.testing import CliRunner
 
 import braindash
 from braindash.cli import app
-from braindash.defaults import _DEFAULTS, PRESETS, difference_lines, differences, with_preset
+from braindash.defaults import (
+    _DEFAULTS,
+    DEFAULT_ALPHAS,
+    PRESETS,
+    difference_lines,
+    differences,
+    with_preset,
+)
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.seen import wanted_set
 from braindash.errors import InputError
@@ -55,6 +62,16 @@ def test_what_is_given_stays_and_a_request_means_the_same_when_it_is_read_again(
     assert with_preset({"preset": ["no", "name"]}) == {"preset": ["no", "name"]}
     with pytest.raises(InputError, match="preset"):
         request_for(preset="moussa2025-d")
+
+
+def test_what_is_given_stays_also_where_it_is_the_default():
+    request = request_for(preset="moussa2025-b", alphas=list(DEFAULT_ALPHAS), delays=None)
+    assert request.alphas == DEFAULT_ALPHAS and request.delays == (1, 2, 3, 4)
+    assert request.score_from_row == 40
+    told = difference_lines("moussa2025-b", request.model_dump())
+    assert any("17 from 1 to 1e+08 (as given; the preset's: 15" in line for line in told)
+    plain = request_for(preset="moussa2025-b", alphas=None, score_from_row=None)
+    assert plain == request_for(preset="moussa2025-b")
 
 
 def test_every_setting_of_a_preset_is_told_beside_the_default():

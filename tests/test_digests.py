@@ -9,9 +9,10 @@ import threading
 
 import pytest
 
-from braindash import digests
-from braindash.digests import TABLE, cache_folder, digest_input
+from braindash import digests, remembered
+from braindash.digests import TABLE, digest_input
 from braindash.files import digest_bytes, digest_file
+from braindash.remembered import cache_folder
 
 OLD = 1_600_000_000
 
@@ -19,8 +20,8 @@ OLD = 1_600_000_000
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BRAINDASH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(digests, "_SETTLED_SECONDS", -1.0)
-    monkeypatch.setattr(digests, "_tables", {})
+    monkeypatch.setattr(remembered, "_SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(remembered, "_tables", {})
     return tmp_path / "cache"
 
 
@@ -44,7 +45,7 @@ def big(path, letter=b"a"):
 
 def forget(monkeypatch):
     """As another process would begin."""
-    monkeypatch.setattr(digests, "_tables", {})
+    monkeypatch.setattr(remembered, "_tables", {})
 
 
 def test_a_file_is_read_once(tmp_path, cache, read, monkeypatch):
@@ -58,7 +59,7 @@ def test_a_file_is_read_once(tmp_path, cache, read, monkeypatch):
 def test_another_process_knows_it(tmp_path, cache, read):
     file = big(tmp_path / "f")
     code = (
-        "import sys; from braindash import digests; digests._SETTLED_SECONDS = -1;"
+        "import sys; from braindash import digests, remembered; remembered._SETTLED_SECONDS = -1;"
         "print(digests.digest_input(sys.argv[1]))"
     )
     done = subprocess.run(
@@ -88,7 +89,7 @@ def test_a_file_replaced_by_one_of_equal_size_and_time_is_read_again(tmp_path, c
 
 
 def test_a_file_that_changed_just_now_is_not_remembered(tmp_path, cache, read, monkeypatch):
-    monkeypatch.setattr(digests, "_SETTLED_SECONDS", 60.0)
+    monkeypatch.setattr(remembered, "_SETTLED_SECONDS", 60.0)
     file = big(tmp_path / "f")
     digest_input(file)
     forget(monkeypatch)
@@ -144,7 +145,7 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(tmp_path, cache, monkey
 
 
 def test_the_table_stays_small(tmp_path, cache, monkeypatch):
-    monkeypatch.setattr(digests, "_MOST_FILES", 10)
+    monkeypatch.setattr(remembered, "_MOST_LINES", 10)
     files = [big(tmp_path / f"f{n}", bytes([n])) for n in range(25)]
     for file in files:
         digest_input(file)

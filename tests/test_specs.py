@@ -13,6 +13,7 @@ from braindash.errors import InputError, near_match
 from braindash.files import canonical_json, digest_bytes, digest_file, digest_json
 from braindash.specs import (
     VERSIONED,
+    DifferenceSpec,
     EncodingSpec,
     ExtractionSpec,
     OtherResponses,
@@ -69,7 +70,10 @@ def test_equal_content_has_an_equal_key_and_survives_json():
         {"statistics": StatisticsSettings(n_permutations=0)},
         {"statistics": StatisticsSettings(n_bootstraps=500)},
         {"statistics": StatisticsSettings(block_rows=12)},
+        {"statistics": StatisticsSettings(scheme="blocks")},
         {"statistics": StatisticsSettings(scheme="shift")},
+        {"statistics": StatisticsSettings(best_of_layers=False)},
+        {"high_pass": 128.0},
         {"statistics": StatisticsSettings(seed=1)},
         {"score_from_row": (5,)},
         {"standardise_responses": False},
@@ -194,6 +198,20 @@ def test_a_result_before_the_field_is_read_with_what_it_implied():
     assert After.model_validate(queued) == After(name="x", centred=False)
 
 
+def test_results_of_permuted_blocks_keep_their_keys_and_say_so():
+    """Their specification is that of version 0.1.0, which knew no other way."""
+    before = StatisticsSettings(scheme="blocks", best_of_layers=False)
+    told = before.canonical()
+    assert "best_of_layers" not in told and told["scheme"] == "blocks"
+    assert StatisticsSettings.from_canonical(told) == before
+    assert "high_pass" not in ENCODING.canonical() and "high_pass" not in ENCODING.fit.canonical()
+    assert StatisticsSettings().canonical()["best_of_layers"]
+
+
+def test_the_key_of_a_tested_difference_is_pinned():
+    assert DifferenceSpec(a="a" * 32, b="b" * 32).key() == "f2fef71462c9a4def31755408805d9ac"
+
+
 @pytest.mark.parametrize("kind", VERSIONED)
 def test_every_older_version_says_what_it_did(kind):
     assert set(VERSIONED[kind].older) == set(range(1, current_version(kind)))
@@ -210,6 +228,7 @@ def test_every_older_version_says_what_it_did(kind):
         (specs.TUNING_LOSSES, specs.TuningLoss),
         (specs.TUNING_CONTROLS, specs.TuningControl),
         (specs.TARGET_RULES, specs.TargetRule),
+        (specs.SCHEMES, specs.Scheme),
         (requests.METHODS, requests.Method),
         (STRATEGIES, specs.Strategy),
     ],

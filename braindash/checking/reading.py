@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,15 @@ from numpy.typing import NDArray
 from braindash.core.ceilings import repeats_ceiling
 from braindash.core.lag import GRID_HZ
 from braindash.core.scores import constant_columns
+from braindash.digests import digest_input
 from braindash.errors import InputError
+from braindash.files import replaced
 from braindash.io.dataset.audio import sound_course
 from braindash.io.dataset.check import StoryCheck
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
 from braindash.process import usable_cores
+from braindash.remembered import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +35,13 @@ _MOST_REPEATED = 100_000_000
 _BLOCK_COLUMNS = 128
 _LEAST_COLUMNS = 512
 _REGION_COLUMNS = 128
+_SHARED_BLOCKS, _SHARED_COLUMNS = 16, 32
 # Columns so near to each other are read together.
 _GAP_COLUMNS = 256
+LOUDNESS = "loudness"
+"""Folder of the cache that keeps the loudness of recordings."""
+# Raised when the same recording would give another course.
+_VERSION = 1
 _SLICED = (b"\x89HDF", b"\x93NUM")
 
 
@@ -50,17 +59,23 @@ class Columns:
         Which region, of which set.
     n_targets : int
         All targets.
+    shared : array of int
+        Targets that are read of every subject, however many rows they have.
     """
 
     sample: NDArray[np.int64]
     region: NDArray[np.int64]
     region_name: str
     n_targets: int
+    shared: NDArray[np.int64]
 
-    @property
+    @cached_property
     def read(self) -> NDArray[np.int64]:
         """All that are read, sorted."""
-        return np.union1d(self.sample, self.region)
+        marks = np.zeros(self.n_targets, dtype=bool)
+        for targets in (self.sample, self.region, self.shared):
+            marks[targets] = True
+        return np.flatnonzero(marks)
 
     @property
     def is_whole(self) -> bool:
@@ -116,15 +131,21 @@ def choose_columns(
     if n_targets <= enough:
         sample = np.arange(n_targets)
     else:
-        n_blocks = max(1, enough // _BLOCK_COLUMNS)
-        starts = np.linspace(0, n_targets - _BLOCK_COLUMNS, n_blocks).astype(np.int64)
-        sample = np.unique(starts[:, None] + np.arange(_BLOCK_COLUMNS))
+        sample = _blocks(n_targets, max(1, enough // _BLOCK_COLUMNS), _BLOCK_COLUMNS)
+    shared = _blocks(n_targets, _SHARED_BLOCKS, _SHARED_COLUMNS)
     if region is None:
-        return Columns(sample, np.zeros(0, np.int64), "", n_targets)
+        return Columns(sample, np.zeros(0, np.int64), "", n_targets, shared)
     inside = np.flatnonzero(region[0])
     if len(sample) < n_targets and len(inside) > _REGION_COLUMNS:
         inside = inside[np.linspace(0, len(inside) - 1, _REGION_COLUMNS).astype(np.int64)]
-    return Columns(sample, inside, region[1], n_targets)
+    return Columns(sample, inside, region[1], n_targets, shared)
+
+
+def _blocks(n_targets: int, n_blocks: int, size: int) -> NDArray[np.int64]:
+    """Return blocks of neighbouring targets, spread over all of them."""
+    size = min(size, n_targets)
+    starts = np.linspace(0, n_targets - size, n_blocks).astype(np.int64)
+    return np.unique(starts[:, None] + np.arange(size))
 
 
 def read_columns(source: ResponseSource, columns: NDArray[np.int64], n_targets: int) -> np.ndarray:
@@ -173,7 +194,7 @@ def read_sounds(
 
     def read(path: Path) -> NDArray[np.float64] | InputError:
         try:
-            return sound_course(path, GRID_HZ)
+            return _loudness(path)
         except InputError as error:
             return error
 
@@ -185,6 +206,30 @@ def read_sounds(
             else:
                 courses[story] = found
     return courses, errors
+
+
+def _loudness(path: Path) -> NDArray[np.float64]:
+    """Measure the loudness of a recording; what was measured is kept in the user's cache folder."""
+    try:
+        digest = digest_input(path)
+    except OSError:
+        return sound_course(path, GRID_HZ)  # which says what is wrong
+    place = cache_folder() / LOUDNESS / f"{digest}-{GRID_HZ}hz-{_VERSION}.npy"
+    try:
+        kept = np.load(place, allow_pickle=False)
+        if kept.ndim == 1 and kept.size and kept.dtype == np.float64:
+            return np.asarray(kept)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, EOFError) as error:
+        logger.info("%s is made again: %s", place, error)
+    course = sound_course(path, GRID_HZ)
+    try:
+        with replaced(place) as partial, partial.open("wb") as stream:
+            np.save(stream, course)
+    except OSError as error:
+        logger.info("the loudness of %s is not kept: %s", path, error)
+    return course
 
 
 def read_story(

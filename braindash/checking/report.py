@@ -74,7 +74,8 @@ class StoryReport:
     repeats : int
         Presentations stored apart; 0 where there are none.
     ceiling, ceiling_share : float or None
-        Median noise ceiling from these repeats, and the share of targets above 0.4.
+        Median noise ceiling from these repeats, and the share of targets above 0.4; between
+        subjects where there are none, as ``ceiling_source`` of the subject says.
     nan_share, constant_share : float or None
         Targets that lack numbers in rows that others have; targets that do not vary.
     censored_rows : int
@@ -148,7 +149,8 @@ class SubjectReport:
     ceiling, ceiling_share : float or None
         Median noise ceiling, and the share of targets above 0.4.
     ceiling_source : str or None
-        "repeats" of the test story, or "given" by the manifest.
+        "repeats" of the test story, "given" by the manifest, or "inter-subject": r with the mean of
+        the other subjects who were checked, of the targets that are read of everybody.
     lag_seconds, lag_r, lag_clarity : float or None
         As of a story, of all stories together.
     lag_clear : bool

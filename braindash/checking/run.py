@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from braindash.checking import structure, values
 from braindash.checking.lags import LagResult, scan_lags
-from braindash.checking.peers import peer_findings
+from braindash.checking.peers import SharedRows, peer_ceilings, peer_findings, shared_rows
 from braindash.checking.reading import (
     Columns,
     StoryData,
@@ -29,10 +29,11 @@ from braindash.checking.report import (
     StoryReport,
     SubjectReport,
 )
+from braindash.core.ceilings import ceiling_threshold
 from braindash.core.lag import Heard, Peak
 from braindash.errors import BraindashError, InputError
 from braindash.io.dataset.check import StoryCheck
-from braindash.io.dataset.dataset import Dataset
+from braindash.io.dataset.dataset import Dataset, is_own_space
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.find import auditory_region
 from braindash.progress import NoProgress, Progress, shared
@@ -81,13 +82,17 @@ def check_data(
         dataset.subject(name)
     spans = shared(progress or NoProgress(), [1.0] * len(names), [f"{name}: " for name in names])
     sounds: dict[Path, NDArray[np.float64]] = {}
-    reports, heard = [], {}
+    reports, heard, rows = [], {}, {}
     for name, span in zip(names, spans, strict=True):
-        report, courses = _check_one(dataset, name, sounds, span)
+        report, courses, rows[name] = _check_one(dataset, name, sounds, span)
         reports.append(report)
         heard[name] = courses
     told = peer_findings(heard)
-    reports = [_with_findings(one, told.get(one.subject, [])) for one in reports]
+    between = {} if is_own_space(dataset.space) else peer_ceilings(rows)
+    reports = [
+        _with_peers(_with_findings(one, told.get(one.subject, [])), between.get(one.subject, {}))
+        for one in reports
+    ]
     return DataReport(
         str(dataset.path), dataset.name, dataset.space, dataset.zscored, tuple(reports)
     )
@@ -95,18 +100,19 @@ def check_data(
 
 def _check_one(
     dataset: Dataset, subject: str, sounds: dict[Path, NDArray[np.float64]], progress: Progress
-) -> tuple[SubjectReport, dict[str, Heard]]:
+) -> tuple[SubjectReport, dict[str, Heard], dict[str, SharedRows]]:
     """Check one subject; nothing that is wrong with it stops the others."""
     progress.advance(0, 1, "headers of all files")
     looked = structure.look(dataset, subject)
     try:
-        return _Subject(dataset, subject, looked, sounds, progress).report()
+        one = _Subject(dataset, subject, looked, sounds, progress)
+        return (*one.report(), one.shared)
     except BraindashError as error:
         if not isinstance(error, InputError):
             raise  # a wish to stop, or a machine that is too small: no fault of the data
         logger.info("the check of %s ends early: %s", subject, error.message)
         found = (*looked.findings, Finding("files", "fault", error.message, error.hint))
-        return SubjectReport(subject, _bare(looked.stories), _sorted(found)), {}
+        return SubjectReport(subject, _bare(looked.stories), _sorted(found)), {}, {}
 
 
 class _Subject:
@@ -135,6 +141,7 @@ class _Subject:
         self._dataset, self._subject, self._looked = dataset, subject, looked
         self._sounds, self._progress = sounds, progress
         self._findings = list(looked.findings)
+        self.shared: dict[str, SharedRows] = {}
 
     def report(self) -> tuple[SubjectReport, dict[str, Heard]]:
         """Read, judge, and put together."""
@@ -146,6 +153,7 @@ class _Subject:
         columns = choose_columns(usable, region)
         courses = self._courses(usable)
         stories = self._stories(usable, courses, columns)
+        self.shared = {story: shared_rows(one, columns) for story, one in stories.items()}
         summaries = {
             story: summarise(
                 one.values[:, columns.places(some_blocks(columns.sample, len(one.values), _SUMMED))]
@@ -293,6 +301,44 @@ def _lag_fields(peak: Peak) -> dict[str, Any]:
         "lag_clarity": round(peak.clarity, 2) if known else None,
         "lag_clear": peak.is_clear,
     }
+
+
+def _with_peers(
+    report: SubjectReport, found: Mapping[str, tuple[NDArray[np.float64], int]]
+) -> SubjectReport:
+    """Add the ceiling between subjects, where no other one is known."""
+    if report.ceiling is not None or not report.stories or report.targets is None:
+        return report
+    known = {s: one for s, one in found.items() if np.isfinite(one[0]).any()}
+    if not known:
+        message = "no story was repeated, no ceiling is given, and nobody else who was checked "
+        message += "heard the same: how well the responses can be predicted at best is not known"
+        return _with_findings(report, [Finding("ceiling", "ok", message)])
+    stories = [
+        replace(one, ceiling=shown[0], ceiling_share=shown[1])
+        if one.story in known and (shown := values.median_and_share(known[one.story][0]))
+        else one
+        for one in report.stories
+    ]
+    tested = [s.story for s in report.stories if s.split == "test" and s.story in known]
+    ceiling, n_others = known[tested[0] if tested else next(iter(known))]
+    median, share = values.median_and_share(ceiling)
+    if median is None:
+        return report  # no ceiling is known, which was looked at above
+    above = float((ceiling[np.isfinite(ceiling)] > ceiling_threshold("inter-subject")).mean())
+    message = (
+        f"between subjects: median {median:.2f}, {above:.0%} of the targets above "
+        f"{ceiling_threshold('inter-subject')} (r with the mean of {n_others} others, "
+        f"{len(ceiling)} targets)"
+    )
+    report = replace(
+        report,
+        stories=tuple(stories),
+        ceiling=median,
+        ceiling_share=share,
+        ceiling_source="inter-subject",
+    )
+    return _with_findings(report, [Finding("ceiling", "ok", message)])
 
 
 def _with_findings(report: SubjectReport, more: Sequence[Finding]) -> SubjectReport:

@@ -123,7 +123,7 @@ def _missing(dataset: Dataset, subject: str, story: str) -> tuple[str, str]:
 
 def _problem_findings(problems: Sequence[StoryProblem], turned: set[str]) -> Iterator[Finding]:
     for one in problems:
-        if one.story in turned or (turned and one.about == "targets"):
+        if one.story in turned or (turned and one.about == "targets" and one.story is None):
             continue  # the turned axes are why
         said = one.problem
         yield Finding(one.about, "fault", said.message, said.hint, one.story)

@@ -186,10 +186,6 @@ class Ceilings:
                 self._repeated(dataset, subject, one, columns)
         if self.best is None:
             self._given(dataset, subject)
-        if self.best is None:
-            message = "no story was repeated and no ceiling is given: how well the responses can "
-            message += "be predicted at best is not known"
-            self.findings.append(Finding("ceiling", "ok", message))
         if self.best is not None and self.median is not None:
             share = 0.0 if self.share is None else self.share
             message = (
@@ -201,12 +197,12 @@ class Ceilings:
     @property
     def median(self) -> float | None:
         """Median over targets."""
-        return None if self.best is None else _median_and_share(self.best[0])[0]
+        return None if self.best is None else median_and_share(self.best[0])[0]
 
     @property
     def share(self) -> float | None:
         """Share of targets above 0.4."""
-        return None if self.best is None else _median_and_share(self.best[0])[1]
+        return None if self.best is None else median_and_share(self.best[0])[1]
 
     @property
     def whole(self) -> NDArray[np.float32] | None:
@@ -224,7 +220,7 @@ class Ceilings:
         except InputError as error:
             self.findings.append(Finding("repeats", "fault", error.message, error.hint, story))
             return
-        self.by_story[story] = _median_and_share(ceiling)
+        self.by_story[story] = median_and_share(ceiling)
         if self.best is None:
             self.best, self.source = (ceiling, targets), "repeats"
         self.findings += _repeat_findings(story, runs, ceiling)
@@ -242,7 +238,8 @@ class Ceilings:
             self.best, self.source = (found, np.arange(len(found))), "given"
 
 
-def _median_and_share(ceiling: NDArray[np.float64]) -> tuple[float | None, float | None]:
+def median_and_share(ceiling: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """Return the median of ceilings, and the share of targets above 0.4; None without any."""
     known = ceiling[np.isfinite(ceiling)]
     if not len(known):
         return None, None

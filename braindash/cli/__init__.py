@@ -75,6 +75,7 @@ app.command(name="show")(regions.show_result)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(regions.app, name="regions")
 app.add_typer(data.app, name="data")
+app.add_typer(checkpoints.app, name="models")
 
 
 def main() -> None:

@@ -39,21 +39,31 @@ from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.spaces.find import surface_for
 from braindash.io.store import Store
 from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
+from braindash.specs import SCHEMES
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
 _DELAYS = ",".join(map(str, DEFAULT_DELAYS))
 
 
+SubjectOption = Annotated[
+    str,
+    typer.Option(
+        help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
+    ),
+]
 PresetOption = Annotated[
     str,
     typer.Option(
-        help="The protocol of a paper, for what is left at its default. "
+        help="The protocol of a paper, for what no option gives. "
         + choices({name: one.paper for name, one in PRESETS.items()})
     ),
 ]
 AlphasOption = Annotated[
     str | None, typer.Option(help="Comma-separated; 17 values from 1 to 1e8 by default.")
+]
+DelaysOption = Annotated[
+    str | None, typer.Option(help=f"Comma-separated, in TRs; {_DELAYS} by default.")
 ]
 FromRowOption = Annotated[
     int | None, typer.Option(help="First scored row of the test stories; the manifest's if none.")
@@ -62,14 +72,30 @@ ThresholdOption = Annotated[
     float | None,
     typer.Option(help="That a noise ceiling must exceed; 0.4, or 0.1 between subjects, if none."),
 ]
+HighPassOption = Annotated[
+    float | None,
+    typer.Option(
+        help="In seconds: slower cosines leave features and responses; usual: 128, none by default."
+    ),
+]
 PermutationsOption = Annotated[
-    int, typer.Option(help="Permutations of the test rows for p and q; 0: none.")
+    int,
+    typer.Option(
+        help="Permutations of the test rows for p and q; 0: none. The scheme prewhitened draws "
+        "none: every other number is the same."
+    ),
 ]
 BootstrapsOption = Annotated[
     int, typer.Option(help="Bootstrap samples of the test rows for intervals; 0: none.")
 ]
-SchemeOption = Annotated[
-    str, typer.Option(help="Permutations: blocks (in another order) or shift (in a circle).")
+SchemeOption = Annotated[str, typer.Option(help=f"How targets are tested. {choices(SCHEMES)}")]
+FramesOption = Annotated[
+    bool | None,
+    typer.Option(
+        help="Keep the model's frames, 1.4 GB per hour of sound for a base model, so that subjects "
+        "whose rows are at other times need no other run of it; where the data set has such "
+        "subjects, if none. No part of any key."
+    ),
 ]
 LowLevelOption = Annotated[
     str | None,
@@ -83,27 +109,23 @@ LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that count
 def encode(
     data: DataOption,
     model: ModelOption,
-    subject: Annotated[
-        str,
-        typer.Option(
-            help="A subject of the manifest; several with commas, 'all', or 'mean': all averaged."
-        ),
-    ],
+    subject: SubjectOption,
     store: StoreOption = None,
     revision: RevisionOption = None,
     strategy: StrategyOption = "exact",
     precision: PrecisionOption = "float32",
     preset: PresetOption = "default",
     alphas: AlphasOption = None,
-    delays: Annotated[str, typer.Option(help="Comma-separated, in TRs.")] = _DELAYS,
+    delays: DelaysOption = None,
     metric: Annotated[str, typer.Option(help="r2 or r, chooses alpha.")] = "r2",
     intercept: Annotated[bool, typer.Option(help="Fit an intercept.")] = True,
+    high_pass: HighPassOption = None,
     score_from_row: FromRowOption = None,
     ceiling_threshold: ThresholdOption = None,
     permutations: PermutationsOption = 1000,
     bootstraps: BootstrapsOption = 1000,
     block_rows: Annotated[int, typer.Option(help="Shortest block of test rows.")] = 10,
-    scheme: SchemeOption = "blocks",
+    scheme: SchemeOption = "prewhitened",
     seed: Annotated[int, typer.Option(help="Of permutations and bootstrap samples.")] = 0,
     low_level: LowLevelOption = None,
     low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
@@ -111,6 +133,7 @@ def encode(
     hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
     threads: CoresOption = None,
+    keep_frames: FramesOption = None,
     leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
@@ -125,10 +148,11 @@ def encode(
         strategy=strategy,
         precision=precision,
         preset=preset,
+        high_pass=high_pass,
         score_from_row=score_from_row,
         ceiling_threshold=ceiling_threshold,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),
-        delays=listed(delays, "--delays", int),
+        delays=None if delays is None else listed(delays, "--delays", int),
         metric=metric,
         intercept=intercept,
         n_permutations=permutations,
@@ -140,6 +164,7 @@ def encode(
         low_level_space=low_level_space,
         device=device,
         threads=threads,
+        keep_frames=keep_frames,
         leave_out_bad=leave_out_bad,
     )
     opened = open_store(store)
@@ -268,6 +293,10 @@ def result_document(
         "n_significant": result.significant().sum(axis=1).tolist()
         if result.has_significance
         else None,
+        "n_significant_in_any_layer": int(result.best_significant().sum())
+        if result.has_significance
+        else None,
+        "significance": result.significance_line(),
         "ceilings": list(result.ceilings),
         "intervals": seen.interval_line(),
         "provenance": seen.provenance_line(),

@@ -1,11 +1,142 @@
 """Commands about model checkpoints."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from braindash.cli.options import JsonOption, notes, plain, print_json
+from braindash.cli.options import (
+    JsonOption,
+    RevisionOption,
+    StoreOption,
+    notes,
+    open_store,
+    plain,
+    print_json,
+    print_rows,
+)
+
+app = typer.Typer(help="Models on this computer, and what a model is and costs.")
+
+_COLUMNS = ["key", "family", "layers", "width", "frames/s", "size", "licence", "place"]
+
+
+@app.callback(invoke_without_command=True)
+def list_models(
+    context: typer.Context,
+    folders: Annotated[
+        list[Path] | None,
+        typer.Option("--folder", help="Look there too; may be given several times."),
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the speech models on this computer: the hub's cache, the store, folders.
+
+    Without --folder, the folders inside the current one are looked at.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    found = _found(folders or [Path()], store)
+    if as_json:
+        print_json([model.as_dict() for model in found])
+        return
+    if not found:
+        notes.print(
+            "No speech model lies here. `braindash encode --model ID` downloads one, `--folder "
+            "DIR` looks elsewhere.",
+            highlight=False,
+        )
+        return
+    print_rows(_COLUMNS, [_row(model) for model in found], whole_keys=True)
+    for model in found:
+        if model.problem:
+            notes.print(plain(f"{model.source}: {model.problem}"), highlight=False)
+
+
+@app.command(name="check")
+def check_model(
+    model: Annotated[
+        str, typer.Argument(help="Local folder, hub id, adapter or untrained:MODEL[@SEED].")
+    ],
+    revision: RevisionOption = None,
+    load: Annotated[
+        bool,
+        typer.Option(
+            "--load",
+            help="Load it too: every weight must be there, and its time is measured here.",
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain a model: layers, frames, context, memory and time per hour of sound."""
+    from braindash.errors import InputError
+    from braindash.speech.checkpoints.families import FAMILIES
+    from braindash.speech.checkpoints.listing import explain, explained_lines
+    from braindash.speech.checkpoints.locate import locate
+
+    files = locate(model, revision)
+    if files.family not in FAMILIES:
+        raise InputError(
+            f"{files.name} is an acoustic feature space: one layer of {files.n_features} values",
+            hint="Give a speech model.",
+        )
+    told = explain(files)
+    lines = explained_lines(told)
+    if files.base is not None:
+        from braindash.speech.checkpoints.merging import lora_strengths, read_adapter
+
+        told["lora_b"] = lora_strengths(read_adapter(files))
+        norms = ", ".join(f"{block}: {norm:.3g}" for block, norm in told["lora_b"].items())
+        lines.append(f"|lora_B| by block: {norms}")
+    if load:
+        told["measured"] = _measured(files)
+        lines += [
+            f"{name}: measured here, an hour of sound takes {seconds / 60:.3g} min"
+            for name, seconds in told["measured"].items()
+        ]
+    if as_json:
+        print_json(told)
+        return
+    for line in lines:
+        typer.echo(line)
+
+
+def _found(folders: list[Path], root: Path | None) -> list[Any]:
+    from huggingface_hub import constants
+
+    from braindash.speech.checkpoints.listing import find_cached, find_in_folders, summarise
+    from braindash.tuning.result import tuned_models
+
+    found = find_cached(Path(constants.HF_HUB_CACHE))
+    for tuned in tuned_models(open_store(root)):
+        one = summarise(tuned.folder, str(tuned.folder), "store")
+        if one is not None:
+            found.append(one)
+    return [*found, *find_in_folders(folders)]
+
+
+def _row(model: Any) -> dict[str, Any]:
+    rate = "" if model.frame_rate_hz is None else f"{model.frame_rate_hz:.4g}"
+    return {
+        "key": model.source,
+        "family": model.family or "cannot be opened",
+        "layers": "" if model.n_layers is None else model.n_layers,
+        "width": "" if model.n_features is None else model.n_features,
+        "frames/s": rate,
+        "size": f"{model.n_bytes / 1e6:.4g} MB",
+        "licence": model.licence or "not said",
+        "place": model.place,
+    }
+
+
+def _measured(files: Any) -> dict[str, float]:
+    from braindash.speech.features import estimate_seconds
+    from braindash.speech.models import open_model
+    from braindash.speech.windows import STRATEGIES
+
+    opened = open_model(files)
+    return {name: estimate_seconds(opened, 3600.0, name) for name in STRATEGIES}
 
 
 def take_over_checkpoint(

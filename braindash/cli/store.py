@@ -1,5 +1,6 @@
 """Commands about stored results: list them, and move them between stores."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +18,18 @@ from braindash.cli.options import (
     print_json,
     print_rows,
 )
-from braindash.io.store import LISTED_KINDS, DamagedEntry, Entry
+from braindash.io.store import LISTED_KINDS, REGIONS, DamagedEntry, Entry, Store
 from braindash.specs import older_version
 from braindash.tuning.result import DamagedModel, damaged_models
 
-KindOption = Annotated[str | None, typer.Option(help=f"Only {', '.join(LISTED_KINDS)}.")]
+_KINDS = (*LISTED_KINDS, REGIONS)
+KindOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Only {', '.join(LISTED_KINDS)}; or {REGIONS}: region tables that were computed, "
+        "which are listed when they are asked for."
+    ),
+]
 
 
 def list_results(
@@ -33,29 +41,34 @@ def list_results(
 ) -> None:
     """List the results of a store, the newest first; in a pipe one line each, with tabs."""
     opened = open_store(store)
-    if kind is not None and kind not in LISTED_KINDS:
-        allowed = ", ".join(LISTED_KINDS)
+    if kind is not None and kind not in _KINDS:
+        allowed = ", ".join(_KINDS)
         raise typer.BadParameter(f"{kind!r} is none of {allowed}", param_hint="--kind")
     newer = opened.count_newer()
     if newer:
         notes.print(f"Results of a newer braindash, not listed: {newer}. Update to see them.")
     entries = sorted(opened.entries(kind), key=lambda one: one.provenance["created"], reverse=True)
+    described = _described(entries, opened)
     chosen = [
         entry
         for entry in entries
-        if matches(entry.provenance["model"]["name"], entry.spec, model, subject)
+        if matches(entry.provenance["model"]["name"], described[entry.key], model, subject)
     ]
     damaged = opened.damaged(kind)
     models = damaged_models(opened) if kind in (None, "tuning") else []
+    rows = [_row(entry, described[entry.key]) for entry in chosen]
     if as_json:
-        unread = [*map(_damaged_row, damaged), *map(_damaged_model, models)]
-        print_json([*map(_row, chosen), *unread])
+        print_json([*rows, *map(_damaged_row, damaged), *map(_damaged_model, models)])
         return
-    if chosen:
+    if rows:
         columns = ["key", "kind", "model", "data", "of", "simulated", "created", "older"]
-        print_rows(columns, [*map(_row, chosen)])
+        print_rows(columns, rows)
     elif entries:
         notes.print(f"None of the {len(entries)} results in {opened.root} is of that.")
+    elif kind == REGIONS:
+        notes.print(
+            f"No region tables in {opened.root}: `braindash show KEY --regions NAME` makes one."
+        )
     else:
         notes.print(f"The store {opened.root} is empty. Try `braindash demo --headless`.")
     for one in damaged:
@@ -64,13 +77,22 @@ def list_results(
         print_damaged(tuned.folder, tuned.problem)
 
 
-def _row(entry: Entry) -> dict[str, Any]:
+def _described(entries: list[Entry], store: Store) -> dict[str, dict[str, Any]]:
+    """Return the specification of each result; of regions with that of the result they are of."""
+    own = {entry.key: entry.spec for entry in entries}
+    if not any(entry.kind == REGIONS for entry in entries):
+        return own
+    results = {entry.key: entry.spec for entry in store.entries("encoding")}
+    return {key: results.get(str(spec.get("result")), {}) | spec for key, spec in own.items()}
+
+
+def _row(entry: Entry, described: dict[str, Any]) -> dict[str, Any]:
     return {
         "key": entry.key,
         "kind": entry.kind,
         "model": entry.provenance["model"]["name"],
         "data": entry.provenance["data"]["name"],
-        "of": what_of(entry),
+        "of": what_of(entry, described),
         "simulated": entry.provenance["data"]["simulated"],
         "created": entry.provenance["created"],
         "older": older_version(entry.kind, entry.spec),
@@ -93,8 +115,15 @@ def _damaged_model(model: DamagedModel) -> dict[str, Any]:
     return known | _UNKNOWN | {"damaged": model.problem}
 
 
-def what_of(entry: Entry) -> str:
-    """Say of whom or what a result is: a subject or several, a story, or tasks."""
+def what_of(entry: Entry, described: Mapping[str, Any] | None = None) -> str:
+    """Say of whom or what a result is: a subject or several, a story, tasks, or a region set.
+
+    ``described`` is the specification; of regions with that of the result they are of.
+    """
+    if entry.kind == REGIONS:
+        known = described or entry.spec
+        subject = known.get("subject") or "a result that is gone"
+        return f"{subject}, {known.get('name')} (of {str(known.get('result'))[:8]})"
     if entry.kind == "probing":
         asked = entry.provenance.get("tasks")  # without those that the sound did not allow
         names = [task["name"] for task in entry.spec["tasks"]]

@@ -126,6 +126,38 @@ def inter_subject_ceiling(
     return ceiling
 
 
+def ceiling_beside_sum(
+    subject: ArrayLike, member: ArrayLike, total: ArrayLike, counts: ArrayLike
+) -> NDArray[np.float64]:
+    """Compute :func:`inter_subject_ceiling` from the sum of everybody, the subject included.
+
+    The mean of the ``n - 1`` others is ``(total - own) / (n - 1)``; r does not see the divisor.
+
+    Parameters
+    ----------
+    subject : array of shape (n_rows, n_targets)
+        Responses of the subject.
+    member : array of shape (n_rows, n_targets)
+        The same, as they were added to the sum.
+    total : array of shape (n_rows, n_targets)
+        Sum over all subjects of their :func:`braindash.core.scores.unit_columns`; one that is
+        constant or holds a NaN for a target is left out for that target.
+    counts : array of int, shape (n_targets,)
+        Subjects that a target's sum is of.
+
+    Returns
+    -------
+    array of float64, shape (n_targets,)
+        Pearson r; NaN where the subject, or every other subject, is constant or holds a NaN.
+    """
+    own = unit_columns(np.asarray(member))
+    others = np.asarray(total, dtype=np.float64) - np.nan_to_num(own)
+    # Rounding would be left of a sum that holds nobody else.
+    others[:, np.asarray(counts) - np.isfinite(own).all(axis=0) <= 0] = 0.0
+    pair = unit_columns(np.asarray(subject)), unit_columns(others)
+    return np.asarray(np.einsum("ij,ij->j", *pair))
+
+
 def _ceiling_of_present(
     own: NDArray[np.floating], rest: NDArray[np.floating], marks: NDArray[np.bool_]
 ) -> NDArray[np.float64]:

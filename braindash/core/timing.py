@@ -104,7 +104,12 @@ def covered_rows(times: ArrayLike, audio_seconds: float, tr: float) -> slice:
 
 
 def lanczos_weights(
-    sample_times: ArrayLike, target_times: ArrayLike, tr: float, lobes: int = LANCZOS_LOBES
+    sample_times: ArrayLike,
+    target_times: ArrayLike,
+    tr: float,
+    lobes: int = LANCZOS_LOBES,
+    *,
+    mass: ArrayLike | None = None,
 ) -> Any:
     """Weights that resample features from their own times to the times of response rows.
 
@@ -121,11 +126,13 @@ def lanczos_weights(
         Seconds between two rows of the response; the cut-off is ``1 / (2 * tr)`` hertz.
     lobes : int, default 3
         Half-width of the kernel in TRs.
+    mass : array of shape (n_samples,), optional
+        How many samples each stands for that is a sum of several; one by default.
 
     Returns
     -------
     scipy.sparse.csr_array of float64, shape (n_target_times, n_samples)
-        The weights; each row sums to 1.
+        The weights; each row, times the masses, sums to 1.
 
     Raises
     ------
@@ -143,8 +150,12 @@ def lanczos_weights(
     offset = samples[columns] - np.repeat(targets, counts)
     values = np.sinc(offset / tr) * np.sinc(offset / width)
     weights = sp.csr_array((values, columns, starts), shape=(len(targets), len(samples)))
-    total = np.asarray(weights.sum(axis=1)).ravel()
-    size = np.asarray(abs(weights).sum(axis=1)).ravel()
+    if mass is None:
+        total = np.asarray(weights.sum(axis=1)).ravel()
+        size = np.asarray(abs(weights).sum(axis=1)).ravel()
+    else:
+        each = np.asarray(mass, dtype=np.float64)
+        total, size = weights @ each, abs(weights) @ abs(each)
     _check_support(total, size, targets, samples, width)
     weights.data = weights.data / np.repeat(total, counts)
     return weights

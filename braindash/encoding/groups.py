@@ -434,6 +434,7 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
         "features": result.provenance["strategy"],
         "training stories": train,
         "version of the computation": result.older or "today's",
+        "high-pass filter": spec.get("high_pass"),
         **{name: spec[name] for name in names},
     }
 

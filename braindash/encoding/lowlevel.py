@@ -44,8 +44,12 @@ class Weighing:
         assert plan.low_level is not None  # the caller asks
         self._plan, self._responses, self._features = plan, responses, features
         n_train = len(plan.train)
-        self._low = layer_features(plan.low_level.stories[:n_train], features, 0)
-        self._low_test = layer_features(plan.low_level.stories[n_train:], features, 0)
+        self._low = layer_features(
+            plan.low_level.stories[:n_train], features, 0, plan.spec.high_pass
+        )
+        self._low_test = layer_features(
+            plan.low_level.stories[n_train:], features, 0, plan.spec.high_pass
+        )
         self._measured = responses.test[responses.scored]
         self._options = plan.ridge_options
 
@@ -60,8 +64,8 @@ class Weighing:
             ``model_r2``, ``low_r2`` (product measures, which add up to the joint),
             ``model_unique_r2``, ``low_unique_r2`` and ``shared_r2`` (target). float32.
         """
-        own = layer_features(self._plan.train, self._features, layer)
-        test = layer_features(self._plan.test, self._features, layer)
+        own = layer_features(self._plan.train, self._features, layer, self._plan.spec.high_pass)
+        test = layer_features(self._plan.test, self._features, layer, self._plan.spec.high_pass)
         assert self._plan.request.low_level is not None
         return _METHODS[self._plan.request.low_level](self, own, test)
 

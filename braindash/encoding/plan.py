@@ -6,11 +6,13 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from braindash.core.drift import require_period
 from braindash.core.held_out import choose_blocks, held_out_blocks
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import stretches
@@ -45,6 +47,7 @@ from braindash.stories import (
     row_pieces,
     story_difference,
     unscored_warning,
+    with_frames,
 )
 
 logger = logging.getLogger(__name__)
@@ -195,11 +198,14 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     train = plan_stories(dataset, members, strategy, model, split.train, repeated=False)
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
+    _require_high_pass(request, train + test)
     within = _within(dataset, request, members, train)
     test = test if within is None else _in_blocks(test, within)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
     _require_scored_rows(test)
     require_variation(train, test)
+    framed = partial(with_frames, dataset, members[0], keep=request.keep_frames)
+    train, test = framed(train), framed(test)
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
     others, left_out = plan_others(dataset, request, model, test)
@@ -228,6 +234,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         metric=request.metric,
         intercept=request.intercept,
         within=within,
+        high_pass=request.high_pass,
         ceilings=possible_ceilings(test, others, given),
         given_ceiling=None if given is None else digest_input(given),
         ceiling_threshold=request.ceiling_threshold,
@@ -265,6 +272,12 @@ def _scored_from(test: tuple[StoryPlan, ...], row: int | None) -> tuple[StoryPla
                 hint="Give an earlier score_from_row (a preset's own is 40), or a longer story.",
             )
     return stories
+
+
+def _require_high_pass(request: EncodeRequest, stories: tuple[StoryPlan, ...]) -> None:
+    if request.high_pass is not None:
+        for story in stories:
+            require_period(request.high_pass, story.extraction.times.tr)
 
 
 def _within(
@@ -538,4 +551,8 @@ def statistics_operations(plan: EncodingPlan) -> float:
     settings, (_, n_test) = plan.spec.statistics, count_rows(plan)
     n_blocks = n_test / settings.block_rows
     bootstraps = settings.n_bootstraps * 3.0 * n_test  # sums of p, of p^2 and of p y
-    return 2.0 * count_targets(plan) * (settings.n_permutations * n_blocks**2 + bootstraps)
+    # Products of every block with every other, then their sums order by order, if any is drawn.
+    tests = n_blocks * (n_test if settings.n_permutations else 0)
+    if settings.scheme != "prewhitened":
+        tests = settings.n_permutations * n_blocks**2
+    return 2.0 * count_targets(plan) * (tests + bootstraps)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from braindash.core.drift import high_passed
 from braindash.core.scores import zscore
 from braindash.core.timing import stretches
 from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
@@ -37,6 +38,8 @@ class StoryResponses:
         At least one.
     standardise : bool
         Z-score every target over the used rows of a story, in each presentation by itself.
+    high_pass : float, optional
+        Take cosines as slow as so many seconds out before, of every presentation by itself.
 
     Attributes
     ----------
@@ -46,9 +49,11 @@ class StoryResponses:
         Rows that some presentation has data for.
     """
 
-    def __init__(self, stories: Sequence[StoryPlan], *, standardise: bool) -> None:
+    def __init__(
+        self, stories: Sequence[StoryPlan], *, standardise: bool, high_pass: float | None = None
+    ) -> None:
         self._stories = tuple(stories)
-        self._standardise = standardise
+        self._standardise, self._high_pass = standardise, high_pass
         _, self.n_targets = response_shape(stories[0].responses)
         self.n_rows = sum(story.n_rows for story in stories)
         self.kept = np.concatenate([story.kept for story in stories])
@@ -90,8 +95,19 @@ class StoryResponses:
         return self.heard_once(None)
 
     def heard_once(self, columns: slice | None) -> NDArray[np.float32]:
-        """Return one response per kept row of some targets, (n_kept, n_columns) float32."""
-        return np.concatenate([self._one_hearing(story, columns) for story in self._stories])
+        """Return one response per kept row of some targets, (n_kept, n_columns) float32.
+
+        Beside the result one story is in memory at a time.
+        """
+        wanted = slice(None) if columns is None else columns
+        n_columns = len(range(*wanted.indices(self.n_targets)))
+        rows = np.empty((int(self.kept.sum()), n_columns), dtype=np.float32)
+        first = 0
+        for story in self._stories:
+            block = self._one_hearing(story, columns)
+            rows[first : first + len(block)] = block
+            first += len(block)
+        return rows
 
     def mean(self) -> NDArray[np.float32]:
         """Return the mean over presentations, (n_rows, n_targets) float32; NaN in censored rows."""
@@ -168,7 +184,7 @@ class StoryResponses:
 
     def _one_hearing(self, story: StoryPlan, columns: slice | None) -> NDArray[np.float32]:
         blocks = [
-            self._standardised(load_responses(source, columns)[story.rows], present[0])
+            self._prepared(load_responses(source, columns)[story.rows], present[0], story)
             for source, present in zip(_sources(story), story.present, strict=True)
         ]
         once = [present[0] for present in story.present]
@@ -193,10 +209,19 @@ class StoryResponses:
         present = story.present[_sources(story).index(source)]
         return np.stack(
             [
-                self._standardised(run[story.rows], one)
+                self._prepared(run[story.rows], one, story)
                 for run, one in zip(runs, present, strict=True)
             ]
         )
+
+    def _prepared(
+        self, block: np.ndarray, present: NDArray[np.bool_], story: StoryPlan
+    ) -> np.ndarray:
+        """Filter and standardise what one brain did at one hearing, as far as is asked for."""
+        if self._high_pass is not None and present.any():
+            tr = story.extraction.times.tr
+            block = high_passed(block, self._high_pass, tr, present=present)
+        return self._standardised(block, present)
 
     def _standardised(self, block: np.ndarray, present: NDArray[np.bool_]) -> np.ndarray:
         if not self._standardise:
@@ -267,10 +292,16 @@ class RunResponses:
 
 
 def read_responses(
-    train: Sequence[StoryPlan], test: Sequence[StoryPlan], *, standardise: bool
+    train: Sequence[StoryPlan],
+    test: Sequence[StoryPlan],
+    *,
+    standardise: bool,
+    high_pass: float | None = None,
 ) -> RunResponses:
     """Read the responses to training and test stories; parameters as of StoryResponses."""
-    fitted, tested = (StoryResponses(one, standardise=standardise) for one in (train, test))
+    fitted, tested = (
+        StoryResponses(one, standardise=standardise, high_pass=high_pass) for one in (train, test)
+    )
     return RunResponses(
         train=fitted.train(),
         train_story=fitted.story_index,

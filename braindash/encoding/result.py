@@ -1,5 +1,6 @@
 """Stored results as objects: an encoding result with its scores, statistics and provenance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -55,9 +56,10 @@ class EncodingResult(StoredResult):
         As for every :class:`StoredResult`.
     dataset : xarray.Dataset
         ``r``, ``alpha``, ``cv_score`` (layer, target). With ceilings: ``ceiling`` (ceiling_kind,
-        target). With permutations: ``p``, ``q`` (layer, target). ``preferred_layer`` (target).
-        With bootstraps: ``preferred_share`` (target), ``region_samples`` (sample, layer, region)
-        and ``region_ceiling_samples`` (ceiling_kind, sample, layer, region).
+        target). With tests: ``p``, ``q`` (layer, target); ``p_best``, ``q_best`` (target) of the
+        best layer. ``preferred_layer`` (target). With bootstraps: ``preferred_share`` (target),
+        ``region_samples`` (sample, layer, region) and ``region_ceiling_samples`` (ceiling_kind,
+        sample, layer, region).
     seen_in : SeenIn, optional
         The region set and the hemisphere that tables and intervals are of; None: the discs that
         every result is stored with. :func:`braindash.with_regions` changes it.
@@ -255,7 +257,7 @@ class EncodingResult(StoredResult):
 
     @cached_property
     def p(self) -> np.ndarray:
-        """Permutation p value, (n_layers, n_targets); NaN without a score or permutations."""
+        """Each layer's own p value, (n_layers, n_targets); NaN without a score or a test."""
         return self._layers_by_targets("p")
 
     @cached_property
@@ -279,14 +281,57 @@ class EncodingResult(StoredResult):
         Raises
         ------
         InputError
-            When the result was computed without permutations.
+            When the result was computed without tests.
         """
+        self._require_significance()
+        return np.asarray(np.nan_to_num(self.q, nan=np.inf) <= level)
+
+    @property
+    def has_best(self) -> bool:
+        """Whether the best layer of each target was tested as the best of all."""
+        return "q_best" in self.dataset
+
+    @cached_property
+    def p_best(self) -> np.ndarray:
+        """The p value of the best of all layers, (n_targets,); NaN without a score or a test."""
+        return self._by_target("p_best")
+
+    @cached_property
+    def q_best(self) -> np.ndarray:
+        """False discovery rate over the targets' best layers, (n_targets,); NaN as ``p_best``."""
+        return self._by_target("q_best")
+
+    def best_significant(self, level: float = 0.05) -> np.ndarray:
+        """Mark the targets whose best layer is significant, as the best of all layers.
+
+        Parameters
+        ----------
+        level : float, default 0.05
+            Largest q.
+
+        Returns
+        -------
+        bool ndarray of shape (n_targets,)
+            Of an older result, without ``q_best``: where the preferred layer is significant by
+            itself, which is so more often than the level says.
+
+        Raises
+        ------
+        InputError
+            When the result was computed without tests.
+        """
+        self._require_significance()
+        if self.has_best:
+            return np.asarray(np.nan_to_num(self.q_best, nan=np.inf) <= level)
+        best = np.maximum(self.preferred_layer, 0).astype(np.intp)
+        return np.asarray(self.significant(level)[best, np.arange(self.n_targets)])
+
+    def _require_significance(self) -> None:
         if not self.has_significance:
             raise InputError(
                 "this result has no p values: it was computed without permutations",
                 hint="Compute it again with n_permutations (--permutations) of 1000.",
             )
-        return np.asarray(np.nan_to_num(self.q, nan=np.inf) <= level)
 
     @cached_property
     def preferred_layer(self) -> np.ndarray:
@@ -499,6 +544,19 @@ class EncodingResult(StoredResult):
             f"{self._subject_count()}"
         )
 
+    def significance_line(self) -> str:
+        """Say in a few words what p and q values are of, and how they were computed."""
+        return significance_words(self.spec["statistics"])
+
+    def best_line(self) -> str:
+        """Say in a few words how the best of several layers was tested."""
+        if self.has_best:
+            return f"the best of {self.n_layers} layers tested as such"
+        return (
+            "the best layer tested by itself, not as the best of several: significant more often "
+            "than its q says"
+        )
+
     def no_intervals_line(self) -> str:
         """Say why there are no intervals, where there are none."""
         if not self.spec["statistics"]["n_bootstraps"]:
@@ -556,8 +614,13 @@ class EncodingResult(StoredResult):
         folds = folds_line(self.spec["folds"], len(self.spec["train"]))
         return (
             f"delays {_listed(self.spec['delays'])} TR · {len(alphas)} alphas {min(alphas):.3g} to "
-            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._within_line()}"
+            f"{max(alphas):.3g}, {folds} {self.spec['metric']}{self._high_pass_line()}"
+            f"{self._within_line()}"
         )
+
+    def _high_pass_line(self) -> str:
+        period = self.spec.get("high_pass")
+        return "" if period is None else f" · high-pass filter {period:g} s"
 
     def _within_line(self) -> str:
         within = self.spec.get("within")
@@ -582,10 +645,37 @@ class EncodingResult(StoredResult):
             way = f" (over vertices of fsaverage5: {self.surface.note})"
         return f"{named}{side}{way}"
 
+    def _by_target(self, name: str) -> np.ndarray:
+        if name not in self.dataset:
+            return np.full(self.n_targets, np.nan, dtype=np.float32)
+        return np.asarray(self.dataset[name].values, dtype=np.float32)
+
     def _layers_by_targets(self, name: str) -> np.ndarray:
         if name not in self.dataset:
             return np.full_like(self.r, np.nan)
         return np.asarray(self.dataset[name].values, dtype=np.float32)
+
+
+def significance_words(settings: Mapping[str, Any]) -> str:
+    """Say in a few words what p and q values are of, and how they were computed.
+
+    Parameters
+    ----------
+    settings : mapping
+        The statistics of an encoding specification, as JSON values.
+    """
+    count = settings["n_permutations"]
+    if not count:
+        return "not tested"
+    if settings["scheme"] == "shift":
+        return f"{count} circular shifts of the test story"
+    blocks = f"blocks of at least {settings['block_rows']} rows"
+    if settings["scheme"] == "blocks":
+        return f"{count} permutations of {blocks}"
+    return (
+        "test of the signal that prediction and response share, AR(3)-prewhitened, over all "
+        f"orders of {blocks}; not of r itself"
+    )
 
 
 def add_intervals(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r
-from braindash.encoding.features import Extraction, Features, layer_features
+from braindash.encoding.features import Extraction, Features, layer_features, story_features
 from braindash.encoding.lowlevel import Weighing
 from braindash.encoding.plan import (
     EncodingPlan,
@@ -24,24 +24,28 @@ from braindash.encoding.plan import (
     statistics_operations,
 )
 from braindash.encoding.responses import RunResponses, read_responses
-from braindash.encoding.result import EncodingResult
+from braindash.encoding.result import EncodingResult, significance_words
 from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
 from braindash.errors import InputError
+from braindash.io.dataset.audio import audio_seconds
 from braindash.io.entries import common_provenance
-from braindash.io.predictions import PredictionFile, layer_part
+from braindash.io.predictions import PredictionFile, layer_part, read_part
 from braindash.io.recordings import plan_checked
 from braindash.io.spaces.find import SurfacePlan
 from braindash.io.store import Entry, Store
 from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
 from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import EncodeRequest
-from braindash.specs import WithinStory
+from braindash.specs import FramesSpec, WithinStory
+from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
 from braindash.speech.windows import extraction_seconds, n_parameters
 from braindash.stories import StoryPlan
 
 _FEATURES, _PREDICTIONS = "features", "predictions"
+# Frames of all layers and features that are in memory at a time, in several copies.
+_FRAMES_IN_MEMORY = 1024
 # Operations per second of one ordinary core, in regressions and in statistics.
 _CORE_RATE = 2e10
 
@@ -105,8 +109,14 @@ class EncodingRun(StoredRun[Entry]):
         return EncodingResult.load(self.get(self.kind, self.key))
 
     def parts(self) -> list[Part]:
-        """List what is to be made: features, layers, the layers' low level, the result."""
+        """List what is to be made: kept frames, features, layers, their low level, the result."""
         plan, low_level = self._plan, self._plan.low_level
+        frames = {
+            story.frames.key(): self._frames_part(extraction, story, story.frames)
+            for extraction in self._extractions
+            for story in extraction.stories
+            if story.frames is not None
+        }
         features = {
             story.extraction.key(): self._feature_part(extraction, story, place)
             for extraction in self._extractions
@@ -128,31 +138,54 @@ class EncodingRun(StoredRun[Entry]):
             after=tuple(part.name for part in made),
             n_bytes=statistics_bytes(plan),
         )
-        parts = [*features.values(), *made, last]
-        return parts if plan.surface is None else [*parts, self._surface_part(plan.surface, last)]
+        parts = [*frames.values(), *features.values(), *made, last]
+        return parts if plan.surface is None else [self._surface_part(plan.surface), *parts]
 
-    def _surface_part(self, surface: SurfacePlan, last: Part) -> Part:
-        """Keep what brings the targets to a surface, for a result that is there already too."""
+    def _surface_part(self, surface: SurfacePlan) -> Part:
+        """Keep what brings the targets to a surface: first, so that layers under way are shown.
+
+        It is kept for a result that is there already too.
+        """
         return Part(
             name=f"surface of {self.key}",
             label="the way to the cortical surface",
             make=lambda _: surface.keep(self._store, self.key),
             done=lambda: surface.is_kept_for(self._store, self.key),
             seconds=1.0,
-            after=(last.name,),
         )
 
     # ---- features -------------------------------------------------------------------------
 
+    def _frames_part(self, extraction: Extraction, story: StoryPlan, frames: FramesSpec) -> Part:
+        """Run a model over a recording once, for the rows of all who heard it."""
+        files, seconds = extraction.files, audio_seconds(story.audio)
+        block = _FRAMES_IN_MEMORY * files.n_layers * files.n_features
+
+        def make(progress: Progress) -> None:
+            self._close_models(but=extraction)
+            self.know(extraction.put_frames(story, self._store, progress))
+
+        return Part(
+            name=f"{frames.kind} {frames.key()}",
+            label=f"frames of {story.name} with {files.name}",
+            make=make,
+            done=partial(self.has, frames.kind, frames.key()),
+            seconds=extraction_seconds(files, seconds, frames.strategy),
+            n_bytes=4.0 * (n_parameters(files) + block + SAMPLE_RATE_HZ * seconds),
+        )
+
     def _feature_part(self, extraction: Extraction, story: StoryPlan, place: int) -> Part:
         files, key = extraction.files, story.extraction.key()
         rows = 4.0 * files.n_layers * files.n_features * len(story.times)
+        seconds, frames = float(story.times[-1]), story.frames
+        strategy = story.extraction.strategy if frames is None else "frames"  # no work to speak of
         return Part(
             name=f"{_FEATURES} {key}",
             label=f"features of {story.name} with {files.name} ({place}/{len(extraction.stories)})",
             make=partial(self._extract, extraction, story),
             done=partial(self.has, _FEATURES, key),
-            seconds=extraction_seconds(files, float(story.times[-1]), story.extraction.strategy),
+            seconds=extraction_seconds(files, seconds, strategy),
+            after=() if frames is None else (f"{frames.kind} {frames.key()}",),
             n_bytes=2 * rows + 4.0 * n_parameters(files),
         )
 
@@ -218,14 +251,14 @@ class EncodingRun(StoredRun[Entry]):
         if plan.spec.within is not None:
             return self._fit_within(layer, plan.spec.within)
         ridge = RidgeCV(
-            layer_features(plan.train, self._own_features, layer),
+            layer_features(plan.train, self._own_features, layer, plan.spec.high_pass),
             responses.train_story,
             kept=responses.train_kept,
             **plan.ridge_options,
         )
         result = ridge.fit(
             responses.train,
-            layer_features(plan.test, self._own_features, layer),
+            layer_features(plan.test, self._own_features, layer, plan.spec.high_pass),
             responses.test_story,
             return_prediction=True,
         )
@@ -237,7 +270,7 @@ class EncodingRun(StoredRun[Entry]):
     def _fit_within(self, layer: int, settings: WithinStory) -> xr.Dataset:
         """Predict blocks of the one story from its other rows."""
         (story,), responses = self._plan.train, self._responses
-        features = self._own_features[story.extraction.key()].read("features", layer)
+        features = story_features(story, self._own_features, layer, self._plan.spec.high_pass)
         options = self._plan.ridge_options
         made = predict_within(features, responses.train, responses.train_kept, settings, options)
         return self._scored(layer, *made)
@@ -267,6 +300,7 @@ class EncodingRun(StoredRun[Entry]):
             simulated=data.simulated,
             n_layers=plan.model.n_layers,
             layer=layer,
+            surface=None if plan.surface is None else plan.surface.key,
         )
 
     def _weigh(self, layer: int) -> xr.Dataset:
@@ -275,7 +309,12 @@ class EncodingRun(StoredRun[Entry]):
     @cached_property
     def _responses(self) -> RunResponses:
         plan = self._plan
-        return read_responses(plan.train, plan.test, standardise=plan.spec.standardise_responses)
+        return read_responses(
+            plan.train,
+            plan.test,
+            standardise=plan.spec.standardise_responses,
+            high_pass=plan.spec.high_pass,
+        )
 
     @cached_property
     def _own_features(self) -> Features:
@@ -304,16 +343,17 @@ class EncodingRun(StoredRun[Entry]):
             weighed = xr.concat(layers, dim="layer")
             parts.append(weighed.assign_coords(layer=np.arange(plan.model.n_layers)))
             seconds += seconds_of(files)
-        told = self._provenance(seconds)
+        told = self._provenance(seconds) | {
+            "significance": significance_words(plan.spec.statistics.canonical())
+        }
         dataset, spec = xr.merge(parts), plan.spec.canonical()
         self.know(self._store.put(self.kind, self.key, spec=spec, provenance=told, dataset=dataset))
 
     def _require_scores(self, files: Sequence[Path]) -> None:
         """Refuse a result without any score, before anything of it is stored."""
         for path in files:
-            with xr.open_dataset(path, engine="h5netcdf") as layer:
-                if np.isfinite(layer["r"].values).any():
-                    return
+            if np.isfinite(read_part(path, "r")).any():
+                return
         train, test = self._responses.train_kept.sum(), self._responses.scored.sum()
         raise InputError(
             f"no layer of {self._plan.model.name} has a score for any target of "

@@ -1,7 +1,8 @@
 """Significance and uncertainty of an encoding result, from its predictions.
 
 Targets are worked on in blocks, so that no array of samples, layers and all targets is ever in
-memory. Every block uses the same permutations and the same bootstrap draws, for all its layers.
+memory. Every block uses the same permutations, if any are drawn, and the same bootstrap draws, for
+all its layers.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,10 +20,13 @@ from braindash.core.ceilings import (
     repeats_ceiling,
     split_half_ceiling,
 )
+from braindash.core.statistics.blocks import LayerTests
 from braindash.core.statistics.bootstrap import block_counts, bootstrap_r, preferred_layers
-from braindash.core.statistics.permutation import benjamini_hochberg, permutation_p_values
+from braindash.core.statistics.permutation import benjamini_hochberg, permutation_tests
+from braindash.core.statistics.prewhitened import prewhitened_tests
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import StoryResponses
+from braindash.encoding.subject_sums import can_be_summed, ceiling_by_sum
 from braindash.io.dataset.responses import load_ceiling
 from braindash.io.predictions import PredictionReader
 from braindash.io.regions.masks import named_masks
@@ -115,7 +119,10 @@ def ceilings(
     dict of str to array of float32, shape (n_targets,)
         In the order of ``plan.spec.ceilings``.
     """
-    responses = StoryResponses(plan.test, standardise=plan.spec.standardise_responses)
+    spec = plan.spec
+    responses = StoryResponses(
+        plan.test, standardise=spec.standardise_responses, high_pass=spec.high_pass
+    )
     others = [other.stories for other in plan.others]
     n_targets = predictions.n_targets
     found: dict[str, NDArray[np.float32]] = {
@@ -123,11 +130,24 @@ def ceilings(
     }
     if plan.given_ceiling is not None:
         found["given"][:] = load_ceiling(plan.given_ceiling, plan.test[0].responses.columns)
+    by_sum = None
+    if "inter-subject" in found and can_be_summed(plan.test, others):
+        for_sum, progress = shared(progress, (9, 1))
+        by_sum = ceiling_by_sum(
+            plan.test,
+            others,
+            predictions.response,
+            standardise=plan.spec.standardise_responses,
+            high_pass=plan.spec.high_pass,
+            progress=for_sum,
+        )
     for columns in responses.column_blocks() if set(found) - {"given"} else ():
         progress.advance(columns.start, n_targets, "noise ceilings")
         if "repeats" in found:
             found["repeats"][columns] = repeats_ceiling(responses.repeats(columns))
-        if "inter-subject" in found:
+        if by_sum is not None:
+            found["inter-subject"][columns] = by_sum[columns]
+        elif "inter-subject" in found:
             found["inter-subject"][columns] = inter_subject_ceiling(
                 predictions.response(columns), *responses.others(others, columns)
             )
@@ -171,18 +191,18 @@ def compute_statistics(
     Returns
     -------
     xarray.Dataset
-        ``preferred_layer`` (target) int16, -1 without a score; with permutations ``p`` and ``q``
-        (layer, target); with bootstraps ``preferred_share`` (target), ``region_samples`` (sample,
-        layer, region) and, with ceilings, ``region_ceiling_samples`` (ceiling_kind, sample,
-        layer, region): replicates of the mean r, or r / ceiling where the ceiling exceeds its
-        threshold. All float32.
+        ``preferred_layer`` (target) int16, -1 without a score; with tests ``p`` and ``q`` (layer,
+        target), and ``p_best`` and ``q_best`` (target) of the best layer; with bootstraps
+        ``preferred_share`` (target), ``region_samples`` (sample, layer, region) and, with ceilings,
+        ``region_ceiling_samples`` (ceiling_kind, sample, layer, region): replicates of the mean r,
+        or r / ceiling where the ceiling exceeds its threshold. All float32.
     """
     report = progress or NoProgress()
     least = {name: ceiling_threshold(name, threshold) for name in ceilings}
     work = _Work.start(rows, masks, ceilings, least, settings, device)
     n_targets = rows.r.shape[1]
     for columns in _blocks(n_targets, chunk_targets):
-        report.advance(columns.start, n_targets, "permutations and bootstraps")
+        report.advance(columns.start, n_targets, "significance and intervals")
         work.add(columns)
     return work.dataset()
 
@@ -266,6 +286,7 @@ class _Work:
     ceiling_names: tuple[str, ...]
     counts: NDArray[np.float32] | None
     p: NDArray[np.float32]
+    p_best: NDArray[np.float32]
     layer: NDArray[np.int16]
     share: NDArray[np.float32]
     means: _RegionMeans | None = None
@@ -292,6 +313,7 @@ class _Work:
             ceiling_names=tuple(ceilings),
             counts=None,
             p=np.full((n_layers, n_targets), np.nan, dtype=np.float32),
+            p_best=np.full(n_targets, np.nan, dtype=np.float32),
             layer=np.full(n_targets, -1, dtype=np.int16),
             share=np.full(n_targets, np.nan, dtype=np.float32),
         )
@@ -320,16 +342,7 @@ class _Work:
         predictions, response = self.rows.read(columns)
         settings = self.settings
         if settings.n_permutations:
-            self.p[:, columns] = permutation_p_values(
-                predictions,
-                response,
-                segments=self.rows.segments,
-                n_permutations=settings.n_permutations,
-                block_rows=settings.block_rows,
-                scheme=settings.scheme,
-                seed=settings.seed,
-                device=self.device,
-            )
+            self.p[:, columns], self.p_best[columns] = self._tests(predictions, response)
         samples = None
         if self.counts is not None:
             samples = bootstrap_r(predictions, response, self.counts, device=self.device)
@@ -341,6 +354,24 @@ class _Work:
             known = np.isfinite(samples) & np.isfinite(self.rows.r[:, columns])
             self.means.add(samples, known, columns)
 
+    def _tests(self, predictions: Floats, response: Floats) -> LayerTests:
+        settings = self.settings
+        options: dict[str, Any] = {
+            "segments": self.rows.segments,
+            "block_rows": settings.block_rows,
+            "device": self.device,
+        }
+        if settings.scheme == "prewhitened":
+            return prewhitened_tests(predictions, response, **options)
+        return permutation_tests(
+            predictions,
+            response,
+            n_permutations=settings.n_permutations,
+            scheme=settings.scheme,
+            seed=settings.seed,
+            **options,
+        )
+
     def dataset(self) -> xr.Dataset:
         """Return the finished arrays."""
         arrays: dict[str, tuple[tuple[str, ...], NDArray[np.generic]]] = {
@@ -350,6 +381,9 @@ class _Work:
         if self.settings.n_permutations:
             q = benjamini_hochberg(self.p).astype(np.float32)
             arrays |= {"p": (("layer", "target"), self.p), "q": (("layer", "target"), q)}
+            if self.settings.best_of_layers:
+                q_best = benjamini_hochberg(self.p_best).astype(np.float32)
+                arrays |= {"p_best": (("target",), self.p_best), "q_best": (("target",), q_best)}
         if self.means is not None:
             dims = ("sample", "layer", "region")
             raw, *normalised = np.split(self.means.means(), 1 + len(self.ceiling_names), axis=2)

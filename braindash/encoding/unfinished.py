@@ -13,6 +13,7 @@ from braindash.io.store import Store
 # What a part tells of its run, as attributes of its file.
 _TEXTS = ("model", "subject", "data", "space")
 _NUMBERS = ("simulated", "n_layers", "layer")
+_SURFACE = "surface"
 KIND = "predictions"
 
 
@@ -36,6 +37,8 @@ class Unfinished:
         Pearson r of prediction and mean test response; statistics come with the result.
     written : float
         When the newest layer was written, in seconds since 1970.
+    surface : str or None
+        Key of the map that brings the targets to a surface.
     """
 
     key: str
@@ -48,13 +51,23 @@ class Unfinished:
     layers: tuple[int, ...]
     r: NDArray[np.float32]
     written: float
+    surface: str | None = None
 
 
 def described(
-    *, model: str, subject: str, data: str, space: str, simulated: bool, n_layers: int, layer: int
+    *,
+    model: str,
+    subject: str,
+    data: str,
+    space: str,
+    simulated: bool,
+    n_layers: int,
+    layer: int,
+    surface: str | None = None,
 ) -> dict[str, str | int]:
     """Return the attributes by which :func:`unfinished` reads a layer's part."""
     texts = {"model": model, "subject": subject, "data": data, "space": space}
+    texts |= {} if surface is None else {_SURFACE: surface}
     return {**texts, "simulated": int(simulated), "n_layers": n_layers, "layer": layer}
 
 
@@ -72,11 +85,13 @@ def _read(key: str, files: Sequence[Path]) -> Unfinished | None:
     parts: dict[int, NDArray[np.float32]] = {}
     texts: dict[str, str] = {}
     simulated, n_layers = 0, 0
+    surface: str | None = None
     for path in files:
         try:
             with h5py.File(path, "r") as part:
                 texts = {name: str(part.attrs[name]) for name in _TEXTS}
                 simulated, n_layers, layer = (part.attrs[name].item() for name in _NUMBERS)
+                surface = part.attrs.get(_SURFACE)
                 parts[layer] = part["r"][()]
         except (OSError, KeyError, AttributeError):  # torn, removed meanwhile, or older
             continue
@@ -91,6 +106,7 @@ def _read(key: str, files: Sequence[Path]) -> Unfinished | None:
         layers=layers,
         r=np.stack([parts[layer] for layer in layers]),
         written=max(_time(path) for path in files),
+        surface=None if surface is None else str(surface),
     )
 
 

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 FINDINGS_FILE = ".recordings.jsonl"
 # Raised when more is looked for, or otherwise: what was found before counts no more.
-_LOOK = 2
+_LOOK = 3
 _NAMED = 20
 _HINT = (
     "Put them right, or go on without them: --leave-out-bad (leave_out_bad=True) leaves them out "

@@ -52,11 +52,14 @@ logger = logging.getLogger(__name__)
 
 # What a list of the store shows.
 LISTED_KINDS = ("encoding", "probing", "tuning", "features")
+REGIONS = "regions"
+"""Region tables of encoding results, which a list shows when it is asked for them alone."""
 
 # What belongs to results and is in no list, and to which.
 _INNER_KINDS = {
+    "frames": "the features that are made from them",
     "predictions": "an encoding result",
-    "regions": "an encoding result",
+    REGIONS: "an encoding result",
     SURFACES: "encoding results",
     "unit-features": "a probing result",
 }
@@ -213,10 +216,17 @@ class Store:
         """Raise StoreError where a key names what belongs to a result and is in no list."""
         for kind, owner in _INNER_KINDS.items():
             for folder in (self.root / kind).glob(f"{glob.escape(prefix)}*"):
+                hint = f"Give the key of {owner}; `braindash list` shows it."
+                entry = read_listed(kind, folder) if kind == REGIONS else None
+                if isinstance(entry, Entry):
+                    hint = (
+                        f"Look at them with `braindash show {entry.spec['result']} --regions "
+                        f"{entry.spec['name']}`."
+                    )
                 raise StoreError(
                     f"{folder.name} names {kind}, which belong to {owner} and are no result of "
                     "their own",
-                    hint=f"Give the key of {owner}; `braindash list` shows it.",
+                    hint=hint,
                 )
 
     def put(

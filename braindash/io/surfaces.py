@@ -10,6 +10,8 @@ as coordinates, the edge midpoints.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -29,7 +31,8 @@ SPACES: Mapping[str, int] = MappingProxyType(
 
 MEDIAL_WALL_THICKNESS_MM = 1.0
 
-_NILEARN_KINDS = {"white": "white_matter"}
+# Names of their files in nilearn.
+_SHIPPED_KINDS = {"inflated": "infl"}
 SPACE_NAMES: Mapping[str, str] = MappingProxyType(
     {**{name: name for name in SPACES}, "fsaverage": "fsaverage7"}
 )
@@ -152,10 +155,8 @@ def load_surface(kind: str, mesh: str = "fsaverage5") -> Mapping[str, Mesh]:
             f"the flat surface of {mesh} is not available",
             hint="Use fsaverage5, whose vertices are the first ones of every finer mesh.",
         )
-    from nilearn.datasets import load_fsaverage  # slow to import, needed only here
-
-    parts = load_fsaverage("fsaverage5")[_NILEARN_KINDS.get(kind, kind)].parts
-    return MappingProxyType({side: _refined(parts[side], name) for side in HEMISPHERES})
+    file = _SHIPPED_KINDS.get(kind, kind)
+    return MappingProxyType({side: _refined(*_shipped(file, side), name) for side in HEMISPHERES})
 
 
 @lru_cache(maxsize=1)
@@ -167,7 +168,7 @@ def sulcal_depth() -> npt.NDArray[np.float32]:
     float32 array of shape (20484,)
         Positive in sulci, negative on gyri; read-only.
     """
-    return _load_morphometry("sulcal")
+    return _load_morphometry("sulc")
 
 
 @lru_cache(maxsize=3)
@@ -191,7 +192,7 @@ def medial_wall(mesh: str = "fsaverage5") -> npt.NDArray[np.bool_]:
     """
     name = _known_space(mesh)
     neighbours = adjacency("fsaverage5")
-    thin = _load_morphometry("thickness") < MEDIAL_WALL_THICKNESS_MM
+    thin = _load_morphometry("thick") < MEDIAL_WALL_THICKNESS_MM
     n = SPACES["fsaverage5"]
     wall = np.zeros(2 * n, dtype=bool)
     for start in (0, n):
@@ -299,10 +300,24 @@ def _known_space(space: str) -> str:
     return name
 
 
-def _refined(part: Any, name: str) -> Mesh:
+def _shipped(name: str, side: str) -> tuple[npt.NDArray[Any], ...]:
+    """Read the arrays of a file of fsaverage5 that lies in nilearn's package.
+
+    The package itself is not imported: with scikit-learn and pandas that takes seconds.
+    """
+    import nibabel
+
+    found = find_spec("nilearn")
+    assert found is not None and found.submodule_search_locations  # a dependency
+    folder = Path(found.submodule_search_locations[0]) / "datasets" / "data" / "fsaverage5"
+    image: Any = nibabel.load(folder / f"{name}_{side}.gii.gz")
+    return tuple(array.data for array in image.darrays)
+
+
+def _refined(coordinates: npt.NDArray[Any], faces: npt.NDArray[Any], name: str) -> Mesh:
     mesh = Mesh(
-        coordinates=np.array(part.coordinates, dtype=np.float32),
-        faces=np.array(part.faces, dtype=np.int32),
+        coordinates=np.array(coordinates, dtype=np.float32),
+        faces=np.array(faces, dtype=np.int32),
     )
     while len(mesh.coordinates) < SPACES[name]:
         mesh = subdivide(mesh)
@@ -311,13 +326,8 @@ def _refined(part: Any, name: str) -> Mesh:
     return mesh
 
 
-def _load_morphometry(data_type: str) -> npt.NDArray[np.float32]:
-    from nilearn.datasets import load_fsaverage_data  # slow to import, needed only here
-
-    parts = load_fsaverage_data(
-        mesh="fsaverage5", mesh_type="inflated", data_type=data_type
-    ).data.parts
-    values = np.concatenate([parts[side] for side in HEMISPHERES]).astype(np.float32)
+def _load_morphometry(name: str) -> npt.NDArray[np.float32]:
+    values = np.concatenate([_shipped(name, side)[0] for side in HEMISPHERES]).astype(np.float32)
     values.setflags(write=False)
     return values
 

@@ -32,7 +32,7 @@ _EXCEL_SEPARATOR = re.compile(r'"?sep=([,;|\t])"?,*;*', re.IGNORECASE)
 # A zip archive (.xlsx, .ods) and an older workbook.
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 _WORKBOOK_ENDINGS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
-_LINES_NAMED = 8
+_LINES_NAMED = 10
 # A cell with more lines in it that could be rows is one whose quote was never closed.
 _WHOLE_LINES = 100
 BROKEN = "\ufffd"
@@ -157,6 +157,13 @@ def lines_named(numbers: Sequence[int]) -> str:
     return f"line{'s' if len(numbers) > 1 else ''} {shown}{more}"
 
 
+def such_rows(numbers: Sequence[int]) -> str:
+    """Count rows of one fault and name their lines, for the end of a message on the first."""
+    if len(numbers) < 2:
+        return "1 such row"
+    return f"{len(numbers)} such rows: {lines_named(numbers)}"
+
+
 # Tables -----------------------------------------------------------------------------------------
 
 
@@ -227,13 +234,30 @@ def read_table(path: Path, needed: Sequence[str]) -> TextTable:
     said = _EXCEL_SEPARATOR.fullmatch(text[head].strip())
     if said and head + 1 < len(text):  # Excel's own line in front of the table
         separator, head = said[1], head + 1
-    columns = tuple(cell.strip() for cell in _cells(text[head], separator)[0])
+    columns = _without_unnamed([cell.strip() for cell in _cells(text[head], separator)[0]])
+    columns = tuple(meant_columns(columns, needed))
     _check_columns(path, text[head], columns, needed, separator)
     found = _Rows(len(columns))
     for first, cells, lone in _rows(text, head + 1, separator, len(columns)):
         found.add(first + 1, cells, lone)
     found.refuse(path)
     return TextTable(columns, found.rows, found.lines, found.told(path))
+
+
+def _without_unnamed(columns: list[str]) -> tuple[str, ...]:
+    """Take away columns without a name behind the last one, as office programs write them."""
+    named = [place for place, name in enumerate(columns) if name]
+    return tuple(columns[: named[-1] + 1] if named else columns)
+
+
+def meant_columns(columns: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return names of columns, with those in another case as they are known, where one is meant."""
+    folded = [name.casefold() for name in columns]
+    found = list(columns)
+    for name in known:
+        if name not in columns and folded.count(name.casefold()) == 1:
+            found[folded.index(name.casefold())] = name
+    return found
 
 
 def no_table(path: Path, allowed: Sequence[str], *, workbook: bool = False) -> InputError:
@@ -313,7 +337,7 @@ class _Rows:
             line, n_cells = next(iter(self._long.items()))
             reason = f"expected {self._n_columns} fields in line {line}, saw {n_cells}"
             if len(self._long) > 1:
-                reason += f"; {len(self._long)} such rows: {lines_named(list(self._long))}"
+                reason += f"; {such_rows(list(self._long))}"
         elif self._zeros:
             reason = f"{len(self._zeros)} rows hold zero bytes: {lines_named(self._zeros)}"
         if reason:

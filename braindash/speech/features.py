@@ -9,23 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
-from braindash.core.timing import lanczos_weights
+from braindash.core.resampling import RowSums
 from braindash.errors import InputError, ResourceError, is_out_of_memory
 from braindash.progress import NoProgress, Progress
 from braindash.speech.acoustic.model import AcousticModel
 from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
 from braindash.speech.encoder.overlap import WindowInputs
 from braindash.speech.models import SpeechModel
-from braindash.speech.windows import Window, find_strategy
+from braindash.speech.windows import Window, find_strategy, frame_times, numbered
 
 logger = logging.getLogger(__name__)
 
 # Batches make a CPU slower (its caches), a GPU much faster.
 CUDA_BATCH = 32
-# Frames summed in double precision before they are added to the float32 result.
-_BLOCK = 128
 # Same tolerance as the rule that picks the rows covered by audio.
 _TIME_TOLERANCE = 1e-6
 # From this much audio it is guessed how much work neighbouring windows share.
@@ -90,15 +87,19 @@ def extract(
     windows = plan_windows(model, len(samples), strategy)
     instants = _checked_times(times, len(samples) / SAMPLE_RATE_HZ)
     chosen = _checked_layers(layers, model.n_layers)
-    rows = _Resampler(windows, instants, _checked_tr(tr, instants), len(chosen), model.n_features)
-    needed = [window for window in windows if rows.needs(window)]
-    total = sum(window.seconds for window in needed)
+    seconds = _checked_tr(tr, instants)
+    rows = RowSums(frame_times(windows), instants, seconds, len(chosen), model.n_features)
+    needed = [
+        (window, first)
+        for window, first in numbered(windows)
+        if rows.needs(first, first + len(window.times))
+    ]
+    total = sum(window.seconds for window, _ in needed)
     done = 0.0
     progress.advance(done, total, f"window 0 of {len(needed)}")
-    for number, (window, frames) in enumerate(
-        window_features(model, samples, needed, chosen), start=1
-    ):
-        rows.add(window, frames)
+    found = window_features(model, samples, [window for window, _ in needed], chosen)
+    for number, ((window, frames), (_, first)) in enumerate(zip(found, needed, strict=True), 1):
+        rows.add(first, frames)
         done += window.seconds
         progress.advance(done, total, f"window {number} of {len(needed)}")
     return rows.finish()
@@ -259,58 +260,6 @@ def _alike(windows: Sequence[Window], position: int, size: int) -> list[Window]:
         return window.seconds == first.seconds and window.frames == first.frames
 
     return list(takewhile(fits, islice(windows, position, position + size)))
-
-
-class _Resampler:
-    """Adds frames to the rows they belong to, as they come, so that none has to be kept."""
-
-    def __init__(
-        self,
-        windows: Sequence[Window],
-        times: NDArray[np.float64],
-        tr: float,
-        n_layers: int,
-        n_features: int,
-    ) -> None:
-        frame_times = np.concatenate([window.times for window in windows])
-        # By frame: the columns of a block of frames are its few rows.
-        self._weights = sparse.csc_array(lanczos_weights(frame_times, times, tr))
-        self._frame_times = frame_times
-        self._rows = np.zeros((n_layers, len(times), n_features), np.float32)
-        self._waiting: list[NDArray[np.float32]] = []
-        self._columns: list[NDArray[np.intp]] = []
-
-    def needs(self, window: Window) -> bool:
-        """Say whether any kept frame of the window plays a part in any row."""
-        columns = self._columns_of(window)
-        return bool(self._weights.indptr[columns[-1] + 1] > self._weights.indptr[columns[0]])
-
-    def add(self, window: Window, frames: NDArray[np.float32]) -> None:
-        """Take the frames (n_frames, n_layers, n_features) of the next window."""
-        self._waiting.append(frames)
-        self._columns.append(self._columns_of(window))
-        if sum(map(len, self._columns)) >= _BLOCK:
-            self._flush()
-
-    def finish(self) -> NDArray[np.float32]:
-        """Return the rows (n_layers, n_times, n_features)."""
-        self._flush()
-        return self._rows
-
-    def _columns_of(self, window: Window) -> NDArray[np.intp]:
-        first = int(np.searchsorted(self._frame_times, window.times[0]))
-        return np.arange(first, first + len(window.times))
-
-    def _flush(self) -> None:
-        if not self._waiting:
-            return
-        weights = self._weights[:, np.concatenate(self._columns)]
-        rows = np.unique(weights.indices)
-        dense = weights[rows].toarray()
-        frames = np.concatenate(self._waiting).astype(np.float64)
-        self._rows[:, rows] += np.einsum("tf,flk->ltk", dense, frames, optimize=True)
-        self._waiting.clear()
-        self._columns.clear()
 
 
 def checked_audio(audio: ArrayLike) -> NDArray[np.float32]:

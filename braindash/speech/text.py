@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from braindash.core.devices import find_device, tell_memory
 from braindash.errors import ModelError
 from braindash.progress import NoProgress, Progress
-from braindash.speech.models import quiet_transformers
+from braindash.speech.checkpoints.loading import quiet_transformers
 
 _BATCH = 32
 _SILENT = NoProgress()

@@ -106,6 +106,6 @@ def frame_middles(model: SpeechModel | AcousticModel, window: Window) -> NDArray
     if isinstance(model, AcousticModel):
         return window.times
     geometry = model.geometry
-    first = window.start + window.frames.start * geometry.hop + geometry.first / 2
+    first = window.start + window.frames.start * geometry.hop + geometry.centre
     steps: Sequence[int] = range(len(window.times))
     return np.asarray([(first + step * geometry.hop) / SAMPLE_RATE_HZ for step in steps])

@@ -1,20 +1,27 @@
 """Which windows of a recording a model sees, which frames of them are kept, and their cost."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError, near_match
 from braindash.speech.checkpoints.families import FAMILIES
-from braindash.speech.checkpoints.folders import PADDED_HOP, SAMPLE_RATE_HZ
+from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
 from braindash.speech.checkpoints.locate import ModelFiles
+from braindash.speech.checkpoints.preprocessing import SPECTRAL_HOP
+from braindash.speech.geometry import Geometry, convolutions, geometry_of, patch_rows, patch_setting
 
 WINDOW_SECONDS = 16.1
 EXACT_STEP_SECONDS = 0.1
 CHUNK_STEP_SECONDS = 2.0
+CHUNK_GRID_SECONDS = 0.1
+"""Step of the grid to which the frames of chunks, 50 per second, are brought to be kept."""
+LEAST_GRID_TR = 1.0
+"""Rows closer together are made of the frames themselves: their kernel is too narrow for a grid."""
 
 _WINDOW = round(WINDOW_SECONDS * SAMPLE_RATE_HZ)
 _EXACT_STEP = round(EXACT_STEP_SECONDS * SAMPLE_RATE_HZ)
@@ -47,32 +54,6 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """How a model's frames lie in its input; all in samples at 16 kHz.
-
-    Parameters
-    ----------
-    hop : int
-        From one frame to the next.
-    first : int
-        From the beginning of a window to the time of its first frame: for a convolutional front
-        end without padding its receptive field, whose end is the frame's time. For Whisper, whose
-        frames stand for 20 ms each and look 200 samples over both ends, the hop.
-    padded : int, optional
-        Length to which the model pads every window with silence behind the audio (480000 for
-        Whisper), and so the longest window; None where a window is as long as its audio.
-    """
-
-    hop: int
-    first: int
-    padded: int | None = None
-
-    def n_frames(self, n_samples: int) -> int:
-        """Count the frames whose time lies in a window's audio."""
-        return max(0, (n_samples - self.first) // self.hop + 1)
-
-
-@dataclass(frozen=True)
 class Strategy:
     """A named way to cut a recording into windows.
 
@@ -87,12 +68,16 @@ class Strategy:
         How far behind a kept frame's time the audio may lie that the model saw for it.
     description : str
         One sentence for interfaces.
+    grid_seconds : float, optional
+        Step of the grid that stands for the frames where they are kept for several subjects'
+        rows (:class:`braindash.core.resampling.Spreading`); None where they are kept as they are.
     """
 
     name: str
     windows: Callable[[int, Geometry], list[Window]]
     future_seconds: float
     description: str
+    grid_seconds: float | None = None
 
 
 def context_seconds(strategy: str, padded_samples: int | None = None) -> float:
@@ -196,6 +181,7 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType(
                 "Fast, and not the same features: one 16.1 s window per 2 s (30 s for Whisper), "
                 "all frames of its last 2 s are kept, so a frame may have seen up to 2 s of "
                 "future audio.",
+                CHUNK_GRID_SECONDS,
             ),
         )
     }
@@ -217,21 +203,32 @@ def find_strategy(name: str) -> Strategy:
     return STRATEGIES[name]
 
 
+def frame_times(windows: Sequence[Window]) -> NDArray[np.float64]:
+    """Return the times of all kept frames of some windows in seconds, (n_frames,)."""
+    return np.concatenate([window.times for window in windows])
+
+
+def numbered(windows: Sequence[Window]) -> Iterator[tuple[Window, int]]:
+    """Yield each window and how many frames are kept of those before it."""
+    first = 0
+    for window in windows:
+        yield window, first
+        first += len(window.times)
+
+
 # ---- how much work they are, counted from a model's configuration ------------------------------
 
 # Products of convolutions, linear layers and attention count; norms, activations, positions and
 # other small tables do not.
 
 # Values of the published base models, which their files need not repeat.
-_CONV_WIDTHS = (512,) * 7
-_CONV_KERNELS = (10, 3, 3, 3, 3, 2, 2)
-_CONV_STRIDES = (5, 2, 2, 2, 2, 2, 2)
 _POSITION_KERNEL, _POSITION_GROUPS = 128, 16
 # Where causal windows share the front end: six runs over 1.5 windows and four checks, for about
 # 80 windows.
 _SHARED_FRONT = 0.17
 # Of an encoder in float32 on one ordinary core, in operations per second.
 _CORE_RATE = 1.5e10
+_BYTES = 4
 # Reading a recording, or an acoustic space of it, per second of audio.
 _SOUND_SHARE = 0.01
 
@@ -281,7 +278,7 @@ def window_products(files: ModelFiles, seconds: float, *, shared: bool = False) 
     if files.padded_samples is not None:
         seconds = files.padded_samples / SAMPLE_RATE_HZ
     front = sum(layer.n_weights * layer.per_second for layer in _front(files)) * seconds
-    n_frames = frame_rate_hz(files) * seconds
+    n_frames = frame_rate_hz(files) * seconds * _tokens_per_frame(files)
     attention = 2.0 * n_frames * files.n_features
     blocks = n_frames * (_block_weights(files) + attention) * (files.n_layers - 1)
     return front * (_SHARED_FRONT if shared else 1.0) + blocks
@@ -306,7 +303,9 @@ def extraction_products(files: ModelFiles, audio_seconds: float, strategy: str) 
         return 0.0
     step = CHUNK_STEP_SECONDS if strategy == "chunk" else EXACT_STEP_SECONDS
     window = min(audio_seconds, context_seconds(strategy, files.padded_samples))
-    local = files.config.get("feat_extract_norm", "layer") == "layer" and not files.padded_samples
+    family = FAMILIES[files.family]
+    local = family.own_loop and files.config.get("feat_extract_norm", "layer") == "layer"
+    local = local and not files.padded_samples
     shared = strategy == "exact" and local and files.precision == "float32"
     return audio_seconds / step * window_products(files, window, shared=shared)
 
@@ -317,20 +316,80 @@ def extraction_seconds(files: ModelFiles, audio_seconds: float, strategy: str) -
     return audio_seconds * _SOUND_SHARE + 2.0 * products / _CORE_RATE
 
 
+def frames_bytes(files: ModelFiles, audio_seconds: float, strategy: str) -> float:
+    """Say how large the kept frames of a recording are; parameters as above, no acoustic space."""
+    step = find_strategy(strategy).grid_seconds or EXACT_STEP_SECONDS
+    return 4.0 * files.n_layers * files.n_features * audio_seconds / step
+
+
+def window_bytes(files: ModelFiles, strategy: str) -> float:
+    """Guess the memory that one window takes beside the weights, in bytes.
+
+    Counted are the hidden states of one block and, where attention is computed in full (positions
+    relative to each other), its products of all frames with all.
+
+    Parameters
+    ----------
+    files : ModelFiles
+    strategy : {"exact", "chunk"}
+    """
+    family = FAMILIES[files.family]
+    seconds = (files.padded_samples or 0) / SAMPLE_RATE_HZ or context_seconds(strategy)
+    n_tokens = frame_rate_hz(files) * seconds * _tokens_per_frame(files)
+    inner = files.config.get(family.inner_key) or 4 * files.n_features
+    heads = int(files.config.get(family.heads_key) or 0)
+    full = heads * n_tokens if family.conformer or family.name == "wavlm" else 0.0
+    return _BYTES * n_tokens * (8.0 * files.n_features + 3.0 * int(inner) + full)
+
+
 def _front(files: ModelFiles) -> Iterator[_Layer]:
     """List what lies before the first block."""
-    config, width = files.config, files.n_features
-    if files.padded_samples is not None:
-        columns = 2.0 * SAMPLE_RATE_HZ / PADDED_HOP
+    family, config, width = FAMILIES[files.family], files.config, files.n_features
+    columns = SAMPLE_RATE_HZ / SPECTRAL_HOP
+    if family.front == "whisper":
         yield _Layer(3.0 * int(config.get("num_mel_bins", 80)) * width, columns)
         yield _Layer(3.0 * width * width, columns / 2)
-        return
+    elif family.front == "fbank":
+        yield _Layer(float(config.get("feature_projection_input_dim", 160)) * width, columns / 2)
+    elif family.front == "nemo":
+        yield from _subsampling(config, width)
+    elif family.front == "patches":
+        n_weights = float(patch_setting(config, "patch_size") ** 2 * width)
+        yield _Layer(n_weights, frame_rate_hz(files) * patch_rows(config))
+    else:
+        yield from _waveform_front(files)
+
+
+def _tokens_per_frame(files: ModelFiles) -> int:
+    """Count what the blocks see for each frame: AST has a patch for each of several bands."""
+    patches = FAMILIES[files.family].front == "patches"
+    return patch_rows(files.config) if patches else 1
+
+
+def _subsampling(config: Mapping[str, Any], width: int) -> Iterator[_Layer]:
+    """List Parakeet's convolutions over time and frequency, and the projection behind them."""
+    channels = int(config.get("subsampling_conv_channels", 256))
+    rate, bands = SAMPLE_RATE_HZ / SPECTRAL_HOP / 2, int(config.get("num_mel_bins", 80)) / 2
+    yield _Layer(9.0 * channels, rate * bands)
+    for _ in range(int(config.get("subsampling_factor", 8)).bit_length() - 2):
+        rate, bands = rate / 2, bands / 2
+        yield _Layer(channels * (9.0 + channels), rate * bands)
+    yield _Layer(channels * bands * width, rate)
+
+
+def _waveform_front(files: ModelFiles) -> Iterator[_Layer]:
+    """List convolutions over the waveform, the projection, and convolutional positions."""
+    family, config, width = FAMILIES[files.family], files.config, files.n_features
     channels, rate = 1, float(SAMPLE_RATE_HZ)
-    for n_out, kernel, stride in _convolutions(files):
+    for n_out, kernel, stride in convolutions(family, config):
         rate /= stride
         yield _Layer(float(channels * n_out * kernel), rate)
         channels = n_out
+    if family.front == "moonshine":
+        return
     yield _Layer(float(channels * width), rate)
+    if family.conformer:
+        return
     n_layers, kernel = 1, int(config.get("num_conv_pos_embeddings", _POSITION_KERNEL))
     if "conv_pos_kernel_size" in config:  # data2vec has several short ones
         n_layers, kernel = kernel, int(config["conv_pos_kernel_size"])
@@ -339,30 +398,21 @@ def _front(files: ModelFiles) -> Iterator[_Layer]:
         yield _Layer(width * width / groups * kernel, rate)
 
 
-def _convolutions(files: ModelFiles) -> Iterator[tuple[int, int, int]]:
-    """Return the channels, the kernel and the stride of every convolution of the front end."""
-    config = files.config
-    return zip(
-        config.get("conv_dim", _CONV_WIDTHS),
-        config.get("conv_kernel", _CONV_KERNELS),
-        config.get("conv_stride", _CONV_STRIDES),
-        strict=False,
-    )
-
-
 def frame_rate_hz(files: ModelFiles) -> float:
-    """Return the frames per second that the blocks see, 50 for all published models."""
-    if files.padded_samples is not None:
-        return SAMPLE_RATE_HZ / PADDED_HOP
-    rate = float(SAMPLE_RATE_HZ)
-    for _, _, stride in _convolutions(files):
-        rate /= stride
-    return rate
+    """Return the frames per second that the blocks see, 50 for most published models."""
+    return SAMPLE_RATE_HZ / geometry_of(FAMILIES[files.family], files.config).hop
 
 
 def _block_weights(files: ModelFiles) -> float:
-    """Count the weights of one block's linear layers: four projections and the feed-forward."""
-    padded = files.padded_samples is not None
-    inner = files.config.get("encoder_ffn_dim" if padded else "intermediate_size")
+    """Count the weights of one block's linear layers: four projections and the feed-forward.
+
+    A Conformer's block has one more projection (of positions), two feed-forward parts, and two
+    pointwise convolutions, the first of twice the width.
+    """
+    family = FAMILIES[files.family]
+    inner = files.config.get(family.inner_key)
     width = files.n_features
-    return 4.0 * width * width + 2.0 * width * int(inner or 4 * width)
+    forward = 2.0 * width * int(inner or 4 * width)
+    if family.conformer:
+        return 8.0 * width * width + 2.0 * forward
+    return 4.0 * width * width + forward

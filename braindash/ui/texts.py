@@ -49,22 +49,27 @@ CORTEX = r"""
 or that divided by the noise ceiling. Layer, threshold, colours and shape change in your browser,
 without asking the server.
 
-**Significant.** The blocks of the measured test response are put in another order, which keeps the
-slow course of BOLD inside each block, and correlated again: $p = (1 + k)/(1 + n)$, $k$ of $n$
-permutations being at least as high. $q$ is the false discovery rate of a layer's targets
+**Significant.** Drift and the measured response's own autocorrelation (AR(3)) are taken out of
+response and prediction; $p$ compares the correlation of what is left with its mean and spread over
+all orders of blocks of rows. So $p$ is of the signal that the two share, not of $r$ itself, which
+stays the number that is shown. Older results, and runs that ask for it, permuted blocks of the
+response instead; captions say which. $q$ is the false discovery rate of a layer's targets
 (Benjamini & Hochberg 1995): at $q \le 0.05$
-about one in twenty coloured vertices is coloured by chance.
+about one in twenty coloured vertices is coloured by chance. A layer that you pick because it is the
+best is significant more often than its own $q$ says: the **best of all layers** has a $p$ and $q$
+that count the choice.
 
 **Preferred layer**: the layer with the highest $r$. **Confidence**: the share of block bootstrap
 samples of the test story in which the same layer is the best. The samples scatter around the
 measured scores, so noise alone gives much more than one over the number of layers: compare with the
 vertices that are not significant. Masked: vertices whose noise ceiling is too low, whose best
-layer is not significant, or whose confidence is below the slider. Colours between two vertices are
-blended.
+layer is not significant as the best of all, or whose confidence is below the slider. Colours
+between two vertices are blended.
 
 **Noise ceiling**: the correlation that a perfect model could reach, from the repeats of the test
 story or from the other subjects. **Difference**: the score of model A minus that of model B at the
-same layer; it is not tested vertex by vertex.
+same layer; **difference where significant** masks it by a paired test of every vertex there, with a
+$q$ of its own over the vertices, computed once from the stored predictions.
 
 **The curve of a vertex** has filled markers where the layer is significant.
 
@@ -85,8 +90,8 @@ looks a little better than it is.
 **Curves**: A solid, B dashed; the grey dash at the right edge is the noise ceiling.
 
 **Significant targets**: targets with a false discovery rate $q \le 0.05$
-(Benjamini & Hochberg 1995) in a block
-permutation test, at the layer that has most of them.
+(Benjamini & Hochberg 1995) at the layer that has most of them, and in any layer, where the best of
+all layers was tested as such.
 
 **Stage summary**: the score-weighted depth
 $\sum_l \frac{l}{L} \max(s_l, 0) \big/ \sum_l \max(s_l, 0)$ of the layers $l = 0 \dots L$ with
@@ -111,6 +116,10 @@ with five subjects none is below 0.06. With fewer subjects blocks of test rows a
 same ones for both models: the interval then is about this stretch of story, not about other
 people. $p$ is of one region and one pair of layers, not corrected for their number: choose layers
 before you look, or read the stage summary, which uses all of them.
+
+**Significant only** shows A, B and their difference where the difference of a vertex at one layer
+is significant: a paired test within one subject, of the series without drift and autocorrelation.
+A difference of two unequal layers is not tested.
 
 **Scatter.** One point per target; below the dashed line A predicts better. Neighbouring targets are
 not independent, so the share of targets is no test.

@@ -4,9 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from braindash.encoding.unfinished import Unfinished, unfinished
-from braindash.io.surfaces import SPACE_NAMES
+from braindash.io.spaces.kept import kept_surface
 from braindash.ui import state, widgets
 from braindash.ui.surfaces import surface_viewer
+from braindash.viewer.drawn import can_show
 from braindash.views.maps import layer_maps
 
 _EVERY_SECONDS = 2.0
@@ -31,9 +32,10 @@ def _show(one: Unfinished) -> None:
     )
     if one.simulated:
         widgets.simulated_stamp()
-    if one.space in SPACE_NAMES:
+    surface = kept_surface(state.store().root, one.surface, one.key)
+    if can_show(one.space, one.r.shape[1], surface):
         surface_viewer(
-            layer_maps(one.r, there, space=one.space, simulated=one.simulated),
+            layer_maps(one.r, there, space=one.space, simulated=one.simulated, surface=surface),
             key="under_way",
             identity=f"under way {one.key} {there}",
             layer=count - 1,

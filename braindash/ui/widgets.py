@@ -12,6 +12,7 @@ import streamlit as st
 from braindash.encoding.comparison import Difference, Group
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.shares import low_level_line, low_level_shares
+from braindash.encoding.tested import TargetDifference, stored_difference, untestable
 from braindash.errors import BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
@@ -21,6 +22,7 @@ from braindash.viewer.drawn import drawable
 from braindash.views import tables
 from braindash.views.captions import keys_line, provenance_line, short_line, subject_lines
 from braindash.views.curves import difference_curves, share_curves
+from braindash.work.differences import queue_difference
 from braindash.work.submit import submit_demo
 
 ACTIVE = ("queued", "running")
@@ -113,6 +115,38 @@ def _follow_regions() -> None:
             f"The intervals of this region set could not be computed for {len(failed)} result(s): "
             "the page Jobs has the reason."
         )
+
+
+def difference_tests(pair: Difference) -> TargetDifference | None:
+    """Return the tests of every target's difference; ask for them where they are lacking.
+
+    None where there are none yet, or cannot be any; the page says so, and is drawn again when
+    they are there.
+    """
+    if reason := untestable(pair):
+        st.caption(f"Differences of single targets are not tested: {reason}.")
+        return None
+    found = stored_difference(pair, state.store())
+    if found is not None:
+        return found
+    job = queue_difference(pair, state.store())
+    if job is None:
+        st.caption(
+            "Differences of single targets are not tested: the predictions of both results have "
+            "to be in the store."
+        )
+    elif job.state not in ACTIVE:
+        st.warning(
+            "The differences of single targets could not be tested: the page Jobs has the reason."
+        )
+    else:
+        st.caption(
+            "The differences of single targets are being tested from the stored predictions, once; "
+            "the page is drawn again when that is done, and shows all of them until then."
+        )
+        if not st.session_state[_SHOWN]:
+            running_jobs(follow_results=True)
+    return None
 
 
 def show_error(problem: BraindashError) -> None:

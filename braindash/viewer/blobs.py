@@ -55,6 +55,8 @@ class MapSet:
         What is drawn; the space's own surface when left out, which only fsaverage spaces have.
     nearest : bool, default False
         Whether a vertex has the value of its main target: for numbers whose mean means nothing.
+    heading : str
+        What stands above the list of regions: what its numbers are.
     """
 
     values: np.ndarray
@@ -72,6 +74,7 @@ class MapSet:
     outlines: Mapping[str, np.ndarray] | None = None
     surface: Drawn | None = None
     nearest: bool = False
+    heading: str = "Region means"
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or len(self.values) != len(self.names):
@@ -174,6 +177,7 @@ def map_blob(maps: MapSet) -> bytes:
         "high": low + span,
         "names": list(maps.names),
         "label": maps.label,
+        "heading": maps.heading,
         "regions": _region_rows(values, regions, maps),
         "numbered": shown.numbered,
     }

@@ -40,7 +40,7 @@ export class RegionList {
 
   makeHead() {
     const head = element("div", "region head");
-    head.append(element("span", "name", "Region means"));
+    head.append(element("span", "name", this.scores[0].header.heading));
     for (const panel of this.scores) head.append(element("span", "of", panel.name));
     if (this.difference) head.append(element("span", "of last", this.difference.name));
     return head;

@@ -125,6 +125,7 @@ export class Viewer {
     if (isFirst) this.openOutlines(settings.outlined ?? []);
     this.part("use").hidden = this.panels.length < 2 || settings.listsRegions === false;
     this.part("heading").hidden = this.panels.length > 1;
+    this.part("heading").textContent = this.panels[0].header.heading;
     this.part("difference-scale").hidden = !settings.difference;
     this.part("body").classList.toggle("stacked", this.panels.length > 1);
     this.setScale(settings, isFirst);

@@ -125,7 +125,12 @@ def significance_sentence(result: EncodingResult, level: float = 0.05) -> str:
     best = int(np.argmax(counts))
     share = counts[best] / max(1, int(result.valid.sum()))
     where = f" at layer {best}, which has most" if len(counts) > 1 else ""
-    return f"{counts[best]:,} targets ({share:.0%}) are significant{where} (q ≤ {level:g})."
+    # The best layer is picked by this count: what it is worth stands beside it.
+    several = result.has_best and result.n_layers > 1
+    by_best = f"; {result.best_significant(level).sum():,} in any layer" if several else ""
+    return (
+        f"{counts[best]:,} targets ({share:.0%}) are significant{where} (q ≤ {level:g}){by_best}."
+    )
 
 
 # ---- small parts ----------------------------------------------------------------------------

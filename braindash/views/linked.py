@@ -87,6 +87,7 @@ def link_maps(
     ceilings: Sequence[str | None],
     pair: Difference | None = None,
     mesh: str = "",
+    only: NDArray[np.bool_] | None = None,
 ) -> LinkedMaps:
     """Make linked maps of one score.
 
@@ -104,12 +105,16 @@ def link_maps(
         A and B, for a panel with their difference.
     mesh : str, optional
         What is drawn; the usual mesh of the results' space by default.
+    only : bool array of shape (n_layers, n_targets), optional
+        Targets that A and B, and so their difference, are shown of.
     """
     values = [
         group.scores(normalised=normalised, ceiling=ceiling)
         for group, ceiling in zip(groups, ceilings, strict=True)
     ]
     top = max(colour_top(one) for one in values)
+    if only is not None:
+        values[:2] = [np.where(only, one, np.nan) for one in values[:2]]
     maps = [
         _maps(group, one, top, normalised, ceiling, mesh)
         for group, one, ceiling in zip(groups, values, ceilings, strict=True)
@@ -207,8 +212,14 @@ def statistics_blob(linked: LinkedMaps) -> bytes:
     return pack({}, arrays)
 
 
-def linked_note(linked: LinkedMaps, groups: Sequence[Group], ceiling: str | None) -> str:
-    """Say what the colours of linked maps are, and what is grey."""
+def linked_note(
+    linked: LinkedMaps,
+    groups: Sequence[Group],
+    ceiling: str | None,
+    *,
+    tested: str = "",
+) -> str:
+    """Say what the colours of linked maps are, what is grey, and how A minus B was tested."""
     first = linked.maps[0]
     normalised = first.label == score_label(True)
     parts = [f"{first.label} of every model at its shown layer, on one scale."]
@@ -223,8 +234,12 @@ def linked_note(linked: LinkedMaps, groups: Sequence[Group], ceiling: str | None
     if linked.end is not None:
         parts.append(
             f"{DIFFERENCE}: red where A predicts better, blue where B does; grey where neither "
-            "model reaches the threshold. A single target's difference is not tested: the "
-            "intervals are those of the regions."
+            "model reaches the threshold. The intervals are those of the regions."
+        )
+        parts.append(
+            tested
+            or "A single target's difference is not tested here; 'Significant only' is, for one "
+            "subject and equal layers."
         )
     return " ".join(parts)
 

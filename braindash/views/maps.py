@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
+from braindash.encoding.tested import TargetDifference
 from braindash.errors import InputError, near_match
 from braindash.io.regions.masks import WHOLE
+from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.viewer.blobs import MapSet
 from braindash.viewer.drawn import drawn
 
@@ -22,6 +24,7 @@ KINDS: Mapping[str, str] = {
     "confidence": "confidence of the preferred layer",
     "ceiling": "noise ceiling",
     "difference": "difference A minus B",
+    "tested-difference": "difference where significant",
 }
 # Layers and shares go from low to high without a meaning of their own: evenly bright steps.
 _STEPS_COLOURS = "viridis"
@@ -98,6 +101,7 @@ def available_kinds(result: EncodingResult, *, compared: bool) -> list[str]:
         "confidence": several and result.has_confidence,
         "ceiling": result.has_ceiling,
         "difference": compared,
+        "tested-difference": compared,
     }
     return [kind for kind in KINDS if possible[kind]]
 
@@ -117,7 +121,10 @@ def missing_kinds(result: EncodingResult) -> list[str]:
 
 
 def make_map(
-    choice: MapChoice, result: EncodingResult, difference: Difference | None = None
+    choice: MapChoice,
+    result: EncodingResult,
+    difference: Difference | None = None,
+    tests: TargetDifference | None = None,
 ) -> ShownMap:
     """Make the chosen map.
 
@@ -128,19 +135,22 @@ def make_map(
     result : EncodingResult
         Of model A.
     difference : Difference, optional
-        A minus B of the same subject, for the kind "difference".
+        A minus B of the same subject, for the kinds "difference" and "tested-difference".
+    tests : TargetDifference, optional
+        Of its targets, for the kind "tested-difference".
 
     Raises
     ------
     InputError
         When the result cannot give this map.
     """
-    if choice.kind == "difference":
+    if choice.kind in ("difference", "tested-difference"):
         if difference is None:
             raise InputError(
                 "a difference needs a second model", hint="Choose a model in 'Compare with'."
             )
-        return _told(_difference(choice, difference))
+        tested = tests if choice.kind == "tested-difference" else None
+        return _told(_difference(choice, difference, tested))
     if choice.kind not in _MAKERS:
         raise InputError(f"there is no map {choice.kind!r}", hint=near_match(choice.kind, KINDS))
     return _told(_MAKERS[choice.kind](choice, result))
@@ -189,7 +199,14 @@ def surface_options(result: EncodingResult, values: Floats, mesh: str = "") -> d
     }
 
 
-def layer_maps(r: Floats, layers: Sequence[int], *, space: str, simulated: bool) -> MapSet:
+def layer_maps(
+    r: Floats,
+    layers: Sequence[int],
+    *,
+    space: str,
+    simulated: bool,
+    surface: SurfaceMap | None = None,
+) -> MapSet:
     """Make maps of the layers that an encoding under way has so far.
 
     Parameters
@@ -199,9 +216,11 @@ def layer_maps(r: Floats, layers: Sequence[int], *, space: str, simulated: bool)
     layers : sequence of int
         Which they are.
     space : str
-        An fsaverage space.
+        The targets' own.
     simulated : bool
         Whether to stamp the picture.
+    surface : SurfaceMap, optional
+        What brings the targets to a surface, where they are not its vertices.
     """
     top = colour_top(r)
     return MapSet(
@@ -213,6 +232,7 @@ def layer_maps(r: Floats, layers: Sequence[int], *, space: str, simulated: bool)
         threshold=round(_SHOWN_FROM * top, 2),
         space=space,
         simulated=simulated,
+        surface=drawn(space, r.shape[1], surface),
     )
 
 
@@ -243,31 +263,41 @@ def _significant(choice: MapChoice, result: EncodingResult) -> ShownMap:
     return ShownMap(
         maps,
         f"{score_label(choice.normalised)} where significant: "
-        f"{_count_line(shown, result, choice.level)} "
+        f"{_count_line(shown, result)}{'' if kept.any() else _floor_line(result, choice.level)} "
         f"{_normalised_note(choice, result)}Masked (grey): q > {choice.level:g}, "
-        f"{permutation_line(result)}. Region means are of the coloured targets only, so they are "
+        f"{result.significance_line()}. Region means are of the coloured targets only, so they are "
         "higher than those on the page Layers.",
     )
 
 
-def _count_line(shown: Floats, result: EncodingResult, level: float) -> str:
+def _count_line(shown: Floats, result: EncodingResult) -> str:
     counts = np.isfinite(shown).sum(axis=1)
     few, many, total = int(counts.argmin()), int(counts.argmax()), int(result.valid.sum())
-    if counts[many]:
-        return (
-            f"{counts[few]:,} (layer {few}) to {counts[many]:,} (layer {many}) of {total:,} "
-            "targets with a score."
-        )
-    # q is at least p times the targets over their rank, and p at least 1 / (n + 1).
-    count = result.spec["statistics"]["n_permutations"]
-    share = min(1.0, 1 / (level * (count + 1)))
+    if not counts[many]:
+        return f"none of {total:,} targets."
     return (
-        f"none of {total:,} targets. With {count} permutations q ≤ {level:g} needs the smallest "
-        f"possible p in {share:.0%} of the targets: choose a larger q, or compute with more."
+        f"{counts[few]:,} (layer {few}) to {counts[many]:,} (layer {many}) of {total:,} "
+        "targets with a score."
     )
 
 
-def _difference(choice: MapChoice, difference: Difference) -> ShownMap:
+def _floor_line(result: EncodingResult, level: float) -> str:
+    """Say which share of the targets has to be significant for any to be; empty without a floor."""
+    settings = result.spec["statistics"]
+    if settings["scheme"] == "prewhitened":
+        return ""
+    # q is at least p times the targets over their rank, and p at least 1 / (n + 1).
+    count = settings["n_permutations"]
+    share = min(1.0, 1 / (level * (count + 1)))
+    return (
+        f" With {count} permutations q ≤ {level:g} needs the smallest possible p in {share:.0%} of "
+        "the targets: choose a larger q, or compute with more, or with the prewhitened test."
+    )
+
+
+def _difference(
+    choice: MapChoice, difference: Difference, tests: TargetDifference | None
+) -> ShownMap:
     a, b = difference.a.first, difference.b.first
     if a.n_layers != b.n_layers:
         raise InputError(
@@ -278,13 +308,24 @@ def _difference(choice: MapChoice, difference: Difference) -> ShownMap:
     first, second = (one.scores(choice.normalised, choice.ceiling) for one in (a, b))
     values = first - second
     top = colour_top(np.abs(values))
+    shown, masked = (
+        values,
+        (
+            "Grey: below the threshold on both sides of 0, or without a score. A single target's "
+            "difference is not tested here: the map 'difference where significant' is."
+        ),
+    )
+    if tests is not None:
+        shown = np.where(tests.significant(choice.level), values, np.nan)
+        masked = f"{_count_line(shown, a)} Masked (grey): q > {choice.level:g}, {tests.line()}."
     maps = _per_layer(
         a,
-        values,
-        f"{score_label(choice.normalised)}, minus {b.model}",
+        shown,
+        f"{score_label(choice.normalised)}, minus {b.model}"
+        f"{'' if tests is None else f' (q ≤ {choice.level:g})'}",
         top,
         vmin=-top,
-        threshold=round(0.1 * top, 2),
+        threshold=0.0 if tests is not None else round(0.1 * top, 2),
         colours="RdBu_r",
         simulated=a.simulated or b.simulated,
         mesh=choice.mesh,
@@ -293,9 +334,7 @@ def _difference(choice: MapChoice, difference: Difference) -> ShownMap:
         maps,
         f"{score_label(choice.normalised)} of {a.model} minus {b.model} at the shown layer: red "
         f"where {a.model} predicts better, blue where {b.model} does. "
-        f"{_normalised_note(choice, a)}Grey: below the threshold on both sides of 0, or without a "
-        "score. A single target's difference is not tested here: the page Layers has the "
-        "intervals of the regions.",
+        f"{_normalised_note(choice, a)}{masked} The page Layers has the intervals of the regions.",
     )
 
 
@@ -349,12 +388,10 @@ def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dic
         least = result.ceiling_threshold(choice.ceiling)
         keep(ceiling > least, f"with a noise ceiling ({name}) ≤ {least:g}")
     if result.has_significance:
-        best = np.maximum(result.preferred_layer, 0).astype(np.intp)
-        passed = result.significant(choice.level)[best, np.arange(result.n_targets)]
         keep(
-            passed,
-            f"whose best layer is not significant (q > {choice.level:g}, "
-            f"{permutation_line(result)})",
+            result.best_significant(choice.level),
+            f"whose best layer is not significant (q > {choice.level:g}, {result.best_line()}, "
+            f"{result.significance_line()})",
         )
     if result.has_confidence and choice.least_share > 0:
         keep(
@@ -386,12 +423,11 @@ def _confidence_line(choice: MapChoice, result: EncodingResult) -> str:
     known = np.isfinite(share)
     if not result.has_significance:
         return f"median {_median(share[known])}"
-    best = np.maximum(result.preferred_layer, 0).astype(np.intp)
-    passed = result.significant(choice.level)[best, np.arange(result.n_targets)]
+    passed = result.best_significant(choice.level)
     return (
         f"median {_median(share[known & passed])} where the best layer is significant "
-        f"(q ≤ {choice.level:g}), {_median(share[known & ~passed])} elsewhere, where it is mostly "
-        "noise"
+        f"(q ≤ {choice.level:g}, {result.best_line()}), {_median(share[known & ~passed])} "
+        "elsewhere, where it is mostly noise"
     )
 
 
@@ -430,15 +466,6 @@ _MAKERS: Mapping[str, Callable[[MapChoice, EncodingResult], ShownMap]] = {
 
 
 # ---- small parts ----------------------------------------------------------------------------
-
-
-def permutation_line(result: EncodingResult) -> str:
-    """Say in a few words how p values were computed."""
-    settings = result.spec["statistics"]
-    count = settings["n_permutations"]
-    if settings["scheme"] == "shift":
-        return f"{count} circular shifts of the test story"
-    return f"{count} permutations of blocks of at least {settings['block_rows']} rows"
 
 
 def score_label(normalised: bool) -> str:

@@ -39,6 +39,7 @@ def region_map(regions: Regions, space: str) -> MapSet:
         space=space,
         regions=masks,
         colours="viridis",
+        heading="Numbers of the regions",
         means={name: np.array([numbers[name]]) for name in masks},
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from braindash.encoding.result import EncodingResult
 from braindash.io.regions.masks import WHOLE
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.viewer.colours import GREY, PALETTE, region_title
@@ -32,6 +33,29 @@ def target_title(target: int, masks: Mapping[str, np.ndarray], space: str = "fsa
     inside = [region_title(name) for name, mask in masks.items() if mask[target] and name != WHOLE]
     named = f"{side} vertex {vertex}" if space in SPACE_NAMES else f"target {target}"
     return f"{named} · {', '.join(inside) or 'no named region'}"
+
+
+def target_note(result: EncodingResult, target: int, level: float) -> str:
+    """Say what a target's filled markers are, and what the best of its layers is worth.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        With p values.
+    target : int
+        Its place among the targets.
+    level : float
+        Largest q that is significant.
+    """
+    markers = f"filled markers: q ≤ {level:g} of each layer by itself, {result.significance_line()}"
+    if result.n_layers < 2:
+        return markers
+    if not result.has_best:
+        return f"{markers}; {result.best_line()}"
+    p, q = float(result.p_best[target]), float(result.q_best[target])
+    if not np.isfinite(p):
+        return markers
+    return f"{markers}; {result.best_line()}, for who picks it by eye: p = {p:.2g}, q = {q:.2g}"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from braindash.encoding.plan import EncodingPlan, plan_encoding
 from braindash.io.recordings import CheckedPlan, plan_checked
-from braindash.io.store import Store
+from braindash.io.store import REGIONS, Store
 from braindash.parts import Plan, Run, carry_out
 from braindash.probing.plan import ProbingPlan, plan_probing
 from braindash.progress import NoProgress, Progress, said_once
@@ -16,8 +16,9 @@ from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.work.changes import PROMISED, require_unchanged
 from braindash.work.checks import CHECK, run_queued_check
+from braindash.work.differences import DIFFERENCE, run_queued_difference
 from braindash.work.needs import Preflight, encoding_needs, probing_needs, tuning_needs
-from braindash.work.regions import REGIONS, run_queued
+from braindash.work.regions import run_queued
 
 if TYPE_CHECKING:
     from braindash.encoding.run import EncodingRun
@@ -191,6 +192,8 @@ def run_job(
         return run_queued_check(document, Store(root), progress)
     if command == REGIONS:
         return run_queued(document, Store(root), progress)
+    if command == DIFFERENCE:
+        return run_queued_difference(document, Store(root), progress)
     work = KINDS[command]
     progress.advance(0, 1, PLANNING)
     asked = {name: value for name, value in document.items() if name != PROMISED}
@@ -212,5 +215,5 @@ def _run_demo(root: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-COMMANDS = (*KINDS, "demo", REGIONS, CHECK)
+COMMANDS = (*KINDS, "demo", REGIONS, DIFFERENCE, CHECK)
 """What a worker can be asked for."""

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from braindash.encoding.plan import (
     statistics_bytes,
     statistics_operations,
 )
+from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.store import Store
 from braindash.parts import PROCESS_BYTES
@@ -25,7 +27,13 @@ from braindash.process import expected_device, usable_memory
 from braindash.progress import spoken_duration
 from braindash.specs import Spec
 from braindash.speech.checkpoints.locate import require_precision
-from braindash.speech.windows import extraction_products, frame_rate_hz, n_parameters
+from braindash.speech.windows import (
+    extraction_products,
+    frame_rate_hz,
+    frames_bytes,
+    n_parameters,
+)
+from braindash.stories import StoryPlan
 from braindash.tuning.plan import TuningPlan
 from braindash.tuning.result import read_progress
 
@@ -109,8 +117,10 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
     device = expected_device(plan.request.device)
     require_precision(plan.model, device)
     missing = [s for s in plan.stories if not store.has("features", s.extraction.key())]
+    kept, heard = _listened(missing, store)
     predicted = store.has("predictions", plan.spec.fit.key())
     memory_needed, disk_needed = _sizes(plan, len(missing), predicted)
+    disk_needed += sum(frames_bytes(plan.model, seconds, plan.strategy) for seconds in kept)
     return _compared(
         plan.spec,
         store,
@@ -118,10 +128,21 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
         n_stories=len(plan.stories),
         memory_needed=memory_needed,
         disk_needed=disk_needed,
-        seconds=_seconds(plan, [story.name for story in missing], device),
+        seconds=_seconds(plan, sum(kept) + heard, device),
         device=device,
         warnings=plan.warnings,
     )
+
+
+def _listened(missing: Sequence[StoryPlan], store: Store) -> tuple[list[float], float]:
+    """Return what the model hears, in seconds: each recording whose frames are kept, the others."""
+    kept = {
+        story.frames.key(): audio_seconds(story.audio)
+        for story in missing
+        if story.frames is not None and not store.has(story.frames.kind, story.frames.key())
+    }
+    others = sum(float(story.times[-1]) for story in missing if story.frames is None)
+    return list(kept.values()), others
 
 
 def probing_needs(plan: ProbingPlan, store: Store) -> Preflight:
@@ -254,11 +275,10 @@ def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[f
     return memory, disk
 
 
-def _seconds(plan: EncodingPlan, missing: list[str], device: str) -> float:
+def _seconds(plan: EncodingPlan, heard: float, device: str) -> float:
     """Estimate the time from counted products and the measured rate of one product."""
     rate = _product_rate()
-    audio_seconds = sum(story.times[-1] for story in plan.stories if story.name in missing)
-    extraction = 2.0 * extraction_products(plan.model, audio_seconds, plan.strategy)
+    extraction = 2.0 * extraction_products(plan.model, heard, plan.strategy)
     encoding = plan.model.n_layers * (regression_operations(plan) + statistics_operations(plan))
     return float(extraction / _encoder_rate(device, rate) + encoding / (rate * 0.5))
 

@@ -15,12 +15,9 @@ from braindash.encoding.seen import (
 from braindash.errors import InputError
 from braindash.io.entries import predictions_key_of
 from braindash.io.regions.masks import Hemisphere, Regions
-from braindash.io.store import Entry, Store
+from braindash.io.store import REGIONS, Entry, Store
 from braindash.jobs.queue import Job, JobQueue
 from braindash.progress import Progress
-
-REGIONS = "regions"
-"""Name of the work, and kind of what it makes."""
 
 
 def seen_in(

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from braindash.defaults import PRESETS, PresetName, differences
 from braindash.errors import BraindashError
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
-from braindash.specs import PRECISIONS
+from braindash.specs import PRECISIONS, SCHEMES
 from braindash.ui import choices, probe_form, state, widgets
 from braindash.work.kinds import KINDS, preflight
 from braindash.work.submit import submit
@@ -28,8 +29,18 @@ UNTRAINED_HELP = (
 )
 REVISION_HELP = "A branch, tag or commit of the hub model; empty means its newest version."
 PERMUTATIONS_HELP = (
-    "Block permutations of the test responses, for p and q values; the smallest p is 1 / (n + 1). "
-    "0: no significance."
+    "Permutations of the test responses, for p and q values; the smallest p is 1 / (n + 1)."
+)
+SCHEME_HELP = (
+    "How p and q of every target are computed. The prewhitened test is right for slow drifts too "
+    "and has no smallest p; the others test r itself, and reject true nulls more often than they "
+    "say where the response drifts."
+)
+UNTESTED = "none"
+HIGH_PASS_HELP = (
+    "Cosines of this period and slower leave the features and the responses of every story, of "
+    "training and test alike, before anything is fitted; 128 s is usual. 0: no filter, as for "
+    "responses that are detrended already. It changes r."
 )
 BOOTSTRAPS_HELP = (
     "Block bootstrap samples of the test story's time, for intervals and the confidence of "
@@ -55,19 +66,36 @@ def choose_model() -> dict[str, str]:
     return settings
 
 
-def choose_advanced(*, mixed: bool) -> dict[str, int | str | bool]:
+def choose_test(place: DeltaGenerator) -> dict[str, int | str]:
+    """Ask how every target is tested, and how many permutations are drawn where any are."""
+    scheme = place.selectbox(
+        "Test of every target",
+        [*SCHEMES, UNTESTED],
+        format_func=lambda name: f"{name}: {SCHEMES.get(name, 'no p and q values')}",
+        help=SCHEME_HELP,
+        key="run_scheme",
+    )
+    if scheme == UNTESTED:
+        return {"n_permutations": 0}
+    if scheme == "prewhitened":
+        return {"scheme": scheme}
+    permutations = place.number_input(
+        "Permutations",
+        min_value=1,
+        value=1000,
+        step=500,
+        help=PERMUTATIONS_HELP,
+        key="run_permutations",
+    )
+    return {"scheme": scheme, "n_permutations": int(permutations)}
+
+
+def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
     """Ask how significance and uncertainty are estimated, and for the model's arithmetic."""
     precision = "float32"
     with st.expander("Advanced"):
         left, right = st.columns(2)
-        permutations = left.number_input(
-            "Permutations",
-            min_value=0,
-            value=1000,
-            step=500,
-            help=PERMUTATIONS_HELP,
-            key="run_permutations",
-        )
+        tested = choose_test(left)
         bootstraps = right.number_input(
             "Bootstrap samples",
             min_value=0,
@@ -75,6 +103,14 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | str | bool]:
             step=500,
             help=BOOTSTRAPS_HELP,
             key="run_bootstraps",
+        )
+        high_pass = left.number_input(
+            "High-pass filter (s)",
+            min_value=0.0,
+            value=0.0,
+            step=16.0,
+            help=HIGH_PASS_HELP,
+            key="run_high_pass",
         )
         if mixed:
             precision = st.selectbox(
@@ -85,7 +121,8 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | str | bool]:
             )
         leave_out = choices.leave_out_bad("run")
     return {
-        "n_permutations": int(permutations),
+        **tested,
+        **({"high_pass": high_pass} if high_pass else {}),
         "n_bootstraps": int(bootstraps),
         "precision": precision,
         "leave_out_bad": leave_out,

@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.encoding.tested import untestable
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.explore import comparing
 from braindash.ui.explore.comparing import Compared
@@ -12,10 +13,16 @@ from braindash.viewer.drawn import can_show
 from braindash.views.captions import comparison_lines, keys_line, short_line, subject_lines
 from braindash.views.curves import key_regions
 from braindash.views.linked import linked_note
-from braindash.views.maps import LEVELS, permutation_line, score_label
+from braindash.views.maps import LEVELS, score_label
 from braindash.views.scatter import target_scatter
 from braindash.views.tables import pair_cells, pair_table
-from braindash.views.targets import TargetCurve, target_curves, target_table, target_title
+from braindash.views.targets import (
+    TargetCurve,
+    target_curves,
+    target_note,
+    target_table,
+    target_title,
+)
 
 INTRODUCTION = (
     "Two models, or a model before and after tuning, on the same brains: turn one surface and all "
@@ -84,6 +91,19 @@ def sources(compared: Compared) -> list[str]:
     ]
 
 
+def choose_tests(compared: Compared) -> bool:
+    """Ask whether only targets with a significant difference are shown."""
+    if untestable(compared.pair):
+        return False
+    return st.toggle(
+        "Significant only",
+        key="tested",
+        bind="query-params",
+        help="Show A and B, and their difference, only where the difference of the target at the "
+        f"same layer has q ≤ {LEVEL:g}.",
+    )
+
+
 @widgets.part
 def show_surfaces(compared: Compared) -> None:
     """Draw the linked surfaces and the clicked vertex, which is kept in the address.
@@ -93,12 +113,14 @@ def show_surfaces(compared: Compared) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="surface_controls"):
         with_difference = st.toggle("Difference", value=True, key="minus", bind="query-params")
         mesh = widgets.choose_mesh(compared.groups[0])
-    linked = compared.linked(with_difference=with_difference, mesh=mesh)
+        wanted = choose_tests(compared) if with_difference else False
+    tests = widgets.difference_tests(compared.pair) if wanted else None
+    linked = compared.linked(with_difference=with_difference, mesh=mesh, tests=tests)
     place, held = comparing.address_layers(compared.last_layers)
     asked = linked_viewer(
         linked,
         key="compare_viewer",
-        identities=[f"{one} {mesh}" for one in compared.identities],
+        identities=[f"{one} {mesh} {tests is not None}" for one in compared.identities],
         layer=place,
         held=held,
         source=" · ".join(sources(compared)),
@@ -110,7 +132,13 @@ def show_surfaces(compared: Compared) -> None:
             st.info("No target of the data is shown there.")
         else:
             st.query_params["target"] = str(asked.pick.target)
-    st.caption(linked_note(linked, compared.groups, compared.ceilings[0]))
+    tested = ""
+    if tests is not None:
+        tested = (
+            f"A and B are shown where q ≤ {LEVEL:g} of their difference at the same layer "
+            f"({tests.line()}); a difference of two unequal layers is not tested."
+        )
+    st.caption(linked_note(linked, compared.groups, compared.ceilings[0], tested=tested))
     notes = []
     if with_difference:
         notes.append(f"{compared.pair.interval_line()}. Bold: the interval does not hold 0.")
@@ -158,7 +186,7 @@ def show_target(compared: Compared) -> bool:
         st.info(texts.NO_SCORE)
     notes = []
     if curves[0].significant is not None:
-        notes.append(f"filled markers: q ≤ {LEVEL:g}, {permutation_line(first)}")
+        notes.append(target_note(first, target, LEVEL))
     provenance(compared, *notes, again=True)
     return True
 

@@ -16,9 +16,8 @@ from braindash.views.maps import (
     available_kinds,
     make_map,
     missing_kinds,
-    permutation_line,
 )
-from braindash.views.targets import TargetCurve, target_curves, target_title
+from braindash.views.targets import TargetCurve, target_curves, target_note, target_title
 
 INTRODUCTION = (
     "Scrub through the layers, turn the brain, unfold it; click a vertex for its layer curve."
@@ -104,7 +103,7 @@ def show_target(
         st.info(texts.NO_SCORE)
     notes = []
     if result.has_significance:
-        notes.append(f"filled markers: q ≤ {choice.level:g}, {permutation_line(result)}")
+        notes.append(target_note(result, target, choice.level))
     widgets.provenance(selection.group, selection.ceiling, *notes, again=True)
 
 
@@ -118,12 +117,16 @@ def show(selection: state.Selection) -> None:
     pair = widgets.pair_models(selection)
     same_layers = pair is not None and pair.b.first.n_layers == result.n_layers
     choice = choose_map(selection, compared=same_layers)
-    shown = make_map(choice, result, pair)
-    other_key = pair.b.first.key if pair is not None and choice.kind == "difference" else ""
+    tests = None
+    if pair is not None and choice.kind == "tested-difference":
+        tests = widgets.difference_tests(pair)
+    shown = make_map(choice, result, pair, tests)
+    differs = choice.kind in ("difference", "tested-difference")
+    other_key = pair.b.first.key if pair is not None and differs else ""
     pick = surface_viewer(
         shown.maps,
         key="cortex",
-        identity=f"{result.identity} {other_key} {choice}",
+        identity=f"{result.identity} {other_key} {choice} {tests is not None}",
         layer=address.layer(result.n_layers - 1),
         source=short_line(selection.group),
     )

@@ -1,4 +1,4 @@
-"""Whether a data set is right; and region sets, each of them on the brain."""
+"""What a folder holds and whether its data are right; and region sets on the brain."""
 
 import pandas as pd
 import streamlit as st
@@ -8,14 +8,14 @@ from braindash.io.regions.masks import WHOLE
 from braindash.io.regions.sets import FAMILIES, RegionSet, find_set, known_sets
 from braindash.io.regions.sources import home
 from braindash.io.surfaces import count_targets
-from braindash.ui import checking, region_sets, state, texts, widgets
+from braindash.ui import checking, indexing, region_sets, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.viewer.blobs import VIEWER_MESH
 from braindash.views.region_maps import region_map, region_sizes
 
 INTRODUCTION = (
-    "Whether your data are right, and the region sets that scores are averaged over: their "
-    "sources, files and places."
+    "What a folder of data holds, whether your data are right, and the region sets that scores are "
+    "averaged over: their sources, files and places."
 )
 
 
@@ -70,6 +70,7 @@ def show_on_brain(one: RegionSet) -> None:
 
 
 with widgets.page("Data", INTRODUCTION):
+    indexing.section()
     checking.section()
     st.header("Region sets", anchor=False)
     sets = known_sets()

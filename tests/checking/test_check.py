@@ -295,6 +295,39 @@ def test_a_subject_unlike_the_others_is_told(tmp_path):
     assert told == {"A": [], "B": [], "C": ["a"], "D": [], "E": []}
 
 
+# ---- between subjects ---------------------------------------------------------------------------
+
+
+def test_without_repeats_the_ceiling_is_that_between_subjects(tmp_path):
+    subjects = tuple("ABCDE")
+    lab = PlantedLab(tmp_path / "lab", subjects=subjects, stories={"a": 150.0, "b": 300.0})
+    lab.write()
+    report = check_data(lab.manifest)
+    # Signal and noise of variance 1, and four others: 1 / sqrt((1 + 1) (1 + 1 / 4)).
+    for one in report.subjects:
+        assert one.ceiling_source == "inter-subject"
+        assert one.ceiling == pytest.approx(1 / np.sqrt(2.5), abs=0.08)
+        assert [story.ceiling is not None for story in one.stories] == [True, True]
+        assert any("with the mean of 4 others" in f.message for f in one.findings)
+    assert DataReport.from_dict(report.as_dict()).subjects[0].ceiling_source == "inter-subject"
+    (alone,) = check_data(lab.manifest, "C").subjects
+    assert alone.ceiling is None and alone.ceiling_source is None
+    assert any("nobody else who was checked" in f.message for f in alone.findings)
+    text = lab.manifest.read_text().replace('space = "roi"', 'space = "native-volume"')
+    lab.manifest.write_text(text)
+    assert [one.ceiling for one in check_data(lab.manifest).subjects] == [None] * 5
+
+
+def test_those_who_heard_at_other_times_are_no_ceiling(tmp_path):
+    lab = PlantedLab(tmp_path / "lab", subjects=("A", "B", "C"), stories={"a": 150.0, "b": 160.0})
+    lab.more = '[[runs]]\nsubject = "C"\nstory = "b"\naudio_onset = 3.7\n'
+    lab.write()
+    found = {one.subject: one for one in check_data(lab.manifest).subjects}
+    assert any("with the mean of 1 others" in f.message for f in found["A"].findings)
+    ceilings = {story.story: story.ceiling for story in found["C"].stories}
+    assert ceilings["a"] is not None and ceilings["b"] is None
+
+
 # ---- going on -----------------------------------------------------------------------------------
 
 

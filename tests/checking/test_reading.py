@@ -3,12 +3,20 @@
 import h5py
 import numpy as np
 import pytest
+import soundfile
 
 from braindash.checking import reading
-from braindash.checking.reading import choose_columns, read_ceiling, read_columns, summarise
+from braindash.checking.reading import (
+    choose_columns,
+    read_ceiling,
+    read_columns,
+    read_sounds,
+    summarise,
+)
 from braindash.core.ceilings import repeats_ceiling
 from braindash.io.dataset.check import StoryCheck
 from braindash.io.dataset.responses import ResponseSource
+from braindash.remembered import CACHE_VARIABLE
 
 
 def story(n_rows, n_targets, n_repeats=0):
@@ -69,3 +77,21 @@ def test_the_ceiling_of_a_sample_is_that_of_its_targets(tmp_path, monkeypatch):
 def test_nothing_but_nan_is_summed_up():
     found = summarise(np.full((5, 3), np.nan, dtype=np.float32))
     assert found.nan_share == 1 and found.mean is None and found.censored_rows == 5
+
+
+def test_the_loudness_of_a_recording_is_measured_once(tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * np.random.default_rng(0).standard_normal(16000), 8000)
+    first, _ = read_sounds({"a": path})
+    (kept,) = (tmp_path / "cache" / reading.LOUDNESS).iterdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "sound_course", lambda *_: pytest.fail("it is read again"))
+        again, errors = read_sounds({"other": path})
+    np.testing.assert_array_equal(again["other"], first["a"])
+    assert not errors
+    kept.write_bytes(kept.read_bytes()[:-9])  # torn
+    soundfile.write(tmp_path / "b.wav", np.zeros(9000), 8000)
+    again, errors = read_sounds({"a": path, "silent": tmp_path / "b.wav"})
+    np.testing.assert_array_equal(again["a"], first["a"])
+    assert set(errors) == {"silent"}

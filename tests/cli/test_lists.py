@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 from kit.made_up import put_result
-from kit.stored import KEY, put
+from kit.stored import KEY, PROVENANCE, dataset, put
 from typer.testing import CliRunner
 
 from braindash.cli import app
@@ -110,6 +110,30 @@ def test_filters_choose_by_kind_model_and_subject(store):
     assert "None of the 2" in listed(store, "--subject", "nobody").stderr
     wrong = RUN.invoke(app, ["list", "--store", str(store.root), "--kind", "encodings"])
     assert wrong.exit_code == 2 and "encoding, probing" in wrong.output.replace("│", "")
+
+
+def test_region_tables_are_listed_when_they_are_asked_for(store):
+    result = put_result(store, subject="S1", space="roi", model="tiny-tuned")
+    spec = {"kind": "regions", "version": 1, "result": result, "name": "hcp-mmp1", "masks": "0"}
+    made = store.put("regions", KEY, spec=spec, provenance=PROVENANCE, dataset=dataset())
+    lost = spec | {"result": "ab" * 16}
+    store.put("regions", "cd" * 16, spec=lost, provenance=PROVENANCE, dataset=dataset())
+    assert KEY not in listed(store).stdout
+    rows = {
+        one["key"]: one for one in json.loads(listed(store, "--kind", "regions", "--json").stdout)
+    }
+    assert rows[KEY]["of"] == f"S1, hcp-mmp1 (of {result[:8]})"
+    assert rows[KEY]["folder"] == str(made.folder) and rows[KEY]["kind"] == "regions"
+    assert rows["cd" * 16]["of"].startswith("a result that is gone, hcp-mmp1")
+    lines = listed(store, "--kind", "regions", "--subject", "S1").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [KEY]
+    shown = RUN.invoke(app, ["show", KEY[:8], "--store", str(store.root)])
+    assert f"braindash show {result} --regions hcp-mmp1" in " ".join(shown.exception.hint.split())
+
+
+def test_a_store_without_region_tables_says_how_they_come(store):
+    put_result(store, space="roi")
+    assert "--regions NAME" in listed(store, "--kind", "regions").stderr
 
 
 def test_a_damaged_result_is_listed_with_its_path(store):

@@ -43,11 +43,13 @@ ENCODE_FIELDS = SHARED | {
     "block_rows": (["--block-rows", "5"], 5),
     "scheme": (["--scheme", "shift"], "shift"),
     "seed": (["--seed", "9"], 9),
+    "high_pass": (["--high-pass", "100"], 100.0),
     "low_level": (["--low-level", "banded"], "banded"),
     "low_level_space": (["--low-level-space", "acoustic:mfcc"], "acoustic:mfcc"),
     "preset": (["--preset", "moussa2025-b"], "moussa2025-b"),
     "score_from_row": (["--score-from-row", "12"], 12),
     "ceiling_threshold": (["--ceiling-threshold", "0.3"], 0.3),
+    "keep_frames": (["--keep-frames"], True),
 }
 FOLDER = ["--labels", "textgrid", "--labels-path", "grids"]
 PROBE_FIELDS = SHARED | {

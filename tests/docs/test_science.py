@@ -10,13 +10,13 @@ from braindash.core.ceilings import ceiling_threshold
 from braindash.core.probes.labels import CLASS_METRICS, METHODS, VALUE_METRICS
 from braindash.core.probes.model import ALPHAS
 from braindash.core.statistics.depth import QUANTITIES
-from braindash.core.statistics.permutation import SCHEMES
 from braindash.encoding import groups, shares
 from braindash.requests import EncodeRequest, ProbeRequest
 from braindash.specs import (
     AdapterSettings,
     CeilingName,
     LowLevelMethod,
+    Scheme,
     TargetRule,
     TuningControl,
     TuningLoss,
@@ -37,6 +37,7 @@ NAMES = {
     "controls": [name for name in get_args(TuningControl) if name != "none"],
     "targets": get_args(TargetRule),
     "strategies": STRATEGIES,
+    "schemes": get_args(Scheme),
     "metrics of probes": (*CLASS_METRICS, *VALUE_METRICS),
     "methods of probes": METHODS,
     "columns of probes": ("chance_majority", "chance_shuffled", "above_chance", "cv_score"),
@@ -53,7 +54,7 @@ def test_every_title_that_a_reader_sees_is_explained():
     titles += [*METRIC_TITLES.values(), "share above chance", "z over layers", *SCALES.values()]
     titles += ["preferred layer", "confidence", "noise ceiling", "r / ceiling", "A minus B"]
     assert not [title for title in titles if title.lower() not in PLAIN.lower()]
-    assert len(QUANTITIES) == 4 and len(KINDS) == 6, "a new number needs its paragraph"
+    assert len(QUANTITIES) == 4 and len(KINDS) == 7, "a new number needs its paragraph"
 
 
 def test_the_defaults_are_those_of_the_code():
@@ -85,7 +86,6 @@ def test_numbers_in_the_text_are_those_of_the_code():
     assert f"one of {len(ALPHAS)} values from {ALPHAS[0]:g} to {ALPHAS[-1]:g}" in PLAIN.replace(
         "1e6", "1e+06"
     ).replace("1e-6 ", "1e-06 ")
-    assert SCHEMES == ("blocks", "shift")
 
 
 def test_every_cited_source_is_listed():

@@ -268,6 +268,22 @@ def test_rows_of_zeros_are_told(lab):
     )
 
 
+def test_a_story_in_which_nothing_varies_is_told(lab):
+    fill(lab, "fox", 3.0)
+    told = plan_encoding(request_for(lab)).warnings
+    assert any(text.startswith("no target varies in the stories fox, which count") for text in told)
+
+
+def test_marks_of_other_programs_are_refused_before_a_run(lab, store):
+    fill(lab, "fox", -9999.0, slice(7, 10, 2))
+    with pytest.raises(InputError, match=r"fox\.hf5: 2 rows are -9999 in every target \(7, 9\)"):
+        run_encoding(request_for(lab), store)
+    fill(lab, "fox", np.nan, slice(7, 10, 2))
+    fill(lab, "well", 1e20, (2, 12), key="individual_repeats")
+    with pytest.raises(InputError, match=r"well\.hf5, repeat 2: 1 row is 1e\+20"):
+        run_encoding(request_for(lab), store)
+
+
 def test_a_test_story_needs_rows_to_score(lab):
     with h5py.File(lab.folder / "responses" / "A" / "well.hf5", "a") as file:
         file["individual_repeats"][:, :43] = np.nan

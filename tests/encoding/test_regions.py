@@ -269,6 +269,9 @@ def test_regions_that_do_not_fit_are_refused_by_name(lab):
         ('groups = { "all targets" = ["1"] }', "a region is named 'all targets'"),
         ('masks = { "all targets" = "m.npy" }', "a region is named 'all targets'"),
         ('masks = { a = "m.npy" }\ngroups = { a = ["1"] }', "a mask and a group named 'a'"),
+        ('masks = { "2" = "m.npy" }', "the mask '2' is named like a label of roi.npy"),
+        ('masks = { "A\u0301" = "m.npy", "\u00c1" = "m.npy" }', "has two masks named"),
+        ('groups = { a = ["1"], "a " = ["2"] }', "has two groups named 'a '"),
     ],
 )
 def test_names_that_would_hide_one_another_and_empty_groups_are_refused(lab, text, problem):
@@ -287,6 +290,34 @@ def test_an_empty_mask_is_told(lab, caplog):
     own_regions(data, "A", 12)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2 and all("marks no target" in one for one in told)
+
+
+def test_one_label_file_of_all_targets_has_whole_numbers_or_names(lab):
+    np.save(lab.folder / "roi.npy", np.array([0.5, 1.5, *range(10)]))
+    data = with_table(lab, 'labels = "roi.npy"\n')
+    with pytest.raises(InputError, match=r"2 of 12 are no whole numbers"):
+        own_regions(data, "A", 12)
+    np.save(lab.folder / "roi.npy", np.array(["", "AC", "STG"] * 4))
+    masks = own_regions(data, "A", 12).masks
+    assert list(masks) == [WHOLE, "AC", "STG"] and np.flatnonzero(masks["AC"]).tolist()[0] == 1
+    np.save(lab.folder / "roi.npy", np.zeros(12))
+    with pytest.raises(InputError, match=r"roi\.npy name no region"):
+        own_regions(data, "A", 12)
+
+
+def test_lists_of_vertices_are_of_surfaces(tmp_path, tiny_model):
+    lab = make_lab(tmp_path / "lab", tiny_model, space="native-volume")
+    (lab.folder / "lh.a.label").write_text("#!ascii label\n1\n3 0.0 0.0 0.0 1.0\n")
+    (lab.folder / "lh.far.label").write_text("#!ascii label\n1\n9 0.0 0.0 0.0 1.0\n")
+    data = with_table(lab, 'masks = { a = "lh.a.label" }\n')
+    with pytest.raises(InputError, match="which are no vertices of a left and a right side"):
+        own_regions(data, "A", 12)
+    lab.edit("native-volume", "native-surface")
+    data = load_manifest(lab.manifest)
+    assert np.flatnonzero(own_regions(data, "A", 12).masks["a"]).tolist() == [3]
+    lab.edit("lh.a.label", "lh.far.label")
+    with pytest.raises(InputError, match="names vertex 9, the responses have 6 on the left"):
+        own_regions(load_manifest(lab.manifest), "A", 12)
 
 
 def test_one_annotation_for_both_sides_is_refused_clearly(lab):

@@ -37,6 +37,12 @@ def empty_store(tmp_path):
     return Store(tmp_path / "store")
 
 
+@pytest.fixture
+def quick_lab(tmp_path, quick_model):
+    """For runs that compute features anew, whatever they predict."""
+    return make_lab(tmp_path / "lab", quick_model)
+
+
 @pytest.fixture(scope="module")
 def computed(tmp_path_factory, tiny_model):
     """A lab, a store and the default result of subject A, to be looked at only."""
@@ -154,13 +160,13 @@ def test_a_notebook_opens_the_result_as_a_dataset(lab, store):
     assert again.dataset["r"].dims == ("layer", "target")
 
 
-def test_the_second_run_loads_and_other_subjects_share_the_features(lab, empty_store):
-    first = run_encoding(request_for(lab), empty_store)
+def test_the_second_run_loads_and_other_subjects_share_the_features(quick_lab, empty_store):
+    first = run_encoding(request_for(quick_lab), empty_store)
     reports = Reports()
-    second = run_encoding(request_for(lab), empty_store, reports)
+    second = run_encoding(request_for(quick_lab), empty_store, reports)
     assert second.key == first.key and reports.messages[-1] == "already computed"
     n_features = len(empty_store.entries("features"))
-    other = run_encoding(request_for(lab, subject="B"), empty_store)
+    other = run_encoding(request_for(quick_lab, subject="B"), empty_store)
     assert other.key != first.key
     assert len(empty_store.entries("features")) == n_features == len(STORY_SECONDS)
 
@@ -170,7 +176,12 @@ def test_device_and_threads_are_no_part_of_the_key(lab):
     assert plan_encoding(request_for(lab, device="cpu", threads=1)).spec.key() == key
     assert plan_encoding(request_for(lab, strategy="exact")).spec.key() != key
     assert plan_encoding(request_for(lab, delays=(1, 2))).spec.key() != key
-    assert plan_encoding(request_for(lab, n_permutations=999)).spec.key() != key
+    assert plan_encoding(request_for(lab, n_permutations=0)).spec.key() != key
+    assert plan_encoding(request_for(lab, high_pass=64.0)).spec.key() != key
+    # The prewhitened test draws no permutation, so that their number changes nothing.
+    assert plan_encoding(request_for(lab, n_permutations=999)).spec.key() == key
+    drawn = [request_for(lab, scheme="blocks", n_permutations=n) for n in (99, 999)]
+    assert len({plan_encoding(one).spec.key() for one in drawn} | {key}) == 3
 
 
 def test_a_copied_data_set_has_the_same_key(lab, tmp_path):
@@ -179,19 +190,21 @@ def test_a_copied_data_set_has_the_same_key(lab, tmp_path):
     assert plan_encoding(moved).spec.key() == plan_encoding(request_for(lab)).spec.key()
 
 
-def test_progress_never_goes_back_and_ends_at_one(lab, empty_store):
+def test_progress_never_goes_back_and_ends_at_one(quick_lab, empty_store):
     reports = Reports()
-    run_encoding(request_for(lab), empty_store, reports)
+    run_encoding(request_for(quick_lab), empty_store, reports)
     assert reports.shares == sorted(reports.shares) and reports.shares[-1] == 1.0
 
 
-def test_a_run_stopped_while_extracting_keeps_the_finished_stories(lab, empty_store, monkeypatch):
+def test_a_run_stopped_while_extracting_keeps_the_finished_stories(
+    quick_lab, empty_store, monkeypatch
+):
     with pytest.raises(Cancelled):
-        run_encoding(request_for(lab), empty_store, Reports(stop_at="(3/4)"))
+        run_encoding(request_for(quick_lab), empty_store, Reports(stop_at="(3/4)"))
     done = {entry.key for entry in empty_store.entries("features")}
     assert len(done) == 2
     reports = Reports()
-    run_encoding(request_for(lab), empty_store, reports)
+    run_encoding(request_for(quick_lab), empty_store, reports)
     told = "\n".join(reports.messages)
     assert "(3/4)" in told and "(4/4)" in told and "(2/4)" not in told
     assert done < {entry.key for entry in empty_store.entries("features")}
@@ -221,7 +234,7 @@ def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):
 def test_a_run_stopped_in_its_statistics_fits_no_layer_again(lab, store):
     """The predictions are whole then; not even the features are needed any more."""
     with pytest.raises(Cancelled):
-        run_encoding(request_for(lab), store, Reports(stop_at="permutations"))
+        run_encoding(request_for(lab), store, Reports(stop_at="significance"))
     spec = plan_encoding(request_for(lab)).spec
     assert store.has("predictions", spec.fit.key()) and not store.has("encoding", spec.key())
     shutil.rmtree(store.root / "features")
@@ -261,7 +274,7 @@ def test_a_damaged_result_is_computed_again(lab, store):
     assert len(list((store.root / "quarantine").iterdir())) == 1
 
 
-def test_a_full_disk_loses_nothing_already_computed(lab, empty_store, monkeypatch):
+def test_a_full_disk_loses_nothing_already_computed(quick_lab, empty_store, monkeypatch):
     import errno
 
     real = Store.put
@@ -278,7 +291,7 @@ def test_a_full_disk_loses_nothing_already_computed(lab, empty_store, monkeypatc
 
     monkeypatch.setattr(Store, "put", full_at_the_third)
     with pytest.raises(BraindashError, match="disk is full"):
-        run_encoding(request_for(lab), empty_store)
+        run_encoding(request_for(quick_lab), empty_store)
     assert len(empty_store.entries("features")) == 2
 
 
@@ -353,7 +366,7 @@ def test_statistics_can_be_switched_off(lab, store):
 def test_other_statistics_and_ceilings_need_no_other_fit(lab, store):
     first = run_encoding(request_for(lab), store)
     reports = Reports()
-    second = run_encoding(request_for(lab, n_permutations=50), store, reports)
+    second = run_encoding(request_for(lab, scheme="blocks", n_permutations=50), store, reports)
     assert second.key != first.key
     assert second.provenance["predictions"] == first.provenance["predictions"]
     assert not any("layer" in message for message in reports.messages)
@@ -607,9 +620,9 @@ def test_captions_tell_the_folds_that_were_used(lab, store, n_stories, low_level
 
 
 @pytest.mark.parametrize("low_level", [None, "residual"])
-def test_a_run_looks_every_key_up_once(lab, tmp_path, low_level):
+def test_a_run_looks_every_key_up_once(quick_lab, tmp_path, low_level):
     store = CountedStore(tmp_path / "store")
-    request = request_for(lab, low_level=low_level)
+    request = request_for(quick_lab, low_level=low_level)
     result = run_encoding(request, store)
     spec, stories = plan_encoding(request).spec, len(STORY_SECONDS)
     kinds = [kind for kind, _ in store.looked_up]

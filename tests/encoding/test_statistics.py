@@ -7,14 +7,17 @@ import xarray as xr
 from braindash.core.ceilings import ceiling_threshold
 from braindash.core.scores import pearson_r
 from braindash.core.statistics.bootstrap import block_counts
-from braindash.core.statistics.permutation import benjamini_hochberg, permutation_p_values
+from braindash.core.statistics.permutation import benjamini_hochberg, permutation_tests
+from braindash.core.statistics.prewhitened import prewhitened_tests
 from braindash.encoding.statistics import ScoredRows, compute_statistics
 from braindash.errors import Cancelled
 from braindash.specs import StatisticsSettings
 
 N_LAYERS, N_TARGETS = 3, 14
 N_ROWS = (40, 32)
-SETTINGS = StatisticsSettings(n_permutations=60, n_bootstraps=50, block_rows=5, seed=3)
+SETTINGS = StatisticsSettings(
+    n_permutations=60, n_bootstraps=50, block_rows=5, seed=3, scheme="blocks"
+)
 NAN_TARGET, CONSTANT_TARGET = 4, 9
 
 
@@ -95,7 +98,7 @@ def test_region_replicates_equal_a_literal_resampling(series, masks, ceilings, f
 
 
 def test_p_and_q_are_those_of_the_whole_array(series, found):
-    p = permutation_p_values(
+    p, best = permutation_tests(
         *series,
         segments=np.repeat([0, 1], N_ROWS),
         n_permutations=60,
@@ -106,6 +109,21 @@ def test_p_and_q_are_those_of_the_whole_array(series, found):
     np.testing.assert_allclose(found["p"], p, atol=1e-6)
     np.testing.assert_allclose(found["q"], benjamini_hochberg(p), atol=1e-6)
     assert np.isnan(found["p"].values[:, [NAN_TARGET, CONSTANT_TARGET]]).all()
+    np.testing.assert_allclose(found["p_best"], best, atol=1e-6)
+    np.testing.assert_allclose(found["q_best"], benjamini_hochberg(best), atol=1e-6)
+
+
+def test_prewhitened_p_and_q_are_those_of_the_whole_array(series, rows, masks):
+    settings = SETTINGS.model_copy(update={"scheme": "prewhitened", "n_bootstraps": 0})
+    found = compute_statistics(rows, masks, {}, settings, chunk_targets=4)
+    tests = prewhitened_tests(*series, segments=rows.segments, block_rows=5)
+    for name, expected in (("p", tests.p), ("p_best", tests.best)):
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5)
+        q = benjamini_hochberg(expected)
+        np.testing.assert_allclose(found[name.replace("p", "q")], q, rtol=1e-5)
+    assert found["p"].values[1, N_TARGETS - 1] < 1e-6, "no number of permutations is the floor"
+    old = compute_statistics(rows, masks, {}, settings.model_copy(update={"best_of_layers": False}))
+    assert set(found) - set(old) == {"p_best", "q_best"}
 
 
 def test_the_preferred_layer_is_the_best_and_its_share_that_of_the_replicates(series, rows, found):
@@ -149,7 +167,7 @@ def test_layers_and_targets_share_their_draws(series, masks):
 def test_what_is_switched_off_is_absent(rows, masks, ceilings):
     no_bootstraps = SETTINGS.model_copy(update={"n_bootstraps": 0})
     names = set(compute_statistics(rows, masks, ceilings, no_bootstraps))
-    assert names == {"preferred_layer", "p", "q"}
+    assert names == {"preferred_layer", "p", "q", "p_best", "q_best"}
     no_permutations = SETTINGS.model_copy(update={"n_permutations": 0})
     names = set(compute_statistics(rows, masks, {}, no_permutations))
     assert names == {"preferred_layer", "preferred_share", "region_samples"}

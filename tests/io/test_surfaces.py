@@ -6,6 +6,7 @@ import pytest
 from braindash.errors import InputError
 from braindash.io.surfaces import (
     HEMISPHERES,
+    KINDS,
     SPACE_NAMES,
     SPACES,
     Mesh,
@@ -177,3 +178,18 @@ def test_sulcal_depth_is_deeper_in_the_sulci():
     sphere_radius = np.linalg.norm(pial * [1, 0.8, 1], axis=1)
     outer, inner = sphere_radius > 65, sphere_radius < 45
     assert depth[outer].mean() < depth[inner].mean()
+
+
+def test_what_is_read_from_nilearns_files_is_what_nilearn_gives():
+    from nilearn.datasets import load_fsaverage, load_fsaverage_data
+
+    given = load_fsaverage("fsaverage5")
+    for kind in KINDS:
+        parts = given["white_matter" if kind == "white" else kind].parts
+        for side, mesh in load_surface(kind).items():
+            np.testing.assert_array_equal(mesh.coordinates, parts[side].coordinates)
+            np.testing.assert_array_equal(mesh.faces, parts[side].faces)
+    depth = load_fsaverage_data(mesh="fsaverage5", data_type="sulcal").data.parts
+    np.testing.assert_array_equal(
+        sulcal_depth(), np.concatenate([depth["left"], depth["right"]]).astype(np.float32)
+    )

@@ -37,7 +37,9 @@ def made_up_spec(subject: str, space: str, *, ceiling: bool, statistics: bool) -
         alphas=(1.0, 100.0),
         ceilings=CEILINGS if ceiling else (),
         other_subjects=(OtherResponses(subject="S9", responses=("d" * 32,)),) if ceiling else (),
-        statistics=StatisticsSettings(n_permutations=count, n_bootstraps=count),
+        statistics=StatisticsSettings(
+            n_permutations=count, n_bootstraps=count, scheme="blocks", best_of_layers=False
+        ),
     )
 
 

@@ -7,6 +7,9 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "app.py"
+# The page without a name of its own in the address.
+START = "explore/overview"
 
 # Every AppTest looks through all installed packages for components, which takes longer than a page
 # of ours; no package is installed between two tests.
@@ -15,16 +18,17 @@ manifest_scanner.scan_component_manifests = functools.cache(
 )
 
 
-def run(page: str, **query: str) -> AppTest:
-    """Run one page of the app, as the address bar would."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+def run(page: str, **query: str | list[str]) -> AppTest:
+    """Run one page of the app, and no other before it, as the address bar would."""
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    if page != START:
+        app.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         app.query_params[name] = value
     app.run()
-    app.switch_page(f"pages/{page}.py")
-    for name, value in query.items():
-        app.query_params[name] = value
-    return app.run()
+    shown = app._registered_pages[app._finished_page_script_hash]["script_path"]
+    assert shown == str(ROOT / "pages" / f"{page}.py"), "another page was run"
+    return app
 
 
 def texts(app: AppTest) -> str:

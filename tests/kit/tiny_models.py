@@ -45,6 +45,25 @@ KINDS = {
     "data2vec": Kind("data2vec-audio", "Data2VecAudio", True, True),
     "whisper": Kind("whisper", "Whisper", False, stable=True, first=320),
 }
+# Families that transformers runs, and further ones of those above: tested in test_families.py.
+MORE = {
+    "unispeech": Kind("unispeech", "UniSpeech", True, settings=_GROUP),
+    "unispeech-sat": Kind("unispeech-sat", "UniSpeechSat", True, True, True, _STABLE),
+    "conformer-relative": Kind("wav2vec2-conformer", "Wav2Vec2Conformer", True, True, True, _LAYER),
+    "conformer-rotary": Kind(
+        "wav2vec2-conformer",
+        "Wav2Vec2Conformer",
+        True,
+        settings=_GROUP | {"position_embeddings_type": "rotary"},
+    ),
+    "sew": Kind("sew", "SEW", True, settings=_GROUP, hop=640, first=720),
+    "moonshine": Kind("moonshine", "Moonshine", False, stable=True, hop=384, first=895),
+    "w2v-bert": Kind("wav2vec2-bert", "Wav2Vec2Bert", False, first=560),
+    "parakeet": Kind("parakeet", "Parakeet", False, hop=1280, first=1280),
+    "qwen2-audio": Kind("qwen2-audio", "Qwen2Audio", False, stable=True, first=320),
+    "voxtral": Kind("voxtral", "Voxtral", False, stable=True, first=320),
+    "ast": Kind("audio-spectrogram-transformer", "AST", False, stable=True, hop=800, first=1520),
+}
 N_BLOCKS = 2
 WIDTH = 32
 WHISPER_SECONDS = 3  # instead of 30
@@ -61,8 +80,9 @@ def build(kind: str, head: str = "Model", **settings):
     import transformers
     from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-    made = KINDS[kind]
-    config = getattr(transformers, f"{made.name}Config")(**(_sizes(made) | settings))
+    made = (KINDS | MORE)[kind]
+    config_name = {"Parakeet": "ParakeetCTC"}.get(made.name, made.name)
+    config = getattr(transformers, f"{config_name}Config")(**(_sizes(made) | settings))
     torch.manual_seed(len(kind))
     if (made.name, head) == ("Whisper", "Encoder"):
         model = WhisperEncoder(config)
@@ -74,6 +94,8 @@ def build(kind: str, head: str = "Model", **settings):
                 parameter.add_(0.3 * torch.randn_like(parameter))
             if name.endswith(("conv1.weight", "conv2.weight")):
                 parameter.mul_(8.0)
+            if name.endswith(("pos_bias_u", "pos_bias_v", "cls_token", "position_embeddings")):
+                parameter.add_(0.3 * torch.randn_like(parameter))
             if name.endswith(("_proj.weight", "dense.weight", "fc1.weight", "fc2.weight")):
                 parameter.mul_(8.0)
             if "gru_rel_pos" in name or "rel_attn_embed" in name:
@@ -81,7 +103,80 @@ def build(kind: str, head: str = "Model", **settings):
     return model.eval()
 
 
+_TEXT = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "vocab_size": 64,
+}
+_BLOCKS = {
+    "hidden_size": WIDTH,
+    "num_hidden_layers": N_BLOCKS,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+}
+_HEARD = {"num_mel_bins": 20, "max_source_positions": 50 * WHISPER_SECONDS}
+_SIZES: dict[str, dict[str, Any]] = {
+    "sew": {
+        "conv_kernel": (10, 3, 3, 3, 3, 2, 2),
+        "conv_stride": (5, 2, 2, 2, 2, 2, 2),
+    },
+    "wav2vec2-conformer": {"conv_depthwise_kernel_size": 7},
+    "moonshine": {
+        "hidden_size": WIDTH,
+        "intermediate_size": 48,
+        "encoder_num_hidden_layers": N_BLOCKS,
+        "encoder_num_attention_heads": 2,
+        "decoder_num_hidden_layers": 1,
+        "decoder_num_attention_heads": 2,
+        "vocab_size": 12,
+    },
+    "wav2vec2-bert": _BLOCKS
+    | {
+        "vocab_size": 12,
+        "conv_depthwise_kernel_size": 7,
+        "left_max_position_embeddings": 8,
+        "right_max_position_embeddings": 4,
+    },
+    "parakeet": {
+        "vocab_size": 12,
+        "pad_token_id": 11,
+        "encoder_config": _BLOCKS
+        | {"num_mel_bins": 16, "subsampling_conv_channels": 8, "conv_kernel_size": 5},
+    },
+    "qwen2-audio": {
+        "text_config": _TEXT | {"model_type": "qwen2"},
+        "audio_config": {
+            "model_type": "qwen2_audio_encoder",
+            "d_model": WIDTH,
+            "encoder_layers": N_BLOCKS,
+            "encoder_attention_heads": 4,
+            "encoder_ffn_dim": 48,
+            **_HEARD,
+        },
+        "audio_token_index": 5,
+    },
+    "voxtral": {
+        "text_config": _TEXT | {"model_type": "llama", "head_dim": 8},
+        "audio_config": _BLOCKS | {"model_type": "voxtral_encoder", **_HEARD},
+        "audio_token_id": 5,
+    },
+    "audio-spectrogram-transformer": _BLOCKS
+    | {
+        "num_mel_bins": 32,
+        "patch_size": 8,
+        "frequency_stride": 5,
+        "time_stride": 5,
+        "max_length": 300,
+    },
+}
+
+
 def _sizes(made: Kind) -> dict[str, Any]:
+    if made.family in _SIZES and made.family not in ("sew", "wav2vec2-conformer"):
+        return _SIZES[made.family] | made.settings
     if made.family == "whisper":
         return {
             "d_model": WIDTH,
@@ -114,6 +209,7 @@ def _sizes(made: Kind) -> dict[str, Any]:
         "conv_dim": (8,) * 7,
         "vocab_size": 12,
         **positions,
+        **_SIZES.get(made.family, {}),
         **made.settings,
     }
 
@@ -122,12 +218,18 @@ def extractor_of(kind: str, *, normalise: bool | None = None):
     """The preprocessor of one kind."""
     import transformers
 
-    made = KINDS[kind]
+    made = (KINDS | MORE)[kind]
     wanted = made.normalise if normalise is None else normalise
-    if made.family == "whisper":
+    if made.family in ("whisper", "qwen2-audio", "voxtral"):
         return transformers.WhisperFeatureExtractor(
             feature_size=20, chunk_length=WHISPER_SECONDS, do_normalize=wanted
         )
+    if made.family == "wav2vec2-bert":
+        return transformers.SeamlessM4TFeatureExtractor()
+    if made.family == "parakeet":
+        return transformers.ParakeetFeatureExtractor(feature_size=16)
+    if made.family == "audio-spectrogram-transformer":
+        return transformers.ASTFeatureExtractor(num_mel_bins=32, max_length=300, mean=-5.0, std=3.0)
     return transformers.Wav2Vec2FeatureExtractor(do_normalize=wanted)
 
 

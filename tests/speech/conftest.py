@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from kit.tiny_models import save_kind
 
+from braindash.speech import windows
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
@@ -56,3 +58,10 @@ def sound() -> np.ndarray:
     noise = np.convolve(rng.standard_normal(n_samples), np.ones(5) / 5, mode="same")
     envelope = 1.1 + np.sin(np.arange(n_samples) / 16000 * 2.3)
     return (0.1 * noise * envelope + 0.02).astype(np.float32)
+
+
+@pytest.fixture
+def short_windows(monkeypatch):
+    """Windows of 1.1 s and chunks of 0.5 s, so that a short sound has many full ones."""
+    monkeypatch.setattr(windows, "_WINDOW", 17600)
+    monkeypatch.setattr(windows, "_CHUNK_STEP", 8000)

@@ -39,13 +39,6 @@ class Recorder:
             raise Cancelled()
 
 
-@pytest.fixture
-def short_windows(monkeypatch):
-    """Windows of 1.1 s and chunks of 0.5 s, so that a short sound has many full ones."""
-    monkeypatch.setattr(windows, "_WINDOW", 17600)
-    monkeypatch.setattr(windows, "_CHUNK_STEP", 8000)
-
-
 def reference_states(model, inputs):
     """All layers of one window by transformers' own means, (n_layers, n_frames, n_features)."""
     with torch.no_grad():

@@ -3,8 +3,7 @@
 import pytest
 from kit.made_up import N_LAYERS, N_TARGETS, put_result
 from kit.made_up_probing import put_probing
-from kit.pages import ROOT
-from streamlit.testing.v1 import AppTest
+from kit.pages import run
 
 from braindash.io.store import Store
 from braindash.views.linked import read_held
@@ -51,15 +50,6 @@ def at_root(root, monkeypatch):
     monkeypatch.setenv("BRAINDASH_STORE", str(root))
 
 
-def opened(page: str, **query: str | list[str]) -> AppTest:
-    """Open a page at an address, as AppTest switches to it."""
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120).run()
-    app.switch_page(f"pages/{page}.py")
-    for name, value in query.items():
-        app.query_params[name] = value
-    return app.run()
-
-
 # What reads the values is tested below with all of them; here that every page reads with it.
 ON_PAGES = ("no decimal digit", "huge", "no number", "repeated")
 
@@ -67,14 +57,14 @@ ON_PAGES = ("no decimal digit", "huge", "no number", "repeated")
 @pytest.mark.parametrize("odd", ON_PAGES)
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_takes_whatever_the_address_says(page, odd):
-    app = opened(page, **dict.fromkeys((*PAGES[page], "unknown"), ODD[odd]))
+    app = run(page, **dict.fromkeys((*PAGES[page], "unknown"), ODD[odd]))
     assert not app.exception, app.exception[0].message
     assert not app.error, app.error[0].value
 
 
 @pytest.mark.parametrize("odd", ON_PAGES)
 def test_the_map_of_preferred_layers_takes_whatever_the_address_says(odd):
-    app = opened("explore/cortex", map="preferred", sure=ODD[odd], layer=ODD[odd])
+    app = run("explore/cortex", map="preferred", sure=ODD[odd], layer=ODD[odd])
     assert not app.exception and not app.error
 
 

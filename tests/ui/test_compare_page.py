@@ -4,11 +4,13 @@ import base64
 
 import numpy as np
 import pytest
+import xarray as xr
 from kit.made_up import N_LAYERS, made_up_result, put_result
 from kit.pages import run, texts
 from kit.statistics_store import ROI, figures, filled, put_models, put_shallow
 
 from braindash.encoding.comparison import Group, compare
+from braindash.encoding.tested import difference_spec
 from braindash.io.store import Store
 from braindash.specs import StatisticsSettings
 from braindash.ui import widgets
@@ -261,3 +263,38 @@ def test_scores_can_be_divided_by_the_ceiling(filled_root):
     expected = table[(table["region"] == "late_language") & (table["layer"] == 1)]
     late = table_of_pair(app).set_index("region").loc["Late language"]
     assert late["A"] == f"{expected['r_over_ceiling'].item():.3f}"
+
+
+# ---- targets whose difference is significant -------------------------------------------------
+
+
+def test_targets_without_predictions_are_not_tested_and_that_is_said(filled_root):
+    asked = {"model": "toy-model", "subject": "S1", "compare": "toy-tuned"}
+    app = run(PAGE, **asked)
+    assert not app.exception and not app.toggle(key="tested").value
+    assert "single target's difference is not tested here" in texts(app)
+    app.toggle(key="tested").set_value(True).run()
+    assert not app.exception and not app.error
+    assert "the predictions of both results have to be in the store" in texts(app)
+
+
+def test_tested_targets_mask_the_maps_and_the_caption_says_of_what(filled_root):
+    a, b = (
+        made_up_result(model=name, subject="S1", seed=seed)
+        for name, seed in (("toy-model", 0), ("toy-tuned", 2))
+    )
+    spec = difference_spec(compare([a], [b]))
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.uniform(size=a.r.shape).astype(np.float32) for name in ("z", "p", "q")}
+    dataset = xr.Dataset({name: (("layer", "target"), one) for name, one in arrays.items()})
+    Store(filled_root).put(
+        spec.kind, spec.key(), spec=spec.canonical(), provenance=a.provenance, dataset=dataset
+    )
+    asked = {"model": "toy-model", "subject": "S1", "compare": "toy-tuned"}
+    app = run(PAGE, tested="true", **asked)
+    assert not app.exception and not app.error
+    assert "A and B are shown where q ≤ 0.05 of their difference at the same layer" in texts(app)
+    assert "n = 1 subject; not of the difference of r itself" in texts(app)
+    app = run("explore/cortex", map="tested-difference", **asked)
+    assert not app.exception and app.selectbox(key="map").value == "tested-difference"
+    assert "q > 0.05, paired test of each target's difference" in texts(app)

@@ -26,7 +26,7 @@ def test_every_map_is_explained_and_stamped(filled_root, kind):
     assert "Grey" in shown or "Masked (grey)" in shown or "Noise ceiling from" in shown
     assert "SIMULATED DATA" in shown and "ceiling: repeats of story" in shown
     if kind in ("significant", "preferred"):
-        assert "q > 0.05, 40 permutations" in shown
+        assert "q > 0.05, " in shown and "40 permutations of blocks" in shown
 
 
 def test_level_and_sureness_are_in_the_address(filled_root):
@@ -62,7 +62,7 @@ def test_the_curve_of_a_vertex_has_filled_markers_where_it_is_significant(filled
     expected = np.where(result.q[:, 1000] <= 0.01, "circle", "circle-open").tolist()
     [figure] = figures(app)
     assert figure["data"][0]["marker"]["symbol"] == expected
-    assert "filled markers: q ≤ 0.01, 40 permutations" in texts(app)
+    assert "filled markers: q ≤ 0.01 of each layer by itself, 40 permutations" in texts(app)
 
 
 def test_what_a_result_cannot_show_is_said(empty_root):
@@ -198,10 +198,14 @@ def test_run_passes_the_statistics_and_the_acoustic_space_on(empty_root, lab, mo
     app.selectbox(key="run_model").select(label).run()
     assert not app.radio, "an acoustic space has no windows to choose"
     app.multiselect(key="run_subjects").set_value(["A"]).run()
-    app.number_input(key="run_permutations").set_value(0).run()
+    assert "run_permutations" not in [one.key for one in app.number_input], "nothing is drawn"
+    app.selectbox(key="run_scheme").set_value("blocks").run()
+    app.number_input(key="run_permutations").set_value(500).run()
+    app.number_input(key="run_high_pass").set_value(128.0).run()
     app.number_input(key="run_bootstraps").set_value(300).run()
     assert not app.exception and not app.error
     app.button(key="submit").click().run()
     [job] = JobQueue(empty_root).list()
-    wanted = {"model": "acoustic:mfcc", "n_permutations": 0, "n_bootstraps": 300}
+    wanted = {"model": "acoustic:mfcc", "n_bootstraps": 300, "high_pass": 128.0}
+    wanted |= {"scheme": "blocks", "n_permutations": 500}
     assert wanted.items() <= job.request.items()

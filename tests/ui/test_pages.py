@@ -8,12 +8,16 @@ import pytest
 from kit.made_up import put_old_result
 from kit.made_up_store import put_result
 from kit.pages import run, texts
+from kit.spaces.files import random_mapper
 
 from braindash.encoding.unfinished import KIND, described
 from braindash.errors import InputError
 from braindash.io.predictions import layer_part
+from braindash.io.spaces.surface_map import SurfaceMap, to_dataset
 from braindash.io.store import Store
+from braindash.io.surface_links import SURFACES
 from braindash.jobs.queue import JobQueue
+from braindash.ui import under_way
 
 EXPLORE = ["overview", "layers", "cortex", "compare"]
 
@@ -239,3 +243,20 @@ def test_layers_of_a_run_under_way_are_shown_before_its_result(empty_root, monke
     (table,) = [one.value for one in app.dataframe if "median r" in one.value]
     assert table["median r"].tolist() == [0.25, 1.25]
     assert table["targets with a score"].tolist() == [20384, 20384]
+
+
+def test_layers_under_way_in_a_mapped_space_are_drawn(empty_root, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    store, n_targets = Store(empty_root), 12
+    surface = SurfaceMap(random_mapper(n_targets), "fsaverage5", 10242, "by a mapper")
+    store.put(SURFACES, "c" * 32, spec={}, provenance={}, dataset=to_dataset(surface))
+    told = {"model": "tiny", "subject": "S7", "data": "toy", "space": "native-volume"}
+    part = layer_part(np.zeros((4, n_targets), np.float32), {"r": np.full(n_targets, 0.25)})
+    named = described(**told, simulated=True, n_layers=7, layer=0, surface="c" * 32)
+    store.put_part(KIND, "a" * 32, "layer-000", part.assign_attrs(named))
+    JobQueue(empty_root).submit("encode", "b" * 32, {}, "a job", start=False)
+    shown = []
+    monkeypatch.setattr(under_way, "surface_viewer", lambda maps, **_: shown.append(maps))
+    app = run("explore/overview")
+    assert not app.exception and shown
+    assert shown[0].drawn.note == "by a mapper" and shown[0].values.shape == (1, n_targets)

@@ -5,12 +5,14 @@ from matplotlib import image as mpimg
 
 from braindash.core.scores import region_means
 from braindash.errors import InputError
+from braindash.io.regions.masks import Regions
 from braindash.io.surfaces import HEMISPHERES, load_surface, sulcal_depth
 from braindash.viewer.blobs import MISSING, MapSet, geometry_blob, map_blob
 from braindash.viewer.colours import DIVERGING, SEQUENTIAL, colour_blob
 from braindash.viewer.drawn import SHAPES, can_show
 from braindash.viewer.packing import unpack
 from braindash.views.pictures import picture_png, static_figure
+from braindash.views.region_maps import region_map
 
 N_TARGETS = 20484
 
@@ -174,3 +176,12 @@ def test_static_picture_shows_the_layer_and_says_simulated(tmp_path):
     figure = static_figure(maps, 1)
     assert "layer 1 · Pearson r" in figure.get_suptitle()
     assert "SIMULATED" in figure.get_suptitle()
+
+
+def test_the_list_of_regions_is_headed_by_what_its_numbers_are():
+    mask = np.arange(20484) < 9
+    regions = Regions("x", "made up", {"a": mask}, None)
+    header, _ = unpack(map_blob(region_map(regions, "fsaverage5")))
+    assert header["heading"] == "Numbers of the regions"
+    plain = MapSet(np.zeros((1, 20484)), ["one"], "r", 0.0, 1.0, 0.0)
+    assert unpack(map_blob(plain))[0]["heading"] == "Region means"

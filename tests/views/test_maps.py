@@ -8,6 +8,7 @@ import pytest
 from kit.made_up import N_LAYERS, made_up_result
 
 from braindash.encoding.comparison import Group, compare
+from braindash.encoding.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.viewer.blobs import map_blob
 from braindash.viewer.packing import unpack
@@ -19,6 +20,7 @@ from braindash.views.maps import (
     missing_kinds,
     preferred_mask,
 )
+from braindash.views.targets import target_note
 
 N_SCORED = 20484 - 25
 
@@ -44,12 +46,62 @@ def test_every_kind_fits_the_viewer(result, other):
     assert kinds == list(KINDS)
     labels = set()
     for kind in kinds:
-        shown = make_map(MapChoice(kind), result, pair)
+        shown = make_map(MapChoice(kind), result, pair, made_up_tests(pair))
         header, _ = unpack(map_blob(shown.maps))
         assert len(header["names"]) in (1, N_LAYERS) and shown.maps.simulated and shown.note
         labels.add(shown.maps.label)
     # The viewer keeps its scale while the label stays: another kind needs another one.
     assert len(labels) == len(kinds)
+
+
+def made_up_tests(pair):
+    """Test a difference by the draw of a number; half of the signs are those of r."""
+    rng = np.random.default_rng(4)
+    gap = pair.a.first.r - pair.b.first.r
+    p = np.where(np.isnan(gap), np.nan, rng.uniform(size=gap.shape) ** 4)
+    z = rng.standard_normal(gap.shape)
+    return TargetDifference(gap, z, p, np.minimum(1, 2 * p), block_rows=10)
+
+
+def test_a_tested_difference_is_masked_by_its_own_q_and_by_its_sign(result, other):
+    pair = compare(Group.of([result]), Group.of([other]))
+    tests = made_up_tests(pair)
+    choice = MapChoice("tested-difference", level=0.01)
+    shown = make_map(choice, result, pair, tests)
+    gap = result.r - other.r
+    kept = (tests.q <= 0.01) & (np.sign(gap) == np.sign(tests.z))
+    np.testing.assert_array_equal(np.isfinite(shown.maps.values), kept)
+    np.testing.assert_allclose(shown.maps.values[kept], gap[kept])
+    assert 0 < kept.sum() < (tests.q <= 0.01).sum()
+    assert "q > 0.01, paired test of each target's difference" in shown.note
+    assert "n = 1 subject" in shown.note and f"{kept.sum(axis=1).max():,} (layer" in shown.note
+    plain = make_map(replace(choice, kind="difference"), result, pair, tests)
+    np.testing.assert_allclose(plain.maps.values, gap)
+    assert "is not tested here" in plain.note
+
+
+def test_the_best_of_layers_masks_preferred_layers_and_is_told(result):
+    """Beside q of each layer: the mask takes the q that counts the choice of the layer."""
+    rng = np.random.default_rng(5)
+    p_best = rng.uniform(size=result.n_targets)
+    arrays = {"p_best": ("target", p_best), "q_best": ("target", np.sqrt(p_best))}
+    settings = result.spec["statistics"] | {"scheme": "prewhitened", "n_permutations": 1}
+    spec = result.spec | {"statistics": settings | {"best_of_layers": True}}
+    best = replace(result, dataset=result.dataset.assign(arrays), spec=spec)
+    choice = MapChoice("preferred", level=0.05)
+    kept, reasons = preferred_mask(choice, best)
+    passed = np.sqrt(p_best.astype(np.float32)) <= 0.05
+    above = np.nan_to_num(best.ceiling) > 0.4
+    np.testing.assert_array_equal(kept, best.valid & above & passed)
+    told = " ".join(reasons)
+    assert f"best of {N_LAYERS} layers tested as such" in told and "not of r itself" in told
+    assert "by itself, not as the best of several" in " ".join(preferred_mask(choice, result)[1])
+    target = int(np.flatnonzero(best.valid)[0])
+    assert f"p = {p_best[target]:.2g}" in target_note(best, target, 0.05)
+    assert "significant more often than its q says" in target_note(result, target, 0.05)
+    none = replace(best, dataset=best.dataset.assign(q=best.dataset["q"] * 0 + 1))
+    note = make_map(MapChoice("significant"), none).note
+    assert f"none of {N_SCORED:,} targets." in note and "smallest possible" not in note
 
 
 def test_a_result_offers_what_it_holds(bare):

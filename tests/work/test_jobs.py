@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.toy_lab import make_lab
+from kit.toy_lab import QUICK, make_lab, save_tiny_hubert
 
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.run import run_encoding
@@ -32,6 +32,12 @@ def lab(tmp_path, quick_model):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A store whose worker, which loads torch first, serves one test after the other."""
+    return Store(tmp_path_factory.mktemp("served") / "store")
 
 
 @pytest.fixture
@@ -63,7 +69,9 @@ def feature_files(store: Store) -> dict[str, int]:
     return {e.key: e.result_file.stat().st_mtime_ns for e in store.entries("features")}
 
 
-def test_a_killed_worker_loses_at_most_one_story(request_a, store):
+@pytest.mark.slow
+def test_a_killed_worker_loses_at_most_one_story(request_a, served, tmp_path):
+    store = served
     queue = JobQueue(store.root)
     job = submit(request_a, store)
     wait_until(lambda: len(feature_files(store)) >= 1, "the first story")
@@ -76,12 +84,12 @@ def test_a_killed_worker_loses_at_most_one_story(request_a, store):
     assert done.attempt == 2 and done.result["keys"] == [job.key]
     after = feature_files(store)
     assert {key: after[key] for key in kept} == kept, "finished stories were computed again"
-    undisturbed = run_encoding(request_a, Store(store.root.parent / "other"))
+    undisturbed = run_encoding(request_a, Store(tmp_path / "other"))
     resumed = EncodingResult.load(store.get("encoding", job.key))
     np.testing.assert_allclose(resumed.r, undisturbed.r, atol=1e-6)
 
 
-def test_the_job_survives_the_process_that_submitted_it(request_a, store):
+def test_the_job_survives_the_process_that_submitted_it(request_a, served):
     code = (
         "import sys, time; from braindash.requests import EncodeRequest;"
         "from braindash.work.submit import submit; from braindash.io.store import Store;"
@@ -89,14 +97,14 @@ def test_the_job_survives_the_process_that_submitted_it(request_a, store):
         "print('submitted', flush=True); time.sleep(600)"
     )
     quick = request_a.model_copy(update={"strategy": "chunk"})
-    arguments = [sys.executable, "-c", code, quick.model_dump_json(), str(store.root)]
+    arguments = [sys.executable, "-c", code, quick.model_dump_json(), str(served.root)]
     server = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     assert server.stdout.readline().strip() == "submitted"
     os.kill(server.pid, signal.SIGKILL)
     server.wait()
-    queue = JobQueue(store.root)
+    queue = JobQueue(served.root)
     wait_until(lambda: queue.list()[0].state == "done", "the end")
-    assert store.has("encoding", queue.list()[0].key)
+    assert served.has("encoding", queue.list()[0].key)
 
 
 def test_equal_requests_are_one_job_and_a_mistake_queues_nothing(request_a, store, monkeypatch):
@@ -109,22 +117,24 @@ def test_equal_requests_are_one_job_and_a_mistake_queues_nothing(request_a, stor
     assert len(JobQueue(store.root).list()) == 1
 
 
-def test_a_cancelled_job_goes_on_from_its_parts(request_a, store):
-    queue = JobQueue(store.root)
-    job = submit(request_a, store)
-    wait_until(lambda: len(feature_files(store)) >= 1, "the first story")
+def test_a_cancelled_job_goes_on_from_its_parts(request_a, served, tmp_path):
+    queue, before = JobQueue(served.root), len(feature_files(served))
+    model = save_tiny_hubert(tmp_path / "other-model", seed=1, **QUICK)
+    job = submit(request_a.model_copy(update={"model": str(model)}), served)
+    wait_until(lambda: len(feature_files(served)) > before, "the first story")
     queue.cancel(job.key)
     wait_until(lambda: queue.get(job.key).state == "cancelled", "the stop")
-    kept = feature_files(store)
+    kept = feature_files(served)
+    assert len(kept) < before + 4
     queue.retry(job.key)
     wait_until(lambda: queue.get(job.key).state == "done", "the end")
-    after = feature_files(store)
+    after = feature_files(served)
     assert {key: after[key] for key in kept} == kept
 
 
-def test_a_failing_job_says_what_to_do(lab, request_a, store):
-    queue = JobQueue(store.root)
-    job = submit(request_a.model_copy(update={"delays": (1, 2)}), store)
+def test_a_failing_job_says_what_to_do(lab, request_a, served):
+    queue = JobQueue(served.root)
+    job = submit(request_a.model_copy(update={"delays": (1, 2)}), served)
     # the data go away between submission and run
     (lab.folder / "audio" / "fox.wav").unlink()
     ended = wait_until(lambda: not (j := queue.get(job.key)).active and j, "the failure")

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from kit.toy_lab import make_lab
 
 from braindash.encoding.run import run_encoding
 from braindash.io.store import Store
@@ -10,6 +11,11 @@ from braindash.progress import spoken_duration
 from braindash.requests import EncodeRequest, build_request
 from braindash.work import needs
 from braindash.work.kinds import preflight
+
+
+@pytest.fixture
+def lab(tmp_path, quick_model):
+    return make_lab(tmp_path / "lab", quick_model)
 
 
 @pytest.fixture

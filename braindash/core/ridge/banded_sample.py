@@ -155,7 +155,7 @@ class SampledSearch:
         told = _learned(sample, nodes)
         chosen = torch.tensor(nodes, device=known.gain.device)
         inputs, scale = known.at(nodes, "r2"), _scale(known, nodes)
-        estimate, margin = told.of(inputs, scale, 1.0)
+        estimate, margin = told.of(inputs, scale)
         tried = _tried(known.gain, estimate.index_fill(0, chosen, -torch.inf), margin)
         for place, columns in enumerate(tried):
             self._score_columns(candidates[place], place, columns, known)

@@ -19,15 +19,14 @@ _PRODUCT_ROWS = 1024
 class RightSides(Protocol):
     """What the operators of one form apply to, for some targets."""
 
-    @property
-    def whole(self) -> torch.Tensor:
-        """Right side of operators for new rows, (n_inputs, n_columns)."""
-
-    def at(self, columns: torch.Tensor) -> "RightSides":
-        """Return those of some of the targets."""
+    def at(self, columns: torch.Tensor | slice) -> "RightSides":
+        """Return those of some of the targets; for a slice, without a copy."""
 
     def apply(self, fold: int, operator: torch.Tensor) -> torch.Tensor:
         """Apply rows of a fold's operator (n_rows, n_inputs), (n_rows, n_columns)."""
+
+    def apply_whole(self, operator: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """Apply an operator for new rows (n_new, n_inputs) to some targets, (n_new, n_columns)."""
 
 
 def score_operators(
@@ -166,12 +165,19 @@ _GAIN = {"r2": _r2, "r": _r}
 _OPERATOR_BYTES = 2 << 30
 # A block of responses with what is made of it, and the sample of the search, may take so much, or
 # this share of the operators: products with few columns are slow.
-_BLOCK_BYTES = {"cpu": 64 << 20, "cuda": 1 << 30}
+_BLOCK_BYTES = {"cpu": 128 << 20, "cuda": 1 << 30}
 _BLOCK_SHARE = 8
-_BLOCK_COLUMNS = {"cpu": (128, 2048), "cuda": (1024, 32768)}
+_BLOCK_COLUMNS = {"cpu": (128, 10240), "cuda": (1024, 32768)}
+# Of a block so many columns are predicted at a time, which stay in the cache; no power of two,
+# whose rows would lie on top of each other there.
+_CHUNK_COLUMNS = {"cpu": 1040, "cuda": 32768}
 # With fewer targets than this every alpha is scored; else a sample of them plans the search.
 _LEAST_TARGETS = 1024
 _SAMPLE = 256
+# Columns of noise that tell which alphas see what others do not; below this share of squares that
+# two alphas' predictions of noise have in common, one is blind for what the other sees.
+_PROBES = 16
+_BLIND = 0.25
 
 
 @dataclass(frozen=True)
@@ -334,7 +340,9 @@ def _fit_many(
     search = None
     if not thorough and responses.n_targets >= _LEAST_TARGETS:
         block = responses.sample(_sample_size(responses))
-        search = plan_search(_score_all(operators, solver, block, metric), block.valid, metric)
+        scores = _score_all(operators, solver, block, metric)
+        witness_of = _witnesses(operators, solver, responses)
+        search = plan_search(scores, block.valid, metric, witness_of)
         if search is not None:
             operators.forget(set(range(n_alphas)) - set(search.used()))
     groups = operators.groups(search)
@@ -348,7 +356,7 @@ def _fit_many(
                 zeros = score_of_zeros(block, responses.fold_rows, metric)
                 best = outcome.choose(columns, block, zeros)
                 if cross is not None:
-                    outcome.predict(columns, block, _predict(operators, sides.whole, best))
+                    outcome.predict(columns, block, _predict(operators, sides, best))
 
 
 def _score_all(operators: "_Operators", solver: Solver, block: Block, metric: str) -> Scores:
@@ -359,6 +367,30 @@ def _score_all(operators: "_Operators", solver: Solver, block: Block, metric: st
         for index in range(operators.n_alphas)
     ]
     return Scores(torch.cat([p.gain for p in parts]), torch.cat([p.size for p in parts]))
+
+
+def _witnesses(operators: "_Operators", solver: Solver, responses: Responses) -> list[int | None]:
+    """For each alpha find the one whose predictions it tells least of, if it tells little.
+
+    Judged by responses without any preference, white noise: a target may follow what only weak
+    penalties let through, and nothing in the score at a strong penalty shows it.
+    """
+    n_rows = responses.source.shape[0]
+    noise = torch.randn(n_rows, _PROBES, generator=torch.Generator().manual_seed(0))
+    sides = solver.right_sides(noise.to(responses.device))
+    likeness = 0.0
+    for fold in range(len(responses.folds)):
+        made = [
+            sides.apply(fold, operators.held_out(index)[fold]).double().ravel()
+            for index in range(operators.n_alphas)
+        ]
+        shapes = torch.stack([values / values.norm().clamp(min=1e-300) for values in made])
+        likeness = likeness + shapes @ shapes.T / len(responses.folds)
+    least = likeness.square().min(dim=1)
+    return [
+        int(index) if shared < _BLIND else None
+        for shared, index in zip(least.values.tolist(), least.indices.tolist(), strict=True)
+    ]
 
 
 class _Scorer:
@@ -391,11 +423,16 @@ class _Scorer:
 
     def score(self, group: Sequence[int], search: Search | None) -> None:
         """Score the alphas of a group that could be the best; all of them without a search."""
-        if search is None or search.node in group:
-            for index in group if search is None else [search.node]:
+        if search is None:
+            for index in group:
                 self._fill(index)
-        if search is not None:
-            self._follow(search, [index for index in group if index != search.node])
+            return
+        for index in search.nodes:
+            if index in group:
+                self._fill(index)
+        # Nodes come first: where this group lacks one, the next has it.
+        if not bool(torch.isinf(self._known.gain[search.nodes]).any()):
+            self._follow(search, [index for index in group if index not in search.nodes])
 
     def _follow(self, search: Search, group: Sequence[int]) -> None:
         """Score for each target the alpha that looks best, then what could still beat it."""
@@ -404,22 +441,21 @@ class _Scorer:
         inside[group] = True
         could, estimate, margin = search.promising(known)
         could &= inside
-        choice = torch.where(could, estimate, -torch.inf).argmax(dim=0)
-        chosen = could.any(dim=0)
+        odd = search.odd(known)
+        choice = torch.where(could & ~odd, estimate, -torch.inf).argmax(dim=0)
+        chosen = could.any(dim=0) & ~odd
         tried = {
             index: (chosen & (choice == index)).nonzero()[:, 0]
             for index in torch.unique(choice[chosen]).tolist()
         }
-        stretch = 1.0
         for index, columns in tried.items():
             self._fill(index, columns)
             error = (known.gain[index, columns] - estimate[index, columns]).abs()
-            stretch = max(stretch, float((error / margin[index, columns]).nan_to_num().max()))
-        # An error beyond its margin says that the sample was too kind: all margins grow by it.
-        could = search.promising(known, stretch)[0] & inside
-        for index, columns in tried.items():
+            odd[columns] |= error > margin[index, columns] + TIE
             some = known.of(columns)
-            could[:, columns] &= search.left(some, index, stretch)
+            could[:, columns] &= search.left(some, index)
+        # What the sample knows nothing of is not estimated: every alpha is scored.
+        could = torch.where(odd, torch.isinf(known.gain) & inside, could)
         for index in group:
             columns = could[index].nonzero()[:, 0]
             if len(columns):
@@ -427,14 +463,16 @@ class _Scorer:
 
     def _fill(self, index: int, columns: torch.Tensor | None = None) -> None:
         """Score one alpha for all targets of the block, or for some."""
-        sides, block = self._sides, self._block
-        if columns is None:
-            columns = torch.arange(len(block.mean), device=block.mean.device)
-        else:
-            sides, block = sides.at(columns), block.at(columns)
-        found = score_operators(self._operators.held_out(index), sides, block, self._metric)
-        self._known.gain[index, columns] = found.gain[0]
-        self._known.size[index, columns] = found.size[0]
+        n_columns = len(self._block.mean) if columns is None else len(columns)
+        step = _CHUNK_COLUMNS[self._block.mean.device.type]
+        held_out = self._operators.held_out(index)
+        for start in range(0, n_columns, step):
+            own = slice(start, min(start + step, n_columns))
+            some = own if columns is None else columns[own]
+            sides, block = self._sides.at(some), self._block.at(some)
+            found = score_operators(held_out, sides, block, self._metric)
+            self._known.gain[index, some] = found.gain[0]
+            self._known.size[index, some] = found.size[0]
 
 
 class _Operators:
@@ -448,7 +486,7 @@ class _Operators:
 
     def groups(self, search: Search | None) -> list[list[int]]:
         """Cut the alphas into groups that fit, those first that a search will use most."""
-        every = range(self.n_alphas) if search is None else [search.node, *search.order]
+        every = range(self.n_alphas) if search is None else [*search.nodes, *search.order]
         return [list(every[at : at + self._most]) for at in range(0, len(every), self._most)]
 
     def keep(self, alphas: Collection[int]) -> None:
@@ -551,11 +589,12 @@ class _Outcome:
         return RidgeResult(self.alpha, self.cv_score, self.prediction, self.r, method, n_folds)
 
 
-def _predict(operators: _Operators, whole: torch.Tensor, best: torch.Tensor) -> torch.Tensor:
+def _predict(operators: _Operators, sides: RightSides, best: torch.Tensor) -> torch.Tensor:
     """Apply to each target the operator of its own alpha, and no other."""
     used = torch.unique(best).tolist()
-    predicted = whole.new_empty((len(operators.new(used[0])), whole.shape[1]))
+    first = operators.new(used[0])
+    predicted = first.new_empty((len(first), len(best)))
     for index in used:
         columns = (best == index).nonzero()[:, 0]
-        predicted.index_copy_(1, columns, operators.new(index) @ whole.index_select(1, columns))
+        predicted.index_copy_(1, columns, sides.apply_whole(operators.new(index), columns))
     return predicted

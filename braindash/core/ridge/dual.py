@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import torch
 
-from braindash.core.ridge.data import apply_outside, finish_operator
+from braindash.core.ridge.data import apply_outside, finish_operator, picked
 from braindash.core.ridge.settings import Fold
 
 # Where centring leaves no more than this share of a kernel, the features were constant.
@@ -195,10 +195,14 @@ class DualSides:
     whole: torch.Tensor
     folds: Sequence[Fold]
 
-    def at(self, columns: torch.Tensor) -> "DualSides":
-        """Return those of some of the targets."""
-        return DualSides(self.whole.index_select(1, columns), self.folds)
+    def at(self, columns: torch.Tensor | slice) -> "DualSides":
+        """Return those of some of the targets; for a slice, without a copy."""
+        return DualSides(picked(self.whole, 1, columns), self.folds)
 
     def apply(self, fold: int, operator: torch.Tensor) -> torch.Tensor:
         """Predict rows of a fold from the responses of the rows outside it."""
         return apply_outside(operator, self.whole, self.folds[fold])
+
+    def apply_whole(self, operator: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """Predict new rows of some targets from all their responses."""
+        return operator @ picked(self.whole, 1, columns)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 
-from braindash.core.ridge.data import Design, apply_outside, finish_operator, outside
+from braindash.core.ridge.data import Design, apply_outside, finish_operator, outside, picked
 from braindash.core.ridge.settings import Fold
 
 # A feature whose centred values are this small beside its raw ones was constant.
@@ -178,7 +178,8 @@ class PrimalSolver:
 
     def right_sides(self, values: torch.Tensor) -> "PrimalSides":
         """Return what operators are applied to: the moments of all rows and outside each fold."""
-        moments = [self._rows32[start:stop].T @ values[start:stop] for start, stop in self._folds]
+        # One row per target: a target's moments are copied together where some are picked.
+        moments = [values[start:stop].T @ self._rows32[start:stop] for start, stop in self._folds]
         whole, others = _sums_of_others(moments)
         kept = [None if alone else other for alone, other in zip(self._alone, others, strict=True)]
         return PrimalSides(values, self._folds, kept, whole)
@@ -219,9 +220,9 @@ class PrimalSides:
         Responses.
     folds : sequence of (start, stop)
         Rows of each fold.
-    others : list of Tensor of float32, shape (n_inputs, n_columns), or None
+    others : list of Tensor of float32, shape (n_columns, n_inputs), or None
         Moments of the rows outside each fold; None where its operators apply to responses.
-    whole : Tensor of float32, shape (n_inputs, n_columns)
+    whole : Tensor of float32, shape (n_columns, n_inputs)
         Moments of all rows.
     """
 
@@ -230,21 +231,23 @@ class PrimalSides:
     others: list[torch.Tensor | None]
     whole: torch.Tensor
 
-    def at(self, columns: torch.Tensor) -> "PrimalSides":
-        """Return those of some of the targets."""
+    def at(self, columns: torch.Tensor | slice) -> "PrimalSides":
+        """Return those of some of the targets; for a slice, without a copy."""
         alone = any(other is None for other in self.others)
-        values = self.values.index_select(1, columns) if alone else self.values[:, :0]
-        others = [
-            None if other is None else other.index_select(1, columns) for other in self.others
-        ]
-        return PrimalSides(values, self.folds, others, self.whole[:, :0])
+        values = picked(self.values, 1, columns) if alone else self.values[:, :0]
+        others = [None if other is None else picked(other, 0, columns) for other in self.others]
+        return PrimalSides(values, self.folds, others, self.whole[:0])
 
     def apply(self, fold: int, operator: torch.Tensor) -> torch.Tensor:
         """Predict rows of a fold from the others' moments, or from their responses."""
         moments = self.others[fold]
         if moments is None:
             return apply_outside(operator, self.values, self.folds[fold])
-        return operator @ moments
+        return operator @ moments.T
+
+    def apply_whole(self, operator: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """Predict new rows of some targets from the moments of all their rows."""
+        return operator @ picked(self.whole, 0, columns).T
 
 
 def _sums_of_others(terms: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:

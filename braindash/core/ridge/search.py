@@ -1,13 +1,16 @@
 """Which alphas to score for which target, so that few are scored and the best is among them.
 
 The scores of one target at different alphas hang together. From a sample of targets, for which
-every alpha is scored, this learns to tell the others from those at one *node*, and how wrong that
-can be. For every other target the node is scored, then the alpha that looks best; with both known
-the rest can be told much better, and hardly any target has an alpha left that could still win.
+every alpha is scored, this learns to tell the others from those at one or two *nodes*, and how
+wrong that can be. For every other target the nodes are scored, then the alpha that looks best;
+with all these known the rest can be told much better, and hardly any target has an alpha left that
+could still win. A target that is like none of the sample, by its scores at the nodes or by an
+estimate that was off, has every alpha scored: a strong penalty alone would not show what only a
+weak one lets through, which is why there may be a second node.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -17,6 +20,9 @@ TIE = 1e-6
 _SAFETY = 2.0
 # A search that scores more than this share of the alphas is not worth its overhead.
 _WORTHWHILE = 0.85
+# A target of more than this times the sample's median leverage is told by no estimate. Not the
+# largest: a sample may hold one or two targets of a rare kind, too few to learn that kind from.
+_FAR = 8.0
 # Directions of the sample's scores below this share of the largest are rounding.
 _RANK = 1e-12
 
@@ -73,11 +79,36 @@ class Estimate:
         margin = _SAFETY * (weights @ inputs - outputs).abs().amax(dim=1)
         return cls(weights, margin)
 
-    def of(
-        self, known: torch.Tensor, scale: torch.Tensor, stretch: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def of(self, known: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return estimates and margins, each (n_alphas, n_targets)."""
-        return self.weights @ known, self.margin[:, None] * (stretch * scale)
+        return self.weights @ known, self.margin[:, None] * scale
+
+
+@dataclass(frozen=True)
+class Range:
+    """The scores that estimates were learned from: others would be told by extrapolation.
+
+    Attributes
+    ----------
+    inverse : Tensor of float64, shape (n_known, n_known)
+        Pseudo-inverse of ``X X'`` of the sample's known numbers ``X``.
+    limit : float
+        Leverage ``x' (X X')^-1 x`` beyond which a target is outside.
+    """
+
+    inverse: torch.Tensor
+    limit: float
+
+    @classmethod
+    def of_sample(cls, inputs: torch.Tensor) -> "Range":
+        """Take in a sample, numbers of shape (n_known, n_targets)."""
+        inverse = torch.linalg.pinv(inputs @ inputs.T, rtol=_RANK, hermitian=True)
+        return cls(inverse, _FAR * float((inputs * (inverse @ inputs)).sum(dim=0).median()))
+
+    def left_by(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Tell which targets are well outside the sample."""
+        outside: torch.Tensor = (inputs * (self.inverse @ inputs)).sum(dim=0) > self.limit
+        return outside
 
 
 @dataclass(frozen=True)
@@ -86,12 +117,12 @@ class Search:
 
     Attributes
     ----------
-    node : int
-        Alpha that is scored for every target.
+    nodes : list of int
+        Alphas that are scored for every target.
     first : Estimate
-        From the node alone.
+        From the nodes alone.
     second : list of Estimate
-        From the node and one other alpha, by that alpha.
+        From the nodes and one other alpha, by that alpha.
     metric : {"r2", "r"}
         What is maximised.
     order : list of int
@@ -100,31 +131,34 @@ class Search:
         How many of these were scored for any target of the sample.
     cost : float
         Alphas scored for a target of the sample, on average.
+    range : Range
+        Which scores of the nodes the estimates were learned from.
     """
 
-    node: int
+    nodes: list[int]
     first: Estimate
     second: list[Estimate]
     metric: str
     order: list[int]
     n_used: int
     cost: float
+    range: Range
 
     def used(self) -> list[int]:
         """Return the alphas that the sample had use for."""
-        return [self.node, *self.order[: self.n_used]]
+        return [*self.nodes, *self.order[: self.n_used]]
 
-    def promising(
-        self, known: Scores, stretch: float = 1.0
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Tell from the node alone which alphas could be the best.
+    def odd(self, known: Scores) -> torch.Tensor:
+        """Tell which targets are like none of the sample, by the nodes' scores, (n_targets,)."""
+        return self.range.left_by(known.at(self.nodes, self.metric) / self._scale(known))
+
+    def promising(self, known: Scores) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Tell from the nodes alone which alphas could be the best.
 
         Parameters
         ----------
         known : Scores
-            Gains, -inf where not known; the node's is.
-        stretch : float, default 1
-            What the margins are multiplied with.
+            Gains, -inf where not known; the nodes' are.
 
         Returns
         -------
@@ -133,20 +167,22 @@ class Search:
         estimate, margin : Tensor of float64, shape (n_alphas, n_targets)
         """
         scale = self._scale(known)
-        estimate, margin = self.first.of(known.at([self.node], self.metric), scale, stretch)
+        estimate, margin = self.first.of(known.at(self.nodes, self.metric), scale)
         return _could_win(known.gain, estimate, margin), estimate, margin
 
-    def left(self, known: Scores, other: int, stretch: float) -> torch.Tensor:
-        """Tell from the node and one other alpha which could still win, (n_alphas, n_targets)."""
+    def left(self, known: Scores, other: int) -> torch.Tensor:
+        """Tell from the nodes and one other alpha which could still win, (n_alphas, n_targets)."""
         scale = self._scale(known)
-        told = self.second[other].of(known.at([self.node, other], self.metric), scale, stretch)
+        told = self.second[other].of(known.at([*self.nodes, other], self.metric), scale)
         return _could_win(known.gain, *told)
 
     def _scale(self, known: Scores) -> torch.Tensor:
-        return _scale(known.size[self.node], self.metric)
+        return _scale(known.size[self.nodes].sum(dim=0), self.metric)
 
 
-def plan_search(sample: Scores, usable: torch.Tensor, metric: str) -> Search | None:
+def plan_search(
+    sample: Scores, usable: torch.Tensor, metric: str, witness_of: Sequence[int | None]
+) -> Search | None:
     """Choose the node that makes the search cheapest, judged by a sample of targets.
 
     Parameters
@@ -157,6 +193,8 @@ def plan_search(sample: Scores, usable: torch.Tensor, metric: str) -> Search | N
         Whether a target of the sample has a score at all.
     metric : {"r2", "r"}
         What is maximised.
+    witness_of : sequence of int or None, length n_alphas
+        Which alpha sees what a node is blind for, if any: it is scored for every target too.
 
     Returns
     -------
@@ -165,27 +203,31 @@ def plan_search(sample: Scores, usable: torch.Tensor, metric: str) -> Search | N
     """
     gain, size = sample.gain[:, usable].cpu(), sample.size[:, usable].cpu()
     best: Search | None = None
-    for node in range(len(gain)):
-        varies = _scale(size[node], metric) > 0
+    for node, witness in enumerate(witness_of):
+        nodes = [node] if witness is None else [node, witness]
+        varies = _scale(size[nodes].sum(dim=0), metric) > 0
         if int(varies.sum()) < 2 * len(gain):
             continue
-        search = _search_from(node, Scores(gain, size).of(varies), metric)
+        search = _search_from(nodes, Scores(gain, size).of(varies), metric)
         if search.cost < (_WORTHWHILE * len(gain) if best is None else best.cost):
             best = search
     return None if best is None else _moved(best, sample.gain.device)
 
 
-def _search_from(node: int, sample: Scores, metric: str) -> Search:
+def _search_from(nodes: list[int], sample: Scores, metric: str) -> Search:
     """Learn from the sample, and count there what would have been scored."""
-    gain, scale = sample.gain, _scale(sample.size[node], metric)
+    gain, scale = sample.gain, _scale(sample.size[nodes].sum(dim=0), metric)
     n_alphas, n_targets = gain.shape
-    first = Estimate.learned(sample.at([node], metric), gain, scale)
+    inputs = sample.at(nodes, metric)
+    first = Estimate.learned(inputs, gain, scale)
     second = [
-        Estimate.learned(sample.at([node, other], metric), gain, scale) for other in range(n_alphas)
+        Estimate.learned(sample.at([*nodes, other], metric), gain, scale)
+        for other in range(n_alphas)
     ]
-    search = Search(node, first, second, metric, [], 0, 0.0)
+    known = Range.of_sample(inputs / scale)
+    search = Search(nodes, first, second, metric, [], 0, 0.0, known)
     seen = torch.zeros(gain.shape, dtype=torch.bool)
-    seen[node] = True
+    seen[nodes] = True
     could, estimate, _ = search.promising(_masked(sample, seen))
     choice = torch.where(could, estimate, -torch.inf).argmax(dim=0)
     some = could.any(dim=0)
@@ -193,11 +235,12 @@ def _search_from(node: int, sample: Scores, metric: str) -> Search:
     after = _masked(sample, seen)
     for other in torch.unique(choice[some]).tolist():
         columns = (some & (choice == other)).nonzero()[:, 0]
-        seen[:, columns] |= search.left(after.of(columns), other, 1.0) & could[:, columns]
+        seen[:, columns] |= search.left(after.of(columns), other) & could[:, columns]
+    seen[:, search.odd(sample)] = True
     times = seen.sum(dim=1)
-    order = [other for other in times.argsort(descending=True).tolist() if other != node]
-    n_used = int((times[order] > 0).sum())
-    return Search(node, first, second, metric, order, n_used, float(times.sum()) / n_targets)
+    order = [other for other in times.argsort(descending=True).tolist() if other not in nodes]
+    n_used, cost = int((times[order] > 0).sum()), float(times.sum()) / n_targets
+    return Search(nodes, first, second, metric, order, n_used, cost, known)
 
 
 def _could_win(gain: torch.Tensor, estimate: torch.Tensor, margin: torch.Tensor) -> torch.Tensor:
@@ -222,6 +265,5 @@ def _moved(search: Search, device: torch.device) -> Search:
         Estimate(part.weights.to(device), part.margin.to(device))
         for part in (search.first, *search.second)
     ]
-    return Search(
-        search.node, parts[0], parts[1:], search.metric, search.order, search.n_used, search.cost
-    )
+    known = Range(search.range.inverse.to(device), search.range.limit)
+    return replace(search, first=parts[0], second=parts[1:], range=known)

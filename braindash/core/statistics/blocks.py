@@ -5,6 +5,7 @@ of some 20 s nearly are. No block reaches from one segment (test story) into ano
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +38,21 @@ class BlockLayout:
     def rows(self) -> NDArray[np.int64]:
         """Rows of all blocks, (n_blocks * length,)."""
         return np.asarray((self.starts[:, None] + np.arange(self.length)).ravel())
+
+
+class LayerTests(NamedTuple):
+    """p values of targets.
+
+    Attributes
+    ----------
+    p : array of float64, shape (n_layers, n_columns)
+        Of each layer by itself; NaN where there is no score.
+    best : array of float64, shape (n_columns,)
+        Of the best of all layers, which was found by looking at all of them.
+    """
+
+    p: NDArray[np.float64]
+    best: NDArray[np.float64]
 
 
 def block_layout(

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from braindash.core.devices import find_device
 from braindash.core.scores import unit_columns
 from braindash.core.statistics.blocks import (
     BLOCK_ROWS,
+    LayerTests,
     block_layout,
     check_block_rows,
     check_series,
@@ -27,7 +29,7 @@ _NUMBERS_AT_ONCE = 2**20
 _LEAST_COLUMNS = 16
 
 
-def permutation_p_values(
+def permutation_tests(
     predictions: ArrayLike,
     response: ArrayLike,
     *,
@@ -37,7 +39,7 @@ def permutation_p_values(
     scheme: str = "blocks",
     seed: int = 0,
     device: str = "cpu",
-) -> NDArray[np.float64]:
+) -> LayerTests:
     """Test whether r is larger than it would be for a response in another order.
 
     One-sided: ``p = (1 + #{null r >= r}) / (1 + number of null r)`` (Phipson & Smyth 2010), r and
@@ -52,6 +54,9 @@ def permutation_p_values(
       from below: 272 shifts allow p = 0.0037 at best. Where there are no more of them (of their
       combinations, for several segments) than ``n_permutations``, each is taken once, else
       ``n_permutations`` at random. Segments shorter than two blocks are left out.
+
+    The best of several layers is compared with the best of each order: the largest r of all
+    layers, which move together (Westfall & Young 1993).
 
     Parameters
     ----------
@@ -74,8 +79,8 @@ def permutation_p_values(
 
     Returns
     -------
-    array of float64, shape (n_layers, n_columns)
-        p; NaN where the prediction or the response is constant or holds a NaN.
+    LayerTests
+        NaN where the prediction or the response is constant or holds a NaN.
 
     Notes
     -----
@@ -98,9 +103,18 @@ def permutation_p_values(
     torch_device = find_device(device)
     measured = _used(measured, null.rows)
     p = np.empty((len(predicted), measured.shape[1]))
+    shape = len(null.selection), measured.shape[1]
+    highest = torch.full(shape, torch.nan, dtype=torch.float32, device=torch_device)
     for layer, values in enumerate(predicted):
-        p[layer] = _p_values(_used(values, null.rows), measured, null, torch_device)
-    return p
+        p[layer] = _p_values(_used(values, null.rows), measured, null, highest)
+    return LayerTests(p, _share_reached(highest))
+
+
+def permutation_p_values(
+    predictions: ArrayLike, response: ArrayLike, **options: Any
+) -> NDArray[np.float64]:
+    """Return ``p`` of :func:`permutation_tests` alone, (n_layers, n_columns)."""
+    return permutation_tests(predictions, response, **options).p
 
 
 def benjamini_hochberg(p: ArrayLike) -> NDArray[np.float64]:
@@ -235,10 +249,13 @@ def _p_values(
     predicted: NDArray[np.float64],
     measured: NDArray[np.float64],
     null: _Null,
-    device: torch.device,
+    highest: torch.Tensor,
 ) -> NDArray[np.float64]:
-    """Test the columns of one layer, both of length 1 or NaN."""
-    n_columns = predicted.shape[1]
+    """Test the columns of one layer, both of length 1 or NaN.
+
+    ``highest`` (1 + n_null, n_columns), the largest r of the layers so far, takes this one's up.
+    """
+    n_columns, device = predicted.shape[1], highest.device
     selection = torch.as_tensor(null.selection, device=device)
     at_once = max(_LEAST_COLUMNS, _NUMBERS_AT_ONCE // max(null.n_products, len(selection)))
     p = np.empty(n_columns)
@@ -250,7 +267,12 @@ def _p_values(
                 for x in (predicted, measured)
             )
             r = torch.nn.functional.embedding_bag(selection, null.products(a, b), mode="sum")
-            # r itself counts as one of those that are as large.
-            share = (r >= r[:1]).sum(dim=0).double() / len(selection)
-            p[columns] = torch.where(r[0].isnan(), torch.nan, share).cpu().numpy()
+            p[columns] = _share_reached(r)
+            highest[:, columns] = torch.fmax(highest[:, columns], r)
     return p
+
+
+def _share_reached(r: torch.Tensor) -> NDArray[np.float64]:
+    """Return the share of (1 + n_null, n_columns) that is as large as the first, r itself."""
+    share = (r >= r[:1]).sum(dim=0).double() / len(r)
+    return np.asarray(torch.where(r[0].isnan(), torch.nan, share).cpu().numpy())

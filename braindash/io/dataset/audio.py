@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
+from braindash.io.sound.decoder import Decoder
 from braindash.io.sound.flac import read_flac
 from braindash.io.sound.gauge import Gauge, Plausibility
 from braindash.io.sound.mpeg import read_mpeg
@@ -360,8 +361,8 @@ def _reader(form: str, start: bytes) -> Reader | None:
 def _header(file: Path | PieceFile) -> tuple[int, int, str, str]:
     """Read frames, rate and format as libsndfile finds them; or why it cannot, behind nothing."""
     try:
-        with soundfile.SoundFile(file) as opened:
-            return opened.frames, opened.samplerate, opened.format, ""
+        with Decoder(file) as opened:
+            return opened.frames, opened.rate_hz, opened.form, ""
     except (soundfile.SoundFileError, OSError) as error:
         return 0, 0, "", str(error) or type(error).__name__
     finally:
@@ -406,33 +407,32 @@ def _mono_blocks(
     for piece, n_frames in zip(pieces, recording.frames, strict=True):
         source = recording.path if piece is None else PieceFile(recording.path, piece)
         n_read = 0
-        with soundfile.SoundFile(source) as file:
+        with Decoder(source) as file:
             try:
                 while (block := _read(file)).size:
                     n_read += block.shape[0]
-                    yield gauge.mono(block, file.samplerate), file.samplerate
+                    yield gauge.mono(block, file.rate_hz), file.rate_hz
             except soundfile.SoundFileError as error:
                 n_read = _readable_frames(recording.path, piece)
-                raise _damaged(recording.path, n_frames, n_read, file.samplerate, error) from error
-            if n_frames - n_read > TOLERANCE_SECONDS * file.samplerate:
+                raise _damaged(recording.path, n_frames, n_read, file.rate_hz, error) from error
+            if n_frames - n_read > TOLERANCE_SECONDS * file.rate_hz:
                 reason = "the data end too early"
-                raise _damaged(recording.path, n_frames, n_read, file.samplerate, reason)
+                raise _damaged(recording.path, n_frames, n_read, file.rate_hz, reason)
+            gauge.complained(file.n_complaints)
     gauge.require_sound()
 
 
-def _read(file: soundfile.SoundFile) -> NDArray[Any]:
+def _read(file: Decoder) -> NDArray[Any]:
     # Of a header that says a thousand channels a block would take a gigabyte.
-    n_frames = _MANY_CHANNELS * _BLOCK_FRAMES // max(_MANY_CHANNELS, file.channels)
-    block: NDArray[Any] = file.read(n_frames, dtype="float32", always_2d=True)
-    return block
+    return file.read(_MANY_CHANNELS * _BLOCK_FRAMES // max(_MANY_CHANNELS, file.n_channels))
 
 
 def _readable_frames(path: Path, piece: Piece | None) -> int:
     """Count, by short blocks, what can be decoded of a piece up to where it is damaged."""
     n_read = 0
-    with soundfile.SoundFile(path if piece is None else PieceFile(path, piece)) as file:
+    with Decoder(path if piece is None else PieceFile(path, piece)) as file:
         try:
-            while (n_new := len(file.read(_SHORT_FRAMES, dtype="float32", always_2d=True))) > 0:
+            while (n_new := len(file.read(_SHORT_FRAMES))) > 0:
                 n_read += n_new
         except soundfile.SoundFileError:
             return n_read

@@ -3,20 +3,36 @@
 A row is censored when it is NaN in every target that is not always NaN: motion scrubbing leaves
 such rows. They are left out of fit, ceiling and score. A target that is NaN, or infinite, in some
 other row has no score.
+
+What was found in a file is remembered while the file is the same, in this process and by a table of
+the user's cache folder (:mod:`braindash.remembered`) for the next command.
 """
 
+import base64
+import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
+from braindash.files import DIGEST_BYTES, digest_bytes, digest_json
+from braindash.io.dataset.marks import Marks, marked_rows, one_value
 from braindash.io.dataset.responses import ResponseSource, repeats_shape, row_blocks
+from braindash.remembered import FileIdentity, Identity, file_identity, is_settled, table_of
 
-_FEW_TARGETS = 256
+TABLE = "presentations.jsonl"
+
+# Smaller files are read as quickly as they are looked up.
+_LEAST_BYTES = 1 << 20
+# Of a line of the table: marks of targets that follow no pattern are not worth it.
+_MOST_CHARACTERS = 1 << 16
+_DIGITS = 2 * DIGEST_BYTES
 
 Rows = tuple[int, ...]
 """Rows of a response file, counted from 0."""
@@ -36,12 +52,15 @@ class Presentation:
         Rows that are 0 in every target that has numbers.
     n_targets : int
         Targets of the file.
+    marked : tuple of (int, float)
+        Rows that are one absurd number in every target, and the number.
     """
 
     censored: Rows
     n_rows: int
     n_zero: int
     n_targets: int
+    marked: tuple[tuple[int, float], ...]
     _marks: NDArray[np.uint8]
 
     @property
@@ -71,7 +90,7 @@ class Presentation:
 def presentations(source: ResponseSource, rows: slice, *, repeated: bool) -> list[Presentation]:
     """Look through the used rows of what a brain did at each hearing.
 
-    What was found is remembered in this process as long as the files stay the same.
+    What was found is remembered as long as the files stay the same.
 
     Parameters
     ----------
@@ -90,14 +109,18 @@ def presentations(source: ResponseSource, rows: slice, *, repeated: bool) -> lis
     Raises
     ------
     InputError
-        No row of any of them has data.
+        No row of any of them has data, or a row is one absurd number in every target.
     """
     shape = repeats_shape(source) if repeated else None
     which: Sequence[int | None] = [None] if shape is None else range(shape[0])
     state = tuple(map(_state, (*source.files, *source.repeats_paths, *_others(source))))
     found = [_looked_through(source, rows.start, rows.stop, one, state) for one in which]
+    names = " + ".join(map(str, source.paths if shape is None else source.repeats_paths))
+    for number, one in enumerate(found):
+        if one.marked:
+            which_one = f", repeat {number}" if len(found) > 1 else ""
+            raise marked_rows(f"{names or source.paths[0]}{which_one}", one.marked)
     if not any(one.has_data for one in found):
-        names = " + ".join(map(str, source.paths if shape is None else source.repeats_paths))
         raise InputError(
             f"{names or source.paths[0]} holds NaN in every used row ({rows.start} to "
             f"{rows.stop - 1}) of every target",
@@ -110,29 +133,74 @@ def _others(source: ResponseSource) -> list[Path]:
     return [path for path in (source.mask, source.columns) if path is not None]
 
 
-def _state(path: Path) -> tuple[str, int, int]:
-    if not path.is_file():
-        return (str(path), 0, 0)
-    status = path.resolve().stat()
-    return (str(path), status.st_size, status.st_mtime_ns)
+State = tuple[FileIdentity | str, ...]
+"""Of every file that is read; the path of one that is not there."""
+
+
+def _state(path: Path) -> FileIdentity | str:
+    return file_identity(path) if path.is_file() else str(path)
 
 
 @lru_cache(maxsize=1024)
 def _looked_through(
-    source: ResponseSource,
-    start: int,
-    stop: int,
-    repeat: int | None,
-    state: tuple[tuple[str, int, int], ...],
+    source: ResponseSource, start: int, stop: int, repeat: int | None, state: State
+) -> Presentation:
+    """Return what one presentation holds: remembered, or looked for."""
+    files = [one for one in state if isinstance(one, FileIdentity)]
+    if sum(one.size for one in files) < _LEAST_BYTES:
+        return _read_through(source, start, stop, repeat, state)
+    read = [source.key, source.repeats_key, source.units, len(source.more)]
+    name = digest_json([[str(path) for path in source.files], read, start, stop, repeat])
+    identity, table = (name, digest_json(state)), table_of(TABLE, _read_line)
+    known = table.find(identity)
+    if known is not None:
+        return _unpacked(known)
+    found = _read_through(source, start, stop, repeat, state)
+    packed = _packed(found)
+    unchanged = all(is_settled(one) and file_identity(one.path) == one for one in files)
+    if unchanged and len(packed) <= _MOST_CHARACTERS:
+        table.keep(identity, packed)
+    return found
+
+
+def _packed(found: Presentation) -> str:
+    """Write what was found as text, behind its own digest: a wrong bit would change a result."""
+    marks = base64.b85encode(zlib.compress(found._marks.tobytes())).decode("ascii")
+    counted = (found.n_rows, found.n_zero, found.n_targets)
+    text = json.dumps([found.censored, *counted, found.marked, marks])
+    return digest_bytes(text.encode()) + text
+
+
+def _unpacked(packed: str) -> Presentation:
+    censored, n_rows, n_zero, n_targets, marked, marks = json.loads(packed[_DIGITS:])
+    flags = np.frombuffer(zlib.decompress(base64.b85decode(marks)), np.uint8).reshape(3, -1)
+    absurd = tuple((int(row), float(value)) for row, value in marked)
+    return Presentation(tuple(censored), n_rows, n_zero, n_targets, absurd, flags)
+
+
+def _read_line(line: Any) -> tuple[Identity, str]:
+    """Read a line of the table; ValueError or TypeError where it is none."""
+    name, state, packed = line
+    if not all(isinstance(one, str) for one in line):
+        raise TypeError("no texts")
+    if digest_bytes(packed[_DIGITS:].encode()) != packed[:_DIGITS]:
+        raise ValueError("not what was written")
+    return (name, state), packed
+
+
+def _read_through(
+    source: ResponseSource, start: int, stop: int, repeat: int | None, state: State
 ) -> Presentation:
     censored: list[int] = []
     n_zero = 0
     low = high = n_missing = None
+    marks = Marks()
     for first, block in row_blocks(source, slice(start, stop), repeat):
-        empty, zero = _empty_rows(block)
+        same, empty = one_value(block)
         censored += (first + np.flatnonzero(empty)).tolist()
-        n_zero += int(zero.sum())
+        n_zero += int((same == 0).sum())
         least, most, missing = _ranges(block)
+        marks.add(first, block, same, (least, most))
         if low is None or high is None or n_missing is None:
             low, high, n_missing = least, most, missing
         else:
@@ -143,20 +211,13 @@ def _looked_through(
     empty_targets = n_missing == stop - start
     finite = (n_missing == len(censored)) & ~infinite & ~empty_targets
     # Marks of many stories are remembered: eight to a byte.
-    marks = np.packbits(np.stack([finite, empty_targets, low < high]), axis=1)
-    return Presentation(tuple(censored), stop - start, n_zero, len(low), marks)
-
-
-def _empty_rows(block: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Mark the rows without a number, and those whose numbers are all 0."""
-    # A few targets tell of nearly every row that it is neither.
-    few = block[:, :: max(1, block.shape[1] // _FEW_TARGETS)]
-    empty, zero = np.zeros((2, len(block)), dtype=bool)
-    for row in np.flatnonzero((np.isnan(few) | (few == 0)).all(axis=1)):
-        missing = np.isnan(block[row])
-        empty[row] = missing.all()
-        zero[row] = not empty[row] and not block[row][~missing].any()
-    return empty, zero
+    bits = np.packbits(np.stack([finite, empty_targets, low < high]), axis=1)
+    marked = marks.found()
+    if repeat is None and (source.more or source.stacked):  # a mean hides the marks of one hearing
+        n_repeats = (repeats_shape(source) or (0,))[0]
+        hearings = [_looked_through(source, start, stop, n, state) for n in range(n_repeats)]
+        marked = next((one.marked for one in hearings if one.marked), marked)
+    return Presentation(tuple(censored), stop - start, n_zero, len(low), marked, bits)
 
 
 def _ranges(

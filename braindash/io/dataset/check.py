@@ -16,7 +16,13 @@ from braindash.io.dataset.array_kinds import TURN_MATLAB
 from braindash.io.dataset.arrays import available_keys, has_key
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.dataset import WITHIN_STORY, Dataset, Split
-from braindash.io.dataset.responses import load_ceiling, repeats_shape, shape, written_by_matlab
+from braindash.io.dataset.responses import (
+    WrongTargets,
+    load_ceiling,
+    repeats_shape,
+    shape,
+    written_by_matlab,
+)
 from braindash.io.dataset.tables import EVERY, Problem, raise_problems
 from braindash.io.dataset.unpaired import unpaired
 from braindash.io.recordings import require_countable
@@ -202,7 +208,8 @@ def check_stories(
             found = _story_check(dataset, subject, story, name)
         except InputError as error:
             problem = Problem(error.message, error.hint)
-            problems.append(StoryProblem("files", story, problem))
+            about = "targets" if isinstance(error, WrongTargets) else "files"
+            problems.append(StoryProblem(about, story, problem))
             continue
         stories.append(found)
         problems += [

@@ -4,7 +4,7 @@ import difflib
 import os
 import string
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -234,8 +234,9 @@ class Dataset:
     def annotation_path(self, story: str) -> Path | None:
         """Return the file that says what is spoken when in a story; None where there is none.
 
-        A TextGrid, in any case of its ending; or what gentle wrote: ``STORY/align.json`` or
-        ``STORY.json``.
+        A TextGrid, in any case of its ending; or what gentle wrote: ``STORY/align.json``,
+        ``STORY.json`` or ``STORY/align.csv``. One that is here comes before one that was not
+        fetched.
         """
         own = [run.alignment for run in self._rows(EVERY, story) if run.alignment is not None]
         if own:
@@ -243,9 +244,10 @@ class Dataset:
         folder = self.tables.dataset.alignment_dir
         if folder is None:
             return None
-        names = (f"{story}.TextGrid", f"{story}/align.json", f"{story}.json")
-        paths = (self._own(self._resolved(folder) / name, story) for name in names)
-        return next((path for path in paths if os.path.lexists(path)), None)
+        names = ("{}.TextGrid", "{}/align.json", "{}.json", "{}/align.csv")
+        paths = [self._own(self._resolved(folder) / one.format(story), story) for one in names]
+        there = [path for path in paths if os.path.lexists(path)]
+        return next(filter(os.path.exists, there), there[0] if there else None)
 
     @property
     def is_annotated(self) -> bool:
@@ -263,6 +265,28 @@ class Dataset:
             audio_onset=run["audio_onset"],
             slice_time=run["slice_time"],
         )
+
+    def heard_otherwise(self, subject: str, story: str) -> bool:
+        """Say whether others heard the same recording while their rows were at other times.
+
+        Numbers of rows are not compared: that would read the heads of everybody's files.
+        """
+        own = self.timing(subject, story), self._audio(subject, story)
+        for other in self._timed_apart(story):
+            theirs = self.timing(other, story), self._audio(other, story)
+            same_sound, same_times = theirs[1] == own[1], theirs[0] == own[0]
+            if same_sound and not same_times and not self.missing_responses(other, story):
+                return True
+        return False
+
+    def _timed_apart(self, story: str) -> Iterator[str]:
+        """Yield the subjects with a row of their own in [[runs]], and one of those without."""
+        without = False
+        for subject in self.subjects:
+            own = any((subject, one) in self._rows_of for one in (story, EVERY))
+            if own or not without:
+                yield subject
+            without = without or not own
 
     def tolerance(self, subject: str, story: str) -> float:
         """Return the seconds by which rows and audio of a story may miss each other."""
@@ -468,6 +492,11 @@ def _holds(path: Path, key: str | None) -> bool:
 @lru_cache(maxsize=256)
 def _keys(path: Path, size: int, modified: int) -> frozenset[str]:
     return frozenset(available_keys(path))
+
+
+def is_own_space(space: str) -> bool:
+    """Say whether targets are a subject's own: column i of two subjects is not the same place."""
+    return space.startswith("native")
 
 
 def near_story(given: str, stories: Sequence[str]) -> str:

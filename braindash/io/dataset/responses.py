@@ -32,6 +32,11 @@ from braindash.io.dataset.stacking import Chosen, Mean, Part, Repeated, Stored, 
 # Rows are read so many bytes at a time: HDF5 unpacks whole chunks, so few large steps are best.
 _BLOCK_BYTES = 256 << 20
 
+
+class WrongTargets(InputError):
+    """A file has another number of targets than the manifest says."""
+
+
 RowBlocks = Iterator[tuple[int, NDArray[np.float32]]]
 
 
@@ -398,7 +403,7 @@ def _refuse_units(source: ResponseSource, found: tuple[int, int], matlab: bool) 
             hint="Store one row per TR and one column per target: (n_rows, n_targets)."
             f"{' ' + TURN_MATLAB if matlab else ''}",
         )
-    raise InputError(
+    raise WrongTargets(
         f"{_names(source.paths)} holds {n_targets} targets, but the manifest says "
         f"units = {source.units}",
         hint="Correct units of this subject in [[subjects]], or give the file that belongs to it.",

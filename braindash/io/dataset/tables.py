@@ -68,7 +68,9 @@ class DatasetTable(_Table):
     )
     audio_suffix: str = Field("", description="end of an audio file's name after the story's name")
     alignment_dir: Text | None = Field(
-        None, description="folder of TextGrids named by story, or of gentle's STORY/align.json"
+        None,
+        description="folder of TextGrids named by story, or of gentle's STORY/align.json or "
+        "STORY/align.csv",
     )
     phone_tier: Text | None = Field(None, description="tier of phones in the TextGrids")
     word_tier: Text | None = Field(None, description="tier of words in the TextGrids")
@@ -155,6 +157,11 @@ class SubjectTable(_Table):
         "these are read",
     )
     mask: Text | None = Field(None, description="this subject's mask, instead of responses.mask")
+    person: Name | None = Field(
+        None,
+        description="fills {subject} in [regions], where two subjects of the manifest are one "
+        "person, who listened and read for example",
+    )
     test: Names | None = Field(
         None, description="stories kept for this subject's score, instead of splits.test"
     )
@@ -196,7 +203,7 @@ class RunTable(_Table):
     )
     audio: Text | None = Field(None, description="audio file of this story")
     alignment: Text | None = Field(
-        None, description="TextGrid or gentle's align.json of this story"
+        None, description="TextGrid, or gentle's align.json or align.csv, of this story"
     )
     response: Texts | None = Field(
         None,

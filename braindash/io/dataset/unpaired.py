@@ -103,13 +103,13 @@ def _without_sound(dataset: Dataset, subject: str) -> Iterator[Problem]:
     known = set(dataset.known_stories) | set(dataset.left_out)
     suffix = dataset.tables.dataset.audio_suffix
     waiting = {path.name for path in dataset.not_fetched}
-    repeats = _repeat_files(dataset, subject)
+    used = _repeat_files(dataset, subject) | _read_files(dataset, subject)
     alone = [
         name
         for name in _stories_of_responses(dataset, subject)
         if name not in known
         and not any(one.startswith(f"{name}{suffix}.") or one == name + suffix for one in waiting)
-        and not repeats & set(dataset.response_paths(subject, name))
+        and not used & set(dataset.response_paths(subject, name))
     ]
     if alone:
         yield Problem(
@@ -154,6 +154,14 @@ def _between(names: Iterable[str], pattern: str) -> list[str]:
         if one.startswith(before) and one.endswith(after)
     )
     return sorted(filter(None, found))
+
+
+def _read_files(dataset: Dataset, subject: str) -> set[Path]:
+    """List the response files of the stories that have sound, whatever the case of their names."""
+    if "{story}" not in (dataset.tables.responses.path or ""):
+        return set()  # one file of all
+    stories = dataset.known_stories
+    return {path for story in stories for path in dataset.response_paths(subject, story)}
 
 
 def _repeat_files(dataset: Dataset, subject: str) -> set[Path]:

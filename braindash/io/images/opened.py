@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
-from braindash.io.images.surfaces import cifti_series, gifti_values
+from braindash.io.images.surfaces import cifti_series, gifti_shape, gifti_values
 from braindash.io.images.volumes import volume_series
 
 Values = NDArray[np.float32]
@@ -144,8 +144,7 @@ def _opened(
 ) -> tuple[tuple[int, ...], Callable[[], Values]]:
     """Read a header once, for as long as the files do not change."""
     if kind == "gifti":
-        decode = partial(gifti_values, path)
-        return _DECODED.get(state, decode).shape, decode
+        return gifti_shape(path), partial(gifti_values, path)
     return cifti_series(path) if kind == "cifti" else volume_series(path, mask)
 
 

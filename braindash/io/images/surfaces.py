@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import re
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,8 @@ _NOT_SERIES = {
     "NIFTI_INTENT_LABEL": "labels",
 }
 _SERIES_HINT = "Give a time series: one array per volume (.func.gii), as fMRIPrep writes them."
+_ARRAY = re.compile(rb"<DataArray\b[^>]*>")
+_ATTRIBUTE = re.compile(rb"(\w+)\s*=\s*[\"']([^\"']*)[\"']")
 # Number of the header's extension in NIfTI-2.
 _CIFTI_CODE = 32
 _CORTEX = {
@@ -75,6 +78,61 @@ def gifti_values(path: Path) -> Values:
     return _stacked(path, [np.asarray(array.data) for array in arrays])
 
 
+def gifti_shape(path: Path) -> tuple[int, int]:
+    """Read the size of a GIFTI time series; values are decoded where headers do not tell it.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    tuple of int
+        (n_rows, n_vertices).
+
+    Raises
+    ------
+    InputError
+        See :func:`gifti_values`.
+    """
+    content = _content(path)
+    told = None
+    if content.rstrip()[-8:] == b"</GIFTI>" and b"ExternalFileBinary" not in content:
+        told = _told_shape([_attributes(found) for found in _ARRAY.findall(content)])
+    if told is not None:
+        return told
+    n_rows, n_vertices = gifti_values(path).shape
+    return n_rows, n_vertices
+
+
+def _attributes(tag: bytes) -> dict[str, str]:
+    return {name.decode(): value.decode("latin-1") for name, value in _ATTRIBUTE.findall(tag)}
+
+
+def _told_shape(arrays: list[dict[str, str]]) -> tuple[int, int] | None:
+    """Return the size that the headers of a file's arrays say; None where they are no series."""
+    try:
+        sizes = {
+            tuple(int(one[f"Dim{axis}"]) for axis in range(int(one["Dimensionality"])))
+            for one in arrays
+            if one["Intent"] not in _NOT_SERIES
+        }
+    except (KeyError, ValueError):
+        return None
+    if len(sizes) != 1 or any(one["Intent"] in _NOT_SERIES for one in arrays):
+        return None
+    (size,) = sizes
+    if len(arrays) == 1 and len(size) == 2:
+        turned = _is_turned(size)
+        return (size[0], size[1]) if turned else (size[1], size[0])
+    return (len(arrays), size[0]) if len(size) == 1 else None
+
+
+def _is_turned(size: tuple[int, ...]) -> bool:
+    """Say whether a single array has the vertices as its second axis."""
+    return size[1] in MESH_SIZES and size[0] not in MESH_SIZES
+
+
 def _content(path: Path) -> bytes:
     content = path.read_bytes()
     if not content.startswith(b"\x1f\x8b"):
@@ -90,8 +148,7 @@ def _stacked(path: Path, arrays: list[NDArray[Any]]) -> Values:
         raise InputError(f"{path} holds no array", hint=_SERIES_HINT)
     if len(arrays) == 1 and arrays[0].ndim == 2:
         (one,) = arrays
-        turned = one.shape[1] in MESH_SIZES and one.shape[0] not in MESH_SIZES
-        return np.ascontiguousarray(one if turned else one.T, dtype=np.float32)
+        return np.ascontiguousarray(one if _is_turned(one.shape) else one.T, dtype=np.float32)
     flat = [array.reshape(-1) if 1 in array.shape else array for array in arrays]
     if {array.ndim for array in flat} != {1} or len({array.shape for array in flat}) > 1:
         shapes = sorted({tuple(array.shape) for array in flat})

@@ -14,7 +14,7 @@ from braindash.io.labels.intervals import PHONE, SENTENCE, WORD, Aligned
 from braindash.io.labels.recordings import check_folder, find_audio, matcher
 from braindash.io.labels.table import Labels, Segment, make_labels
 from braindash.io.texts import lines, read_text
-from braindash.names import existing, files_in, given_path, named_like
+from braindash.names import Spellings, existing, files_in, given_path, named_like
 
 # Names of tiers, in lower case, as aligners write them (MFA, MAUS, P2FA, the public story data).
 TIERS = {
@@ -128,6 +128,7 @@ def read_librispeech(
     """
     folder = given_path(folder)
     recordings = find_audio(folder)
+    spelled = Spellings(recordings)
     aligned = given_path(alignments) if alignments is not None else folder
     transcripts = named_like(files_in(folder), _TRANSCRIPTS)
     if not transcripts:
@@ -143,13 +144,14 @@ def read_librispeech(
         chapter = transcript.parent
         # Of a link the name that it has here counts, not that of the folder it leads to.
         place = folder.resolve() / chapter.relative_to(folder)
-        subset = place.parent.parent.name.partition("-")[0]
+        subset = place.parent.parent.name.lower().partition("-")[0]
         split = _LIBRISPEECH_SPLITS.get(subset)
         for utterance, text in _utterances(transcript, told):
-            recording = (chapter.relative_to(folder) / utterance).as_posix()
+            written = (chapter.relative_to(folder) / utterance).as_posix()
+            recording = spelled.name_of(written) or written
             who = {"speaker": utterance.partition("-")[0], "split": split}
             segments.append(Segment(recording, 0.0, None, text, SENTENCE, **who))
-            grid = existing(aligned / f"{recording}.TextGrid")
+            grid = existing(aligned / f"{written}.TextGrid")
             if os.path.lexists(grid):
                 grids.textgrid(grid, recording, TIERS, **who)
             else:
@@ -208,6 +210,8 @@ def read_gentle(
 ) -> Labels:
     """Read alignments of gentle: ``STORY/align.json`` or ``STORY.json`` for each recording.
 
+    Where there are none, ``STORY/align.csv``, which holds words alone.
+
     Parameters
     ----------
     folder : path
@@ -235,10 +239,12 @@ def read_gentle(
     folder = given_path(folder)
     check_folder(folder)
     everything = files_in(folder)
-    files = named_like(everything, "align.json") or named_like(everything, "*.json")
+    patterns = ("align.json", "*.json", "align.csv")
+    files = next(filter(None, (named_like(everything, one) for one in patterns)), [])
     if not files:
         raise InputError(
-            f"{folder} holds no alignment of gentle (STORY/align.json or STORY.json)",
+            f"{folder} holds no alignment of gentle (STORY/align.json, STORY.json or "
+            "STORY/align.csv)",
             hint="Give the folder of the alignments.",
         )
     recordings = find_audio(given_path(audio) if audio is not None else folder, audio_suffix)

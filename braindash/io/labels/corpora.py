@@ -14,7 +14,7 @@ from braindash.io.labels.checks import some
 from braindash.io.labels.intervals import PHONE, SENTENCE, WORD
 from braindash.io.labels.recordings import check_folder, find_audio, refuse_several
 from braindash.io.labels.table import Labels, Segment, make_labels
-from braindash.io.texts import lines, read_text
+from braindash.io.texts import lines, read_text, such_rows
 from braindash.names import Spellings, existing, files_in, given_path
 
 # Times are sample numbers at this rate, even where a copy of the audio has another.
@@ -151,10 +151,19 @@ def _segments(
     """Yield the labels of a file; phones are folded where there is a place for unknown ones."""
     speaker = path.parent.name.upper()
     refuse_placeholder(path, "label file")
-    for number, line in enumerate(lines(read_text(path)), 1):
-        if not line.strip():
-            continue
-        start, end, label = _line(line, path, number)
+    numbered = [(n, line) for n, line in enumerate(lines(read_text(path)), 1) if line.strip()]
+    bad = {number: line for number, line in numbered if not _is_label(line)}
+    if bad:
+        number, line = next(iter(bad.items()))
+        raise InputError(
+            f"{path}, line {number}: {line.strip()!r} is no label of TIMIT "
+            f"({such_rows(list(bad))})",
+            hint="A line holds the first and the last sample and the label: '0 2400 h#'.",
+        )
+    for number, line in numbered:
+        first, last, label = line.split(maxsplit=2)
+        start, end = int(first) / SAMPLE_RATE_HZ, int(last) / SAMPLE_RATE_HZ
+        label = label.strip()
         if unknown is not None:
             folded = _folded(label, path, number, unknown)
             if folded is None:
@@ -165,14 +174,9 @@ def _segments(
         yield Segment(recording, start, end, label, tier, speaker, split)
 
 
-def _line(line: str, path: Path, number: int) -> tuple[float, float, str]:
+def _is_label(line: str) -> bool:
     fields = line.split(maxsplit=2)
-    if len(fields) < 3 or not all(_SAMPLE.fullmatch(field) for field in fields[:2]):
-        raise InputError(
-            f"{path}, line {number}: {line.strip()!r} is no label of TIMIT",
-            hint="A line holds the first and the last sample and the label: '0 2400 h#'.",
-        )
-    return int(fields[0]) / SAMPLE_RATE_HZ, int(fields[1]) / SAMPLE_RATE_HZ, fields[2].strip()
+    return len(fields) == 3 and all(_SAMPLE.fullmatch(field) for field in fields[:2])
 
 
 def _told_unknown(
@@ -302,15 +306,17 @@ def read_slurp(annotations: Path | str, *, audio: Path | str, synthetic: bool = 
     recording_of = Spellings({path.name: name for name, path in found.items()})
     speakers = _slurp_speakers(folder / _SLURP_SPEAKERS)
     segments: list[Segment] = []
+    problems: list[Problem] = []
     for file in files:
         split = _SLURP_SPLITS.get(file.stem)
-        for entry in _slurp_entries(file):
+        for entry in _slurp_entries(file, problems):
             for name in entry["files"]:
                 recording, speaker = recording_of.get(name, name), speakers.get(name)
                 segments += [
                     Segment(recording, 0.0, None, entry[tier], tier, speaker, split)
                     for tier in _SLURP_TIERS
                 ]
+    raise_problems(f"SLURP in {annotations}", problems)
     if annotations.is_file():
         # The folder of the audio holds the other splits as well; they lack no labels.
         used = {segment.recording for segment in segments}
@@ -380,8 +386,10 @@ def _command_speaker(name: str) -> str | None:
     return match[1] if match else None
 
 
-def _slurp_entries(path: Path) -> Iterator[Mapping[str, Any]]:
+def _slurp_entries(path: Path, problems: list[Problem]) -> Iterator[Mapping[str, Any]]:
+    """Yield the entries of a file; its lines that are none are one problem, by number."""
     refuse_placeholder(path, "annotation")
+    bad: dict[int, str] = {}
     for number, line in enumerate(lines(read_text(path)), 1):
         if not line.strip():
             continue
@@ -392,12 +400,18 @@ def _slurp_entries(path: Path) -> Iterator[Mapping[str, Any]]:
             if not all(isinstance(value, str) for value in (*texts.values(), *files)):
                 raise ValueError("a label is no text")
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}, line {number} is no entry of SLURP: {type(error).__name__}: {error}",
-                hint=f"An entry is a JSON object with {', '.join(_SLURP_TIERS)} and recordings, "
-                "each with its file.",
-            ) from error
+            bad[number] = f"{type(error).__name__}: {error}"
+            continue
         yield texts | {"files": files}
+    if bad:
+        number, reason = next(iter(bad.items()))
+        problems.append(
+            Problem(
+                f"{path}, line {number} is no entry of SLURP: {reason} ({such_rows(list(bad))})",
+                f"An entry is a JSON object with {', '.join(_SLURP_TIERS)} and recordings, each "
+                "with its file.",
+            )
+        )
 
 
 def _slurp_speakers(path: Path) -> dict[str, str]:

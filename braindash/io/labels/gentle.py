@@ -1,5 +1,7 @@
-"""Alignments of gentle (align.json), and one way to read the tiers of a story from any aligner."""
+"""Alignments of gentle (align.json, align.csv), and one way to read a story's tiers."""
 
+import csv
+import io
 import math
 import re
 from pathlib import Path
@@ -15,6 +17,7 @@ NOT_FOUND = "words that gentle did not find in the audio"
 # gentle says where in its word a phone stands: begin, inside, end, single.
 _PLACE = re.compile(r"_[BIES]$")
 _OUT_OF_VOCABULARY = "oov"
+_TABLE, _TABLE_COLUMNS = ".csv", 4
 
 
 def read_tiers(path: Path, told: list[str]) -> dict[str, list[Interval]]:
@@ -23,7 +26,7 @@ def read_tiers(path: Path, told: list[str]) -> dict[str, list[Interval]]:
     Parameters
     ----------
     path : Path
-        A TextGrid, or a JSON file of gentle.
+        A TextGrid, or a file of gentle: JSON, or CSV, which holds words alone.
     told : list of str
         What was put right or left out is added.
 
@@ -37,12 +40,16 @@ def read_tiers(path: Path, told: list[str]) -> dict[str, list[Interval]]:
     InputError
         The file is missing or damaged.
     """
-    if path.suffix.lower() != ".json":
+    if path.suffix.lower() not in (".json", _TABLE):
         return read_textgrid(path, told)
     words, phones, n_lost = read_alignment(path)
     if n_lost:
         told.append(f"{path}: {n_lost} {NOT_FOUND} are left out")
-    return {"phones": phones, "words": words}
+    return {"words": words} if _is_table(path) else {"phones": phones, "words": words}
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() == _TABLE
 
 
 def read_alignment(path: Path) -> tuple[list[Interval], list[Interval], int]:
@@ -51,12 +58,12 @@ def read_alignment(path: Path) -> tuple[list[Interval], list[Interval], int]:
     Parameters
     ----------
     path : Path
-        A JSON file of gentle.
+        A JSON file of gentle, or its CSV file: word, aligned word, start, end.
 
     Returns
     -------
     words, phones : list of Interval
-        In seconds of the recording.
+        In seconds of the recording. A CSV file has no phones.
     n_lost : int
         Words without a time: gentle did not find them in the audio.
 
@@ -65,9 +72,13 @@ def read_alignment(path: Path) -> tuple[list[Interval], list[Interval], int]:
     InputError
         The file is damaged, or no alignment of gentle.
     """
+    if _is_table(path):
+        words, n_lost = _read_table(path)
+        return words, [], n_lost
     words, phones, n_lost = [], [], 0
     for entry in _gentle_words(path):
-        if entry.get("case", "success") != "success":
+        timeless = "start" not in entry and "end" not in entry
+        if timeless or entry.get("case", "success") != "success":
             n_lost += 1
             continue
         try:
@@ -83,6 +94,29 @@ def read_alignment(path: Path) -> tuple[list[Interval], list[Interval], int]:
                 path, f"the word {str(entry)[:80]} lacks or breaks {error}"
             ) from error
     return words, phones, n_lost
+
+
+def _read_table(path: Path) -> tuple[list[Interval], int]:
+    """Read rows of word, aligned word, start and end; those without a time are counted."""
+    refuse_placeholder(path, "alignment")
+    words, n_lost = [], 0
+    rows = csv.reader(io.StringIO(read_text(path), newline=""))
+    for number, row in enumerate(filter(None, rows), 1):
+        cells = [cell.strip() for cell in row]
+        if number == 1 and [cell.lower() for cell in cells[2:4]] == ["start", "end"]:
+            continue
+        if len(cells) != _TABLE_COLUMNS:
+            raise _bad_gentle(path, f"row {number} has {len(cells)} columns, not 4")
+        if not (cells[2] and cells[3]):
+            n_lost += 1
+            continue
+        try:
+            words.append(Interval(_time(float(cells[2])), _time(float(cells[3])), cells[0]))
+        except ValueError as error:
+            raise _bad_gentle(path, f"row {number}: {error}") from error
+    if not words and not n_lost:
+        raise _bad_gentle(path, "it has no row")
+    return words, n_lost
 
 
 def _time(value: Any) -> float:
@@ -106,5 +140,5 @@ def _gentle_words(path: Path) -> list[dict[str, Any]]:
 def _bad_gentle(path: Path, reason: str) -> InputError:
     return InputError(
         f"{path} is no alignment of gentle: {reason}",
-        hint="Keep nothing but gentle's JSON files in this folder, and copy a damaged one again.",
+        hint="Keep nothing but gentle's files in this folder, and copy a damaged one again.",
     )

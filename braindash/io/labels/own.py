@@ -1,5 +1,6 @@
 """Labels from a user's own table: CSV, tab-separated or Parquet."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -7,14 +8,17 @@ import pandas as pd
 from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder, refuse_placeholder
+from braindash.io.dataset.tables import Problem, raise_problems
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels, Segment, make_labels
-from braindash.io.texts import TABLE_ENDINGS, no_table, read_table
+from braindash.io.texts import TABLE_ENDINGS, meant_columns, no_table, read_table, such_rows
 from braindash.names import given_path
 
 _NEEDED = ("path", "label")
 _OPTIONAL = ("recording", "start", "end", "tier", "speaker", "split")
 _TIER = "label"
+# Blanks as pages and office programs write them, and signs of no width.
+_BLANKS = " \t\r\n\u00a0\u200b\u200c\u200d\u2060\ufeff"
 # What other people call the splits.
 _SPLIT_NAMES = {name: name for name in PARTS} | {
     "training": "train",
@@ -55,17 +59,22 @@ def read_label_table(
     """
     file = given_path(file)
     table, told = _read(file)
+    table.columns = meant_columns(list(table.columns), (*_NEEDED, *_OPTIONAL))
     told += _check_columns(table, file)
+    told += _without_blanks(table)
     folder = given_path(audio) if audio is not None else file.parent
     for name in _OPTIONAL:
         if name not in table:
             table[name] = ""
     table["recording"] = table["recording"].where(table["recording"] != "", table["path"])
     table["tier"] = table["tier"].where(table["tier"] != "", tier)
-    start, end = _times(table, "start", file), _times(table, "end", file)
-    splits = [
-        _split(split, line, file) for line, split in zip(table.index, table["split"], strict=True)
-    ]
+    wrong = [*_not_numbers(table, file), *_unknown_splits(table["split"], file)]
+    if len(wrong) > 1:
+        raise_problems(f"the table {file}", wrong)
+    if wrong:
+        raise InputError(wrong[0].message, hint=wrong[0].hint)
+    start, end = _times(table["start"]), _times(table["end"])
+    splits = [_SPLIT_NAMES.get(name.strip().lower()) for name in table["split"]]
     paths = _paths(table, folder, file)
     columns = (table[name] for name in ("recording", "label", "tier", "speaker"))
     segments = [
@@ -113,7 +122,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _check_columns(table: pd.DataFrame, file: Path) -> list[str]:
     allowed = (*_NEEDED, *_OPTIONAL)
-    twice = sorted({str(name) for name in table.columns[table.columns.duplicated()]})
+    twice = sorted({str(name) for name in table.columns[table.columns.duplicated()] if name})
     if twice:
         raise InputError(
             f"the table {file} has the column {twice[0]!r} twice", hint="Give every column once."
@@ -127,38 +136,59 @@ def _check_columns(table: pd.DataFrame, file: Path) -> list[str]:
         empty = table.index[table[name].str.strip() == ""]
         if len(empty):
             raise InputError(
-                f"{file}, line {empty[0]}: there is no {name} ({len(empty)} such rows)",
+                f"{file}, line {empty[0]}: there is no {name} ({such_rows(list(empty))})",
                 hint="Fill the cell, or take the row out.",
             )
-    unused = [str(name) for name in table.columns if name not in allowed]
+    unused = [str(name) or "(without a name)" for name in table.columns if name not in allowed]
     return [f"columns that are not read: {some(unused)}"] if unused else []
 
 
-def _times(table: pd.DataFrame, name: str, file: Path) -> list[float | None]:
-    given = table[name].str.strip()
-    numbers = pd.to_numeric(given, errors="coerce")
-    wrong = table.index[(given != "") & numbers.isna()]
-    if len(wrong):
-        raise InputError(
-            f"{file}, line {wrong[0]}: {name} = {given[wrong[0]]!r} is no number "
-            f"({len(wrong)} such rows)",
-            hint="Times are in seconds, with a point: 1.25.",
-        )
+def _without_blanks(table: pd.DataFrame) -> list[str]:
+    """Take blanks around cells away where they alone tell them apart, and tell it.
+
+    Where they tell nothing apart cells stay as they are: results keep their keys.
+    """
+    told = []
+    for name in ("label", "tier", "speaker"):
+        if name not in table:
+            continue
+        stripped = table[name].map(lambda cell: cell.strip(_BLANKS))
+        lost = table[name].nunique() - stripped.nunique()
+        if lost:
+            told.append(f"{lost} names in the column {name!r} differ from others in blanks only")
+            table[name] = stripped
+    return told
+
+
+def _not_numbers(table: pd.DataFrame, file: Path) -> Iterator[Problem]:
+    for name in ("start", "end"):
+        given = table[name].str.strip()
+        wrong = table.index[(given != "") & pd.to_numeric(given, errors="coerce").isna()]
+        if len(wrong):
+            yield Problem(
+                f"{file}, line {wrong[0]}: {name} = {given[wrong[0]]!r} is no number "
+                f"({such_rows(list(wrong))})",
+                "Times are in seconds, with a point: 1.25.",
+            )
+
+
+def _times(given: "pd.Series[str]") -> list[float | None]:
+    texts = given.str.strip()
     return [
-        None if text == "" else float(number) for text, number in zip(given, numbers, strict=True)
+        None if text == "" else float(number)
+        for text, number in zip(texts, pd.to_numeric(texts, errors="coerce"), strict=True)
     ]
 
 
-def _split(given: str, line: int, file: Path) -> str | None:
-    name = given.strip().lower()
-    if not name:
-        return None
-    if name not in _SPLIT_NAMES:
-        raise InputError(
-            f"{file}, line {line}: the split {given!r} is unknown",
-            hint=near_match(name, _SPLIT_NAMES),
+def _unknown_splits(given: "pd.Series[str]", file: Path) -> Iterator[Problem]:
+    names = given.str.strip().str.lower()
+    wrong = given.index[(names != "") & ~names.isin(list(_SPLIT_NAMES))]
+    if len(wrong):
+        yield Problem(
+            f"{file}, line {wrong[0]}: the split {given[wrong[0]]!r} is unknown "
+            f"({such_rows(list(wrong))})",
+            near_match(names[wrong[0]], _SPLIT_NAMES),
         )
-    return _SPLIT_NAMES[name]
 
 
 def _paths(table: pd.DataFrame, folder: Path, file: Path) -> dict[str, Path]:

@@ -12,6 +12,7 @@ is cut short is never read as a shorter one.
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -78,16 +79,18 @@ def read_textgrid(path: Path | str, told: list[str] | None = None) -> dict[str, 
             "manifest's own folder.",
         )
     text = read_text(path, notes)
+    mended = _OPEN_QUOTES.sub(_closed, text)
     found: list[str] = []
-    try:
-        tiers = _read_tiers(text, path, found)
-    except InputError:
-        mended = _OPEN_QUOTES.sub(_closed, text)
-        if mended == text:
-            raise
-        found = []  # what was found in the text before is no longer so
-        tiers = _read_tiers(mended, path, found)
-        found.append(f"{path} has labels with single quotes, which are taken as text")
+    if mended != text:
+        with suppress(InputError):
+            tiers = _read_tiers(mended, path, found)
+            found.append(f"{path} has labels with single quotes, which are taken as text")
+            notes += found
+            return tiers
+        found = []  # what was found in another text is not so
+    tiers = _read_tiers(text, path, found)
+    if text.count('"') % 2:
+        found.append(f"{path} has a double quote that is not closed; look at its last labels")
     notes += found
     return tiers
 

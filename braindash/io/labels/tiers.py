@@ -112,7 +112,7 @@ def story_tier(dataset: Dataset, story: str, unit: Unit) -> Tier:
         lacking = (
             "no alignment_dir"
             if folder is None
-            else f"no {story}.TextGrid and no {story}/align.json in {folder}"
+            else f"no {story}.TextGrid and no {story}/align.json or align.csv in {folder}"
         )
         raise InputError(
             f"{dataset.name} has {lacking}, so nobody knows which {unit}s the story {story!r} has",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.labels.checks import some
-from braindash.io.texts import lines_named, read_table, text_lines
+from braindash.io.texts import lines_named, read_table, such_rows, text_lines
 from braindash.names import given_path
 
 logger = logging.getLogger(__name__)
@@ -59,11 +59,17 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
         logger.warning("%s", text)
     places = [table.columns.index(name) for name in _COLUMNS]
     found: dict[str, set[str]] = {}
+    empty = []
     for number, row in zip(table.lines, table.rows, strict=True):
         word, category = (row[place].strip() for place in places)
-        if not word or not category:
-            raise InputError(f"{path}, line {number} lacks a word or its category", hint=_FORM)
-        found.setdefault(word_key(word), set()).add(category)
+        if word and category:
+            found.setdefault(word_key(word), set()).add(category)
+        else:
+            empty.append(number)
+    if empty:
+        raise InputError(
+            f"{path}, line {empty[0]} lacks a word or its category ({such_rows(empty)})", hint=_FORM
+        )
     if not found:
         raise InputError(f"the word categories {path} are empty", hint=_FORM)
     torn = [
@@ -77,6 +83,7 @@ def read_word_categories(path: Path | str) -> dict[str, str]:
     return {word: min(names) for word, names in found.items()}
 
 
+_PACKED = {b"\x1f\x8b": "compressed by gzip", b"PK\x03\x04": "a zip archive", b"BZh": "bzip2"}
 _FORMATS = (
     "Allowed are GloVe's and word2vec's text forms (a word and its numbers on every line, UTF-8), "
     "and .npz with the arrays 'words' (text) and 'vectors' (word, dimension)."
@@ -160,6 +167,9 @@ def read_word_vectors(
     refuse_placeholder(path, "file of word vectors")
     if not path.is_file():
         raise InputError(f"the word vectors {path} are missing", hint="Check the path.")
+    packed = next((what for start, what in _PACKED.items() if _begins(path, start)), "")
+    if packed and path.suffix.lower() != ".npz":
+        raise InputError(f"the word vectors {path} are {packed}: unpack them first", hint=_FORMATS)
     wanted = None if vocabulary is None else {word_key(word) for word in vocabulary}
     read = _from_npz if path.suffix.lower() == ".npz" else _from_text
     told: list[str] = []
@@ -180,6 +190,11 @@ def read_word_vectors(
         told.append(f"{len(words) - len(kept)} words stand twice; their first vectors are taken")
         vectors = vectors[kept]
     return WordVectors(tuple(words[row] for row in kept), vectors, tuple(told))
+
+
+def _begins(path: Path, start: bytes) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(start)) == start
 
 
 def _from_text(
@@ -239,9 +254,13 @@ def _word_and_numbers(
 
 
 def _holds_numbers(inner: Sequence[str], n_dims: int) -> bool:
-    """Say whether what follows the first part of a word is numbers of a vector, not of a name."""
+    """Say whether what follows the first part of a word is numbers of a vector, not of a name.
+
+    The next word may stand right behind the last of them.
+    """
     first = inner[:n_dims]
-    whole = len(first) == n_dims and all(map(_INTEGER.fullmatch, first))
+    whole = len(first) == n_dims and all(map(_INTEGER.fullmatch, first[:-1]))
+    whole = whole and _INTEGER.match(first[-1]) is not None
     return whole or any(map(_DECIMAL.fullmatch, inner))
 
 

@@ -4,22 +4,40 @@ A story is a sound of the events (``stim_file``); without any, it is the task. E
 any order; sessions, runs and confounds may be there or not.
 """
 
+import gzip
+import math
+import re
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from braindash.errors import InputError
 from braindash.io.dataset.audio import AUDIO_EXTENSIONS
+from braindash.io.images.surfaces import gifti_shape
 from braindash.io.layouts.bids_files import (
     BidsFiles,
     BidsName,
+    Event,
     first_onsets,
     parse_name,
     positive,
     read_json,
+    repetition_time,
 )
-from braindash.io.layouts.building import choose_tests, not_fetched, sound_tables, without_sound
+from braindash.io.layouts.building import (
+    alignment_folder,
+    choose_tests,
+    sound_tables,
+)
 from braindash.io.layouts.finding import Draft, Finding, Layout, Told
-from braindash.io.layouts.recordings import Recording, grouped, run_rows
+from braindash.io.layouts.recordings import (
+    HeardSounds,
+    Recording,
+    grouped,
+    repeated_stories,
+    run_rows,
+)
 from braindash.io.layouts.tree import File, Tree, several, stem
 
 # Spaces of surfaces as BIDS names them -> as a manifest does; the first one that is there is used.
@@ -31,12 +49,27 @@ _SURFACES = {
     "fsLR": "fsLR32k",
     "fsnative": "native-surface",
 }
+_MESHES = {10242: "fsaverage5", 40962: "fsaverage6", 163842: "fsaverage", 32492: "fsLR32k"}
 _DTSERIES = ".dtseries.nii"
-_GIFTI = (".func.gii", ".gii")
+_GIFTI = (".func.gii", ".gii", ".func.gii.gz", ".gii.gz")
 _VOLUMES = (".nii.gz", ".nii")
+_ENDINGS = (".gii", ".gii.gz", *_VOLUMES)
 # Denoised data first, then what fMRIPrep writes, then anything else.
 _DESCRIPTIONS = ("clean", "denoised", "", "preproc")
-_TASK_TO_SOUND = "audio_onset = 0 s"
+# Of the scans that most variants have, a better one may lack so many.
+_ENOUGH_SCANS = 0.8
+# Where a subject's FreeSurfer folder lies beside derivatives.
+_FREESURFER = (
+    "derivatives/freesurfer",
+    "derivatives/fmriprep/sourcedata/freesurfer",
+    "sourcedata/freesurfer",
+    "freesurfer",
+)
+
+_TIME_STEP = re.compile(
+    rb"<Name>\s*(?:<!\[CDATA\[)?TimeStep(?:\]\]>)?\s*</Name>\s*"
+    rb"<Value>\s*(?:<!\[CDATA\[)?\s*(\d+\.?\d*)"
+)
 
 Variant = tuple[str, str, str, str]
 """What was made of a scan: kind of file, space, desc, resolution or density."""
@@ -47,7 +80,7 @@ def recognise(tree: Tree) -> Finding | None:
     scans: list[tuple[File, BidsName]] = []
     n_raw = 0
     for file in tree.files:
-        name = parse_name(file.name) if file.name.endswith((".gii", ".nii", ".nii.gz")) else None
+        name = parse_name(file.name) if file.name.endswith(_ENDINGS) else None
         if name is None or "sub" not in name.entities or "task" not in name.entities:
             continue
         if _variant(name) is not None:
@@ -89,7 +122,7 @@ def _raw_only(tree: Tree, n_raw: int) -> Finding:
     )
 
 
-def _rank(variant: Variant, n_scans: int) -> tuple[Any, ...]:
+def _rank(variant: Variant, is_whole: bool) -> tuple[Any, ...]:
     kind, space, desc, resolution = variant
     surfaces = list(_SURFACES)
     described = _DESCRIPTIONS.index(desc) if desc in _DESCRIPTIONS else len(_DESCRIPTIONS)
@@ -98,7 +131,19 @@ def _rank(variant: Variant, n_scans: int) -> tuple[Any, ...]:
         "grayordinates": surfaces.index("fsLR"),
         "volume": len(surfaces) + 1 + (not space.startswith("MNI152")),
     }[kind]
-    return (-n_scans, place, described, desc, resolution, space)
+    return (not is_whole, place, described, desc, resolution, space)
+
+
+def _best_variant(by_variant: Mapping[Variant, Mapping[Any, list[File]]]) -> Variant:
+    """Choose the variant that most scans are here of, surfaces before volumes."""
+    here = {
+        one: sum(any(file.exists() for file in files) for files in scans.values())
+        for one, scans in by_variant.items()
+    }
+    most = max(here.values())
+    counts = here if most else {one: len(scans) for one, scans in by_variant.items()}
+    enough = _ENOUGH_SCANS * max(counts.values())
+    return min(by_variant, key=lambda one: (_rank(one, counts[one] >= enough), -counts[one]))
 
 
 class _Reader:
@@ -109,17 +154,17 @@ class _Reader:
         self._bids = BidsFiles(tree)
         self._excluded: list[str] = []
         self._missing: list[str] = []
-        self._absent: list[File] = []
-        self._silent: set[str] = set()
-        self._sounds: dict[str, File] = {}
+        self._sounds = HeardSounds()
         self._untimed: set[str] = set()
+        self._by_first_row: set[str] = set()
+        self._in_ms: set[str] = set()
         self._unsliced: set[str] = set()
         by_variant: dict[Variant, dict[tuple[tuple[str, str], ...], list[File]]] = {}
         for file, name in scans:
             variant = _variant(name)
             if variant is not None:
                 by_variant.setdefault(variant, {}).setdefault(name.scan, []).append(file)
-        self.variant = min(by_variant, key=lambda one: _rank(one, len(by_variant[one])))
+        self.variant = _best_variant(by_variant)
         self._scans = by_variant[self.variant]
         self._others = [one for one in by_variant if one != self.variant]
 
@@ -131,9 +176,8 @@ class _Reader:
         draft = self._draft(subjects, usable, notes) if usable else None
         missing = [
             *self._missing,
-            not_fetched(self._absent),
-            without_sound(
-                self._silent, "They are looked for in stimuli/, in the folder and in `--audio DIR`."
+            *self._sounds.missing(
+                "They are looked for in stimuli/, in the folder and in `--audio DIR`."
             ),
             *self._bids.problems,
         ]
@@ -157,8 +201,19 @@ class _Reader:
             notes.append(f"not used, but there: {several(others)}")
         if self._untimed:
             notes.append(
-                f"no events with a stim_file for {several(sorted(self._untimed))}: the sound is "
-                f"taken to begin with the first volume ({_TASK_TO_SOUND})"
+                f"no events for {several(sorted(self._untimed))}: the sound is taken to begin with "
+                "the first volume (audio_onset = 0 s). Events of the raw data are found where the "
+                "indexed folder holds these too"
+            )
+        if self._by_first_row:
+            notes.append(
+                f"the events of {several(sorted(self._by_first_row))} name no sound: it is taken "
+                "to begin with their first row"
+            )
+        if self._in_ms:
+            notes.append(
+                f"RepetitionTime of {several(sorted(self._in_ms))} is taken for milliseconds; BIDS "
+                "wants seconds"
             )
         if self._unsliced:
             notes.append(
@@ -176,16 +231,14 @@ class _Reader:
             sides = self._sides(files, named)
             if sides is None:
                 continue
-            absent = [file for file in sides if not file.exists()]
-            if absent:
-                self._absent += absent
+            if not self._sounds.are_here(sides):
                 continue
             timing = self._timing(entities, sides[0], named)
             if timing is None:
                 continue
             onsets = self._onsets(entities)
             for stimulus, onset in onsets.items():
-                story = self._story(stimulus, entities["task"])
+                story = self._story(stimulus)
                 if story is not None:
                     shared = len(onsets) > 1
                     subject = f"sub-{entities['sub']}"
@@ -224,7 +277,10 @@ class _Reader:
             **self._bids.sidecar({k: v for k, v in own.items() if k != "hemi"}, "bold", ""),
             **self._bids.sidecar(own, "bold", ""),
         }
-        tr = positive(derived.get("RepetitionTime")) or positive(raw.get("RepetitionTime"))
+        fields = derived if positive(derived.get("RepetitionTime")) else raw
+        tr = repetition_time(fields)
+        if tr is not None and tr != fields["RepetitionTime"]:
+            self._in_ms.add(scan)
         tr = tr or _stored_tr(file)
         if tr is None:
             self._missing.append(
@@ -247,11 +303,31 @@ class _Reader:
         }
         if onsets:
             return onsets
-        task = entities["task"]
-        run = entities.get("run")
-        named = f"{task}_run-{run}" if run and self._sound(f"{task}_run-{run}.") else task
-        self._untimed.add(task)
-        return {f"{named}.": 0.0}
+        named = self._named_onsets(events or ())
+        if named:
+            return named
+        task, run = entities["task"], entities.get("run")
+        told = [event.onset for event in events or () if not math.isnan(event.onset)]
+        (self._by_first_row if told else self._untimed).add(task)
+        return {f"{self._of_run(task, run)}.": min(told, default=0.0)}
+
+    def _named_onsets(self, events: Iterable[Event]) -> dict[str, float]:
+        """Return when sounds begin that other columns than stim_file name."""
+        found: dict[str, float] = {}
+        for event in events:
+            name = next((one for one in event.names if self._tree.sound(one, stem(one))), None)
+            if name is not None and not math.isnan(event.onset):
+                stimulus = name if name.lower().endswith(AUDIO_EXTENSIONS) else f"{name}."
+                found[stimulus] = min(event.onset, found.get(stimulus, math.inf))
+        return found
+
+    def _of_run(self, task: str, run: str | None) -> str:
+        """Name the sound of a task, or of one of its runs where that has its own."""
+        for number in () if run is None else (run, run.zfill(2)):
+            for name in (f"{task}_run-{number}", f"{task}_{number}", f"{task}{number}"):
+                if self._sound(f"{name}.") is not None:
+                    return name
+        return task
 
     def _sound(self, stimulus: str) -> File | None:
         """Find a sound by the name that events give; the ending may be another."""
@@ -262,20 +338,9 @@ class _Reader:
                 return file
         return self._tree.sound(name, f"task-{name}")
 
-    def _story(self, stimulus: str, task: str) -> str | None:
-        file = self._sound(stimulus)
+    def _story(self, stimulus: str) -> str | None:
         name = stem(stimulus.rpartition("/")[2])
-        if file is None:
-            self._silent.add(name)
-            return None
-        if not file.exists():
-            self._absent.append(file)
-            return None
-        if self._sounds.setdefault(name, file) != file:
-            # Two sounds of one name in two folders: the folder tells them apart.
-            name = stimulus.rpartition(".")[0].replace("/", "_")
-            self._sounds[name] = file
-        return name
+        return self._sounds.story(name, stimulus, self._sound(stimulus))
 
     # ---- the manifest ---------------------------------------------------------------------
 
@@ -290,14 +355,12 @@ class _Reader:
             Counter(getattr(one, name) for one in every).most_common(1)[0][0]
             for name in ("tr", "onset", "slice_time")
         )
-        dataset, rows = sound_tables(self._tree, self._sounds)
-        repeated = sorted(
-            {s for known in subjects.values() for s, heard in known.items() if len(heard) > 1}
-        )
-        splits, own, more = choose_tests(usable, repeated)
+        dataset, rows = sound_tables(self._tree, self._sounds.files)
+        folder = alignment_folder(self._tree, self._sounds.files)
+        splits, own, more = choose_tests(usable, repeated_stories(subjects))
         notes += more
         return Draft(
-            dataset={"name": self._name(), **dataset, "alignment_dir": self._alignments()},
+            dataset={"name": self._name(), **dataset, "alignment_dir": folder},
             timing={
                 "tr": Told(tr, "RepetitionTime of the sidecars."),
                 "audio_onset": Told(
@@ -324,11 +387,6 @@ class _Reader:
                         return name.strip()
         return self._tree.root.resolve().name or "BIDS"
 
-    def _alignments(self) -> Any:
-        grids = {stem(f.name): f for f, _ in self._tree.named(r"(?i).*\.TextGrid") if f.exists()}
-        folders = {grids[story].path.parent for story in self._sounds if story in grids}
-        return folders.pop() if len(folders) == 1 else None
-
     def _responses(self) -> dict[str, Any]:
         kind, space, _, _ = self.variant
         if kind == "volume":
@@ -338,10 +396,27 @@ class _Reader:
             }
         if kind == "grayordinates":
             return {"space": Told("fsLR32k", "The cortex of both hemispheres, by its own index.")}
-        return {"space": _SURFACES.get(space, "native-surface")}
+        return {"space": self._mesh(_SURFACES.get(space, "native-surface"))}
+
+    def _mesh(self, named: str) -> Any:
+        """Name the mesh by its vertices, where these are not what the name of the space says."""
+        for file in (file for files in self._scans.values() for file in files if file.exists()):
+            try:
+                n_vertices = gifti_shape(file.path)[1]
+            except InputError:
+                continue
+            found = _MESHES.get(n_vertices, "native-surface")
+            if found == named or named == "native-surface":
+                return named
+            return Told(found, f"By the {n_vertices} vertices a side; the names say {named}.")
+        return named
 
     def _own(self, subject: str) -> dict[str, Any]:
-        """Give a subject the mask of its first scan: columns must be the same in all of them."""
+        """Give a subject its own surfaces, or the mask of its first scan for all of them."""
+        if self.variant[1] == "fsnative":
+            places = (self._tree.root / one / subject for one in _FREESURFER)
+            found = (one for one in places if (one / "surf").is_dir())
+            return {"freesurfer": next(found, None)}
         if self.variant[0] != "volume":
             return {}
         for file in self._tree.files:
@@ -364,7 +439,9 @@ class _Reader:
 
 
 def _stored_tr(file: File) -> float | None:
-    """Read the TR from the header of volumes or grayordinates."""
+    """Read the TR from the header of a scan."""
+    if file.name.endswith(_GIFTI):
+        return _gifti_tr(file)
     if not file.name.endswith((".nii", ".nii.gz")):
         return None
     import nibabel
@@ -379,6 +456,18 @@ def _stored_tr(file: File) -> float | None:
         return None
     scale = {"msec": 1e-3, "usec": 1e-6}.get(units, 1.0)
     return positive(float(zooms[3]) * scale) if len(zooms) > 3 else None
+
+
+def _gifti_tr(file: File) -> float | None:
+    """Read TimeStep, which FreeSurfer writes in milliseconds."""
+    try:
+        opened = gzip.open if file.name.endswith(".gz") else open
+        with opened(file.path, "rb") as stream:
+            start = stream.read(1 << 14)
+    except (OSError, EOFError, zlib.error):
+        return None
+    match = _TIME_STEP.search(start)
+    return None if match is None else repetition_time({"RepetitionTime": float(match[1])})
 
 
 LAYOUT = Layout(

@@ -14,6 +14,11 @@ from braindash.io.texts import lines, read_text
 # What tells one scan from another; the others (space, hemi, desc, res...) say what was made of it.
 SCAN_ENTITIES = ("sub", "ses", "task", "acq", "ce", "dir", "rec", "run")
 
+# Columns that may name a stimulus where no stim_file does, the best ones first.
+_NAMING = ("stim_id", "stimulus", "stim", "story", "audio", "trial_type")
+# A TR that long is one in milliseconds.
+_LONGEST_TR = 60.0
+
 Entities = Mapping[str, str]
 Scan = tuple[tuple[str, str], ...]
 
@@ -70,12 +75,15 @@ class Event:
         Seconds from the first stored volume, which may be negative; NaN where it is not known.
     trial_type, stim_file : str
         As written; empty for ``n/a``.
+    names : tuple of str
+        What other columns, and the trial type, may call the stimulus.
     """
 
     onset: float
     duration: float
     trial_type: str
     stim_file: str
+    names: tuple[str, ...] = ()
 
 
 class BidsFiles:
@@ -189,6 +197,7 @@ def read_events(file: File) -> Iterator[Event]:
             duration=_seconds(cells.get("duration", "")),
             trial_type=_known(cells.get("trial_type", "")),
             stim_file=_known(cells.get("stim_file", "")),
+            names=tuple(filter(None, (_known(cells.get(one, "")) for one in _NAMING))),
         )
 
 
@@ -228,3 +237,12 @@ def positive(value: Any) -> float | None:
     """Return a number above 0; None for anything else."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and math.isfinite(value) and value > 0 else None
+
+
+def repetition_time(fields: Mapping[str, Any]) -> float | None:
+    """Return the TR of a sidecar in seconds; None where it has none.
+
+    BIDS wants seconds; a number beyond 60 is taken for milliseconds, which converters write.
+    """
+    found = positive(fields.get("RepetitionTime"))
+    return found / 1000 if found is not None and found > _LONGEST_TR else found

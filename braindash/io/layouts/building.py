@@ -124,3 +124,20 @@ def common_folder(files: Sequence[File]) -> Path | None:
     """Return the folder that all files are in; None where there are several."""
     folders = {file.path.parent for file in files}
     return folders.pop() if len(folders) == 1 else None
+
+
+def alignment_folder(tree: Tree, stories: Iterable[str]) -> Path | None:
+    """Return the folder that says what is spoken when in stories; None where none is named so.
+
+    It holds STORY.TextGrid, or gentle's STORY/align.json or STORY/align.csv. Files that were not
+    fetched count where no other does.
+    """
+    wanted, found = set(stories), Counter[tuple[bool, Path]]()
+    for file in tree.files:
+        gentle = file.name in ("align.json", "align.csv") and file.path.parent.name in wanted
+        grid = file.name.lower().endswith(".textgrid") and stem(file.name) in wanted
+        if gentle or grid:
+            folder = file.path.parent.parent if gentle else file.path.parent
+            found[file.exists(), folder] += 1
+    best = max(found, key=lambda one: (one[0], found[one]), default=None)
+    return None if best is None else best[1]

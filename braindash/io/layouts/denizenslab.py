@@ -19,7 +19,7 @@ from braindash.io.layouts.building import (
     without_sound,
 )
 from braindash.io.layouts.finding import Draft, Finding, Layout, Template, Told
-from braindash.io.layouts.tree import File, Tree, natural
+from braindash.io.layouts.tree import File, Tree, natural, several
 
 _RESPONSES = re.compile(
     r"(?P<id>[A-Za-z0-9-]+)_(?P<kind>listening|reading)_fmri_data_(?P<part>trn|val)\.hdf5?"
@@ -142,7 +142,13 @@ def _draft(
     listed = []
     masks: set[str] | None = None
     for name, one in subjects.items():
-        fields: dict[str, Any] = {"id": name, "units": one.units, **own.get(name, {})}
+        person = None if name == one.name else one.name
+        fields: dict[str, Any] = {
+            "id": name,
+            "person": person,
+            "units": one.units,
+            **own.get(name, {}),
+        }
         mapper = mappers.get(one.name)
         if mapper is not None and mapper.exists():
             fields["mapper"] = mapper.path
@@ -187,7 +193,14 @@ def _masks(mapper: File, units: int | None, notes: list[str]) -> set[str]:
     except InputError as error:
         notes.append(f"{error.message}. {error.hint}")
         return set()
-    return {key for key, shape in keys.items() if shape == (units,) and not _MATRIX.fullmatch(key)}
+    masks = {key: shape for key, shape in keys.items() if not _MATRIX.fullmatch(key)}
+    unfit = [key for key, shape in masks.items() if len(shape) == 1 and shape != (units,)]
+    if unfit:
+        notes.append(
+            f"{mapper.name}: {several(unfit)} have not one value for each of {units} voxels, and "
+            "are not used as regions"
+        )
+    return {key for key, shape in masks.items() if shape == (units,)}
 
 
 def _regions(
@@ -195,8 +208,7 @@ def _regions(
 ) -> dict[str, Any]:
     """Name the masks that every subject has: the regions of this data set."""
     folder = common_folder([mappers[one.name] for one in subjects.values() if one.name in mappers])
-    plain = all(name == one.name for name, one in subjects.items())
-    if folder is None or not masks or not plain:
+    if folder is None or not masks:
         return {}
     ending = next(iter(mappers.values())).name.rpartition(".")[2]
     return {

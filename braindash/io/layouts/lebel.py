@@ -5,17 +5,20 @@
 of a scan, in which ten seconds of silence come before the sound.
 """
 
+import re
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from braindash.errors import InputError
 from braindash.io.dataset.arrays import available_keys, opened_array
-from braindash.io.layouts.bids_files import positive, read_json
+from braindash.io.layouts.bids_files import read_json, repetition_time
 from braindash.io.layouts.building import (
+    alignment_folder,
     choose_tests,
-    common_folder,
     not_fetched,
     sound_tables,
     without_sound,
@@ -29,6 +32,8 @@ _TR = 2.0
 # Columns that tell whether runs are standardised, and by how much they may miss it.
 _LOOKED_AT = 64
 _NEAR = 0.1
+_HEADERS, _DIMENSIONS, _MANY_SIZES = 5, 2, 3
+_CEILING = re.compile(r"(?i)ceiling|(^|[^a-z])ncs?([^a-z]|$)")
 _TIMING = (
     "Ten volumes are cut off each end of a scan; ten seconds of silence come before the sound, so\n"
     "row i was acquired at (i + 10) * TR - 10 s of it."
@@ -38,14 +43,18 @@ _TIMING = (
 def recognise(tree: Tree) -> Finding | None:
     """Recognise the layout by its folder of preprocessed data."""
     responses: dict[str, dict[str, File]] = {}
-    base: str | None = None
+    data: Path | None = None
+    root = tree.root.absolute()
     for file in tree.files:
-        folders = file.folders
-        if len(folders) < 2 or folders[-2] != _DATA or not file.name.endswith((".hf5", ".h5")):
+        if not file.name.lower().endswith((".hf5", ".h5", ".hdf5")):
             continue
-        base = "/".join(folders[:-2])
-        responses.setdefault(folders[-1], {})[stem(file.name)] = file
-    if base is None:
+        # The folder itself may be what was given, or a subject's.
+        folder = (root / file.place).parent if file.folders else root.parent
+        if folder.name == _DATA:
+            data = folder
+            subject = file.folders[-1] if file.folders else root.name
+            responses.setdefault(subject, {})[stem(file.name)] = file
+    if data is None:
         return None
     problems: list[str] = []
     every = {story for files in responses.values() for story in files}
@@ -67,7 +76,7 @@ def recognise(tree: Tree) -> Finding | None:
     draft = None
     if usable:
         draft, more = _draft(
-            tree, base, responses, usable, {s: sounds[s] for s in every & set(sounds)}, tr
+            tree, data, responses, usable, {s: sounds[s] for s in every & set(sounds)}, tr
         )
         notes += more
     incomplete = [name for name, stories in usable.items() if _TEST not in stories]
@@ -85,7 +94,7 @@ def recognise(tree: Tree) -> Finding | None:
 def _tr(tree: Tree, problems: list[str]) -> tuple[float, str]:
     """Read the TR from a sidecar: 2.0 in all of them, and not the 2.0045 of older code."""
     for file, _ in tree.named(r"(sub-.*_)?task-.*_bold\.json"):
-        found = positive(read_json(file, problems).get("RepetitionTime"))
+        found = repetition_time(read_json(file, problems))
         if found is not None:
             return found, f"TR = {found:g} s, from {file.name}"
     return _TR, (
@@ -96,7 +105,7 @@ def _tr(tree: Tree, problems: list[str]) -> tuple[float, str]:
 
 def _draft(
     tree: Tree,
-    base: str,
+    data: Path,
     responses: Mapping[str, Mapping[str, File]],
     usable: Mapping[str, tuple[str, ...]],
     sounds: Mapping[str, File],
@@ -104,11 +113,10 @@ def _draft(
 ) -> tuple[Draft, list[str]]:
     kept = {story for stories in usable.values() for story in stories}
     dataset, rows = sound_tables(tree, {s: f for s, f in sounds.items() if s in kept})
-    grids = [file for file, _ in tree.named(r"(?i).*\.TextGrid")]
-    folder = common_folder([file for file in grids if stem(file.name) in kept])
+    grids = data.parent / "TextGrids"
+    folder = alignment_folder(tree, kept) or (grids if grids.is_dir() else None)
     splits, own, notes = choose_tests(usable, [_TEST])
     ending = next(iter(next(iter(responses.values())).values())).name.rpartition(".")[2]
-    data = tree.root / base / _DATA
     draft = Draft(
         dataset={"name": LAYOUT.title, **dataset, "alignment_dir": folder},
         timing={"tr": tr, "first_volume": Told(10, _TIMING), "audio_onset": 10.0},
@@ -120,7 +128,8 @@ def _draft(
             "space": "native-volume",
         },
         subjects=[
-            _subject(tree, base, name, responses[name], own.get(name, {}), notes) for name in usable
+            _subject(tree, data.parent, name, responses[name], own.get(name, {}), notes)
+            for name in usable
         ],
         splits=splits,
         runs=rows,
@@ -136,7 +145,7 @@ def _draft(
 
 def _subject(
     tree: Tree,
-    base: str,
+    base: Path,
     name: str,
     files: Mapping[str, File],
     own: Mapping[str, Any],
@@ -145,19 +154,19 @@ def _subject(
     units = _units(files, notes)
     fields: dict[str, Any] = {"id": name, "units": units, **own}
     fields["noise_ceiling"] = _ceiling(tree, name, units, notes)
-    pycortex = f"{base}/pycortex-db/{name}".lstrip("/")
+    pycortex = base / "pycortex-db" / name
     transform = f"{name}_auto"
-    matrices = tree.root / pycortex / "transforms" / transform / "matrices.xfm"
+    matrices = pycortex / "transforms" / transform / "matrices.xfm"
     if matrices.is_file():
-        fields |= {"pycortex": tree.root / pycortex, "transform": transform}
+        fields |= {"pycortex": pycortex, "transform": transform}
     else:
         notes.append(
             f"{name} has no map of the cortex: {matrices} is not here (`datalad get` of "
             f"{pycortex}/surfaces and of its transforms)"
         )
-    freesurfer = f"{base}/freesurfer_subjdir/{name}".lstrip("/")
-    if (tree.root / freesurfer / "surf/lh.sphere.reg").is_file():
-        fields["freesurfer"] = tree.root / freesurfer
+    freesurfer = base / "freesurfer_subjdir" / name
+    if (freesurfer / "surf/lh.sphere.reg").is_file():
+        fields["freesurfer"] = freesurfer
     elif "pycortex" in fields:
         notes.append(
             f"{name} has no FreeSurfer folder with sphere.reg: its maps are on its own surface, "
@@ -190,32 +199,53 @@ def _standardised(files: Mapping[str, File], notes: list[str]) -> Told:
 
 
 def _units(files: Mapping[str, File], notes: list[str]) -> int | None:
-    """Read the number of voxels from the header of one file."""
+    """Read the number of voxels from headers: what most of a few files have."""
+    shapes: list[tuple[int, ...]] = []
     for story in sorted(files, key=natural):
-        if files[story].exists():
-            try:
-                shape = available_keys(files[story].path).get("data")
-            except InputError as error:
-                notes.append(f"{error.message}. {error.hint}")
-                continue
-            return shape[-1] if shape else None
-    return None
+        if len(shapes) == _HEADERS or not files[story].exists():
+            continue
+        try:
+            shape = available_keys(files[story].path).get("data", ())
+        except InputError as error:
+            notes.append(f"{error.message}. {error.hint}")
+            continue
+        if len(shape) == _DIMENSIONS:
+            shapes.append(shape)
+    if not shapes:
+        return None
+    rows, columns = (Counter(shape[axis] for shape in shapes) for axis in (0, 1))
+    usual, n_alike = columns.most_common(1)[0]
+    # Stories differ in their rows; where they differ in their columns alone, they are turned.
+    turned = len(rows) == 1 < len(shapes) and (len(columns) >= _MANY_SIZES or n_alike == 1)
+    return next(iter(rows)) if turned else usual
 
 
 def _ceiling(tree: Tree, name: str, units: int | None, notes: list[str]) -> Any:
-    """Find a published noise ceiling: a .npy of the subject's name, one value a voxel."""
-    for file in tree.by_name.get(f"{name}.npy", ()):
+    """Find a published noise ceiling: a .npy that is named after the subject, one value a voxel."""
+    for file in _ceiling_files(tree, name):
         try:
-            size = np.load(file.path, mmap_mode="r", allow_pickle=False).shape
+            found = np.load(file.path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):
             notes.append(f"{file.path} is no array of numbers, and is not used as noise ceiling")
             continue
-        if size == (units,):
+        if found.shape == (units,) and found.dtype.kind == "f":
             return Told(
                 file.path, "The published ceiling; without it, it is computed from repeats."
             )
-        notes.append(f"{file.path} has the shape {size}, not ({units},): not used as noise ceiling")
+        notes.append(
+            f"{file.path} has the shape {found.shape} of {found.dtype}, not ({units},) of "
+            "correlations: not used as noise ceiling"
+        )
     return None
+
+
+def _ceiling_files(tree: Tree, name: str) -> list[File]:
+    """List files that may hold a subject's ceiling: UTS01.npy, or UTS01_NC.npy and the like."""
+    named = re.compile(rf"(.*[^A-Za-z0-9])?{re.escape(name)}([^A-Za-z0-9].*)?\.npy")
+    found = [file for file, _ in tree.named(named)]
+    exact = [file for file in found if stem(file.name) == name]
+    told = [file for file in found if _CEILING.search(f"{file.place}/{file.name}")]
+    return list(dict.fromkeys((*exact, *told)))
 
 
 LAYOUT = Layout(

@@ -12,12 +12,22 @@ from braindash.io.layouts.bids_files import (
     BidsName,
     first_onsets,
     parse_name,
-    positive,
     read_json,
+    repetition_time,
 )
-from braindash.io.layouts.building import choose_tests, not_fetched, sound_tables, without_sound
+from braindash.io.layouts.building import (
+    alignment_folder,
+    choose_tests,
+    sound_tables,
+)
 from braindash.io.layouts.finding import Draft, Finding, Layout, Told
-from braindash.io.layouts.recordings import Recording, grouped, run_rows
+from braindash.io.layouts.recordings import (
+    HeardSounds,
+    Recording,
+    grouped,
+    repeated_stories,
+    run_rows,
+)
 from braindash.io.layouts.tree import File, Tree, several, stem
 
 TASKS = frozenset(
@@ -26,6 +36,13 @@ TASKS = frozenset(
     "slumlordreach tunnel".split()
 )
 _SUFFIX = "_audio"
+_BEST = "afni-nosmooth"
+# Pipelines whose surfaces can be used, the best one first, with what is told of the others.
+_PIPELINES = {
+    _BEST: "",
+    "afni-smooth": "they are smoothed by 6 mm, which mixes neighbouring vertices",
+    "fmriprep": "they are not denoised: motion and slow drifts are in them",
+}
 _TR = 1.5
 # Seconds from volume 0 to the wav's first sample, for trees without events.
 _ONSETS = {
@@ -55,23 +72,31 @@ def recognise(tree: Tree) -> Finding | None:
         if file.name.startswith("sub-") and (name := parse_name(file.name)) is not None
         if name.entities.get("task") in TASKS
     ]
-    clean = [one for one in scans if _is_surface(*one)]
-    at_home = any("afni-nosmooth" in file.folders for file, _ in clean)
+    surfaces: dict[str, list[tuple[File, BidsName]]] = {}
+    for one in scans:
+        surfaces.setdefault(_made_by(*one), []).append(one)
+    at_home = any(_BEST in file.folders for file, _ in surfaces.get(_BEST, ()))
     known_sounds = len(sounds & TASKS) > 0 and bool(scans)
     if not (at_home or known_sounds):
         return None
-    if not clean:
+    made = [one for one in _PIPELINES if one in surfaces]
+    if not made:
         return _without_responses(tree, scans)
-    return _Reader(tree, scans).finding()
+    here = [one for one in made if any(file.exists() for file, _ in surfaces[one])]
+    pipeline = (here or made)[0]
+    return _Reader(tree, surfaces[pipeline], pipeline).finding()
 
 
-def _is_surface(file: File, name: BidsName) -> bool:
-    return (
-        name.extension.endswith(".gii")
-        and name.entities.get("desc") == "clean"
-        and "hemi" in name.entities
-        and "afni-smooth" not in file.folders
-    )
+def _made_by(file: File, name: BidsName) -> str:
+    """Say which pipeline made surfaces of a scan; nothing for other files."""
+    if not name.extension.endswith((".gii", ".gii.gz")) or "hemi" not in name.entities:
+        return ""
+    if name.suffix not in ("", "bold"):
+        return ""
+    desc = name.entities.get("desc", "")
+    if desc == "clean":
+        return "afni-smooth" if "afni-smooth" in file.folders else _BEST
+    return "fmriprep" if desc in ("", "preproc") else ""
 
 
 def _without_responses(tree: Tree, scans: list[tuple[File, BidsName]]) -> Finding | None:
@@ -92,16 +117,15 @@ def _without_responses(tree: Tree, scans: list[tuple[File, BidsName]]) -> Findin
 class _Reader:
     """Puts scans, events, sounds and exclusions together."""
 
-    def __init__(self, tree: Tree, scans: list[tuple[File, BidsName]]) -> None:
+    def __init__(self, tree: Tree, scans: list[tuple[File, BidsName]], pipeline: str) -> None:
         self._tree = tree
+        self._pipeline = pipeline
         self._bids = BidsFiles(tree)
         self._scans = scans
         self._excluded: list[str] = []
         self._missing: list[str] = []
-        self._absent: list[File] = []
-        self._silent: set[str] = set()
         self._guessed: set[str] = set()
-        self._sounds: dict[str, File] = {}
+        self._sounds = HeardSounds()
         self._marked = self._marked_scans()
 
     def _marked_scans(self) -> dict[tuple[tuple[str, str], ...], str]:
@@ -133,10 +157,16 @@ class _Reader:
                 f"no events of {several(sorted(self._guessed))}: the moment when the sound begins "
                 "is that of the published events"
             )
+        told = _PIPELINES[self._pipeline]
+        if told:
+            notes.append(f"responses are those of {self._pipeline}: {told}")
+            self._missing.append(
+                f"derivatives/{_BEST}, which is denoised and not smoothed: `datalad get "
+                f"derivatives/{_BEST}/sub-*/func/*space-fsaverage6*desc-clean*`"
+            )
         missing = [
             *self._missing,
-            not_fetched(self._absent),
-            without_sound(self._silent, "They are in stimuli/, as STORY_audio.wav."),
+            *self._sounds.missing("They are in stimuli/, as STORY_audio.wav."),
             *self._bids.problems,
         ]
         return LAYOUT.found(
@@ -150,14 +180,12 @@ class _Reader:
 
     def _recordings(self) -> Iterator[Recording]:
         # One variant: two spaces of one scan would be two presentations.
-        spaces = {
-            name.entities.get("space", "") for file, name in self._scans if _is_surface(file, name)
-        }
+        spaces = {name.entities.get("space", "") for _, name in self._scans}
         space = min(spaces, key=lambda one: (one != "fsaverage6", one))
         for file, name in self._scans:
-            if not _is_surface(file, name) or name.entities["hemi"] != "L":
-                continue
-            if name.entities.get("space", "") == space and "sub" in name.entities:
+            entities = name.entities
+            left = entities["hemi"] == "L" and "sub" in entities
+            if left and entities.get("space", "") == space:
                 yield from self._of_scan(file, name)
 
     def _of_scan(self, left: File, name: BidsName) -> Iterator[Recording]:
@@ -174,13 +202,11 @@ class _Reader:
             self._excluded.append(f"{scan}: there is no right hemisphere beside {left.name}")
             return
         files = (left, right)
-        absent = [file for file in files if not file.exists()]
-        if absent:
-            self._absent += absent
+        if not self._sounds.are_here(files):
             return
         onsets = self._onsets(dict(name.scan), task)
         sidecar = self._bids.sidecar(dict(name.scan))
-        tr = positive(sidecar.get("RepetitionTime")) or _TR
+        tr = repetition_time(sidecar) or _TR
         for stimulus, onset in onsets.items():
             story = self._story(stimulus)
             if story is not None:
@@ -216,33 +242,22 @@ class _Reader:
     def _story(self, stimulus: str) -> str | None:
         name = stem(stimulus.rpartition("/")[2])
         story = name.removesuffix(_SUFFIX)
-        file = self._tree.sound(name, story)
-        if file is None:
-            self._silent.add(story)
-            return None
-        if not file.exists():
-            self._absent.append(file)
-            return None
-        self._sounds[story] = file
-        return story
+        return self._sounds.story(story, stimulus, self._tree.sound(name, story))
 
     def _draft(
         self,
         subjects: Mapping[str, Mapping[str, list[Recording]]],
         usable: Mapping[str, tuple[str, ...]],
     ) -> tuple[Draft, list[str]]:
-        named = all(stem(file.name) == f"{s}{_SUFFIX}" for s, file in self._sounds.items())
-        dataset, rows = sound_tables(self._tree, self._sounds, _SUFFIX if named else "")
-        repeated = sorted(
-            {s for known in subjects.values() for s, heard in known.items() if len(heard) > 1}
-        )
-        splits, own, notes = choose_tests(usable, repeated)
-        gentle = self._tree.root / "stimuli" / "gentle"
+        sounds = self._sounds.files
+        named = all(stem(file.name) == f"{s}{_SUFFIX}" for s, file in sounds.items())
+        dataset, rows = sound_tables(self._tree, sounds, _SUFFIX if named else "")
+        splits, own, notes = choose_tests(usable, repeated_stories(subjects))
         draft = Draft(
             dataset={
                 "name": LAYOUT.title,
                 **dataset,
-                "alignment_dir": gentle if gentle.is_dir() else None,
+                "alignment_dir": alignment_folder(self._tree, sounds),
             },
             timing={
                 "tr": Told(_TR, "Scans with another TR say so below (1.52 s in 17 of milkyway)."),

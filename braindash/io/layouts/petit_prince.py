@@ -7,7 +7,7 @@ The sound begins eight seconds after the first volume. Volumes are in the space 
 import re
 from collections.abc import Mapping
 
-from braindash.io.layouts.bids_files import BidsFiles, BidsName, parse_name, positive
+from braindash.io.layouts.bids_files import BidsFiles, BidsName, parse_name, repetition_time
 from braindash.io.layouts.building import choose_tests, not_fetched, sound_tables, without_sound
 from braindash.io.layouts.finding import Draft, Finding, Layout, Told
 from braindash.io.layouts.recordings import Recording, run_rows
@@ -68,7 +68,7 @@ def _finding(
                 stories[story] = sound
                 if (language, number) in grids:
                     alignments[story] = grids[language, number]
-                tr = positive(bids.sidecar(name.entities).get("RepetitionTime")) or _TR
+                tr = repetition_time(bids.sidecar(name.entities)) or _TR
                 scan = file.name.partition("_space-")[0]
                 recording = Recording(
                     f"sub-{subject}", story, (file,), _LEAD_SECONDS, tr, 0.0, scan

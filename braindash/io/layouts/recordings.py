@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from braindash.io.layouts.building import not_fetched, without_sound
 from braindash.io.layouts.finding import Template
 from braindash.io.layouts.tree import File, natural
 
 # Rows before and behind a sound are left out, however many: one scan may hold several stories.
 _WHOLE_SCAN = 1e6
+# Presentations may begin so much of a TR apart, as triggers do, and be averaged row by row.
+_SAME_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,68 @@ class Recording:
     scan: str
     shared: bool = False
 
-    @property
-    def timing(self) -> tuple[float, float, float]:
-        """What presentations of one story must share to be averaged row by row."""
-        return (self.tr, round(self.onset, 3), round(self.slice_time, 3))
+    def is_timed_as(self, other: "Recording") -> bool:
+        """Say whether the rows of another presentation of the story can be averaged with these."""
+        apart = max(abs(self.onset - other.onset), abs(self.slice_time - other.slice_time))
+        return self.tr == other.tr and apart <= _SAME_SHARE * self.tr + 1e-9
+
+
+class HeardSounds:
+    """Sounds of the stories that scans name, and what is not here of sounds and scans.
+
+    Attributes
+    ----------
+    files : dict of str to File
+        By story.
+    absent : list of File
+        Links to content that was never fetched.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, File] = {}
+        self.absent: list[File] = []
+        self._silent: set[str] = set()
+
+    def story(self, name: str, stimulus: str, file: File | None) -> str | None:
+        """Name the story of a stimulus; None where its sound is not here, which is noted.
+
+        Parameters
+        ----------
+        name : str
+            As the story is named, where no other sound is.
+        stimulus : str
+            As the events write it.
+        file : File or None
+            The sound.
+        """
+        if file is None:
+            self._silent.add(name)
+            return None
+        if not file.exists():
+            self.absent.append(file)
+            return None
+        if self.files.setdefault(name, file) != file:
+            # Two sounds of one name in two folders: the folder tells them apart.
+            name = stimulus.rpartition(".")[0].replace("/", "_")
+            self.files[name] = file
+        return name
+
+    def are_here(self, files: Iterable[File]) -> bool:
+        """Say whether all files are here; those that are not are noted."""
+        lacking = [file for file in files if not file.exists()]
+        self.absent += lacking
+        return not lacking
+
+    def missing(self, where: str) -> tuple[str, str]:
+        """Say what was never fetched, and which stories have no sound; ``where`` these belong."""
+        return not_fetched(self.absent), without_sound(self._silent, where)
+
+
+def repeated_stories(subjects: Mapping[str, Mapping[str, list[Recording]]]) -> list[str]:
+    """List the stories that some subject heard more than once."""
+    return sorted(
+        {story for known in subjects.values() for story, heard in known.items() if len(heard) > 1}
+    )
 
 
 def response_path(files: tuple[File, ...]) -> Any:
@@ -70,7 +131,7 @@ def grouped(
     ordered = sorted(recordings, key=lambda one: (natural(one.subject), natural(one.scan)))
     for one in ordered:
         same = found.setdefault(one.subject, {}).setdefault(one.story, [])
-        if same and same[0].timing != one.timing:
+        if same and not one.is_timed_as(same[0]):
             excluded.append(
                 f"{one.scan}: {one.story} was played from another moment on (or with another TR) "
                 f"than in {same[0].scan}, so its rows cannot be averaged with those"

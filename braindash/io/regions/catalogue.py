@@ -1,5 +1,6 @@
 """The region sets that braindash brings along: by name, and families by number."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,14 +11,9 @@ import numpy as np
 from braindash.errors import InputError
 from braindash.io.regions import groups as named
 from braindash.io.regions.discs import REGION_NAMES, SPHERE_LABEL, disc_masks
+from braindash.io.regions.label_files import read_values
 from braindash.io.regions.masks import DISCS, Mask
-from braindash.io.regions.parcellation import (
-    Parcellation,
-    mesh_of,
-    on_mesh,
-    read_parcellation,
-    read_values,
-)
+from braindash.io.regions.parcellation import Parcellation, mesh_of, on_mesh, read_parcellation
 from braindash.io.regions.region_set import RegionSet
 from braindash.io.regions.sources import (
     DESIKAN_FILES,
@@ -30,6 +26,8 @@ from braindash.io.regions.sources import (
     schaefer_files,
 )
 from braindash.io.surfaces import medial_wall
+
+logger = logging.getLogger(__name__)
 
 _HCP = "HCP-MMP1, Glasser et al. 2016, doi:10.1038/nature18933"
 _HCP_LICENCE = "HCP Open Access Data Use Terms"
@@ -180,7 +178,26 @@ def _make_lana(one: RegionSet, paths: Sequence[Path], space: str) -> dict[str, M
     top = np.argsort(-known, kind="stable")[:count]
     mask = np.zeros(len(known), dtype=bool)
     mask[top[known[top] > 0]] = True
+    _tell_small(one, ", ".join(path.name for path in paths), int(mask.sum()), count)
     return {one.labels[0]: mask}
+
+
+def _tell_small(one: RegionSet, source: str, n_found: int, n_wanted: int) -> None:
+    """Refuse a map without any probability; tell one of fewer vertices than the share has."""
+    if not n_found:
+        raise InputError(
+            f"{source} hold no number above 0 on the cortex: no vertex is of {one.title}",
+            hint="Give LanA's maps of probability, one value a vertex, left and right.",
+        )
+    if n_found < n_wanted:
+        logger.warning(
+            "%s: only %d vertices are above 0, fewer than the %d of %s: it is smaller than its "
+            "name says; was the map cut at a threshold?",
+            source,
+            n_found,
+            n_wanted,
+            one.title,
+        )
 
 
 def _lana(name: str, match: re.Match[str]) -> RegionSet:

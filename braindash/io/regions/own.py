@@ -1,15 +1,24 @@
 """Regions that a data set brings along: subjects' own labels, localiser masks, groups of labels."""
 
 import logging
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from braindash.errors import InputError
-from braindash.files import refuse_placeholder
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.stacking import chosen_columns
 from braindash.io.dataset.tables import RegionsTable
+from braindash.io.regions.label_files import (
+    SIDES,
+    read_values,
+    read_vertices,
+    require_side,
+    require_two_files,
+)
 from braindash.io.regions.masks import Mask, Regions, sides_of, with_whole
 from braindash.io.regions.painted import set_on_targets
 from braindash.io.regions.parcellation import (
@@ -17,8 +26,7 @@ from braindash.io.regions.parcellation import (
     mesh_of,
     on_mesh,
     read_parcellation,
-    read_values,
-    require_side,
+    read_parcellation_of_all,
 )
 from braindash.io.regions.region_set import grouped_labels, join_labels, tell_one_sided
 from braindash.io.regions.sets import OWN_SET, find_set
@@ -29,6 +37,7 @@ from braindash.names import given_path
 logger = logging.getLogger(__name__)
 
 _USUAL = "hcp-mmp1"
+_NOT_SURFACES = ("native-volume", "roi")
 
 
 def has_own_regions(dataset: Dataset) -> bool:
@@ -78,8 +87,9 @@ def own_regions(
         if is_left is not None:
             n_left = int(is_left.sum())
             tell_one_sided(labels, grouped_labels(table.groups), n_left, source)
+    reader = _Masks(dataset, subject, n_targets, _left_vertices(is_left, n_targets, surface))
     for name, templates in table.masks.items():
-        masks[name] = _mask(dataset, name, _paths(dataset, templates, subject), n_targets, subject)
+        masks[name] = reader.read(name, templates)
         if not masks[name].any():
             logger.warning(
                 "[regions]: the mask %r of %s marks no target (subject %r): it has no mean",
@@ -88,7 +98,8 @@ def own_regions(
                 subject,
             )
     if not table.groups:
-        masks |= {name: mask for name, mask in labels.items() if name not in masks}
+        _require_other_names(table, labels, read)
+        masks |= labels
     note = f"regions of {dataset.name}, from its manifest"
     return Regions(
         OWN_SET, f"{note}; {read}" if read else note, with_whole(masks, n_targets), is_left
@@ -96,13 +107,44 @@ def own_regions(
 
 
 def _require_own_names(table: RegionsTable) -> None:
-    """Refuse a mask and a group of one name: one would hide the other."""
-    twice = [name for name in table.groups if name in table.masks]
-    if twice:
-        raise InputError(
-            f"[regions] has a mask and a group named {twice[0]!r}",
-            hint="Give one of them another name.",
-        )
+    """Refuse masks and groups of one name: one would hide the other, or nobody tells them apart."""
+    seen: dict[str, str] = {}
+    for kind, names in (("group", table.groups), ("mask", table.masks)):
+        for name in names:
+            key = _plainly(name)
+            if key in seen:
+                both = f"a mask and a {seen[key]}" if kind == "mask" else "two groups"
+                both = "two masks" if seen[key] == kind == "mask" else both
+                raise InputError(
+                    f"[regions] has {both} named {name!r}", hint="Give one of them another name."
+                )
+            seen[key] = kind
+
+
+def _require_other_names(table: RegionsTable, labels: Mapping[str, Mask], read: str) -> None:
+    """Refuse a mask with the name of a label: one would hide the other."""
+    known = {_plainly(label) for label in labels}
+    for name in table.masks:
+        if _plainly(name) in known:
+            raise InputError(
+                f"[regions]: the mask {name!r} is named like a label of {read}",
+                hint="Give the mask another name, such as "
+                f"{name + '_localiser'!r}; or group the labels that are wanted (groups = ...).",
+            )
+
+
+def _plainly(name: str) -> str:
+    """Return a name as it is seen: its accents composed, without blanks around it."""
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _left_vertices(is_left: Mask | None, n_targets: int, surface: SurfaceMap | None) -> Mask | None:
+    """Mark the left targets where they come first; None where nobody says how many they are."""
+    if is_left is not None:
+        return is_left
+    if surface is not None and surface.n_vertices == n_targets:
+        return np.arange(n_targets) < surface.n_left
+    return None
 
 
 def _labels(
@@ -133,12 +175,9 @@ def _own_labels(dataset: Dataset, paths: list[Path], n_targets: int, subject: st
                 f"[regions]: labels names one file, {paths[0].name}, which is of one hemisphere",
                 hint='Give both, left and right: labels = ["lh.NAME.annot", "rh.NAME.annot"].',
             )
-        codes = _fitted(dataset, "labels", read_values(paths), n_targets, subject)
-        found = {str(int(code)): codes == code for code in np.unique(codes[codes > 0])}
-        index = np.full(n_targets, -1, dtype=np.int32)
-        for place, mask in enumerate(found.values()):
-            index[mask] = place
-        return Parcellation(tuple(found), index, 0, paths[0].name)
+        found = read_parcellation_of_all(paths[0])
+        index = _fitted(dataset, "labels", found.index, n_targets, subject)
+        return replace(found, index=index)
     labels = read_parcellation(*paths)
     space = SPACE_NAMES.get(dataset.space)
     if space is not None and len(labels.index) != n_targets:
@@ -152,47 +191,67 @@ def _own_labels(dataset: Dataset, paths: list[Path], n_targets: int, subject: st
     return labels
 
 
-def _mask(dataset: Dataset, name: str, paths: list[Path], n_targets: int, subject: str) -> Mask:
-    if any(path.name.endswith(".label") for path in paths):
-        values = _vertex_lists(paths, n_targets)
-    else:
+@dataclass(frozen=True)
+class _Masks:
+    """Reads the masks of one subject."""
+
+    dataset: Dataset
+    subject: str
+    n_targets: int
+    is_left: Mask | None
+
+    def read(self, name: str, templates: tuple[str, ...]) -> Mask:
+        paths = _paths(self.dataset, templates, self.subject)
+        if any(path.name.lower().endswith(".label") for path in paths):
+            return self._vertex_lists(paths)
         values = read_values([str(path) for path in paths])
-    values = _fitted(dataset, f"the mask {name!r}", values, n_targets, subject)
-    return np.asarray(np.nan_to_num(values, nan=0.0) > 0)
+        what = f"the mask {name!r}"
+        values = _fitted(self.dataset, what, values, self.n_targets, self.subject)
+        return np.asarray(np.nan_to_num(values, nan=0.0) > 0)
 
-
-def _vertex_lists(paths: list[Path], n_targets: int) -> np.ndarray:
-    """Read FreeSurfer labels, which list vertices: of a left and a right side of equal size."""
-    from nibabel.freesurfer.io import read_label
-
-    values = np.zeros(n_targets, dtype=np.float32)
-    half = n_targets // 2
-    for place, path in enumerate(paths):
+    def _vertex_lists(self, paths: list[Path]) -> Mask:
+        """Mark what FreeSurfer labels list, each of its side."""
+        mask = np.zeros(self.n_targets, dtype=bool)
+        for place, path in enumerate(paths):
+            if len(paths) == 2:
+                side = place
+                require_side(path, side)
+            elif path.name.lower().startswith(("lh.", "rh.")):
+                side = int(path.name.lower().startswith("rh."))
+            else:
+                raise InputError(
+                    f"nobody says on which side the vertices of {path} are",
+                    hint="Name it lh. or rh., or give two files, left and right.",
+                )
+            vertices, (start, stop) = read_vertices(path), self._sides[side]
+            if vertices.size and vertices[-1] >= stop - start:
+                raise InputError(
+                    f"{path} names vertex {int(vertices[-1])}, the responses have {stop - start} "
+                    f"on the {SIDES[side]}",
+                    hint="Give labels on the responses' own mesh, or masks of all targets.",
+                )
+            mask[start + vertices] = True
         if len(paths) == 2:
-            side = place
-            require_side(path, side)
-        elif path.name.startswith(("lh.", "rh.")):
-            side = int(path.name.startswith("rh."))
+            require_two_files(*paths)
+        return mask
+
+    @property
+    def _sides(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First target of each side, and the one behind its last."""
+        n_left = self.n_targets // 2 if self.is_left is None else int(self.is_left.sum())
+        placed = self.dataset.space not in _NOT_SURFACES
+        if self.is_left is None:
+            placed &= self.n_targets % 2 == 0
         else:
+            placed &= bool(self.is_left[:n_left].all())
+        if not placed:
             raise InputError(
-                f"nobody says on which side the vertices of {path} are",
-                hint="Name it lh. or rh., or give two files, left and right.",
+                f"lists of vertices (.label) say nothing of the {self.n_targets} targets of "
+                f"{self.dataset.name}, which are no vertices of a left and a right side "
+                f"(space {self.dataset.space!r})",
+                hint="Give masks of all targets, one value for each column of the responses.",
             )
-        refuse_placeholder(path, "label file")
-        try:
-            vertices = read_label(str(path))  # type: ignore[no-untyped-call]
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{path} cannot be read as a FreeSurfer label: {error}",
-                hint="Give a .label file of one hemisphere, on the responses' own mesh.",
-            ) from error
-        if vertices.size and (n_targets % 2 or vertices.max() >= half):
-            raise InputError(
-                f"{path} names vertex {int(vertices.max())}, the responses have {half} a side",
-                hint="Give labels on the responses' own mesh, or masks of all targets.",
-            )
-        values[side * half + vertices] = 1
-    return values
+        return (0, n_left), (n_left, self.n_targets)
 
 
 def _fitted(
@@ -215,4 +274,6 @@ def _fitted(
 
 
 def _paths(dataset: Dataset, templates: tuple[str, ...], subject: str) -> list[Path]:
-    return [given_path(template.format(subject=subject), dataset.folder) for template in templates]
+    known = subject in dataset.subjects
+    person = (dataset.subject(subject).person if known else None) or subject
+    return [given_path(template.format(subject=person), dataset.folder) for template in templates]

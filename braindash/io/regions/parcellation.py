@@ -1,51 +1,43 @@
 """Label files of the cortex: which label every target has, from any usual form of such a file.
 
-A hemisphere is one file (left, then right): FreeSurfer annotations, GIFTI label files, or NumPy
-arrays of whole numbers. Labels are matched by name, never by number: a prefix "L_", "R_", "lh." or
-"rh." that all labels of a file carry and a suffix "_ROI" are dropped, so that both sides of a label
-are one region.
+A hemisphere is one file (left, then right), as :mod:`braindash.io.regions.label_files` reads it.
+Labels are matched by name, never by number: a prefix "L_", "R_", "lh." or "rh." that all labels of
+a file carry and a suffix "_ROI" are dropped, so that both sides of a label are one region.
 """
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from braindash.errors import InputError
-from braindash.files import refuse_placeholder
-from braindash.io.hdf5 import find_item, opened_hdf5
+from braindash.io.regions.label_files import (
+    LABEL_FORMS,
+    SIDES,
+    Codes,
+    Table,
+    is_region,
+    read_labels_of,
+    require_side,
+    require_two_files,
+    side_of_label,
+    tell_equal_sides,
+    used_labels,
+)
 from braindash.io.surfaces import SPACES, coarsen, refine
 
 logger = logging.getLogger(__name__)
 
-_NOT_REGIONS = {
-    *("", "???", "unknown", "medial_wall", "medialwall", "corpuscallosum", "background"),
-    *("freesurfer_defined_medial_wall", "background+freesurfer_defined_medial_wall", "none"),
-}
+_FSLR = 32492
 _SIDE = re.compile(r"^(?:[LR]_|[lr]h[._-]|ctx[-_][lr]h[-_])")
-# Sides as labels and files have them; names of Schaefer's parcels keep theirs.
-_SIDE_OF_LABEL = re.compile(
-    r"^(?:ctx[-_])?(?:\d+Networks_)?(?:(?P<left>L_|lh[._-]|LH_)|(?P<right>R_|rh[._-]|RH_))"
-)
-_SIDE_OF_FILE = re.compile(
-    r"(?:^|[._-])(?:(?P<left>lh|left)|(?P<right>rh|right))(?=[._-])"
-    r"|(?:^|[._-]hemi-|^hemi-)(?:(?P<left1>l)|(?P<right1>r))(?=[._-])",
-    re.IGNORECASE,
-)
-_SIDES = ("left", "right")
 # As other programs write the side and the suffix of a label, in small letters.
 _SIDE_BEFORE = re.compile(r"^(?:ctx[-_])?(?:(l)|(r))(?:h[._-]|_)")
 _SIDE_BEHIND = re.compile(r"[._-](?:(l)|(r))(?:h|eft|ight)?$")
-_FORMS = ".annot, .label.gii or .npy"
-
-Codes = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -158,10 +150,13 @@ def mesh_of(n_targets: int, source: str) -> str:
     for name, count in SPACES.items():
         if n_targets == 2 * count:
             return name
+    on_fslr = n_targets == 2 * _FSLR
     raise InputError(
-        f"{source}: {n_targets} targets are no fsaverage mesh",
+        f"{source}: {n_targets} targets are no fsaverage mesh" + " but fsLR 32k" * on_fslr,
         hint="Both hemispheres must be on one fsaverage mesh: "
-        f"{', '.join(map(str, SPACES.values()))} vertices each.",
+        f"{', '.join(map(str, SPACES.values()))} vertices each."
+        + " wb_command -label-resample brings labels from one mesh to another."
+        * on_fslr,
     )
 
 
@@ -178,8 +173,7 @@ def read_parcellation(left: Path | str, right: Path | str) -> Parcellation:
     Parameters
     ----------
     left, right : path
-        FreeSurfer annotations (.annot), GIFTI label files (.label.gii) or NumPy arrays of whole
-        numbers (.npy; 0: no label).
+        As :func:`braindash.io.regions.label_files.read_labels_of` takes them.
 
     Returns
     -------
@@ -188,63 +182,97 @@ def read_parcellation(left: Path | str, right: Path | str) -> Parcellation:
     Raises
     ------
     InputError
-        When a file is missing, is no label file, names no region, or is of the other side by its
-        name or its labels'.
+        When a file is missing, is no label file, is of the other side by its name or its labels',
+        is given as both sides, has two labels that are one region by their names, or when no vertex
+        of both belongs to a region.
     """
-    sides = [read_side(Path(path)) for path in (left, right)]
-    names: dict[str, int] = {}
-    index = []
-    for side, (codes, table) in enumerate(sides):
-        plain = _plain_names(table)
-        used = set(np.unique(codes).tolist()) & set(plain)
-        require_side((left, right)[side], side, [table[code] for code in used])
-        places = np.full(len(table), -1, dtype=np.int32)
-        for place, code in enumerate(table):
-            if code in plain:
-                places[place] = names.setdefault(plain[code], len(names))
-        order = {code: place for place, code in enumerate(table)}
-        found, inverse = np.unique(codes, return_inverse=True)
-        by_code = np.array([places[order[c]] if c in order else -1 for c in found.tolist()])
-        index.append(by_code[inverse].astype(np.int32))
+    sides = [read_labels_of(path) for path in (left, right)]
+    for side, (path, (codes, table)) in enumerate(zip((left, right), sides, strict=True)):
+        require_side(path, side, used_labels(codes, table))
+    require_two_files(left, right)
     source = f"{Path(left).name}, {Path(right).name}"
-    if not names:
-        raise InputError(
-            f"{source} name no region", hint=f"Give label files with named regions ({_FORMS})."
-        )
-    return Parcellation(tuple(names), np.concatenate(index), len(index[0]), source)
+    found = _joined(sides, source)
+    _tell_unlabelled(found)
+    if sides[0][1] == sides[1][1]:
+        tell_equal_sides(source, sides[0][0], sides[1][0])
+    return found
 
 
-def require_side(path: Path | str, side: int, labels: Sequence[str] = ()) -> None:
-    """Refuse a file that is given as one hemisphere and says that it is the other.
+def read_parcellation_of_all(path: Path | str) -> Parcellation:
+    """Read one label file of all targets, of which nobody says on which side they are.
 
     Parameters
     ----------
     path : path
-        The file, by whose name it may be known.
-    side : int
-        As which one it is given: 0 for the left, 1 for the right.
-    labels : sequence of str
-        What it labels; they say a side where all of them carry it.
+        As for :func:`read_parcellation`, but no annotation, which is of one hemisphere.
 
     Raises
     ------
     InputError
+        As :func:`read_parcellation`.
     """
-    said = [{_named_side(_SIDE_OF_LABEL.match(label)) for label in labels}]
-    name = Path(str(path).partition("#")[0]).name
-    said.append({_named_side(found) for found in _SIDE_OF_FILE.finditer(name)})
-    other = _SIDES[1 - side]
-    for sides, what in zip(said, ("all its labels are", "its name is"), strict=True):
-        if sides == {other}:
+    return _joined([read_labels_of(path)], Path(path).name)
+
+
+def _joined(sides: Sequence[tuple[Codes, Table]], source: str) -> Parcellation:
+    """Put label files behind each other, labels of one name together."""
+    names: dict[str, int] = {}
+    index = []
+    for codes, table in sides:
+        plain = _plain_names(table)
+        places = {code: names.setdefault(name, len(names)) for code, name in plain.items()}
+        found, inverse = np.unique(codes, return_inverse=True)
+        _require_apart(source, [code for code in found.tolist() if code in plain], table, plain)
+        by_code = np.array([places.get(code, -1) for code in found.tolist()], dtype=np.int32)
+        index.append(by_code[inverse])
+    joined = np.concatenate(index)
+    if not names or not (joined >= 0).any():
+        what = "name no region" if not names else "have no vertex in any region"
+        raise InputError(
+            f"{source} {what}",
+            hint="Give label files with named regions and vertices in them; unknown, ???, "
+            f"Medial_wall and the like are none ({LABEL_FORMS}).",
+        )
+    return Parcellation(tuple(names), joined, len(index[0]) if len(index) > 1 else 0, source)
+
+
+def _require_apart(source: str, codes: Sequence[int], table: Table, plain: Table) -> None:
+    """Refuse labels that would be one region; those of two sides, and of one name, are one."""
+    written: dict[str, list[str]] = {}
+    for code in codes:
+        written.setdefault(plain[code], []).append(table[code])
+    for name, labels in written.items():
+        different = sorted(set(labels))
+        if len(different) > 1 and len(set(map(side_of_label, different))) < len(different):
             raise InputError(
-                f"{path} is given as the {_SIDES[side]} hemisphere, but {what} of the {other} one"
-                + (f" (such as {min(labels)!r})" if what.startswith("all") else ""),
-                hint="Give the file of the left hemisphere first, then that of the right one.",
+                f"{source}: the labels {' and '.join(map(repr, different))} would be one region, "
+                f"{name!r}",
+                hint="Names are read without a side in front and _ROI behind: name one otherwise.",
+            )
+        if len(different) < len(labels):
+            logger.warning(
+                "%s: %d labels are named %r: they are one region", source, len(labels), name
             )
 
 
-def _named_side(found: re.Match[str] | None) -> str | None:
-    return found.lastgroup.rstrip("1") if found is not None and found.lastgroup else None
+def _tell_unlabelled(found: Parcellation) -> None:
+    """Warn of regions, and of a whole side, without any vertex."""
+    counts = np.bincount(found.index[found.index >= 0], minlength=len(found.names))
+    lacking = [name for name, count in zip(found.names, counts, strict=True) if not count]
+    if lacking:
+        logger.warning(
+            "%s: %d of %d labels are at no vertex: %s%s",
+            found.source,
+            len(lacking),
+            len(found.names),
+            ", ".join(lacking[:8]),
+            ", ..." if len(lacking) > 8 else "",
+        )
+    for side, part in enumerate((found.index[: found.n_left], found.index[found.n_left :])):
+        if not (part >= 0).any():
+            logger.warning(
+                "%s: no vertex of the %s hemisphere is in a region", found.source, SIDES[side]
+            )
 
 
 def plain_name(label: str) -> str:
@@ -252,12 +280,7 @@ def plain_name(label: str) -> str:
     return _SIDE.sub("", label).removesuffix("_ROI")
 
 
-def is_region(label: str) -> bool:
-    """Say whether a label is one of a region, not of the background or the medial wall."""
-    return label.strip().lower() not in _NOT_REGIONS
-
-
-def _plain_names(table: Mapping[int, str]) -> dict[int, str]:
+def _plain_names(table: Table) -> Table:
     """Return the names of what is a region, without the side and the suffix "_ROI"."""
     regions = {c: name for c, name in table.items() if is_region(name)}
     sided = bool(regions) and all(_SIDE.match(name) for name in regions.values())
@@ -266,168 +289,3 @@ def _plain_names(table: Mapping[int, str]) -> dict[int, str]:
         for code, name in regions.items()
     }
     return {c: name for c, name in plain.items() if is_region(name)}
-
-
-def read_side(path: Path) -> tuple[Codes, dict[int, str]]:
-    """Read the label file of one hemisphere.
-
-    Returns
-    -------
-    codes : int64 array of shape (n_vertices,)
-        The code of every vertex.
-    table : dict of int to str
-        The name of every code.
-
-    Raises
-    ------
-    InputError
-        When it is missing or no label file.
-    """
-    refuse_placeholder(path, "label file")
-    if not path.is_file():
-        raise InputError(
-            f"there is no label file {path}", hint="Check the path; each hemisphere is one file."
-        )
-    name = path.name.lower()
-    reader = next((read for end, read in _READERS.items() if name.endswith(end)), None)
-    if reader is None:
-        raise InputError(
-            f"{path} is no label file that can be read", hint=f"Give one file a side: {_FORMS}."
-        )
-    try:
-        return reader(path)
-    except InputError:
-        raise
-    except Exception as error:  # nibabel raises many kinds for a broken file
-        raise InputError(
-            f"{path} cannot be read as a label file: {error}",
-            hint=f"Give the label file of one hemisphere, such as lh.HCPMMP1.annot ({_FORMS}).",
-        ) from error
-
-
-def _read_annot(path: Path) -> tuple[Codes, dict[int, str]]:
-    from nibabel.freesurfer.io import read_annot  # slow to import, needed only here
-
-    codes, _, raw = read_annot(str(path))  # type: ignore[no-untyped-call]
-    names = [one.decode("utf-8", errors="replace") for one in raw]
-    return codes.astype(np.int64), dict(enumerate(names))
-
-
-def _read_gifti(path: Path) -> tuple[Codes, dict[int, str]]:
-    image = load_gifti(path)
-    table = {int(one.key): str(one.label) for one in image.labeltable.labels}
-    if not table or not image.darrays:
-        raise InputError(
-            f"{path} has no table of label names",
-            hint="Give a GIFTI label file (.label.gii), not one of values or of a surface.",
-        )
-    return np.asarray(image.darrays[0].data).ravel().astype(np.int64), table
-
-
-def load_gifti(path: Path) -> Any:
-    """Open a GIFTI file whose arrays are all in itself."""
-    import nibabel
-
-    if b"ExternalFileBinary" in path.read_bytes():
-        raise InputError(
-            f"arrays of {path} lie in another file",
-            hint="Write the GIFTI file again with its arrays in it: other files are not read.",
-        )
-    return nibabel.load(path)
-
-
-def _read_numbers(path: Path) -> tuple[Codes, dict[int, str]]:
-    values = np.load(path, allow_pickle=False).ravel()
-    codes = values.astype(np.int64)
-    if not np.array_equal(codes, values):
-        raise InputError(
-            f"{path} holds numbers that are no labels",
-            hint="Labels are whole numbers, one for each vertex of the hemisphere; 0: no label.",
-        )
-    return codes, {int(code): str(code) for code in np.unique(codes) if code > 0}
-
-
-_READERS = {".annot": _read_annot, ".gii": _read_gifti, ".npy": _read_numbers}
-
-
-# ---- values and masks -----------------------------------------------------------------------
-
-
-def read_values(paths: Sequence[Path | str]) -> Values:
-    """Read one number per target, such as a probability or a mask.
-
-    Parameters
-    ----------
-    paths : sequence of path
-        One file with all targets, or two: left, then right. NumPy (.npy), GIFTI (.gii), FreeSurfer
-        and NIfTI overlays (.mgh, .mgz, .nii, .nii.gz), or a dataset of an HDF5 file, as
-        ``file.hdf#name``.
-
-    Returns
-    -------
-    float32 array of shape (n_targets,)
-        NaN is kept.
-
-    Raises
-    ------
-    InputError
-        When a file is missing or cannot be read, or one of two is of the other side by its name.
-    """
-    for side, path in enumerate(paths if len(paths) == 2 else ()):
-        require_side(path, side)
-    return np.concatenate([_read_one(str(path)) for path in paths])
-
-
-def _read_one(text: str) -> Values:
-    place, _, key = text.partition("#")
-    path = Path(place)
-    refuse_placeholder(path, "mask or map")
-    if not path.is_file():
-        raise InputError(f"there is no file {path}", hint="Check the path of the mask or the map.")
-    try:
-        return _read_array(path, key)
-    except InputError:
-        raise
-    except Exception as error:  # as for label files
-        raise InputError(
-            f"{path} cannot be read as one number per target: {error}",
-            hint="Give a .npy, .gii, .mgh, .mgz or .nii(.gz) file, or file.hdf#name of an HDF5 "
-            "file.",
-        ) from error
-
-
-def _read_array(path: Path, key: str) -> Values:
-    name = path.name.lower()
-    if name.endswith(".npy"):
-        return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32).ravel()
-    if name.endswith((".h5", ".hf5", ".hdf", ".hdf5")):
-        return _read_hdf5(path, key)
-    if name.endswith(".gii"):
-        return np.asarray(load_gifti(path).darrays[0].data, dtype=np.float32).ravel()
-    if name.endswith((".mgh", ".mgz", ".nii", ".nii.gz")):
-        import nibabel
-
-        image: Any = nibabel.load(path)
-        if sum(size > 1 for size in image.shape) > 1:
-            raise InputError(
-                f"{path} is a volume of {' x '.join(map(str, image.shape))}, not one value per "
-                "vertex",
-                hint="Project it to the surface first; masks of voxels are .npy or HDF5 files with "
-                "one value per column of the responses.",
-            )
-        return np.asarray(image.dataobj, dtype=np.float32).ravel()
-    raise InputError(
-        f"{path} is of no form that masks and maps have",
-        hint="Give a .npy, .gii, .mgh, .mgz or .nii(.gz) file, or file.hdf#name of an HDF5 file.",
-    )
-
-
-def _read_hdf5(path: Path, key: str) -> Values:
-    with opened_hdf5(path) as file:
-        found = find_item(file, key) if key else None
-        if not isinstance(found, h5py.Dataset):
-            raise InputError(
-                f"{path} has no array {key!r}",
-                hint=f"Name one after '#': {', '.join(sorted(file)) or 'the file is empty'}.",
-            )
-        return np.asarray(found, dtype=np.float32).ravel()

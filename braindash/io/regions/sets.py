@@ -97,6 +97,12 @@ def take_over(name: str, left: Path, right: Path) -> RegionSet:
             hint="Use up to 100 small letters, digits, '.', '_' and '-', and no name that is taken "
             f"({', '.join([OWN_SET, *_plugins().found])}).",
         )
+    for path in (left, right):
+        if "#" in path.name and not path.is_file():
+            raise InputError(
+                f"{path} is an array of a file, and files are taken over whole",
+                hint="Save it as a file of its own (numpy.save) for each side, and give these.",
+            )
     folder = f"{_TAKEN}/{name}"
     chosen = known or RegionSet(name, name, "label files of your own", "", folder=folder)
     chosen.make(chosen, [left, right], "fsaverage5")  # refuses what cannot be used

@@ -30,6 +30,7 @@ class Gauge:
         self._seconds = 0.0
         self._low, self._high, self._peak = np.inf, -np.inf, 0.0
         self._channels, self._stillness = Channels(), Stillness()
+        self._n_complaints = 0
 
     def mono(self, block: NDArray[Any], rate_hz: int) -> NDArray[np.float32]:
         """Average the channels of one block.
@@ -63,6 +64,10 @@ class Gauge:
         self._seconds += block.shape[0] / rate_hz
         return mono
 
+    def complained(self, n_times: int) -> None:
+        """Take note of how often the decoder could not read what it met."""
+        self._n_complaints += n_times
+
     def require_sound(self) -> None:
         """Refuse, behind the last block, what holds no sound or another one.
 
@@ -76,7 +81,8 @@ class Gauge:
             raise InputError(
                 f"the audio file {self._path} holds numbers up to {self._peak:.6g}, where full "
                 "scale is 1: they look like integers that were stored as floating-point numbers",
-                hint="Divide them by 32768 (16 bit) and save the file again.",
+                hint="Divide them by 32768 (16 bit) and save the file again; a compressed "
+                "recording (MP3, Ogg) with such numbers is damaged: get it again.",
             )
         if self._channels.cancel():
             _, share = self._channels.shares()
@@ -102,7 +108,13 @@ class Gauge:
 
     def told(self) -> tuple[str, ...]:
         """Say, without names, what is left of the sound only in part."""
-        return self._channels.told() + self._stillness.told()
+        told: tuple[str, ...] = ()
+        if self._n_complaints:
+            told = (
+                f"{self._n_complaints} of its frames are damaged, and what was decoded of them is "
+                "no sound: listen to it, or get it again",
+            )
+        return told + self._channels.told() + self._stillness.told()
 
     def _refuse_not_finite(self, block: NDArray[Any], rate_hz: int) -> None:
         bad = np.flatnonzero(~np.isfinite(block).all(axis=1))

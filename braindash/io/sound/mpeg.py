@@ -165,9 +165,7 @@ def read_mpeg(content: Bytes, n: int, rate: int) -> Layout:
     rest = _rest(content, found.rest_at, streams)
     if rest.cut or rest.fault:
         return rest
-    told = rest.told
-    if found.ends_inside:
-        told += ("it ends within a frame: it may have been cut",)
+    told = rest.told + _told(found)
     if len(streams) == 1 and _is_known(streams[0], n, rate):
         return Layout(told=told)
     if any(stream.header.layer != 3 for stream in streams):
@@ -175,6 +173,20 @@ def read_mpeg(content: Bytes, n: int, rate: int) -> Layout:
     if len(streams) > 1:
         told += (f"it is {len(streams)} recordings, one behind the other",)
     return Layout(tuple(map(_piece, streams)), told=told)
+
+
+def _told(found: _Found) -> tuple[str, ...]:
+    """Say what a listener would notice in a file that can be used."""
+    told: tuple[str, ...] = ()
+    lost = sum(one.lost_bytes for one in found.streams)
+    if lost:
+        told = (
+            f"{lost} bytes between its frames are no sound: it is damaged there, and what follows "
+            "may be early",
+        )
+    if found.ends_inside:
+        told += ("it ends within a frame: it may have been cut",)
+    return told
 
 
 def _rest(content: Bytes, at: int | None, streams: list[_Stream]) -> Layout:

@@ -26,13 +26,32 @@ def surface_of(result: Entry | StoredResult) -> SurfaceMap | None:
     SurfaceMap or None
         None without one, or where it is damaged or lacking: a warning says so.
     """
-    key = surface_key(result)
+    return kept_surface(result.folder.parents[1], surface_key(result), result.key)
+
+
+def kept_surface(root: Path, key: str | None, result: str) -> SurfaceMap | None:
+    """Open a surface map of a store.
+
+    Parameters
+    ----------
+    root : Path
+        Of the store.
+    key : str or None
+        Of the map.
+    result : str
+        Key of what it is for, for the warning.
+
+    Returns
+    -------
+    SurfaceMap or None
+        As :func:`surface_of`.
+    """
     if key is None:
         return None
     try:
-        return _opened(str(result.folder.parents[1]), key)
+        return _opened(str(root), key)
     except StoreError as error:
-        logger.warning("the result %s has no map of the cortex: %s", result.key[:8], error)
+        logger.warning("the result %s has no map of the cortex: %s", result[:8], error)
         return None
 
 

@@ -1,5 +1,6 @@
 """Columns that are parcels of an atlas: painted on the vertices that its label files name."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from braindash.errors import InputError, near_match
-from braindash.io.regions.parcellation import is_region, plain_name, read_side, require_side
+from braindash.io.regions.label_files import (
+    is_region,
+    read_labels_of,
+    require_side,
+    require_two_files,
+    used_labels,
+)
+from braindash.io.regions.parcellation import plain_name
 from braindash.io.spaces.surface_map import SurfaceMap, fsaverage_of
 from braindash.io.spaces.volumes import one_each
 from braindash.io.surfaces import SPACES
@@ -44,12 +52,10 @@ def read_parcels(left: Path, right: Path, n_targets: int, names: Path | None = N
         A file is missing or no label file, the mesh is of unknown size, the labels are more or
         fewer than the columns, or a name is not among them.
     """
-    sides = [read_side(path) for path in (left, right)]
-    for side, (codes, table) in enumerate(sides):
-        used = set(np.unique(codes).tolist())
-        require_side(
-            (left, right)[side], side, [n for c, n in table.items() if c in used and is_region(n)]
-        )
+    sides = [read_labels_of(path) for path in (left, right)]
+    for side, (path, (codes, table)) in enumerate(zip((left, right), sides, strict=True)):
+        require_side(path, side, used_labels(codes, table))
+    require_two_files(left, right)
     source = f"{left.name}, {right.name}"
     counts = [len(codes) for codes, _ in sides]
     mesh = fsaverage_of(sum(counts)) if counts[0] == counts[1] else None
@@ -70,10 +76,7 @@ def read_parcels(left: Path, right: Path, n_targets: int, names: Path | None = N
 def _by_order(sides: list[tuple[Codes, dict[int, str]]], n_targets: int, source: str) -> Codes:
     """Give labels the columns of their tables' order, read so that there are as many as columns."""
     tables = [[name for _, name in sorted(table.items()) if is_region(name)] for _, table in sides]
-    used = [
-        [table[c] for c in np.unique(codes).tolist() if c in table and is_region(table[c])]
-        for codes, table in sides
-    ]
+    used = [used_labels(codes, table) for codes, table in sides]
     sided = [(side, name) for side, names in enumerate(tables) for name in names]
     there = [(side, name) for side, names in enumerate(used) for name in names]
     joined = list(dict.fromkeys(name for names in tables for name in names))
@@ -150,7 +153,7 @@ def _read_names(path: Path) -> list[str]:
 
 def _name(line: str) -> str | None:
     """Take the name of a line; of a lookup table the second word, of its row 0 nothing."""
-    words: list[Any] = line.split()
+    words: list[Any] = unicodedata.normalize("NFC", line).split()
     if len(words) >= 2 and words[0].isdigit():
         return None if int(words[0]) == 0 else str(words[1])
-    return line.strip()
+    return unicodedata.normalize("NFC", line.strip())

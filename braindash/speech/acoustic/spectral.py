@@ -11,7 +11,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.fft import dct
-from scipy.signal.windows import hann
 
 from braindash.speech.acoustic.spaces import SPECTRUM
 from braindash.speech.checkpoints.locate import SAMPLE_RATE_HZ
@@ -187,8 +186,16 @@ def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(above < 0, mel * _LINEAR_HZ_PER_MEL, _BREAK_HZ * np.exp(above * _LOG_STEP))
 
 
+@cache
+def _hann() -> NDArray[np.float64]:
+    # scipy.signal.windows has it too, and loads all of scipy.stats, which takes a second.
+    phase = np.linspace(-np.pi, np.pi, WINDOW + 1)[:-1]
+    taper: NDArray[np.float64] = 0.5 + 0.5 * np.cos(phase)
+    return taper
+
+
 def _log_mel(samples: Samples, first: int, stop: int) -> NDArray[np.float64]:
-    taper = hann(WINDOW, sym=False)
+    taper = _hann()
     spectrum = np.fft.rfft(
         centred(samples, first, stop, WINDOW) * (taper / taper.sum()), SPECTRUM.n_fft
     )

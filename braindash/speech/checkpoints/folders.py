@@ -1,23 +1,20 @@
 """Read the folder of a checkpoint, without torch: configuration, preprocessing, weights."""
 
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from braindash.digests import digest_input
-from braindash.errors import ModelError, near_match
+from braindash.errors import ModelError
 from braindash.files import digest_json, parse_json, refuse_placeholder
-from braindash.speech.checkpoints.families import FAMILIES, Family
-
-logger = logging.getLogger(__name__)
+from braindash.speech.checkpoints.families import MODEL_TYPES, NOT_OPENED, Family
+from braindash.speech.checkpoints.sizes import check_sizes
 
 SAMPLE_RATE_HZ = 16000
-# Samples from one frame of a padded model (Whisper) to the next, and per column of its spectrogram.
+# Samples from one frame of Whisper's encoder to the next.
 PADDED_HOP = 320
-_SPECTRAL_HOP = 160
-_SPECTRAL_WINDOW = 400
 
 # What a brain-tuned model's folder tells of its tuning.
 TUNING_RECORD = "tuning.json"
@@ -33,7 +30,28 @@ FOLDER_HINT = (
     "Give a folder that holds config.json and model.safetensors, as written by "
     "`model.save_pretrained(folder)` or `hf download ID --local-dir FOLDER`."
 )
+UNQUANTISED = (
+    "Features of rounded weights are other features, and reading them needs a library of the "
+    "method. Give the model that it was made from, or its weights as float32, bf16 or fp16 "
+    "(transformers: `model.dequantize()`, then `save_pretrained(FOLDER)`)."
+)
 _OTHER_WEIGHTS = "transformers_weights"
+_QUANTISED = "quantization_config"
+# What other programs write beside a configuration, and what to do with it.
+_OTHER_FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "tf_model.h5": "weights of TensorFlow",
+        "flax_model.msgpack": "weights of JAX",
+        "*.gguf": "quantised weights of llama.cpp or whisper.cpp",
+        "ggml-*.bin": "quantised weights of whisper.cpp",
+        "*.onnx": "a graph of ONNX",
+        "*.nemo": "an archive of NeMo",
+        "*.mlmodelc": "a model of Core ML",
+        "*.pth": "a state dictionary",
+        "*.pt": "a state dictionary, or a checkpoint of fairseq",
+        "*.ckpt": "a checkpoint of Lightning",
+    }
+)
 # Fields that say how or by whom a checkpoint was written, not what the model computes.
 _VOLATILE = frozenset(
     {
@@ -62,7 +80,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     refuse_placeholder(path, "model file", ModelError)
     try:
-        content = parse_json(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        content = parse_json(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path} cannot be read: {error}", hint="Copy or download the model again."
@@ -82,7 +100,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises
     ------
     ModelError
-        When there is none, or it sends transformers to other weights than the usual ones.
+        When there is none, it sends transformers to other weights than the usual ones, or the
+        weights are quantised.
     """
     if not os.path.lexists(folder / "config.json"):
         raise ModelError(f"{folder} has no config.json", hint=FOLDER_HINT)
@@ -93,126 +112,103 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder / 'config.json'} sets {_OTHER_WEIGHTS} to {config[_OTHER_WEIGHTS]!r}",
             hint=f"Name the weights model.safetensors and take {_OTHER_WEIGHTS} out.",
         )
+    if config.get(_QUANTISED):
+        settings = config[_QUANTISED]
+        method = settings.get("quant_method") if isinstance(settings, Mapping) else None
+        raise ModelError(
+            f"the weights in {folder} are quantised ({method or 'by an unnamed method'}), says its "
+            "config.json",
+            hint=UNQUANTISED,
+        )
     return config
 
 
 def find_family(folder: Path, config: Mapping[str, Any]) -> Family:
-    """Look up the family that ``config.json`` names, and check that it tells the model's size.
+    """Look up the family that ``config.json`` names, and check the sizes that it tells.
 
     Raises
     ------
     ModelError
-        When braindash knows no such family, or the size is missing.
+        When braindash knows no such family, or a size is missing or none that a model has.
     """
-    name = config.get("model_type")
-    if not (isinstance(name, str) and name in FAMILIES):
-        raise ModelError(
-            f"{folder / 'config.json'} names the model type {name!r}, which braindash cannot open",
-            hint=near_match(str(name), FAMILIES),
-        )
-    family = FAMILIES[name]
+    where, name = folder / "config.json", config.get("model_type")
+    if not (isinstance(name, str) and name in MODEL_TYPES):
+        raise _unknown_type(where, config)
+    family = MODEL_TYPES[name]
+    encoder = encoder_config(config, family)
     for key in (family.n_blocks_key, family.width_key):
-        if not (isinstance(config.get(key), int) and config[key] > 0):
+        if encoder.get(key) is None:
             raise ModelError(
-                f"{folder / 'config.json'} sets {key} to {config.get(key)!r}",
+                f"{where} sets {key} to {encoder.get(key)!r}",
                 hint="Copy or download the model again: a speech model tells its size there.",
             )
+    check_sizes(str(where), encoder, family)
     return family
 
 
+def _unknown_type(where: Path, config: Mapping[str, Any]) -> ModelError:
+    """Say what a configuration is of; never suggest that its type be changed to another."""
+    name = config.get("model_type")
+    opened = f"braindash opens the model types {', '.join(MODEL_TYPES)}."
+    if not isinstance(name, str):
+        named = config.get("architectures")
+        made = f" It was written for {', '.join(map(str, named))}." if named else ""
+        return ModelError(
+            f"{where} names no model type (model_type is {name!r})",
+            hint="Copy or download config.json again, from the model that the weights belong to: "
+            f"transformers writes the type into it.{made} {opened}",
+        )
+    if name in NOT_OPENED:
+        return ModelError(
+            f"{where} names the model type {name!r}, which braindash does not open: "
+            f"{NOT_OPENED[name]}",
+            hint=f"Choose another model. {opened}",
+        )
+    return ModelError(
+        f"{where} names the model type {name!r}, which braindash cannot open",
+        hint=f"{opened} Leave model_type as it is: under another name the weights would not fit.",
+    )
+
+
+def encoder_config(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
+    """Return the encoder's own configuration, also where it is part of a larger model's.
+
+    Raises
+    ------
+    ModelError
+        When the part is no JSON object.
+    """
+    if not family.part or family.part not in config:
+        return dict(config)
+    part = config[family.part]
+    if not isinstance(part, Mapping):
+        raise ModelError(
+            f"config.json sets {family.part} to {part!r}",
+            hint="Copy or download the model again: the encoder's configuration stands there.",
+        )
+    return dict(part)
+
+
 def common_names(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
-    """Return a configuration with the model's size under the same names for every family."""
+    """Return the encoder's configuration, with its size under the same names for every family."""
+    own = encoder_config(config, family)
     size = {"num_hidden_layers": family.n_blocks_key, "hidden_size": family.width_key}
-    return dict(config) | {name: config[key] for name, key in size.items()}
+    return own | {name: own[key] for name, key in size.items()}
 
 
-def read_normalisation(folder: Path, config: Mapping[str, Any], family: Family) -> bool:
-    """Read whether the preprocessor normalises the waveform, and check its other settings.
+def find_weights(
+    folder: Path, family: Family | None = None, *, present: bool = True
+) -> tuple[Path, ...]:
+    """List the files that hold the weights.
 
     Parameters
     ----------
     folder : Path
-    config : mapping
-        Content of ``config.json``.
-    family : Family
-
-    Returns
-    -------
-    bool
-        True when each window of audio must be brought to zero mean and unit variance.
-
-    Raises
-    ------
-    ModelError
-        When the model wants audio or a spectrogram that braindash does not make.
-    """
-    settings, where = _preprocessor(folder)
-    if not settings and not family.padded:
-        logger.warning("%s has no preprocessor_config.json: windows are normalised", folder)
-    rate = settings.get("sampling_rate", SAMPLE_RATE_HZ)
-    normalise = settings.get("do_normalize", not family.padded)
-    if rate != SAMPLE_RATE_HZ or not isinstance(normalise, bool):
-        raise ModelError(
-            f"{where} asks for sampling_rate {rate!r} and do_normalize {normalise!r}",
-            hint=f"braindash runs models at {SAMPLE_RATE_HZ} Hz; do_normalize is true or false.",
-        )
-    if family.padded:
-        _check_spectrogram(settings, where, config)
-    return normalise
-
-
-def _preprocessor(folder: Path) -> tuple[dict[str, Any], Path]:
-    settings: dict[str, Any] = {}
-    where = folder / "preprocessor_config.json"
-    if where.exists():
-        settings = read_json(where)
-    if (folder / "processor_config.json").exists():
-        # Newer versions of transformers nest the same settings in the processor's file.
-        nested = read_json(folder / "processor_config.json")
-        nested = nested.get("feature_extractor", nested.get("audio_processor", {}))
-        if nested:
-            settings, where = nested, folder / "processor_config.json"
-    return settings, where
-
-
-def _check_spectrogram(settings: Mapping[str, Any], where: Path, config: Mapping[str, Any]) -> None:
-    """Refuse settings under which the same audio would give another spectrogram."""
-    wanted = {
-        "feature_size": config.get("num_mel_bins"),
-        "chunk_length": padded_samples(config) / SAMPLE_RATE_HZ,
-        "hop_length": _SPECTRAL_HOP,
-        "n_fft": _SPECTRAL_WINDOW,
-        "dither": 0.0,
-        "padding_value": 0.0,
-    }
-    for name, value in wanted.items():
-        if settings.get(name, value) != value:
-            raise ModelError(
-                f"{where} sets {name} to {settings[name]!r}; for this model it must be {value!r}",
-                hint="Copy or download the model again: preprocessor and config.json belong "
-                "together.",
-            )
-
-
-def padded_samples(config: Mapping[str, Any]) -> int:
-    """Length of the input of a padded model, in samples at 16 kHz (480000 for Whisper).
-
-    Raises
-    ------
-    ModelError
-        When the configuration does not tell a whole number of seconds.
-    """
-    n_positions = config.get("max_source_positions")
-    if not isinstance(n_positions, int) or n_positions < 1 or n_positions * PADDED_HOP % 16000:
-        raise ModelError(
-            f"config.json sets max_source_positions to {n_positions!r}",
-            hint="It is a whole number of seconds at 50 positions per second: 1500 for Whisper.",
-        )
-    return n_positions * PADDED_HOP
-
-
-def find_weights(folder: Path) -> tuple[Path, ...]:
-    """List the files that hold the weights.
+    family : Family, optional
+        Of the audio tower of a larger model, only the parts that hold some of the tower are
+        listed, and only these must be there.
+    present : bool, default True
+        Whether they must be there.
 
     Raises
     ------
@@ -221,21 +217,33 @@ def find_weights(folder: Path) -> tuple[Path, ...]:
     """
     first = next((folder / name for name in WEIGHTS if os.path.lexists(folder / name)), None)
     if first is None:
+        found = _other_files(folder)
         raise ModelError(
-            f"{folder} has a configuration but no weights (looked for {', '.join(WEIGHTS)})",
-            hint=f"{FOLDER_HINT} braindash never starts from random weights, unless you ask for "
+            f"{folder} has a configuration but no weights (looked for {', '.join(WEIGHTS)})"
+            + (f"; it holds {found}" if found else ""),
+            hint=f"{FOLDER_HINT} A state dictionary of brain-tuning is taken over by `braindash "
+            "import-checkpoint`. braindash never starts from random weights, unless you ask for "
             "them (untrained:FOLDER).",
         )
-    files = _parts(first) if first.name.endswith(".index.json") else (first,)
-    for path in files:
+    prefixes = () if family is None or not family.tower else family.parents[:-1]
+    files = _parts(first, prefixes) if first.name.endswith(".index.json") else (first,)
+    for path in files if present else ():
         check_weights(path)
     return files
 
 
-def _parts(index: Path) -> tuple[Path, ...]:
+def _other_files(folder: Path) -> str:
+    found = {path.name: what for glob, what in _OTHER_FILES.items() for path in folder.glob(glob)}
+    return ", ".join(f"{name} ({what})" for name, what in found.items())
+
+
+def _parts(index: Path, prefixes: tuple[str, ...] = ()) -> tuple[Path, ...]:
     """Files that the index of a model in several parts names; all lie next to it."""
     named = read_json(index).get("weight_map")
-    names = list(named.values()) if isinstance(named, dict) else []
+    named = named if isinstance(named, dict) else {}
+    mine = {name: part for name, part in named.items() if name.startswith(prefixes)}
+    # Where no name has a prefix, the encoder was saved alone.
+    names = list((mine if prefixes and mine else named).values())
     if not names or not all(isinstance(name, str) and Path(name).name == name for name in names):
         raise ModelError(
             f"{index} names no weights, or some outside its folder",
@@ -268,10 +276,14 @@ def computed_part(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def whole_fingerprint(config: Mapping[str, Any], normalise: bool, weights: tuple[Path, ...]) -> str:
+def whole_fingerprint(
+    config: Mapping[str, Any],
+    normalise: bool,
+    weights: tuple[Path, ...],
+    scale: Mapping[str, Any],
+) -> str:
     """Digest of configuration, normalisation and the bytes of the weights."""
     # Names of the parts play no part: the same tensors under other file names are the same model.
     digests = sorted(digest_input(path) for path in weights)
-    return digest_json(
-        {"config": computed_part(config), "normalise": normalise, "weights": digests}
-    )
+    parts = {"config": computed_part(config), "normalise": normalise, "weights": digests}
+    return digest_json(parts | ({"scale": dict(scale)} if scale else {}))

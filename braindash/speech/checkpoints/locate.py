@@ -1,5 +1,6 @@
 """Find the files of a speech model, or an acoustic space, and fingerprint it, without torch."""
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,31 +14,33 @@ from braindash.files import digest_json
 from braindash.names import given_path
 from braindash.specs import Precision
 from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
-from braindash.speech.checkpoints.families import FAMILIES
+from braindash.speech.checkpoints.families import FAMILIES, Family
 from braindash.speech.checkpoints.folders import (
-    CONFIGS,
-    FOLDER_HINT,
     SAMPLE_RATE_HZ,
     WEIGHTS,
     check_weights,
     common_names,
     computed_part,
+    encoder_config,
     find_family,
     find_weights,
-    padded_samples,
     read_config,
     read_json,
-    read_normalisation,
     whole_fingerprint,
 )
+from braindash.speech.checkpoints.places import ADAPTER_CONFIG, ADAPTER_FILES, find_folder
+from braindash.speech.checkpoints.preprocessing import (
+    padded_samples,
+    patch_samples,
+    read_normalisation,
+    read_scale,
+)
+from braindash.speech.checkpoints.tensors import refuse_quantised
 
 __all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate", "require_precision"]
 
 UNTRAINED = "untrained"
-ADAPTER_CONFIG = "adapter_config.json"
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
-_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _SEED = re.compile(r"(?P<model>.+)@(?P<seed>\d{1,9})")
 # Fields of an adapter's configuration that change nothing once it is merged.
 _BOOKKEEPING = frozenset(
@@ -95,6 +98,8 @@ class ModelFiles:
         Seed of an untrained control; None for all others.
     precision : {"float32", "bf16", "fp16"}
         Arithmetic of the encoder, part of the fingerprint unless it is float32.
+    scale : mapping
+        How the spectrogram is scaled, where the family leaves that to the checkpoint (AST).
     """
 
     source: str
@@ -109,6 +114,7 @@ class ModelFiles:
     base: "ModelFiles | None" = None
     seed: int | None = None
     precision: Precision = "float32"
+    scale: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def n_layers(self) -> int:
@@ -123,8 +129,11 @@ class ModelFiles:
     @property
     def padded_samples(self) -> int | None:
         """Samples to which every window is padded (480000 for Whisper); None where it is not."""
-        padded = self.family in FAMILIES and FAMILIES[self.family].padded
-        return padded_samples(self.config) if padded else None
+        family = FAMILIES.get(self.family)
+        if family is None or not family.padded:
+            return None
+        patches = family.front == "patches"
+        return patch_samples(self.config) if patches else padded_samples(self.config)
 
 
 def locate(
@@ -201,34 +210,69 @@ def require_precision(files: ModelFiles, device: str) -> None:
 
 
 def _trained(text: str, revision: str | None) -> ModelFiles:
-    folder, commit, name = _find(text, revision, with_weights=True)
+    folder, commit, name = find_folder(text, revision, with_weights=True)
     if (folder / ADAPTER_CONFIG).exists():
         return _adapter(text, folder, commit, name)
     return _whole(text, folder, commit, name)
 
 
 def _whole(text: str, folder: Path, commit: str | None, name: str) -> ModelFiles:
-    config = read_config(folder)
-    family = find_family(folder, config)
-    normalise = read_normalisation(folder, config, family)
-    weights = find_weights(folder)
+    known = _known(folder)
+    weights = find_weights(folder, known.family)
+    refuse_quantised(weights, known.family)
     return ModelFiles(
         source=text,
         name=name,
         revision=commit,
         folder=folder,
-        family=family.name,
-        config=common_names(config, family),
-        normalise=normalise,
+        family=known.family.name,
+        config=known.common,
+        normalise=known.normalise,
         weights=weights,
-        fingerprint=whole_fingerprint(config, normalise, weights),
+        fingerprint=whole_fingerprint(known.own, known.normalise, weights, known.scale),
+        scale=known.scale,
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the configurations of a folder say.
+
+    Attributes
+    ----------
+    family : Family
+    own : mapping
+        What is fingerprinted: the encoder's part of a larger model's configuration, or all of it.
+    common : mapping
+        The encoder's configuration under common names.
+    normalise : bool
+    scale : mapping
+    """
+
+    family: Family
+    own: Mapping[str, Any]
+    common: Mapping[str, Any]
+    normalise: bool
+    scale: Mapping[str, Any]
+
+
+def _known(folder: Path) -> _Known:
+    config = read_config(folder)
+    family = find_family(folder, config)
+    own = encoder_config(config, family)
+    return _Known(
+        family=family,
+        own=own,
+        common=common_names(config, family),
+        normalise=read_normalisation(folder, own, family),
+        scale=read_scale(folder, family),
     )
 
 
 def _adapter(text: str, folder: Path, commit: str | None, name: str) -> ModelFiles:
     settings = _adapter_settings(folder)
     base = _adapter_base(folder, settings)
-    weights = folder / ADAPTER_WEIGHTS
+    weights = _adapter_weights(folder)
     check_weights(weights)
     merged = {key: value for key, value in settings.items() if key not in _BOOKKEEPING}
     fingerprint = digest_json(
@@ -261,12 +305,18 @@ def _adapter_settings(folder: Path) -> dict[str, Any]:
             hint="braindash merges adapters of the type 'LORA' (low-rank, by peft). Merge others "
             "yourself (peft: `merge_and_unload()`, then `save_pretrained(FOLDER)`).",
         )
-    if not (folder / ADAPTER_WEIGHTS).exists():
+    return settings
+
+
+def _adapter_weights(folder: Path) -> Path:
+    """Find an adapter's weights: safetensors, or what peft wrote before 0.7."""
+    found = [folder / name for name in ADAPTER_FILES if os.path.lexists(folder / name)]
+    if not found:
         raise ModelError(
-            f"{folder} holds an adapter without {ADAPTER_WEIGHTS}",
+            f"{folder} holds an adapter without {' or '.join(ADAPTER_FILES)}",
             hint="Give the folder that peft's `save_pretrained(FOLDER)` wrote, with all its files.",
         )
-    return settings
+    return found[0]
 
 
 def _adapter_base(folder: Path, settings: Mapping[str, Any]) -> ModelFiles:
@@ -282,7 +332,9 @@ def _adapter_base(folder: Path, settings: Mapping[str, Any]) -> ModelFiles:
     places = (folder / given, given, folder.parent / given.name, folder / given.name)
     place = next((str(path) for path in places if path.is_dir()), named)
     try:
-        files, commit, name = _find(place, settings.get("revision") or None, with_weights=True)
+        files, commit, name = find_folder(
+            place, settings.get("revision") or None, with_weights=True
+        )
     except (ModelError, InputError) as error:
         raise ModelError(
             f"the base {named!r} of the adapter in {folder} cannot be found: {error.message}",
@@ -307,12 +359,10 @@ def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
             f"{text!r} names no model that could be trained",
             hint=f"Give {UNTRAINED}:FOLDER or {UNTRAINED}:HUB_ID, if you like with @SEED behind.",
         )
-    folder, commit, name = _find(model, revision, with_weights=False)
+    folder, commit, name = find_folder(model, revision, with_weights=False)
     if (folder / ADAPTER_CONFIG).exists() and not (folder / "config.json").exists():
         folder = _adapter_base(folder, read_json(folder / ADAPTER_CONFIG)).folder
-    config = read_config(folder)
-    family = find_family(folder, config)
-    normalise = read_normalisation(folder, config, family)
+    known = _known(folder)
     # Another version of transformers may draw other numbers from the same seed.
     drawn_by = ".".join(version("transformers").split(".")[:2])
     return ModelFiles(
@@ -320,19 +370,21 @@ def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
         name=f"{UNTRAINED}:{name}@{seed}",
         revision=commit,
         folder=folder,
-        family=family.name,
-        config=common_names(config, family),
-        normalise=normalise,
+        family=known.family.name,
+        config=known.common,
+        normalise=known.normalise,
         weights=(),
         fingerprint=digest_json(
             {
-                UNTRAINED: computed_part(config),
-                "normalise": normalise,
+                UNTRAINED: computed_part(known.own),
+                "normalise": known.normalise,
                 "seed": seed,
                 "transformers": drawn_by,
             }
+            | ({"scale": dict(known.scale)} if known.scale else {})
         ),
         seed=seed,
+        scale=known.scale,
     )
 
 
@@ -361,63 +413,3 @@ def _acoustic_space(source: str, revision: str | None) -> ModelFiles:
         weights=(),
         fingerprint=space.fingerprint,
     )
-
-
-# Folders and the hub ----------------------------------------------------------------------------
-
-
-def _find(text: str, revision: str | None, *, with_weights: bool) -> tuple[Path, str | None, str]:
-    """Find a model's folder, with its commit (of the hub) and its short name."""
-    path = given_path(text, exact=True)
-    if path.exists() or not _HUB_ID.fullmatch(text):
-        return _local_folder(path, revision), None, path.resolve().name
-    folder = _hub_folder(text, revision, with_weights=with_weights)
-    return folder, folder.name, text
-
-
-def _local_folder(path: Path, revision: str | None) -> Path:
-    if path.exists() and revision is not None:
-        raise InputError(
-            f"the revision {revision!r} was given for the local folder {path}",
-            hint="Only models of the hub have revisions: leave it out.",
-        )
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise ModelError(f"the model {path} is a file, not a folder", hint=FOLDER_HINT)
-    raise ModelError(
-        f"there is no model folder {path}",
-        hint=f"Check the spelling. {FOLDER_HINT} A hub id has the form OWNER/NAME.",
-    )
-
-
-def _hub_folder(hub_id: str, revision: str | None, *, with_weights: bool) -> Path:
-    """Download (or find in the hub's cache) the few files that are needed."""
-    configs = [*CONFIGS, ADAPTER_CONFIG]
-    if not with_weights:
-        return _snapshot(hub_id, revision, configs)
-    safe = [*configs, "model*.safetensors", "model.safetensors.index.json", ADAPTER_WEIGHTS]
-    folder = _snapshot(hub_id, revision, safe)
-    if not any((folder / name).exists() for name in (*WEIGHTS[:2], ADAPTER_WEIGHTS)):
-        # The commit of the first call: a branch may move between the two.
-        folder = _snapshot(hub_id, folder.name, [*configs, "pytorch_model*.bin*"])
-    return folder
-
-
-def _snapshot(hub_id: str, revision: str | None, patterns: list[str]) -> Path:
-    import huggingface_hub
-
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(hub_id, revision=revision, allow_patterns=patterns)
-        )
-    except Exception as error:
-        # Everything that a network, a proxy, a cache and an HTTP library can raise ends here.
-        at = f" at revision {revision!r}" if revision else ""
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(
-            f"the model {hub_id!r}{at} is no folder here and cannot be had from the hub: {reason}",
-            hint="Check the id and the connection (HF_HUB_OFFLINE=1 forbids downloads). Without "
-            f"network, use a local folder: on a connected machine run `hf download {hub_id} "
-            "--local-dir FOLDER`, copy FOLDER here and give its path instead of the id.",
-        ) from error

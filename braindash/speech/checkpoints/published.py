@@ -2,7 +2,8 @@
 
 Read are the state dictionaries that the published brain-tuning code writes (arXiv 2410.09230 and
 2510.21520): an encoder inside a module of its own, often wrapped by ``DataParallel``, with a linear
-head to the voxels, as a whole or as low-rank adapters. Nothing but tensors is ever unpickled.
+head to the voxels, as a whole or as low-rank adapters; and those of RABBiT (arXiv 2607.05171).
+Nothing but tensors is ever unpickled.
 """
 
 import logging
@@ -21,14 +22,16 @@ from braindash.names import given_path
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import CONFIGS
+from braindash.speech.checkpoints.loading import quiet_transformers
 from braindash.speech.checkpoints.locate import ModelFiles, locate
+from braindash.speech.checkpoints.merging import tell_deaf
 from braindash.speech.checkpoints.state_dicts import (
     StateDict,
+    complete,
     fold_adapters,
     read_state_dict,
     shortened,
 )
-from braindash.speech.models import quiet_transformers, tell_deaf
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,6 +96,10 @@ class Conversion:
     lora_alpha : float or None
         Adapters are folded in as ``W + lora_alpha / lora_rank * B @ A``.
     n_lora_layers : int
+    left_out : tuple of str
+        Parts behind the encoder, besides the head, and what lies beside the state dictionary.
+    adapters_alone : bool
+        Whether the file holds no other weights than adapters: all others are the base's.
     """
 
     checkpoint: str
@@ -113,6 +120,8 @@ class Conversion:
     lora_rank: int | None
     lora_alpha: float | None
     n_lora_layers: int
+    left_out: tuple[str, ...] = ()
+    adapters_alone: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON has it."""
@@ -132,8 +141,12 @@ class Conversion:
                 f"adapters of {self.n_lora_layers} layers are folded in (rank {self.lora_rank}, "
                 f"alpha {self.lora_alpha:g})"
             )
+        if self.adapters_alone:
+            said.append("the file holds adapters alone: all other weights are the base's")
         if self.head_shape is not None:
             said.append(f"left out: the linear head to {self.head_shape[0]} targets")
+        if self.left_out:
+            said.append(f"left out: {', '.join(self.left_out)}")
         if self.n_duplicates:
             said.append(f"left out: second copies of {self.n_duplicates} weights")
         if self.from_base:
@@ -183,9 +196,10 @@ def import_checkpoint(
     found = read_state_dict(file)
     files = locate(base, revision)
     _check_family(found, files)
-    alpha = fold_adapters(found, lora_alpha, LORA_ALPHA)
     module = load_whole(files)
     before = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    alone = complete(found, before)
+    alpha = fold_adapters(found, lora_alpha, LORA_ALPHA)
     tensors = _respelled(found.tensors, before)
     from_base = _check_names(tensors, before, file)
     _check_values(tensors, before, file)
@@ -207,6 +221,8 @@ def import_checkpoint(
         lora_rank=found.lora_rank,
         lora_alpha=alpha,
         n_lora_layers=len(found.lora_layers),
+        left_out=found.left_out,
+        adapters_alone=alone,
     )
     tell_deaf(file.name, FAMILIES[files.family], found.lora_layers)
     if not record.front_end_equal:

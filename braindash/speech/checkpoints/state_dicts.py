@@ -1,25 +1,44 @@
 """Read the state dictionary of a brain-tuned model: nothing but tensors, under transformers' names.
 
-The published code saves an encoder inside a module of its own, often wrapped by ``DataParallel``,
-with a linear head to the voxels. With low-rank adapters and with Whisper the same tensors stand in
-the file twice, under the names of two parents.
+The published code saves an encoder inside a module of its own, often wrapped by ``DataParallel`` or
+``torch.compile``, with a linear head to the voxels. With low-rank adapters and with Whisper the
+same tensors stand in the file twice, under the names of two parents. RABBiT (arXiv 2607.05171) and
+what Lightning writes put the state dictionary into a larger one. Some files hold adapters alone.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from braindash.core.devices import tell_memory
 from braindash.errors import InputError
+from braindash.speech.checkpoints.tensors import unwrapped
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_WRAPPER = "module."
 _HEAD = "linear"
-_ADAPTED = "lora_model.base_model.model."
+# What peft writes before the names of the model that it adapts, wherever that model lies.
+_ADAPTED = re.compile(r"(?:.+\.)?base_model\.model\.(?P<name>.+)")
+# Where a training script puts the state dictionary in a larger one.
+_CONTAINERS = ("state_dict", "model_state_dict", "model")
+# Of RABBiT: where the encoder lies, in this and in the first version, and what follows it.
+_HOLDERS = ("backbone.backbone.", "lora_wav2vec.", "ssl_model.wav2vec2.")
+_RABBIT = (*_HOLDERS, "ssl_model.", "temporal_brain_encoder.")
+_FOLLOWING = frozenset(
+    {
+        "decoder",
+        "input_norm",
+        "input_proj",
+        "position_encoder",
+        "query_embed",
+        "roi_readouts",
+        "ssl_model",
+        "temporal_brain_encoder",
+    }
+)
 # First part of a name -> the family that stands there and the prefix that transformers writes.
 _BRANCHES = {
     "wav2vec": ("wav2vec2", ""),
@@ -28,10 +47,12 @@ _BRANCHES = {
     "wavlm": ("wavlm", ""),
     "data2vec": ("data2vec-audio", ""),
     "data2vec_audio": ("data2vec-audio", ""),
+    "unispeech": ("unispeech", ""),
+    "unispeech_sat": ("unispeech-sat", ""),
     "whisper_encoder": ("whisper", "encoder."),
     "whisper_model": ("whisper", ""),
 }
-_LORA = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])\.(?P<adapter>[^.]+)\.weight")
+_LORA = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])(\.(?P<adapter>[^.]+))?\.weight")
 _LISTED = 6
 
 
@@ -55,6 +76,8 @@ class StateDict:
         Rank of the adapters, once they are folded in.
     lora_layers : tuple of str
         Names of the adapted layers.
+    left_out : tuple of str
+        Parts that follow the encoder, besides the head, and what lies beside the state dictionary.
     """
 
     path: Path
@@ -64,6 +87,7 @@ class StateDict:
     n_duplicates: int = 0
     lora_rank: int | None = None
     lora_layers: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def read_state_dict(path: Path) -> StateDict:
@@ -84,30 +108,78 @@ def read_state_dict(path: Path) -> StateDict:
         The file is missing, damaged, holds anything but tensors, weights of unknown parents, or
         two copies of a weight that differ.
     """
-    found, unknown, adapted = StateDict(path), [], {}
-    for name, tensor in _load_tensors(path).items():
+    found, unknown = StateDict(path), []
+    unparented: list[tuple[str, Tensor]] = []
+    tensors, beside = _load_tensors(path)
+    following: dict[str, None] = dict.fromkeys(beside)
+    rabbit = any(name.startswith(_RABBIT) for name in tensors)
+    for whole, tensor in tensors.items():
+        inside = _inside(whole, rabbit)
+        name = whole if inside is None else inside
         branch, _, rest = name.partition(".")
-        if branch == _HEAD and rest in ("weight", "bias"):
+        if inside is None and branch == _HEAD and rest in ("weight", "bias"):
             if rest == "weight":
                 found.head_shape = tuple(tensor.shape)
-        elif name.startswith(_ADAPTED):
-            adapted[name.removeprefix(_ADAPTED)] = tensor
         elif branch in _BRANCHES and rest:
             family, prefix = _BRANCHES[branch]
             found.families.add(family)
             _add(found, prefix + rest, tensor)
+        elif inside is not None:
+            unparented.append((inside, tensor))
+        elif rabbit and branch in _FOLLOWING:
+            following[branch] = None
         else:
-            unknown.append(name)
-    for name, tensor in adapted.items():
+            unknown.append(whole)
+    for name, tensor in unparented:
         _add(found, _whole_name(name, found.families), tensor)
+    found.left_out = tuple(following)
     if unknown or not found.tensors:
-        what = f"{len(unknown)} unknown weights: {shortened(unknown)}" if unknown else "no model"
-        raise InputError(
-            f"the checkpoint {path} holds {what}",
-            hint=f"Known are the models {', '.join([*_BRANCHES, _ADAPTED.rstrip('.')])} and the "
-            f"head {_HEAD}, each with or without {_WRAPPER!r} before it.",
-        )
+        raise _unknown(path, unknown)
     return found
+
+
+def complete(found: StateDict, base: Mapping[str, "Tensor"]) -> bool:
+    """Take all other weights from the base, in place, where the file holds adapters alone.
+
+    Parameters
+    ----------
+    found : StateDict
+    base : mapping of str to Tensor
+        The base's weights.
+
+    Returns
+    -------
+    bool
+        Whether the file holds adapters alone.
+    """
+    matches = [_LORA.fullmatch(name) for name in found.tensors]
+    if not all(matches):
+        return False
+    adapted = {match["layer"] for match in matches if match}
+    for name, tensor in base.items():
+        layer, _, last = name.rpartition(".")
+        inside = f"{layer}.base_layer.{last}" if layer in adapted else name
+        found.tensors[inside] = tensor.clone()
+    return True
+
+
+def _unknown(path: Path, names: list[str]) -> InputError:
+    what = f"{len(names)} unknown weights: {shortened(names)}" if names else "no model"
+    return InputError(
+        f"the checkpoint {path} holds {what}",
+        hint=f"Known are the models {', '.join(_BRANCHES)}, models that peft adapted (names with "
+        f"base_model.model.) and the head {_HEAD}, each with or without module. and _orig_mod. "
+        "before it. Save `model.state_dict()` without other heads.",
+    )
+
+
+def _inside(name: str, rabbit: bool) -> str | None:
+    """Return a weight's name in an encoder whose parent does not tell its family."""
+    adapted = _ADAPTED.fullmatch(name)
+    if adapted:
+        return adapted["name"]
+    holders = _HOLDERS if rabbit else ()
+    return next((name.removeprefix(one) for one in holders if name.startswith(one)), None)
 
 
 def fold_adapters(found: StateDict, alpha: float | None, default: float) -> float | None:
@@ -160,8 +232,8 @@ def shortened(names: Sequence[object]) -> str:
     return shown if len(names) <= _LISTED else f"{shown} and {len(names) - _LISTED} more"
 
 
-def _load_tensors(path: Path) -> dict[str, "Tensor"]:
-    """Read names and tensors, refuse all else, and take the wrapper's prefix off."""
+def _load_tensors(path: Path) -> tuple[dict[str, "Tensor"], tuple[str, ...]]:
+    """Read names and tensors, take wrappers' prefixes off; name what lies beside them."""
     import torch
 
     if not path.is_file():
@@ -175,6 +247,7 @@ def _load_tensors(path: Path) -> dict[str, "Tensor"]:
         raise _unreadable(path, error) from error
     if not isinstance(state, Mapping) or not state:
         raise _no_state(path, f"a {type(state).__name__} of no tensors")
+    state, beside = _contained(state)
     odd = [
         name
         for name, value in state.items()
@@ -182,22 +255,25 @@ def _load_tensors(path: Path) -> dict[str, "Tensor"]:
     ]
     if odd:
         raise _no_state(path, f"entries that are no tensors: {shortened(odd)}")
-    tensors = {_unwrapped(name): tensor for name, tensor in state.items()}
+    tensors = {unwrapped(name): tensor for name, tensor in state.items()}
     if len(tensors) != len(state):
-        raise _no_state(path, f"the same names with and without {_WRAPPER!r}")
-    return tensors
+        raise _no_state(path, "the same names with and without 'module.' or '_orig_mod.'")
+    return tensors, beside
+
+
+def _contained(state: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], tuple[str, ...]]:
+    """Return the state dictionary inside a larger one, and the names of what lies beside it."""
+    for name in _CONTAINERS:
+        inner = state.get(name)
+        if isinstance(inner, Mapping) and inner:
+            return inner, tuple(str(other) for other in state if other != name)
+    return state, ()
 
 
 def _whole_name(name: str, families: set[str]) -> str:
     """Name an adapted weight as in the whole model: Whisper's encoder may be adapted alone."""
     alone = families == {"whisper"} and not name.startswith(("encoder.", "decoder."))
     return f"encoder.{name}" if alone else name
-
-
-def _unwrapped(name: str) -> str:
-    while name.startswith(_WRAPPER):
-        name = name.removeprefix(_WRAPPER)
-    return name
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -1,7 +1,7 @@
 """Run windows of audio through a speech model and keep a few frames of every layer."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from braindash.core.devices import tell_memory
 from braindash.speech.checkpoints.locate import Precision
-from braindash.speech.encoder.front import Front, front_of, normalised
+from braindash.speech.encoder.front import Front, family_in, front_of, normalised
 
 logger = logging.getLogger(__name__)
 
@@ -255,6 +255,8 @@ class Encoder:
         Bare encoder in eval mode, float32.
     precision : {"float32", "bf16", "fp16"}, default "float32"
         Arithmetic; the others are torch's autocast, for CUDA devices.
+    scale : mapping, optional
+        :attr:`braindash.speech.checkpoints.locate.ModelFiles.scale`.
 
     Attributes
     ----------
@@ -263,8 +265,13 @@ class Encoder:
         False where transformers runs the model.
     """
 
-    def __init__(self, module: nn.Module, precision: Precision = "float32") -> None:
-        self.front: Front = front_of(module)
+    def __init__(
+        self,
+        module: nn.Module,
+        precision: Precision = "float32",
+        scale: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.front: Front = front_of(module, scale)
         self._module = module
         self._device = next(module.parameters()).device
         self._precision: Precision = "float32"
@@ -323,7 +330,7 @@ class Encoder:
                 if len(self._blocks) in wanted:
                     kept[len(self._blocks)] = self._finished(kept[len(self._blocks)])
             else:
-                kept = _hooked_frames(self._module, embedded, frames, wanted)
+                kept = _hooked_frames(self._module, self.front, embedded, frames, wanted)
             stacked = torch.stack([kept[layer].float() for layer in wanted], dim=2)
         return stacked.cpu().numpy()
 
@@ -392,7 +399,8 @@ def layer_frames(
     wanted = range(n_layers(module)) if layers is None else layers
     device = next(module.parameters()).device
     with torch.inference_mode(), _full_precision(device):
-        kept = _hooked_frames(module, front_of(module).inputs(windows), frames, wanted)
+        front = front_of(module)
+        kept = _hooked_frames(module, front, front.inputs(windows), frames, wanted)
         return torch.stack([kept[layer] for layer in wanted], dim=2).float().cpu().numpy()
 
 
@@ -407,6 +415,8 @@ def _stack_of(module: Any) -> Any:
 
 
 def _described(module: nn.Module) -> tuple[list[Block], RelativeBias | None]:
+    if not family_in(module).own_loop:
+        return [], None
     try:
         blocks = blocks_of(module)
     except AttributeError as error:
@@ -417,26 +427,29 @@ def _described(module: nn.Module) -> tuple[list[Block], RelativeBias | None]:
 
 
 def _hooked_frames(
-    module: nn.Module, inputs: Tensor, frames: slice, wanted: Sequence[int]
+    module: nn.Module, front: Front, inputs: Tensor, frames: slice, wanted: Sequence[int]
 ) -> dict[int, Tensor]:
     """Collect the wanted layers' frames while transformers runs the model."""
     kept: dict[int, Tensor] = {}
     stack = _stack_of(module)
     blocks = stack.layers
+    last, rule = len(blocks), family_in(module).last
 
     def keep(layer: int, hidden: Any) -> None:
         hidden = hidden if isinstance(hidden, torch.Tensor) else hidden[0]
+        if layer == last and rule == "normed":
+            hidden = stack.layer_norm(hidden)
         # A copy, so that the other frames' memory is free again at once.
-        kept[layer] = hidden[:, frames].clone()
+        kept[layer] = front.frames(hidden)[:, frames].clone()
 
     def tap(source: nn.Module, layer: int) -> Any:
         return source.register_forward_hook(lambda _, __, output: keep(layer, output))
 
-    handles = [tap(blocks[layer - 1], layer) for layer in wanted if 0 < layer < len(blocks)]
+    handles = [tap(blocks[layer - 1], layer) for layer in wanted if 0 < layer < last]
     if 0 in wanted:
         handles.append(blocks[0].register_forward_pre_hook(lambda _, inputs: keep(0, inputs[0])))
-    if len(blocks) in wanted:
-        handles.append(tap(stack, len(blocks)))
+    if last in wanted:
+        handles.append(tap(stack if rule == "stack" else blocks[-1], last))
     try:
         module(inputs)
     finally:

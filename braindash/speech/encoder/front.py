@@ -1,6 +1,6 @@
 """From windows of audio to the input of the first transformer block, for every family."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from braindash.speech.checkpoints.folders import PADDED_HOP, SAMPLE_RATE_HZ, padded_samples
-from braindash.speech.windows import Geometry
+from braindash.speech.checkpoints.families import FAMILIES, Family, family_of
+from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
+from braindash.speech.encoder.spectra import whole_front
+from braindash.speech.geometry import Geometry, geometry_of
 
 # Added to the variance by the preprocessor of every model that normalises its input.
 VARIANCE_FLOOR = np.float32(1e-7)
@@ -57,6 +59,9 @@ class Front(Protocol):
     def begin(self, embedded: Tensor) -> Tensor:
         """Add positions: give the input of the first block, of the same shape."""
 
+    def frames(self, hidden: Tensor) -> Tensor:
+        """Return a layer's frames, of what transformers gives for it."""
+
 
 class ConvolutionalFront:
     """Convolutions over the waveform, projection and convolutional positions (wav2vec 2.0).
@@ -76,7 +81,7 @@ class ConvolutionalFront:
         groups = [part for part in self._layers.modules() if isinstance(part, nn.GroupNorm)]
         self._norm = groups[0] if groups else None
         self.local = not groups
-        self.geometry = _geometry(module.config)
+        self.geometry = geometry_of(family_in(module), module.config.to_dict())
 
     def inputs(self, windows: NDArray[np.float32]) -> Tensor:
         """Return the waveforms, (n_windows, n_samples)."""
@@ -133,6 +138,10 @@ class ConvolutionalFront:
         begun: Tensor = hidden if stable else encoder.layer_norm(hidden)
         return begun
 
+    def frames(self, hidden: Tensor) -> Tensor:
+        """Return a layer's frames, which are what transformers gives."""
+        return hidden
+
     def _frames(self, waves: Tensor, affine: tuple[Tensor, Tensor] | None) -> Tensor:
         hidden = waves[:, None]
         for layer in self._layers:
@@ -181,7 +190,7 @@ class ConvolutionalFront:
 
 
 class PaddedFront:
-    """Log-mel spectrogram of 30 s and two convolutions (Whisper)."""
+    """Log-mel spectrogram of 30 s and two convolutions (Whisper, and the towers made of it)."""
 
     def __init__(self, module: Any) -> None:
         import transformers
@@ -189,8 +198,8 @@ class PaddedFront:
         preprocessor: Any = transformers.WhisperFeatureExtractor  # its class is not annotated
         self._module = module
         self.local = False
-        n_samples = padded_samples(module.config.to_dict())
-        self.geometry = Geometry(PADDED_HOP, PADDED_HOP, n_samples)
+        self.geometry = geometry_of(family_in(module), module.config.to_dict())
+        n_samples = self.geometry.padded or 0
         self._spectrogram = preprocessor(
             feature_size=module.config.num_mel_bins,
             chunk_length=n_samples // SAMPLE_RATE_HZ,
@@ -221,20 +230,32 @@ class PaddedFront:
         """Return the frames as they are: their positions are in them already."""
         return embedded
 
+    def frames(self, hidden: Tensor) -> Tensor:
+        """Return a layer's frames, which are what transformers gives."""
+        return hidden
 
-def front_of(module: Any) -> Front:
-    """Make the front end of a bare encoder of transformers."""
-    if hasattr(module, "embed_positions"):
+
+def front_of(module: Any, scale: Mapping[str, Any] | None = None) -> Front:
+    """Make the front end of a bare encoder of transformers.
+
+    Parameters
+    ----------
+    module : nn.Module
+    scale : mapping, optional
+        :attr:`braindash.speech.checkpoints.locate.ModelFiles.scale`.
+    """
+    family = family_in(module)
+    if family.front == "whisper":
         return PaddedFront(module)
-    return ConvolutionalFront(module)
+    if family.own_loop:
+        return ConvolutionalFront(module)
+    return whole_front(module, family, scale or {})
 
 
-def _geometry(config: Any) -> Geometry:
-    hop, first = 1, 1
-    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-        first += (kernel - 1) * hop
-        hop *= stride
-    return Geometry(hop, first)
+def family_in(module: Any) -> Family:
+    """Look up the family of a bare encoder; wav2vec 2.0 for a class that is not known."""
+    bare = module.get_base_model() if hasattr(module, "get_base_model") else module
+    return family_of(type(bare).__name__) or FAMILIES["wav2vec2"]
 
 
 def _device_of(module: nn.Module) -> torch.device:

@@ -12,9 +12,9 @@ from braindash.files import new_folder, write_json
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import TUNING_RECORD
+from braindash.speech.checkpoints.loading import quiet_transformers
 from braindash.speech.checkpoints.locate import ModelFiles, locate
 from braindash.speech.checkpoints.published import load_whole, save_whole
-from braindash.speech.models import quiet_transformers
 
 
 def save_tuned(
@@ -71,6 +71,13 @@ def check_base(files: ModelFiles, *, adapter: bool) -> None:
         raise InputError(
             f"{files.name} is an acoustic feature space: it has nothing to tune",
             hint="Give a speech model.",
+        )
+    if not FAMILIES[files.family].tunable:
+        known = ", ".join(family.title for family in FAMILIES.values() if family.tunable)
+        raise InputError(
+            f"brain-tuning does not know {FAMILIES[files.family].title} ({files.name}), which can "
+            "be scored and probed only",
+            hint=f"Tune a model of {known}.",
         )
     if adapter and (files.base is not None or files.seed is not None):
         what = "an adapter itself" if files.base is not None else "an untrained control"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from braindash.errors import InputError
 from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
-from braindash.speech.windows import Geometry
+from braindash.speech.geometry import Geometry
 
 # Same tolerance as the rule that picks the rows covered by audio.
 _TIME_TOLERANCE = 1e-6

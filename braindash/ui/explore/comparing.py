@@ -7,6 +7,7 @@ import streamlit as st
 
 from braindash.encoding.comparison import Difference, Group, compare
 from braindash.encoding.groups import nanmean
+from braindash.encoding.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.ui import address, state
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
@@ -77,8 +78,13 @@ class Compared:
         settings = f"{self.normalised} {self.ceilings}"
         return [f"{one} of {keys} {settings}" for one in keys]
 
-    def linked(self, *, with_difference: bool, mesh: str = "") -> LinkedMaps:
-        """Return the maps of all models on a mesh, made once per server."""
+    def linked(
+        self, *, with_difference: bool, mesh: str = "", tests: TargetDifference | None = None
+    ) -> LinkedMaps:
+        """Return the maps of all models on a mesh, made once per server.
+
+        With ``tests`` A and B are shown where their difference is significant.
+        """
         return linked_maps(
             self.groups,
             self.names,
@@ -86,6 +92,7 @@ class Compared:
             ceilings=self.ceilings,
             pair=self.pair if with_difference else None,
             mesh=mesh,
+            tests=tests,
         )
 
     def layers(self) -> tuple[int, ...]:
@@ -129,6 +136,7 @@ def linked_maps(
     ceilings: tuple[str | None, ...],
     pair: Difference | None = None,
     mesh: str = "",
+    tests: TargetDifference | None = None,
 ) -> LinkedMaps:
     """Return maps of several models, made once per server.
 
@@ -136,21 +144,30 @@ def linked_maps(
     ----------
     groups, names, normalised, ceilings, pair, mesh
         As for :func:`braindash.views.linked.link_maps`.
+    tests : TargetDifference, optional
+        Of A and B: they are shown where their difference is significant.
     """
     keys = tuple(group.identity for group in groups)
-    settings = (normalised, ceilings, names, pair is not None, mesh)
-    found: LinkedMaps = _linked(keys, settings, groups, pair)
+    settings = (normalised, ceilings, names, pair is not None, mesh, tests is not None)
+    found: LinkedMaps = _linked(keys, settings, groups, pair, tests)
     return found
 
 
 @st.cache_resource(max_entries=8, show_spinner="Preparing the maps")
 def _linked(
     keys: tuple[tuple[str, ...], ...],
-    settings: tuple[bool, tuple[str | None, ...], tuple[str, ...], bool, str],
+    settings: tuple[bool, tuple[str | None, ...], tuple[str, ...], bool, str, bool],
     _groups: tuple[Group, ...],
     _pair: Difference | None,
+    _tests: TargetDifference | None,
 ) -> LinkedMaps:
-    normalised, ceilings, names, _, mesh = settings
+    normalised, ceilings, names, _, mesh, _ = settings
     return link_maps(
-        _groups, names, normalised=normalised, ceilings=ceilings, pair=_pair, mesh=mesh
+        _groups,
+        names,
+        normalised=normalised,
+        ceilings=ceilings,
+        pair=_pair,
+        mesh=mesh,
+        only=None if _tests is None else _tests.significant(),
     )

@@ -338,6 +338,7 @@ def test_few_operators_at_a_time_and_small_blocks_change_nothing(method, monkeyp
     expected = fit(X, groups, Y, X_test, method=method)
     monkeypatch.setattr(ridge_cv, "_OPERATOR_BYTES", 1)
     monkeypatch.setattr(ridge_cv, "_BLOCK_COLUMNS", {"cpu": (5, 5)})
+    monkeypatch.setattr(ridge_cv, "_CHUNK_COLUMNS", {"cpu": 2})
     assert_same(fit(X, groups, Y, X_test, method=method), expected)
 
 
@@ -373,6 +374,42 @@ def test_the_search_finds_the_same_alphas(method, metric, operator_bytes, monkey
             found.prediction[:, same], full.prediction[:, same], atol=EXACT_PREDICTION, rtol=1e-5
         )
         assert scored.sum(axis=0).mean() < len(alphas)
+
+
+def make_rare_targets(seed, share, n_rows=400, n_features=24, n_targets=3000):
+    """Noise, and among it few targets that follow strong, weak or middling feature directions."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.standard_normal((n_features, n_features)) / np.arange(1, n_features + 1)
+    X = rng.standard_normal((n_rows, n_features)) @ mixing.T
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    groups = np.arange(n_rows) * 5 // n_rows
+    directions = np.linalg.svd(delayed(X.astype(np.float32), groups=groups), full_matrices=False)[0]
+    Y = rng.standard_normal((n_rows, n_targets)).astype(np.float32)
+    rare = rng.permutation(n_targets)[: max(3, int(share * n_targets) // 3 * 3)].reshape(3, -1)
+    for own, (some, gain, noise) in zip(
+        rare,
+        ((slice(0, 3), 30, 1.0), (slice(-20, None), 8, 0.3), (slice(20, 60), 8, 0.5)),
+        strict=True,
+    ):
+        shown = directions[:, some]
+        signal = shown @ rng.standard_normal((shown.shape[1], len(own)))
+        Y[:, own] = gain * signal + noise * Y[:, own]
+    return X, groups, Y, rare.ravel()
+
+
+@pytest.mark.parametrize("share", [0.03, 0.0075, 0.001])
+@pytest.mark.parametrize(("method", "metric"), [("primal", "r2"), ("dual", "r2"), ("primal", "r")])
+def test_targets_of_a_rare_kind_get_their_own_alpha(method, metric, share):
+    alphas = np.logspace(0, 8, 17)
+    for seed in range(3):
+        X, groups, Y, rare = make_rare_targets(seed, share)
+        options = {"alphas": alphas, "method": method, "metric": metric}
+        full = RidgeCV(X, groups, search="full", **options).fit(Y)
+        found = RidgeCV(X, groups, **options).fit(Y)
+        lost = full.best_cv_score - found.best_cv_score
+        assert (lost <= 1e-5).mean() >= 0.999
+        assert (lost[rare] <= 1e-5).mean() >= 0.95
+        assert np.isfinite(found.cv_score).sum(axis=0).mean() < len(alphas)
 
 
 @pytest.mark.parametrize("method", FORMS)

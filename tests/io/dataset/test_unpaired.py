@@ -42,6 +42,11 @@ def test_responses_without_sound_are_told(lab):
     assert any("sound but no responses" in text and "'beta '" in text for text in said)
 
 
+def test_responses_that_are_read_by_another_spelling_are_not_spoken_of(lab):
+    lab.audio("alpha").rename(lab.audio("alpha").with_name("ALPHA.FLAC"))
+    assert not any("no recording" in text or "no responses" in text for text in told(lab))
+
+
 @pytest.mark.parametrize("ending", [".m4a", ".WMA", ".wav ", ".aiff"])
 def test_sound_that_is_not_looked_at_is_named(lab, ending):
     path = lab.audio("alpha")

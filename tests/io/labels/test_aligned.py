@@ -241,6 +241,22 @@ def test_transcripts_and_grids_of_other_programs_are_read(libri, tmp_path):
     assert {"word", "phone"} <= set(labels.tiers)
 
 
+def test_names_of_librispeech_in_another_case_are_met(tmp_path):
+    chapter = tmp_path / "Dev-Clean/Anna/198"
+    grid = {"words": WORDS, "phones": PHONES}
+    write_sound(chapter / "anna-198-0000.flac")
+    write_sound(chapter / "Anna-198-0001.FLAC")
+    write_grid(chapter / "ANNA-198-0000.textgrid", grid)
+    write_text(chapter / "Anna-198.trans.txt", "Anna-198-0000 GO", "ANNA-198-0001 DO")
+    labels = read_librispeech(tmp_path)
+    found = rows(labels.tier("sentence"), "recording", "label", "split")
+    assert found == [
+        ("Dev-Clean/Anna/198/Anna-198-0001", "DO", "valid"),
+        ("Dev-Clean/Anna/198/anna-198-0000", "GO", "valid"),
+    ]
+    assert {"word", "phone"} <= set(labels.tiers)
+
+
 def test_librispeech_has_sentences_speakers_and_splits(libri):
     labels = read_librispeech(libri)
     assert labels.tiers == ("sentence",) and labels.warnings == ()

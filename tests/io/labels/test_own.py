@@ -83,6 +83,15 @@ def test_parquet_without_pyarrow_says_what_to_install(lab, monkeypatch):
         (["path,label,end", "sound/one.wav,a,nan"], "line 2: end = 'nan' is no number"),
         (["path,label,end", "sound/one.wav,a,inf"], "no time"),
         (["path,label,split", "sound/one.wav,a,held"], "line 2: the split 'held' is unknown"),
+        (
+            [
+                "path,label,split",
+                "sound/one.wav,a,held",
+                "sound/two.wav,a,train",
+                "sound/two.wav,b,x",
+            ],
+            "line 2: .* is unknown .2 such rows: lines 2, 4",
+        ),
         (["path,label", "sound/six.wav,a", "sound/one.wav,b"], "1 of 2 recordings .* are missing"),
         (["path,label,recording", "sound/one.wav,a,r", "sound/two.wav,b,r"], "more than one path"),
         (["path,label", "sound/one.wav"], "line 2: there is no label"),
@@ -94,6 +103,33 @@ def test_parquet_without_pyarrow_says_what_to_install(lab, monkeypatch):
 def test_faults_of_a_table_are_named(lines, says, lab):
     with pytest.raises(InputError, match=says):
         read_label_table(write_text(lab / "t.csv", *lines))
+
+
+def test_every_fault_of_the_cells_is_named_at_once(lab):
+    text = ["path,label,split,start", "sound/one.wav,a,in,0", "sound/two.wav,b,train,1s"]
+    with pytest.raises(InputError, match="2 problems") as caught:
+        read_label_table(write_text(lab / "t.csv", *text))
+    assert "line 2: the split 'in'" in str(caught.value)
+    assert "line 3: start = '1s'" in str(caught.value)
+
+
+def test_columns_in_another_case_and_without_a_name_are_met(lab):
+    text = [",Path,LABEL,Split,,", "0,sound/one.wav,a,train,,", "1,sound/two.wav,b,Test,,"]
+    labels = read_label_table(write_text(lab / "t.csv", *text))
+    assert rows(labels, "label", "split") == [("a", "train"), ("b", "test")]
+    assert any("not read: (without a name)" in told for told in labels.warnings)
+    with pytest.raises(InputError, match="no column 'label'"):
+        read_label_table(write_text(lab / "t.csv", "path,Label,LABEL", "sound/one.wav,a,b"))
+
+
+def test_names_that_differ_in_blanks_only_are_one(lab):
+    text = ["path,label,speaker", "sound/one.wav,a,s1", "sound/two.wav, a\u200b,s1\u00a0"]
+    labels = read_label_table(write_text(lab / "t.csv", *text))
+    assert rows(labels, "label", "speaker") == [("a", "s1"), ("a", "s1")]
+    assert sum("differ from others in blanks only" in told for told in labels.warnings) == 2
+    alike = ["path,label", "sound/one.wav, a", "sound/two.wav, b"]  # results keep their keys
+    labels = read_label_table(write_text(lab / "t.csv", *alike))
+    assert rows(labels, "label") == [(" a",), (" b",)]
 
 
 def test_windows_paths_are_told(lab):

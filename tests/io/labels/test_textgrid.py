@@ -324,6 +324,33 @@ def test_quotes_that_are_not_doubled_are_text(tmp_path):
     assert len(told) == 1 and "single quotes" in told[0]
 
 
+def test_a_lone_quote_in_the_last_label_is_text_too(tmp_path):
+    # Nothing behind it shows that its quotes are odd.
+    text = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 1
+tiers? <exists>
+size = 1
+class = "IntervalTier"
+name = "words"
+xmin = 0
+xmax = 1
+intervals: size = 1
+xmin = 0
+xmax = 1
+text = "c"at\\"
+"""
+    told = []
+    assert read(tmp_path, text, told)["words"][0].label == 'c"at\\'
+    assert len(told) == 1 and "single quotes" in told[0]
+    short = '"ooTextFile"\n"TextGrid"\n0\n1\n<exists>\n1\n"IntervalTier"\n"words"\n0\n1\n1\n0\n1\n'
+    told = []
+    assert read(tmp_path, f'{short}"c"at"\n', told)["words"][0].label == "c"
+    assert len(told) == 1 and "a double quote that is not closed" in told[0]
+
+
 @pytest.mark.parametrize(
     ("encoding", "says"), [("latin-1", "read as Windows-1252"), ("cp1252", "Windows-1252")]
 )

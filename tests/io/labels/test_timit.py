@@ -54,6 +54,10 @@ def test_every_damaged_file_is_named(timit):
     with pytest.raises(InputError, match="no label of TIMIT") as caught:
         read_timit(timit)
     assert "SX37.PHN, line 1" in str(caught.value) and "SI1027.WRD, line 1" in str(caught.value)
+    path = timit / "TRAIN/DR1/FCJF0/SX37.PHN"
+    path.write_text(PHN.replace("5723 6642 hv", "x").replace("12640 13650 q", "12640 q") + "\n")
+    with pytest.raises(InputError, match=r"SX37\.PHN, line 4: 'x' .*2 such rows: lines 4, 11"):
+        read_timit(timit)
 
 
 def test_other_sound_of_an_utterance_is_not_passed_over(timit):

@@ -163,6 +163,17 @@ def test_damaged_lines_of_slurp_are_named(line, says, slurp):
         read_slurp(file.parent, audio=slurp / "audio/slurp_real")
 
 
+def test_every_damaged_line_of_every_file_of_slurp_is_named(slurp):
+    good = json.dumps(ENTRIES["devel"][0])
+    write_text(slurp / "dataset/slurp/devel.jsonl", "[", good, *["{}"] * 14)
+    write_text(slurp / "dataset/slurp/test.jsonl", good, "3")
+    with pytest.raises(InputError) as caught:
+        read_slurp(slurp / "dataset/slurp", audio=slurp / "audio/slurp_real")
+    told = str(caught.value)
+    assert "devel.jsonl, line 1 is no entry" in told and "test.jsonl, line 2 is no entry" in told
+    assert "15 such rows: lines 1, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 5 more" in told
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"1": {}}', '{"1": 3}'])
 def test_damaged_metadata_of_slurp_is_named(content, slurp):
     write_text(slurp / "dataset/slurp/metadata.json", content)

@@ -1,5 +1,6 @@
 """Word vectors as text and as arrays; nothing is unpickled."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -170,3 +171,17 @@ def test_a_line_of_fewer_numbers_is_refused_by_its_number(line, vocabulary, tmp_
     path = write_text(tmp_path / "v.txt", *LINES, line, "end 7 7 7")
     with pytest.raises(InputError, match="line 4 is no word vector"):
         read_word_vectors(path, vocabulary=vocabulary)
+
+
+def test_packed_files_are_told_as_such(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_bytes(gzip.compress(b"a 1 2 3\nb 1 2 3\n"))
+    with pytest.raises(InputError, match="compressed by gzip"):
+        read_word_vectors(path)
+
+
+def test_whole_numbers_of_two_joined_lines_are_noticed(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text("a 1 2 3\nb 1 2 3c 4 5 6\nd 1 2 3\n")
+    with pytest.raises(InputError, match=r"line 2 .*are two lines joined"):
+        read_word_vectors(path)

@@ -10,7 +10,8 @@ from kit.region_files import N_SIDE, patches, put_hcp, write_annot, write_label_
 
 from braindash.errors import InputError
 from braindash.io.regions.groups import HCP_LABELS
-from braindash.io.regions.parcellation import read_parcellation, read_values
+from braindash.io.regions.label_files import read_values
+from braindash.io.regions.parcellation import read_parcellation
 from braindash.io.surfaces import SPACES, load_surface
 
 
@@ -144,12 +145,17 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     nibabel.save(nibabel.gifti.GiftiImage(darrays=[values]), surface)
     with pytest.raises(InputError, match="no table of label names"):
         read_parcellation(surface, surface)
-    small = write_annot(tmp_path / "small.annot", ["???", "a"], np.ones(7))
+    small = [
+        write_annot(tmp_path / f"{side}.small.annot", ["???", "a"], np.ones(7)) for side in "lr"
+    ]
     with pytest.raises(InputError, match="14 targets are no fsaverage mesh"):
-        read_parcellation(small, small).on("fsaverage5")
-    none = write_annot(tmp_path / "none.annot", ["???", "unknown"], np.zeros(7))
+        read_parcellation(*small).on("fsaverage5")
+    none = [
+        write_annot(tmp_path / f"{side}.none.annot", ["???", "unknown"], np.zeros(7))
+        for side in "lr"
+    ]
     with pytest.raises(InputError, match="name no region"):
-        read_parcellation(none, none)
+        read_parcellation(*none)
 
 
 def test_values_come_from_every_usual_form(tmp_path):
@@ -221,8 +227,10 @@ def test_hemispheres_in_the_wrong_order_are_refused(tmp_path):
             with pytest.raises(InputError, match="all its labels are of the"):
                 read_parcellation(*wrong)
     # What a table names beside what the vertices have, and labels of both sides, say nothing.
-    both = write_annot(tmp_path / "both.annot", ["???", "L_a", "R_a"], index)
-    assert read_parcellation(both, both).names == ("a",)
+    both = [
+        write_annot(tmp_path / f"both_{side}.annot", ["???", "L_a", "R_a"], index) for side in "01"
+    ]
+    assert read_parcellation(*both).names == ("a",)
     table = ["???", "L_a", "R_a"]
     left = write_annot(tmp_path / "all_0.annot", table, np.where(index == 2, 0, index))
     right = write_annot(tmp_path / "all_1.annot", table, np.where(index == 1, 0, index))

@@ -4,6 +4,8 @@ import hashlib
 import sys
 from dataclasses import replace
 
+import h5py
+import nibabel
 import numpy as np
 import pytest
 from kit.plugins import REGION_SET, put_plugin
@@ -206,6 +208,44 @@ def test_lana_takes_the_top_share_of_the_cortex(label_home, share):
     assert f"{share} %" in regions.note
 
 
+def test_a_map_of_lana_without_enough_numbers_is_refused_or_told(label_home, caplog):
+    files = put_overlay(label_home, np.zeros(N_TARGETS))
+    with pytest.raises(InputError, match="hold no number above 0"):
+        sets.find_set("lana-10").regions("fsaverage5", N_TARGETS)
+    with pytest.raises(InputError, match="hold no number above 0"):
+        sets.take_over("lana-10", *files)
+    few = np.flatnonzero(~medial_wall())[::50]
+    put_overlay(label_home, np.isin(np.arange(N_TARGETS), few))
+    regions = sets.find_set("lana-10").regions("fsaverage5", N_TARGETS)
+    assert regions.masks["lana_top_10_percent"].sum() == len(few)
+    assert f"only {len(few)} vertices are above 0" in caplog.text
+
+
+def test_files_that_cannot_be_taken_over_are_refused(label_home, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["l"], file["r"] = np.arange(N_SIDE) % 3, np.arange(N_SIDE) % 2
+    with pytest.raises(InputError, match="an array of a file"):
+        sets.take_over("mine", tmp_path / "x.h5#l", tmp_path / "x.h5#r")
+    fslr = [
+        write_annot(tmp_path / f"{side}h.x.annot", ["???", "a"], np.arange(32492) % 2)
+        for side in "lr"
+    ]
+    with pytest.raises(InputError, match="no fsaverage mesh but fsLR 32k") as caught:
+        sets.take_over("mine", *fslr)
+    assert "-label-resample" in caught.value.hint and not list(label_home.iterdir())
+
+
+def test_numbers_in_overlays_make_a_set_of_their_own(label_home, tmp_path):
+    paths = []
+    for side, shift in (("lh", 0), ("rh", 1)):
+        values = ((np.arange(N_SIDE) + shift) % 3).astype(np.float32).reshape(-1, 1, 1)
+        paths.append(tmp_path / f"{side}.parcels.mgz")
+        nibabel.save(nibabel.MGHImage(values, np.eye(4)), paths[-1])
+    masks = sets.take_over("mine", *paths).regions("fsaverage5", N_TARGETS).masks
+    assert list(masks) == [WHOLE, "1", "2"]
+    assert np.flatnonzero(masks["1"])[[0, N_SIDE // 3]].tolist() == [1, N_SIDE]
+
+
 @pytest.mark.parametrize("name", ["lana-0", "lana-100", "schaefer-1100", "schaefer-450", "hcp"])
 def test_names_of_no_set_are_refused_with_a_near_one(label_home, name):
     with pytest.raises(InputError, match=f"no region set '{name}'") as caught:
@@ -245,9 +285,14 @@ def test_files_of_a_known_set_are_taken_over_under_its_names(label_home, tmp_pat
     sets.take_over("hcp-mmp1", *annots)
     assert all(path.name.endswith(".annot") for path in sets.find_set("hcp-mmp1").paths)
     assert not list((label_home / "hcp-mmp1").glob("*.gii"))  # one file a side
-    small = write_annot(tmp_path / "small.annot", ["???", "A1"], np.ones(N_SIDE))
+    small = [
+        write_annot(tmp_path / f"{s}.small.annot", ["???", "A1"], np.ones(N_SIDE)) for s in "lr"
+    ]
     with pytest.raises(InputError, match="has no label"):
-        sets.take_over("moussa2025-iclr", small, small)
+        sets.take_over("moussa2025-iclr", *small)
+    both = small[0].rename(tmp_path / "both.annot")
+    with pytest.raises(InputError, match="given as the left and as the right hemisphere"):
+        sets.take_over("my-lab", both, both)
     assert (
         sets.find_set("moussa2025-iclr")
         .regions("fsaverage5", N_TARGETS)

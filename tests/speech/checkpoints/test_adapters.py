@@ -10,12 +10,16 @@ import torch
 from kit.model_folders import answer, edit_json, edit_weights
 from kit.tiny_models import KINDS, N_BLOCKS, build, extractor_of
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 
 from braindash.errors import InputError, ModelError
-from braindash.speech.checkpoints.locate import ADAPTER_WEIGHTS, locate
+from braindash.speech.checkpoints.locate import locate
+from braindash.speech.checkpoints.merging import lora_strengths, read_adapter
+from braindash.speech.checkpoints.places import ADAPTER_FILES
 from braindash.speech.models import open_model
 
 CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = ADAPTER_FILES[0]
 TARGETS = ["q_proj", "k_proj", "v_proj", "out_proj"]
 FEED_FORWARD = ["intermediate_dense", "output_dense"]
 SETTINGS = {"r": 3, "lora_alpha": 8, "lora_dropout": 0.1}
@@ -158,7 +162,7 @@ def test_base_of_the_hub_is_found_at_the_revision_of_the_adapter(pair, tmp_path,
     adapter = tmp_path / "alone" / "adapter"
     edit_json(adapter / CONFIG, base_model_name_or_path="lab/model", revision="v2")
     assert locate(adapter).base.name == "lab/model"
-    assert asked == [("lab/model", "v2")]
+    assert asked[0] == ("lab/model", "v2")
 
 
 def test_adapter_of_the_hub_opens_with_its_base_from_the_hub(pair, monkeypatch):
@@ -315,3 +319,91 @@ def test_opening_leaves_the_random_state_alone(pair):
     torch.manual_seed(11)
     open_model(pair[1], device="cpu")
     assert torch.equal(torch.rand(3), wanted)
+
+
+# --- forms, strength -----------------------------------------------------------------------------
+
+
+def test_weights_as_peft_wrote_them_before_0_7_are_read(pair):
+    _, adapter = pair
+    wanted = answer(adapter)
+    torch.save(load_file(adapter / ADAPTER_WEIGHTS), adapter / ADAPTER_FILES[1])
+    (adapter / ADAPTER_WEIGHTS).unlink()
+    np.testing.assert_array_equal(answer(adapter), wanted)
+    assert locate(adapter).weights[-1].name == "adapter_model.bin"
+
+
+def test_pickled_adapters_with_more_than_tensors_are_refused(pair):
+    _, adapter = pair
+    (adapter / ADAPTER_WEIGHTS).unlink()
+    torch.save({"base_model.model.x": Path("x")}, adapter / ADAPTER_FILES[1])
+    with pytest.raises(ModelError, match="cannot be read"):
+        open_model(adapter, device="cpu")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_wrapped_names_and_a_byte_order_mark_are_no_matter(prefix, pair):
+    _, adapter = pair
+    wanted = answer(adapter)
+    edit_weights(
+        adapter / ADAPTER_WEIGHTS,
+        lambda tensors: {
+            name.replace("base_model.model.", f"base_model.model.{prefix}"): tensor
+            for name, tensor in tensors.items()
+        },
+    )
+    text = (adapter / CONFIG).read_text()
+    (adapter / CONFIG).write_text(text, encoding="utf-8-sig")
+    np.testing.assert_array_equal(answer(adapter), wanted)
+
+
+@pytest.mark.parametrize("settings", [{}, {"use_dora": True}, {"use_rslora": True}])
+def test_adapters_that_change_nothing_are_refused(settings, tmp_path):
+    _, adapter, _ = save_pair("hubert-group", tmp_path, **settings)
+    edit_weights(
+        adapter / ADAPTER_WEIGHTS,
+        lambda tensors: {n: t * (0 if "lora_B" in n else 1) for n, t in tensors.items()},
+    )
+    with pytest.raises(ModelError, match="changes nothing") as caught:
+        open_model(adapter, device="cpu")
+    assert "base" in caught.value.hint
+
+
+def test_an_adapter_that_trained_other_parts_alone_is_opened(tmp_path):
+    _, adapter, _ = save_pair("hubert-group", tmp_path, modules_to_save=["layer_norm"])
+    edit_weights(
+        adapter / ADAPTER_WEIGHTS,
+        lambda tensors: {n: t * (0 if "lora_B" in n else 1) for n, t in tensors.items()},
+    )
+    open_model(adapter, device="cpu")
+
+
+def test_blocks_without_an_effect_are_told_and_the_strength_of_all(pair, caplog):
+    _, adapter = pair
+    edit_weights(
+        adapter / ADAPTER_WEIGHTS,
+        lambda tensors: {
+            n: t * (0 if "lora_B" in n and "layers.0." in n else 1) for n, t in tensors.items()
+        },
+    )
+    with caplog.at_level(logging.INFO, logger="braindash"):
+        open_model(adapter, device="cpu")
+    assert "changes nothing in the blocks 1" in caplog.text
+    strengths = lora_strengths(read_adapter(locate(adapter)))
+    assert list(strengths) == ["1", "2"] and strengths["1"] == 0
+    stored = load_file(adapter / ADAPTER_WEIGHTS)
+    squares = sum(float(t.square().sum()) for n, t in stored.items() if "lora_B" in n)
+    assert strengths["2"] == pytest.approx(squares**0.5, rel=1e-6)
+    assert f"{strengths['2']:.3g}" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["unispeech-sat", "w2v-bert", "parakeet"])
+def test_adapters_of_further_families_are_merged(kind, tmp_path):
+    """Parakeet's encoder calls its projections otherwise; names are the adapter's own."""
+    targets = {"w2v-bert": ["linear_q", "linear_v"], "parakeet": ["q_proj", "v_proj"]}
+    head = "ForCTC"
+    inside = {"unispeech-sat": "unispeech_sat", "w2v-bert": "wav2vec2_bert", "parakeet": "encoder"}
+    _, adapter, merged = save_pair(kind, tmp_path, head, targets.get(kind))
+    found = open_model(adapter, device="cpu").module.state_dict()
+    wanted = merged.get_submodule(inside[kind]).state_dict()
+    assert all(torch.allclose(found[n], t, atol=1e-6) for n, t in wanted.items())

@@ -496,7 +496,8 @@ def test_same_name_with_and_without_wrapper_is_refused(base, tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ({"model": {"linear.weight": torch.zeros(1)}, "epoch": 3}, "no tensors: model, epoch"),
+        ({"head": {"linear.weight": torch.zeros(1)}, "epoch": 3}, "no tensors: head, epoch"),
+        ({"model": {"linear.weight": torch.zeros(1)}, "epoch": 3}, "no model"),
         ([torch.zeros(1)], "a list"),
         ({}, "a dict of no tensors"),
         (torch.zeros(3), "a Tensor"),

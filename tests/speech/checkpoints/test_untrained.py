@@ -118,7 +118,7 @@ def test_configuration_that_makes_no_model_is_refused(folder_of, tmp_path):
     folder = Path(shutil.copytree(folder_of("hubert-group"), tmp_path / "model"))
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(
-        config.replace('"num_attention_heads": 4', '"num_attention_heads": 5')
+        config.replace('"hidden_act": "gelu"', '"hidden_act": "none of these"')
     )
     with pytest.raises(ModelError, match="no model can be made"):
         open_model(f"untrained:{folder}", device="cpu")

@@ -8,6 +8,7 @@ from kit.tuning_stories import TR, make_story
 
 from braindash.errors import InputError
 from braindash.specs import TuningSettings
+from braindash.speech.geometry import Geometry
 from braindash.speech.training.stories import (
     check_stories,
     epoch_batches,
@@ -15,7 +16,6 @@ from braindash.speech.training.stories import (
     story_segments,
     usable_rows,
 )
-from braindash.speech.windows import Geometry
 
 CONVOLUTIONAL = Geometry(320, 400)
 
