@@ -4,29 +4,32 @@ import streamlit as st
 
 from braindash.ui import ICON
 
+FIRST = "pages/explore/overview.py"
+
+
+def overview() -> None:
+    """Open the first page by its name too: it lives at the root of the address."""
+    st.switch_page(FIRST, query_params=st.query_params.to_dict())
+
+
 # An icon of our own: a named one would be fetched from another host.
 st.set_page_config(page_title="braindash", page_icon=ICON, layout="wide")
 
 navigation = st.navigation(
-    {
-        "Explore": [
-            st.Page(
-                "pages/explore/overview.py",
-                title="Overview",
-                icon=":material/dashboard:",
-                default=True,
-            ),
-            st.Page("pages/explore/layers.py", title="Layers", icon=":material/show_chart:"),
-            st.Page("pages/explore/cortex.py", title="Cortex", icon=":material/neurology:"),
-            st.Page("pages/explore/compare.py", title="Compare", icon=":material/compare:"),
-            st.Page("pages/explore/probes.py", title="Probes", icon=":material/hub:"),
-            st.Page("pages/explore/data.py", title="Data", icon=":material/database:"),
-        ],
-        "Compute": [
-            st.Page("pages/compute/run.py", title="Run", icon=":material/play_circle:"),
-            st.Page("pages/compute/tuning.py", title="Tuning", icon=":material/model_training:"),
-            st.Page("pages/compute/jobs.py", title="Jobs", icon=":material/list_alt:"),
-        ],
-    }
+    [
+        st.Page(
+            FIRST, title="Overview", icon=":material/dashboard:", default=True, url_path="home"
+        ),
+        st.Page("pages/explore/layers.py", title="Layers", icon=":material/show_chart:"),
+        st.Page("pages/explore/cortex.py", title="Cortex", icon=":material/neurology:"),
+        st.Page("pages/explore/compare.py", title="Compare", icon=":material/compare:"),
+        st.Page("pages/explore/probes.py", title="Probes", icon=":material/hub:"),
+        st.Page("pages/explore/data.py", title="Data", icon=":material/database:"),
+        st.Page("pages/compute/run.py", title="Run", icon=":material/play_circle:"),
+        st.Page("pages/compute/tuning.py", title="Tuning", icon=":material/model_training:"),
+        st.Page("pages/compute/jobs.py", title="Jobs", icon=":material/list_alt:"),
+        st.Page(overview, url_path="overview", visibility="hidden"),
+    ],
+    position="top",
 )
 navigation.run()

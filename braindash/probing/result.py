@@ -261,6 +261,12 @@ class ProbingResult(StoredResult):
             f"{self.provenance['versions']['braindash']} · key {self.key[:8]}{older}"
         )
 
+    def short_line(self) -> str:
+        """Say in a few words where the numbers come from: data, model, recordings and key."""
+        stamp = "SIMULATED DATA, SYNTHETIC SPEECH · " if self.simulated else ""
+        recordings = f"{self.provenance['recordings']} recordings"
+        return f"{stamp}{self.data} · {self.model} · {recordings} · key {self.key[:8]}"
+
     def _task_spec(self, task: str) -> dict[str, Any]:
         for one in self.spec["tasks"]:
             if one["name"] == task and task in self._rows:

@@ -180,19 +180,7 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
         whole = (
             read_encoder(files) if files.base is None else merge(read_encoder(files.base), files)
         )
-        return whole if files.shuffled is None else _shuffle(whole, files.shuffled)
-
-
-def _shuffle(module: "nn.Module", seed: int) -> "nn.Module":
-    """Put the weights of every tensor into another order: their sizes stay, what they know goes."""
-    import torch
-
-    draw = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for _, weights in sorted(module.named_parameters()):
-            order = torch.randperm(weights.numel(), generator=draw)
-            weights.copy_(weights.flatten()[order].view_as(weights))
-    return module
+        return whole if files.shuffled is None else shuffle(whole, files.shuffled)
 
 
 def _located(source: str | Path | ModelFiles, precision: Precision | None) -> ModelFiles:

@@ -21,7 +21,7 @@ _SHOWN_FINDINGS = {"fault": st.error, "warning": st.warning}
 
 def section() -> None:
     """Ask for a data set, and show whether it is right."""
-    st.subheader("Is the data right?", anchor=False)
+    st.header("Is the data right?", anchor=False)
     st.caption(
         "Files, numbers and times of a data set, and whether the responses follow the sound: a "
         "wrong TR, a shifted onset, swapped stories and transposed arrays are named. No model is "

@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from braindash.demo.requests import DEMO_MODELS, MANIFEST_NAME
 from braindash.errors import InputError
+from braindash.io.dataset.manifest import load_manifest
 from braindash.speech.acoustic.spaces import known_spaces
 from braindash.speech.windows import STRATEGIES
 from braindash.tuning.result import tuned_models
@@ -65,6 +66,25 @@ def data(page: str) -> Path | None:
         "Manifest file", placeholder="/path/to/manifest.toml", help=MANIFEST_HELP, key="manifest"
     )
     return state.resolve_inside_roots(text) if text else None
+
+
+def subjects(label: str, manifest: Path, page: str) -> list[str]:
+    """Ask for subjects of a data set; at first all are chosen.
+
+    Parameters
+    ----------
+    label : str
+        Of the menu.
+    manifest : Path
+        Names them.
+    page : str
+        Begins the keys of the page's widgets.
+    """
+    every = list(load_manifest(manifest).subjects)
+    key = f"{page}_subjects"
+    if key not in st.session_state or st.session_state.get(f"{key}_of") != every:
+        st.session_state[f"{key}_of"] = st.session_state[key] = every
+    return st.multiselect(label, every, key=key)
 
 
 def acoustic_spaces() -> dict[str, str]:

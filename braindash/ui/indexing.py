@@ -21,7 +21,7 @@ FOLDER_HELP = (
 
 def section() -> None:
     """Ask for a folder, and say what is in it."""
-    st.subheader("What is in this folder?", anchor=False)
+    st.header("What is in this folder?", anchor=False)
     left, right = st.columns(2)
     folder = left.text_input(
         "Folder of data", placeholder="/path/to/data", help=FOLDER_HELP, key="index_folder"

@@ -1,9 +1,10 @@
 """What the visitor looks at: the store, the index of results and the selection in the URL."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -18,8 +19,10 @@ from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
 from braindash.tuning.result import read_tuned, tuned_models
 from braindash.ui import region_sets
+from braindash.views.captions import short_names
 
-SCORES = {"r": "Pearson r", "normalised": "r / ceiling"}
+NORMALISED = "r / ceiling"
+SCORES = {"r": "Pearson r", NORMALISED: "r / ceiling"}
 ALL_SUBJECTS = "all subjects"
 NO_OTHER = "none"
 SCORE_HELP = (
@@ -34,6 +37,7 @@ CEILING_HELP = (
     "split-half: from halves of the subjects whose mean response was predicted."
 )
 COMPARE_HELP = "A second model on the same data; every difference is the first minus the second."
+_MOST_NAMED = 12  # names in a menu's help
 THIRD_HELP = "One more model beside the two, for example a control."
 
 
@@ -72,6 +76,8 @@ class Selection:
         The chosen noise ceiling; None when there is none.
     other_rows : tuple of ResultRow
         Model B, for those of the subjects that have it; empty without a second model.
+    short : mapping of str to str
+        Short names of the data set's models.
     """
 
     row: ResultRow
@@ -79,6 +85,7 @@ class Selection:
     normalised: bool
     ceiling: str | None
     other_rows: tuple[ResultRow, ...] = ()
+    short: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def result(self) -> EncodingResult:
@@ -92,8 +99,18 @@ class Selection:
 
     @property
     def model_names(self) -> tuple[str, str]:
-        """Models A and B as the menus name them; B is empty without a second model."""
-        return self.row.model, self.other_rows[0].model if self.other_rows else ""
+        """Short names of models A and B; B is empty without a second model."""
+        other = self.named(self.other_rows[0].model) if self.other_rows else ""
+        return self.named(self.row.model), other
+
+    def named(self, model: str) -> str:
+        """Return a model's short name."""
+        return self.short.get(model, model)
+
+    def named_like(self, group: Group) -> str:
+        """Return the short name of the one of the two models whose results these are."""
+        keys = {row.key for row in self.other_rows}
+        return self.model_names[int(all(one.key in keys for one in group.results))]
 
     def difference(self) -> Difference | None:
         """Pair the chosen models; None without a second one.
@@ -129,10 +146,18 @@ def queue() -> JobQueue:
 
 
 def result_rows() -> list[ResultRow]:
-    """List the encoding results, newest first."""
+    """List the encoding results, newest first; read again when one came or went."""
+    folder = store().root / "encoding"
+    written = folder.stat().st_mtime_ns if folder.is_dir() else 0
+    found: list[ResultRow] = _result_rows(str(store().root), written)
+    return found
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _result_rows(root: str, written: int) -> list[ResultRow]:
     rows = []
     seen: dict[tuple[str, str, str], int] = {}
-    for entry in store().entries("encoding"):
+    for entry in Store(root).entries("encoding"):
         provenance = entry.provenance
         model = provenance["model"]["name"]
         if provenance["strategy"] not in ("exact", "frames"):  # an acoustic space has no choice
@@ -176,6 +201,53 @@ def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, 
         if before.fingerprint and bases.get(after.fingerprint) == before.fingerprint
     ]
     return next((pair for pair in pairs if row in pair), None)
+
+
+def open_with_finding(rows: list[ResultRow]) -> None:
+    """Choose what the first page opens with, as long as the visitor has chosen nothing else.
+
+    The newest result; where a model and the one that it was tuned from are both there, these two,
+    and the mean of the subjects where there are several.
+    """
+    session, before = st.session_state, st.session_state.get("opened_with")
+    if before is None and ("model" in st.query_params or "model" in session):
+        return
+    if before is not None and any(session.get(key) != value for key, value in before.items()):
+        return
+    session["opened_with"] = choices_for(rows[0], rows)
+    set_choices(session["opened_with"])
+
+
+def choices_for(row: ResultRow, rows: list[ResultRow]) -> dict[str, str]:
+    """Return the choices that show a result, before and after tuning where both are there.
+
+    Parameters
+    ----------
+    row : ResultRow
+        The result.
+    rows : list of ResultRow
+        All results.
+    """
+    found = before_and_after(row, rows)
+    before, after = found or (None, row)
+    people = {
+        one.subject
+        for one in rows
+        if (one.data, one.model) == (after.data, after.model) and not one.of_mean
+    }
+    several = found is not None and len(people) > 1
+    return {
+        "data": after.data,
+        "model": after.model,
+        "subject": ALL_SUBJECTS if several else after.subject,
+        "compare": NO_OTHER if before is None else before.model,
+    }
+
+
+def was_tuned(selection: Selection) -> bool:
+    """Say whether model A was tuned from model B."""
+    found = before_and_after(selection.row, [selection.row, *selection.other_rows])
+    return found is not None and found[1] == selection.row
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -269,31 +341,58 @@ def choose(
     *,
     show: Callable[[str], str] = str,
     help: str | None = None,
+    width: int | Literal["stretch"] = "stretch",
+    side_by_side: bool = False,
 ) -> str:
     """Show a menu whose choice is always in the address, so that the address is the share link.
 
     A menu bound to the query leaves its default out; here the default depends on what the store
-    holds, so it has to be written too.
+    holds, so it has to be written too. A choice is kept for pages that offer it, also where a page
+    between does not.
     """
-    in_address, written = st.query_params.get(key), st.session_state.get(f"written_{key}")
+    session = st.session_state
+    in_address, written = st.query_params.get(key), session.get(f"written_{key}")
     if in_address in options and in_address != written:
-        st.session_state[key] = in_address  # somebody opened a link
-    elif st.session_state.get(key) not in options:
-        # What another page chose is kept where this one has it.
-        st.session_state[key] = written if written in options else options[0]
+        session[f"wanted_{key}"] = session[key] = in_address  # somebody opened a link
     else:
-        st.session_state[key] = st.session_state[key]  # also where another page's menu had set it
-    chosen: str = st.selectbox(
-        label, options, key=key, format_func=show, help=help, persist_state="session"
-    )
-    st.query_params[key] = st.session_state[f"written_{key}"] = chosen
+        kept = session.get(key)
+        if kept is not None and kept != session.get(f"instead_{key}"):
+            session[f"wanted_{key}"] = kept
+        wanted = session.get(f"wanted_{key}")
+        known = [one for one in (wanted, kept) if one in options]
+        session[key] = known[0] if known else options[0]
+    told: dict[str, Any] = {"key": key, "format_func": show, "help": help}
+    told |= {"persist_state": "session"}
+    if side_by_side:
+        chosen = str(st.segmented_control(label, options, required=True, **told))
+    else:
+        chosen = str(st.selectbox(label, options, width=width, **told))
+    session[f"instead_{key}"] = None if chosen == session.get(f"wanted_{key}") else chosen
+    st.query_params[key] = session[f"written_{key}"] = chosen
     return chosen
 
 
+def set_choices(choices: Mapping[str, str]) -> None:
+    """Choose for the visitor, before the menus are drawn: names of menus, and what is chosen."""
+    for key, value in choices.items():
+        st.session_state[key] = st.session_state[f"wanted_{key}"] = value
+        if key in st.query_params:
+            st.query_params[key] = st.session_state[f"written_{key}"] = value
+
+
+def selection_bar() -> DeltaGenerator:
+    """Return the place of the selection bar, in one row where the window is wide enough."""
+    return st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="selection")
+
+
 def choose_result(
-    rows: list[ResultRow], *, several_subjects: bool = False, pair: bool = False
-) -> tuple[Selection, DeltaGenerator]:
-    """Show the top rows (data, models, subject; score, ceiling) and load what they name.
+    rows: list[ResultRow],
+    *,
+    several_subjects: bool = False,
+    pair: bool = False,
+    bar: DeltaGenerator | None = None,
+) -> Selection:
+    """Show the selection bar (data, models, subject, score; regions, ceiling); load what it names.
 
     Parameters
     ----------
@@ -304,85 +403,98 @@ def choose_result(
     pair : bool, default False
         Two models are wanted: offer no "none" where there is another one, and also model A itself,
         whose layers may be compared with each other.
+    bar : DeltaGenerator, optional
+        A :func:`selection_bar` that the page goes on to fill; one of its own when left out.
 
     Returns
     -------
     Selection
         What was chosen.
-    DeltaGenerator
-        The free place beside the ceiling, for the page's own menus.
 
     Raises
     ------
     InputError
         When the subjects' results of one model do not belong together.
     """
-    columns = st.columns([2, 2, 1.5, 1.9, 1.8, 0.9], vertical_alignment="bottom")
-    with columns[0]:
-        data = choose("Data set", _unique(row.data for row in rows), "data")
-    rows = [row for row in rows if row.data == data]
-    with columns[1]:
-        model = choose("Model A" if pair else "Model", _unique(row.model for row in rows), "model")
-    with columns[2]:
-        subject = _choose_subject([row for row in rows if row.model == model], several_subjects)
-    if subject == ALL_SUBJECTS:
-        rows = [row for row in rows if not row.of_mean]
-    else:
-        rows = [row for row in rows if row.subject == subject]
-    chosen = [row for row in rows if row.model == model]
-    subjects = {row.subject for row in chosen}
-    others = [row for row in rows if row.subject in subjects]
-    names = [name for name in _unique(row.model for row in others) if name != model]
-    titles = {NO_OTHER: "no other model", model: f"{model}, another layer"}
-    with columns[3]:
-        other = choose(
-            "Model B" if pair else "Compare with",
-            [*(names or [NO_OTHER]), model] if pair else [NO_OTHER, *names],
-            "compare",
-            show=lambda name: titles.get(name, name),
-            help=COMPARE_HELP,
+    with selection_bar() if bar is None else bar:
+        data = choose("Data set", _unique(row.data for row in rows), "data", width=210)
+        rows = [row for row in rows if row.data == data]
+        short = short_names(row.model for row in rows)
+        model = choose(
+            "Model A" if pair else "Model",
+            _unique(row.model for row in rows),
+            "model",
+            show=lambda name: short.get(name, name),
+            help=_full_names(short),
+            width=180,
         )
-    choose_regions(chosen[0], columns[4:])
+        subject = _choose_subject([row for row in rows if row.model == model], several_subjects)
+        if subject == ALL_SUBJECTS:
+            rows = [row for row in rows if not row.of_mean]
+        else:
+            rows = [row for row in rows if row.subject == subject]
+        chosen = [row for row in rows if row.model == model]
+        others = _others(rows, chosen)
+        other = _choose_other([row.model for row in others], model, short, pair=pair)
+        place, more = st.container(width="content"), st.popover("Regions, ceiling")
+    with more:
+        choose_regions(chosen[0])
     group = Group.of([load(row) for row in chosen])
-    columns = st.columns([2, 1.4, 4.6], vertical_alignment="bottom")
-    normalised, ceiling = _choose_score(group, columns)
+    normalised, ceiling = _choose_score(group, place, more)
     row = next(row for row in chosen if row.key == group.first.key)
     other_rows = tuple(row for row in others if row.model == other)
-    return Selection(row, group, normalised, ceiling, other_rows), columns[-1]
+    return Selection(row, group, normalised, ceiling, other_rows, short)
 
 
-def choose_regions(row: ResultRow, columns: Sequence[DeltaGenerator]) -> None:
+def _full_names(short: Mapping[str, str]) -> str | None:
+    """List what short names stand for, where they are shorter."""
+    cut = [f"{one}: {name}" for name, one in short.items() if one != name]
+    return "  \n".join(cut[:_MOST_NAMED]) or None
+
+
+def _others(rows: list[ResultRow], chosen: list[ResultRow]) -> list[ResultRow]:
+    subjects = {row.subject for row in chosen}
+    return [row for row in rows if row.subject in subjects]
+
+
+def _choose_other(models: list[str], model: str, short: Mapping[str, str], *, pair: bool) -> str:
+    """Ask for a second model of the same data and subjects."""
+    names = [name for name in _unique(models) if name != model]
+    named = short.get(model, model)
+    titles = {NO_OTHER: "no other model", model: f"{named}, another layer"}
+    return choose(
+        "Model B" if pair else "Compare with",
+        [*(names or [NO_OTHER]), model] if pair else [NO_OTHER, *names],
+        "compare",
+        show=lambda name: titles.get(name, short.get(name, name)),
+        help=COMPARE_HELP,
+        width=180,
+    )
+
+
+def choose_regions(row: ResultRow) -> None:
     """Ask for the region set and the side of all pages; results are loaded after it.
 
     Parameters
     ----------
     row : ResultRow
         A result on the page: its space and its manifest say which sets there are.
-    columns : sequence of two places
-        For the set and for the side.
     """
     plain = load_result(str(store().root), row.key)
     offered = region_sets.offers(plain)
     asked = st.query_params.get(region_sets.SET, "")
     reason = region_sets.why_not(asked, offered)
-    with columns[0]:
-        choose(
-            "Regions",
-            offered,
-            region_sets.SET,
-            show=region_sets.title,
-            help=region_sets.SET_HELP,
-        )
+    choose(
+        "Regions",
+        offered,
+        region_sets.SET,
+        show=region_sets.title,
+        help=region_sets.SET_HELP,
+    )
     if reason:
         st.info(reason, icon=":material/info:")
     regions = region_sets.chosen_regions(plain)
-    with columns[1]:
-        choose(
-            "Side",
-            list(regions.hemispheres),
-            region_sets.SIDE,
-            help=region_sets.SIDE_HELP,
-        )
+    choose("Side", list(regions.hemispheres), region_sets.SIDE, help=region_sets.SIDE_HELP)
 
 
 def choose_third(rows: list[ResultRow], selection: Selection) -> tuple[ResultRow, ...]:
@@ -401,19 +513,19 @@ def choose_third(rows: list[ResultRow], selection: Selection) -> tuple[ResultRow
         One per subject that has it; empty without a third model.
     """
     subjects = set(selection.group.subjects)
+    models = {selection.row.model, *(row.model for row in selection.other_rows)}
     others = [
         row
         for row in rows
-        if row.data == selection.row.data
-        and row.subject in subjects
-        and row.model not in selection.model_names
+        if row.data == selection.row.data and row.subject in subjects and row.model not in models
     ]
     name = choose(
         "Third model",
         [NO_OTHER, *_unique(row.model for row in others)],
         "third",
-        show=lambda name: "no third model" if name == NO_OTHER else name,
+        show=lambda name: "no third model" if name == NO_OTHER else selection.named(name),
         help=THIRD_HELP,
+        width=170,
     )
     return tuple(row for row in others if row.model == name)
 
@@ -425,29 +537,33 @@ def _choose_subject(rows: list[ResultRow], several: bool) -> str:
     options = [*names, ALL_SUBJECTS] if several and count > 1 else names
     mean = f"mean of all {count}"
     return choose(
-        "Subject", options, "subject", show=lambda name: mean if name == ALL_SUBJECTS else name
+        "Subject",
+        options,
+        "subject",
+        show=lambda name: mean if name == ALL_SUBJECTS else name,
+        width=130,
     )
 
 
-def _choose_score(group: Group, columns: Sequence[DeltaGenerator]) -> tuple[bool, str | None]:
+def _choose_score(
+    group: Group, place: DeltaGenerator, more: DeltaGenerator
+) -> tuple[bool, str | None]:
     """Ask for r or r / ceiling, and for the ceiling."""
     names = list(group.ceiling_names)
-    with columns[0]:
-        score = st.segmented_control(
+    with place:
+        score = choose(
             "Score",
             list(SCORES) if names else ["r"],
-            default="r",
-            required=True,
-            format_func=lambda name: SCORES[name],
-            key="score",
-            bind="query-params",
+            "score",
+            show=SCORES.__getitem__,
             help=SCORE_HELP,
+            side_by_side=True,
         )
     if not names:
         return False, None
-    with columns[1]:
+    with more:
         ceiling = choose("Noise ceiling", names, "ceiling", help=CEILING_HELP)
-    return score == "normalised", ceiling
+    return score == NORMALISED, ceiling
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -12,9 +12,10 @@ from typing import Any
 import streamlit as st
 
 from braindash.files import digest_bytes
+from braindash.ui.frame import presenting
 from braindash.viewer import CARRIER_MODULES, markup, script
 from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
-from braindash.viewer.colours import colour_blob
+from braindash.viewer.colours import colour_blob, region_title
 from braindash.viewer.drawn import Geometry
 from braindash.views.linked import (
     DIFFERENCE,
@@ -119,7 +120,13 @@ def _picture_message(
 
 
 def surface_viewer(
-    maps: MapSet, *, key: str, identity: str, layer: int = 0, height: int = 520
+    maps: MapSet,
+    *,
+    key: str,
+    identity: str,
+    layer: int = 0,
+    height: int = 0,
+    source: str = "",
 ) -> Pick | None:
     """Show maps of every layer on the cortical surface.
 
@@ -134,8 +141,10 @@ def surface_viewer(
     layer : int, default 0
         The layer shown at first; later changes stay in the browser. With a single map it is kept
         for maps of all layers that may follow.
-    height : int, default 520
-        Height of the surface, in pixels.
+    height : int, default 0
+        Height of the surface, in pixels; 0: two thirds of the window.
+    source : str, optional
+        Where the numbers come from, for pictures that are saved.
 
     Returns
     -------
@@ -143,7 +152,9 @@ def surface_viewer(
         The vertex that was clicked just now.
     """
     linked = LinkedMaps(names=("",), maps=(maps,))
-    return linked_viewer(linked, key=key, identities=[identity], layer=layer, height=height).pick
+    return linked_viewer(
+        linked, key=key, identities=[identity], layer=layer, height=height, source=source
+    ).pick
 
 
 def linked_viewer(
@@ -153,7 +164,11 @@ def linked_viewer(
     identities: Sequence[str],
     layer: int = 0,
     held: Sequence[int | None] = (),
-    height: int = 520,
+    height: int = 0,
+    views: str = "four",
+    lists_regions: bool = True,
+    outlined: Sequence[str] = (),
+    source: str = "",
 ) -> Asked:
     """Show maps of several models, turned by one camera and coloured by one scale.
 
@@ -169,8 +184,16 @@ def linked_viewer(
         Place of the layer slider at first, a layer of the deepest model.
     held : sequence of (int or None), optional
         At first: the layer that a panel is held at; None where it follows the slider.
-    height : int, default 520
-        Height of all surfaces together, in pixels.
+    height : int, default 0
+        Height of all surfaces together, in pixels; 0: two thirds of the window.
+    views : {"four", "lateral", "medial", "left", "right"}, default "four"
+        The views of every panel at first.
+    lists_regions : bool, default True
+        Whether the regions' means stand beside the surfaces.
+    outlined : sequence of str, optional
+        Regions that are outlined and named at first.
+    source : str, optional
+        Where the numbers come from, for pictures that are saved.
 
     Returns
     -------
@@ -187,8 +210,12 @@ def linked_viewer(
     fixed = [*held, *[None] * (len(messages) - len(held))]
     settings = _settings(linked, [name for name, _ in messages])
     settings |= {"geometry": geometry, "colours": colours, "layer": layer, "held": fixed}
-    settings |= {"height": height}
-    with st.container(gap=None):
+    settings |= {"height": height, "views": views, "listsRegions": lists_regions}
+    settings |= {"outlined": [region_title(name) for name in outlined], "present": presenting()}
+    settings |= {"source": source}
+    # What carries the bytes stands below the viewer: it takes no room above the brains.
+    above, below = st.container(gap=None), st.container(gap=None)
+    with below:
         carrier(data=geometry_bytes, key=f"{key}_geometry", height=1)
         carrier(data=colour_bytes, key=f"{key}_colours", height=1)
         for place, (_, content) in enumerate(messages):
@@ -199,19 +226,21 @@ def linked_viewer(
             carrier(data=content, key=f"{key}_statistics", height=1)
         seen = st.query_params.get("layer")
         if getattr(st.session_state.get(key), "fallback", False):
-            layer = _choose_layer(key, layer, max(linked.last_layers))
+            with above:
+                layer = _choose_layer(key, layer, max(linked.last_layers))
             layers = shown_layers(layer, fixed, linked.last_layers)
             name, content = _picture_message(" ".join(identities), layers, linked)
             carrier(data=content, key=f"{key}_picture", height=1)
             settings |= {"fallback": name, "fallback_name": _spoken(linked, layers)}
         carrier(data={"viewer": key, "settings": settings}, key=f"{key}_settings", height=1)
-    shown = viewer(
-        data={"viewer": key},
-        key=key,
-        on_pick_change=_nothing,
-        on_use_change=_nothing,
-        on_fallback_change=_nothing,
-    )
+    with above:
+        shown = viewer(
+            data={"viewer": key},
+            key=key,
+            on_pick_change=_nothing,
+            on_use_change=_nothing,
+            on_fallback_change=_nothing,
+        )
     told = shown.pick or shown.use
     if not told:
         return Asked(use=seen != st.query_params.get("layer"))

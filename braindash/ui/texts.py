@@ -75,18 +75,21 @@ $q$ of its own over the vertices, computed once from the stored predictions.
 
 **The curve of a vertex** has filled markers where the layer is significant.
 
-**Keys** (after a click on the surface): left and right arrow change the layer, F unfolds, space
-plays. Drag to turn all views together, use the wheel to zoom.
+**Keys**: left and right arrow change the layer, space plays, F unfolds, V changes the views, S
+saves a view, 1 to 9 go back to saved ones. Drag to turn all views together, use the wheel to zoom.
 """
 
 OVERVIEW = r"""
-**Best layer**: the layer with the highest mean Pearson $r$ between predicted and measured response
-to the test story, over the region's valid targets; the bracket is its 95 % interval (block
-bootstrap over test-story time). The best of several noisy layers looks a little better than it is.
+**Sentences.** Mean Pearson $r$ between predicted and measured response to the test story, over a
+region's valid targets, at the last layer; the bracket is the 95 % interval of the paired difference
+(the same test rows, or the same subjects, for both models). A difference is called one only where
+that interval does not hold 0. Each interval is of one region, not corrected for their number. The
+regions are the same whatever the numbers are.
 
-**Before and after tuning**: where a model and the one it was tuned from are scored on the same
-subject, the paired difference of the region's mean $r$ at the last layer; the same test rows are
-drawn for both. Each interval is of one region, not corrected for their number.
+**Best layer**, of one model: the layer with the highest mean $r$. The best of several noisy layers
+looks a little better than it is.
+
+**Curves**: A solid, B dashed; the grey dash at the right edge is the noise ceiling.
 
 **Significant targets**: targets with a false discovery rate $q \le 0.05$
 (Benjamini & Hochberg 1995) at the layer that has most of them, and in any layer, where the best of
@@ -124,8 +127,9 @@ A difference of two unequal layers is not tested.
 **Scatter.** One point per target; below the dashed line A predicts better. Neighbouring targets are
 not independent, so the share of targets is no test.
 
-**Keys** (after a click on a surface): left and right arrow change the layer, F unfolds, space
-plays. Drag to turn all surfaces together, use the wheel to zoom.
+**Keys**: left and right arrow change the layer, space plays, F unfolds, V changes the views, D
+shows the difference alone, S saves a view, 1 to 9 go back to saved ones. Drag to turn all surfaces
+together, use the wheel to zoom.
 """
 
 TUNING = r"""

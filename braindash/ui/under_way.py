@@ -24,7 +24,7 @@ def layers_so_far() -> None:
 
 def _show(one: Unfinished) -> None:
     there, count = one.layers, len(one.layers)
-    st.subheader(f"Under way: {one.model}, subject {one.subject}", anchor=False)
+    st.header(f"Under way: {one.model}, subject {one.subject}", anchor=False)
     st.caption(
         f"{count} of {one.n_layers} layers so far. Pearson r of prediction and measured response "
         f"of the test stories; {one.data}, key of the predictions {one.key[:8]}. Ceilings, "

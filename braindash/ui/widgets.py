@@ -1,9 +1,12 @@
 """Small parts that several pages share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from braindash.encoding.comparison import Difference, Group
@@ -14,11 +17,11 @@ from braindash.encoding.tested import TargetDifference, stored_difference, untes
 from braindash.errors import BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
-from braindash.ui import region_sets, state
+from braindash.ui import frame, region_sets, state
 from braindash.ui.texts import MESH_HELP
 from braindash.viewer.drawn import drawable
 from braindash.views import tables
-from braindash.views.captions import provenance_line, subject_lines
+from braindash.views.captions import keys_line, provenance_line, short_line, subject_lines
 from braindash.views.curves import difference_curves, share_curves
 from braindash.work.differences import queue_difference
 from braindash.work.submit import submit_demo
@@ -34,11 +37,15 @@ _COLOURS = {
 }
 
 
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+CHART = {"displayModeBar": False}
+
+
 @contextmanager
 def page(title: str, introduction: str) -> Iterator[None]:
     """Draw a page's head, and show a known error as a message instead of a traceback."""
-    st.title(title, anchor=False)
-    st.caption(introduction)
+    frame.head(title, introduction)
     region_sets.forget()
     st.session_state[_SHOWN] = False
     with guarded():
@@ -53,6 +60,42 @@ def guarded() -> Iterator[None]:
         yield
     except BraindashError as error:
         show_error(error)
+
+
+def part(draw: Callable[_Given, None]) -> Callable[_Given, None]:
+    """Make a part of a page that is drawn again by itself when one of its controls is used."""
+
+    @st.fragment
+    @wraps(draw)
+    def drawn(*args: _Given.args, **kwargs: _Given.kwargs) -> None:
+        with guarded():
+            draw(*args, **kwargs)
+
+    return drawn
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """Draw a figure over the width of its place, without a bar of buttons over its points."""
+    st.plotly_chart(figure, key=key, config=CHART)
+
+
+def kept(identity: Hashable, make: Callable[[], _Made]) -> _Made:
+    """Return a figure, made once per server for what ``identity`` names; it must not be changed.
+
+    Parameters
+    ----------
+    identity : hashable
+        Names all that the figure depends on.
+    make : callable
+        Makes it, or a figure and what belongs to it.
+    """
+    found: _Made = _kept(repr(identity), make)
+    return found
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _kept(identity: str, _make: Callable[[], _Made]) -> _Made:
+    return _make()
 
 
 def _follow_regions() -> None:
@@ -127,17 +170,15 @@ def damaged_results() -> None:
 
 
 def simulated_stamp() -> None:
-    """Mark everything below as made by a generator."""
-    st.warning(
-        "**Simulated data.** The speech is synthetic and the brain responses come from a "
-        "generator: this shows that the pipeline runs and can find such an effect. It is not "
-        "evidence about brains.",
-        icon=":material/science:",
+    """Mark everything below as made by a generator, in one line."""
+    st.markdown(
+        ":orange-badge[:material/science: SIMULATED DATA] Synthetic speech, and responses that "
+        "come from a generator: no evidence about brains."
     )
 
 
-def provenance(group: Group, ceiling: str | None = None, *notes: str) -> None:
-    """Write the provenance line under a figure.
+def provenance(group: Group, ceiling: str | None = None, *notes: str, again: bool = False) -> None:
+    """Write one line of provenance under a figure; the rest opens behind "Details".
 
     Parameters
     ----------
@@ -147,12 +188,34 @@ def provenance(group: Group, ceiling: str | None = None, *notes: str) -> None:
         The noise ceiling that is used; the default one when left out.
     *notes : str
         What else to say, such as what the intervals are.
+    again : bool, default False
+        Whether another figure of the page has the same provenance: then only the keys and the
+        notes are written.
     """
-    st.caption(" · ".join([provenance_line(group, ceiling), *notes]))
+    if again:
+        st.caption(" · ".join([keys_line(group), *notes]))
+        return
+    lines = [provenance_line(group, ceiling)]
     if group.n_subjects > 1:
-        with st.expander(f"Provenance of each of the {group.n_subjects} subjects"):
-            for line in subject_lines(group, ceiling):
-                st.caption(line)
+        lines += subject_lines(group, ceiling)
+    told(short_line(group), [*notes, *lines])
+
+
+def told(line: str, details: Sequence[str]) -> None:
+    """Write a line under a figure, and behind "Details" what only some readers look for.
+
+    Parameters
+    ----------
+    line : str
+        Always seen.
+    details : sequence of str
+        Lines of their own.
+    """
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(line, width="content")
+        with st.popover("Details", type="tertiary"):
+            for one in details:
+                st.caption(one)
 
 
 def pair_models(selection: state.Selection) -> Difference | None:
@@ -188,7 +251,12 @@ def choose_mesh(result: EncodingResult | Group) -> str:
     if len(known) < 2:
         return ""
     return state.choose(
-        "Surface", list(known), "mesh", show=lambda name: _MESHES.get(name, name), help=MESH_HELP
+        "Surface",
+        list(known),
+        "mesh",
+        show=lambda name: _MESHES.get(name, name),
+        help=MESH_HELP,
+        width=180,
     )
 
 
@@ -201,23 +269,28 @@ def difference_by_layer(
     relative: bool = False,
 ) -> None:
     """Draw A minus B of every layer with its paired interval, where both have the same layers."""
-    st.subheader("A minus B", anchor=False)
+    st.header("A minus B", anchor=False)
     ceiling = selection.ceiling_for(pair.b)
     try:
         table = state.difference_table(pair, selection.normalised, ceiling)
     except InputError as error:
         st.info(f"{error.message}. {error.hint}")
         return
-    figure = difference_curves(
-        table,
-        regions,
-        score=selection.score,
-        relative_depth=relative,
-        show_intervals=bands,
+    identity = (pair.a.identity, pair.b.identity, ceiling, selection.score, regions)
+    figure = kept(
+        ("difference", *identity, relative, bands),
+        lambda: difference_curves(
+            table,
+            regions,
+            score=selection.score,
+            relative_depth=relative,
+            show_intervals=bands,
+        ),
     )
-    st.plotly_chart(figure, key="difference")
-    other = f"minus {pair.b.model} (key {pair.b.first.key[:8]})"
-    provenance(pair.a, selection.ceiling_for(pair.a), other, pair.interval_line())
+    chart(figure, "difference")
+    other = f"minus {pair.b.model} ({keys_line(pair.b)})"
+    ceiling = selection.ceiling_for(pair.a)
+    provenance(pair.a, ceiling, other, pair.interval_line(), again=True)
     lines = [line for line in (pair.interval_line(), pair.family_line()) if line]
     with st.expander("Differences by layer and region"):
         st.dataframe(tables.difference_by_layer(table, regions))
@@ -245,9 +318,12 @@ def stage_summary(
     regions : list of str
         Rows, in this order.
     """
-    st.subheader("Stage summary", anchor=False)
+    st.header("Stage summary", anchor=False)
     groups = [group] if pair is None else [pair.a, pair.b]
-    named = list(zip(selection.model_names, groups, strict=False))
+    names = list(selection.model_names)
+    if pair is not None:  # of one model with itself both would be called the same
+        names = [f"{letter}: {name}" for letter, name in zip("AB", names, strict=True)]
+    named = list(zip(names, groups, strict=False))
     flat = [name for name, one in named if one.first.n_layers < 2]
     if flat:
         st.caption(f"{' and '.join(flat)}: one layer, so there is no depth to sum up.")
@@ -267,11 +343,12 @@ def stage_summary(
     st.dataframe(tables.stage_table(sides, regions, difference), hide_index=True, height="content")
     line = deep[0][1].interval_line() if pair is None or flat else pair.stages_line()
     layer = "" if difference is None else " A difference of preferred layers is one of depths."
-    st.caption(
+    told(
         "Score-weighted depth: 0 is the first layer, 1 the last. Late-layer drop: score at the "
-        f"best layer minus score at the last one.{layer} {line}"
+        "best layer minus score at the last one.",
+        [f"{line}{layer}"],
     )
-    parts = [side.table.assign(model=side.name) for side in sides]
+    parts = [side.table.assign(model=one.model) for side, (_, one) in zip(sides, deep, strict=True)]
     if difference is not None:
         parts.append(difference.assign(model="A minus B", estimate=difference["difference"]))
     download(
@@ -286,12 +363,12 @@ def low_level(group: Group, regions: list[str], *, relative: bool) -> None:
     table = low_level_shares(group.first)
     if table is None:
         return
-    st.subheader("Share explained by low-level features", anchor=False)
+    st.header("Share explained by low-level features", anchor=False)
     if group.n_subjects > 1:
         st.info("Choose one subject to see it.")
         return
-    st.plotly_chart(share_curves(table, regions, relative_depth=relative), key="low_level")
-    provenance(group, None, low_level_line(group.first))
+    chart(share_curves(table, regions, relative_depth=relative), "low_level")
+    provenance(group, None, low_level_line(group.first), again=True)
     download("Download the shares (CSV)", table, f"braindash-{group.first.key[:8]}-low-level.csv")
 
 
@@ -321,7 +398,7 @@ def _start_demo() -> None:
 
 def empty_store() -> None:
     """Say what to do when there is nothing to show yet."""
-    st.subheader("Nothing computed yet", anchor=False)
+    st.header("Nothing computed yet", anchor=False)
     st.markdown(
         "Start with the embedded demo: three simulated subjects listening to synthetic stories, "
         "and a tiny speech model before and after brain-tuning. It is computed on this machine, "

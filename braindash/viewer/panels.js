@@ -32,6 +32,11 @@ export class ScorePanel {
     return this.header.names[this.layer];
   }
 
+  // The shown layer's bytes.
+  get bytes() {
+    return this.maps.subarray(this.layer * this.count, (this.layer + 1) * this.count);
+  }
+
   get label() {
     return this.header.label;
   }

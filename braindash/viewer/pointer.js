@@ -24,9 +24,9 @@ export class Pointer {
 
   // The vertex under the pointer, with the view it was seen in.
   under({ x, y, width, height }) {
-    const { panels, scene, renderer, camera } = this.viewer;
-    if (!panels) return null;
-    const { places } = arrange(panels.length, scene.shape, width, height);
+    const { visible, scene, renderer, camera } = this.viewer;
+    if (!visible) return null;
+    const { places } = arrange(visible.length, scene.shape, width, height, scene.views);
     const place = places.find((p) => x >= p.x && x < p.x + p.width && y >= p.y && y < p.y + p.height);
     if (!place) return null;
     const [halfWidth, halfHeight] = camera.frame(scene.shape, renderer.reach, place.width, place.height);
@@ -46,8 +46,8 @@ export class Pointer {
     this.tip.hidden = !found;
     this.markTwins(found ? found.twins : []);
     if (!found) return;
-    const { panels } = this.viewer, { bits, count, header } = panels[0];
-    const lines = panels.map((panel) => {
+    const { panels, visible } = this.viewer, { bits, count, header } = panels[0];
+    const lines = visible.map((panel) => {
       const value = panel.valueAt(found.index), known = value !== null;
       if (panels.length === 1) return known ? `${panel.label} ${spoken(value, 2)}` : "no value";
       return `${panel.name}, ${panel.layerName}: ${known ? spoken(value, 2, panel.isDifference) : "no value"}`;

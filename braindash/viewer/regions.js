@@ -70,6 +70,13 @@ export class RegionList {
     return { row, bars, forest };
   }
 
+  // Outline the regions of these names.
+  outlineNames(names) {
+    this.outlined = new Set(this.regions.flatMap(({ name }, bit) => (names.includes(name) ? [bit] : [])));
+    this.rows.forEach(({ row }, bit) => row.setAttribute("aria-pressed", this.outlined.has(bit)));
+    this.tellOutlines();
+  }
+
   makeForest(row) {
     const [track, reach, point, text] = ["forest", "reach", "point", "difference"]
       .map((name) => element("span", name));

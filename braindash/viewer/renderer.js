@@ -18,6 +18,8 @@ export class Renderer {
     this.tables = { score: this.gl.createTexture(), difference: this.gl.createTexture() };
     this.outlines = [];
     this.mapBuffers = new Map(); // by panel
+    this.shownBuffers = new Map(); // by panel: smoothed values of the shown layer
+    this.faintBuffers = new Map(); // by panel: which vertices are drawn faintly
   }
 
   // Give the graphics card's memory back: a browser keeps only a few contexts alive.
@@ -51,12 +53,29 @@ export class Renderer {
 
   // Put every layer's map on the card, a byte per vertex: another layer is another offset.
   setPanels(panels) {
-    for (const made of this.mapBuffers.values()) this.gl.deleteBuffer(made);
-    this.mapBuffers.clear();
+    for (const buffers of [this.mapBuffers, this.shownBuffers, this.faintBuffers]) {
+      for (const made of buffers.values()) this.gl.deleteBuffer(made);
+      buffers.clear();
+    }
     for (const panel of panels.flatMap(({ sources }) => sources)) {
       if (!this.mapBuffers.has(panel)) this.mapBuffers.set(panel, this.buffer(panel.maps));
     }
     this.panels = panels;
+  }
+
+  // Draw a panel with other values than its own, or with faint vertices; null: as they are.
+  setShown(panel, smoothed) {
+    this.replace(this.shownBuffers, panel, smoothed);
+  }
+
+  setFaint(panel, faint) {
+    this.replace(this.faintBuffers, panel, faint);
+  }
+
+  replace(buffers, panel, content) {
+    if (buffers.has(panel)) this.gl.deleteBuffer(buffers.get(panel));
+    if (content === null) buffers.delete(panel);
+    else buffers.set(panel, this.buffer(content));
   }
 
   // `kind` is "score" or "difference", the table its 256 colours.
@@ -119,7 +138,8 @@ export class Renderer {
     // The far side of a closed surface is never seen; on the way to the flat one faces may turn.
     if (scene.shape.t > 0 && scene.shape.t < 1) gl.disable(gl.CULL_FACE);
     else gl.enable(gl.CULL_FACE);
-    const { places } = arrange(this.panels.length, scene.shape, canvas.clientWidth, canvas.clientHeight);
+    const { places } = arrange(
+      this.panels.length, scene.shape, canvas.clientWidth, canvas.clientHeight, scene.views);
     for (const place of places) {
       const [left, right] = [place.x, place.x + place.width].map((x) => Math.round(x * density));
       const [top, bottom] = [place.y, place.y + place.height].map((y) => Math.round(y * density));
@@ -160,8 +180,15 @@ export class Renderer {
     const [one, two = one] = panel.sources;
     const start = side === SIDES[0] ? 0 : this.hemispheres[SIDES[0]].count;
     for (const [location, source] of [[attribute.value, one], [attribute.other, two]]) {
-      const offset = source.layer * source.count + start;
-      this.attribute(location, this.mapBuffers.get(source), 1, gl.UNSIGNED_BYTE, true, offset);
+      const smoothed = this.shownBuffers.get(source);
+      const offset = (smoothed ? 0 : source.layer * source.count) + start;
+      this.attribute(location, smoothed ?? this.mapBuffers.get(source), 1, gl.UNSIGNED_BYTE, true, offset);
+    }
+    const faint = this.faintBuffers.get(panel);
+    if (faint) this.attribute(attribute.faint, faint, 1, gl.UNSIGNED_BYTE, true, start);
+    else {
+      gl.disableVertexAttribArray(attribute.faint);
+      gl.vertexAttrib1f(attribute.faint, 0);
     }
     // Bytes arrive as 0..1 of 255, values span 0..254.
     const spans = [one, two].map(({ header }) => ((header.high - header.low) * MISSING) / LARGEST_STEP);

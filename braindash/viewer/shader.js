@@ -2,13 +2,13 @@
 
 const SURFACE_VERTEX = `#version 300 es
 in vec3 firstPoint, secondPoint, firstNormal, secondNormal;
-in float value, other, depth;
+in float value, other, depth, faint;
 uniform mat3 turn;
 uniform vec2 frame;
 uniform float t;
 // Centroid: at the brain's rim a sample must not run beyond the values of its face.
 centroid out vec2 v_values, v_present;
-centroid out float v_depth;
+centroid out float v_depth, v_faint;
 centroid out vec3 v_normal;
 void main() {
   vec3 p = turn * mix(firstPoint, secondPoint, t);
@@ -18,6 +18,7 @@ void main() {
   v_present = 1.0 - step(254.5 / 255.0, bytes);
   v_values = bytes * v_present;
   v_depth = depth;
+  v_faint = faint;
   gl_Position = vec4(p.xy / frame, -p.z / 400.0, 1.0);
 }`;
 
@@ -26,7 +27,7 @@ void main() {
 const SURFACE_FRAGMENT = `#version 300 es
 precision highp float;
 centroid in vec2 v_values, v_present;
-centroid in float v_depth;
+centroid in float v_depth, v_faint;
 centroid in vec3 v_normal;
 uniform sampler2D table;
 uniform vec2 range, low, span;
@@ -41,8 +42,11 @@ void main() {
   vec3 cortex = vec3(mix(0.83, 0.58, smoothstep(0.35, 0.65, v_depth)));
   float share = clamp((value - range.x) / (range.y - range.x), 0.0, 1.0);
   vec3 painted = texture(table, vec2(share, 0.5)).rgb;
-  float light = 0.5 + 0.5 * abs(normalize(v_normal).z);
-  colour = vec4((shown ? painted : cortex) * light, 1.0);
+  // Soft light from above the viewer's left shoulder; folds and rims stay darker.
+  vec3 normal = normalize(v_normal);
+  normal *= normal.z < 0.0 ? -1.0 : 1.0;
+  float light = 0.46 + 0.36 * normal.z + 0.18 * max(dot(normal, normalize(vec3(-0.5, 0.7, 0.5))), 0.0);
+  colour = vec4((shown ? mix(painted, cortex, 0.75 * v_faint) : cortex) * min(light, 1.0), 1.0);
 }`;
 
 const OUTLINE_VERTEX = `#version 300 es
@@ -86,7 +90,7 @@ export function makePrograms(gl) {
   const points = ["firstPoint", "secondPoint"];
   return {
     surface: link(gl, SURFACE_VERTEX, SURFACE_FRAGMENT,
-      [...points, "firstNormal", "secondNormal", "value", "other", "depth"],
+      [...points, "firstNormal", "secondNormal", "value", "other", "depth", "faint"],
       ["turn", "frame", "t", "table", "range", "low", "span", "threshold", "difference", "diverging"]),
     outline: link(gl, OUTLINE_VERTEX, OUTLINE_FRAGMENT, points, ["turn", "frame", "shift", "t", "ink"]),
   };

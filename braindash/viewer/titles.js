@@ -50,8 +50,8 @@ export class Titles {
     });
   }
 
-  place(shape, width, height) {
-    const { panels, places } = arrange(this.panels.length, shape, width, height);
+  place({ shape, views }, width, height) {
+    const { panels, places } = arrange(this.panels.length, shape, width, height, views);
     this.rows.forEach(({ title }, index) => {
       const { x, y, width: wide } = panels[index];
       Object.assign(title.style, { left: `${x}px`, top: `${y}px`, width: `${wide}px` });

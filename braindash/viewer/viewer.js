@@ -3,11 +3,16 @@
 import { Address } from "./address.js";
 import { waitForArrays } from "./blobs.js";
 import { Camera } from "./camera.js";
+import { DISPLAYS, Display } from "./display.js";
 import { readHemispheres } from "./geometry.js";
+import { Labels } from "./labels.js";
+import { VIEW_SETS, arrange } from "./layout.js";
 import { DifferencePanel, ScorePanel } from "./panels.js";
+import { drawPicture, saveFile } from "./picture.js";
 import { Pointer } from "./pointer.js";
 import { RegionList } from "./regions.js";
 import { Renderer } from "./renderer.js";
+import { SavedViews } from "./saved.js";
 import { Scale } from "./scale.js";
 import { Titles } from "./titles.js";
 
@@ -16,6 +21,8 @@ const PLAY_MS = 450;
 const SETTLE_MS = 600; // without a change, until software graphics draw smooth edges
 // What the address keeps of a scale: its name there, and where the viewer has it.
 const SCALE_NAMES = ["threshold", "low", "high", "colours", "spread"];
+// Viewers of the page, the first of which gets the keys that nothing else takes.
+const SHOWN_VIEWERS = (globalThis.braindashViewers ||= new Set());
 
 export class Viewer {
   constructor(root) {
@@ -25,13 +32,19 @@ export class Viewer {
     this.part = (name) => root.querySelector(`[data-part="${name}"]`);
     this.canvas = this.part("canvas");
     this.renderer = new Renderer(this.canvas);
+    this.display = new Display(this.renderer);
+    this.labels = new Labels(this.part("labels"));
+    this.saved = new SavedViews(this.part("saved"), this.address, (view) => this.restore(view));
     this.regions = new RegionList(this.part("regions"), (shown) => this.outline(shown));
     this.titles = new Titles(this.part("titles"), this.part("names"), () => this.setPlace(this.position));
     this.scales = this.makeScales();
-    this.scene = { shape: { first: "inflated", second: "inflated", t: 0 }, threshold: 0, ...this.scales };
+    this.scene = { shape: { first: "inflated", second: "inflated", t: 0 }, threshold: 0, views: "four", ...this.scales };
     this.listenToControls();
     new Pointer(this);
     root.addEventListener("keydown", (event) => this.key(event));
+    SHOWN_VIEWERS.add(this);
+    this.pageKey = (event) => this.keyOfPage(event);
+    document.addEventListener("keydown", this.pageKey);
     this.sizes = new ResizeObserver(() => this.redraw());
     this.sizes.observe(this.canvas);
   }
@@ -53,6 +66,8 @@ export class Viewer {
   // Stop everything that would outlive the page's viewer.
   leave() {
     this.play(false);
+    SHOWN_VIEWERS.delete(this);
+    document.removeEventListener("keydown", this.pageKey);
     this.address.leave();
     this.sizes.disconnect();
     clearTimeout(this.settling);
@@ -65,7 +80,9 @@ export class Viewer {
 
   async show(settings) {
     this.wanted = settings;
-    this.root.style.setProperty("--viewer-height", `${settings.height}px`);
+    if (settings.height) this.root.style.setProperty("--viewer-height", `${settings.height}px`);
+    this.root.classList.toggle("present", Boolean(settings.present));
+    this.part("body").classList.toggle("alone", settings.listsRegions === false);
     const ids = [settings.geometry, settings.colours, ...settings.panels.map((panel) => panel.maps)];
     if (settings.difference?.statistics) ids.push(settings.difference.statistics);
     const [geometry, colours, ...rest] = await Promise.all(ids.map(waitForArrays));
@@ -73,6 +90,7 @@ export class Viewer {
     if (this.geometryId !== settings.geometry) {
       this.geometryId = settings.geometry;
       this.renderer.setGeometry(readHemispheres(geometry));
+      this.display.setGeometry(this.renderer.hemispheres);
       this.offerShapes(geometry.header.shapes);
       this.shown = null; // outlines are of the mesh
     }
@@ -101,10 +119,11 @@ export class Viewer {
     if (settings.difference) {
       this.panels = [...scores, new DifferencePanel(scores[0], scores[1], settings.difference.name)];
     }
-    this.renderer.setPanels(this.panels);
-    this.titles.setPanels(this.panels);
+    if (isFirst) this.openViews(settings);
+    this.usePanels();
     this.regions.setPanels(this.panels, blobs[scores.length] ?? null);
-    this.part("use").hidden = this.panels.length < 2;
+    if (isFirst) this.openOutlines(settings.outlined ?? []);
+    this.part("use").hidden = this.panels.length < 2 || settings.listsRegions === false;
     this.part("heading").hidden = this.panels.length > 1;
     this.part("heading").textContent = this.panels[0].header.heading;
     this.part("difference-scale").hidden = !settings.difference;
@@ -112,6 +131,24 @@ export class Viewer {
     this.setScale(settings, isFirst);
     this.setSteps(settings, isFirst);
     if (isFirst) this.openShape();
+    if (isFirst) this.saved.open();
+  }
+
+  // The panels that are drawn: all of them, or the difference alone.
+  usePanels() {
+    this.visible = this.solo ? this.panels.filter((panel) => panel.isDifference) : this.panels;
+    if (!this.visible.length) this.visible = this.panels;
+    this.renderer.setPanels(this.visible);
+    this.display.forget();
+    this.titles.setPanels(this.visible);
+  }
+
+  toggleDifference() {
+    if (!this.panels.some((panel) => panel.isDifference)) return;
+    this.solo = !this.solo;
+    this.usePanels();
+    this.titles.showLayers();
+    this.redraw();
   }
 
   // ---- layers ----------------------------------------------------------------------------------
@@ -223,9 +260,96 @@ export class Viewer {
   // ---- shape and drawing -----------------------------------------------------------------------
 
   outline(shown) {
-    const { bits, count } = this.panels[0];
+    const { bits, count, header } = this.panels[0];
     this.renderer.setOutlines(shown, bits, count);
+    const named = shown.map(({ bit }) => ({ bit, ...header.regions[bit] }));
+    this.labels.setRegions(named, this.panels[0], this.renderer.hemispheres);
+    const names = named.map(({ name }) => name);
+    // What is outlined at first is left out of the address.
+    const usual = names.join("!") === (this.usualOutlines ?? []).join("!");
+    if (this.usualOutlines) this.address.remember({ outlines: usual ? null : names.join("!") || "none" });
     this.redraw();
+  }
+
+  openOutlines(usual) {
+    const known = this.panels[0].header.regions.map(({ name }) => name);
+    const text = this.address.read("outlines");
+    const wanted = text === null ? usual : text.split("!");
+    this.usualOutlines = known.filter((name) => usual.includes(name));
+    this.regions.outlineNames(wanted);
+  }
+
+  // ---- views and display -----------------------------------------------------------------------
+
+  openViews(settings) {
+    const [views, display] = ["views", "display"].map((name) => this.address.read(name));
+    this.usualViews = settings.views ?? "four";
+    this.setViews(Object.hasOwn(VIEW_SETS, views ?? "") ? views : this.usualViews);
+    this.setDisplay(Object.hasOwn(DISPLAYS, display ?? "") ? display : "islands");
+  }
+
+  setViews(name) {
+    this.scene.views = this.part("views").value = name;
+    this.address.remember({ views: name === this.usualViews ? null : name });
+    this.redraw();
+  }
+
+  nextViews() {
+    const names = Object.keys(VIEW_SETS);
+    this.setViews(names[(names.indexOf(this.scene.views) + 1) % names.length]);
+  }
+
+  setDisplay(mode) {
+    this.display.mode = this.part("display").value = mode;
+    this.part("display-note").textContent = DISPLAYS[mode];
+    this.address.remember({ display: mode === "islands" ? null : mode });
+    this.redraw();
+  }
+
+  // What a saved view keeps; the clicked vertex by its number among all that are drawn.
+  viewState() {
+    const { shape, threshold, views } = this.scene;
+    return {
+      layer: this.hasLayers ? this.position : null, hold: this.holdText(), threshold,
+      turn: this.camera.toText(), shape: this.baseShape(), unfold: shape.t || null, views,
+      vertex: this.picked?.index,
+    };
+  }
+
+  restore(view) {
+    const number = (name, otherwise) => (Number.isFinite(Number(view[name])) ? Number(view[name]) : otherwise);
+    this.camera.reset();
+    if (view.turn) this.camera.fromText(view.turn);
+    if (Object.hasOwn(VIEW_SETS, view.views ?? "")) this.setViews(view.views);
+    if ([...this.part("shape").options].some(({ value }) => value === view.shape)) this.part("shape").value = view.shape;
+    this.setThreshold(number("threshold", this.scene.threshold));
+    this.unfold(Math.min(1, Math.max(0, number("unfold", 0))));
+    const held = Object.fromEntries((view.hold ?? "").match(/[A-D]\d+/g)?.map((one) => [one[0], Number(one.slice(1))]) ?? []);
+    this.panels.forEach((panel, index) => {
+      if (!panel.isDifference) panel.held = held[String.fromCharCode(65 + index)] ?? null;
+    });
+    if (this.hasLayers) this.setPlace(Math.max(0, Math.min(Math.round(number("layer", this.position)), this.steps)));
+    this.turned();
+    this.pickAgain(number("vertex", -1));
+  }
+
+  pickAgain(index) {
+    const { left, right } = this.renderer.hemispheres;
+    if (index < 0 || index >= left.count + right.count || index === this.picked?.index) return;
+    const side = index < left.count ? "left" : "right";
+    this.pick({ side, vertex: side === "left" ? index : index - left.count, index });
+  }
+
+  savePicture() {
+    this.drawNow();
+    const { score, difference } = this.scales;
+    const described = (scale, label) => ({ label: this.part(label).textContent, low: scale.low, high: scale.high, bar: scale.bar });
+    const scales = [described(score, "label")];
+    if (difference.table && !this.part("difference-scale").hidden) scales.push(described(difference, "difference-label"));
+    const stamp = this.part("stamp").hidden ? [] : ["SIMULATED DATA"];
+    const shown = `${this.part("layer-name").textContent}; threshold ${this.scene.threshold.toFixed(2)}. ${DISPLAYS[this.display.mode]}`;
+    const lines = [...stamp, this.wanted.source, shown].filter(Boolean);
+    saveFile(drawPicture({ root: this.root, canvas: this.canvas, scales, lines }), "braindash-cortex.png");
   }
 
   // Offer what the mesh has; the menu keeps its choice where that is there.
@@ -312,10 +436,14 @@ export class Viewer {
     this.frame = null;
     if (!this.panels) return;
     clearTimeout(this.settling);
+    this.display.prepare(this.visible, this.scene);
     const draw = (smooth) => this.renderer.draw(this.scene, this.camera, smooth);
     draw(!this.renderer.isSoftware);
     if (this.renderer.isSoftware) this.settling = setTimeout(() => draw(true), SETTLE_MS);
-    this.titles.place(this.scene.shape, this.canvas.clientWidth, this.canvas.clientHeight);
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    this.titles.place(this.scene, width, height);
+    const { places } = arrange(this.visible.length, this.scene.shape, width, height, this.scene.views);
+    this.labels.place(this.scene.shape, places, this.camera, this.renderer.reach, this.renderer.hemispheres);
   }
 
   // ---- controls --------------------------------------------------------------------------------
@@ -323,6 +451,7 @@ export class Viewer {
   // The server does not see what was written into the address here, so it is told.
   pick({ side, vertex, index }) {
     const address = this.address.kept;
+    this.picked = { side, vertex, index };
     this.component.setTriggerValue("pick", { hemisphere: side, vertex, index, layer: this.position, address });
   }
 
@@ -330,12 +459,11 @@ export class Viewer {
     const on = (part, kind, act) => this.part(part).addEventListener(kind, act);
     on("layer", "input", (event) => this.setPlace(Number(event.target.value)));
     on("play", "click", () => this.play(!this.playing));
-    on("threshold", "input", (event) => {
-      this.scene.threshold = Number(event.target.value);
-      this.address.remember({ threshold: this.scene.threshold });
-      this.describeScales();
-      this.redraw();
-    });
+    on("threshold", "input", (event) => this.setThreshold(Number(event.target.value)));
+    on("views", "change", (event) => this.setViews(event.target.value));
+    on("display", "change", (event) => this.setDisplay(event.target.value));
+    on("save", "click", () => this.saved.save(this.viewState()));
+    on("picture", "click", () => this.savePicture());
     on("colours", "change", (event) => {
       this.useColours(event.target.value);
       this.address.remember({ colours: event.target.value });
@@ -347,17 +475,36 @@ export class Viewer {
     on("use", "click", () => this.component.setTriggerValue("use", { address: this.address.kept }));
   }
 
+  setThreshold(value) {
+    this.scene.threshold = value;
+    this.part("threshold").value = value;
+    this.address.remember({ threshold: value });
+    this.describeScales();
+    this.redraw();
+  }
+
+  // Keys that no element of the page has taken: the viewer need not be clicked first.
+  keyOfPage(event) {
+    if (document.activeElement !== document.body || SHOWN_VIEWERS.values().next().value !== this) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    this.key(event);
+  }
+
   key(event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     // Sliders and menus keep their own keys.
     if (["INPUT", "SELECT"].includes(event.target.tagName) || !this.panels) return;
     const acts = {
       ArrowLeft: () => this.stepLayer(-1),
       ArrowRight: () => this.stepLayer(1),
       f: () => this.toggleFlat(),
-      F: () => this.toggleFlat(),
+      d: () => this.toggleDifference(),
+      v: () => this.nextViews(),
+      s: () => this.saved.save(this.viewState()),
       " ": () => this.play(!this.playing),
     };
-    const act = acts[event.key];
+    if (/^[1-9]$/.test(event.key)) acts[event.key] = () => this.saved.recall(Number(event.key) - 1);
+    const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!act || (event.key === " " && event.target.tagName === "BUTTON")) return;
     event.preventDefault();
     act();

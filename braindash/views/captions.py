@@ -1,10 +1,16 @@
-"""Lines under figures: where the numbers come from, what is shown and what is masked."""
+"""Lines under figures: where the numbers come from, what is shown, and how models are called."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from braindash.encoding.comparison import Group
 from braindash.encoding.groups import ceilings_of, rows_of, settings_of
+
+_MOST_KEYS = 4
+_UNTRAINED = re.compile(r"untrained:(?P<name>.+?)@(?P<seed>\d+)(?P<rest>.*)")
+_JOINT = " · "
 
 
 def provenance_line(group: Group, ceiling: str | None = None) -> str:
@@ -38,6 +44,36 @@ def provenance_line(group: Group, ceiling: str | None = None) -> str:
         f"ceiling: {kind or 'none that all subjects have'} · "
         f"{f'regions: {regions} · ' if regions else ''}n = {group.n_subjects} subjects"
     )
+
+
+def short_line(group: Group) -> str:
+    """Say in a few words where the numbers of a figure come from; the details stand elsewhere.
+
+    Parameters
+    ----------
+    group : Group
+        The results in the figure, of one subject or several.
+
+    Returns
+    -------
+    str
+        Data, model, subject, n and key.
+    """
+    stamp = "SIMULATED DATA · " if group.simulated else ""
+    n, first = group.n_subjects, group.first
+    who = f"mean of n = {n} subjects"
+    if n == 1:
+        count = f"mean of {len(first.members)} subjects" if first.members else "n = 1 subject"
+        who = f"subject {first.subject} · {count}"
+    return f"{stamp}{first.data} · {group.model} · {who} · {keys_line(group)}"
+
+
+def keys_line(group: Group) -> str:
+    """Name the keys of a group's results."""
+    keys = [result.key[:8] for result in group.results]
+    if len(keys) > _MOST_KEYS:
+        keys = [*keys[: _MOST_KEYS - 1], f"{len(keys) - _MOST_KEYS + 1} more"]
+    return f"key{'s' * (len(keys) > 1)} {', '.join(keys)}"
 
 
 def comparison_lines(
@@ -109,3 +145,43 @@ def tuning_line(record: Mapping[str, Any]) -> str:
         f"{', '.join(stories['never_trained_on'])} · epoch {record['kept_epoch']} of "
         f"{history[-1]['epoch']} kept{stopped}{better} · seed {spec['settings']['seed']}"
     )
+
+
+# ---- names of models -----------------------------------------------------------------------
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Shorten model names as far as they stay different from each other.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As the menus of the address have them: a hub id, the name of a folder, an acoustic space or
+        ``untrained:NAME@SEED``, followed by the kind of features and a key where they tell
+        results apart.
+
+    Returns
+    -------
+    dict of str to str
+        For every name one without its organisation and without what all results of that model
+        share; "untrained" stands behind the name. Names that would become equal stay long.
+    """
+    every = list(dict.fromkeys(names))
+    stems = {name: name.split(_JOINT) for name in every}
+    alone = Counter(parts[0] for parts in stems.values())
+    short = {name: _short(stems[name], every, is_alone=alone[stems[name][0]] < 2) for name in every}
+    counts = Counter(short.values())
+    return {name: one if counts[one] < 2 else name for name, one in short.items()}
+
+
+def _short(parts: Sequence[str], every: Sequence[str], *, is_alone: bool) -> str:
+    name, further = parts[0], list(parts[1:])
+    found = _UNTRAINED.fullmatch(name)
+    if found:
+        name = found["name"]
+        of_seeds = [one for one in every if one.startswith(f"untrained:{name}@")]
+        seed = f" {found['seed']}" if len(of_seeds) > 1 else ""
+        further = [f"untrained{seed}", *([] if is_alone else further)]
+    elif is_alone:
+        further = []
+    return _JOINT.join([name.rstrip("/").rpartition("/")[2] or name, *further])

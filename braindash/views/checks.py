@@ -149,7 +149,7 @@ def lag_figure(one: SubjectReport, *, simulated: bool = False) -> go.Figure | No
     figure.add_vline(x=0, line={"color": _STORY, "dash": "dot", "width": 1})
     figure.update_xaxes(title="Lag of the responses behind the sound (s)")
     figure.update_yaxes(title="Pearson r with the loudness", zeroline=True)
-    figure.update_layout(height=360, margin={"l": 70, "r": 10, "t": 20, "b": 10})
+    figure.update_layout(height=360, margin={"l": 70, "r": 10, "t": 28, "b": 10})
     if simulated:
         stamp_simulated(figure)
     return figure

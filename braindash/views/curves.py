@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from braindash.viewer.colours import GREY, region_colour, region_title
 
@@ -23,6 +25,14 @@ SCORE_TITLES: Mapping[str, str] = {"r": "Pearson r", "r_over_ceiling": "r / ceil
 _BAND_OPACITY = 0.16
 _OTHER_OPACITY = 0.1
 _SMALL = 270  # height in pixels
+# Below the axis, whatever its height: names stand on no point, however many lines they take.
+LEGEND: Mapping[str, Any] = {
+    "orientation": "h",
+    "yref": "container",
+    "y": 0,
+    "yanchor": "bottom",
+    "x": 0,
+}
 # One left margin for all: figures under each other then share their horizontal axis.
 _LEFT_MARGIN = 70
 
@@ -206,6 +216,132 @@ def share_curves(
     return figure.update_layout(height=_SMALL).update_yaxes(tickformat=".0%", rangemode="tozero")
 
 
+def region_panels(
+    table: pd.DataFrame,
+    regions: Sequence[str],
+    *,
+    score: str,
+    other: pd.DataFrame | None = None,
+    height: int = 600,
+) -> go.Figure:
+    """Draw one small panel per region under each other, on one scale.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As for :func:`layer_curves`: model A, solid.
+    regions : sequence of str
+        One panel each, in this order.
+    score : {"r", "r_over_ceiling"}
+        Column to draw.
+    other : pandas.DataFrame, optional
+        The same of model B, dashed.
+    height : int, default 600
+        Of all panels together, in pixels.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        Names stand at the lines' ends, the noise ceiling is a dash at the right edge.
+    """
+    axis = DepthAxis(_last_layer(table, other))
+    figure = make_subplots(
+        rows=len(regions), cols=1, shared_xaxes=True, shared_yaxes="all", vertical_spacing=0.045
+    )
+    models = [table] if other is None else [table, other]
+    for row, region in enumerate(regions, start=1):
+        colour = region_colour(region)
+        for side, one in enumerate(models):
+            rows = _rows_of(one, region)
+            _add_band(figure, rows, axis, colour, (_BAND_OPACITY, _OTHER_OPACITY)[side], row=row)
+            _add_curve(figure, rows, axis, colour, score, side=side, row=row)
+        if len(models) > 1:
+            _name_ends(figure, [_rows_of(one, region) for one in models], axis, score, row)
+        _name_panel(figure, region_title(region), colour, row)
+        ceiling = _rows_of(table, region)["ceiling"]
+        if score == "r" and len(ceiling) and np.isfinite(ceiling.iloc[0]):
+            _mark_ceiling(figure, float(ceiling.iloc[0]), axis, row)
+    simulated = any(bool(one["simulated"].any()) for one in models)
+    figure = layer_axes(figure, axis, "", simulated)
+    reach = max(axis.end, 1.0)
+    figure.update_xaxes(range=[-0.04 * reach, 1.16 * reach], title="", tickmode="auto")
+    figure.update_xaxes(title="Layer", row=len(regions), col=1)
+    # Words at lines' ends would stretch a range that is found by itself.
+    figure.update_yaxes(
+        title=SCORE_TITLES[score], nticks=4, range=_panel_range(models, regions, score)
+    )
+    return figure.update_layout(
+        height=height, showlegend=False, margin={"l": 56, "r": 4, "t": 26, "b": 10}
+    )
+
+
+def _panel_range(models: Sequence[pd.DataFrame], regions: Sequence[str], score: str) -> list[float]:
+    """Return ends of the vertical axis that hold lines, bands, ceilings and 0."""
+    columns = [score, "low", "high", *["ceiling"] * (score == "r")]
+    numbers = [0.0]
+    for one in models:
+        shown = one[one["region"].isin(regions)]
+        values = shown[[name for name in columns if name in shown]].to_numpy(dtype=float)
+        numbers += [float(value) for value in values[np.isfinite(values)]]
+    low, high = min(numbers), max(numbers)
+    margin = 0.06 * max(high - low, 0.05)
+    return [low - margin, high + 3 * margin]  # a region's name stands above its line
+
+
+def _name_ends(
+    figure: go.Figure, models: Sequence[pd.DataFrame], axis: DepthAxis, score: str, row: int
+) -> None:
+    """Write A and B at their lines' ends, the higher one above the other."""
+    known = [rows[rows[score].notna()] for rows in models]
+    if any(rows.empty for rows in known):
+        return
+    ends = [float(rows[score].iloc[-1]) for rows in known]
+    for letter, rows, end in zip("AB", known, ends, strict=True):
+        is_higher = end == max(ends) and (letter == "A" or ends[0] != ends[1])
+        figure.add_annotation(
+            x=axis.end if len(rows) == 1 else float(rows["layer"].iloc[-1]),
+            y=end,
+            text=letter,
+            showarrow=False,
+            xanchor="left",
+            xshift=7,
+            yshift=6 if is_higher else -6,
+            font={"size": 13},
+            row=row,
+            col=1,
+        )
+
+
+def _name_panel(figure: go.Figure, title: str, colour: str, row: int) -> None:
+    figure.add_annotation(
+        x=0.01,
+        y=1.0,
+        xref=f"x{row if row > 1 else ''} domain",
+        yref=f"y{row if row > 1 else ''} domain",
+        text=f"<b>{title}</b>",
+        showarrow=False,
+        xanchor="left",
+        yanchor="top",
+        font={"size": 13, "color": colour},
+    )
+
+
+def _mark_ceiling(figure: go.Figure, ceiling: float, axis: DepthAxis, row: int) -> None:
+    """Draw the noise ceiling as a dash at the right edge, beside the names of the lines."""
+    reach = max(axis.end, 1.0)
+    figure.add_trace(
+        go.Scatter(
+            x=[1.09 * reach, 1.16 * reach],
+            y=[ceiling, ceiling],
+            mode="lines",
+            line={"color": GREY, "width": 3},
+            hovertemplate=f"noise ceiling {ceiling:.2f}<extra></extra>",
+        ),
+        row=row,
+        col=1,
+    )
+
+
 # ---- traces ---------------------------------------------------------------------------------
 
 # LOW and HIGH stand for places in the custom data.
@@ -246,8 +382,9 @@ def _add_curve(
     score: str,
     *,
     side: int = 0,
+    row: int | None = None,
 ) -> None:
-    """Draw one region of one model; ``side`` is 1 for the second one."""
+    """Draw one region of one model; ``side`` is 1 for the second one, ``row`` a panel."""
     count = rows["n_valid"] if score == "r" else rows["n_above_threshold"]
     low, high = (
         rows[end] if end in rows else pd.Series(np.nan, index=rows.index) for end in ("low", "high")
@@ -269,7 +406,15 @@ def _add_curve(
         if len(rows) == 1 and axis.last > 0:  # a model without depth holds for every layer
             both = np.repeat(trace.customdata, 2, axis=0)
             trace.update(x=[0, axis.end], y=list(rows[score]) * 2, customdata=both, mode="lines")
-    figure.add_trace(trace)
+    _add(figure, trace, row)
+
+
+def _add(figure: go.Figure, trace: go.Scatter, row: int | None) -> None:
+    """Add a trace, to one of several panels where there are any."""
+    if row is None:
+        figure.add_trace(trace)
+    else:
+        figure.add_trace(trace, row=row, col=1)
 
 
 def _add_band(
@@ -278,13 +423,16 @@ def _add_band(
     axis: DepthAxis,
     colour: str,
     opacity: float = _BAND_OPACITY,
+    *,
+    row: int | None = None,
 ) -> None:
     if not _has_interval(rows):
         return
     last = int(rows["layer"].max())
     known = rows[rows["low"].notna() & rows["high"].notna()]
     x = axis.places(known["layer"], last)
-    figure.add_trace(
+    _add(
+        figure,
         go.Scatter(
             x=np.concatenate([x, x[::-1]]),
             y=np.concatenate([known["high"], known["low"][::-1]]),
@@ -295,7 +443,8 @@ def _add_band(
             hoverinfo="skip",
             showlegend=False,
             legendgroup=region_title(str(known["region"].iloc[0])),
-        )
+        ),
+        row,
     )
 
 
@@ -327,8 +476,8 @@ def layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) 
     """Return a figure of layer curves its size, its axes and, where it has to be, its stamp."""
     figure.update_layout(
         height=460,
-        margin={"l": _LEFT_MARGIN, "r": 10, "t": 40, "b": 10},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        margin={"l": _LEFT_MARGIN, "r": 10, "t": 28, "b": 10},
+        legend=LEGEND,
         hovermode="closest",
     )
     figure.update_yaxes(title=title, zeroline=True, automargin=False)
@@ -343,25 +492,22 @@ def layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) 
     return stamp_simulated(figure) if simulated else figure
 
 
-def stamp_simulated(figure: go.Figure, above: int = -26) -> go.Figure:
-    """Write SIMULATED beside the title of the horizontal axis, where no legend grows to.
+def stamp_simulated(figure: go.Figure) -> go.Figure:
+    """Write SIMULATED above the upper right corner of the axes, where nothing else stands.
 
     Parameters
     ----------
     figure : plotly.graph_objects.Figure
-        Changed in place.
-    above : int, default -26
-        Pixels from the lower right corner of the axes, upwards.
+        Changed in place; its upper margin has to hold a line.
     """
     return figure.add_annotation(
         text="SIMULATED",
         xref="paper",
         yref="paper",
         x=1,
-        y=0,
+        y=1,
         xanchor="right",
-        yanchor="top" if above < 0 else "bottom",
-        yshift=above,
+        yanchor="bottom",
         showarrow=False,
-        font={"size": 16, "color": "rgba(128,128,128,0.8)"},
+        font={"size": 14, "color": "rgb(118,118,118)"},
     )

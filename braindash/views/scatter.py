@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from braindash.io.regions.masks import WHOLE
 from braindash.viewer.colours import GREY, region_colour, region_title
-from braindash.views.curves import stamp_simulated
+from braindash.views.curves import LEGEND, stamp_simulated
 
 MOST_POINTS = 600
 """So many points of one region are drawn at most: a browser stays quick."""
@@ -134,11 +134,11 @@ def _finish(
     )
     figure.update_layout(
         height=520,
-        margin={"l": 60, "r": 10, "t": 10, "b": 10},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        margin={"l": 60, "r": 10, "t": 28, "b": 10},
+        legend=LEGEND,
         hovermode="closest",
     )
     figure.update_xaxes(title=titles[0], range=ends, constrain="domain")
     figure.update_yaxes(title=titles[1], range=ends, scaleanchor="x", constrain="domain")
     if simulated:
-        stamp_simulated(figure, above=12)
+        stamp_simulated(figure)

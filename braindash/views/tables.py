@@ -228,7 +228,7 @@ def null_cells(table: pd.DataFrame, regions: Sequence[str]) -> pd.DataFrame:
 def stage_table(
     sides: Sequence[StageSide], regions: Sequence[str], difference: pd.DataFrame | None = None
 ) -> pd.DataFrame:
-    """Lay stage summaries out with one row per region and model.
+    """Lay stage summaries out with one row per region, models and their difference side by side.
 
     Parameters
     ----------
@@ -237,25 +237,33 @@ def stage_table(
     regions : sequence of str
         Rows, in this order.
     difference : pandas.DataFrame, optional
-        What :meth:`braindash.encoding.comparison.Difference.stages` gives: a row "A minus B" per
-        region.
+        What :meth:`braindash.encoding.comparison.Difference.stages` gives: a column "A minus B"
+        for each quantity.
 
     Returns
     -------
     pandas.DataFrame
         Text: the score-weighted depth (relative, 0 to 1), the preferred layer (of a difference:
-        the relative depth) and the late-layer drop, each with its interval.
+        the relative depth) and the late-layer drop, each with its interval. Of several models the
+        columns have two levels, the quantity and the model, after the column ("", "region").
     """
     rows = []
     for region in regions:
+        cells: dict[tuple[str, str], str] = {("", "region"): region_title(region)}
         for side in sides:
-            cells = _stage_cells(side.table, region, "estimate", side.last_layer)
-            rows.append({"region": region_title(region), "model": side.name, **cells})
+            own = _stage_cells(side.table, region, "estimate", side.last_layer)
+            cells |= {(title, side.name): text for title, text in own.items()}
         if difference is not None:
-            cells = _stage_cells(difference, region, "difference", None)
-            rows.append({"region": region_title(region), "model": "A minus B", **cells})
-    frame = pd.DataFrame(rows, columns=["region", "model", *STAGE_COLUMNS.values()])
-    return frame if len(sides) > 1 else frame.drop(columns="model")
+            own = _stage_cells(difference, region, "difference", None)
+            cells |= {(title, "A minus B"): text for title, text in own.items()}
+        rows.append(cells)
+    names = [*(side.name for side in sides), *["A minus B"] * (difference is not None)]
+    columns = [("", "region")]
+    columns += [(title, name) for title in STAGE_COLUMNS.values() for name in names]
+    frame = pd.DataFrame(rows, columns=pd.MultiIndex.from_tuples(columns))
+    if len(names) == 1:
+        frame.columns = pd.Index(["region", *STAGE_COLUMNS.values()])
+    return frame
 
 
 def download_table(

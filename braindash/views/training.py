@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from braindash.views.curves import stamp_simulated
+from braindash.views.curves import LEGEND, stamp_simulated
 
 _LOSS = "#7F7F7F"
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
@@ -99,8 +99,8 @@ def training_curves(
     figure.update_xaxes(title="Epoch (0: before tuning)", row=2, col=1)
     figure.update_layout(
         height=420,
-        margin={"l": 70, "r": 10, "t": 40, "b": 10},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        margin={"l": 70, "r": 10, "t": 28, "b": 10},
+        legend=LEGEND,
     )
     if simulated:
         stamp_simulated(figure)

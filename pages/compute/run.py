@@ -8,7 +8,6 @@ from streamlit.delta_generator import DeltaGenerator
 
 from braindash.defaults import PRESETS, PresetName, differences
 from braindash.errors import BraindashError
-from braindash.io.dataset.manifest import load_manifest
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
 from braindash.specs import PRECISIONS, SCHEMES
 from braindash.ui import choices, probe_form, state, widgets
@@ -175,7 +174,7 @@ def choose_requests() -> list[EncodeRequest]:
     if data is None or not model:
         st.info("Choose a data set and a model.")
         return []
-    subjects = st.multiselect("Subjects", load_manifest(data).subjects, key="run_subjects")
+    subjects = choices.subjects("Subjects", data, "run")
     strategy = "exact"
     acoustic = model["model"] in choices.acoustic_spaces().values()
     if not acoustic:  # they have one grid of frames and no windows
@@ -205,7 +204,7 @@ def start(requests: list[Request]) -> None:
 
 def show_preflight(requests: list[Request]) -> None:
     """Show what every request needs and offer to start."""
-    st.subheader("Will it run here?", anchor=False)
+    st.header("Will it run here?", anchor=False)
     fits = True
     for request in requests:
         lines, fit = check(request.command, request.model_dump_json(), str(state.store().root))

@@ -86,9 +86,7 @@ def choose_request(data: Path | None) -> TuneRequest | None:
     if data is None or base is None:
         st.info("Choose a data set and a model.")
         return None
-    subjects = st.multiselect(
-        "Subjects (one head each)", load_manifest(data).subjects, key="tune_subjects"
-    )
+    subjects = choices.subjects("Subjects (one head each)", data, "tune")
     left, right = st.columns(2)
     with left:
         method = menu("What is tuned", METHODS, "tune_method")
@@ -146,7 +144,7 @@ def start(request: TuneRequest) -> None:
 
 def show_preflight(request: TuneRequest) -> None:
     """Show what the run needs and offer to start it."""
-    st.subheader("Will it run here?", anchor=False)
+    st.header("Will it run here?", anchor=False)
     lines, fits = check(request.model_dump_json(), str(state.store().root))
     with st.container(border=True):
         for line in lines:
@@ -159,7 +157,7 @@ def show_preflight(request: TuneRequest) -> None:
 def draw(history: list[dict[str, Any]], n_epochs: int, key: str, **options: Any) -> None:
     """Draw the epochs of one run."""
     figure = training_curves(history, n_epochs=n_epochs, **options)
-    st.plotly_chart(figure, key=f"curves_{key}")
+    widgets.chart(figure, f"curves_{key}")
 
 
 @st.fragment(run_every=2.0)
@@ -249,7 +247,7 @@ with widgets.page("Tuning", INTRODUCTION):
     live()
     models = tuned_models(state.store())
     if models:
-        st.subheader("Tuned models", anchor=False)
+        st.header("Tuned models", anchor=False)
     for found in models:
         show_model(found, manifest)
     widgets.damaged({str(one.folder): one.problem for one in damaged_models(state.store())})

@@ -6,12 +6,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from braindash.core.statistics.components import LEAST_SUBJECTS
 from braindash.encoding.group_maps import prevalence_at
-from braindash.encoding.tested import TargetDifference, untestable
-from braindash.ui import address, comparing, state, texts, widgets
-from braindash.ui.comparing import Compared
+from braindash.encoding.tested import untestable
+from braindash.ui import address, state, texts, widgets
+from braindash.ui.explore import comparing
+from braindash.ui.explore.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
 from braindash.viewer.drawn import can_show
-from braindash.views.captions import comparison_lines, subject_lines
+from braindash.views.captions import comparison_lines, keys_line, short_line, subject_lines
 from braindash.views.curves import key_regions
 from braindash.views.linked import GROUP_MAPS, linked_note
 from braindash.views.maps import LEVELS, score_label
@@ -29,7 +30,6 @@ INTRODUCTION = (
     "Two models, or a model before and after tuning, on the same brains: turn one surface and all "
     "turn, move the slider and all change layer; click a vertex for its curves."
 )
-PANEL_HEIGHT = 187  # pixels: at common widths of a window four views in a row fill it
 LEVEL = LEVELS[0]
 
 
@@ -60,87 +60,95 @@ def alone(selection: state.Selection, rows: list[state.ResultRow]) -> None:
 
 
 def controls(
-    selection: state.Selection, rows: list[state.ResultRow], beside: DeltaGenerator
-) -> tuple[tuple[state.ResultRow, ...], bool]:
-    """Ask for a third model and for the difference; offer to swap A and B."""
-    columns = beside.columns([1.9, 1.3, 1.3], vertical_alignment="bottom")
-    with columns[0]:
+    selection: state.Selection, rows: list[state.ResultRow], bar: DeltaGenerator
+) -> tuple[state.ResultRow, ...]:
+    """Ask for a third model; offer to swap A and B."""
+    with bar:
         third = state.choose_third(rows, selection)
-    difference = columns[1].toggle("Difference", value=True, key="minus", bind="query-params")
-    columns[2].button(
-        "Swap", icon=":material/swap_horiz:", on_click=comparing.swap, help="Exchange A and B."
-    )
-    return third, difference
+        st.button(
+            "Swap", icon=":material/swap_horiz:", on_click=comparing.swap, help="Exchange A and B."
+        )
+    return third
 
 
-def provenance(compared: Compared, *notes: str) -> None:
-    """Write where the numbers of all models come from."""
-    lines = comparison_lines(compared.groups, compared.names, compared.ceilings)
-    st.caption("  \n".join([*lines, *notes]))
-    if compared.groups[0].n_subjects > 1:
-        with st.expander(f"Provenance of each of the {compared.groups[0].n_subjects} subjects"):
-            for group, ceiling in zip(compared.groups, compared.ceilings, strict=True):
-                for line in subject_lines(group, ceiling):
-                    st.caption(line)
+def provenance(compared: Compared, *notes: str, again: bool = False) -> None:
+    """Write where the numbers of all models come from, in one line; the rest behind "Details"."""
+    groups = compared.groups
+    if again:
+        st.caption(" · ".join([*map(keys_line, groups), *notes]))
+        return
+    lines = comparison_lines(groups, compared.names, compared.ceilings)
+    if groups[0].n_subjects > 1:
+        for group, ceiling in zip(groups, compared.ceilings, strict=True):
+            lines += subject_lines(group, ceiling)
+    widgets.told(" · ".join(sources(compared)), [*notes, *lines])
 
 
-def choose_tests(compared: Compared) -> TargetDifference | None:
-    """Ask whether only targets with a significant difference are shown; None for all."""
+def sources(compared: Compared) -> list[str]:
+    """Say in a few words of every model where its numbers come from."""
+    others = zip(compared.names[1:], compared.groups[1:], strict=True)
+    return [
+        f"A: {short_line(compared.groups[0])}",
+        *(f"{name} ({keys_line(group)})" for name, group in others),
+    ]
+
+
+def choose_tests(compared: Compared) -> bool:
+    """Ask whether only targets with a significant difference are shown."""
     if untestable(compared.pair):
-        return None
-    wanted = st.toggle(
+        return False
+    return st.toggle(
         "Significant only",
         key="tested",
         bind="query-params",
         help="Show A and B, and their difference, only where the difference of the target at the "
         f"same layer has q ≤ {LEVEL:g}.",
     )
-    return widgets.difference_tests(compared.pair) if wanted else None
 
 
-@st.fragment
-def show_surfaces(compared: Compared, *, with_difference: bool) -> None:
+@widgets.part
+def show_surfaces(compared: Compared) -> None:
     """Draw the linked surfaces and the clicked vertex, which is kept in the address.
 
     A click draws this part of the page again and nothing below it.
     """
-    with widgets.guarded():
+    with st.container(horizontal=True, vertical_alignment="bottom", key="surface_controls"):
+        with_difference = st.toggle("Difference", value=True, key="minus", bind="query-params")
         mesh = widgets.choose_mesh(compared.groups[0])
         shown = choose_group_map(compared)
         with_difference = with_difference and shown != "prevalence"
-        tests = choose_tests(compared) if with_difference else None
-        linked = compared.linked(
-            with_difference=with_difference, mesh=mesh, shown=shown, tests=tests
-        )
-        place, held = comparing.address_layers(compared.last_layers)
-        asked = linked_viewer(
-            linked,
-            key="compare_viewer",
-            identities=[f"{one} {mesh} {shown} {tests is not None}" for one in compared.identities],
-            layer=place,
-            held=held,
-            height=PANEL_HEIGHT * (len(compared.groups) + with_difference),
-        )
-        if asked.use:
-            st.rerun()
-        if asked.pick is not None:
-            if asked.pick.target < 0:
-                st.info("No target of the data is shown there.")
-            else:
-                st.query_params["target"] = str(asked.pick.target)
+        wanted = choose_tests(compared) if with_difference else False
+    tests = widgets.difference_tests(compared.pair) if wanted else None
+    linked = compared.linked(with_difference=with_difference, mesh=mesh, tests=tests, shown=shown)
+    place, held = comparing.address_layers(compared.last_layers)
+    asked = linked_viewer(
+        linked,
+        key="compare_viewer",
+        identities=[f"{one} {mesh} {shown} {tests is not None}" for one in compared.identities],
+        layer=place,
+        held=held,
+        source=" · ".join(sources(compared)),
+    )
+    if asked.use:
+        st.rerun()
+    if asked.pick is not None:
+        if asked.pick.target < 0:
+            st.info("No target of the data is shown there.")
+        else:
+            st.query_params["target"] = str(asked.pick.target)
+    tested = ""
+    if tests is not None:
         tested = (
-            ""
-            if tests is None
-            else (
-                f"A and B are shown where q ≤ {LEVEL:g} of their difference at the same layer "
-                f"({tests.line()}); a difference of two unequal layers is not tested."
-            )
+            f"A and B are shown where q ≤ {LEVEL:g} of their difference at the same layer "
+            f"({tests.line()}); a difference of two unequal layers is not tested."
         )
-        st.caption(linked_note(linked, compared.groups, compared.ceilings[0], tested=tested))
-        intervals = f"{compared.pair.interval_line()}. Bold: the interval does not hold 0."
-        provenance(compared, *[intervals] * with_difference)
-        if not show_target(compared):
-            st.info("Click a surface to see that vertex in every layer of all models.")
+    st.caption(linked_note(linked, compared.groups, compared.ceilings[0], tested=tested))
+    notes = []
+    if with_difference:
+        notes.append(f"{compared.pair.interval_line()}. Bold: the interval does not hold 0.")
+    provenance(compared, *notes)
+    if not show_target(compared):
+        st.info("Click a surface to see that vertex in every layer of all models.")
 
 
 def choose_group_map(compared: Compared) -> str:
@@ -184,6 +192,7 @@ def show_target(compared: Compared) -> bool:
             simulated=any(group.simulated for group in compared.groups),
         ),
         key="target_curves",
+        config=widgets.CHART,
     )
     table.dataframe(target_table(curves).style.format("{:.3f}", na_rep="-"), height=320)
     if not any(np.isfinite(curve.values).any() for curve in curves):
@@ -195,7 +204,7 @@ def show_target(compared: Compared) -> bool:
         layer = compared.layers()[0]
         told = "" if group.on_common else prevalence_at(group, target, layer, q=LEVEL)
         notes += [f"{compared.names[0]}, layer {layer}: {told}"] if told else []
-    provenance(compared, *notes)
+    provenance(compared, *notes, again=True)
     return True
 
 
@@ -212,8 +221,8 @@ def curve_of(compared: Compared, index: int, target: int) -> TargetCurve:
 def show_at_layers(compared: Compared, regions: list[str]) -> None:
     """Draw the scatter of targets and list the regions, at the layers that are shown."""
     one, two, *_ = compared.layers()
-    models = [group.model for group in compared.groups]
-    st.subheader(f"{models[0]}, layer {one}, against {models[1]}, layer {two}", anchor=False)
+    models = [name.partition(": ")[2] for name in compared.names]
+    st.header(f"{models[0]}, layer {one}, against {models[1]}, layer {two}", anchor=False)
     left, right = st.columns([1, 1])
     groups, names = compared.groups, compared.names
     scores = [
@@ -221,17 +230,20 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
         for group, ceiling, layer in zip(groups, compared.ceilings, (one, two), strict=False)
     ]
     simulated = any(group.simulated for group in groups[:2])
-    figure, note = target_scatter(
-        *scores,
-        groups[0].masks,
-        regions,
-        titles=[
-            f"{letter}, layer {layer} · {score_label(compared.normalised)}"
-            for letter, layer in zip("AB", (one, two), strict=True)
-        ],
-        simulated=simulated,
+    figure, note = widgets.kept(
+        (compared.identities, compared.pair.a.first.region_set, regions, one, two),
+        lambda: target_scatter(
+            *scores,
+            groups[0].masks,
+            regions,
+            titles=[
+                f"{letter}, layer {layer} · {score_label(compared.normalised)}"
+                for letter, layer in zip("AB", (one, two), strict=True)
+            ],
+            simulated=simulated,
+        ),
     )
-    left.plotly_chart(figure, key="scatter")
+    left.plotly_chart(figure, key="scatter", config=widgets.CHART)
     left.caption(note)
     pair = compared.pair
     pairs = state.layer_pairs(pair, compared.normalised, compared.ceilings[0])
@@ -254,13 +266,11 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
             ),
             f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}-layers-{one}-{two}.csv",
         )
-    provenance(compared)
 
 
-def show(selection: state.Selection, rows: list[state.ResultRow], beside: DeltaGenerator) -> None:
+def show(selection: state.Selection, rows: list[state.ResultRow], bar: DeltaGenerator) -> None:
     """Draw the surfaces, the chosen vertex, the figures at the shown layers, and the summaries."""
-    third, with_difference = controls(selection, rows, beside)
-    compared = Compared.of(selection, third)
+    compared = Compared.of(selection, controls(selection, rows, bar))
     if any(group.simulated for group in compared.groups):
         widgets.simulated_stamp()
     pair = compared.pair
@@ -272,10 +282,11 @@ def show(selection: state.Selection, rows: list[state.ResultRow], beside: DeltaG
         )
     shown = compared.groups[0]
     if can_show(shown.space, shown.n_targets, shown.surface):
-        show_surfaces(compared, with_difference=with_difference)
+        show_surfaces(compared)
     else:
         st.info(f"{texts.no_surface(shown.space)} Choose layers for the tables and figures below.")
         choose_layers(compared)
+        provenance(compared)
         show_target(compared)
     regions = key_regions(pair.a.region_names)
     show_at_layers(compared, regions)
@@ -288,9 +299,10 @@ with widgets.page("Compare", INTRODUCTION):
     if not found:
         widgets.empty_store()
     else:
-        selected, free = state.choose_result(found, several_subjects=True, pair=True)
+        top = state.selection_bar()
+        selected = state.choose_result(found, several_subjects=True, pair=True, bar=top)
         if selected.other_rows:
-            show(selected, found, free)
+            show(selected, found, top)
         else:
             alone(selected, found)
         with st.expander("What is this, and how do I use it?"):

@@ -2,13 +2,13 @@
 
 import numpy as np
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.viewer.drawn import can_show
+from braindash.views.captions import short_line
 from braindash.views.maps import (
     KINDS,
     LEVELS,
@@ -29,37 +29,34 @@ SURE_HELP = (
 )
 
 
-def choose_map(selection: state.Selection, beside: DeltaGenerator, *, compared: bool) -> MapChoice:
-    """Ask for the map and for what belongs to it."""
+def choose_map(selection: state.Selection, *, compared: bool) -> MapChoice:
+    """Ask for the map and for what belongs to it, in one row above the surface."""
     result = selection.result
-    columns = beside.columns([2.0, 1.0, 1.0], vertical_alignment="bottom")
-    with columns[0]:
-        kinds = available_kinds(result, compared=compared)
-        kind = state.choose("Map", kinds, "map", show=KINDS.__getitem__)
     level, share, relative = LEVELS[0], 0.0, False
-    if result.has_significance:
-        with columns[1]:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="controls"):
+        kinds = available_kinds(result, compared=compared)
+        kind = state.choose("Map", kinds, "map", show=KINDS.__getitem__, width=260)
+        if result.has_significance:
             text = state.choose(
                 "Significant",
                 [str(one) for one in LEVELS],
                 "q",
                 show=lambda one: f"q ≤ {one}",
                 help=LEVEL_HELP,
+                width=130,
             )
             level = float(text)
-    with columns[2]:
         mesh = widgets.choose_mesh(result)
-    if kind == "preferred":
-        share, relative = choose_preferred(result)
+        if kind == "preferred":
+            share, relative = choose_preferred(result)
     return MapChoice(kind, selection.normalised, selection.ceiling, level, share, relative, mesh)
 
 
 def choose_preferred(result: EncodingResult) -> tuple[float, bool]:
     """Ask how sure a preferred layer has to be, and in which unit it is shown."""
     share = 0.0
-    left, right, _ = st.columns([2.9, 2, 2.8], vertical_alignment="bottom")
     if result.has_confidence:
-        share = left.slider(
+        share = st.slider(
             "At least this sure",
             0.0,
             1.0,
@@ -68,8 +65,9 @@ def choose_preferred(result: EncodingResult) -> tuple[float, bool]:
             key="sure",
             bind="query-params",
             help=SURE_HELP,
+            width=200,
         )
-    relative = right.toggle("Relative depth", key="depth", bind="query-params")
+    relative = st.toggle("Relative depth", key="depth", bind="query-params")
     return share, relative
 
 
@@ -100,24 +98,25 @@ def show_target(
         score=selection.score,
         simulated=result.simulated or (pair is not None and pair.b.simulated),
     )
-    st.plotly_chart(figure, key="target_curve")
+    widgets.chart(figure, "target_curve")
     if not np.isfinite(curves[0].values).any():
         st.info(texts.NO_SCORE)
     notes = []
     if result.has_significance:
         notes.append(target_note(result, target, choice.level))
-    widgets.provenance(selection.group, selection.ceiling, *notes)
+    widgets.provenance(selection.group, selection.ceiling, *notes, again=True)
 
 
-def show(selection: state.Selection, beside: DeltaGenerator) -> None:
-    """Draw the viewer, and below it the chosen vertex's layer curve."""
+@widgets.part
+def show(selection: state.Selection) -> None:
+    """Draw the viewer, and below it the chosen vertex's layer curve; a click draws only these."""
     result = selection.result
     if not can_show(result.space, result.n_targets, result.surface):
         st.info(f"{texts.no_surface(result.space)} Their layer curves are on the page Layers.")
         return
     pair = widgets.pair_models(selection)
     same_layers = pair is not None and pair.b.first.n_layers == result.n_layers
-    choice = choose_map(selection, beside, compared=same_layers)
+    choice = choose_map(selection, compared=same_layers)
     tests = None
     if pair is not None and choice.kind == "tested-difference":
         tests = widgets.difference_tests(pair)
@@ -129,15 +128,18 @@ def show(selection: state.Selection, beside: DeltaGenerator) -> None:
         key="cortex",
         identity=f"{result.identity} {other_key} {choice} {tests is not None}",
         layer=address.layer(result.n_layers - 1),
+        source=short_line(selection.group),
     )
     st.caption(shown.note)
-    notes = (f"minus {selection.model_names[1]}, key {other_key[:8]}",) if other_key else ()
-    widgets.provenance(selection.group, selection.ceiling, *notes)
+    notes = []
+    if other_key:
+        notes.append(f"minus {selection.model_names[1]}, key {other_key[:8]}")
     missing = missing_kinds(result)
     if pair is not None and not same_layers:
         missing.append("no difference map: the models have different numbers of layers")
     if missing:
-        st.caption(f"Not here: {'; '.join(missing)}.")
+        notes.append(f"Not here: {'; '.join(missing)}.")
+    widgets.provenance(selection.group, selection.ceiling, *notes)
     if pick is not None:
         if pick.target < 0:
             st.info("No target of the data is shown there.")
@@ -155,7 +157,6 @@ with widgets.page("Cortex", INTRODUCTION):
     if not found:
         widgets.empty_store()
     else:
-        selected, free = state.choose_result(found)
-        show(selected, free)
+        show(state.choose_result(found))
         with st.expander("What is this, and how do I use it?"):
             st.markdown(texts.CORTEX)

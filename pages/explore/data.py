@@ -72,7 +72,7 @@ def show_on_brain(one: RegionSet) -> None:
 with widgets.page("Data", INTRODUCTION):
     indexing.section()
     checking.section()
-    st.subheader("Region sets", anchor=False)
+    st.header("Region sets", anchor=False)
     sets = known_sets()
     ready = [name for name, each in sets.items() if each.is_ready]
     reason = ""
@@ -93,7 +93,7 @@ with widgets.page("Data", INTRODUCTION):
     describe(sets[chosen])
     if sets[chosen].is_ready:
         show_on_brain(sets[chosen])
-    st.subheader("All region sets", anchor=False)
+    st.header("All region sets", anchor=False)
     list_sets(sets)
     with st.expander("What is this, and how do I use it?"):
         st.markdown(texts.REGION_SETS)

@@ -1,162 +1,116 @@
-"""What can I look at: the results of the store, and how to get the first ones."""
+"""What was found: two brains, curves and words; then every result of the store."""
 
 import pandas as pd
 import streamlit as st
 
-from braindash.encoding.comparison import Group, compare
 from braindash.ui import state, texts, widgets
+from braindash.ui.explore.finding import finding
 from braindash.ui.under_way import layers_so_far
-from braindash.views.cards import Card, change_cards, region_cards, significance_card
 from braindash.views.curves import key_regions
 
 INTRODUCTION = (
-    "Which stage of speech processing does each layer of a speech model reflect? Every number is "
-    "computed: features of every layer predict the brain's response to a story nobody trained on."
+    "Which stage of speech processing does each layer of a speech model reflect? Features of every "
+    "layer predict the brain's response to a story nobody trained on."
 )
 
-_CARD_WIDTH = 192  # pixels: room for an estimate with its interval
+
+def follow_link(rows: list[state.ResultRow]) -> None:
+    """Turn a key in the address, as the page Jobs gives it, into the choice of its result."""
+    key = st.query_params.get("result", "")
+    st.query_params.pop("result", None)
+    for row in rows:
+        if key and row.key.startswith(key):
+            state.set_choices(state.choices_for(row, rows) | {"subject": row.subject})
+            return
 
 
-def headline(row: state.ResultRow, newest: bool) -> Group:
-    """Show where a result is best, and how much of it is significant."""
-    group = Group.of([state.load(row)])
-    which = "Newest result" if newest else "Chosen result"
-    st.markdown(f"**{which}**: {row.model}, subject {row.subject}, {row.data}")
-    regions = key_regions(group.region_names)[:4]
-    cards = region_cards(state.region_table(group, False, None), regions)
-    show_cards([*cards, significance_card(group.first)])
-    widgets.provenance(group, None, group.interval_line())
-    return group
-
-
-def show_cards(cards: list[Card]) -> None:
-    """Draw cards side by side, each with its curve."""
-    with st.container(horizontal=True):  # wraps where the window is narrow
-        for card in cards:
-            st.metric(
-                card.label,
-                card.value,
-                card.detail,
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-                chart_data=list(card.curve) or None,
-                width=_CARD_WIDTH,
-            )
-
-
-def tuning_change(row: state.ResultRow, rows: list[state.ResultRow]) -> None:
-    """Show what tuning changed at the last layer, where both sides are there."""
-    found = state.before_and_after(row, rows)
-    if found is None:
-        return
-    before, after = found
-    pair = compare([state.load(after)], [state.load(before)])
-    if pair.a.first.n_layers != pair.b.first.n_layers:
-        return
-    st.subheader("Before and after tuning", anchor=False)
-    st.markdown(
-        f"Change of Pearson r at the last layer, {after.model} minus {before.model}, subject "
-        f"{after.subject}; the line is the change layer by layer."
-    )
-    table = state.difference_table(pair, False, None)
-    show_cards(change_cards(table, key_regions(pair.a.region_names)[:4]))
-    notes = [f"minus {before.model}, key {before.key[:8]}", pair.interval_line()]
-    if pair.settings:
-        notes.append(f"also different: {', '.join(pair.settings)}")
-    widgets.provenance(pair.a, None, *notes)
-    st.page_link(
-        "pages/explore/compare.py",
-        label="Both on the cortex, with their difference",
-        icon=":material/compare:",
-        query_params={
-            "data": after.data,
-            "subject": after.subject,
-            "model": after.model,
-            "compare": before.model,
-        },
-    )
-
-
-def choose_row(rows: list[state.ResultRow]) -> int:
-    """List the results; give the chosen one, the newest at first."""
-    st.subheader("Results", anchor=False)
-    frame = pd.DataFrame(
+def table_of(rows: list[state.ResultRow]) -> pd.DataFrame:
+    """Tabulate results for the list."""
+    return pd.DataFrame(
         {
             "data set": [row.data for row in rows],
-            "subject": [row.subject for row in rows],
             "model": [row.model for row in rows],
+            "subject": [row.subject for row in rows],
+            "features": [row.strategy for row in rows],
             "simulated": [row.simulated for row in rows],
             "computed": pd.to_datetime([row.created for row in rows]),
             "key": [row.key[:8] for row in rows],
         }
     )
-    # The address is read once: afterwards it follows the table.
-    opened = st.session_state.setdefault("opened_result", st.query_params.get("result"))
-    places = [place for place, row in enumerate(rows) if opened and row.key.startswith(opened)]
-    chosen = st.dataframe(
-        frame,
+
+
+def open_row(rows: list[state.ResultRow], every: list[state.ResultRow]) -> None:
+    """Show the result of the row that was chosen, beside the one it was tuned from."""
+    chosen = st.session_state["results"]["selection"]["rows"]
+    if chosen and chosen[0] < len(rows):
+        row = rows[chosen[0]]
+        state.set_choices(state.choices_for(row, every) | {"subject": row.subject})
+
+
+@st.fragment
+def list_results(every: list[state.ResultRow]) -> None:
+    """List the results: filtered by words, grouped by data set, sorted by a click on a column."""
+    st.header(f"Results ({len(every)})", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="controls"):
+        words = st.text_input(
+            "Filter", placeholder="words of data set, model, subject, key", key="filter", width=360
+        ).lower()
+        grouped = st.toggle("Group by data set", key="grouped")
+    rows = [
+        row
+        for row in every
+        if all(
+            word in f"{row.data} {row.model} {row.subject} {row.key}".lower()
+            for word in words.split()
+        )
+    ]
+    if grouped:
+        rows = sorted(rows, key=lambda row: (row.data, row.model, row.subject))
+    picked = st.dataframe(
+        table_of(rows),
         hide_index=True,
         column_config={"computed": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm")},
-        on_select="rerun",
+        on_select=lambda: open_row(rows, every),
         selection_mode="single-row",
-        selection_default={"selection": {"rows": places[:1]}} if places else None,
         key="results",
     )
-    selected = chosen["selection"]["rows"]
-    index = selected[0] if selected and selected[0] < len(rows) else 0
-    st.query_params["result"] = rows[index].key[:8]
-    models, people = ({row.model for row in rows}, {(row.data, row.subject) for row in rows})
+    models, people = ({row.model for row in every}, {(row.data, row.subject) for row in every})
     st.caption(
-        f"Results: {len(rows)}, models: {len(models)}, subjects: {len(people)}. "
+        f"{len(rows)} of {len(every)} results, models: {len(models)}, subjects: {len(people)}. "
         "Choose a row to see it above."
     )
-    return index
+    now = picked["selection"]["rows"]
+    if now != st.session_state.get("results_seen", []):
+        st.session_state["results_seen"] = now
+        st.rerun(scope="app")
 
 
-def links(row: state.ResultRow) -> None:
-    """Lead to the pages that show a result."""
-    query = {"data": row.data, "subject": row.subject, "model": row.model}
-    left, right, last, _ = st.columns([1, 1, 1.4, 0.6])
-    with left:
-        st.page_link(
-            "pages/explore/layers.py",
-            label="Layer curves",
-            icon=":material/show_chart:",
-            query_params=query,
-        )
-    with right:
-        st.page_link(
-            "pages/explore/cortex.py",
-            label="On the cortex",
-            icon=":material/neurology:",
-            query_params=query,
-        )
-    with last:
-        st.page_link(
-            "pages/explore/compare.py",
-            label="Beside another model",
-            icon=":material/compare:",
-            query_params=query,
-        )
+def links(selection: state.Selection) -> None:
+    """Lead to the pages that show the same choice; it is kept between pages."""
+    with st.container(horizontal=True):
+        st.page_link("pages/explore/layers.py", label="Layer curves", icon=":material/show_chart:")
+        st.page_link("pages/explore/cortex.py", label="On the cortex", icon=":material/neurology:")
+        if selection.other_rows:
+            label = "Both on the cortex, with their difference"
+        else:
+            label = "Beside another model"
+        st.page_link("pages/explore/compare.py", label=label, icon=":material/compare:")
 
 
 def show(rows: list[state.ResultRow]) -> None:
-    """Show the chosen result's headline and stage summary around the list of results."""
-    if any(row.simulated for row in rows):
+    """Show the finding, the list of results and the stage summary."""
+    follow_link(rows)
+    state.open_with_finding(rows)
+    selection = state.choose_result(rows, several_subjects=True)
+    if selection.group.simulated:
         widgets.simulated_stamp()
-    left, right, _ = st.columns([1.7, 1, 5.3], vertical_alignment="bottom")
-    top = st.container()
-    index = choose_row(rows)
-    row = rows[index]
-    state.choose_regions(row, (left, right))
-    links(row)
-    with top:
-        group = headline(row, newest=index == 0)
-        with widgets.guarded():  # where they cannot be subtracted, the rest is shown
-            tuning_change(row, rows)
-    selection = state.Selection(row, group, normalised=False, ceiling=None)
-    widgets.stage_summary(selection, group, None, key_regions(group.region_names))
+    finding(selection)
+    links(selection)
+    list_results(rows)
+    with widgets.guarded():
+        group, pair = selection.group, selection.difference()
+        group = group if pair is None else pair.a
+        widgets.stage_summary(selection, group, pair, key_regions(group.region_names))
     with st.expander("What are these numbers, and how are they computed?"):
         st.markdown(texts.OVERVIEW)
 

@@ -78,13 +78,15 @@ def test_preferred_layers_are_masked_by_how_sure_they_are(two_models, serve, pag
     assert page.locator('[data-part="label"]').text_content().startswith("preferred layer")
 
 
-def test_a_ceiling_is_chosen_and_named_under_the_curves(two_models, serve, page):
+def test_a_ceiling_is_chosen_and_named_in_the_details(two_models, serve, page):
     server = serve(two_models)
     page.goto(f"{server.url}/layers?model=toy-model&subject=S1&score=r+%2F+ceiling")
-    page.get_by_text("ceiling: repeats of story").first.wait_for()
+    page.get_by_role("button", name="Regions, ceiling").click()
     pick(page, "Noise ceiling", "inter-subject")
-    page.get_by_text("ceiling: inter-subject on story with 1 other subject").first.wait_for()
     page.wait_for_function("() => location.search.includes('ceiling=inter-subject')")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Details").first.click()
+    page.get_by_text("ceiling: inter-subject on story with 1 other subject").first.wait_for()
 
 
 def test_a_second_model_has_dashed_curves_and_a_difference(two_models, serve, page):

@@ -32,5 +32,5 @@ def run(page: str, **query: str | list[str]) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    parts = [*app.markdown, *app.caption, *app.subheader, *app.info, *app.warning, *app.error]
+    parts = [*app.markdown, *app.caption, *app.header, *app.info, *app.warning, *app.error]
     return "\n".join(str(part.value) for part in parts)

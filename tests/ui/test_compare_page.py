@@ -164,7 +164,8 @@ def test_surfaces_are_linked_explained_and_stamped(filled_root):
         stamps = [one["text"] for one in figure["layout"]["annotations"]]
         assert "SIMULATED" in stamps
     assert filled(difference), "the difference curve has its interval"
-    assert list(app.dataframe[-1].value["model"][:3]) == ["toy-model", "toy-tuned", "A minus B"]
+    sides = list(app.dataframe[-1].value["preferred layer"])
+    assert sides == ["A: toy-model", "B: toy-tuned", "A minus B"]
 
 
 def test_a_third_model_and_no_difference_are_in_the_address(empty_root):

@@ -111,10 +111,11 @@ def test_two_subjects_have_a_difference_without_p(two_subjects):
         assert made[1].key[:8] in below, "the provenance of both"
     assert not any("p = " in trace.get("hovertemplate", "") for trace in difference["data"])
     table = app.dataframe[1].value
-    assert list(table["model"]) == ["toy", "tuned", "A minus B"]
+    depths = table["score-weighted depth"]
+    assert list(depths) == ["A: toy", "B: tuned", "A minus B"]
     expected = compare([two_subjects["toy"][1]], [two_subjects["tuned"][1]]).stages()
     weighted = expected[expected["quantity"] == "weighted_depth"].iloc[0]
-    assert table["score-weighted depth"][2].startswith(f"{weighted['difference']:+.2f} [")
+    assert depths["A minus B"][0].startswith(f"{weighted['difference']:+.2f} [")
 
 
 def test_only_models_with_the_same_data_and_subject_are_offered(empty_root):
@@ -136,7 +137,7 @@ def test_results_that_cannot_be_compared_say_why(empty_root):
     assert "seed and blocks of the bootstrap" in problem.value
     assert "Compute both with the same data and settings" in problem.value
     assert len(figures(app)) == 1 and len(app.dataframe) == 2
-    assert "A minus B" not in [heading.value for heading in app.subheader]
+    assert "A minus B" not in [heading.value for heading in app.header]
 
 
 def test_a_model_without_the_chosen_ceiling_is_not_divided(empty_root):
@@ -166,13 +167,14 @@ def test_models_of_other_depth_still_have_their_stages_compared(empty_root):
     put_shallow(empty_root, 3, model="small", seed=1, **ROI)
     app = run("explore/layers", model="toy", compare="small")
     assert not app.exception and len(figures(app)) == 1
-    assert list(app.dataframe[0].value["model"]) == ["toy", "small", "A minus B"]
+    sides = list(app.dataframe[0].value["preferred layer"])
+    assert sides == ["A: toy", "B: small", "A minus B"]
 
 
 def test_what_low_level_features_explain_is_drawn_where_it_was_computed(empty_root, two_subjects):
     heading = "Share explained by low-level features"
     without = run("explore/layers", model="toy", subject="S1")
-    assert heading not in [one.value for one in without.subheader]
+    assert heading not in [one.value for one in without.header]
     made = made_up_result(model="weighed", seed=5, **ROI)
     low = {"method": "residual", "space": "acoustic:lowlevel", "features": []}
     dataset = made.dataset.assign(
@@ -188,7 +190,7 @@ def test_what_low_level_features_explain_is_drawn_where_it_was_computed(empty_ro
     )
     app = run("explore/layers", model="weighed")
     assert not app.exception
-    assert heading in [one.value for one in app.subheader]
+    assert heading in [one.value for one in app.header]
     [_, shares] = figures(app)
     assert len(filled(shares)) == 1
     [below] = [one.value for one in app.caption if "regressed out of the model's" in one.value]

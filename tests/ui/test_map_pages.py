@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from kit.made_up import made_up_result, put_result
+from kit.made_up import N_LAYERS, made_up_result, put_result
 from kit.pages import run, texts
 from kit.statistics_store import ROI, figures
 
@@ -80,40 +80,57 @@ def test_the_mean_of_subjects_is_no_choice_on_the_cortex(filled_root):
 # ---- overview -------------------------------------------------------------------------------
 
 
-def test_the_headline_has_best_layers_significance_and_stages(filled_root):
+def test_the_newest_result_is_told_in_sentences_of_its_numbers(filled_root):
     app = run("explore/overview")
-    assert not app.exception
+    assert not app.exception and not app.error
     result = made_up_result(model="toy-tuned", subject="S1", seed=2)  # the newest
-    labels = [metric.label for metric in app.metric]
-    assert labels == [
-        "Primary auditory",
-        "Superior temporal",
-        "Late language",
-        "Early visual",
-        "Significant targets",
-    ]
+    assert app.selectbox(key="model").value == "toy-tuned"
+    assert app.selectbox(key="compare").value == "none"
+    shown = texts(app)
     table = result.regions()
-    best = table[table["region"] == "late_language"].set_index("layer")["r"]
-    late = app.metric[2]
-    assert late.value == f"layer {best.idxmax()}" and f"r = {best.max():.2f} [" in late.delta
+    late = table[table["region"] == "late_language"].set_index("layer")["r"]
+    best = f"{late.max():.2f}".removeprefix("0")
+    assert f"Late language is predicted best from layer {late.idxmax()} of {N_LAYERS - 1}" in shown
+    assert f"(r = {best} [" in shown
     count = (result.q <= 0.05).sum(axis=1).max()
-    assert app.metric[4].value == f"{count:,}"
+    assert f"{count:,} targets (" in shown and "Late language 100%" in shown
+    [panels] = figures(app)
+    assert len({trace["yaxis"] for trace in panels["data"]}) == 4, "a panel per key region"
     assert "score-weighted depth" in app.dataframe[-1].value.columns
-    assert app.query_params["result"] == result.key[:8]
 
 
-def test_an_address_opens_its_result(filled_root):
+def test_an_address_opens_its_result_and_becomes_a_choice(filled_root):
     result = made_up_result(model="toy-model", subject="S2", seed=1)
     app = run("explore/overview", result=result.key[:8])
-    assert "toy-model, subject S2" in texts(app)
+    assert app.selectbox(key="model").value == "toy-model"
+    assert app.selectbox(key="subject").value == "S2"
+    assert "result" not in app.query_params and app.query_params["subject"] == "S2"
     assert not run("explore/overview", result="0" * 8).exception
 
 
-def test_a_bare_result_has_a_headline_too(empty_root):
+def test_a_bare_result_has_sentences_too(empty_root):
     put_result(Store(empty_root), ceiling=False, resampled=False, **ROI)
     app = run("explore/overview")
-    assert not app.exception
-    assert [metric.value for metric in app.metric][1] == "not tested"
+    assert not app.exception and not app.error
+    assert "no interval" in texts(app) and "Not tested" in texts(app)
+
+
+def test_results_are_filtered_and_a_row_opens_above(filled_root):
+    app = run("explore/overview")
+    app.text_input(key="filter").input("toy-model S2").run()
+    [listed] = [one.value for one in app.dataframe if "features" in one.value]
+    assert list(listed["subject"]) == ["S2"] and "1 of 3 results" in texts(app)
+
+
+def test_choices_of_the_bar_are_kept_between_pages(filled_root):
+    app = run("explore/layers")
+    app.selectbox(key="model").select("toy-model").run()
+    app.selectbox(key="subject").select("all subjects").run()
+    app.switch_page("pages/explore/cortex.py").run()  # single subjects only
+    assert app.selectbox(key="model").value == "toy-model"
+    assert app.selectbox(key="subject").value == "S1"
+    app.switch_page("pages/explore/layers.py").run()
+    assert app.selectbox(key="subject").value == "all subjects"
 
 
 def tuned_from(root, after: str, before: str):
@@ -139,19 +156,24 @@ def test_what_tuning_changed_stands_beside_either_of_the_two(empty_root, chosen)
     )
     app = run("explore/overview", result={"toy-model": before, "toy-tuned": after}[chosen].key[:8])
     assert not app.exception
-    assert "toy-tuned minus toy-model, subject S1" in texts(app)
+    assert app.selectbox(key="model").value == "toy-tuned"
+    assert app.selectbox(key="compare").value == "toy-model"
     expected = compare([after], [before]).regions().set_index(["region", "layer"])
     row = expected.loc["late_language"].iloc[-1]
-    card = app.metric[7]
-    assert card.label == "Late language" and card.value == f"{row['difference']:+.3f}"
-    assert card.delta == f"[{row['low']:+.3f}, {row['high']:+.3f}] · 100% covered"
-    (line,) = [one.value for one in app.caption if "minus toy-model" in one.value]
-    assert line.startswith("SIMULATED DATA") and before.key[:8] in line and after.key[:8] in line
+    ends = [f"{abs(row[end]):.2f}".removeprefix("0") for end in ("b", "a")]
+    told = next(text for text in texts(app).split("\n") if text.startswith("In late language"))
+    assert f"from {ends[0]} to {ends[1]}" in told
+    is_sure = row["low"] > 0 or row["high"] < 0
+    assert ("no sure change" in told) == (not is_sure)
+    [line] = [one.value for one in app.caption if one.value.startswith("SIMULATED DATA · made up")
+              and "· mean of" not in one.value and "train:" not in one.value]  # fmt: skip
+    assert after.key[:8] in line
+    assert f"B: toy-model, key {before.key[:8]}" in texts(app)
 
 
-def test_models_that_are_not_tuned_from_each_other_are_not_subtracted(filled_root):
+def test_models_that_are_not_tuned_from_each_other_are_no_pair(filled_root):
     app = run("explore/overview")
-    assert not app.exception and "Change of Pearson r" not in texts(app)
+    assert not app.exception and app.selectbox(key="compare").value == "none"
 
 
 # ---- run ------------------------------------------------------------------------------------
@@ -175,7 +197,7 @@ def test_run_passes_the_statistics_and_the_acoustic_space_on(empty_root, lab, mo
     label = next(text for text in app.selectbox(key="run_model").options if "mfcc" in text)
     app.selectbox(key="run_model").select(label).run()
     assert not app.radio, "an acoustic space has no windows to choose"
-    app.multiselect(key="run_subjects").select("A").run()
+    app.multiselect(key="run_subjects").set_value(["A"]).run()
     assert "run_permutations" not in [one.key for one in app.number_input], "nothing is drawn"
     app.selectbox(key="run_scheme").set_value("blocks").run()
     app.number_input(key="run_permutations").set_value(500).run()

@@ -79,7 +79,8 @@ def test_a_damaged_job_is_shown_beside_the_good_ones(empty_root, monkeypatch):
     assert not app.exception
     assert all(f"the {name} one" in texts(app) for name in ("good", "odd", "name"))
     assert str(queue.table.path) in texts(app)
-    assert [button.key for button in app.button] == ["cancel_good"]
+    own = [button.key for button in app.button if button.key != "present_button"]
+    assert own == ["cancel_good"]
 
 
 def test_the_demo_button_queues_one_job_however_often_it_is_clicked(empty_root, monkeypatch):
@@ -145,7 +146,7 @@ def test_run_checks_a_request_and_submits_it(empty_root, lab, monkeypatch):
     app.text_input(key="manifest").input(str(lab.manifest)).run()
     app.selectbox(key="run_model").select("Another hub id or local folder").run()
     app.text_input(key="own_model").input(str(lab.model)).run()
-    app.multiselect(key="run_subjects").select("A").select("B").run()
+    app.multiselect(key="run_subjects").set_value(["A", "B"]).run()
     app.radio(key="run_strategy").set_value("chunk").run()
     assert not app.exception
     assert "0 of 4 recordings are cached" in "\n".join(text.value for text in app.text)
@@ -202,7 +203,7 @@ def test_run_passes_revision_control_and_precision_on(empty_root, lab, monkeypat
     app.toggle(key="run_untrained").set_value(True).run()
     app.number_input(key="run_seed").set_value(3).run()
     app.selectbox(key="run_precision").select("bf16").run()
-    app.multiselect(key="run_subjects").select("A").run()
+    app.multiselect(key="run_subjects").set_value(["A"]).run()
     assert not app.exception and not app.error
     app.button(key="submit").click().run()
     [job] = JobQueue(empty_root).list()

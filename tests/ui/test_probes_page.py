@@ -144,12 +144,12 @@ def test_the_layers_page_has_the_probing_curves_of_its_model(empty_root, probed)
     put_result(Store(empty_root), model="never-probed", seed=1, **ROI)
     app = run("explore/layers", model="toy")
     assert not app.exception
-    assert "Probing on the same layers" in [one.value for one in app.subheader]
+    assert "Probing on the same layers" in [one.value for one in app.header]
     assert names(figures(app)[-1]) == ["MFCC", "Phone", "Word identity", "Semantic category"]
     app.multiselect(key="tasks").set_value(["energy"]).run()
     assert names(figures(app)[-1]) == ["Energy"]
     other = run("explore/layers", model="never-probed")
-    assert "Probing on the same layers" not in [one.value for one in other.subheader]
+    assert "Probing on the same layers" not in [one.value for one in other.header]
 
 
 def test_the_address_reopens_the_view(probed):

@@ -141,7 +141,7 @@ def test_real_results_fill_every_map(surface, kind, monkeypatch):
     assert "Not here" not in texts(app)
     [curve] = figures(app)
     names = [trace["name"] for trace in curve["data"] if trace.get("name")]
-    assert names[:2] == list(NAMES.values())
+    assert names[:2] == list(MODELS), "by their short names"
     [result] = results["first"]
     assert result.r.shape == (3, N_VERTICES) and 0.3 < np.nanmax(result.r) < 1
     # The first targets follow the sound, the last hardly do. No vertex may be called significant:

@@ -39,7 +39,7 @@ def opened(lab) -> AppTest:
 
 def chosen(lab) -> AppTest:
     app = opened(lab)
-    app.multiselect(key="tune_subjects").select("A").select("B").run()
+    app.multiselect(key="tune_subjects").set_value(["A", "B"]).run()
     app.selectbox(key="tune_recipe").select("published").run()
     return app.selectbox(key="tune_method").select("lora").run()
 

@@ -264,6 +264,76 @@ def test_the_widest_brains_decide_how_panels_are_arranged(tmp_path):
 
 
 @needs_node
+def test_one_brain_fills_its_panel_when_that_is_chosen(tmp_path):
+    code = """
+    const shape = SHAPE;
+    const found = CASES.map(([count, width, height, views]) => (
+      layout.arrange(count, shape, width, height, views)));
+    console.log(JSON.stringify(found));
+    """
+    cases = [[2, 1000, 500, "left"], [1, 1000, 400, "lateral"], [1, 400, 800, "medial"]]
+    code = code.replace("SHAPE", json.dumps(INFLATED)).replace("CASES", json.dumps(cases))
+    pair, wide, tall = run_node(tmp_path, code)
+    assert [one["view"]["side"] for one in pair["places"]] == ["left", "left"]
+    assert all(one["width"] == 500 and one["height"] > 450 for one in pair["places"])
+    assert [one["y"] for one in wide["places"]] == [0, 0], "beside each other"
+    assert [one["x"] for one in tall["places"]] == [0, 0], "under each other"
+
+
+@needs_node
+def test_small_patches_are_islands_and_smoothing_takes_the_neighbours(tmp_path):
+    # A strip of triangles: 0-1-2, 1-3-2, 2-3-4, 3-5-4, ... on the left; one triangle on the right.
+    strip = [[i, i + 1, i + 2] for i in range(8)]
+    code = """
+    const side = (faces, count) => ({ faces: faces.flat(), count });
+    const near = display.neighbourhood({ left: side(STRIP, 10), right: side([[0, 1, 2]], 3) });
+    const shown = Uint8Array.from([1, 1, 1, 1, 1, 1, 0, 0, 1, 0, 1, 1, 1]);
+    const bytes = Uint8Array.from([10, 20, 30, 255, 40, 0, 0, 0, 0, 0, 90, 90, 90]);
+    console.log(JSON.stringify({
+      neighbours: [...new Set(near.list.slice(near.starts[2], near.starts[3]))].sort(),
+      islands: Array.from(display.findIslands(shown, near, 4)),
+      smoothed: Array.from(display.smooth(bytes, near)),
+    }));
+    """
+    found = run_node(tmp_path, code.replace("STRIP", json.dumps(strip)))
+    assert found["neighbours"] == [0, 1, 3, 4]
+    # Six connected vertices stay; one alone and the three of the other side are islands.
+    assert found["islands"] == [0] * 8 + [255, 0, 255, 255, 255]
+    assert found["smoothed"][3] == 255, "a missing value stays missing"
+    assert found["smoothed"][10:] == [90, 90, 90], "no value crosses to the other side"
+    assert 20 < found["smoothed"][2] < 32, "the missing neighbour counts for nothing"
+
+
+@needs_node
+def test_a_difference_is_shown_where_the_larger_value_reaches_the_threshold(tmp_path):
+    code = """
+    const part = (bytes) => ({ header: { low: 0, high: 1 }, bytes: Uint8Array.from(bytes) });
+    const panel = { sources: [part([0, 200, 100, 255]), part([200, 0, 0, 200])] };
+    const one = { header: { low: -1, high: 1 }, bytes: Uint8Array.from([0, 127, 254]) };
+    const alone = { sources: [one] };
+    console.log(JSON.stringify([
+      Array.from(display.shownVertices(panel, 0.5, false)),
+      Array.from(display.shownVertices(alone, 0.5, true)),
+    ]));
+    """
+    assert run_node(tmp_path, code) == [[1, 1, 0, 0], [1, 0, 1]]
+
+
+@needs_node
+def test_a_saved_view_comes_back_from_the_address_and_nonsense_does_not(tmp_path):
+    code = """
+    const turn = "1_-0.5_0_0_1_0_1.7";
+    const view = { layer: 3, hold: "A2", threshold: 0.25, turn, unfold: null };
+    const odd = "layer:3,<b>:1,x:a b,:,threshold:-0.1";
+    const again = saved.viewFromText(saved.viewToText(view));
+    console.log(JSON.stringify([again, saved.viewFromText(odd)]));
+    """
+    kept, odd = run_node(tmp_path, code)
+    assert kept == {"layer": "3", "hold": "A2", "threshold": "0.25", "turn": "1_-0.5_0_0_1_0_1.7"}
+    assert odd == {"layer": "3", "threshold": "-0.1"}
+
+
+@needs_node
 def test_python_and_the_browser_agree_on_layers(tmp_path):
     cases = [(place, steps, last) for steps in (6, 12, 24) for last in (0, 1, 6, 12, 24)
              for place in range(steps + 1)]  # fmt: skip

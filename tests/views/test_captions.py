@@ -1,13 +1,14 @@
-"""Lines and cards: every number has its source beside it."""
+"""Lines under figures: every number has its source beside it."""
 
-from dataclasses import replace
-
-import numpy as np
 from kit.made_up import made_up_result
 
 from braindash.encoding.comparison import Group
-from braindash.views.captions import comparison_lines, provenance_line, subject_lines
-from braindash.views.cards import region_cards, significance_card
+from braindash.views.captions import (
+    comparison_lines,
+    provenance_line,
+    short_line,
+    subject_lines,
+)
 
 
 def test_one_subject_has_its_own_line_with_the_ceiling_that_is_used():
@@ -48,29 +49,12 @@ def test_a_second_models_line_says_only_what_is_its_own():
     assert "ceiling: inter-subject on story" in second
 
 
-def test_a_card_has_the_best_layer_with_its_interval():
-    group = Group.of([made_up_result()])
-    table = group.regions()
-    card, nowhere = region_cards(
-        table.assign(r=table["r"].where(table["region"] != "early_visual")),
-        ["late_language", "early_visual"],
-    )
-    rows = table[table["region"] == "late_language"].set_index("layer")
-    best = rows["r"].idxmax()
-    low, high = rows.loc[best, ["low", "high"]]
-    assert card.value == f"layer {best}"
-    assert card.detail == f"r = {rows['r'].max():.2f} [{low:.2f}, {high:.2f}] · 100% covered"
-    assert card.curve == tuple(rows["r"])
-    assert (nowhere.value, nowhere.curve) == ("no score", ())
-
-
-def test_the_significance_card_counts_at_the_best_layer():
-    result = made_up_result()
-    counts = (result.q <= 0.05).sum(axis=1)
-    card = significance_card(result)
-    assert card.value == f"{counts.max():,}"
-    assert f"at layer {counts.argmax()}" in card.detail and "q ≤ 0.05" in card.detail
-    nothing = replace(result, dataset=result.dataset.assign(q=result.dataset["q"] * np.nan))
-    assert significance_card(nothing).value == "0"
-    untested = made_up_result(space="roi", resampled=False)
-    assert significance_card(untested).value == "not tested"
+def test_the_short_line_names_data_model_subject_n_and_key():
+    result = made_up_result(space="roi")
+    one = short_line(Group.of([result]))
+    for told in ("SIMULATED DATA", "made up", result.model, "subject S1", "n = 1", result.key[:8]):
+        assert told in one
+    results = [made_up_result(space="roi", subject=f"S{i}", seed=i) for i in range(6)]
+    several = short_line(Group.of(results))
+    assert "mean of n = 6 subjects" in several and "3 more" in several
+    assert several.count(",") == 3, "keys of many subjects stay one line"

@@ -118,14 +118,16 @@ def test_stages_show_layers_for_a_model_and_depths_for_a_difference():
     b = StageSide("b", made_stages(0.25, 0.25, 0.0), 4)
     difference = made_stages(0.25, 0.5, 0.1, "difference")
     table = stage_table([a, b], REGIONS, difference)
-    assert list(table["model"]) == ["a", "b", "A minus B"] * 2
-    assert list(table["region"].unique()) == ["Late language", "Primary auditory"]
-    assert list(table["preferred layer"][:3]) == ["9 [6, 12]", "1 [0, 2]", "+0.50 [+0.25, +0.75]"]
-    assert table["score-weighted depth"][2] == "+0.25 [+0.00, +0.50]"
-    assert table["late-layer drop"][0] == "0.100 [-0.150, 0.350]"
-    assert table["late-layer drop"][1] == LAST_IS_BEST
+    assert list(table["", "region"]) == ["Late language", "Primary auditory"]
+    late = table.iloc[0]
+    sides = late["preferred layer"]
+    assert list(sides.index) == ["a", "b", "A minus B"], "side by side"
+    assert list(sides) == ["9 [6, 12]", "1 [0, 2]", "+0.50 [+0.25, +0.75]"]
+    assert late["score-weighted depth", "A minus B"] == "+0.25 [+0.00, +0.50]"
+    assert late["late-layer drop", "a"] == "0.100 [-0.150, 0.350]"
+    assert late["late-layer drop", "b"] == LAST_IS_BEST
     alone = stage_table([a], ["late_language"])
-    assert len(alone) == 1 and "model" not in alone
+    assert len(alone) == 1 and list(alone)[:2] == ["region", "score-weighted depth"]
 
 
 def test_a_quantity_that_is_not_defined_is_no_number():

@@ -10,6 +10,7 @@ from braindash.io.store import Store
 from braindash.probing.result import ProbingResult, questions_digest
 from braindash.probing.tasks import CONTROL_PREFIXES
 from braindash.ui import state, widgets
+from braindash.views.captions import short_names
 from braindash.views.probes import depth_curves, task_title
 
 # One curve per stage is enough for a glance.
@@ -83,20 +84,25 @@ def stages(result: ProbingResult) -> pd.DataFrame:
     return found
 
 
-def choose_result(rows: Sequence[ProbeRow]) -> tuple[ProbeRow, list[ProbeRow]]:
-    """Show the menus of data and model; give the chosen row, and those asked the same.
+def choose_result(rows: Sequence[ProbeRow]) -> tuple[ProbeRow, list[ProbeRow], bool]:
+    """Show the selection bar: give the chosen row, those asked the same, and the axis.
 
-    ``?result=KEY`` in the address, as on the page Jobs, chooses that result.
+    The axis is relative depth or not. ``?result=KEY`` in the address, as on the page Jobs, chooses
+    that result.
     """
     _follow_link(rows)
-    left, right = st.columns(2)
-    with left:
-        data = state.choose("Recordings", list(dict.fromkeys(row.data for row in rows)), "data")
-    rows = [row for row in rows if row.data == data]
-    with right:
-        model = state.choose("Model", [row.model for row in rows], "model")
+    with state.selection_bar():
+        sets = list(dict.fromkeys(row.data for row in rows))
+        data = state.choose("Recordings", sets, "data", width=280)
+        rows = [row for row in rows if row.data == data]
+        short = short_names(row.model for row in rows)
+        model = state.choose(
+            "Model", [row.model for row in rows], "model", show=short.__getitem__, width=260
+        )
+        relative = st.toggle("Relative depth", key="depth", bind="query-params")
     chosen = next(row for row in rows if row.model == model)
-    return chosen, [row for row in rows if row.questions == chosen.questions and row != chosen]
+    others = [row for row in rows if row.questions == chosen.questions and row != chosen]
+    return chosen, others, relative
 
 
 def _follow_link(rows: Sequence[ProbeRow]) -> None:
@@ -132,7 +138,7 @@ def beside_encoding(fingerprint: str, *, relative: bool) -> None:
     result = load(rows[0])
     if result.n_layers < 2:
         return
-    st.subheader("Probing on the same layers", anchor=False)
+    st.header("Probing on the same layers", anchor=False)
     tasks = st.multiselect(
         "Tasks",
         result.tasks,
@@ -142,8 +148,10 @@ def beside_encoding(fingerprint: str, *, relative: bool) -> None:
         bind="query-params",
     )
     figure = depth_curves(result.table(), tasks or key_tasks(result.tasks), relative_depth=relative)
-    st.plotly_chart(figure, key="probing")
-    st.caption(f"{result.provenance_line()} · 0: chance, 1: a perfect probe")
+    widgets.chart(figure, "probing")
+    widgets.told(
+        f"0: chance, 1: a perfect probe · {result.short_line()}", [result.provenance_line()]
+    )
     st.page_link(
         "pages/explore/probes.py",
         label="All tasks, with chance levels and controls",
@@ -157,7 +165,7 @@ def empty() -> None:
     if not state.result_rows():
         widgets.empty_store()
         return
-    st.subheader("Nothing probed yet", anchor=False)
+    st.header("Nothing probed yet", anchor=False)
     st.markdown(
         "Probes need recordings with labels in time: TextGrids beside your stories "
         "(`alignment_dir` in the manifest), TIMIT, LibriSpeech, or a table. The page Run starts "

@@ -61,7 +61,7 @@ class Compared:
                     hint="Choose another third model or one subject, or compute what is missing.",
                 )
             groups.append(with_third.b)
-            models.append(third[0].model)
+            models.append(selection.named(third[0].model))
         names = tuple(f"{letter}: {model}" for letter, model in zip(LETTERS, models, strict=False))
         ceilings = tuple(selection.ceiling_for(group) for group in groups)
         return cls(pair, tuple(groups), names, selection.normalised, ceilings)
@@ -91,22 +91,16 @@ class Compared:
         With ``tests`` A and B are shown where their difference is significant; ``shown`` says what
         maps of several subjects show.
         """
-        keys = tuple(group.identity for group in self.groups)
-        tested = tests is not None
-        found: LinkedMaps = _linked(
-            keys,
-            self.normalised,
-            self.ceilings,
+        return linked_maps(
+            self.groups,
             self.names,
-            with_difference,
-            mesh,
-            shown,
-            tested,
-            shown,
-            self,
-            tests,
+            normalised=self.normalised,
+            ceilings=self.ceilings,
+            pair=self.pair if with_difference else None,
+            mesh=mesh,
+            tests=tests,
+            shown=shown,
         )
-        return found
 
     def layers(self) -> tuple[int, ...]:
         """Return the layer that every model shows, as the address says."""
@@ -141,26 +135,48 @@ def swap() -> None:
     session["model"], session["compare"] = session["compare"], session["model"]
 
 
+def linked_maps(
+    groups: tuple[Group, ...],
+    names: tuple[str, ...],
+    *,
+    normalised: bool,
+    ceilings: tuple[str | None, ...],
+    pair: Difference | None = None,
+    mesh: str = "",
+    tests: TargetDifference | None = None,
+    shown: str = "mean",
+) -> LinkedMaps:
+    """Return maps of several models, made once per server.
+
+    Parameters
+    ----------
+    groups, names, normalised, ceilings, pair, mesh, shown
+        As for :func:`braindash.views.linked.link_maps`.
+    tests : TargetDifference, optional
+        Of A and B: they are shown where their difference is significant.
+    """
+    keys = tuple(group.identity for group in groups)
+    settings = (normalised, ceilings, names, pair is not None, mesh, tests is not None, shown)
+    found: LinkedMaps = _linked(keys, settings, groups, pair, tests)
+    return found
+
+
 @st.cache_resource(max_entries=8, show_spinner="Preparing the maps")
 def _linked(
     keys: tuple[tuple[str, ...], ...],
-    normalised: bool,
-    ceilings: tuple[str | None, ...],
-    names: tuple[str, ...],
-    with_difference: bool,
-    mesh: str,
-    shown: str,
-    tested: bool,
-    _compared: Compared,
+    settings: tuple[bool, tuple[str | None, ...], tuple[str, ...], bool, str, bool, str],
+    _groups: tuple[Group, ...],
+    _pair: Difference | None,
     _tests: TargetDifference | None,
 ) -> LinkedMaps:
+    normalised, ceilings, names, _, mesh, _, shown = settings
     return link_maps(
-        _compared.groups,
+        _groups,
         names,
         normalised=normalised,
         ceilings=ceilings,
-        pair=_compared.pair if with_difference else None,
+        pair=_pair,
         mesh=mesh,
+        only=None if _tests is None else _tests.significant(),
         shown=shown,
-        only=_tests.significant() if tested and _tests is not None else None,
     )

@@ -1,0 +1,1 @@
+"""What the pages of results show: the finding, models side by side, probes."""

@@ -1,0 +1,157 @@
+"""The first page's finding: brains of one model or of two, curves beside them, and sentences."""
+
+import numpy as np
+import streamlit as st
+
+from braindash.encoding.comparison import Difference, Group
+from braindash.errors import InputError
+from braindash.ui import address, state, texts, widgets
+from braindash.ui.explore.comparing import linked_maps
+from braindash.ui.surfaces import linked_viewer
+from braindash.viewer.colours import region_title
+from braindash.viewer.drawn import can_show
+from braindash.views.captions import keys_line, short_line
+from braindash.views.curves import key_regions, region_panels
+from braindash.views.finding import (
+    best_sentences,
+    change_sentences,
+    significance_sentence,
+    told_regions,
+)
+from braindash.views.tables import share_text
+
+_MOST_PANELS = 4
+_PANELS_HEIGHT = 600
+
+
+def finding(selection: state.Selection) -> None:
+    """Show a result, or two: sentences, then the brains with the layer curves beside them."""
+    pair = widgets.pair_models(selection)
+    group = selection.group if pair is None else pair.a
+    with st.container(key="finding"):
+        st.markdown("  \n".join(_sentences(selection, group, pair)))
+        left, right = st.columns([2.3, 1], gap="small")
+        with left, widgets.guarded():
+            _brains(selection, group, pair)
+        with right:
+            _curves(selection, group, pair)
+    _sources(selection, group, pair)
+
+
+def _sentences(selection: state.Selection, group: Group, pair: Difference | None) -> list[str]:
+    regions = told_regions(group.region_names)
+    if pair is not None and pair.a.first.n_layers == pair.b.first.n_layers:
+        table = state.difference_table(pair, False, None)
+        return change_sentences(
+            table,
+            regions,
+            names=selection.model_names,
+            tuned=state.was_tuned(selection),
+            signs=_signs(pair, regions),
+        )
+    return best_sentences(state.region_table(group, False, None), regions)
+
+
+def _signs(pair: Difference, regions: list[str]) -> dict[str, int]:
+    """Count the subjects whose difference at the last layer has the sign of the mean."""
+    if pair.a.n_subjects < 2:
+        return {}
+    gaps = (pair.a.values() - pair.b.values())[:, -1]
+    places = [pair.a.region_names.index(region) for region in regions]
+    means = np.nanmean(gaps[:, places], axis=0)
+    agree = (np.sign(gaps[:, places]) == np.sign(means)).sum(axis=0)
+    return dict(zip(regions, map(int, agree), strict=True))
+
+
+@st.fragment
+def _brains(selection: state.Selection, group: Group, pair: Difference | None) -> None:
+    """Draw the linked brains; a click leads to the page with that vertex."""
+    with widgets.guarded():
+        if not can_show(group.space, group.n_targets, group.surface):
+            st.info(texts.no_surface(group.space))
+            return
+        groups = (group,) if pair is None else (pair.a, pair.b)
+        names = selection.model_names[: len(groups)]
+        if pair is not None:
+            names = tuple(f"{letter}: {name}" for letter, name in zip("AB", names, strict=True))
+        ceilings = tuple(selection.ceiling_for(one) for one in groups)
+        linked = linked_maps(groups, names, normalised=selection.normalised, ceilings=ceilings)
+        settings = f"{selection.normalised} {ceilings}"
+        keys = [" ".join(one.identity) for one in groups]
+        asked = linked_viewer(
+            linked,
+            key="finding_viewer",
+            identities=[f"{key} of {keys} {settings}" for key in keys],
+            layer=address.layer(max(linked.last_layers)),
+            views="left",
+            lists_regions=False,
+            outlined=told_regions(group.region_names),
+            source=" · ".join(short_line(one) for one in groups),
+        )
+        if asked.pick is not None and asked.pick.target >= 0:
+            row = selection.row
+            st.page_link(
+                "pages/explore/cortex.py" if pair is None else "pages/explore/compare.py",
+                label="The clicked vertex in every layer",
+                icon=":material/show_chart:",
+                query_params={
+                    "data": row.data,
+                    "model": row.model,
+                    "subject": st.session_state["subject"],
+                    "compare": st.session_state["compare"],
+                    "layer": str(asked.pick.layer),
+                    "target": str(asked.pick.target),
+                },
+            )
+
+
+def _curves(selection: state.Selection, group: Group, pair: Difference | None) -> None:
+    """Draw one small panel of curves per key region."""
+    groups = [group] if pair is None else [pair.a, pair.b]
+    regions = key_regions(group.region_names)[:_MOST_PANELS]
+    named = [
+        state.region_table(one, selection.normalised, selection.ceiling_for(one)).assign(model=name)
+        for one, name in zip(groups, selection.model_names, strict=False)
+    ]
+    identity = (*(one.identity for one in groups), selection.model_names, selection.normalised)
+    figure = widgets.kept(
+        ("panels", *identity, selection.ceiling, regions),
+        lambda: region_panels(
+            named[0],
+            regions,
+            score=selection.score,
+            other=named[1] if len(named) > 1 else None,
+            height=_PANELS_HEIGHT,
+        ),
+    )
+    widgets.chart(figure, "panels")
+
+
+def _sources(selection: state.Selection, group: Group, pair: Difference | None) -> None:
+    notes = []
+    if pair is None:
+        notes += [group.interval_line(), significance_sentence(group.first)]
+    else:
+        notes += [f"B: {pair.b.model}, {keys_line(pair.b)}", _interval_line(pair)]
+        if pair.settings:
+            st.warning(
+                f"A and B also differ in {', '.join(pair.settings)}: the difference is not of the "
+                "models alone."
+            )
+    regions = key_regions(group.region_names)
+    notes.append(f"Share of each region that is covered: {_coverage(group, regions)}")
+    widgets.provenance(group, selection.ceiling, *notes)
+
+
+def _interval_line(pair: Difference) -> str:
+    try:
+        state.difference_table(pair, False, None)
+    except InputError as error:
+        return f"{error.message}."
+    return f"{pair.interval_line()}; each interval is of one region, not corrected for their number"
+
+
+def _coverage(group: Group, regions: list[str]) -> str:
+    table = state.region_table(group, False, None)
+    least = table.groupby("region")["coverage"].min()
+    return ", ".join(f"{region_title(region)} {share_text(least[region])}" for region in regions)

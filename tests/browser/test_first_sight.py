@@ -1,0 +1,148 @@
+"""What a visitor sees first, on a screen, for an audience and on a phone, and can read."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from kit.browser import settle
+from kit.made_up import put_result
+
+from braindash.io.store import Store
+
+pytestmark = pytest.mark.browser
+APP = Path(__file__).resolve().parents[2] / "app.py"
+VIEWER = ".braindash-viewer[data-ready]"
+WIDEST = ("", "compare", "tuning")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Two models of two subjects, made up and stamped so."""
+    root = tmp_path_factory.mktemp("first") / "store"
+    for seed, model in enumerate(("toy-tuned", "toy-model")):
+        for subject in ("S1", "S2"):
+            put_result(Store(root), model=model, subject=subject, seed=seed)
+    return root
+
+
+@pytest.fixture(scope="module")
+def url(streamlit_server, store):
+    return streamlit_server(APP, BRAINDASH_STORE=str(store))
+
+
+def part(page, name):
+    return page.locator(f'[data-part="{name}"]')
+
+
+def opened(page, url, address="", **size):
+    if size:
+        page.set_viewport_size(size)
+    page.goto(f"{url}/{address}")
+    page.wait_for_selector(VIEWER)
+    settle(page)
+
+
+def test_brains_curves_and_words_are_seen_without_scrolling(page, url):
+    opened(page, url, "?model=toy-tuned&compare=toy-model&subject=S1", width=1440, height=1000)
+    page.get_by_text("In late language the last layer").wait_for()
+    page.locator(".js-plotly-plot").first.wait_for()
+    canvas = part(page, "canvas").bounding_box()
+    assert canvas["y"] + canvas["height"] < 1000 and canvas["height"] > 380
+    names = [name.text_content() for name in page.locator(".title .name").all()]
+    assert names == ["A: toy-tuned", "B: toy-model"]
+    labels = set(page.locator(".labels span").all_text_contents())
+    assert "Late language" in labels, "an outlined region is named on the surface"
+    assert page.get_by_text("SIMULATED DATA").first.is_visible()
+    assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
+
+
+def test_an_audience_sees_the_figure_alone_and_keys_do_everything(page, url):
+    opened(page, url, "cortex?model=toy-model&subject=S1", width=1440, height=900)
+    page.keyboard.press("p")
+    page.wait_for_function("() => location.search.includes('present=true')")
+    page.wait_for_selector(".braindash-viewer.present")
+    assert not page.get_by_role("combobox", name="Model").is_visible()
+    assert not page.get_by_role("link", name="Layers").first.is_visible()
+    name = part(page, "layer-name")
+    last = name.text_content()
+    page.keyboard.press("ArrowLeft")
+    assert name.text_content() != last
+    page.keyboard.press("s")
+    kept = name.text_content()
+    page.keyboard.press("v")
+    page.keyboard.press("ArrowLeft")
+    assert name.text_content() != kept
+    page.keyboard.press("1")
+    assert name.text_content() == kept and part(page, "views").input_value() == "four"
+    page.wait_for_function("() => location.search.includes('saved=layer')")
+    page.goto(page.url)  # the link opens the same view
+    page.wait_for_selector(".braindash-viewer.present[data-ready]")
+    assert part(page, "saved").locator("button").count() == 1
+    assert name.text_content() == kept
+    page.keyboard.press("p")
+    page.get_by_role("combobox", name="Model").wait_for()
+
+
+def test_a_picture_is_saved_with_its_source(page, url):
+    opened(page, url, "cortex?model=toy-model&subject=S1")
+    with page.expect_download() as told:
+        part(page, "picture").click()
+    assert told.value.suggested_filename == "braindash-cortex.png"
+    assert told.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", WIDEST)
+def test_a_phone_needs_no_scrolling_sideways(page, url, name):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{url}/{name}")
+    page.get_by_role("heading", level=1).wait_for()
+    page.wait_for_timeout(1500)
+    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert width <= 390
+
+
+CONTRASTS = """() => {
+  const read = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  const channel = (v) => linear(v / 255);
+  const light = (c) => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
+  const over = (top, ground) => {
+    const alpha = top.length > 3 ? top[3] : 1;
+    return [0, 1, 2].map((i) => alpha * top[i] + (1 - alpha) * ground[i]);
+  };
+  const poor = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const at = walk.currentNode.parentElement, text = walk.currentNode.textContent.trim();
+    const out = "svg, style, script, [disabled], [aria-disabled=true], "
+      + "[data-testid=stIconMaterial]";
+    if (!text || at.closest(out) || !at.checkVisibility({ opacityProperty: true })) continue;
+    const chain = [];
+    for (let e = at; e; e = e.parentElement) chain.unshift(e);
+    let ground = [255, 255, 255], opacity = 1;
+    for (const e of chain) {
+      const style = getComputedStyle(e);
+      ground = over(read(style.backgroundColor), ground);
+      opacity *= Number(style.opacity);
+    }
+    const ink = read(getComputedStyle(at).color);
+    const shown = over([...ink.slice(0, 3), (ink[3] ?? 1) * opacity], ground);
+    const [a, b] = [light(shown), light(ground)].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < 4.5) poor.push(`${ratio.toFixed(2)} ${text.slice(0, 50)}`);
+  }
+  return poor;
+}"""
+HEADINGS = "() => [...document.querySelectorAll('h1,h2,h3,h4')].map((e) => Number(e.tagName[1]))"
+
+
+@pytest.mark.parametrize(("name", "scheme"), [("", "light"), ("layers", "dark")])
+def test_words_have_contrast_and_headings_their_order(page, url, name, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{url}/{name}")
+    page.locator(".js-plotly-plot").first.wait_for()
+    page.wait_for_timeout(1000)
+    assert not page.evaluate(CONTRASTS)
+    levels = page.evaluate(HEADINGS)
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(two - one <= 1 for one, two in pairwise(levels))
