@@ -628,10 +628,6 @@ class EncodingResult(StoredResult):
             f"{self._high_pass_line()}{self._within_line()}"
         )
 
-    def _high_pass_line(self) -> str:
-        period = self.spec.get("high_pass")
-        return "" if period is None else f" · high-pass filter {period:g} s"
-
     def _sharing_line(self) -> str:
         """Say what shares a penalty and which rows are left out, where it is not as usual."""
         penalty: str = self.spec.get("penalty", "target")

@@ -402,7 +402,7 @@ def _drift(n_rows: int) -> NDArray[np.float64]:
 def _n_taken(bounds: Bounds, layout: BlockLayout) -> int:
     """Count what is fitted beside one mean: drift of each segment with blocks, the AR model."""
     sizes = [b - a for a, b in bounds if b - a >= layout.length]
-    return sum(_drift(size).shape[1] for size in sizes) - 1 + AR_ORDER
+    return sum(int(_drift(size).shape[1]) for size in sizes) - 1 + AR_ORDER
 
 
 def _length_one(series: torch.Tensor) -> torch.Tensor:
