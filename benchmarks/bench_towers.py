@@ -8,7 +8,6 @@ largest resident memory beyond what the libraries alone take, over the size of t
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -61,16 +60,17 @@ def measure(folder: Path) -> None:
     VoxtralEncoder(small)
     torch.zeros(8).float()
     files = locate(folder)
-    before = _resident()
+    before = _memory("VmRSS")
     module = load_encoder(files)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE
+    # Not getrusage: its peak is also that of the process that started this one.
+    peak = _memory("VmHWM")
     size = sum(one.numel() * one.element_size() for one in module.state_dict().values())
     print(json.dumps({"peak": peak - before, "tower": size, "ratio": (peak - before) / size}))
 
 
-def _resident() -> int:
+def _memory(field: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
+        if line.startswith(field):
             return int(line.split()[1]) * KILOBYTE
     return 0
 
