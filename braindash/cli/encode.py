@@ -103,6 +103,14 @@ FramesOption = Annotated[
         "subjects, if none. No part of any key."
     ),
 ]
+NullsOption = Annotated[
+    bool,
+    typer.Option(
+        "--null-panel",
+        help="Score as well a constant, a ramp, an onset, shifted features, and the model with "
+        "shuffled and with random weights.",
+    ),
+]
 LowLevelOption = Annotated[
     str | None,
     typer.Option(help="residual or banded: how much low-level features explain as well."),
@@ -137,14 +145,7 @@ def encode(
     seed: Annotated[int, typer.Option(help="Of permutations and bootstrap samples.")] = 0,
     low_level: LowLevelOption = None,
     low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
-    null_panel: Annotated[
-        bool,
-        typer.Option(
-            "--null-panel",
-            help="Score as well a constant, a ramp, an onset, shifted features, and the model with "
-            "shuffled and with random weights.",
-        ),
-    ] = False,
+    null_panel: NullsOption = False,
     regions: RegionsOption = None,
     hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
@@ -186,14 +187,26 @@ def encode(
         keep_frames=keep_frames,
         leave_out_bad=leave_out_bad,
     )
-    opened = open_store(store)
+    _score(request, open_store(store), regions, hemisphere, check_only, as_json)
+
+
+def _score(
+    request: EncodeRequest,
+    store: Store,
+    regions: str | None,
+    hemisphere: Hemisphere | None,
+    check_only: bool,
+    as_json: bool,
+) -> None:
+    """Carry a request out and print its results, as they are seen in a region set."""
     _check_regions(request, regions)
-    results, several = _encode(request, opened, check_only, as_json)
-    if as_json and results:
-        documents = [result_document(one, opened, regions, data, hemisphere) for one in results]
-        print_json(documents if several else documents[0])
-    elif not as_json:
-        print_results(results, opened, regions, hemisphere, data)
+    results, several = _encode(request, store, check_only, as_json)
+    if not as_json:
+        print_results(results, store, regions, hemisphere, request.data)
+    elif results:
+        seen_in = (store, regions, request.data, hemisphere)
+        made = [result_document(one, *seen_in) for one in results]
+        print_json(made if several else made[0])
 
 
 def _check_regions(request: EncodeRequest, regions: str | None) -> None:

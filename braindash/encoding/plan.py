@@ -241,11 +241,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     train = plan_stories(dataset, members, strategy, model, split.train, repeated=False)
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
-    if request.history == "full":
-        unheard = rows_without_history(request.delays)
-        train, test = (
-            tuple(replace(story, unheard=unheard) for story in part) for part in (train, test)
-        )
+    train, test = (_with_history(part, request) for part in (train, test))
     _require_high_pass(request, train + test)
     within = _within(dataset, request, members, train)
     test = test if within is None else _in_blocks(test, within)
@@ -260,16 +256,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     others, left_out = plan_others(dataset, request, model, test)
     given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
     statistics, limits = _plan_statistics(request.statistics, test)
-    warned = [warning for check in checks for warning in check.warnings]
-    warnings = (
-        *dict.fromkeys(warned),
-        *heard,
-        *few_rows_warning(train, test),
-        *_thin_ceilings(test),
-        *limits,
-    )
-    for warning in warnings:
-        logger.warning("%s", warning)
+    warnings = _told(checks, [*heard, *_thin(train, test), *limits])
     spec = EncodingSpec(
         subject=request.subject,
         members=members if len(members) > 1 else (),
@@ -311,6 +298,28 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         surface,
         nulls,
     )
+
+
+def _thin(train: tuple[StoryPlan, ...], test: tuple[StoryPlan, ...]) -> list[str]:
+    """Say what rests on few rows: the scores, or the ceilings."""
+    return [*few_rows_warning(train, test), *_thin_ceilings(test)]
+
+
+def _told(checks: list[SubjectCheck], found: list[str]) -> tuple[str, ...]:
+    """Return what the checks of the files and the plan warn of, and tell it."""
+    checked = [warning for check in checks for warning in check.warnings]
+    warnings = (*dict.fromkeys(checked), *found)
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return warnings
+
+
+def _with_history(stories: tuple[StoryPlan, ...], request: EncodeRequest) -> tuple[StoryPlan, ...]:
+    """Leave out the rows whose delays reach before their story, where that is asked for."""
+    if request.history == "padded":
+        return stories
+    unheard = rows_without_history(request.delays)
+    return tuple(replace(story, unheard=unheard) for story in stories)
 
 
 def penalty_pools(penalty: Penalty, space: str, n_targets: int) -> NDArray[np.int64] | None:
