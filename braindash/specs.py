@@ -36,6 +36,9 @@ CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
 Scheme = Literal["prewhitened", "blocks", "shift"]
 # What shares a ridge penalty, and what becomes of rows whose delays reach beyond their story.
 Penalty = Literal["target", "region", "shared"]
+# How the penalty of a target is searched: told by a sample of targets, or with those checked that
+# are like none of the sample.
+Search = Literal["sampled", "checked"]
 History = Literal["padded", "full"]
 LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
@@ -281,6 +284,7 @@ _FIT_IMPLIED: Mapping[str, Any] = MappingProxyType(
         "penalty": "target",
         "pools": None,
         "history": "padded",
+        "search": "sampled",
         "high_pass": None,
     }
 )
@@ -317,6 +321,9 @@ class FitSpec(Spec):
     )
     high_pass: float | None = Field(
         default=None, gt=0, description="seconds; slower cosines leave features and responses"
+    )
+    search: Search = Field(
+        default="checked", description="of penalties; sampled: rare kinds of targets could miss one"
     )
 
 

@@ -460,6 +460,7 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
         "version of the computation": result.older or "today's",
         "penalty": (spec.get("penalty", "target"), spec.get("pools")),
         "high-pass filter": spec.get("high_pass"),
+        "search of penalties": spec.get("search", "sampled"),
         **{name: spec[name] for name in names},
     }
 
