@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from braindash.checking.run import check_data
     from braindash.core.ridge.model import RidgeCV
     from braindash.demo.dataset import prepare_demo
-    from braindash.encoding.comparison import Group, compare
     from braindash.encoding.result import EncodingResult
+    from braindash.encoding.several.comparison import Group, compare
     from braindash.errors import BraindashError
     from braindash.io.dataset.audio import load_audio
     from braindash.io.dataset.manifest import load_manifest
@@ -65,13 +65,13 @@ _HOMES = {
     "BraindashError": "braindash.errors",
     "DataReport": "braindash.checking.report",
     "EncodingResult": "braindash.encoding.result",
-    "Group": "braindash.encoding.comparison",
+    "Group": "braindash.encoding.several.comparison",
     "ProbingResult": "braindash.probing.result",
     "RidgeCV": "braindash.core.ridge.model",
     "Store": "braindash.io.store",
     "TuningResult": "braindash.tuning.result",
     "check_data": "braindash.checking.run",
-    "compare": "braindash.encoding.comparison",
+    "compare": "braindash.encoding.several.comparison",
     "encode": "braindash.api",
     "extract_features": "braindash.api",
     "load_audio": "braindash.io.dataset.audio",

@@ -13,7 +13,7 @@ import numpy as np
 from braindash.defaults import PresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
-from braindash.encoding.tested import TargetDifference
+from braindash.encoding.several.tested import TargetDifference
 from braindash.errors import StoreError
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
@@ -662,8 +662,8 @@ def target_difference(
     InputError
         When the two cannot be compared target by target, or their predictions are not there.
     """
-    from braindash.encoding.comparison import compare
     from braindash.encoding.seen import store_of
+    from braindash.encoding.several.comparison import compare
     from braindash.work.differences import difference_tests
 
     found = store_of(a) if store is None else _as_store(store)

@@ -197,7 +197,7 @@ def test_importing_braindash_is_light():
 
 def test_planning_and_pages_need_no_torch():
     code = (
-        "import sys, braindash.work.submit, braindash.encoding.comparison;"
+        "import sys, braindash.work.submit, braindash.encoding.several.comparison;"
         "print([m for m in ('torch','transformers') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

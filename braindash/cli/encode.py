@@ -296,7 +296,7 @@ def print_results(
 
 def null_lines(result: Any) -> list[str]:
     """Say what the null panel found, and what it warns of; empty without one."""
-    from braindash.encoding.null_panel import null_line, null_panel, null_warnings
+    from braindash.encoding.nulls.panel import null_line, null_panel, null_warnings
 
     if null_panel(result) is None:
         return []

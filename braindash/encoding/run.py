@@ -15,7 +15,7 @@ from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r
 from braindash.encoding.features import Extraction, Features, layer_features, story_features
 from braindash.encoding.lowlevel import Weighing
-from braindash.encoding.nulls import score_nulls
+from braindash.encoding.nulls.scored import score_nulls
 from braindash.encoding.plan import (
     EncodingPlan,
     plan_encoding,

@@ -11,8 +11,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from braindash.demo.requests import DEMO_MODELS
-from braindash.encoding.comparison import Difference, Group, LayerPairs, compare
 from braindash.encoding.result import EncodingResult
+from braindash.encoding.several.comparison import Difference, Group, LayerPairs, compare
 from braindash.errors import InputError
 from braindash.io.store import Store, default_root
 from braindash.jobs.queue import JobQueue

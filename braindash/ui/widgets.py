@@ -9,11 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from braindash.encoding.comparison import Difference, Group
-from braindash.encoding.null_panel import null_line, null_panel, null_warnings
+from braindash.encoding.nulls.panel import null_line, null_panel, null_warnings
 from braindash.encoding.result import EncodingResult
+from braindash.encoding.several.comparison import Difference, Group
+from braindash.encoding.several.tested import TargetDifference, stored_difference, untestable
 from braindash.encoding.shares import low_level_line, low_level_shares
-from braindash.encoding.tested import TargetDifference, stored_difference, untestable
 from braindash.errors import BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from braindash.encoding.comparison import Group
-from braindash.encoding.groups import ceilings_of, rows_of, settings_of
+from braindash.encoding.several.comparison import Group
+from braindash.encoding.several.groups import ceilings_of, rows_of, settings_of
 
 _MOST_KEYS = 4
 _UNTRAINED = re.compile(r"untrained:(?P<name>.+?)@(?P<seed>\d+)(?P<rest>.*)")

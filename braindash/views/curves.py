@@ -87,7 +87,7 @@ def layer_curves(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.encoding.groups.Group.regions` gives; the columns ``low`` and ``high``
+        What :meth:`braindash.encoding.several.groups.Group.regions` gives; the columns ``low`` and ``high``
         may be missing.
     regions : sequence of str
         Regions to draw, in this order.
@@ -146,7 +146,7 @@ def difference_curves(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.encoding.comparison.Difference.regions` gives.
+        What :meth:`braindash.encoding.several.comparison.Difference.regions` gives.
     regions : sequence of str
         Regions to draw, in this order.
     score : {"r", "r_over_ceiling"}

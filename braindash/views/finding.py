@@ -37,7 +37,7 @@ def change_sentences(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.encoding.comparison.Difference.regions` gives.
+        What :meth:`braindash.encoding.several.comparison.Difference.regions` gives.
     regions : sequence of str
         One sentence each, in this order.
     names : (str, str)
@@ -92,7 +92,7 @@ def best_sentences(table: pd.DataFrame, regions: Sequence[str]) -> list[str]:
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.encoding.groups.Group.regions` gives, of r.
+        What :meth:`braindash.encoding.several.groups.Group.regions` gives, of r.
     regions : sequence of str
         One sentence each, in this order.
     """

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from braindash.core.statistics.components import nanmean
 from braindash.core.statistics.families import FlippedMaps
-from braindash.encoding.comparison import Difference, Group, LayerPairs
-from braindash.encoding.group_maps import (
+from braindash.encoding.several.comparison import Difference, Group, LayerPairs
+from braindash.encoding.several.group_maps import (
     flips_line,
     maps_over_subjects,
     prevalence_line,

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.encoding.chosen import selection_line
-from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
-from braindash.encoding.tested import TargetDifference
+from braindash.encoding.several.comparison import Difference
+from braindash.encoding.several.tested import TargetDifference
 from braindash.errors import InputError, near_match
 from braindash.io.regions.masks import WHOLE
 from braindash.io.spaces.surface_map import SurfaceMap

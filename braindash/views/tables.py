@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from braindash.encoding.comparison import LayerPairs
-from braindash.encoding.null_panel import NULLS
+from braindash.encoding.nulls.panel import NULLS
+from braindash.encoding.several.comparison import LayerPairs
 from braindash.viewer.colours import region_title
 
 NOTHING = "-"
@@ -38,7 +38,7 @@ class StageSide:
     name : str
         The model.
     table : pandas.DataFrame
-        What :meth:`braindash.encoding.groups.Group.stages` gives.
+        What :meth:`braindash.encoding.several.groups.Group.stages` gives.
     last_layer : int
         Its last layer: preferred depths are shown as layers.
     """
@@ -76,7 +76,7 @@ def score_by_layer(table: pd.DataFrame, regions: Sequence[str], score: str) -> S
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.encoding.groups.Group.regions` gives.
+        What :meth:`braindash.encoding.several.groups.Group.regions` gives.
     regions : sequence of str
         Columns, in this order.
     score : str
@@ -107,7 +107,7 @@ def difference_by_layer(table: pd.DataFrame, regions: Sequence[str]) -> Styler:
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.encoding.comparison.Difference.regions` gives.
+        What :meth:`braindash.encoding.several.comparison.Difference.regions` gives.
     regions : sequence of str
         Columns, in this order.
 
@@ -209,7 +209,7 @@ def null_cells(table: pd.DataFrame, regions: Sequence[str]) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame
-        What :func:`braindash.encoding.null_panel.null_panel` gives.
+        What :func:`braindash.encoding.nulls.panel.null_panel` gives.
     regions : sequence of str
         Columns, in this order.
     """
@@ -237,7 +237,7 @@ def stage_table(
     regions : sequence of str
         Rows, in this order.
     difference : pandas.DataFrame, optional
-        What :meth:`braindash.encoding.comparison.Difference.stages` gives: a column "A minus B"
+        What :meth:`braindash.encoding.several.comparison.Difference.stages` gives: a column "A minus B"
         for each quantity.
 
     Returns

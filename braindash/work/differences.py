@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from braindash.encoding.comparison import Difference, compare
 from braindash.encoding.result import EncodingResult
-from braindash.encoding.tested import TargetDifference, difference_spec, stored_difference
+from braindash.encoding.several.comparison import Difference, compare
+from braindash.encoding.several.tested import TargetDifference, difference_spec, stored_difference
 from braindash.errors import InputError
 from braindash.io.entries import predictions_key_of
 from braindash.io.store import Store
@@ -35,7 +35,9 @@ def difference_tests(
     InputError
         When the targets cannot be tested, or the predictions of a result are not in the store.
     """
-    from braindash.encoding.differences import compute_difference  # what computes, when asked for
+    from braindash.encoding.several.differences import (
+        compute_difference,  # what computes, when asked for
+    )
 
     entry = compute_difference(pair, store, progress)
     if entry is None:

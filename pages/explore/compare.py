@@ -5,8 +5,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from braindash.core.statistics.components import LEAST_SUBJECTS
-from braindash.encoding.group_maps import prevalence_at
-from braindash.encoding.tested import untestable
+from braindash.encoding.several.group_maps import prevalence_at
+from braindash.encoding.several.tested import untestable
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.explore import comparing
 from braindash.ui.explore.comparing import Compared

@@ -3,8 +3,8 @@
 import numpy as np
 import streamlit as st
 
-from braindash.encoding.comparison import Difference
 from braindash.encoding.result import EncodingResult
+from braindash.encoding.several.comparison import Difference
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.viewer.drawn import can_show

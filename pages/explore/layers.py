@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from braindash.encoding.chosen import selection_line
-from braindash.encoding.comparison import Difference, Group
+from braindash.encoding.several.comparison import Difference, Group
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import probing
 from braindash.viewer.colours import region_title

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from braindash.encoding.comparison import Group
+from braindash.encoding.several.comparison import Group
 from braindash.probing.result import ProbingResult, probing_difference
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import probing

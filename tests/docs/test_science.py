@@ -13,8 +13,8 @@ from braindash.core.statistics.bootstrap import LEAST_UNITS, interval_method
 from braindash.core.statistics.components import LEAST_SUBJECTS
 from braindash.core.statistics.depth import QUANTITIES
 from braindash.encoding import shares
-from braindash.encoding.null_panel import NULLS, WARNED_R, WARNED_SHARE
-from braindash.encoding.nulls import ONSET_SECONDS
+from braindash.encoding.nulls.panel import NULLS, WARNED_R, WARNED_SHARE
+from braindash.encoding.nulls.scored import ONSET_SECONDS
 from braindash.requests import EncodeRequest, ProbeRequest
 from braindash.specs import (
     AdapterSettings,

@@ -8,9 +8,9 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 
 from braindash.core.timing import delayed
-from braindash.encoding.groups import Group
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import run_encoding
+from braindash.encoding.several.groups import Group
 from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request

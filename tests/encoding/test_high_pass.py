@@ -9,10 +9,10 @@ from scipy import stats
 from sklearn.linear_model import Ridge
 
 from braindash.core.timing import delayed
-from braindash.encoding.comparison import compare
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import run_encoding
-from braindash.encoding.tested import untestable
+from braindash.encoding.several.comparison import compare
+from braindash.encoding.several.tested import untestable
 from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request

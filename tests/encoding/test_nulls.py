@@ -9,11 +9,11 @@ from sklearn.linear_model import Ridge
 
 from braindash.core.scores import zscore
 from braindash.core.timing import delayed, rows_without_history
-from braindash.encoding.comparison import compare
-from braindash.encoding.null_panel import NULLS, null_line, null_panel, null_warnings
+from braindash.encoding.nulls.panel import NULLS, null_line, null_panel, null_warnings
 from braindash.encoding.plan import penalty_pools, plan_encoding
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.run import run_encoding
+from braindash.encoding.several.comparison import compare
 from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request

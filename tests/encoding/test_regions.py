@@ -10,8 +10,8 @@ from kit.region_results import N_BOOTSTRAPS, N_LAYERS, put_predicted
 from kit.toy_lab import make_lab
 
 import braindash
-from braindash.encoding.comparison import Group, compare
 from braindash.encoding.seen import regions_for, regions_spec, stored_regions
+from braindash.encoding.several.comparison import Group, compare
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.find import auditory_region

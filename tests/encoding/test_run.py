@@ -14,10 +14,10 @@ from braindash.core.ceilings import split_half_ceiling
 from braindash.core.ridge.model import RidgeCV
 from braindash.core.timing import delayed
 from braindash.encoding import responses as encoding
-from braindash.encoding.groups import Group
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.run import run_encoding
+from braindash.encoding.several.groups import Group
 from braindash.encoding.shares import low_level_line
 from braindash.encoding.unfinished import unfinished
 from braindash.errors import BraindashError, Cancelled, InputError

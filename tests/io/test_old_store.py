@@ -8,7 +8,7 @@ import pytest
 from kit.made_up import made_up_result, put_old_result
 
 import braindash
-from braindash.encoding.comparison import Group, compare
+from braindash.encoding.several.comparison import Group, compare
 from braindash.files import digest_json
 from braindash.io.store import Store
 from braindash.specs import VERSIONED

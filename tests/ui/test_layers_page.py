@@ -7,7 +7,7 @@ from kit.made_up import N_LAYERS, made_up_result, put_result
 from kit.pages import run, texts
 from kit.statistics_store import ROI, figures, filled, put_models, put_shallow
 
-from braindash.encoding.comparison import Group, compare
+from braindash.encoding.several.comparison import Group, compare
 from braindash.io.store import Store
 from braindash.specs import StatisticsSettings
 from braindash.ui import widgets

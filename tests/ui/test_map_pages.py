@@ -9,7 +9,7 @@ from kit.pages import run, texts
 from kit.statistics_store import ROI, figures
 
 from braindash.demo import TUNED_FOLDER
-from braindash.encoding.comparison import compare
+from braindash.encoding.several.comparison import compare
 from braindash.files import digest_json
 from braindash.io.store import Store
 from braindash.speech.acoustic.spaces import SPACES

@@ -11,8 +11,8 @@ from kit.toy_lab import make_lab, save_tiny_hubert
 from scipy import stats
 
 from braindash.core.statistics.components import shared_story_mean
-from braindash.encoding.comparison import compare
 from braindash.encoding.run import run_encoding
+from braindash.encoding.several.comparison import compare
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
 from braindash.views.tables import COVERAGE

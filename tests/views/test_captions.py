@@ -2,7 +2,7 @@
 
 from kit.made_up import made_up_result
 
-from braindash.encoding.comparison import Group
+from braindash.encoding.several.comparison import Group
 from braindash.views.captions import (
     comparison_lines,
     provenance_line,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from kit.made_up import made_up_result
 
-from braindash.encoding.comparison import Group
+from braindash.encoding.several.comparison import Group
 from braindash.views.finding import (
     best_sentences,
     change_sentences,

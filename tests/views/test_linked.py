@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from kit.made_up import N_LAYERS, N_TARGETS, made_up_result
 
-from braindash.encoding.comparison import Group, compare
-from braindash.encoding.group_maps import maps_over_subjects
+from braindash.encoding.several.comparison import Group, compare
+from braindash.encoding.several.group_maps import maps_over_subjects
 from braindash.errors import InputError
 from braindash.viewer.blobs import MapSet, map_blob
 from braindash.viewer.packing import unpack

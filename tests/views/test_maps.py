@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from kit.made_up import N_LAYERS, made_up_result
 
-from braindash.encoding.comparison import Group, compare
-from braindash.encoding.tested import TargetDifference
+from braindash.encoding.several.comparison import Group, compare
+from braindash.encoding.several.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.viewer.blobs import map_blob
 from braindash.viewer.packing import unpack

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from braindash.encoding.comparison import LayerPairs
+from braindash.encoding.several.comparison import LayerPairs
 from braindash.views.tables import (
     LAST_IS_BEST,
     NOTHING,

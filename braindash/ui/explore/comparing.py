@@ -6,8 +6,8 @@ import numpy as np
 import streamlit as st
 
 from braindash.core.statistics.components import nanmean
-from braindash.encoding.comparison import Difference, Group, compare
-from braindash.encoding.tested import TargetDifference
+from braindash.encoding.several.comparison import Difference, Group, compare
+from braindash.encoding.several.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.ui import address, state
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers

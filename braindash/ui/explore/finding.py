@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from braindash.encoding.comparison import Difference, Group
+from braindash.encoding.several.comparison import Difference, Group
 from braindash.errors import InputError
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.explore.comparing import linked_maps

@@ -19,7 +19,8 @@ from braindash.core.statistics.depth import SubjectCurves, stage_difference, sub
 from braindash.core.statistics.families import holm
 from braindash.core.statistics.subjects import EXACT_SUBJECTS, paired_difference
 from braindash.core.statistics.words import counted, family_words, p_words
-from braindash.encoding.groups import (
+from braindash.encoding.result import EncodingResult
+from braindash.encoding.several.groups import (
     Floats,
     Group,
     ceilings_of,
@@ -30,7 +31,6 @@ from braindash.encoding.groups import (
     rows_of,
     settings_of,
 )
-from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError
 
 __all__ = ["LEAST_SUBJECTS", "Difference", "Group", "LayerPairs", "compare"]
@@ -238,7 +238,7 @@ class Difference:
         Parameters
         ----------
         level, normalised, ceiling, hierarchy
-            As for :meth:`braindash.encoding.groups.Group.stages`.
+            As for :meth:`braindash.encoding.several.groups.Group.stages`.
 
         Returns
         -------

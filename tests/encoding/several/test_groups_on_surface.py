@@ -5,9 +5,9 @@ import pytest
 from kit.spaces.files import random_mapper
 from kit.spaces.results import put_on_surface
 
-from braindash.encoding.groups import Group
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import look_at, regions_for
+from braindash.encoding.several.groups import Group
 from braindash.errors import InputError
 from braindash.io.regions.discs import disc_masks
 from braindash.io.regions.masks import WHOLE

@@ -7,8 +7,8 @@ import xarray as xr
 
 from braindash.core.statistics.permutation import benjamini_hochberg
 from braindash.core.statistics.prewhitened import prewhitened_difference
-from braindash.encoding.comparison import Difference
-from braindash.encoding.tested import difference_spec
+from braindash.encoding.several.comparison import Difference
+from braindash.encoding.several.tested import difference_spec
 from braindash.io.entries import made_here, predictions_key_of
 from braindash.io.predictions import PredictionReader
 from braindash.io.store import Entry, Store

@@ -10,8 +10,8 @@ from scipy import stats
 
 from braindash.core.statistics.components import jackknife_values
 from braindash.core.statistics.depth import score_weighted_depth
-from braindash.encoding import groups
-from braindash.encoding.comparison import LEAST_SUBJECTS, Group, compare
+from braindash.encoding.several import groups
+from braindash.encoding.several.comparison import LEAST_SUBJECTS, Group, compare
 from braindash.errors import InputError
 from braindash.specs import StatisticsSettings, StoryInput
 

@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.encoding.comparison import Difference
+from braindash.encoding.several.comparison import Difference
 from braindash.errors import InputError
 from braindash.io.store import Entry, Store
 from braindash.specs import DifferenceSpec

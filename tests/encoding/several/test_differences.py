@@ -10,8 +10,8 @@ from kit.region_results import N_LAYERS, put_predicted
 import braindash
 from braindash.core.statistics.permutation import benjamini_hochberg
 from braindash.core.statistics.prewhitened import prewhitened_difference
-from braindash.encoding.comparison import compare
-from braindash.encoding.tested import TargetDifference, difference_spec, stored_difference
+from braindash.encoding.several.comparison import compare
+from braindash.encoding.several.tested import TargetDifference, difference_spec, stored_difference
 from braindash.errors import InputError
 from braindash.io.predictions import PredictionReader
 from braindash.io.store import Store

@@ -9,7 +9,7 @@ from braindash.core.statistics.families import (
     prevalence,
 )
 from braindash.core.statistics.words import counted, interval_words, p_words
-from braindash.encoding.groups import Group
+from braindash.encoding.several.groups import Group
 from braindash.errors import InputError
 
 
@@ -23,12 +23,12 @@ def maps_over_subjects(
     group : Group
         Of two subjects or more whose maps have a mean.
     normalised, ceiling
-        As for :meth:`braindash.encoding.groups.Group.scores`.
+        As for :meth:`braindash.encoding.several.groups.Group.scores`.
 
     Returns
     -------
     FlippedMaps
-        Columns as of :meth:`~braindash.encoding.groups.Group.scores`. One-sided: r above 0.
+        Columns as of :meth:`~braindash.encoding.several.groups.Group.scores`. One-sided: r above 0.
 
     Raises
     ------

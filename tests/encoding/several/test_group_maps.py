@@ -8,8 +8,8 @@ from kit.made_up import N_LAYERS, made_up_result
 from scipy import stats
 
 from braindash.core.statistics.families import flipped_maps
-from braindash.encoding.comparison import Group
-from braindash.encoding.group_maps import (
+from braindash.encoding.several.comparison import Group
+from braindash.encoding.several.group_maps import (
     flips_line,
     maps_over_subjects,
     prevalence_at,

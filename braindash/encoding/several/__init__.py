@@ -1,0 +1,1 @@
+"""Results of several subjects or models together, and what differs between two."""
