@@ -87,7 +87,7 @@ def digest_file(path: Path | str) -> str:
     """Hash the content of a file, in constant memory.
 
     The digest is remembered in this process as long as the file's size, times and inode stay the
-    same; :func:`braindash.digests.digest_input` remembers it for the next one as well.
+    same; :func:`braindash.remembered.digests.digest_input` remembers it for the next one as well.
     """
     resolved = Path(path).resolve()
     status = resolved.stat()

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from braindash.core.timing import covered_rows
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.io.dataset.audio import find_recording
@@ -19,6 +18,7 @@ from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.labels.tiers import Tier, story_tier
+from braindash.remembered.digests import digest_input
 from braindash.specs import ExtractionSpec, FramesSpec, RowTimes, StoredStrategy, StoryInput
 from braindash.speech.acoustic.annotated import ANNOTATION_SPACES
 from braindash.speech.acoustic.spaces import ACOUSTIC, find_space

@@ -9,10 +9,11 @@ import threading
 
 import pytest
 
-from braindash import digests, remembered
-from braindash.digests import TABLE, digest_input
 from braindash.files import digest_bytes, digest_file
-from braindash.remembered import cache_folder
+from braindash.remembered import digests
+from braindash.remembered import tables as remembered
+from braindash.remembered.digests import TABLE, digest_input
+from braindash.remembered.tables import cache_folder
 
 OLD = 1_600_000_000
 
@@ -59,7 +60,8 @@ def test_a_file_is_read_once(tmp_path, cache, read, monkeypatch):
 def test_another_process_knows_it(tmp_path, cache, read):
     file = big(tmp_path / "f")
     code = (
-        "import sys; from braindash import digests, remembered; remembered._SETTLED_SECONDS = -1;"
+        "import sys; from braindash.remembered import digests, tables\n"
+        "tables._SETTLED_SECONDS = -1\n"
         "print(digests.digest_input(sys.argv[1]))"
     )
     done = subprocess.run(

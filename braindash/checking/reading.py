@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from braindash.core.ceilings import repeats_ceiling
 from braindash.core.lag import GRID_HZ
 from braindash.core.scores import constant_columns
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.files import replaced
 from braindash.io.dataset.audio import sound_course
@@ -25,7 +24,8 @@ from braindash.io.dataset.check import StoryCheck
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
 from braindash.process import usable_cores
-from braindash.remembered import cache_folder
+from braindash.remembered.digests import digest_input
+from braindash.remembered.tables import cache_folder
 
 logger = logging.getLogger(__name__)
 

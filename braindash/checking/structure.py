@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from braindash.checking.report import Finding
 from braindash.defaults import PARTS
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.io.dataset.check import (
     StoryCheck,
@@ -24,6 +23,7 @@ from braindash.io.dataset.dataset import Dataset, Split
 from braindash.io.dataset.responses import shape
 from braindash.io.dataset.tables import EVERY
 from braindash.io.dataset.unpaired import unpaired
+from braindash.remembered.digests import digest_input
 
 # Of the sentences of check_subject, those whose matter has a finding of its own.
 _TOLD_HERE = (

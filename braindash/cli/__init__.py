@@ -13,7 +13,7 @@ import typer
 from rich.logging import RichHandler
 
 from braindash import __version__
-from braindash.cli import data, demo, encode, index, jobs, probe, regions, tune
+from braindash.cli import data, demo, encode, jobs, probe, regions, tune
 from braindash.cli import models as checkpoints
 from braindash.cli import store as results
 from braindash.cli.options import notes, plain
@@ -63,7 +63,7 @@ def print_version() -> None:
 
 app.command(name="demo")(demo.demo)
 app.command(name="app")(demo.dashboard)
-app.command(name="index")(index.index)
+app.command(name="index")(data.index)
 app.command(name="encode")(encode.encode)
 app.command(name="probe")(probe.probe)
 app.command(name="tune")(tune.tune)

@@ -18,7 +18,6 @@ from braindash.core.held_out import choose_blocks, held_out_blocks
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.files import digest_bytes
 from braindash.io.dataset.dataset import WITHIN_STORY
@@ -27,6 +26,7 @@ from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.regions.masks import WHOLE, named_masks
 from braindash.io.spaces.find import SurfacePlan, plan_surface
+from braindash.remembered.digests import digest_input
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
 from braindash.specs import (
     CeilingName,

@@ -22,7 +22,7 @@ from braindash.files import digest_bytes, digest_json, replaced
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.process import usable_memory
 from braindash.progress import Progress
-from braindash.remembered import cache_folder
+from braindash.remembered.tables import cache_folder
 from braindash.stories import StoryPlan
 
 logger = logging.getLogger(__name__)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.io.dataset.audio import find_recording, look_at_sound
 from braindash.process import usable_cores
+from braindash.remembered.digests import digest_input
 from braindash.requests import Request
 
 logger = logging.getLogger(__name__)

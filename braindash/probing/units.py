@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.files import digest_bytes
 from braindash.io.dataset.audio import find_recording
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels
 from braindash.probing.tasks import FRAME
+from braindash.remembered.digests import digest_input
 
 FRAME_SECONDS, FRAME_STEP_SECONDS = 0.02, 0.1
 # Shorter recordings hold too few frames of any model.

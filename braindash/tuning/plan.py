@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from braindash.core.ceilings import ceiling_threshold
-from braindash.digests import digest_input
 from braindash.errors import InputError, near_match
 from braindash.files import digest_json
 from braindash.io.dataset.manifest import Dataset, load_manifest
@@ -23,6 +22,7 @@ from braindash.io.regions.find import find_regions
 from braindash.io.regions.masks import DISCS, Regions
 from braindash.io.spaces.find import surface_for
 from braindash.names import given_path
+from braindash.remembered.digests import digest_input
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
 from braindash.speech.acoustic.spaces import ACOUSTIC

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from braindash.encoding.nulls.panel import null_line, null_panel, null_warnings
@@ -74,8 +73,8 @@ def part(draw: Callable[_Given, None]) -> Callable[_Given, None]:
     return drawn
 
 
-def chart(figure: go.Figure, key: str) -> None:
-    """Draw a figure over the width of its place, without a bar of buttons over its points."""
+def chart(figure: Any, key: str) -> None:
+    """Draw a figure of plotly as wide as its place, without a bar of buttons over its points."""
     st.plotly_chart(figure, key=key, config=CHART)
 
 

@@ -87,7 +87,7 @@ def layer_curves(
     Parameters
     ----------
     table : pandas.DataFrame
-        What :meth:`braindash.encoding.several.groups.Group.regions` gives; the columns ``low`` and ``high``
+        What :meth:`Group.regions` gives; the columns ``low`` and ``high``
         may be missing.
     regions : sequence of str
         Regions to draw, in this order.

@@ -237,7 +237,7 @@ def stage_table(
     regions : sequence of str
         Rows, in this order.
     difference : pandas.DataFrame, optional
-        What :meth:`braindash.encoding.several.comparison.Difference.stages` gives: a column "A minus B"
+        What :meth:`Difference.stages` gives: a column "A minus B"
         for each quantity.
 
     Returns

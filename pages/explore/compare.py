@@ -4,7 +4,6 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.core.statistics.components import LEAST_SUBJECTS
 from braindash.encoding.several.group_maps import prevalence_at
 from braindash.encoding.several.tested import untestable
 from braindash.ui import address, state, texts, widgets
@@ -153,7 +152,7 @@ def show_surfaces(compared: Compared) -> None:
 
 def choose_group_map(compared: Compared) -> str:
     """Ask what maps of several subjects show; one subject's are its scores."""
-    if compared.groups[0].n_subjects < LEAST_SUBJECTS:
+    if not compared.groups[0].over_subjects:
         return "mean"
     tested = all(one.has_significance for group in compared.groups for one in group.results)
     kinds = [name for name in GROUP_MAPS if name != "prevalence" or tested]

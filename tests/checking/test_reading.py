@@ -16,7 +16,7 @@ from braindash.checking.reading import (
 from braindash.core.ceilings import repeats_ceiling
 from braindash.io.dataset.check import StoryCheck
 from braindash.io.dataset.responses import ResponseSource
-from braindash.remembered import CACHE_VARIABLE
+from braindash.remembered.tables import CACHE_VARIABLE
 
 
 def story(n_rows, n_targets, n_repeats=0):

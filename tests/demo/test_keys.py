@@ -35,6 +35,17 @@ PREDICTIONS = {
     "S2": "577b718f44c545cb6d578bbd6db64284",
     "S3": "2281c995d07b0a064c3930a13a114d87",
 }
+# Since penalties of rare kinds of targets are searched among all.
+SEARCHED = {
+    "S1": "e27a006f7f6a9fc3e94c8ef062000142",
+    "S2": "7272a0abbb012155b0d2c5949ac83cfd",
+    "S3": "b91fd80aa2fac0b8dfc466e62e579ddc",
+}
+SEARCHED_PREDICTIONS = {
+    "S1": "b887fd9653f078bc2ddf1b4ff1552a63",
+    "S2": "053467493c57a3580d9d269fb5e73624",
+    "S3": "d76af9587cb5f19e75aa1148dce1b9ec",
+}
 # Since intervals of probes are over the highest level that is on one side only.
 NEW_MODEL_PROBING = "f00ca034b5d7056d99cb84c16a15561e"
 NEW_SOUND_PROBING = "620e824de74794ba4a38659fb737d9a8"
@@ -96,9 +107,12 @@ def as_before(spec):
 def test_keys_of_encodings_and_predictions(encodings):
     assert len(encodings) == 6
     for plan in encodings:
-        assert fixed_key(as_before(plan.spec)) == ENCODING[plan.request.subject]
-        assert fixed_key(plan.spec) == PREWHITENED[plan.request.subject]
-        assert fixed_key(plan.spec.fit) == PREDICTIONS[plan.request.subject]
+        subject, sampled = plan.request.subject, plan.spec.model_copy(update={"search": "sampled"})
+        assert fixed_key(as_before(sampled)) == ENCODING[subject]
+        assert fixed_key(sampled) == PREWHITENED[subject]
+        assert fixed_key(sampled.fit) == PREDICTIONS[subject]
+        assert fixed_key(plan.spec) == SEARCHED[subject]
+        assert fixed_key(plan.spec.fit) == SEARCHED_PREDICTIONS[subject]
 
 
 def test_keys_of_features(encodings):

@@ -81,7 +81,8 @@ def container(tree: ast.Module, name: str) -> ast.expr:
             if isinstance(target, ast.Name) and target.id == name:
                 inside = list(ast.walk(node.value))
                 rows = [one.iter for one in inside if isinstance(one, ast.comprehension)]
-                return next(iter([*rows, *(one for one in inside if isinstance(one, ast.Dict))]))
+                plain = [one for one in inside if isinstance(one, ast.Dict | ast.List)]
+                return next(iter([*rows, *plain]))
     raise AssertionError(f"there is no registry {name}")
 
 

@@ -10,7 +10,7 @@ from braindash.encoding.subject_sums import LEAST_OTHERS, SUMS, can_be_summed, c
 from braindash.io.dataset.censored import presentations
 from braindash.io.dataset.responses import ResponseSource
 from braindash.progress import NoProgress
-from braindash.remembered import CACHE_VARIABLE
+from braindash.remembered.tables import CACHE_VARIABLE
 from braindash.stories import StoryPlan
 
 N_ROWS, N_TARGETS = 40, 1500

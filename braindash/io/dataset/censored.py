@@ -5,7 +5,7 @@ such rows. They are left out of fit, ceiling and score. A target that is NaN, or
 other row has no score.
 
 What was found in a file is remembered while the file is the same, in this process and by a table of
-the user's cache folder (:mod:`braindash.remembered`) for the next command.
+the user's cache folder (:mod:`braindash.remembered.tables`) for the next command.
 """
 
 import base64
@@ -24,7 +24,7 @@ from braindash.errors import InputError
 from braindash.files import DIGEST_BYTES, digest_bytes, digest_json
 from braindash.io.dataset.marks import Marks, marked_rows, one_value
 from braindash.io.dataset.responses import ResponseSource, repeats_shape, row_blocks
-from braindash.remembered import FileIdentity, Identity, file_identity, is_settled, table_of
+from braindash.remembered.tables import FileIdentity, Identity, file_identity, is_settled, table_of
 
 TABLE = "presentations.jsonl"
 

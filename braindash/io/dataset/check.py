@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from braindash.core.timing import Timing, covered_rows
-from braindash.digests import digest_input
 from braindash.errors import InputError, near_match
 from braindash.files import find_placeholder
 from braindash.io.dataset.array_kinds import TURN_MATLAB
@@ -27,6 +26,7 @@ from braindash.io.dataset.tables import EVERY, Problem, raise_problems
 from braindash.io.dataset.unpaired import unpaired
 from braindash.io.recordings import require_countable
 from braindash.io.spaces.find import plan_surface
+from braindash.remembered.digests import digest_input
 
 # What gives targets of a brain a map, in spaces that say nothing of a surface themselves.
 _UNPLACED = {

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.io.dataset.array_kinds import TURN_MATLAB, is_matlab
@@ -28,6 +27,7 @@ from braindash.io.dataset.arrays import (
     opened_array,
 )
 from braindash.io.dataset.stacking import Chosen, Mean, Part, Repeated, Stored, chosen_columns
+from braindash.remembered.digests import digest_input
 
 # Rows are read so many bytes at a time: HDF5 unpacks whole chunks, so few large steps are best.
 _BLOCK_BYTES = 256 << 20

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from braindash.core.ipa import uses_ipa
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.io.dataset.dataset import Dataset
@@ -16,6 +15,7 @@ from braindash.io.labels.aligned import TIERS
 from braindash.io.labels.gentle import read_tiers
 from braindash.io.labels.intervals import PHONE, WORD, wanted_tiers
 from braindash.io.labels.textgrid import Interval
+from braindash.remembered.digests import digest_input
 
 logger = logging.getLogger(__name__)
 

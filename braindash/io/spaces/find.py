@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from braindash.digests import digest_input
 from braindash.errors import InputError
 from braindash.files import digest_json
 from braindash.io.dataset.dataset import HEMISPHERES as LETTERS
@@ -45,6 +44,7 @@ from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES, link_of, link_surface
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.names import given_path
+from braindash.remembered.digests import digest_input
 
 _VERSION = 1
 """Of the way in which surface maps are made from files."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from braindash.digests import digest_input
 from braindash.errors import ModelError
 from braindash.files import digest_json, parse_json, refuse_placeholder
+from braindash.remembered.digests import digest_input
 from braindash.speech.checkpoints.families import MODEL_TYPES, NOT_OPENED, Family
 from braindash.speech.checkpoints.sizes import check_sizes
 

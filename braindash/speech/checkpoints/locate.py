@@ -8,10 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
-from braindash.digests import digest_input
 from braindash.errors import InputError, ModelError, near_match
 from braindash.files import digest_json
 from braindash.names import given_path
+from braindash.remembered.digests import digest_input
 from braindash.specs import Precision
 from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
 from braindash.speech.checkpoints.families import FAMILIES, Family

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from braindash.core.devices import tell_memory
-from braindash.digests import digest_input
 from braindash.errors import InputError, ModelError
 from braindash.files import new_folder, write_json
 from braindash.names import given_path
+from braindash.remembered.digests import digest_input
 from braindash.speech.checkpoints.copying import check_free, give_mode
 from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import CONFIGS

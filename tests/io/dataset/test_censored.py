@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from braindash import remembered
 from braindash.errors import InputError
 from braindash.io.dataset import censored, responses
 from braindash.io.dataset.censored import TABLE, presentations
 from braindash.io.dataset.responses import ResponseSource
+from braindash.remembered import tables as remembered
 
 
 def look(path, rows=None, **more):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from braindash.files import digest_file
-from braindash.remembered import FileIdentity, Identity, file_identity, is_settled, table_of
+from braindash.remembered.tables import FileIdentity, Identity, file_identity, is_settled, table_of
 
 TABLE = "digests.jsonl"
 
