@@ -75,6 +75,17 @@ def ridge(found: dict[str, Any]) -> Iterator[Row]:
         )
 
 
+def search(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell how many penalties are scored, and how often the best is among them."""
+    for row in found["rows"]:
+        yield Row(
+            f"penalties, {row['rare']:.2%} rare targets, {row['alphas']} alphas, {row['form']}",
+            f"{row['scored']:.1f} scored; scoring all takes {row['full over search']:.1f}x",
+            f"{row['equal']:.3%} of targets equal; {row['largest loss']:.0e} of a score",
+            "99.9 % equal",
+        )
+
+
 def banded(found: dict[str, Any]) -> Iterator[Row]:
     """Tell how much faster two spaces are fitted together than by himalaya."""
     results = found["results"]
@@ -174,6 +185,7 @@ BENCHMARKS = {
         ("--shapes", "small", "--repeats", "1"),
         ridge,
     ),
+    "search": Benchmark("bench_search.py", (), ("--seeds", "1", "--targets", "1200"), search),
     "banded": Benchmark(
         "bench_banded.py", (), ("--repeats", "1", "--targets", "500", "--mixtures", "5"), banded
     ),
