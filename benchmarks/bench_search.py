@@ -100,8 +100,9 @@ def main() -> None:
         print(
             f"{row['rare']:7.2%} rare, {row['alphas']} alphas, {row['form']:6}: "
             f"{row['scored']:.2f} scored, {row['equal']:.4%} equal "
-            f"(least {row['equal, least']:.3%}), {told} of the rare, largest loss {row['largest loss']:.0e}, full takes "
-            f"{row['full over search']:.2f}x",
+            f"(least {row['equal, least']:.3%}), {told} of the rare, "
+            f"largest loss {row['largest loss']:.0e}, "
+            f"full takes {row['full over search']:.2f}x",
             flush=True,
         )
     if options.json is not None:
