@@ -255,7 +255,8 @@ def test_features_of_a_model_that_is_named_take_revision_and_precision(tiny_mode
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     audio, times = np.full(16000, 0.1, np.float32), [0.4, 0.6]
     by_hub = braindash.extract_features("lab/tiny", audio, times, revision="v1", device="cpu")
-    assert asked == [("lab/tiny", "v1")]
+    assert asked[0] == ("lab/tiny", "v1")
+    assert asked[1:] == [("lab/tiny", tiny_model.name)], "the weights of the commit that was found"
     np.testing.assert_array_equal(
         by_hub, braindash.extract_features(tiny_model, audio, times, device="cpu")
     )

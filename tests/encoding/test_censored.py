@@ -241,7 +241,7 @@ def test_a_constant_model_gives_no_empty_result(lab, store, monkeypatch):
     """Predictions that do not vary correlate with nothing: nothing is stored as a result."""
     from braindash.encoding import run
 
-    def constant(stories, features, layer):
+    def constant(stories, features, layer, high_pass):
         return np.zeros((sum(story.n_rows for story in stories), 1), np.float32)
 
     monkeypatch.setattr(run, "layer_features", constant)

@@ -64,7 +64,8 @@ def test_revision_of_a_hub_model_is_asked_for(lab, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     plan = plan_encoding(request_for(lab, model="lab/model", revision="v2"))
-    assert asked == [("lab/model", "v2")] and plan.model.name == "lab/model"
+    assert asked[0] == ("lab/model", "v2") and plan.model.name == "lab/model"
+    assert asked[1:] == [("lab/model", lab.model.name)], "the weights of the commit that was found"
 
 
 def test_hub_that_cannot_be_reached_names_the_local_way(lab):

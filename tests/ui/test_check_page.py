@@ -38,7 +38,7 @@ def test_a_check_is_asked_for_watched_and_shown(empty_root, lab):
     table = next(one.value for one in app.dataframe if "faults" in one.value)
     assert table["verdict"].str.contains("fault").tolist() == [False, True]
     assert figures(app)[0]["data"][-1]["name"].startswith("peak: ")
-    assert "Simulated data" in texts(app)
+    assert "SIMULATED DATA" in texts(app)
     app.selectbox(key="checked_subject").select("S2").run()
     assert not app.exception and "transposed" in texts(app)
 

@@ -145,7 +145,7 @@ def test_real_results_fill_every_map(surface, kind, monkeypatch):
     [result] = results["first"]
     assert result.r.shape == (3, N_VERTICES) and 0.3 < np.nanmax(result.r) < 1
     # The first targets follow the sound, the last hardly do. No vertex may be called significant:
-    # the test story has three blocks of rows, which can be shuffled in six ways.
+    # the test story has three blocks of rows.
     strong, weak = result.r[:, :4000], result.r[:, -1000:]
     assert np.nanmean(strong) > np.nanmean(weak) + 0.3
-    assert np.nanmin(result.p) > 0.1 and not result.significant(0.05).any()
+    assert np.nanmin(result.p) > 0.01 and not result.significant(0.05).any()
