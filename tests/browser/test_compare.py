@@ -121,10 +121,9 @@ def test_dragging_one_panel_turns_the_others(compare):
     after = panels(compare)
     for one, two in zip(before, after, strict=True):
         assert np.abs(one - two).mean() > 0.01, "every panel turns"
-    # Without the colours all panels show the same brain.
+    # Without the colours all panels show the same brain; its rim falls between pixels.
     ground = [cut[..., 3] for cut in after]
-    np.testing.assert_array_equal(ground[0], ground[1])
-    np.testing.assert_array_equal(ground[0], ground[2])
+    assert all((ground[0] != other).mean() < 0.01 for other in ground[1:])
     wait_for_address(compare, "turn=")
     assert compare.locator(".js-plotly-plot .gtitle").count() == 0, "a drag is no click"
 

@@ -26,7 +26,7 @@ def test_the_app_of_the_wheel_shows_the_result_and_ends_when_asked(installed, de
         assert url in next(line for line in app.stderr if "Dashboard" in line)
         page.goto(url)
         page.get_by_role("heading", name="braindash", exact=True).wait_for()
-        page.get_by_text("Newest result").first.wait_for()
+        page.get_by_role("heading", name="Results (6)").wait_for()
         assert page.get_by_test_id("stException").count() == 0
     finally:
         app.terminate()
