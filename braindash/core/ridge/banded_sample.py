@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from braindash.core.ridge.cv import score_of_zeros, score_operators
 from braindash.core.ridge.data import Block, Responses
 from braindash.core.ridge.dual import DualSides, DualSolver
-from braindash.core.ridge.search import TIE, Estimate, Scores
+from braindash.core.ridge.search import TIE, Estimate, Scores, leverage
 
 Mixture = tuple[float, ...]
 
@@ -310,12 +310,10 @@ def _learned(sample: Scores, nodes: list[int]) -> Estimate:
 def _far_out(inputs: torch.Tensor, sample: torch.Tensor) -> torch.Tensor:
     """Tell which targets an estimate from a sample would have to be extrapolated for.
 
-    That is where the leverage ``x' (X X')^-1 x`` is well above that of any target of the sample.
+    That is where the leverage is well above that of any target of the sample.
     """
     inverse = torch.linalg.pinv(sample @ sample.T, hermitian=True)
-    own = (sample * (inverse @ sample)).sum(dim=0)
-    far: torch.Tensor = (inputs * (inverse @ inputs)).sum(dim=0) > _FAR * own.max()
-    return far
+    return leverage(inputs, inverse) > _FAR * leverage(sample, inverse).max()
 
 
 def _scale(scores: Scores, nodes: list[int]) -> torch.Tensor:

@@ -84,6 +84,23 @@ class Estimate:
         return self.weights @ known, self.margin[:, None] * scale
 
 
+def leverage(inputs: torch.Tensor, inverse: torch.Tensor) -> torch.Tensor:
+    """Return ``x' (X X')^-1 x`` of every target: how far an estimate from ``X`` is extrapolated.
+
+    Parameters
+    ----------
+    inputs : Tensor of float64, shape (n_known, n_targets)
+        Known numbers ``x`` of each target.
+    inverse : Tensor of float64, shape (n_known, n_known)
+        Of the sample's ``X X'``.
+
+    Returns
+    -------
+    Tensor of float64, shape (n_targets,)
+    """
+    return (inputs * (inverse @ inputs)).sum(dim=0)
+
+
 @dataclass(frozen=True)
 class Range:
     """The scores that estimates were learned from: others would be told by extrapolation.
@@ -103,12 +120,11 @@ class Range:
     def of_sample(cls, inputs: torch.Tensor) -> "Range":
         """Take in a sample, numbers of shape (n_known, n_targets)."""
         inverse = torch.linalg.pinv(inputs @ inputs.T, rtol=_RANK, hermitian=True)
-        return cls(inverse, _FAR * float((inputs * (inverse @ inputs)).sum(dim=0).median()))
+        return cls(inverse, _FAR * float(leverage(inputs, inverse).median()))
 
     def left_by(self, inputs: torch.Tensor) -> torch.Tensor:
         """Tell which targets are well outside the sample."""
-        outside: torch.Tensor = (inputs * (self.inverse @ inputs)).sum(dim=0) > self.limit
-        return outside
+        return leverage(inputs, self.inverse) > self.limit
 
 
 @dataclass(frozen=True)

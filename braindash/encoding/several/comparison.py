@@ -35,9 +35,6 @@ from braindash.errors import InputError
 
 __all__ = ["LEAST_SUBJECTS", "Difference", "Group", "LayerPairs", "compare"]
 
-P_COLUMNS = ("p", "p_holm", "p_signs", "p_ranks")
-"""The p values of a difference, see :meth:`Difference.regions`."""
-
 
 @dataclass(frozen=True)
 class LayerPairs:
