@@ -19,6 +19,7 @@ os.environ["BRAINDASH_PARCELLATIONS"] = str(Path(__file__).parent / "no-parcella
 _CACHE = TemporaryDirectory(prefix="braindash-cache-")
 os.environ["BRAINDASH_CACHE"] = _CACHE.name
 let_threads_sleep()
+gc.disable()  # until all is imported, of which nothing is garbage
 # What is compiled once need not be compiled again by each of the processes that tests start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
@@ -43,6 +44,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,7 +13,9 @@ import pytest
 from kit.browser import free_port
 from kit.wheel import Installed, install_wheel
 
+HERE = Path(__file__).resolve().parent
 ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "app.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--no-sandbox",
@@ -66,12 +68,28 @@ class Traffic:
     def bytes(self) -> int:
         return sum(self.frames)
 
+    def rest(self, page, seconds: float = 1.5) -> int:
+        """Let the page's own last messages pass; give the bytes until then."""
+        before = -1
+        while before != self.bytes:
+            before = self.bytes
+            page.wait_for_timeout(1000 * seconds)
+        return before
+
 
 def pytest_collection_modifyitems(items) -> None:
-    """Give whoever waits for the whole demo time for it: a slow machine needs a quarter hour."""
+    """Give whoever waits for the whole demo time for it: a slow machine needs a quarter hour.
+
+    Side by side, one process takes all modules that show it; any other one keeps its servers.
+    """
+    of_demo = {item.path for item in items if "demo" in getattr(item, "fixturenames", ())}
     for item in items:
-        if "demo" in getattr(item, "fixturenames", ()):
+        if item.path in of_demo:
             item.add_marker(pytest.mark.timeout(2400))
+        if item.path.parent == HERE:
+            name = "demo" if item.path in of_demo else item.path.stem
+            item.add_marker(pytest.mark.xdist_group(name))
+    items.sort(key=lambda item: item.path not in of_demo)  # what takes longest begins
 
 
 @pytest.fixture
@@ -88,14 +106,17 @@ def page(chromium):
 class Server:
     """A Streamlit server of the app on one store."""
 
-    def __init__(self, store: Path, script: Path = ROOT / "app.py", **environment: str):
+    def __init__(self, store: Path, script: Path):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "braindash.ui.serve", str(script)]
         command += ["--server.port", str(self.port), "--server.headless", "true"]
-        environment = os.environ | {"BRAINDASH_STORE": str(store)} | environment
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            cwd=ROOT,
+            env=os.environ | {"BRAINDASH_STORE": str(store)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self._wait()
 
@@ -115,33 +136,22 @@ class Server:
         self.process.wait()
 
 
-@pytest.fixture
-def serve():
-    """Start servers that end with the test."""
-    servers = []
-
-    def start(store: Path, **options) -> Server:
-        servers.append(Server(store, **options))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.kill()
-
-
 @pytest.fixture(scope="module")
-def streamlit_server(tmp_path_factory):
-    """Start servers of small scripts that all tests of a module share; gives their address."""
-    servers = {}
+def serve(tmp_path_factory):
+    """Start servers that the tests of a module share; a test that kills one gets another."""
+    empty = tmp_path_factory.mktemp("empty")
+    servers: dict[tuple[Path, Path], Server] = {}
+    started: list[Server] = []
 
-    def start(script: Path, **environment: str) -> str:
-        wanted = (script, *sorted(environment.items()))
-        if wanted not in servers:
-            servers[wanted] = Server(tmp_path_factory.mktemp("store"), script, **environment)
-        return servers[wanted].url
+    def start(store: Path = empty, script: Path = APP, *, fresh: bool = False) -> Server:
+        known = servers.get((store, script))
+        if fresh or known is None or known.process.poll() is not None:
+            known = servers[store, script] = Server(store, script)
+            started.append(known)
+        return known
 
     yield start
-    for server in servers.values():
+    for server in started:
         server.kill()
 
 

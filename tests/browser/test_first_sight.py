@@ -1,7 +1,6 @@
 """What a visitor sees first, on a screen, for an audience and on a phone, and can read."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from kit.browser import settle
@@ -10,7 +9,6 @@ from kit.made_up import put_result
 from braindash.io.store import Store
 
 pytestmark = pytest.mark.browser
-APP = Path(__file__).resolve().parents[2] / "app.py"
 VIEWER = ".braindash-viewer[data-ready]"
 WIDEST = ("", "compare", "tuning")
 
@@ -26,8 +24,8 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(streamlit_server, store):
-    return streamlit_server(APP, BRAINDASH_STORE=str(store))
+def url(serve, store):
+    return serve(store).url
 
 
 def part(page, name):

@@ -74,10 +74,9 @@ def test_tuning_helps_late_layers_in_late_language_and_little_in_auditory_cortex
 def test_the_layer_slider_recolours_the_surface_without_the_server(demo, serve, page):
     server = serve(demo[0])
     open_cortex(page, server)
-    time.sleep(1.5)  # let the page's own last messages pass
+    before = page.traffic.rest(page)
     assert page.locator('output[data-part="layer-name"]').text_content() == f"layer {LAYERS - 1}"
     seen = {pixels(page)}
-    before = page.traffic.bytes
     for layer in range(LAYERS - 1):
         set_slider(page, "layer", layer)
         seen.add(pixels(page))
@@ -174,7 +173,7 @@ def test_a_link_of_the_overview_opens_what_it_names(demo, serve, page):
 
 
 def test_every_page_opens_from_its_address_on_a_fresh_server(demo, serve, page):
-    server = serve(demo[0])
+    server = serve(demo[0], fresh=True)
     titles = {
         "": "braindash",
         "overview": "braindash",

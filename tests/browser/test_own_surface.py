@@ -42,8 +42,8 @@ def shapes(page):
     return part(page, "shape").evaluate("menu => [...menu.options].map((one) => one.value)")
 
 
-def test_voxels_are_seen_on_their_own_surfaces_and_a_click_names_the_voxel(page, streamlit_server):
-    page.goto(streamlit_server(APP))
+def test_voxels_are_seen_on_their_own_surfaces_and_a_click_names_the_voxel(page, serve):
+    page.goto(serve(script=APP).url)
     page.wait_for_selector(".braindash-viewer[data-ready]")
     settle(page)
     assert shapes(page) == ["inflated", "pial", "white"]

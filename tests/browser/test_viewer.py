@@ -26,9 +26,9 @@ PANELS = {  # name: (rows, columns) of the picture, as shares
 
 
 @pytest.fixture
-def viewer(page, streamlit_server):
+def viewer(page, serve):
     """Open the app: the page with a drawn surface."""
-    page.goto(streamlit_server(APP))
+    page.goto(serve(script=APP).url)
     page.wait_for_selector(".braindash-viewer[data-ready]")
     settle(page)
     return page
@@ -131,8 +131,7 @@ def test_a_click_reaches_python_with_the_vertex_under_the_pointer(viewer):
 
 
 def test_changes_on_the_surface_send_nothing_and_the_budget_holds(viewer):
-    time.sleep(1.0)
-    loaded = viewer.traffic.bytes
+    loaded = viewer.traffic.rest(viewer)
     print(f"bytes to the first surface: {loaded}")
     assert loaded < 1_500_000
     seen = [picture(viewer).tobytes()]
@@ -237,9 +236,9 @@ def test_leaving_the_page_stops_the_player(viewer):
     assert coloured(picture(viewer)).sum() > 100, "a second visit must draw again"
 
 
-def test_dark_theme_keeps_words_readable(page, streamlit_server):
+def test_dark_theme_keeps_words_readable(page, serve):
     page.emulate_media(color_scheme="dark")
-    page.goto(streamlit_server(APP))
+    page.goto(serve(script=APP).url)
     page.wait_for_selector(".braindash-viewer[data-ready]")
     settle(page)
     colours = page.locator(".braindash-viewer").evaluate(
@@ -253,11 +252,11 @@ def test_dark_theme_keeps_words_readable(page, streamlit_server):
         page.screenshot(path=Path(folder) / "dark.png")
 
 
-def test_without_webgl_a_static_picture_stands_in(streamlit_server, chromium_without_webgl):
+def test_without_webgl_a_static_picture_stands_in(serve, chromium_without_webgl):
     context = chromium_without_webgl.new_context()
     page = context.new_page()
     page.set_default_timeout(60_000)
-    page.goto(streamlit_server(APP))
+    page.goto(serve(script=APP).url)
     image = page.locator('[data-part="fallback"] img')
     image.wait_for(state="visible")
     page.wait_for_function("i => i.naturalWidth > 500", arg=image.element_handle())

@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -233,8 +234,10 @@ def texts(path: Path):
             yield node.value
 
 
+@cache
 def named_commands():
     files = [ROOT / "app.py", *(ROOT / "pages").rglob("*.py"), *(ROOT / "braindash").rglob("*.py")]
+    files = [path for path in files if "`braindash" in path.read_text(encoding="utf-8")]
     found = {
         (" ".join(match.split()), path.relative_to(ROOT).as_posix())
         for path in files

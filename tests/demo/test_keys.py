@@ -87,15 +87,15 @@ def fixed_key(spec) -> str:
 
 
 @pytest.fixture(scope="module")
-def encodings(demo_manifest):
-    requests = demo_requests(demo_manifest)
+def encodings(hollow_manifest):
+    requests = demo_requests(hollow_manifest)
     return [plan_encoding(request) for request in requests]
 
 
 @pytest.fixture(scope="module")
-def probings(demo_manifest):
-    demo_categories(demo_manifest.parent)
-    return [plan_probing(request) for request in demo_probe_requests(demo_manifest)]
+def probings(hollow_manifest):
+    demo_categories(hollow_manifest.parent)
+    return [plan_probing(request) for request in demo_probe_requests(hollow_manifest)]
 
 
 def as_before(spec):

@@ -9,6 +9,7 @@ from braindash.speech.checkpoints.locate import locate
 from braindash.speech.training.run import tune_model
 from kit.tuning_stories import make_story
 
+SHORT = 10  # seconds of a story: six segments
 QUICK = TuningSettings(
     window_trs=3,
     segment_trs=8,
@@ -22,6 +23,11 @@ QUICK = TuningSettings(
 )
 
 
+def short_stories():
+    """Two subjects, one story of both and one of each."""
+    return [make_story(number, *who, seconds=SHORT) for number, who in enumerate(("AB", "A", "B"))]
+
+
 def share_of_two(rank, folder, out, port):
     """Train with another process; at the top of a module, so that it can be started."""
     where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": 2}
@@ -30,8 +36,8 @@ def share_of_two(rank, folder, out, port):
     torch.set_num_threads(1)
     tuned = tune_model(
         locate(folder),
-        [make_story(0, "A", "B"), make_story(1, "A"), make_story(2, "B")],
-        [make_story(9, "A", "B")],
+        short_stories(),
+        [make_story(9, "A", "B", seconds=SHORT)],
         QUICK.model_copy(update={"epochs": 2, "dropout": 0.0}),
         folder=out / "run",
         device="cpu",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.toy_lab import QUICK, make_lab, save_tiny_hubert
+from kit.toy_lab import QUICK, SHORT_STORIES, make_lab, save_tiny_hubert
 
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.run import run_encoding
@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 300
 
 @pytest.fixture
 def lab(tmp_path, quick_model):
-    return make_lab(tmp_path / "lab", quick_model)
+    return make_lab(tmp_path / "lab", quick_model, seconds=SHORT_STORIES)
 
 
 @pytest.fixture

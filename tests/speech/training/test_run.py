@@ -8,7 +8,7 @@ import socket
 import numpy as np
 import pytest
 import torch
-from kit.spawned import QUICK, share_of_two
+from kit.spawned import QUICK, SHORT, share_of_two, short_stories
 from kit.tiny_models import save_kind
 from kit.tuning_stories import N_TARGETS, make_story
 
@@ -24,12 +24,12 @@ from braindash.speech.training.run import tune_model
 
 @pytest.fixture(scope="module")
 def train():
-    return [make_story(0, "A", "B"), make_story(1, "A"), make_story(2, "B")]
+    return short_stories()
 
 
 @pytest.fixture(scope="module")
 def validation():
-    return [make_story(9, "A", "B")]
+    return [make_story(9, "A", "B", seconds=SHORT)]
 
 
 @pytest.fixture
@@ -107,17 +107,18 @@ def test_it_learns_what_can_be_learnt(tune, loss, start):
             "loss": loss,
             "start": start,
             "head_rate": 1e-3 if start == "probe" else 2e-2,
-            "epochs": 10,
+            "epochs": 6,
             "keep": "best",
             "dropout": 0.0,
         }
     )
-    tuned = tune(settings, kind="data2vec", train=[make_story(i, "A", "B") for i in range(4)])
+    stories = [make_story(number, "A", "B") for number in (0, 1, 2, 3, 9)]
+    tuned = tune(settings, kind="data2vec", train=stories[:-1], validation=stories[-1:])
     history = tuned.state.history
     assert history[-1].loss < history[1].loss
     assert set(history[0].validation_r) == {"A", "B"}
     assert history[tuned.kept_epoch].score == max(record.score for record in history[1:])
-    assert history[tuned.kept_epoch].score > 0.3
+    assert history[tuned.kept_epoch].score > 0.25
 
 
 def test_what_is_frozen_does_not_move_and_the_rest_does(tune, folder_of):
