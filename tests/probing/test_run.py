@@ -18,7 +18,7 @@ from braindash.probing.result import ProbingResult
 from braindash.probing.run import ProbingRun, run_probing
 from braindash.requests import ProbeRequest, build_request
 
-FEW = {"n_shuffles": 3, "n_bootstraps": 50}
+FEW = {"n_shuffles": 3, "n_bootstraps": 50, "strategy": "chunk"}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 import logging
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -71,6 +72,10 @@ def route(request, monkeypatch):
     return request.param
 
 
+# With more targets than ``few`` both routes are one.
+many_anyway = pytest.mark.parametrize("route", ["many"], indirect=True)
+
+
 def literal_scores(X, groups, Y, alphas, metric, intercept):
     """Fit every alpha to the other stories, predict each story, average its score."""
     design, Y = delayed(X, groups=groups), Y.astype(np.float64)
@@ -89,6 +94,13 @@ def literal_scores(X, groups, Y, alphas, metric, intercept):
                     pearsonr(p, m)[0] for p, m in zip(predicted.T, measured.T, strict=True)
                 ]
     return scores / len(folds)
+
+
+@cache
+def literal_scores_of(n_features, metric, intercept):
+    """The same for data that several tests share."""
+    X, groups, Y, _, _ = make_data(n_features)
+    return literal_scores(X, groups, Y, WIDE_ALPHAS, metric, intercept)
 
 
 def assert_scores(found, exact):
@@ -116,8 +128,7 @@ def test_equals_a_literal_loop(method, metric, intercept, n_features):
     X, groups, Y, X_test, Y_test = make_data(n_features)
     plan = RidgeCV(X, groups, alphas=WIDE_ALPHAS, metric=metric, intercept=intercept, method=method)
     result = plan.fit(Y, X_test, Y_test=Y_test, return_prediction=True)
-    scores = literal_scores(X, groups, Y, WIDE_ALPHAS, metric, intercept)
-    assert_scores(result.cv_score, scores)
+    assert_scores(result.cv_score, literal_scores_of(n_features, metric, intercept))
     assert_chosen(result, WIDE_ALPHAS)
     design, design_test = delayed(X, groups=groups), delayed(X_test)
     for target, alpha in enumerate(result.alpha):
@@ -355,6 +366,7 @@ def make_many_targets(order):
     return X, groups, Y, X_test, rng.permutation(np.logspace(-1, 5, 13))
 
 
+@many_anyway
 @pytest.mark.parametrize("operator_bytes", [1 << 30, 200_000, 1])
 @pytest.mark.parametrize("metric", ["r2", "r"])
 @pytest.mark.parametrize("method", FORMS)
@@ -397,6 +409,7 @@ def make_rare_targets(seed, share, n_rows=400, n_features=24, n_targets=3000):
     return X, groups, Y, rare.ravel()
 
 
+@many_anyway
 @pytest.mark.parametrize("share", [0.03, 0.0075, 0.001])
 @pytest.mark.parametrize(("method", "metric"), [("primal", "r2"), ("dual", "r2"), ("primal", "r")])
 def test_targets_of_a_rare_kind_get_their_own_alpha(method, metric, share):
@@ -412,6 +425,7 @@ def test_targets_of_a_rare_kind_get_their_own_alpha(method, metric, share):
         assert np.isfinite(found.cv_score).sum(axis=0).mean() < len(alphas)
 
 
+@many_anyway
 @pytest.mark.parametrize("method", FORMS)
 def test_the_search_scores_few_alphas_of_responses_as_long_as_real_ones(method):
     lengths = (150, 210, 180, 200)
