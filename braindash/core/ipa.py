@@ -36,19 +36,20 @@ _OTHER_LETTERS = {
     "\u0307": "cegz",  # dot
 }
 
+# ɿ ʅ ʮ ʯ, ᴇ ᴀ and below ȶ ȡ ȵ ȴ are letters of sinologists.
 _VOWELS = {
     "front high": "iɪ",
     "front high rounded": "yʏ",
-    "front mid": "eɛ",
+    "front mid": "eɛᴇ",
     "front mid rounded": "øœ",
     "front low": "aæ",
     "front low rounded": "ɶ",
-    "central high": "ɨᵻ",
-    "central high rounded": "ʉ",
+    "central high": "ɨᵻɿʅ",
+    "central high rounded": "ʉʮʯ",
     "central mid": "əɘɜʌ",
     "central mid rounded": "ɵɞ",
     "central mid rhotic": "ɚɝ",
-    "central low": "ɐ",
+    "central low": "ɐᴀ",
     "back high": "ɯ",
     "back high rounded": "uʊ",
     "back mid": "ɤ",
@@ -57,28 +58,31 @@ _VOWELS = {
     "back low rounded": "ɒ",
 }
 # Retroflex and alveolo-palatal count as postalveolar, uvular as velar, pharyngeal as glottal; taps
-# and trills as approximants, implosives as stops.
+# and trills as approximants, implosives and clicks as stops.
 _CONSONANTS = {
-    "stop labial": "p",
+    "stop labial": "pƥʘ",
     "voiced stop labial": "bɓ",
-    "stop alveolar": "t",
+    "stop dental": "ǀ",
+    "stop alveolar": "tƭǃ",
+    "stop lateral alveolar": "ǁ",
     "voiced stop alveolar": "dɗ",
     "stop postalveolar": "ʈ",
-    "voiced stop postalveolar": "ɖ",
-    "stop palatal": "c",
-    "voiced stop palatal": "ɟʄ",
-    "stop velar": "kq",
+    "voiced stop postalveolar": "ɖᶑ",
+    "stop palatal": "cƈȶǂ",
+    "voiced stop palatal": "ɟʄȡ",
+    "stop velar": "kƙqʠ",
     "voiced stop velar": "ɡɠɢʛ",
+    "stop glottal": "ʡ",
     "fricative labial": "fɸ",
     "voiced fricative labial": "vβ",
     "fricative dental": "θ",
     "voiced fricative dental": "ð",
     "fricative alveolar": "s",
     "voiced fricative alveolar": "z",
-    "fricative lateral alveolar": "ɬ",
+    "fricative lateral alveolar": "ɬꞎ",
     "voiced fricative lateral alveolar": "ɮ",
-    "fricative postalveolar": "ʃʂɕɧ",
-    "voiced fricative postalveolar": "ʒʐʑ",
+    "fricative postalveolar": "ʃʂɕɧʆ",
+    "voiced fricative postalveolar": "ʒʐʑʓ",
     "fricative palatal": "ç",
     "voiced fricative palatal": "ʝ",
     "fricative velar": "xχ",
@@ -88,13 +92,13 @@ _CONSONANTS = {
     "voiced nasal labial": "mɱ",
     "voiced nasal alveolar": "n",
     "voiced nasal postalveolar": "ɳ",
-    "voiced nasal palatal": "ɲ",
+    "voiced nasal palatal": "ɲȵ",
     "voiced nasal velar": "ŋɴ",
     "voiced approximant lateral alveolar": "lɫɺ",
     "voiced approximant lateral postalveolar": "ɭ",
-    "voiced approximant lateral palatal": "ʎ",
+    "voiced approximant lateral palatal": "ʎȴ",
     "voiced approximant lateral velar": "ʟ",
-    "voiced approximant alveolar rhotic": "ɹrɾ",
+    "voiced approximant alveolar rhotic": "ɹrɾɼ",
     "voiced approximant postalveolar rhotic": "ɻɽ",
     "voiced approximant velar rhotic": "ʀ",
     "voiced approximant labial": "ʋʙⱱ",
@@ -113,6 +117,7 @@ _LETTERS: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 _GLIDES = frozenset("jwɥɹɰ")
+_CLICKS = frozenset("ʘǀǃǁǂ")
 
 # Broad transcription of General American; rhotic vowels and syllabic consonants of one label are
 # two phones. Then how aligners write other accents, and what these accents say for a phone.
@@ -271,6 +276,10 @@ def articulation(phone: str) -> frozenset[str] | None:
         return made[0] | {"diphthong"}
     if "stop" in made[0] and "fricative" in made[1]:
         return made[1] - {"fricative", "voiced"} | {"affricate"} | (made[0] & {"voiced"})
+    if letters[-1] in _CLICKS:  # what stands before one is its voice
+        return made[-1] | (made[0] & {"voiced"})
+    if "nasal" in made[0] and len(made) > 2:
+        return articulation(letters[1:])
     return made[-1]
 
 
@@ -287,6 +296,8 @@ def _letters_of(label: str) -> str | None:
             kept and kept[-1] in _OTHER_LETTERS.get(sign, "")
         ):
             return None
+    if len(kept) > 1 and kept.strip("ʔ"):  # beside another sound it is a mark, like ˀ
+        kept = kept.strip("ʔ")
     return kept or None
 
 
@@ -302,10 +313,12 @@ def _is_phone(letters: str) -> bool:
         return False
     if "vowel" in made[0]:  # a diphthong
         return all("vowel" in one or at in _GLIDES for one, at in zip(made, plain, strict=True))
+    if "nasal" in made[0] and len(plain) > 2:  # a prenasalised affricate
+        return "stop" in made[1] and _is_phone(plain[1:])
     if len(plain) > 2:
         return False
     first, second = made
-    affricate = "stop" in first and "fricative" in second and "glottal" not in second
+    affricate = {"stop", "nasal"} & first and "fricative" in second and "glottal" not in second
     doubled = {"stop", "nasal"} & first and {"stop", "nasal"} & second
     glide = plain[0] in _GLIDES and "vowel" in second
-    return affricate or bool(doubled) or glide
+    return bool(affricate or doubled) or glide

@@ -27,6 +27,9 @@ o ow oː p pʰ pʲ pʷ s t tʃ tʰ tʲ tʷ t̪ u uː v vʲ vʷ w z æ ç ð ŋ �
 OTHERS = """ɑ̃ ɔ̃ ɛ̃ ø œ y ʁ ɥ ɔʏ øː yː pf ts x ʏ a˥˩ aj˨˩˦ e˧˥ m̩˥ ŋ̍˨˩˦ tsʰ xʷ y˥˩ z̩˦ ʐ̩ ɻ ʂ ɕʷ ʈʂʰ tɕʷ
 pʲː ɸʲː ɰ̃ ɴː i̥ ɯ̥ ɨ̥ dʑː ʑ ɾʲː l̪ n̪ t̪ʰ ɧ ɭ ɳ ɵ˥˧ øː˥˩ iə˨ˀ˥ aː˨˩ˀ k̚ ŋm ɓ ɗ ɣ β ʝ ɐ̃ ɐ̃w̃ ĩ õ sˤ tˤ q χ
 ħ ʕ ɦ dzʲ tsʼ ɬ""".split()
+# The rest of the alphabet's chart, letters of sinologists, and what stands before a stop in Hausa,
+# Swahili or Zulu.
+OTHERS += "ʡ ʘ ǀ ǃ ǂ ǁʰ ɡǀʱ ŋǃ ɿ˥ ʅ ʮ ʯ ȵ ȶ ȡ ƥ ƭ ᶑ ndʒ ɲdʑ mv nz ɯ˨ˀ˩ʔ".split()
 
 
 def test_every_phone_of_english_is_folded():
@@ -67,6 +70,8 @@ def test_every_phone_of_english_is_folded():
         ("ŋ̍˨˩˦", "NG"),
         ("q", "q"),
         ("õ", "õ"),
+        ("ʔj", "Y"),
+        ("ʔb", "B"),
     ],
 )
 def test_what_folds_and_what_passes(label, phone):
@@ -93,6 +98,9 @@ def test_sounds_of_other_languages_are_one_phone_that_is_made_somehow():
         ("y", "vowel", "front", "voiced"),
         ("ɲ", "nasal", "palatal", "voiced"),
         ("ɥ", "approximant", "palatal", "voiced"),
+        ("ǀ", "stop", "dental", "voiceless"),
+        ("ɡǃ", "stop", "alveolar", "voiced"),
+        ("ndʒ", "affricate", "postalveolar", "voiced"),
         ("AA", "vowel", "back", "voiced"),
         ("xx", "", "", ""),
     ],
