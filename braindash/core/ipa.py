@@ -62,8 +62,8 @@ _VOWELS = {
 _CONSONANTS = {
     "stop labial": "pƥʘ",
     "voiced stop labial": "bɓ",
-    "stop dental": "ǀ",
-    "stop alveolar": "tƭǃ",
+    "stop dental": "ǀ",  # noqa: RUF001 - a letter of the alphabet
+    "stop alveolar": "tƭǃ",  # noqa: RUF001
     "stop lateral alveolar": "ǁ",
     "voiced stop alveolar": "dɗ",
     "stop postalveolar": "ʈ",
