@@ -8,7 +8,7 @@ a file carry and a suffix "_ROI" are dropped, so that both sides of a label are 
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from braindash.errors import InputError
+from braindash.io.regions.cifti import cifti_left, is_cifti_map
 from braindash.io.regions.label_files import (
     LABEL_FORMS,
     SIDES,
@@ -199,7 +200,7 @@ def read_parcellation(left: Path | str, right: Path | str) -> Parcellation:
 
 
 def read_parcellation_of_all(path: Path | str) -> Parcellation:
-    """Read one label file of all targets, of which nobody says on which side they are.
+    """Read one label file of all targets; only CIFTI says on which side they are.
 
     Parameters
     ----------
@@ -211,7 +212,8 @@ def read_parcellation_of_all(path: Path | str) -> Parcellation:
     InputError
         As :func:`read_parcellation`.
     """
-    return _joined([read_labels_of(path)], Path(path).name)
+    found = _joined([read_labels_of(path)], Path(path).name)
+    return replace(found, n_left=cifti_left(Path(path))) if is_cifti_map(Path(path)) else found
 
 
 def _joined(sides: Sequence[tuple[Codes, Table]], source: str) -> Parcellation:
