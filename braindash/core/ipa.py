@@ -2,10 +2,12 @@
 
 The rule, for the dictionaries of forced aligners in any language: marks of length, stress, tone,
 syllables, aspiration, release, and of secondary or shifted articulation are taken off, ligatures
-and tie bars are opened; what English has, in any of its accents, is folded to ARPABET; other
-letters of the alphabet, affricates, diphthongs and nasal vowels stay as they are.
+and tie bars are opened, letters that Praat writes in ASCII are read; what English has, in any of
+its accents, is folded to ARPABET; other letters of the alphabet, affricates, diphthongs and nasal
+vowels stay as they are.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -26,6 +28,20 @@ _SPELLINGS = {
     "ɷ": "ʊ",
     "ꭓ": "χ",
 }
+# What Praat writes where it keeps to ASCII: a back-slash and two signs; its marks are no letters.
+_PRAAT = dict(
+    pair.split("=")
+    for pair in """
+    i-=ɨ u-=ʉ mt=ɯ ic=ɪ yc=ʏ hs=ʊ o/=ø e-=ɘ o-=ɵ rh=ɤ sw=ə ef=ɛ oe=œ er=ɜ kb=ɞ vt=ʌ ct=ɔ ae=æ at=ɐ
+    Oe=ɶ as=ɑ ab=ɒ sr=ɚ t.=ʈ d.=ɖ j-=ɟ j.=ɟ gs=ɡ gc=ɢ ?-=ʡ ?g=ʔ mj=ɱ n.=ɳ nj=ɲ ng=ŋ nc=ɴ ff=ɸ bf=β
+    tf=θ dh=ð sh=ʃ zh=ʒ s.=ʂ z.=ʐ cc=ɕ zc=ʑ c,=ç jc=ʝ gf=ɣ cf=χ ri=ʁ h-=ħ 9e=ʕ hc=ʜ 9-=ʢ h^=ɦ vs=ʋ
+    rt=ɹ r.=ɻ ht=ɥ wt=ʍ ml=ɰ bc=ʙ rc=ʀ fh=ɾ rl=ɺ f.=ɽ l-=ɬ lz=ɮ l~=ɫ l.=ɭ yt=ʎ lc=ʟ hj=ɧ b^=ɓ d^=ɗ
+    j^=ʄ g^=ɠ G^=ʛ O.=ʘ |1=ǀ |2=ǁ |-=ǂ :f=ː .f=ˑ '1=ˈ '2=ˌ hr=\u02de ~^=\u0303
+    """.split()  # noqa: RUF001
+)
+_PRAAT_MARKS = "|v 0v vv Tv T^ T( T) -v +v :v ~v Nv Uv Dv nv 3v cv mv 0^ '^ -^ `^ v^ ^^ :^ N^ cn"
+_PRAAT |= dict.fromkeys([*_PRAAT_MARKS.split(), "lip", "li"], "")
+_BACKSLASHED = re.compile(r"\\(lip|..)")
 # Signs of spelling that make another letter of it, on these letters: no marks of the alphabet.
 _OTHER_LETTERS = {
     "\u0308": "aou",  # diaeresis
@@ -235,7 +251,7 @@ def uses_ipa(labels: Iterable[str]) -> bool:
     return any(
         (ord(letter) > 127 and letter in _LETTERS) or letter in "ʔːˈˌ˥˦˧˨˩"
         for label in labels
-        for letter in unicodedata.normalize("NFC", label)
+        for letter in unicodedata.normalize("NFC", _unslashed(label))
     )
 
 
@@ -283,9 +299,16 @@ def articulation(phone: str) -> frozenset[str] | None:
     return made[-1]
 
 
+def _unslashed(label: str) -> str:
+    """Write Praat's back-slashed signs as the letters that they stand for."""
+    if "\\" not in label:
+        return label
+    return _BACKSLASHED.sub(lambda found: _PRAAT.get(found[1], found[0]), label)
+
+
 def _letters_of(label: str) -> str | None:
     """Take the marks off a label; None where signs of spelling make other letters of it."""
-    text = unicodedata.normalize("NFD", label.strip()).replace("c\u0327", "ç")
+    text = unicodedata.normalize("NFD", _unslashed(label.strip())).replace("c\u0327", "ç")
     for one, other in (("ə" + _HOOK, "ɚ"), ("ɜ" + _HOOK, "ɝ"), (_HOOK, "ɹ")):
         text = text.replace(one, other)
     kept = ""

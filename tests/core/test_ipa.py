@@ -71,6 +71,14 @@ def test_every_phone_of_english_is_folded():
         ("q", "q"),
         ("õ", "õ"),
         ("ʔj", "Y"),
+        (r"\sw", "AH"),
+        (r"\ng", "NG"),
+        (r"\ae", "AE"),
+        (r"t\sh", "CH"),
+        (r"n\|v", "N"),
+        (r"\as\:f", "AA"),
+        (r"\as\~^", "ɑ̃"),
+        (r"t\lip\cc", "tɕ"),
         ("ʔb", "B"),
     ],
 )
@@ -122,6 +130,7 @@ def test_letters_of_two_alphabets_follow_the_data():
     assert phones_of("q") == () and phones_of("q", ipa=True) == ("q",)
     assert phones_of("sil", ipa=True) == phones_of("spn", ipa=True) == phones_of("ʔ") == ()
     assert uses_ipa(["t", "y", "ʁ"]) and uses_ipa(["aː"]) and uses_ipa(["a˥"])
+    assert uses_ipa([r"\sw", "y"]) and not uses_ipa([r"C:\xy", "r\\", "y"])
     assert not uses_ipa(["AH0", "y", "sil"]) and not uses_ipa(["ш", "č", "é"])
 
 
