@@ -5,7 +5,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from kit.made_up import N_TARGETS, made_up_result
-from kit.region_files import N_SIDE, label_home, put_hcp, write_annot, write_cifti
+from kit.region_files import (
+    N_SIDE,
+    label_home,
+    put_hcp,
+    write_annot,
+    write_cifti,
+    write_volume,
+)
 from kit.region_results import N_BOOTSTRAPS, N_LAYERS, put_predicted
 from kit.toy_lab import make_lab
 from scipy import sparse
@@ -399,6 +406,30 @@ def test_a_subjects_own_annotations_and_localisers_are_brought_to_voxels(tmp_pat
     other = voxels_of([(0, 1), *[()] * 11], 20, 10)
     with pytest.raises(InputError, match="have 5 and 4 vertices, the surfaces of the responses 10"):
         own_regions(data, "A", 12, other)
+
+
+@pytest.mark.parametrize("order", ["xyz", "zyx"])
+def test_volumes_of_masks_and_labels_are_read_at_the_voxels_of_the_responses(
+    tmp_path, tiny_model, order
+):
+    lab = make_lab(tmp_path / "lab", tiny_model, space="native-volume")
+    lab.edit("[responses]", f'[responses]\nmask = "mask.nii.gz"\nmask_order = "{order}"')
+    marks = np.zeros((3, 4, 2))
+    marks.reshape(-1)[[1, 2, 3, 5, 7, 8, 12, 13, 17, 19, 20, 23]] = 1
+    write_volume(lab.folder / "mask.nii.gz", marks)
+    spot, atlas = (np.random.default_rng(seed).integers(0, 3, marks.shape) for seed in (0, 1))
+    write_volume(lab.folder / "spot.nii.gz", spot[..., None])
+    write_volume(lab.folder / "atlas.nii.gz", atlas)
+    data = with_table(lab, 'labels = "atlas.nii.gz"\nmasks = { spot = "spot.nii.gz" }\n')
+    inside = marks > 0
+    taken = [v[inside] if order == "xyz" else v.T[inside.T] for v in (spot, atlas)]
+    masks = own_regions(data, "A", 12).masks
+    np.testing.assert_array_equal(masks["spot"], taken[0] > 0)
+    np.testing.assert_array_equal(masks["2"], taken[1] == 2)
+    for values, shift, says in ((spot[:2], 0.0, "has the shape"), (spot, 2.0, "mm beside")):
+        write_volume(lab.folder / "spot.nii.gz", values, shift)
+        with pytest.raises(InputError, match=says):
+            own_regions(data, "A", 12)
 
 
 def test_cifti_labels_of_both_sides_are_placed_on_their_meshes(tmp_path, tiny_model):

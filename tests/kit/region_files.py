@@ -116,3 +116,11 @@ def write_cifti(path: Path, values, n_vertices: int, names: dict[int, str] | Non
     header = cifti2.Cifti2Header.from_axes((rows, left + right))
     cifti2.Cifti2Image(values, header=header).to_filename(path)
     return path
+
+
+def write_volume(path: Path, values: np.ndarray, shift: float = 0.0) -> Path:
+    """Write a volume of voxels of 3 mm, all of them moved by so many mm."""
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    affine[:3, 3] = shift
+    nibabel.save(nibabel.Nifti1Image(np.asarray(values, dtype=np.float32), affine), path)
+    return path

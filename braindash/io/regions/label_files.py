@@ -187,7 +187,7 @@ def read_labels_of(path: Path | str) -> tuple[Codes, Table]:
         elif is_cifti_map(file):
             codes, table = _read_dlabel(file)
         else:
-            codes, table = _numbered(file, _read_array(file, key))
+            codes, table = numbered(file, _read_array(file, key))
     except InputError:
         raise
     except Exception as error:  # nibabel and NumPy raise many kinds for a broken file
@@ -380,8 +380,21 @@ def load_gifti(path: Path) -> Any:
     return nibabel.gifti.GiftiImage.from_bytes(content)
 
 
-def _numbered(path: Path, values: npt.NDArray[Any]) -> tuple[Codes, Table]:
-    """Take numbers, or an array of names, as labels."""
+def numbered(path: Path, values: npt.NDArray[Any]) -> tuple[Codes, Table]:
+    """Take numbers, or an array of names, as labels.
+
+    Parameters
+    ----------
+    path : Path
+        Where they are from, for errors.
+    values : array of shape (n_targets,)
+        Whole numbers, of which 0, NaN and those below 0 are no label; or names.
+
+    Raises
+    ------
+    InputError
+        For fractions, and for what is no number.
+    """
     if values.dtype.kind in "US":
         names, inverse = np.unique(values.astype(np.str_), return_inverse=True)
         return inverse.astype(np.int64) + 1, dict(enumerate(map(_name, names.tolist()), 1))
@@ -480,8 +493,9 @@ def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
             raise InputError(
                 f"{path} is a volume of {' x '.join(map(str, image.shape))}, not one value per "
                 "vertex",
-                hint="Project it to the surface first; masks of voxels are .npy or HDF5 files with "
-                "one value per column of the responses.",
+                hint="Project it to the surface first. Where responses are voxels, name the mask "
+                "whose voxels they are in [responses], or give one value per column of the "
+                "responses (.npy, HDF5).",
             )
         return np.asarray(image.dataobj).ravel()
     raise InputError(

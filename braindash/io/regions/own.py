@@ -26,11 +26,13 @@ from braindash.io.regions.parcellation import (
     Parcellation,
     mesh_of,
     on_mesh,
+    parcellation_of,
     read_parcellation,
     read_parcellation_of_all,
 )
 from braindash.io.regions.region_set import grouped_labels, join_labels, tell_one_sided
 from braindash.io.regions.sets import OWN_SET, find_set
+from braindash.io.regions.voxels import is_volume_of_voxels, voxel_values
 from braindash.io.spaces.surface_map import COMMON, SurfaceMap
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.names import given_path
@@ -198,7 +200,11 @@ def _own_labels(
                 f"[regions]: labels names one file, {paths[0].name}, which is of one hemisphere",
                 hint='Give both, left and right: labels = ["lh.NAME.annot", "rh.NAME.annot"].',
             )
-        found = read_parcellation_of_all(paths[0])
+        voxels = _at_voxels(dataset, paths, subject)
+        if voxels is None:
+            found = read_parcellation_of_all(paths[0])
+        else:
+            found = parcellation_of(voxels, paths[0])
         if found.n_left and len(found.index) != n_targets and _leads_elsewhere(surface, n_targets):
             return _carried(found, surface)
         index = _fitted(dataset, "labels", found.index, n_targets, subject)
@@ -248,7 +254,9 @@ class _Masks:
         paths = _paths(self.dataset, templates, self.subject)
         if any(path.name.lower().endswith(".label") for path in paths):
             return self._vertex_lists(paths)
-        values = read_values([str(path) for path in paths])
+        values = _at_voxels(self.dataset, paths, self.subject)
+        if values is None:
+            values = read_values([str(path) for path in paths])
         what = f"the mask {name!r}"
         if _leads_elsewhere(self.surface, self.n_targets) and (
             len(values) == self.surface.n_vertices
@@ -309,6 +317,13 @@ class _Masks:
                 hint="Give masks of all targets, one value for each column of the responses.",
             )
         return (0, n_left), (n_left, self.n_targets)
+
+
+def _at_voxels(dataset: Dataset, paths: list[Path], subject: str) -> np.ndarray | None:
+    """Read a volume at the voxels that are targets; None for files of another form."""
+    if len(paths) != 1 or "#" in paths[0].name or not is_volume_of_voxels(paths[0]):
+        return None
+    return voxel_values(dataset, subject, paths[0])
 
 
 def _fitted(

@@ -23,6 +23,7 @@ from braindash.io.regions.label_files import (
     Codes,
     Table,
     is_region,
+    numbered,
     read_labels_of,
     require_side,
     require_two_files,
@@ -214,6 +215,18 @@ def read_parcellation_of_all(path: Path | str) -> Parcellation:
     """
     found = _joined([read_labels_of(path)], Path(path).name)
     return replace(found, n_left=cifti_left(Path(path))) if is_cifti_map(Path(path)) else found
+
+
+def parcellation_of(values: npt.NDArray[Any], path: Path) -> Parcellation:
+    """Make labels of numbers or names, one for each target, as :func:`read_parcellation_of_all`.
+
+    Parameters
+    ----------
+    values : array of shape (n_targets,)
+    path : Path
+        Where they are from.
+    """
+    return _joined([numbered(path, values)], path.name)
 
 
 def _joined(sides: Sequence[tuple[Codes, Table]], source: str) -> Parcellation:
