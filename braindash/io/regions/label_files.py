@@ -368,7 +368,7 @@ def _only_map(path: Path, arrays: Sequence[Any]) -> npt.NDArray[Any]:
 
 def load_gifti(path: Path) -> Any:
     """Open a GIFTI file whose arrays are all in itself."""
-    import nibabel
+    from nibabel.gifti.gifti import GiftiImage
 
     content = path.read_bytes()
     content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
@@ -377,7 +377,7 @@ def load_gifti(path: Path) -> Any:
             f"arrays of {path} lie in another file",
             hint="Write the GIFTI file again with its arrays in it: other files are not read.",
         )
-    return nibabel.gifti.GiftiImage.from_bytes(content)
+    return GiftiImage.from_bytes(content)
 
 
 def numbered(path: Path, values: npt.NDArray[Any]) -> tuple[Codes, Table]:

@@ -296,7 +296,7 @@ class _Masks:
     def _from_vertices(self, mask: Mask) -> Mask:
         """Mark the targets whose weight lies mostly in a mask of the surface's vertices."""
         assert self.surface is not None  # asked for where there is one
-        return labels_on_targets(np.where(mask, 0, -1), self.surface) == 0
+        return np.asarray(labels_on_targets(np.where(mask, 0, -1), self.surface) == 0)
 
     @property
     def _sides(self) -> tuple[tuple[int, int], tuple[int, int]]:

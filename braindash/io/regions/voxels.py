@@ -31,7 +31,7 @@ def is_volume_of_voxels(path: Path) -> bool:
     if not path.name.lower().endswith(_ENDINGS) or not path.is_file():
         return False
     refuse_placeholder(path, "mask or map")
-    return sum(size > 1 for size in _loaded(path).shape) > 1
+    return bool(sum(size > 1 for size in _loaded(path).shape) > 1)
 
 
 def voxel_values(dataset: Dataset, subject: str, path: Path) -> npt.NDArray[Any] | None:
