@@ -145,6 +145,12 @@ def _gentle_words(path: Path, told: list[str] | None) -> list[dict[str, Any]]:
             hint="Write its words as a table with the columns path, start, end and label "
             "(--labels table), or as TextGrids with a tier 'words'.",
         )
+    if words is None and isinstance(content, dict) and "tiers" in content:
+        raise InputError(
+            f"{path} is a TextGrid as JSON, not an alignment of gentle",
+            hint="Write it as a TextGrid: `mfa align ... --output_format long_textgrid`, and take "
+            "--labels textgrid.",
+        )
     if not isinstance(words, list) or not all(isinstance(word, dict) for word in words):
         raise _bad_gentle(path, "it has no list of words")
     return words

@@ -370,11 +370,14 @@ def test_quotes_and_bytes_of_gentles_table_lose_no_row_in_silence(tmp_path):
     assert any("no UTF-8 in line 6" in text for text in told)
 
 
-def test_transcripts_of_whisper_are_told_as_what_they_are(tmp_path):
+def test_json_of_other_programs_is_told_as_what_it_is(tmp_path):
     write_sound(tmp_path / "a.wav")
     said = {"segments": [{"start": 0, "end": 1, "words": [{"word": "a", "start": 0, "end": 1}]}]}
     write_story(tmp_path / "a.json", said)
     with pytest.raises(InputError, match="a transcript of Whisper or WhisperX"):
+        read_gentle(tmp_path)
+    write_story(tmp_path / "a.json", {"start": 0, "end": 1, "tiers": {"words": {"entries": []}}})
+    with pytest.raises(InputError, match="a TextGrid as JSON"):
         read_gentle(tmp_path)
 
 
