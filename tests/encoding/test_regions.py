@@ -369,6 +369,11 @@ def test_annotations_of_a_subject_are_read_on_their_own_mesh(tmp_path, tiny_mode
     assert np.flatnonzero(regions.masks["fusiform"]).tolist() == [1, 2, 4, 5, 11]
     assert np.flatnonzero(regions.of("right")["fusiform"]).tolist() == [5, 11]
     assert regions.of("left")[WHOLE].sum() == 5
+    for side, index in (("lh", [0, 1, 1, 0, 1]), ("rh", [1, 0, 0, 0, 0, 0, 1])):
+        place = lab.folder / f"{side}.aparc.annot"
+        write_annot(place, ["unknown", "transversetemporal"], index)
+    mask, note = auditory_region("native-surface", 12, data=data, subject="A")
+    assert np.flatnonzero(mask).tolist() == [1, 2, 4, 5, 11] and "transversetemporal" in note
 
 
 def voxels_of(vertices, n_vertices, n_left):
