@@ -42,6 +42,16 @@ _PAGE = re.compile(
     rb"\s*(<!doctype\s+html|<html|<\?xml[^>]*>\s*(<!doctype\s+html|<html|<Error)|<Error>)",
     re.IGNORECASE,
 )
+# How links begin that are no links here: of Cygwin, of macOS and Samba on a share, of an NFS server
+# of Windows, a shortcut of Windows, an alias of macOS.
+_LINK_FILES = (
+    b"!<symlink>",
+    b"XSym\n",
+    b"IntxLNK\x01",
+    b"L\x00\x00\x00\x01\x14\x02\x00",
+    b"book\x00\x00\x00\x00mark\x00",
+)
+_XET = b"# xet version 0"
 _ICLOUD = ".icloud"
 _DVC = ".dvc"
 _MARK = b"\xef\xbb\xbf"
@@ -326,6 +336,16 @@ def _by_content(path: Path) -> Placeholder | None:
         return Placeholder(
             "a Git LFS pointer, not the file itself",
             "Run `git lfs pull` in its folder, or download the file.",
+        )
+    if start.startswith(_XET):
+        return Placeholder(
+            "a Xet pointer, not the file itself",
+            "Download the file again (`hf download`, with hf_xet installed).",
+        )
+    if start.startswith(_LINK_FILES):
+        return Placeholder(
+            "a link or shortcut of another system, which is no link here",
+            "Copy the file that it names to this place.",
         )
     if size <= _START_BYTES and _ANNEX.search(start) and start.isascii():
         return Placeholder("a pointer of git-annex, not the file itself", _DATALAD)

@@ -181,6 +181,10 @@ STANDING = {
     "xml error": ("<Error><Code>AccessDenied</Code></Error>", "a web page", "download it again"),
     "few zeros": ("\0" * 40, "nothing but zero bytes", "download it again"),
     "zeros": ("\0" * 9000, "nothing but zero bytes", "download it again"),
+    "xet": ("# xet version 0\nfilesize = 12\nhash = '0a'\n", "a Xet pointer", "hf download"),
+    "link of Cygwin": ("!<symlink>\ufeffr\0e\0a\0l\0", "a link or shortcut", "Copy the file"),
+    "link of macOS": ("XSym\n0011\n0a1b\n../real.wav\n   ", "a link or shortcut", "Copy the file"),
+    "alias": ("book\0\0\0\0mark\0\0\0\0", "a link or shortcut", "Copy the file"),
     "copied link": ("../real.wav", "copied as a line of text: ../real.wav", "Copy the file"),
     "page": ("<!DOCTYPE html>\n<html><body>Log in", "a web page", "login"),
 }

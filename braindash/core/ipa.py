@@ -2,10 +2,12 @@
 
 The rule, for the dictionaries of forced aligners in any language: marks of length, stress, tone,
 syllables, aspiration, release, and of secondary or shifted articulation are taken off, ligatures
-and tie bars are opened; what English has, in any of its accents, is folded to ARPABET; other
-letters of the alphabet, affricates, diphthongs and nasal vowels stay as they are.
+and tie bars are opened, letters that Praat writes in ASCII are read; what English has, in any of
+its accents, is folded to ARPABET; other letters of the alphabet, affricates, diphthongs and nasal
+vowels stay as they are.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -26,6 +28,20 @@ _SPELLINGS = {
     "ɷ": "ʊ",
     "ꭓ": "χ",
 }
+# What Praat writes where it keeps to ASCII: a back-slash and two signs; its marks are no letters.
+_PRAAT = dict(
+    pair.split("=")
+    for pair in """
+    i-=ɨ u-=ʉ mt=ɯ ic=ɪ yc=ʏ hs=ʊ o/=ø e-=ɘ o-=ɵ rh=ɤ sw=ə ef=ɛ oe=œ er=ɜ kb=ɞ vt=ʌ ct=ɔ ae=æ at=ɐ
+    Oe=ɶ as=ɑ ab=ɒ sr=ɚ t.=ʈ d.=ɖ j-=ɟ j.=ɟ gs=ɡ gc=ɢ ?-=ʡ ?g=ʔ mj=ɱ n.=ɳ nj=ɲ ng=ŋ nc=ɴ ff=ɸ bf=β
+    tf=θ dh=ð sh=ʃ zh=ʒ s.=ʂ z.=ʐ cc=ɕ zc=ʑ c,=ç jc=ʝ gf=ɣ cf=χ ri=ʁ h-=ħ 9e=ʕ hc=ʜ 9-=ʢ h^=ɦ vs=ʋ
+    rt=ɹ r.=ɻ ht=ɥ wt=ʍ ml=ɰ bc=ʙ rc=ʀ fh=ɾ rl=ɺ f.=ɽ l-=ɬ lz=ɮ l~=ɫ l.=ɭ yt=ʎ lc=ʟ hj=ɧ b^=ɓ d^=ɗ
+    j^=ʄ g^=ɠ G^=ʛ O.=ʘ |1=ǀ |2=ǁ |-=ǂ :f=ː .f=ˑ '1=ˈ '2=ˌ hr=\u02de ~^=\u0303
+    """.split()  # noqa: RUF001
+)
+_PRAAT_MARKS = "|v 0v vv Tv T^ T( T) -v +v :v ~v Nv Uv Dv nv 3v cv mv 0^ '^ -^ `^ v^ ^^ :^ N^ cn"
+_PRAAT |= dict.fromkeys([*_PRAAT_MARKS.split(), "lip", "li"], "")
+_BACKSLASHED = re.compile(r"\\(lip|..)")
 # Signs of spelling that make another letter of it, on these letters: no marks of the alphabet.
 _OTHER_LETTERS = {
     "\u0308": "aou",  # diaeresis
@@ -36,19 +52,20 @@ _OTHER_LETTERS = {
     "\u0307": "cegz",  # dot
 }
 
+# ɿ ʅ ʮ ʯ, ᴇ ᴀ and below ȶ ȡ ȵ ȴ are letters of sinologists.
 _VOWELS = {
     "front high": "iɪ",
     "front high rounded": "yʏ",
-    "front mid": "eɛ",
+    "front mid": "eɛᴇ",
     "front mid rounded": "øœ",
     "front low": "aæ",
     "front low rounded": "ɶ",
-    "central high": "ɨᵻ",
-    "central high rounded": "ʉ",
+    "central high": "ɨᵻɿʅ",
+    "central high rounded": "ʉʮʯ",
     "central mid": "əɘɜʌ",
     "central mid rounded": "ɵɞ",
     "central mid rhotic": "ɚɝ",
-    "central low": "ɐ",
+    "central low": "ɐᴀ",
     "back high": "ɯ",
     "back high rounded": "uʊ",
     "back mid": "ɤ",
@@ -57,28 +74,31 @@ _VOWELS = {
     "back low rounded": "ɒ",
 }
 # Retroflex and alveolo-palatal count as postalveolar, uvular as velar, pharyngeal as glottal; taps
-# and trills as approximants, implosives as stops.
+# and trills as approximants, implosives and clicks as stops.
 _CONSONANTS = {
-    "stop labial": "p",
+    "stop labial": "pƥʘ",
     "voiced stop labial": "bɓ",
-    "stop alveolar": "t",
+    "stop dental": "ǀ",  # noqa: RUF001 - a letter of the alphabet
+    "stop alveolar": "tƭǃ",  # noqa: RUF001
+    "stop lateral alveolar": "ǁ",
     "voiced stop alveolar": "dɗ",
     "stop postalveolar": "ʈ",
-    "voiced stop postalveolar": "ɖ",
-    "stop palatal": "c",
-    "voiced stop palatal": "ɟʄ",
-    "stop velar": "kq",
+    "voiced stop postalveolar": "ɖᶑ",
+    "stop palatal": "cƈȶǂ",
+    "voiced stop palatal": "ɟʄȡ",
+    "stop velar": "kƙqʠ",
     "voiced stop velar": "ɡɠɢʛ",
+    "stop glottal": "ʡ",
     "fricative labial": "fɸ",
     "voiced fricative labial": "vβ",
     "fricative dental": "θ",
     "voiced fricative dental": "ð",
     "fricative alveolar": "s",
     "voiced fricative alveolar": "z",
-    "fricative lateral alveolar": "ɬ",
+    "fricative lateral alveolar": "ɬꞎ",
     "voiced fricative lateral alveolar": "ɮ",
-    "fricative postalveolar": "ʃʂɕɧ",
-    "voiced fricative postalveolar": "ʒʐʑ",
+    "fricative postalveolar": "ʃʂɕɧʆ",
+    "voiced fricative postalveolar": "ʒʐʑʓ",
     "fricative palatal": "ç",
     "voiced fricative palatal": "ʝ",
     "fricative velar": "xχ",
@@ -88,13 +108,13 @@ _CONSONANTS = {
     "voiced nasal labial": "mɱ",
     "voiced nasal alveolar": "n",
     "voiced nasal postalveolar": "ɳ",
-    "voiced nasal palatal": "ɲ",
+    "voiced nasal palatal": "ɲȵ",
     "voiced nasal velar": "ŋɴ",
     "voiced approximant lateral alveolar": "lɫɺ",
     "voiced approximant lateral postalveolar": "ɭ",
-    "voiced approximant lateral palatal": "ʎ",
+    "voiced approximant lateral palatal": "ʎȴ",
     "voiced approximant lateral velar": "ʟ",
-    "voiced approximant alveolar rhotic": "ɹrɾ",
+    "voiced approximant alveolar rhotic": "ɹrɾɼ",
     "voiced approximant postalveolar rhotic": "ɻɽ",
     "voiced approximant velar rhotic": "ʀ",
     "voiced approximant labial": "ʋʙⱱ",
@@ -113,6 +133,7 @@ _LETTERS: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 _GLIDES = frozenset("jwɥɹɰ")
+_CLICKS = frozenset("ʘǀǃǁǂ")
 
 # Broad transcription of General American; rhotic vowels and syllabic consonants of one label are
 # two phones. Then how aligners write other accents, and what these accents say for a phone.
@@ -230,7 +251,7 @@ def uses_ipa(labels: Iterable[str]) -> bool:
     return any(
         (ord(letter) > 127 and letter in _LETTERS) or letter in "ʔːˈˌ˥˦˧˨˩"
         for label in labels
-        for letter in unicodedata.normalize("NFC", label)
+        for letter in unicodedata.normalize("NFC", _unslashed(label))
     )
 
 
@@ -271,12 +292,23 @@ def articulation(phone: str) -> frozenset[str] | None:
         return made[0] | {"diphthong"}
     if "stop" in made[0] and "fricative" in made[1]:
         return made[1] - {"fricative", "voiced"} | {"affricate"} | (made[0] & {"voiced"})
+    if letters[-1] in _CLICKS:  # what stands before one is its voice
+        return made[-1] | (made[0] & {"voiced"})
+    if "nasal" in made[0] and len(made) > 2:
+        return articulation(letters[1:])
     return made[-1]
+
+
+def _unslashed(label: str) -> str:
+    """Write Praat's back-slashed signs as the letters that they stand for."""
+    if "\\" not in label:
+        return label
+    return _BACKSLASHED.sub(lambda found: _PRAAT.get(found[1], found[0]), label)
 
 
 def _letters_of(label: str) -> str | None:
     """Take the marks off a label; None where signs of spelling make other letters of it."""
-    text = unicodedata.normalize("NFD", label.strip()).replace("c\u0327", "ç")
+    text = unicodedata.normalize("NFD", _unslashed(label.strip())).replace("c\u0327", "ç")
     for one, other in (("ə" + _HOOK, "ɚ"), ("ɜ" + _HOOK, "ɝ"), (_HOOK, "ɹ")):
         text = text.replace(one, other)
     kept = ""
@@ -287,6 +319,8 @@ def _letters_of(label: str) -> str | None:
             kept and kept[-1] in _OTHER_LETTERS.get(sign, "")
         ):
             return None
+    if len(kept) > 1 and kept.strip("ʔ"):  # beside another sound it is a mark, like ˀ
+        kept = kept.strip("ʔ")
     return kept or None
 
 
@@ -302,10 +336,12 @@ def _is_phone(letters: str) -> bool:
         return False
     if "vowel" in made[0]:  # a diphthong
         return all("vowel" in one or at in _GLIDES for one, at in zip(made, plain, strict=True))
+    if "nasal" in made[0] and len(plain) > 2:  # a prenasalised affricate
+        return "stop" in made[1] and _is_phone(plain[1:])
     if len(plain) > 2:
         return False
     first, second = made
-    affricate = "stop" in first and "fricative" in second and "glottal" not in second
+    affricate = {"stop", "nasal"} & first and "fricative" in second and "glottal" not in second
     doubled = {"stop", "nasal"} & first and {"stop", "nasal"} & second
     glide = plain[0] in _GLIDES and "vowel" in second
-    return affricate or bool(doubled) or glide
+    return bool(affricate or doubled) or glide

@@ -163,6 +163,10 @@ _LEE_HON: Mapping[str, str | None] = MappingProxyType(
 # Marks of aligners in word tiers; others stand in brackets.
 _NO_WORD = frozenset(["", "sp", "sil", "spn"])
 _STRESS = re.compile(r"[0-2]$")
+# Kaldi and gentle say where in its word a phone stands: begin, inside, end, single.
+_PLACE = re.compile(r"(?<=\w)_[BIES]$")
+# A tone of pinyin and the like, which is no stress: their letters are others than those of IPA.
+_TONE = re.compile(r"[A-Za-z:]+[3-9]$")
 _IN_BRACKETS = re.compile(r"[\[{<(].*[\]}>)]$")
 
 
@@ -174,8 +178,8 @@ def phones_of(label: str, *, ipa: bool = False) -> tuple[str, ...]:
     label : str
         ARPABET with or without stress digits (``"AH0"``), TIMIT's phones (``"ax-h"``, closures
         such as ``"tcl"`` count as their stop) or IPA (``"ɔːɹ"``), by the rule of
-        :mod:`braindash.core.ipa`. Labels in brackets and the usual marks of pauses and noises are
-        no phones.
+        :mod:`braindash.core.ipa`. The place of Kaldi's phones (``"AH0_B"``) is cut off. Labels in
+        brackets and the usual marks of pauses and noises are no phones.
     ipa : bool, default False
         Whether a label that stands in several alphabets is IPA's: there "y" is a vowel and "q" a
         stop. :func:`braindash.core.ipa.uses_ipa` tells it from all labels of the data.
@@ -191,7 +195,7 @@ def phones_of(label: str, *, ipa: bool = False) -> tuple[str, ...]:
     InputError
         When the label belongs to none of these alphabets.
     """
-    text = label.strip()
+    text = _PLACE.sub("", label.strip())
     plain = _STRESS.sub("", text.upper())
     if _IN_BRACKETS.match(text) or (plain in _NO_PHONE and not (ipa and text == "q")):
         return ()
@@ -200,7 +204,7 @@ def phones_of(label: str, *, ipa: bool = False) -> tuple[str, ...]:
         return (plain,)
     if found is None and plain in _TIMIT:
         return (_TIMIT[plain],)
-    if found is None:
+    if found is None and not _TONE.match(text):
         found = fold_ipa(text)
     if found is not None:
         return found

@@ -361,6 +361,28 @@ class _Rows:
         ]
 
 
+def plain_rows(text: str, n_columns: int) -> Iterator[tuple[int, list[str], bool]]:
+    """Yield the rows of a text with commas that has no line of names, as :func:`read_table` cuts.
+
+    Parameters
+    ----------
+    text : str
+        Of :func:`read_text`.
+    n_columns : int
+        How many cells a row has.
+
+    Yields
+    ------
+    line : int
+        Where the row begins, counted from 1.
+    cells : list of str
+    lone : bool
+        Whether a quote in them is not closed, and taken as text.
+    """
+    for place, cells, lone in _rows(lines(text), 0, ",", n_columns):
+        yield place + 1, cells, lone
+
+
 def _rows(
     text: list[str], first: int, separator: str, n_columns: int
 ) -> Iterator[tuple[int, list[str], bool]]:

@@ -27,6 +27,9 @@ o ow oː p pʰ pʲ pʷ s t tʃ tʰ tʲ tʷ t̪ u uː v vʲ vʷ w z æ ç ð ŋ �
 OTHERS = """ɑ̃ ɔ̃ ɛ̃ ø œ y ʁ ɥ ɔʏ øː yː pf ts x ʏ a˥˩ aj˨˩˦ e˧˥ m̩˥ ŋ̍˨˩˦ tsʰ xʷ y˥˩ z̩˦ ʐ̩ ɻ ʂ ɕʷ ʈʂʰ tɕʷ
 pʲː ɸʲː ɰ̃ ɴː i̥ ɯ̥ ɨ̥ dʑː ʑ ɾʲː l̪ n̪ t̪ʰ ɧ ɭ ɳ ɵ˥˧ øː˥˩ iə˨ˀ˥ aː˨˩ˀ k̚ ŋm ɓ ɗ ɣ β ʝ ɐ̃ ɐ̃w̃ ĩ õ sˤ tˤ q χ
 ħ ʕ ɦ dzʲ tsʼ ɬ""".split()
+# The rest of the alphabet's chart, letters of sinologists, and what stands before a stop in Hausa,
+# Swahili or Zulu.
+OTHERS += "ʡ ʘ ǀ ǃ ǂ ǁʰ ɡǀʱ ŋǃ ɿ˥ ʅ ʮ ʯ ȵ ȶ ȡ ƥ ƭ ᶑ ndʒ ɲdʑ mv nz ɯ˨ˀ˩ʔ".split()  # noqa: RUF001
 
 
 def test_every_phone_of_english_is_folded():
@@ -67,6 +70,16 @@ def test_every_phone_of_english_is_folded():
         ("ŋ̍˨˩˦", "NG"),
         ("q", "q"),
         ("õ", "õ"),
+        ("ʔj", "Y"),
+        (r"\sw", "AH"),
+        (r"\ng", "NG"),
+        (r"\ae", "AE"),
+        (r"t\sh", "CH"),
+        (r"n\|v", "N"),
+        (r"\as\:f", "AA"),
+        (r"\as\~^", "ɑ̃"),
+        (r"t\lip\cc", "tɕ"),
+        ("ʔb", "B"),
     ],
 )
 def test_what_folds_and_what_passes(label, phone):
@@ -93,6 +106,9 @@ def test_sounds_of_other_languages_are_one_phone_that_is_made_somehow():
         ("y", "vowel", "front", "voiced"),
         ("ɲ", "nasal", "palatal", "voiced"),
         ("ɥ", "approximant", "palatal", "voiced"),
+        ("ǀ", "stop", "dental", "voiceless"),  # noqa: RUF001
+        ("ɡǃ", "stop", "alveolar", "voiced"),  # noqa: RUF001
+        ("ndʒ", "affricate", "postalveolar", "voiced"),
         ("AA", "vowel", "back", "voiced"),
         ("xx", "", "", ""),
     ],
@@ -114,6 +130,7 @@ def test_letters_of_two_alphabets_follow_the_data():
     assert phones_of("q") == () and phones_of("q", ipa=True) == ("q",)
     assert phones_of("sil", ipa=True) == phones_of("spn", ipa=True) == phones_of("ʔ") == ()
     assert uses_ipa(["t", "y", "ʁ"]) and uses_ipa(["aː"]) and uses_ipa(["a˥"])
+    assert uses_ipa([r"\sw", "y"]) and not uses_ipa([r"C:\xy", "r\\", "y"])
     assert not uses_ipa(["AH0", "y", "sil"]) and not uses_ipa(["ш", "č", "é"])
 
 

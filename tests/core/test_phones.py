@@ -83,3 +83,18 @@ def test_every_phone_has_one_manner():
 )  # fmt: skip
 def test_words_and_pauses(label, word):
     assert is_word(label) is word
+
+
+@pytest.mark.parametrize(
+    ("label", "phones"),
+    [("AH0_B", ("AH",)), ("dh_S", ("DH",)), ("ɹ_I", ("R",)), ("SIL_S", ()), ("sil_B", ())],
+)
+def test_the_place_of_a_phone_in_its_word_is_cut_off(label, phones):
+    assert phones_of(label) == phones
+
+
+def test_tones_of_other_alphabets_are_no_stress():
+    for label in ("i3", "ao4", "uang5"):
+        with pytest.raises(InputError, match="unknown"):
+            phones_of(label)
+    assert phones_of("i3", ipa=True) == ("IY",)  # beside letters that IPA alone has

@@ -5,9 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from kit.made_up import N_TARGETS, made_up_result
-from kit.region_files import N_SIDE, label_home, put_hcp, write_annot
+from kit.region_files import (
+    N_SIDE,
+    label_home,
+    put_hcp,
+    write_annot,
+    write_cifti,
+    write_volume,
+)
 from kit.region_results import N_BOOTSTRAPS, N_LAYERS, put_predicted
 from kit.toy_lab import make_lab
+from scipy import sparse
 
 import braindash
 from braindash.encoding.seen import regions_for, regions_spec, stored_regions
@@ -18,6 +26,7 @@ from braindash.io.regions.find import auditory_region
 from braindash.io.regions.groups import MOUSSA_NEURIPS
 from braindash.io.regions.masks import WHOLE, Regions, with_whole
 from braindash.io.regions.own import own_regions
+from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.store import Store
 from braindash.specs import RegionsSpec
 from braindash.work.regions import queue_regions, run_queued
@@ -360,6 +369,84 @@ def test_annotations_of_a_subject_are_read_on_their_own_mesh(tmp_path, tiny_mode
     assert np.flatnonzero(regions.masks["fusiform"]).tolist() == [1, 2, 4, 5, 11]
     assert np.flatnonzero(regions.of("right")["fusiform"]).tolist() == [5, 11]
     assert regions.of("left")[WHOLE].sum() == 5
+    for side, index in (("lh", [0, 1, 1, 0, 1]), ("rh", [1, 0, 0, 0, 0, 0, 1])):
+        place = lab.folder / f"{side}.aparc.annot"
+        write_annot(place, ["unknown", "transversetemporal"], index)
+    mask, note = auditory_region("native-surface", 12, data=data, subject="A")
+    assert np.flatnonzero(mask).tolist() == [1, 2, 4, 5, 11] and "transversetemporal" in note
+
+
+def voxels_of(vertices, n_vertices, n_left):
+    """Bring voxels to a surface: ``vertices`` are those of each voxel, which may be none."""
+    matrix = np.zeros((n_vertices, len(vertices)), dtype=np.float32)
+    for voxel, where in enumerate(vertices):
+        matrix[list(where), voxel] = 1.0
+    return SurfaceMap(sparse.csr_array(matrix), "own", n_left, "by a transform")
+
+
+def test_a_subjects_own_annotations_and_localisers_are_brought_to_voxels(tmp_path, tiny_model):
+    lab = make_lab(tmp_path / "lab", tiny_model, space="native-volume")
+    write_annot(lab.folder / "lh.aparc.annot", ["unknown", "fusiform", "insula"], [0, 1, 1, 2, 2])
+    write_annot(lab.folder / "rh.aparc.annot", ["unknown", "fusiform", "insula"], [1, 0, 2, 2])
+    (lab.folder / "lh.a.label").write_text("#!ascii label\n2\n1 0 0 0 1\n2 0 0 0 1\n")
+    np.save(lab.folder / "spot.npy", np.arange(9) >= 7)
+    # Voxel 1 lies half in the insula, 3 between the sides, 4 to 11 off the surface.
+    surface = voxels_of([(1, 2), (0, 3), (7, 8), (4, 5), *[()] * 8], 9, 5)
+    data = with_table(
+        lab,
+        'labels = ["lh.aparc.annot", "rh.aparc.annot"]\n'
+        'masks = { a = "lh.a.label", spot = "spot.npy" }\n',
+    )
+    regions = own_regions(data, "A", 12, surface)
+    inside = {name: np.flatnonzero(mask).tolist() for name, mask in regions.masks.items()}
+    assert inside == {
+        WHOLE: list(range(12)),
+        "fusiform": [0, 3],  # of two halves the first label's
+        "insula": [1, 2],
+        "a": [0],
+        "spot": [2],
+    }
+    assert np.flatnonzero(regions.of("right")[WHOLE]).tolist() == [2]
+    assert np.flatnonzero(regions.of("left")["insula"]).tolist() == [1]
+    other = voxels_of([(0, 1), *[()] * 11], 20, 10)
+    with pytest.raises(InputError, match="have 5 and 4 vertices, the surfaces of the responses 10"):
+        own_regions(data, "A", 12, other)
+
+
+@pytest.mark.parametrize("order", ["xyz", "zyx"])
+def test_volumes_of_masks_and_labels_are_read_at_the_voxels_of_the_responses(
+    tmp_path, tiny_model, order
+):
+    lab = make_lab(tmp_path / "lab", tiny_model, space="native-volume")
+    lab.edit("[responses]", f'[responses]\nmask = "mask.nii.gz"\nmask_order = "{order}"')
+    marks = np.zeros((3, 4, 2))
+    marks.reshape(-1)[[1, 2, 3, 5, 7, 8, 12, 13, 17, 19, 20, 23]] = 1
+    write_volume(lab.folder / "mask.nii.gz", marks)
+    spot, atlas = (np.random.default_rng(seed).integers(0, 3, marks.shape) for seed in (0, 1))
+    write_volume(lab.folder / "spot.nii.gz", spot[..., None])
+    write_volume(lab.folder / "atlas.nii.gz", atlas)
+    data = with_table(lab, 'labels = "atlas.nii.gz"\nmasks = { spot = "spot.nii.gz" }\n')
+    inside = marks > 0
+    taken = [v[inside] if order == "xyz" else v.T[inside.T] for v in (spot, atlas)]
+    masks = own_regions(data, "A", 12).masks
+    np.testing.assert_array_equal(masks["spot"], taken[0] > 0)
+    np.testing.assert_array_equal(masks["2"], taken[1] == 2)
+    for values, shift, says in ((spot[:2], 0.0, "has the shape"), (spot, 2.0, "mm beside")):
+        write_volume(lab.folder / "spot.nii.gz", values, shift)
+        with pytest.raises(InputError, match=says):
+            own_regions(data, "A", 12)
+
+
+def test_cifti_labels_of_both_sides_are_placed_on_their_meshes(tmp_path, tiny_model):
+    lab = make_lab(tmp_path / "lab", tiny_model, space="native-surface")
+    names = {0: "???", 1: "R_A1_ROI", 2: "L_A1_ROI", 3: "L_V1_ROI"}
+    write_cifti(lab.folder / "x.dlabel.nii", [2, 3, 0, 2, 0, 1, 1, 1], 6, names)
+    write_cifti(lab.folder / "m.dscalar.nii", [0, 0.5, 0, 0, 0, 0, 0, 0.5], 6)
+    data = with_table(lab, 'labels = "x.dlabel.nii"\nmasks = { m = "m.dscalar.nii" }\n')
+    regions = own_regions(data, "A", 12)
+    assert np.flatnonzero(regions.masks["A1"]).tolist() == [0, 3, 7, 8, 9]
+    assert np.flatnonzero(regions.of("right")["A1"]).tolist() == [7, 8, 9]
+    assert np.flatnonzero(regions.masks["m"]).tolist() == [1, 9]
 
 
 def test_groups_of_a_named_set_and_freesurfer_labels_on_fsaverage(

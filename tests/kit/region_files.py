@@ -91,3 +91,36 @@ def put_overlay(folder: Path, values: np.ndarray) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         nibabel.save(nibabel.Nifti1Image(part.reshape(-1, 1, 1), np.eye(4)), paths[-1])
     return paths
+
+
+def write_cifti(path: Path, values, n_vertices: int, names: dict[int, str] | None = None) -> Path:
+    """Write a dense map of both sides without their last vertices, as without a medial wall.
+
+    ``values`` are (n_maps, n_kept of the left + n_kept of the right); with ``names`` of labels.
+    """
+    from nibabel import cifti2
+
+    values = np.atleast_2d(np.asarray(values, dtype=np.float32))
+    kept = np.arange(values.shape[1] // 2)
+    sides = (
+        cifti2.BrainModelAxis.from_surface(kept, n_vertices, f"Cortex{side}")
+        for side in ("Left", "Right")
+    )
+    maps = [f"map {number}" for number in range(len(values))]
+    if names is None:
+        rows = cifti2.ScalarAxis(maps)
+    else:
+        table = {key: (name, (0.1, 0.2, 0.3, 1.0)) for key, name in names.items()}
+        rows = cifti2.LabelAxis(maps, [table] * len(maps))
+    left, right = sides
+    header = cifti2.Cifti2Header.from_axes((rows, left + right))
+    cifti2.Cifti2Image(values, header=header).to_filename(path)
+    return path
+
+
+def write_volume(path: Path, values: np.ndarray, shift: float = 0.0) -> Path:
+    """Write a volume of voxels of 3 mm, all of them moved by so many mm."""
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    affine[:3, 3] = shift
+    nibabel.save(nibabel.Nifti1Image(np.asarray(values, dtype=np.float32), affine), path)
+    return path

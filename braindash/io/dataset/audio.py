@@ -76,7 +76,14 @@ _COUNTED = frozenset(
 # What people record in and libsndfile does not read: where its first bytes are, and which.
 _OTHER_FORMATS: Mapping[str, tuple[int, tuple[bytes, ...]]] = MappingProxyType(
     {
-        "an MP4 or M4A file (AAC)": (4, (b"ftyp",)),
+        "an MP4 or M4A file (AAC)": (4, (b"ftyp", b"moov", b"mdat", b"wide")),
+        "a stream of AAC": (0, (b"\xff\xf1", b"\xff\xf9")),
+        "a film (AVI)": (8, (b"AVI ",)),
+        "a file of WavPack": (0, (b"wvpk",)),
+        "a file of Monkey's Audio": (0, (b"MAC ",)),
+        "a file of Shorten": (0, (b"ajkg",)),
+        "a DSD file": (0, (b"DSD ", b"FRM8")),
+        "a BW64 file": (0, (b"BW64",)),
         "a Matroska or WebM file": (0, (b"\x1a\x45\xdf\xa3",)),
         "a Windows Media file": (0, (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",)),
         "a file of AMR": (0, (b"#!AMR",)),
@@ -391,7 +398,9 @@ def _ends_early(path: Path, layout: Layout, found: float) -> InputError:
 def _advice(path: Path) -> str:
     """Say what to do with a file that libsndfile cannot open."""
     with path.open("rb") as stream:
-        start = stream.read(32)
+        start = stream.read(1024)
+    if start.startswith(b"NIST") and b"embedded-shorten" in start:
+        return "It is packed by Shorten: convert it, with `sph2pipe -f wav FILE FILE.wav`."
     for name, (at, magics) in _OTHER_FORMATS.items():
         if start[at:].startswith(magics):
             return f"It is {name}: convert it, for example with `ffmpeg -i FILE FILE.flac`."

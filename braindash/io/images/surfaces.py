@@ -199,7 +199,7 @@ def cifti_series(path: Path) -> tuple[tuple[int, int], Callable[[], Values]]:
         )
     if columns.indices_map_to_data_type != "CIFTI_INDEX_TYPE_BRAIN_MODELS":
         return (n_rows, n_columns), partial(_plain, path, image)
-    place, size = _cortex(path, columns.brain_models, n_columns)
+    place, size = cortex_places(path, columns.brain_models, n_columns)
     n_left_out = int((place < 0).sum())
     if n_left_out:
         logger.info("%s: %d values outside the cortex are left out", path, n_left_out)
@@ -214,8 +214,22 @@ def _cifti_header(image: Any) -> Any:
     return found[0].get_content()
 
 
-def _cortex(path: Path, models: Any, n_columns: int) -> tuple[NDArray[np.int64], int]:
-    """Return each grayordinate's place on both meshes (-1: none), and the meshes' size."""
+def cortex_places(path: Path, models: Any, n_columns: int) -> tuple[NDArray[np.int64], int]:
+    """Return each grayordinate's place on both meshes (-1: none), and the meshes' size.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for errors.
+    models : iterable of nibabel's Cifti2BrainModel
+    n_columns : int
+        Grayordinates.
+
+    Raises
+    ------
+    InputError
+        The cortex of a hemisphere is lacking.
+    """
     parts: dict[int, Any] = {}
     for model in models:
         side = _CORTEX.get(model.brain_structure)
@@ -224,7 +238,7 @@ def _cortex(path: Path, models: Any, n_columns: int) -> tuple[NDArray[np.int64],
     if len(parts) < 2:
         raise InputError(
             f"{path} has no cortex of {'the right' if 0 in parts else 'the left'} hemisphere",
-            hint="Give a series with the cortex of both hemispheres, as fMRIPrep's "
+            hint="Give a file with the cortex of both hemispheres, as fMRIPrep's "
             "--cifti-output and the HCP pipelines write it.",
         )
     place = np.full(n_columns, -1, dtype=np.int64)

@@ -257,7 +257,7 @@ def read_gentle(
     for file, name in names.items():
         recording = recording_of(name)
         try:
-            words, phones, n_lost = read_alignment(file)
+            words, phones, n_lost = read_alignment(file, aligned.told)
         except InputError as error:
             aligned.problem(error)
             continue

@@ -6,6 +6,7 @@ recording.
 """
 
 from collections.abc import Callable, Iterable
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ _BEYOND_SECONDS = 0.5
 # Segments that share less than this touch each other.
 _TOUCH_SECONDS = 1e-3
 _NAMED = 3
+_FILLED_SHARE = 0.05
 
 
 def find_problems(table: pd.DataFrame) -> list[Problem]:
@@ -53,8 +55,10 @@ def find_problems(table: pd.DataFrame) -> list[Problem]:
         )
     if outside.any():
         shown = table[outside]
-        # Then all of them would fit, in the unit that some programs write.
+        # Then all of them would fit, and fill some of the sound, in the unit of some programs.
+        of_ms = table["end"] / 1000 / table["seconds"]
         as_ms = bool((table["end"] / 1000 <= table["seconds"] + _BEYOND_SECONDS)[~wrong].all())
+        as_ms &= bool(of_ms[outside].max() >= _FILLED_SHARE)
         problems.append(
             Problem(
                 f"{outside.sum()} segments lie outside their audio: {_segments(shown)}; the audio "
@@ -97,6 +101,21 @@ def cut_to_audio(table: pd.DataFrame, told: list[str]) -> pd.DataFrame:
     if empty.any():
         told.append(f"{empty.sum()} segments last 0 s and are left out: {_segments(table[empty])}")
     return table[~empty]
+
+
+def compose_names(table: pd.DataFrame, told: list[str]) -> pd.DataFrame:
+    """Make speakers and tiers that differ in the form of their accents (NFC, NFD) one, and tell it.
+
+    Names all of one form stay as they are: results keep their keys. Labels are composed where they
+    are asked for.
+    """
+    for name in ("speaker", "tier"):
+        forms = table[name].map(lambda cell: normalize("NFC", cell), na_action="ignore")
+        lost = table[name].nunique() - forms.nunique()
+        if lost:
+            told.append(f"{lost} names of a {name} differ from others in the form of accents only")
+            table = table.assign(**{name: forms})
+    return table
 
 
 def take_once(table: pd.DataFrame, told: list[str]) -> pd.DataFrame:

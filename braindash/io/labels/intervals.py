@@ -96,17 +96,19 @@ class Aligned:
         See :func:`braindash.io.labels.aligned.read_textgrids`.
     n_files : int
         Files that were read.
+    told : list of str
+        What was put right in them.
     """
 
     fold_phones: bool
     pauses: bool
     n_files: int = 0
+    told: list[str] = field(default_factory=list)
     _tiers: list[tuple[str, str, Sequence[Interval], Mapping[str, str | None]]] = field(
         default_factory=list
     )
     _left_out: Counter[str] = field(default_factory=Counter)
     _unknown: Counter[str] = field(default_factory=Counter)
-    _told: list[str] = field(default_factory=list)
     _problems: list[Problem] = field(default_factory=list)
 
     def textgrid(
@@ -115,7 +117,7 @@ class Aligned:
         """Take the wanted tiers of one file; what is wrong with it is said with all others."""
         self.n_files += 1
         try:
-            tiers = read_tiers(path, self._told)
+            tiers = read_tiers(path, self.told)
         except InputError as error:
             self.problem(error)
             return
@@ -164,7 +166,7 @@ class Aligned:
         raise_problems(title, self._problems)
         labels = {one.label for _, tier, found, _ in self._tiers if tier == PHONE for one in found}
         if digits := sorted(labels & _DIGITS):
-            self._told.append(
+            self.told.append(
                 f"the phone labels {', '.join(map(repr, digits))} are taken as pauses: a digit "
                 "alone is a stress without a vowel"
             )
@@ -234,7 +236,7 @@ class Aligned:
         """Translate every label once; those of an alphabet that is not known stay as they are."""
         found, foreign = translated(labels)
         if foreign and self.fold_phones:
-            self._told.append(
+            self.told.append(
                 f"the phone labels are of no alphabet that is known here ({some(foreign)}) "
                 "and are taken as they are"
             )
@@ -246,7 +248,7 @@ class Aligned:
 
     def warnings(self) -> list[str]:
         """Say what was put right, left out, and taken as it is."""
-        told = [*dict.fromkeys(self._told)]
+        told = [*dict.fromkeys(self.told)]
         told += [f"left out: {count} {what}" for what, count in self._left_out.items()]
         if self._unknown and self.fold_phones:
             told.append(

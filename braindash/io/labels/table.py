@@ -16,6 +16,7 @@ from braindash.errors import InputError, near_match
 from braindash.files import digest_bytes
 from braindash.io.dataset.tables import raise_problems
 from braindash.io.labels.checks import (
+    compose_names,
     cut_to_audio,
     find_oddities,
     find_problems,
@@ -201,7 +202,7 @@ def make_labels(
     rows = [row for row in rows if row.recording not in bad]
     table = _with_audio(rows, recordings, source, told)
     raise_problems(f"the labels of {source}", find_problems(table))
-    table = cut_to_audio(table, told)
+    table = compose_names(cut_to_audio(table, told), told)
     table = take_once(table, told)
     table = table.sort_values(["recording", "tier", "start", "end"], kind="stable")
     table = table[list(COLUMNS)].reset_index(drop=True)

@@ -154,4 +154,4 @@ def _tier_names(path: Path, modified: int, size: int) -> tuple[str, ...]:
 def _reads_otherwise(path: Path, name: str, modified: int, size: int) -> bool:
     """Say whether a tier has labels that earlier versions took for another alphabet's."""
     labels = {one.label.strip() for one in read_tiers(path, [])[name]}
-    return bool(labels & {"y", "q"}) and uses_ipa(labels)
+    return uses_ipa(labels) and any(label in ("y", "q") or "\\" in label for label in labels)

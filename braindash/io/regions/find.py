@@ -20,11 +20,16 @@ logger = logging.getLogger(__name__)
 # What is taken before discs, where its files are there.
 _PREFERRED = ("moussa2025-neurips", "destrieux", "desikan")
 # Names of the auditory region, the best one first, in sets that have it.
-_AUDITORY = ("early_auditory", "AC", "auditory_cortex", "auditory", "primary_auditory", "A1")
+_DESTRIEUX = ("G_temp_sup-G_T_transv", "S_temporal_transverse", "G_temp_sup-Plan_tempo")
+_DESIKAN = ("transversetemporal",)
+_AUDITORY = (
+    *("early_auditory", "AC", "auditory_cortex", "auditory", "primary_auditory", "A1"),
+    *(*_DESTRIEUX, *_DESIKAN),  # a subject's own annotations of FreeSurfer
+)
 _AUDITORY_SETS = (
     ("moussa2025-neurips", ("early_auditory",)),
-    ("destrieux", ("G_temp_sup-G_T_transv", "S_temporal_transverse", "G_temp_sup-Plan_tempo")),
-    ("desikan", ("transversetemporal",)),
+    ("destrieux", _DESTRIEUX),
+    ("desikan", _DESIKAN),
     (DISCS, ("early_auditory",)),
 )
 

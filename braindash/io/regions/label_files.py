@@ -5,6 +5,7 @@ what no table names, and what a file promises and does not hold is refused or to
 becomes a label.
 """
 
+import gzip
 import logging
 import re
 import unicodedata
@@ -19,6 +20,7 @@ import numpy.typing as npt
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.hdf5 import find_item, opened_hdf5
+from braindash.io.regions.cifti import cifti_map, is_cifti_map
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +37,16 @@ _SIDE_OF_LABEL = re.compile(
 )
 _SIDE_OF_FILE = re.compile(
     r"(?:^|[._-])(?:(?P<left>lh|left)|(?P<right>rh|right))(?=[._-])"
-    r"|(?:^|[._-]hemi-|^hemi-)(?:(?P<left1>l)|(?P<right1>r))(?=[._-])",
+    r"|(?:^|[._-]hemi-|^hemi-)(?:(?P<left1>l)|(?P<right1>r))(?=[._-])"
+    r"|[._](?-i:(?P<left2>L)|(?P<right2>R))(?=[._])",  # as Workbench names files
     re.IGNORECASE,
 )
 SIDES = ("left", "right")
-LABEL_FORMS = ".annot, .label.gii, .npy, .mgh, .mgz, .nii, .nii.gz or file.hdf#name"
+LABEL_FORMS = (
+    ".annot, .label.gii, .npy, .mgh, .mgz, .nii, .nii.gz or file.hdf#name; .dlabel.nii of both"
+)
 _VALUE_FORMS = ".npy, .gii, .mgh, .mgz or .nii(.gz) file, or file.hdf#name of an HDF5 file"
+_GIFTI = (".gii", ".gii.gz")
 _HDF5 = (".h5", ".hf5", ".hdf", ".hdf5")
 _OVERLAYS = (".mgh", ".mgz", ".nii", ".nii.gz")
 # Of FreeSurfer's annotations with a table of colours: the newer form, as its number says it.
@@ -98,6 +104,13 @@ def require_two_files(left: Path | str, right: Path | str) -> None:
     """
     (one, _, key), (other, _, other_key) = (str(path).partition("#") for path in (left, right))
     paths = Path(one), Path(other)
+    for path in paths:
+        if is_cifti_map(path):
+            raise InputError(
+                f"{path} is CIFTI, which holds both hemispheres, and is given as one of them",
+                hint="In [regions] give it alone; elsewhere write its sides to files of their own "
+                "(wb_command -cifti-separate FILE COLUMN -label CORTEX_LEFT LEFT.label.gii ...).",
+            )
     same = paths[0] == paths[1] or (
         all(path.is_file() for path in paths) and paths[0].samefile(paths[1])
     )
@@ -123,7 +136,7 @@ def side_of_label(label: str) -> str | None:
 
 
 def _named_side(found: re.Match[str] | None) -> str | None:
-    return found.lastgroup.rstrip("1") if found is not None and found.lastgroup else None
+    return found.lastgroup.rstrip("12") if found is not None and found.lastgroup else None
 
 
 # ---- labels ---------------------------------------------------------------------------------
@@ -135,9 +148,10 @@ def read_labels_of(path: Path | str) -> tuple[Codes, Table]:
     Parameters
     ----------
     path : path
-        A FreeSurfer annotation (.annot), a GIFTI label file (.gii), or whole numbers in a NumPy
-        array (.npy), an overlay (.mgh, .mgz, .nii, .nii.gz), or ``file.hdf#name`` of an HDF5 file.
-        0 and NaN are no label. A NumPy array may hold the names themselves.
+        A FreeSurfer annotation (.annot), a GIFTI label file (.gii, .gii.gz), or whole numbers in a
+        NumPy array (.npy), an overlay (.mgh, .mgz, .nii, .nii.gz), or ``file.hdf#name`` of an HDF5
+        file. 0 and NaN are no label. A NumPy array may hold the names themselves. A CIFTI-2 file
+        of labels (.dlabel.nii) is of both hemispheres.
 
     Returns
     -------
@@ -160,7 +174,7 @@ def read_labels_of(path: Path | str) -> tuple[Codes, Table]:
             f"there is no label file {file}", hint="Check the path; each hemisphere is one file."
         )
     name = file.name.lower()
-    if not name.endswith((".annot", ".gii", ".npy", *_OVERLAYS, *_HDF5)):
+    if not name.endswith((".annot", ".npy", *_GIFTI, *_OVERLAYS, *_HDF5)):
         raise InputError(
             f"{file} is no label file that can be read",
             hint=f"Give one file a side: {LABEL_FORMS}.",
@@ -168,10 +182,12 @@ def read_labels_of(path: Path | str) -> tuple[Codes, Table]:
     try:
         if name.endswith(".annot"):
             codes, table = _read_annot(file)
-        elif name.endswith(".gii"):
+        elif name.endswith(_GIFTI):
             codes, table = _read_label_gifti(file)
+        elif is_cifti_map(file):
+            codes, table = _read_dlabel(file)
         else:
-            codes, table = _numbered(file, _read_array(file, key))
+            codes, table = numbered(file, _read_array(file, key))
     except InputError:
         raise
     except Exception as error:  # nibabel and NumPy raise many kinds for a broken file
@@ -328,6 +344,15 @@ def _read_label_gifti(path: Path) -> tuple[Codes, Table]:
     return _whole(path, _only_map(path, arrays)), table
 
 
+def _read_dlabel(path: Path) -> tuple[Codes, Table]:
+    values, table = cifti_map(path)
+    if not table:
+        raise InputError(
+            f"{path} has no table of label names", hint="Give a CIFTI file of labels, .dlabel.nii."
+        )
+    return _whole(path, values), {code: _name(name) for code, name in table.items()}
+
+
 def _only_map(path: Path, arrays: Sequence[Any]) -> npt.NDArray[Any]:
     """Return the values of the one map of a GIFTI file."""
     if len(arrays) > 1:
@@ -343,18 +368,33 @@ def _only_map(path: Path, arrays: Sequence[Any]) -> npt.NDArray[Any]:
 
 def load_gifti(path: Path) -> Any:
     """Open a GIFTI file whose arrays are all in itself."""
-    import nibabel
+    from nibabel.gifti.gifti import GiftiImage
 
-    if b"ExternalFileBinary" in path.read_bytes():
+    content = path.read_bytes()
+    content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    if b"ExternalFileBinary" in content:
         raise InputError(
             f"arrays of {path} lie in another file",
             hint="Write the GIFTI file again with its arrays in it: other files are not read.",
         )
-    return nibabel.load(path)
+    return GiftiImage.from_bytes(content)
 
 
-def _numbered(path: Path, values: npt.NDArray[Any]) -> tuple[Codes, Table]:
-    """Take numbers, or an array of names, as labels."""
+def numbered(path: Path, values: npt.NDArray[Any]) -> tuple[Codes, Table]:
+    """Take numbers, or an array of names, as labels.
+
+    Parameters
+    ----------
+    path : Path
+        Where they are from, for errors.
+    values : array of shape (n_targets,)
+        Whole numbers, of which 0, NaN and those below 0 are no label; or names.
+
+    Raises
+    ------
+    InputError
+        For fractions, and for what is no number.
+    """
     if values.dtype.kind in "US":
         names, inverse = np.unique(values.astype(np.str_), return_inverse=True)
         return inverse.astype(np.int64) + 1, dict(enumerate(map(_name, names.tolist()), 1))
@@ -394,7 +434,7 @@ def read_values(paths: Sequence[Path | str]) -> Values:
     paths : sequence of path
         One file with all targets, or two: left, then right. NumPy (.npy), GIFTI (.gii), FreeSurfer
         and NIfTI overlays (.mgh, .mgz, .nii, .nii.gz), or a dataset of an HDF5 file, as
-        ``file.hdf#name``.
+        ``file.hdf#name``. A CIFTI-2 map (.dscalar.nii, .dlabel.nii) is one file of both sides.
 
     Returns
     -------
@@ -441,8 +481,10 @@ def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
         return _flat(path, np.load(path, allow_pickle=False))
     if name.endswith(_HDF5):
         return _flat(path, _read_hdf5(path, key))
-    if name.endswith(".gii"):
+    if name.endswith(_GIFTI):
         return _only_map(path, load_gifti(path).darrays)
+    if is_cifti_map(path):
+        return cifti_map(path)[0]
     if name.endswith(_OVERLAYS):
         import nibabel
 
@@ -451,8 +493,9 @@ def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
             raise InputError(
                 f"{path} is a volume of {' x '.join(map(str, image.shape))}, not one value per "
                 "vertex",
-                hint="Project it to the surface first; masks of voxels are .npy or HDF5 files with "
-                "one value per column of the responses.",
+                hint="Project it to the surface first. Where responses are voxels, name the mask "
+                "whose voxels they are in [responses], or give one value per column of the "
+                "responses (.npy, HDF5).",
             )
         return np.asarray(image.dataobj).ravel()
     raise InputError(

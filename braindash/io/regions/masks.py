@@ -123,6 +123,8 @@ class Regions:
     painted : PaintedRegions, optional
         Where the regions are known on fsaverage5 and targets come there by a surface map: means
         are over the vertices then, and sizes count vertices.
+    is_right : bool array of shape (n_targets,), optional
+        Targets of the right hemisphere, where some are on neither, as voxels off the surface are.
     """
 
     name: str
@@ -130,6 +132,7 @@ class Regions:
     masks: Mapping[str, Mask] = field(repr=False)
     is_left: Mask | None = field(default=None, repr=False)
     painted: PaintedRegions | None = field(default=None, repr=False)
+    is_right: Mask | None = field(default=None, repr=False)
 
     @property
     def hemispheres(self) -> tuple[Hemisphere, ...]:
@@ -169,7 +172,8 @@ class Regions:
                 hint="Ask for both hemispheres, or give label files of the left and of the right "
                 "one; on fsaverage surfaces the left vertices come first.",
             )
-        side = self.is_left if hemisphere == "left" else ~self.is_left
+        right = ~self.is_left if self.is_right is None else self.is_right
+        side = self.is_left if hemisphere == "left" else right
         cut = {name: mask & side for name, mask in self.masks.items()}
         return {name: mask for name, mask in cut.items() if name == WHOLE or mask.any()}
 
@@ -196,7 +200,10 @@ class Regions:
         members = [
             [name, digest_bytes(np.packbits(mask).tobytes())] for name, mask in self.masks.items()
         ]
-        return digest_json({"members": members, "sides": sides, "n_targets": self.n_targets})
+        told = {"members": members, "sides": sides, "n_targets": self.n_targets}
+        if self.is_right is not None:
+            told["right"] = digest_bytes(np.packbits(self.is_right).tobytes())
+        return digest_json(told)
 
     @property
     def n_targets(self) -> int:

@@ -18,7 +18,7 @@ from braindash.io.regions.masks import (
     Regions,
 )
 from braindash.io.regions.region_set import RegionSet
-from braindash.io.spaces.surface_map import COMMON, SurfaceMap
+from braindash.io.spaces.surface_map import COMMON, SurfaceMap, main_columns
 from braindash.io.surfaces import SPACES
 
 
@@ -61,6 +61,44 @@ def painted_regions(common: Regions, surface: SurfaceMap) -> Regions:
         sizes[side] |= {name: int(mask.sum()) for name, mask in kept.items()}
     painted = PaintedRegions(names, weights, shares, total, wholes, sizes, vertices)
     return Regions(common.name, common.note, painted.masks("both"), is_left, painted)
+
+
+def labels_on_targets(index: npt.NDArray[np.integer], surface: SurfaceMap) -> npt.NDArray[np.int32]:
+    """Bring labels of a mesh's vertices to the targets of a surface map.
+
+    Parameters
+    ----------
+    index : integer array of shape (n_vertices,)
+        The label of every vertex of the map's mesh, the left hemisphere's first; -1 for none.
+    surface : SurfaceMap
+
+    Returns
+    -------
+    int32 array of shape (n_targets,)
+        The label in which most of a target's weight lies; -1 where that is less than half of it.
+    """
+    size = abs(_with_sums_of_one(surface.matrix))
+    kept = np.flatnonzero(index >= 0)
+    shape = (int(index.max(initial=-1)) + 1, len(index))
+    members = sparse.csr_array((np.ones(len(kept)), (index[kept], kept)), shape=shape)
+    shares = sparse.csr_array((members @ size).T)
+    found = main_columns(shares)
+    total = np.asarray(size.sum(axis=0)).ravel()
+    largest = shares.max(axis=1).toarray().ravel() if shape[0] else np.zeros_like(total)
+    return np.where(2 * largest >= total, found, -1).astype(np.int32)
+
+
+def sides_of_targets(surface: SurfaceMap) -> tuple[Mask, Mask]:
+    """Mark the targets of a surface map that lie mostly on the left, and those on the right.
+
+    Targets that no vertex takes anything of, such as voxels off the surface, are on neither.
+    """
+    size = abs(_with_sums_of_one(surface.matrix))
+    total, on_left = (
+        np.asarray(part.sum(axis=0)).ravel() for part in (size, size[: surface.n_left])
+    )
+    is_left = (total > 0) & (2 * on_left >= total)
+    return is_left, (total > 0) & ~is_left
 
 
 def set_on_targets(

@@ -8,7 +8,7 @@ a file carry and a suffix "_ROI" are dropped, so that both sides of a label are 
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from braindash.errors import InputError
+from braindash.io.regions.cifti import cifti_left, is_cifti_map
 from braindash.io.regions.label_files import (
     LABEL_FORMS,
     SIDES,
     Codes,
     Table,
     is_region,
+    numbered,
     read_labels_of,
     require_side,
     require_two_files,
@@ -199,7 +201,7 @@ def read_parcellation(left: Path | str, right: Path | str) -> Parcellation:
 
 
 def read_parcellation_of_all(path: Path | str) -> Parcellation:
-    """Read one label file of all targets, of which nobody says on which side they are.
+    """Read one label file of all targets; only CIFTI says on which side they are.
 
     Parameters
     ----------
@@ -211,7 +213,20 @@ def read_parcellation_of_all(path: Path | str) -> Parcellation:
     InputError
         As :func:`read_parcellation`.
     """
-    return _joined([read_labels_of(path)], Path(path).name)
+    found = _joined([read_labels_of(path)], Path(path).name)
+    return replace(found, n_left=cifti_left(Path(path))) if is_cifti_map(Path(path)) else found
+
+
+def parcellation_of(values: npt.NDArray[Any], path: Path) -> Parcellation:
+    """Make labels of numbers or names, one for each target, as :func:`read_parcellation_of_all`.
+
+    Parameters
+    ----------
+    values : array of shape (n_targets,)
+    path : Path
+        Where they are from.
+    """
+    return _joined([numbered(path, values)], path.name)
 
 
 def _joined(sides: Sequence[tuple[Codes, Table]], source: str) -> Parcellation:

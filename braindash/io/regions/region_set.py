@@ -10,6 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from braindash.errors import InputError, near_match
+from braindash.io.regions.label_files import SIDES
 from braindash.io.regions.masks import Mask, Regions, sides_of, with_whole
 from braindash.io.regions.parcellation import plain_name, read_parcellation
 from braindash.io.regions.sources import (
@@ -46,7 +47,8 @@ def make_labels(one: "RegionSet", paths: Sequence[Path], space: str) -> dict[str
             hint=f"Its labels are called {', '.join(one.marks[:2])} and so on; label files of "
             "another atlas become a set of their own under a new name.",
         )
-    tell_one_sided(found.masks, wanted, found.n_left, source)
+    is_left = np.arange(len(found.index)) < found.n_left
+    tell_one_sided(found.masks, wanted, (is_left, ~is_left), source)
     masks = found.on(space).masks
     return join_labels(masks, one.groups, source) if one.groups else masks
 
@@ -69,11 +71,11 @@ def require_labels(labels: Collection[str], wanted: Sequence[str], source: str) 
 
 
 def tell_one_sided(
-    masks: Mapping[str, Mask], wanted: Sequence[str], n_left: int, source: str
+    masks: Mapping[str, Mask], wanted: Sequence[str], sides: tuple[Mask, Mask], source: str
 ) -> None:
     """Warn of labels that only one hemisphere has: their region is of that side alone."""
-    for side, part in (("left", slice(None, n_left)), ("right", slice(n_left, None))):
-        lacking = [label for label in wanted if not masks[label][part].any()]
+    for side, part in zip(SIDES, sides, strict=True):
+        lacking = [label for label in wanted if not (masks[label] & part).any()]
         if lacking:
             logger.warning(
                 "%s: the %s hemisphere lacks %d of %d labels: %s%s",

@@ -49,7 +49,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _TAKEN = "taken-over"
 OWN_SET = "own"
 """Name of the set that a manifest's ``[regions]`` describe."""
-_ENDINGS = (".label.gii", ".nii.gz", ".annot", ".gii", ".npy", ".nii", ".mgh", ".mgz")
+_ENDINGS = (".label.gii", ".gii.gz", ".nii.gz", ".annot", ".gii", ".npy", ".nii", ".mgh", ".mgz")
 
 # ---- label files of the user, sets of other packages ----------------------------------------
 

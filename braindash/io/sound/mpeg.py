@@ -166,7 +166,10 @@ def read_mpeg(content: Bytes, n: int, rate: int) -> Layout:
     if rest.cut or rest.fault:
         return rest
     told = rest.told + _told(found)
-    if len(streams) == 1 and _is_known(streams[0], n, rate):
+    in_tag = streams[0].start < skip_id3(content)
+    if in_tag:
+        told += ("its tag says that it is longer than it is: its sound begins within it",)
+    elif len(streams) == 1 and _is_known(streams[0], n, rate):
         return Layout(told=told)
     if any(stream.header.layer != 3 for stream in streams):
         return Layout(fault="its length cannot be told (MPEG layer I or II without an index)")
@@ -263,7 +266,7 @@ def _made_tag(stream: _Stream) -> bytes:
 
 def _scan(content: Bytes) -> _Found:
     found = _Found()
-    size, place = len(content), skip_id3(content)
+    size, place = len(content), _in_tag(content, skip_id3(content))
     current: _Stream | None = None
     while place < size:
         header = _at(content, place)
@@ -291,6 +294,24 @@ def _scan(content: Bytes) -> _Found:
         place += header.length
         current.stop = place
     return found
+
+
+def _in_tag(content: Bytes, stop: int) -> int:
+    """Return where frames begin within a tag whose size is wrong; ``stop`` where it is right.
+
+    Frames that begin in it and run over its end are the sound; those of a sound that is kept in a
+    tag end before.
+    """
+    at = content.find(b"\xff", 10, stop)
+    while at >= 0:
+        place, header = at, _at(content, at) if _is_sure(content, at) else None
+        while header is not None and place < stop:
+            place += header.length
+            header = _at(content, place)
+        if place > stop:
+            return at
+        at = content.find(b"\xff", at + 1, stop)
+    return stop
 
 
 def _tag(

@@ -38,6 +38,8 @@ class _Link:
     number: int = -1
     ended: bool = False
     n_lost: int = 0
+    samples: int = 0
+    backwards: bool = False
 
 
 @dataclass
@@ -93,6 +95,8 @@ def read_ogg(content: Bytes, n: int, rate: int) -> Layout:
         return Layout(fault=f"{found.n_damaged} of its pages do not fit their checksums")
     if found.ends_inside:
         return Layout(cut="its last page is not whole")
+    if any(link.backwards for link in links):
+        return Layout(fault="a page counts fewer samples than one before it: sound would be lost")
     if found.rest_at is not None:
         fault = _rest_fault(content, skip_id3(content, found.rest_at), links[-1])
         if fault:
@@ -167,3 +171,7 @@ def _note(found: _Found, head: bytes, start: int, stop: int) -> None:
     current.n_lost += max(0, number - current.number - 1)
     current.number, current.stop = number, stop
     current.ended = bool(flags & _LAST)
+    (samples,) = struct.unpack("<q", head[6:14])
+    if samples != -1:  # on which nothing ends
+        current.backwards |= samples < current.samples
+        current.samples = samples

@@ -177,3 +177,20 @@ def test_a_file_cut_short_is_refused(tmp_path, rng, name):
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match=r"cut\.(flac|mp3) ends early: 1\.\d of 3\.\d s"):
         load_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"\xff\xf1\x50\x80\x2e\x7f\xfc" * 300, "a stream of AAC"),
+        (b"RIFF\x00\x10\x00\x00AVI LIST" + bytes(range(256)) * 8, "a film"),
+        (b"wvpk" + bytes(range(256)) * 8, "WavPack"),
+        (b"\x00\x00\x00\x08wide\x00\x00\x00\x10mdat" + bytes(range(256)) * 8, "MP4"),
+        (b"NIST_1A\n   1024\nsample_coding -s26 pcm,embedded-shorten-v2.00\nend_head\n", "Shorten"),
+    ],
+)
+def test_what_libsndfile_does_not_read_is_told_with_the_way_to_convert_it(tmp_path, content, kind):
+    (tmp_path / "a.wav").write_bytes(content.ljust(4096, b"\x01"))
+    with pytest.raises(InputError) as caught:
+        load_audio(tmp_path / "a.wav")
+    assert kind in caught.value.hint and "convert it" in caught.value.hint

@@ -8,6 +8,7 @@ from kit.label_files import rows, write_grid, write_sound, write_text
 
 from braindash.errors import InputError
 from braindash.io.labels.aligned import read_gentle, read_librispeech, read_textgrids
+from braindash.io.labels.gentle import read_tiers
 
 PHONES = [(0, 0.2, ""), (0.2, 0.3, "DH"), (0.3, 0.4, "AH0"), (0.4, 0.6, "K"), (0.6, 0.7, "AE1")]
 PHONES += [(0.7, 0.8, "T"), (0.8, 0.9, "spn"), (0.9, 1, "sil")]
@@ -355,6 +356,28 @@ def test_what_is_no_alignment_of_gentle_is_refused(story, says, tmp_path):
     write_sound(tmp_path / "a.wav")
     write_story(tmp_path / "a.json", story)
     with pytest.raises(InputError, match=f"no alignment of gentle: .*{says}"):
+        read_gentle(tmp_path)
+
+
+def test_quotes_and_bytes_of_gentles_table_lose_no_row_in_silence(tmp_path):
+    words = ['"a,a,0,0.1', "b,b,0.1,0.2", '"c",c,0.2,0.3', '"d, e",d,0.3,0.4', "é,é,0.4,0.5"]
+    content = "\n".join(words).encode() + b"\n\xff,f,0.5,0.6\n"
+    (tmp_path / "align.csv").write_bytes(content)
+    told = []
+    found = read_tiers(tmp_path / "align.csv", told)["words"]
+    assert [one.label for one in found] == ['"a', "b", "c", "d, e", "é", "\ufffd"]
+    assert any("taken as text in line 1" in text for text in told)
+    assert any("no UTF-8 in line 6" in text for text in told)
+
+
+def test_json_of_other_programs_is_told_as_what_it_is(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    said = {"segments": [{"start": 0, "end": 1, "words": [{"word": "a", "start": 0, "end": 1}]}]}
+    write_story(tmp_path / "a.json", said)
+    with pytest.raises(InputError, match="a transcript of Whisper or WhisperX"):
+        read_gentle(tmp_path)
+    write_story(tmp_path / "a.json", {"start": 0, "end": 1, "tiers": {"words": {"entries": []}}})
+    with pytest.raises(InputError, match="a TextGrid as JSON"):
         read_gentle(tmp_path)
 
 

@@ -118,6 +118,21 @@ def test_all_faults_are_listed_at_once(audio):
     assert "and 2 more" in caught.value.message and "1 segments lie outside" in caught.value.message
 
 
+def test_speakers_in_two_forms_of_accents_are_one(audio):
+    pair = [segment(speaker="Ren\u00e9"), segment(recording="r2", speaker="Rene\u0301")]
+    labels = make_labels("x", pair, audio)
+    assert labels.table["speaker"].nunique() == 1
+    assert any("form of accents" in told for told in labels.warnings)
+    alone = make_labels("x", pair[1:], audio)  # results keep their keys
+    assert alone.table["speaker"].tolist() == ["Rene\u0301"]
+
+
+def test_labels_of_a_longer_recording_are_no_milliseconds(audio):
+    with pytest.raises(InputError, match="outside their audio") as caught:
+        make_labels("x", [segment(0.0, 2.9)], audio)
+    assert "Check that labels and audio belong together" in caught.value.hint
+
+
 def test_milliseconds_are_recognised(audio):
     with pytest.raises(InputError, match="2 segments lie outside") as caught:
         make_labels("t", [segment(0, 400), segment(400, 900)], audio)

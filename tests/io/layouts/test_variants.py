@@ -130,7 +130,7 @@ def test_tables_of_gentle_give_words_and_count_those_without_times(tmp_path, tal
     assert "1 words that gentle did not find" in caplog.text
     with pytest.raises(InputError, match="no tier of phones"):
         story_tier(load_manifest(root), "pieman", "phone")
-    for text, says in (("a,b,c\n", "3 columns"), ("a,a,x,2\n", "row 1"), ("\n", "no row")):
+    for text, says in (("a,b,c\n", "3 columns"), ("a,a,x,2\n", "line 1"), ("\n", "no row")):
         write_text(place / "align.csv", text)
         with pytest.raises(InputError, match=f"no alignment of gentle: .*{says}"):
             story_tier(load_manifest(root), "pieman", "word").intervals()

@@ -1,5 +1,6 @@
 """Label files as other programs write them: what is a label, what is told, and what is refused."""
 
+import gzip
 import struct
 
 import nibabel
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.region_files import write_annot, write_label_gii
+from kit.region_files import write_annot, write_cifti, write_label_gii
 
 from braindash.errors import InputError
 from braindash.io.regions.label_files import read_labels_of, read_values, read_vertices
@@ -239,3 +240,43 @@ def test_lists_of_vertices_hold_as_many_as_they_say(tmp_path):
         path.write_text(text)
         with pytest.raises(InputError, match="cannot be read as a FreeSurfer label"):
             read_vertices(path)
+
+
+# ---- what Workbench and nilearn write --------------------------------------------------------
+
+
+def test_cifti_maps_are_read_by_their_own_index(tmp_path):
+    codes = [1, 2, 0, 0, 2, 9]
+    names = {0: "???", 1: "A1", 2: "STG"}
+    path = write_cifti(tmp_path / "x.dlabel.nii", codes, 5, names)
+    left, right = ["A1", "STG", "???", "???", "???"], ["???", "STG", "", "???", "???"]
+    assert names_of(path) == left + right
+    values = read_values([write_cifti(tmp_path / "x.dscalar.nii", [1, 2, 3, 4], 3)])
+    np.testing.assert_array_equal(values, [1, 2, np.nan, 3, 4, np.nan])
+    with pytest.raises(InputError, match=r"holds 2 maps \(map 0, map 1\)"):
+        read_values([write_cifti(tmp_path / "y.dscalar.nii", np.ones((2, 4)), 3)])
+    with pytest.raises(InputError, match="no table of label names"):
+        read_labels_of(write_cifti(tmp_path / "z.dlabel.nii", codes, 5))
+    for pair in ((path, path), (path, tmp_path / "other.dlabel.nii")):
+        pair[1].write_bytes(path.read_bytes())
+        with pytest.raises(InputError, match="which holds both hemispheres"):
+            read_parcellation(*pair)
+
+
+def test_gifti_is_read_packed_too(tmp_path):
+    plain = write_label_gii(tmp_path / "lh.a.label.gii", NAMES, [0, 1, 2])
+    (tmp_path / "lh.a.label.gii.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    assert names_of(tmp_path / "lh.a.label.gii.gz") == names_of(plain)
+
+
+@pytest.mark.parametrize(
+    "name", ["s1.{}.mmp.label.gii", "mask_{}.label.gii", "s_{}_mask.label.gii"]
+)
+def test_sides_in_names_as_workbench_writes_them_are_known(tmp_path, name):
+    paths = [
+        write_label_gii(tmp_path / name.format(side), NAMES, index)
+        for side, index in (("L", [0, 1, 2]), ("R", [1, 2, 0]))
+    ]
+    assert read_parcellation(*paths).n_left == 3
+    with pytest.raises(InputError, match="its name is of the right one"):
+        read_parcellation(*paths[::-1])

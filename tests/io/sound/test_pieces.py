@@ -327,6 +327,37 @@ def test_a_damaged_page_is_refused(tmp_path_factory, kind, share, bit):
         load_audio(path)
 
 
+def with_last_count(content: bytes, samples: int) -> bytes:
+    """Let the last page of a stream of Ogg count other samples, with a checksum that fits."""
+    at = content.rindex(b"OggS")
+    page = bytearray(content[at:])
+    page[6:14], page[22:26] = samples.to_bytes(8, "little"), bytes(4)
+    rest = 0
+    for byte in page:
+        rest ^= byte << 24
+        for _ in range(8):
+            rest = (rest << 1 ^ 0x04C11DB7 if rest >> 31 else rest << 1) & 0xFFFFFFFF
+    page[22:26] = rest.to_bytes(4, "little")
+    return content[:at] + bytes(page)
+
+
+@pytest.mark.parametrize("kind", ["vorbis", "opus"])
+def test_a_stream_that_counts_backwards_is_no_shorter_one(written, kind):
+    with pytest.raises(InputError, match="counts fewer samples than one before"):
+        find_recording(written(with_last_count(encoded_as(kind, 3.0), 2000), "a.ogg"))
+
+
+@pytest.mark.parametrize("too_much", [50, 700, 5000])
+def test_a_tag_that_counts_too_much_hides_no_sound(written, too_much):
+    tag = bytearray(ID3 + bytes(300))
+    size = (tag[8] << 7 | tag[9]) + 300 + too_much  # of seven bits each
+    tag[6:10] = bytes([0, size >> 14, size >> 7 & 127, size & 127])
+    path = written(bytes(tag) + encoded_as("mp3", 3.0), "a.mp3")
+    assert load_audio(path).size == find_recording(path).counted
+    assert audio_seconds(path) == pytest.approx(3.0, abs=MP3_EDGES)
+    assert any("its sound begins within it" in one for one in find_recording(path).layout.told)
+
+
 @pytest.mark.parametrize("form", ["VOC", "SVX", "MAT5", "PVF", "AVR", "IRCAM", "PAF", "MPC2K"])
 def test_forms_that_nobody_counts_are_refused(written, form):
     with pytest.raises(InputError, match=rf"of a format \({form}\)") as caught:
