@@ -13,6 +13,8 @@ from braindash.core.devices import find_device
 from braindash.errors import InputError, ModelError
 from braindash.speech.acoustic.model import AcousticModel, open_space
 from braindash.speech.acoustic.spaces import ACOUSTIC
+from braindash.speech.checkpoints.families import FAMILIES
+from braindash.speech.checkpoints.languages import put_language
 from braindash.speech.checkpoints.loading import (
     draw_encoder,
     quiet_transformers,
@@ -26,7 +28,7 @@ from braindash.speech.checkpoints.locate import (
     locate,
     require_precision,
 )
-from braindash.speech.checkpoints.merging import merge
+from braindash.speech.checkpoints.merging import merge, read_adapter
 from braindash.speech.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -177,10 +179,19 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         if files.seed is not None:
             return draw_encoder(files, files.seed)
-        whole = (
-            read_encoder(files) if files.base is None else merge(read_encoder(files.base), files)
-        )
+        whole = _read_whole(files)
         return whole if files.shuffled is None else shuffle(whole, files.shuffled)
+
+
+def _read_whole(files: ModelFiles) -> "nn.Module":
+    """Read a model that has weights, and put into them what changes it."""
+    if files.base is None:
+        return read_encoder(files)
+    encoder = read_encoder(files.base)
+    if files.language is None:
+        return merge(encoder, files)
+    parents = FAMILIES[files.family].parents
+    return put_language(encoder, read_adapter(files), files.weights[-1], parents)
 
 
 def _located(source: str | Path | ModelFiles, precision: Precision | None) -> ModelFiles:
