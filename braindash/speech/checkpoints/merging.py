@@ -156,16 +156,17 @@ def _check_effect(
     told = ", ".join(f"{block}: {norm:.3g}" for block, norm in strengths.items())
     logger.info("%s: |lora_B| by block: %s", files.name, told)
     after = dict(holder.named_parameters())
-    # NaN is a change; the probe refuses it.
-    same = [
-        float((after[_merged_name(name)] - old).norm()) <= _ROUNDING * float(old.norm())
-        for name, old in before.items()
-    ]
+    changed = any(alters(old, after[_merged_name(name)]) for name, old in before.items())
     others = [name for name in stored if _LORA not in name]
-    if all(same) and not others:
+    if not changed and not others:
+        strongest = max(strengths.values())
+        why = (
+            f"the largest |lora_B| of a block is {strongest:.3g}, and no weight of the base moves"
+            if strongest
+            else "all its lora_B are 0, as they are before training"
+        )
         raise ModelError(
-            f"the adapter in {files.folder} changes nothing: all its lora_B are 0, as they are "
-            "before training",
+            f"the adapter in {files.folder} changes nothing: {why}",
             hint=f"Its features would be those of {_base_name(files)}: give that model, or the "
             "adapter of a later step.",
         )
@@ -174,6 +175,12 @@ def _check_effect(
         logger.warning(
             "%s: the adapter changes nothing in the blocks %s", files.name, ", ".join(silent)
         )
+
+
+def alters(old: "Tensor", new: "Tensor") -> bool:
+    """Say whether a weight is another one, beyond what rounding does; NaN is another one."""
+    same = float((new - old).norm()) <= _ROUNDING * float(old.norm())
+    return not same
 
 
 def _merged_name(name: str) -> str:
