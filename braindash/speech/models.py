@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from braindash.core.devices import find_device
+from braindash.core.devices import find_device, tell_memory
 from braindash.errors import InputError, ModelError
 from braindash.speech.acoustic.model import AcousticModel, open_space
 from braindash.speech.acoustic.spaces import ACOUSTIC
@@ -141,21 +141,18 @@ def open_model(
     files = _located(source, precision)
     if files.family == ACOUSTIC:
         return open_space(files.name)
-    from braindash.speech.encoder.encoder import Encoder
-
     chosen = find_device(device)
     require_precision(files, chosen.type)
     module = load_encoder(files).to(chosen).eval()
-    encoder = Encoder(module, files.precision, files.scale)
-    n_layers, n_features = _probe(encoder, files)
+    encoder = _probed(module, files)
     return SpeechModel(
         module=module,
         encoder=encoder,
         name=files.name,
         family=files.family,
         fingerprint=files.fingerprint,
-        n_layers=n_layers,
-        n_features=n_features,
+        n_layers=files.n_layers,
+        n_features=files.n_features,
         geometry=encoder.front.geometry,
         normalise=files.normalise,
         n_parameters=sum(parameter.numel() for parameter in module.parameters()),
@@ -205,12 +202,24 @@ def _located(source: str | Path | ModelFiles, precision: Precision | None) -> Mo
     return source
 
 
-def _probe(encoder: "Encoder", files: ModelFiles) -> tuple[int, int]:
-    """Run silence of three frames: count layers and width, check frame rate and finiteness."""
-    geometry = encoder.front.geometry
-    n_samples = geometry.first + 2 * geometry.hop
-    silence = np.zeros((1, n_samples), np.float32)
-    features = encoder.layer_frames(encoder.embed(silence), slice(0, None))
+def _probed(module: "nn.Module", files: ModelFiles) -> "Encoder":
+    """Run silence of three frames: check layers, width, frame rate and finiteness."""
+    from braindash.speech.encoder.encoder import Encoder
+
+    try:
+        encoder = Encoder(module, files.precision, files.scale)
+        geometry = encoder.front.geometry
+        n_samples = geometry.first + 2 * geometry.hop
+        silence = np.zeros((1, n_samples), np.float32)
+        features = encoder.layer_frames(encoder.embed(silence), slice(0, None))
+    except Exception as error:
+        tell_memory(error, f"the model in {files.folder}")
+        # What a configuration that does not fit together raises differs from family to family.
+        raise ModelError(
+            f"the model in {files.folder} cannot be run: {type(error).__name__}: "
+            f"{' '.join(str(error).split())}",
+            hint="Copy or download config.json again, from the model that the weights belong to.",
+        ) from error
     _, n_frames, n_layers, n_features = features.shape
     expected = geometry.n_frames(geometry.padded or n_samples)
     if n_frames != expected:
@@ -230,4 +239,4 @@ def _probe(encoder: "Encoder", files: ModelFiles) -> tuple[int, int]:
             f"the model in {files.folder} answers silence with NaN or infinite values",
             hint="Its weights are damaged or were saved after training diverged; use another copy.",
         )
-    return n_layers, n_features
+    return encoder

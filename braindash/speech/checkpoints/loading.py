@@ -13,6 +13,7 @@ from braindash.errors import ModelError
 from braindash.speech.checkpoints.families import FAMILIES, Family
 from braindash.speech.checkpoints.folders import encoder_config, read_config
 from braindash.speech.checkpoints.locate import ModelFiles
+from braindash.speech.checkpoints.sizes import without_null
 from braindash.speech.checkpoints.tensors import WRAPPERS, read_header, read_tensors, unwrapped
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def model_config(files: ModelFiles) -> Any:
     import transformers
 
     family = FAMILIES[files.family]
-    own = encoder_config(read_config(files.folder), family)
+    own = without_null(encoder_config(read_config(files.folder), family))
     given = {
         name: value for name, value in own.items() if value is not None or name not in _OF_HEADS
     }

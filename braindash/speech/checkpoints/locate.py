@@ -279,12 +279,12 @@ class _Known:
 def _known(folder: Path) -> _Known:
     config = read_config(folder)
     family = find_family(folder, config)
-    own = encoder_config(config, family)
+    common = common_names(config, family)
     return _Known(
         family=family,
-        own=own,
-        common=common_names(config, family),
-        normalise=read_normalisation(folder, own, family),
+        own=encoder_config(config, family),
+        common=common,
+        normalise=read_normalisation(folder, common, family),
         scale=read_scale(folder, family),
     )
 
