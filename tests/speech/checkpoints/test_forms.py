@@ -65,6 +65,40 @@ def test_wrappers_inside_a_model_are_taken_off(folder, folder_of):
     assert unwrapped("submodule.x") == "submodule.x"
 
 
+def in_parts(folder, tensors, form, encoding):
+    """Write weights in two parts with their index."""
+    names, place = sorted(tensors), {}
+    for number in range(2):
+        part = {name: tensors[name] for name in names[number::2]}
+        file = {"safetensors": "model-{}.safetensors", "bin": "pytorch_model-{}.bin"}[form]
+        place |= dict.fromkeys(part, file.format(number))
+        (save_file if form == "safetensors" else torch.save)(part, folder / file.format(number))
+    index = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}[form]
+    (folder / f"{index}.index.json").write_text(json.dumps({"weight_map": place}), encoding)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+@pytest.mark.parametrize("odd", ["index", "name"])
+def test_parts_with_a_marked_index_or_a_wrapper_in_one_of_them(form, odd, folder, folder_of):
+    """The index begins with a byte order mark; the wrapper is that of a single weight."""
+    stored = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    if odd == "name":
+        last = max(stored)
+        stored[f"module.{last}"] = stored.pop(last)
+    in_parts(folder, stored, form, "utf-8-sig" if odd == "index" else "utf-8")
+    np.testing.assert_array_equal(answer(folder), answer(folder_of("hubert-group")))
+
+
+def test_a_trainings_checkpoint_under_the_name_of_weights_is_told(folder):
+    stored = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    torch.save({"state_dict": stored, "epoch": 3}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="no weights by name, but state_dict, epoch") as caught:
+        open_model(folder, device="cpu")
+    assert "import-checkpoint" in caught.value.hint
+
+
 # --- configurations ---------------------------------------------
 
 
