@@ -37,6 +37,7 @@ UNQUANTISED = (
 )
 _OTHER_WEIGHTS = "transformers_weights"
 _QUANTISED = "quantization_config"
+_LISTED = 6
 # What other programs write beside a configuration, and what to do with it.
 _OTHER_FILES: Mapping[str, str] = MappingProxyType(
     {
@@ -104,7 +105,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         weights are quantised.
     """
     if not os.path.lexists(folder / "config.json"):
-        raise ModelError(f"{folder} has no config.json", hint=FOLDER_HINT)
+        # A trainer's folder holds one per checkpoint, a folder of models one per model.
+        inside = sorted({path.parent.name for path in folder.glob("*/*config.json")})
+        held = ", ".join(inside[:_LISTED]) + (", ..." if len(inside) > _LISTED else "")
+        raise ModelError(
+            f"{folder} has no config.json"
+            + (f", but folders that have one: {held}" if held else ""),
+            hint=f"Give one of these folders. {FOLDER_HINT}" if held else FOLDER_HINT,
+        )
     config = read_json(folder / "config.json")
     # transformers would load that file, while the fingerprint is that of the usual one.
     if config.get(_OTHER_WEIGHTS) is not None:

@@ -102,6 +102,14 @@ def test_a_trainings_checkpoint_under_the_name_of_weights_is_told(folder):
 # --- configurations ---------------------------------------------
 
 
+def test_models_inside_a_folder_are_named(folder):
+    """A trainer's folder holds its checkpoints."""
+    shutil.move(folder, folder.parent / "run" / "checkpoint-500")
+    with pytest.raises(ModelError, match="folders that have one: checkpoint-500") as caught:
+        locate(folder.parent / "run")
+    assert "one of these" in caught.value.hint
+
+
 def test_a_byte_order_mark_in_the_configurations_is_no_matter(folder, folder_of):
     before = locate(folder).fingerprint
     for name in (CONFIG, "preprocessor_config.json"):
