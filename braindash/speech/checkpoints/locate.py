@@ -293,6 +293,12 @@ def _speaking(text: str, model: str, language: str, revision: str | None) -> Mod
     """Find a model and the adapter of one of its languages."""
     beside = (language_pattern(language),)
     folder, commit, name = find_folder(model, revision, with_weights=True, beside=beside)
+    if (folder / ADAPTER_CONFIG).exists():
+        raise ModelError(
+            f"{name} is a low-rank adapter, and the language {language!r} was asked for",
+            hint="Languages are chosen for whole models: give the adapter alone, or its base with "
+            "@LANG.",
+        )
     base = _whole(model, folder, commit, name)
     hub = None if commit is None else (model, commit)
     adapter = find_language(folder, base.config, name, language, hub)

@@ -90,6 +90,9 @@ def test_a_model_without_languages_says_so(folder_of, mms):
         path.unlink()
     with pytest.raises(ModelError, match=r"adapter\.fra\.safetensors is not there"):
         locate(f"{mms}@fra")
+    (mms / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="is a low-rank adapter"):
+        locate(f"{mms}@fra")
 
 
 def test_only_the_language_that_is_asked_for_is_downloaded(written, tmp_path, monkeypatch):
