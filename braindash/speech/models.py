@@ -19,6 +19,7 @@ from braindash.speech.checkpoints.loading import (
     draw_encoder,
     quiet_transformers,
     read_encoder,
+    require_finite,
     shuffle,
 )
 from braindash.speech.checkpoints.locate import (
@@ -167,8 +168,8 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
     Raises
     ------
     ModelError
-        When weights are missing, misshapen or damaged: a model never keeps random weights, unless
-        it is an untrained control.
+        When weights are missing, misshapen, damaged or not finite: a model never keeps random
+        weights, unless it is an untrained control.
     """
     import torch
 
@@ -177,6 +178,7 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
         if files.seed is not None:
             return draw_encoder(files, files.seed)
         whole = _read_whole(files)
+        require_finite(whole, files)
         return whole if files.shuffled is None else shuffle(whole, files.shuffled)
 
 

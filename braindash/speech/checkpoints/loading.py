@@ -15,7 +15,13 @@ from braindash.speech.checkpoints.families import FAMILIES, Family
 from braindash.speech.checkpoints.folders import WEIGHTS, encoder_config, read_config
 from braindash.speech.checkpoints.locate import ModelFiles
 from braindash.speech.checkpoints.sizes import without_null
-from braindash.speech.checkpoints.tensors import WRAPPERS, read_header, read_tensors, unwrapped
+from braindash.speech.checkpoints.tensors import (
+    WRAPPERS,
+    read_header,
+    read_tensors,
+    refuse_rounded,
+    unwrapped,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,6 +31,8 @@ logger = logging.getLogger(__name__)
 _LISTED_KEYS = 6
 # Fields of heads and decoders. Where transformers wants a number, older versions wrote null.
 _OF_HEADS = frozenset({"vocab_size", "pad_token_id", "bos_token_id", "eos_token_id", "num_labels"})
+# What suited the machine that wrote the file: transformers chooses for this one.
+_OF_MACHINES = frozenset({"attn_implementation", "_attn_implementation"})
 _TOWER_PARTS = frozenset({"conv1", "conv2", "embed_positions", "layers", "layer_norm"})
 _SAVE_AGAIN = (
     "They would stay random, so the model is refused. Save it again with "
@@ -56,7 +64,9 @@ def model_config(files: ModelFiles) -> Any:
     family = FAMILIES[files.family]
     own = without_null(encoder_config(read_config(files.folder), family))
     given = {
-        name: value for name, value in own.items() if value is not None or name not in _OF_HEADS
+        name: value
+        for name, value in own.items()
+        if name not in _OF_MACHINES and (value is not None or name not in _OF_HEADS)
     }
     try:
         return getattr(transformers, family.config_name).from_dict(given)
@@ -128,6 +138,7 @@ def _own_state(files: ModelFiles) -> "dict[str, Tensor] | None":
     for path in files.weights:
         if path not in safe:
             state |= _flat(load_pickled_tensors(path), path)
+            refuse_rounded({name: str(one.dtype) for name, one in state.items()}, path)
     names = set(state)
     for path in safe:
         with safe_open(path, framework="pt") as opened:
@@ -283,6 +294,28 @@ def parts_of(names: Iterable[str]) -> list[str]:
     """Name the parts of a model that weights belong to: what stands before the first number."""
     found = dict.fromkeys(re.split(r"\.\d+\.|\.(?=[^.]+$)", name)[0] for name in names)
     return list(found)
+
+
+def require_finite(module: "nn.Module", files: ModelFiles) -> None:
+    """Refuse NaN and infinite weights: not every input shows them.
+
+    Raises
+    ------
+    ModelError
+        Names them.
+    """
+    unread = FAMILIES[files.family].never_read
+    bad = [
+        name
+        for name, weight in module.state_dict().items()
+        if name.rpartition(".")[2] not in unread and not bool(weight.isfinite().all())
+    ]
+    if bad:
+        raise ModelError(
+            f"the model in {files.folder} has NaN or infinite values in {len(bad)} of its weights: "
+            f"{shortened(bad)}",
+            hint="They are damaged or were saved after training diverged; use another copy.",
+        )
 
 
 # Untrained controls -----------------------------------------------------------------------------

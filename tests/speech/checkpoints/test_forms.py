@@ -153,6 +153,37 @@ def test_weights_that_are_whole_numbers_are_quantised(kind, folder):
         locate(folder)
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn, torch.bool, torch.complex64])
+def test_pickled_weights_are_looked_at_too(kind, folder):
+    name = "encoder.layers.0.attention.q_proj.weight"
+    stored = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    torch.save(stored | {name: stored[name].to(kind)}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=f"quantised: 1 of them.*{name}") as caught:
+        open_model(folder, device="cpu")
+    assert "float32" in caught.value.hint
+
+
+def test_weights_that_are_not_finite_are_named(folder):
+    """Three frames of silence need not show them: attention over few frames loses NaN."""
+    name = "encoder.layers.0.attention.q_proj.weight"
+
+    def damaged(tensors):
+        hidden = {"masked_spec_embed": tensors["masked_spec_embed"] * float("nan")}
+        return tensors | hidden | {name: tensors[name] * float("nan")}
+
+    edit_weights(folder / WEIGHTS, damaged)
+    with pytest.raises(ModelError, match=f"values in 1 of its weights: {name}"):
+        open_model(folder, device="cpu")
+
+
+def test_the_attention_of_another_machine_is_no_matter(folder, folder_of):
+    edit_json(folder / CONFIG, _attn_implementation="flash_attention_2")
+    edit_json(folder / CONFIG, attn_implementation="flash_attention_2")
+    assert locate(folder).fingerprint == locate(folder_of("hubert-group")).fingerprint
+    np.testing.assert_array_equal(answer(folder), answer(folder_of("hubert-group")))
+
+
 @pytest.mark.parametrize(
     ("file", "says"),
     [
