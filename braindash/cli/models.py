@@ -57,7 +57,8 @@ def list_models(
 @app.command(name="check")
 def check_model(
     model: Annotated[
-        str, typer.Argument(help="Local folder, hub id, adapter or untrained:MODEL[@SEED].")
+        str,
+        typer.Argument(help="Local folder, hub id, adapter, MODEL@LANG or untrained:MODEL[@SEED]."),
     ],
     revision: RevisionOption = None,
     load: Annotated[
@@ -83,7 +84,7 @@ def check_model(
         )
     told = explain(files)
     lines = explained_lines(told)
-    if files.base is not None:
+    if files.base is not None and files.language is None:
         from braindash.speech.checkpoints.merging import lora_strengths, read_adapter
 
         told["lora_b"] = lora_strengths(read_adapter(files))

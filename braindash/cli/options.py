@@ -56,7 +56,8 @@ PrecisionOption = Annotated[str, typer.Option(help=choices(PRECISIONS))]
 ModelOption = Annotated[
     str,
     typer.Option(
-        help="Local folder (of a whole model or a LoRA adapter), hub id, untrained:MODEL[@SEED] or "
+        help="Local folder (of a whole model or a LoRA adapter), hub id, either with the "
+        "language of an adapter beside it (MODEL@LANG), untrained:MODEL[@SEED] or "
         f"acoustic:NAME, of {', '.join(space_names())}."
     ),
 ]

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from braindash.core.devices import find_device
+from braindash.core.devices import find_device, tell_memory
 from braindash.errors import InputError, ModelError
 from braindash.speech.acoustic.model import AcousticModel, open_space
 from braindash.speech.acoustic.spaces import ACOUSTIC
+from braindash.speech.checkpoints.families import FAMILIES
+from braindash.speech.checkpoints.languages import put_language
 from braindash.speech.checkpoints.loading import (
     draw_encoder,
     quiet_transformers,
     read_encoder,
+    require_finite,
     shuffle,
 )
 from braindash.speech.checkpoints.locate import (
@@ -26,7 +29,7 @@ from braindash.speech.checkpoints.locate import (
     locate,
     require_precision,
 )
-from braindash.speech.checkpoints.merging import merge
+from braindash.speech.checkpoints.merging import merge, read_adapter
 from braindash.speech.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -139,21 +142,18 @@ def open_model(
     files = _located(source, precision)
     if files.family == ACOUSTIC:
         return open_space(files.name)
-    from braindash.speech.encoder.encoder import Encoder
-
     chosen = find_device(device)
     require_precision(files, chosen.type)
     module = load_encoder(files).to(chosen).eval()
-    encoder = Encoder(module, files.precision, files.scale)
-    n_layers, n_features = _probe(encoder, files)
+    encoder = _probed(module, files)
     return SpeechModel(
         module=module,
         encoder=encoder,
         name=files.name,
         family=files.family,
         fingerprint=files.fingerprint,
-        n_layers=n_layers,
-        n_features=n_features,
+        n_layers=files.n_layers,
+        n_features=files.n_features,
         geometry=encoder.front.geometry,
         normalise=files.normalise,
         n_parameters=sum(parameter.numel() for parameter in module.parameters()),
@@ -168,8 +168,8 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
     Raises
     ------
     ModelError
-        When weights are missing, misshapen or damaged: a model never keeps random weights, unless
-        it is an untrained control.
+        When weights are missing, misshapen, damaged or not finite: a model never keeps random
+        weights, unless it is an untrained control.
     """
     import torch
 
@@ -177,10 +177,20 @@ def load_encoder(files: ModelFiles) -> "nn.Module":
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         if files.seed is not None:
             return draw_encoder(files, files.seed)
-        whole = (
-            read_encoder(files) if files.base is None else merge(read_encoder(files.base), files)
-        )
+        whole = _read_whole(files)
+        require_finite(whole, files)
         return whole if files.shuffled is None else shuffle(whole, files.shuffled)
+
+
+def _read_whole(files: ModelFiles) -> "nn.Module":
+    """Read a model that has weights, and put into them what changes it."""
+    if files.base is None:
+        return read_encoder(files)
+    encoder = read_encoder(files.base)
+    if files.language is None:
+        return merge(encoder, files)
+    parents = FAMILIES[files.family].parents
+    return put_language(encoder, read_adapter(files), files.weights[-1], parents)
 
 
 def _located(source: str | Path | ModelFiles, precision: Precision | None) -> ModelFiles:
@@ -194,12 +204,24 @@ def _located(source: str | Path | ModelFiles, precision: Precision | None) -> Mo
     return source
 
 
-def _probe(encoder: "Encoder", files: ModelFiles) -> tuple[int, int]:
-    """Run silence of three frames: count layers and width, check frame rate and finiteness."""
-    geometry = encoder.front.geometry
-    n_samples = geometry.first + 2 * geometry.hop
-    silence = np.zeros((1, n_samples), np.float32)
-    features = encoder.layer_frames(encoder.embed(silence), slice(0, None))
+def _probed(module: "nn.Module", files: ModelFiles) -> "Encoder":
+    """Run silence of three frames: check layers, width, frame rate and finiteness."""
+    from braindash.speech.encoder.encoder import Encoder
+
+    try:
+        encoder = Encoder(module, files.precision, files.scale)
+        geometry = encoder.front.geometry
+        n_samples = geometry.first + 2 * geometry.hop
+        silence = np.zeros((1, n_samples), np.float32)
+        features = encoder.layer_frames(encoder.embed(silence), slice(0, None))
+    except Exception as error:
+        tell_memory(error, f"the model in {files.folder}")
+        # What a configuration that does not fit together raises differs from family to family.
+        raise ModelError(
+            f"the model in {files.folder} cannot be run: {type(error).__name__}: "
+            f"{' '.join(str(error).split())}",
+            hint="Copy or download config.json again, from the model that the weights belong to.",
+        ) from error
     _, n_frames, n_layers, n_features = features.shape
     expected = geometry.n_frames(geometry.padded or n_samples)
     if n_frames != expected:
@@ -219,4 +241,4 @@ def _probe(encoder: "Encoder", files: ModelFiles) -> tuple[int, int]:
             f"the model in {files.folder} answers silence with NaN or infinite values",
             hint="Its weights are damaged or were saved after training diverged; use another copy.",
         )
-    return n_layers, n_features
+    return encoder

@@ -21,6 +21,8 @@ from braindash.tuning.record import read_record, read_run
 logger = logging.getLogger(__name__)
 
 PROGRESS_FILE = "progress.json"
+# The record of a run that taught its model nothing; it lies beside the epochs.
+UNLEARNED = "nothing-learned.json"
 _MODELS = "models"
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9]+")
 
@@ -128,9 +130,10 @@ class TuningResult:
             return float(np.mean(list(history[epoch]["validation_r"].values())))
 
         stopped = f"; {self.record['stopped']}" if self.record["stopped"] else ""
+        better = "" if self.record["improved"] else "; no epoch was better than the start"
         return (
             f"epoch {kept} of {history[-1]['epoch']} kept, validation r {mean_r(kept):.4f} "
-            f"({mean_r(0):.4f} before tuning){stopped}"
+            f"({mean_r(0):.4f} before tuning){stopped}{better}"
         )
 
 

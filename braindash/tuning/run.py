@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from braindash.errors import StoreError
+from braindash.errors import StoreError, TuningError
 from braindash.files import replace_json
 from braindash.io.entries import common_provenance
 from braindash.io.recordings import plan_checked
@@ -26,6 +26,7 @@ from braindash.tuning.data import TuningData, load_tuning_data
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.tuning.result import (
     PROGRESS_FILE,
+    UNLEARNED,
     TuningResult,
     model_folder,
     progress_document,
@@ -66,6 +67,12 @@ def run_tuning(
     -------
     TuningResult
         The model lies in the store, and in the menus of the dashboard.
+
+    Raises
+    ------
+    TuningError
+        When the loss is not finite in the first epoch, or nothing was learned: then there is no
+        model, and the record of the run lies beside its epochs.
     """
     report = progress or NoProgress()
     report.advance(0, 1, "reading the manifest and the model's files")
@@ -143,6 +150,8 @@ class TuningRun(StoredRun[Entry]):
                 progress=training,
                 on_epoch=_told(plan, self._store),
             )
+        if not tuned.learned():
+            raise _nothing_learned(plan, data, tuned, self._store, time.monotonic() - started)
         if tuned.team.is_first:
             _publish(plan, data, tuned, self._store, time.monotonic() - started)
         tuned.team.wait()
@@ -168,10 +177,9 @@ def _publish(
     """Write the model's folder, then the entry that tells of it."""
     key = plan.spec.key()
     folder = model_folder(store, plan.model.name, plan.spec)
-    provenance = _provenance(plan, seconds) | {"model_folder": str(folder.relative_to(store.root))}
+    place = {"model_folder": str(folder.relative_to(store.root))}
     if not (folder / TUNING_RECORD).is_file():
-        record = {"key": key, "spec": plan.spec.canonical(), **_seen(plan, data), **provenance}
-        tuned.save(folder, record)
+        tuned.save(folder, _record(plan, data, seconds) | place)
     history = tuned.state.history
     subjects = list(plan.spec.subjects)
     dataset = xr.Dataset(
@@ -186,7 +194,32 @@ def _publish(
         attrs={"kept_epoch": tuned.kept_epoch},
     )
     spec = plan.spec.canonical()
+    provenance = _provenance(plan, seconds) | place
     store.put("tuning", key, spec=spec, provenance=provenance, dataset=dataset)
+
+
+def _nothing_learned(
+    plan: TuningPlan, data: TuningData, tuned: "Tuned", store: Store, seconds: float
+) -> TuningError:
+    """Keep the record beside the epochs: a model that is the base is none of its own."""
+    path = store.parts_folder("tuning", plan.spec.key()) / UNLEARNED
+    if tuned.team.is_first:
+        replace_json(path, _record(plan, data, seconds) | tuned.outcome())
+    settings, last = plan.spec.settings, tuned.state.epoch
+    return TuningError(
+        f"nothing was learned: the weights of epoch {tuned.kept_epoch} of {last} compute what "
+        f"{plan.model.name} computes, so there is no tuned model",
+        hint=f"Give a higher encoder_rate (it was {settings.encoder_rate:g}) or more epochs, and "
+        f"check that the responses vary. Settings, losses and validation r are kept in {path}, "
+        "with the epochs: the same command says this again without training.",
+    )
+
+
+def _record(plan: TuningPlan, data: TuningData, seconds: float) -> dict[str, Any]:
+    """Say what was asked for, what the training saw and how it was made."""
+    spec = plan.spec
+    seen = _seen(plan, data)
+    return {"key": spec.key(), "spec": spec.canonical(), **seen, **_provenance(plan, seconds)}
 
 
 def _seen(plan: TuningPlan, data: TuningData) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue
 from braindash.names import given_path
 from braindash.requests import Request
+from braindash.speech.checkpoints.languages import split_language
 from braindash.speech.checkpoints.locate import ModelFiles, locate
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import KINDS, planned
@@ -62,9 +63,12 @@ def _absolute(path: object) -> str:
 
 def _absolute_model(source: str, model: ModelFiles) -> str:
     """Write the folder in a model's source as an absolute path."""
-    if model.seed is None:
-        return _absolute(source)
-    control, _, place = source.partition(":")
-    if not given_path(place, exact=True).is_dir():
-        place = place.removesuffix(f"@{model.seed}")
-    return f"{control}:{_absolute(place)}@{model.seed}"
+    seed = model.seed if model.shuffled is None else model.shuffled
+    control, place = "", source
+    if seed is not None:
+        control, _, place = source.partition(":")
+        if not given_path(place, exact=True).is_dir():
+            place = place.removesuffix(f"@{seed}")
+    place, language = split_language(place)
+    end = "".join(f"@{one}" for one in (language, seed) if one is not None)
+    return f"{control}{':' if control else ''}{_absolute(place)}{end}"

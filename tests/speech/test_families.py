@@ -305,6 +305,15 @@ def test_another_spectrogram_is_refused(kind, changes, says, folder_of, tmp_path
         locate(folder)
 
 
+def test_a_configuration_that_cannot_be_run_is_told(folder_of, tmp_path):
+    """Built it can be; what it raises when it runs is transformers' own."""
+    folder = Path(shutil.copytree(folder_of("voxtral"), tmp_path / "model"))
+    whole = json.loads((folder / "config.json").read_text())
+    edit_json(folder / "config.json", audio_config=whole["audio_config"] | {"dropout": 5})
+    with pytest.raises(ModelError, match="cannot be run: ValueError: dropout"):
+        open_model(folder, device="cpu")
+
+
 def test_the_scale_of_asts_spectrogram_is_part_of_the_model(folder_of, tmp_path, sound):
     folder = Path(shutil.copytree(folder_of("ast"), tmp_path / "model"))
     edit_json(folder / "preprocessor_config.json", mean=0.0)

@@ -13,7 +13,7 @@ import braindash
 from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
 from braindash.core.scores import zscore
 from braindash.encoding.run import run_encoding
-from braindash.errors import Cancelled, InputError, ModelError
+from braindash.errors import Cancelled, InputError, ModelError, TuningError
 from braindash.io.labels.textgrid import Interval, read_textgrid
 from braindash.io.store import Store
 from braindash.progress import NoProgress
@@ -235,6 +235,26 @@ def test_the_model_is_copied_to_a_folder_of_the_users(lab, store, tmp_path):
     assert len(tuned_models(store)) == 1
     with pytest.raises(InputError, match="exists already"):
         run_tuning(request_for(lab, epochs=1), store, out=out)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_run_that_learned_nothing_leaves_its_record_and_no_model(
+    lab, store, tmp_path, monkeypatch, method
+):
+    request = request_for(lab, method=method, encoder_rate=1e-30)
+    with pytest.raises(TuningError, match="nothing was learned") as caught:
+        run_tuning(request, store, out=tmp_path / "out")
+    assert "encoder_rate (it was 1e-30)" in caught.value.hint
+    kept = store.parts_folder("tuning", plan_tuning(request).spec.key())
+    record = json.loads((kept / "nothing-learned.json").read_text())
+    assert str(kept / "nothing-learned.json") in caught.value.hint
+    assert [one["epoch"] for one in record["history"]] == [0, 1, 2]
+    assert record["spec"]["settings"]["encoder_rate"] == 1e-30
+    assert not tuned_models(store) and not list(store.root.glob("models/*"))
+    assert not (tmp_path / "out").exists() and not list(store.entries())
+    monkeypatch.setattr("braindash.speech.training.loop.Trainer._run_epoch", None)
+    with pytest.raises(TuningError, match="nothing was learned"):
+        run_tuning(request, store)
 
 
 # ---- what is never read -----------------------------------------------------------------------

@@ -190,15 +190,17 @@ def test_the_demo_is_submitted_once(store, monkeypatch):
     assert len(JobQueue(store.root).list()) == 1
 
 
-@pytest.mark.parametrize("seed", ["", "@3"])
-def test_an_untrained_control_is_found_from_any_working_directory(
-    lab, request_a, store, monkeypatch, seed
+@pytest.mark.parametrize(
+    ("control", "seed"), [("untrained", ""), ("untrained", "@3"), ("shuffled", "@3")]
+)
+def test_a_control_is_found_from_any_working_directory(
+    lab, request_a, store, monkeypatch, control, seed
 ):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
     monkeypatch.chdir(lab.folder)
-    given = f"untrained:{os.path.relpath(lab.model)}{seed}"
+    given = f"{control}:{os.path.relpath(lab.model)}{seed}"
     job = submit(request_a.model_copy(update={"model": given}), store)
-    assert job.request["model"] == f"untrained:{lab.model}{seed or '@0'}"
+    assert job.request["model"] == f"{control}:{lab.model}{seed or '@0'}"
     monkeypatch.chdir(store.root.parent)
     again = EncodeRequest.model_validate({k: v for k, v in job.request.items() if k != "promised"})
     assert submit(again, store).key == job.key

@@ -107,7 +107,16 @@ _MEL_FRAME = "20 ms: two columns of the spectrogram; its time is their end"
 _PADDED = "the whole window, padded to 30 s"
 _NO_GRID = (
     "its blocks (Swin) merge time and frequency on the way up, so layers have neither the same "
-    "width nor the same frames"
+    "width nor the same frames; AST, whose layers all have one frame per 100 ms, is opened"
+)
+_NO_BLOCKS = (
+    "there are no blocks to compare by layer; HuBERT and the others below have them, and "
+    "acoustic:logmel tells what the sound itself reaches"
+)
+_TWO_THIRDS = (
+    "its blocks have frames of 40 ms, but it hears 24 kHz and braindash gives sound of 16 kHz: a "
+    "third of the band that it was trained on would be missing; WavLM, which its first codes were "
+    "taught to follow, is opened"
 )
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
@@ -330,10 +339,11 @@ NOT_OPENED: Mapping[str, str] = MappingProxyType(
         "clap": _NO_GRID,
         "clap_audio_model": _NO_GRID,
         "encodec": "its encoder is made of convolutions and two recurrent layers, each with a "
-        "rate and a width of its own: there are no blocks to compare by layer",
-        "mimi": "it hears 24 kHz, and braindash gives sound of 16 kHz: half of what it was "
-        "trained on would be missing",
-        "dac": "its encoder is made of convolutions, each with a rate and a width of its own",
+        f"rate and a width of its own: {_NO_BLOCKS}",
+        "mimi": _TWO_THIRDS,
+        "mimi_encoder": _TWO_THIRDS,
+        "dac": "its encoder is made of convolutions, each with a rate and a width of its own: "
+        f"{_NO_BLOCKS}",
         "sew-d": "its blocks (disentangled attention) are not read yet",
         "seamless_m4t": "its encoder is not read; w2v-BERT 2.0, from which it was made, is",
         "seamless_m4t_v2": "its encoder is not read; w2v-BERT 2.0, from which it was made, is",

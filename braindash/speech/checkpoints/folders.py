@@ -10,7 +10,7 @@ from braindash.errors import ModelError
 from braindash.files import digest_json, parse_json, refuse_placeholder
 from braindash.remembered.digests import digest_input
 from braindash.speech.checkpoints.families import MODEL_TYPES, NOT_OPENED, Family
-from braindash.speech.checkpoints.sizes import check_sizes
+from braindash.speech.checkpoints.sizes import check_sizes, without_null
 
 SAMPLE_RATE_HZ = 16000
 # Samples from one frame of Whisper's encoder to the next.
@@ -37,6 +37,7 @@ UNQUANTISED = (
 )
 _OTHER_WEIGHTS = "transformers_weights"
 _QUANTISED = "quantization_config"
+_LISTED = 6
 # What other programs write beside a configuration, and what to do with it.
 _OTHER_FILES: Mapping[str, str] = MappingProxyType(
     {
@@ -104,7 +105,14 @@ def read_config(folder: Path) -> dict[str, Any]:
         weights are quantised.
     """
     if not os.path.lexists(folder / "config.json"):
-        raise ModelError(f"{folder} has no config.json", hint=FOLDER_HINT)
+        # A trainer's folder holds one per checkpoint, a folder of models one per model.
+        inside = sorted({path.parent.name for path in folder.glob("*/*config.json")})
+        held = ", ".join(inside[:_LISTED]) + (", ..." if len(inside) > _LISTED else "")
+        raise ModelError(
+            f"{folder} has no config.json"
+            + (f", but folders that have one: {held}" if held else ""),
+            hint=f"Give one of these folders. {FOLDER_HINT}" if held else FOLDER_HINT,
+        )
     config = read_json(folder / "config.json")
     # transformers would load that file, while the fingerprint is that of the usual one.
     if config.get(_OTHER_WEIGHTS) is not None:
@@ -142,7 +150,7 @@ def find_family(folder: Path, config: Mapping[str, Any]) -> Family:
                 f"{where} sets {key} to {encoder.get(key)!r}",
                 hint="Copy or download the model again: a speech model tells its size there.",
             )
-    check_sizes(str(where), encoder, family)
+    check_sizes(str(where), without_null(encoder), family)
     return family
 
 
@@ -191,7 +199,7 @@ def encoder_config(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
 
 def common_names(config: Mapping[str, Any], family: Family) -> dict[str, Any]:
     """Return the encoder's configuration, with its size under the same names for every family."""
-    own = encoder_config(config, family)
+    own = without_null(encoder_config(config, family))
     size = {"num_hidden_layers": family.n_blocks_key, "hidden_size": family.width_key}
     return own | {name: own[key] for name, key in size.items()}
 

@@ -1,7 +1,7 @@
 """Which models lie on this computer, and what a model is, told from its files; without torch."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from braindash.speech.checkpoints.folders import (
     read_config,
     read_json,
 )
+from braindash.speech.checkpoints.languages import languages_in, shown_languages
 from braindash.speech.checkpoints.locate import ModelFiles
 from braindash.speech.checkpoints.places import (
     ADAPTER_CONFIG,
@@ -40,7 +41,6 @@ _FRONT_MATTER = re.compile(r"\A\ufeff?---\s*\n(.*?)\n---\s*\n", re.DOTALL)
 _CARD_BYTES = 65536
 _HOUR = 3600.0
 _BYTES = 4
-_LANGUAGE = re.compile(r"adapter\.(.+)\.safetensors")
 # A head, a decoder or the other half of a larger model has names of its own.
 _PARTS = re.compile(r"^(?:model\.)?[^.]+")
 
@@ -245,7 +245,8 @@ def explain(files: ModelFiles) -> dict[str, Any]:
         "file_bytes": sum(path.stat().st_size for path in files.weights),
         "stored_as": sorted({one.kind for one in headers(files.weights).values()}),
         "left_out": left_out(base),
-        "languages": sorted(_languages(base.folder)),
+        "language": files.language,
+        "languages": languages_in(base.folder),
         "normalise": files.normalise,
         "hop_samples": geometry.hop,
         "frame_rate_hz": SAMPLE_RATE_HZ / geometry.hop,
@@ -270,16 +271,11 @@ def left_out(files: ModelFiles) -> list[str]:
     return list(parts)
 
 
-def _languages(folder: Path) -> Iterator[str]:
-    for path in folder.glob("adapter.*.safetensors"):
-        if found := _LANGUAGE.fullmatch(path.name):
-            yield found[1]
-
-
 def explained_lines(told: dict[str, Any]) -> list[str]:
     """Say in a few lines what :func:`explain` found."""
     last = told["n_layers"] - 1
-    base = f", adapter of {told['base']}" if told["base"] else ""
+    what = "adapter" if told["language"] is None else f"language {told['language']}"
+    base = f", {what} of {told['base']}" if told["base"] else ""
     lines = [
         f"{told['name']}: {told['family']}{base}",
         f"licence: {told['licence'] or 'not said in its files'}",
@@ -302,9 +298,10 @@ def explained_lines(told: dict[str, Any]) -> list[str]:
     if told["left_out"]:
         lines.append(f"left out: {', '.join(told['left_out'])}")
     if told["languages"]:
+        used = told["language"] or "the one that the weights hold"
         lines.append(
-            f"language adapters beside it ({len(told['languages'])}) are not used: the weights "
-            "hold one already"
+            f"language: {used}; {len(told['languages'])} lie beside it, chosen as MODEL@LANG: "
+            f"{shown_languages(told['languages'])}"
         )
     if not told["tunable"]:
         lines.append("brain-tuning does not know this family; scores and probes do")

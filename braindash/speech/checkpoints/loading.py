@@ -3,6 +3,7 @@
 import importlib
 import logging
 import re
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 from braindash.core.devices import tell_memory
 from braindash.errors import ModelError
 from braindash.speech.checkpoints.families import FAMILIES, Family
-from braindash.speech.checkpoints.folders import encoder_config, read_config
+from braindash.speech.checkpoints.folders import WEIGHTS, encoder_config, read_config
 from braindash.speech.checkpoints.locate import ModelFiles
-from braindash.speech.checkpoints.tensors import WRAPPERS, read_header, read_tensors, unwrapped
+from braindash.speech.checkpoints.sizes import without_null
+from braindash.speech.checkpoints.tensors import (
+    WRAPPERS,
+    read_header,
+    read_tensors,
+    refuse_rounded,
+    unwrapped,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,6 +31,8 @@ logger = logging.getLogger(__name__)
 _LISTED_KEYS = 6
 # Fields of heads and decoders. Where transformers wants a number, older versions wrote null.
 _OF_HEADS = frozenset({"vocab_size", "pad_token_id", "bos_token_id", "eos_token_id", "num_labels"})
+# What suited the machine that wrote the file: transformers chooses for this one.
+_OF_MACHINES = frozenset({"attn_implementation", "_attn_implementation"})
 _TOWER_PARTS = frozenset({"conv1", "conv2", "embed_positions", "layers", "layer_norm"})
 _SAVE_AGAIN = (
     "They would stay random, so the model is refused. Save it again with "
@@ -52,9 +62,11 @@ def model_config(files: ModelFiles) -> Any:
     import transformers
 
     family = FAMILIES[files.family]
-    own = encoder_config(read_config(files.folder), family)
+    own = without_null(encoder_config(read_config(files.folder), family))
     given = {
-        name: value for name, value in own.items() if value is not None or name not in _OF_HEADS
+        name: value
+        for name, value in own.items()
+        if name not in _OF_MACHINES and (value is not None or name not in _OF_HEADS)
     }
     try:
         return getattr(transformers, family.config_name).from_dict(given)
@@ -85,7 +97,7 @@ def read_encoder(files: ModelFiles) -> "nn.Module":
     mapped = family.class_name.endswith("Encoder")
     config = model_config(files)
     try:
-        state = _wrapped_state(files)
+        state = _own_state(files)
         module: nn.Module
         module, report = encoder_class(family).from_pretrained(
             files.folder if state is None else None,
@@ -99,6 +111,8 @@ def read_encoder(files: ModelFiles) -> "nn.Module":
             # Listed in the report and refused below, with names and shapes.
             ignore_mismatched_sizes=True,
         )
+    except ModelError:
+        raise
     except Exception as error:
         tell_memory(error, f"the model in {files.folder}")
         # Damaged weights raise errors of many kinds: safetensors', zipfile's, torch's and others.
@@ -110,31 +124,61 @@ def read_encoder(files: ModelFiles) -> "nn.Module":
     return module
 
 
-def _wrapped_state(files: ModelFiles) -> "dict[str, Tensor] | None":
-    """Read weights that were saved from inside a wrapper under their own names; else None."""
+def _own_state(files: ModelFiles) -> "dict[str, Tensor] | None":
+    """Read weights that transformers would not find; None where it finds them itself.
+
+    Their names may begin with those of a wrapper from inside which they were saved, and the index
+    of a model in parts with a byte order mark.
+    """
     from safetensors import safe_open
     from safetensors.torch import load_file
 
     state: dict[str, Tensor] = {}
+    safe = [path for path in files.weights if path.suffix == ".safetensors"]
     for path in files.weights:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as opened:
-                names = list(opened.keys())
-        else:
-            state |= load_pickled_tensors(path)
-            names = list(state)
-        if not any(WRAPPERS.search(name) for name in names):
-            return None
-        if path.suffix == ".safetensors":
-            state |= load_file(path)
-    found = sorted({prefix for name in state for prefix in WRAPPERS.findall(name)})
-    logger.warning(
-        "%s: the names of the weights begin with %s, which a wrapper wrote there when the model "
-        "was saved; it is taken off",
-        files.folder,
-        " and ".join(found),
-    )
+        if path not in safe:
+            state |= _flat(load_pickled_tensors(path), path)
+            refuse_rounded({name: str(one.dtype) for name, one in state.items()}, path)
+    names = set(state)
+    for path in safe:
+        with safe_open(path, framework="pt") as opened:
+            names.update(opened.keys())
+    found = sorted({prefix for name in names for prefix in WRAPPERS.findall(name)})
+    if not found and not _is_marked(files):
+        return None
+    for path in safe:
+        state |= load_file(path)
+    if found:
+        logger.warning(
+            "%s: the names of the weights begin with %s, which a wrapper wrote there when the "
+            "model was saved; it is taken off",
+            files.folder,
+            " and ".join(found),
+        )
     return {unwrapped(name): tensor for name, tensor in state.items()}
+
+
+def _is_marked(files: ModelFiles) -> bool:
+    """Say whether the index of a model in parts begins with a byte order mark."""
+    index = next((name for name in WEIGHTS if (files.folder / name).exists()), "")
+    if not index.endswith(".json"):
+        return False
+    with (files.folder / index).open("rb") as stream:
+        return stream.read(len(BOM_UTF8)) == BOM_UTF8
+
+
+def _flat(content: Any, path: Path) -> "dict[str, Tensor]":
+    """Refuse a training's checkpoint under the name of a model's weights."""
+    import torch
+
+    if isinstance(content, Mapping) and any(isinstance(v, torch.Tensor) for v in content.values()):
+        return dict(content)
+    held = shortened(list(map(str, content))) if isinstance(content, Mapping) else type(content)
+    raise ModelError(
+        f"{path} holds no weights by name, but {held}",
+        hint="It is what a training program wrote. `braindash import-checkpoint FILE --base MODEL` "
+        "takes the weights out of it.",
+    )
 
 
 def load_pickled_tensors(path: Path) -> Any:
@@ -250,6 +294,28 @@ def parts_of(names: Iterable[str]) -> list[str]:
     """Name the parts of a model that weights belong to: what stands before the first number."""
     found = dict.fromkeys(re.split(r"\.\d+\.|\.(?=[^.]+$)", name)[0] for name in names)
     return list(found)
+
+
+def require_finite(module: "nn.Module", files: ModelFiles) -> None:
+    """Refuse NaN and infinite weights: not every input shows them.
+
+    Raises
+    ------
+    ModelError
+        Names them.
+    """
+    unread = FAMILIES[files.family].never_read
+    bad = [
+        name
+        for name, weight in module.state_dict().items()
+        if name.rpartition(".")[2] not in unread and not bool(weight.isfinite().all())
+    ]
+    if bad:
+        raise ModelError(
+            f"the model in {files.folder} has NaN or infinite values in {len(bad)} of its weights: "
+            f"{shortened(bad)}",
+            hint="They are damaged or were saved after training diverged; use another copy.",
+        )
 
 
 # Untrained controls -----------------------------------------------------------------------------

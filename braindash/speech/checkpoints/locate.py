@@ -28,6 +28,11 @@ from braindash.speech.checkpoints.folders import (
     read_json,
     whole_fingerprint,
 )
+from braindash.speech.checkpoints.languages import (
+    find_language,
+    language_pattern,
+    split_language,
+)
 from braindash.speech.checkpoints.places import ADAPTER_CONFIG, ADAPTER_FILES, find_folder
 from braindash.speech.checkpoints.preprocessing import (
     padded_samples,
@@ -64,8 +69,8 @@ class ModelFiles:
     Parameters
     ----------
     source : str
-        What the user gave: a folder, a hub id, ``untrained:FOLDER_OR_ID[@SEED]`` or
-        ``acoustic:NAME``.
+        What the user gave: a folder, a hub id, one of the two with a language
+        (``FOLDER_OR_ID@LANG``), ``untrained:FOLDER_OR_ID[@SEED]`` or ``acoustic:NAME``.
     name : str
         Short name for tables and figures: the hub id, the name of the folder (behind
         ``untrained:`` and with the seed for such a control) or ``acoustic:NAME``.
@@ -89,11 +94,12 @@ class ModelFiles:
         name and revision play no part. Weights count by the bytes of their files, so the same
         numbers stored otherwise (in other parts, another precision or under older names of the
         positional convolution) have another fingerprint: equal fingerprints mean equal features,
-        while different ones need not mean different features. An adapter's takes in its base's;
+        while different ones need not mean different features. An adapter's takes in its base's,
+        and so does that of a model whose language was chosen;
         an untrained control's is made from configuration, seed and the version of transformers,
         which draws the weights. An acoustic space counts by its parts, their versions and settings.
     base : ModelFiles or None
-        The model that an adapter changes; None for all others.
+        The model that an adapter, or a chosen language, changes; None for all others.
     seed : int or None
         Seed of an untrained control; None for all others.
     precision : {"float32", "bf16", "fp16"}
@@ -102,6 +108,8 @@ class ModelFiles:
         Seed by which the weights of every tensor are put into another order; None for all others.
     scale : mapping
         How the spectrogram is scaled, where the family leaves that to the checkpoint (AST).
+    language : str or None
+        Of the language adapter that was chosen; None where the one in the weights is used.
     """
 
     source: str
@@ -118,6 +126,7 @@ class ModelFiles:
     precision: Precision = "float32"
     shuffled: int | None = None
     scale: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    language: str | None = None
 
     @property
     def n_layers(self) -> int:
@@ -150,6 +159,8 @@ def locate(
         A local folder of a whole model or of a low-rank adapter, or a Hugging Face hub id such as
         ``"facebook/hubert-base-ls960"``. A folder that exists wins over a hub id of the same
         spelling. The environment variable ``HF_HUB_OFFLINE`` is honoured.
+        ``"SOURCE@LANG"`` puts the adapter of a language beside the weights
+        (``adapter.LANG.safetensors``, as of MMS) in place of the one that they hold.
         ``"untrained:SOURCE"`` is the same configuration with random weights, drawn from seed 0 or
         from the one in ``"untrained:SOURCE@SEED"``; ``"shuffled:SOURCE@SEED"`` has the weights of
         every tensor in another order; ``"acoustic:NAME"`` is always one of
@@ -216,6 +227,9 @@ def require_precision(files: ModelFiles, device: str) -> None:
 
 
 def _trained(text: str, revision: str | None) -> ModelFiles:
+    model, language = split_language(text)
+    if language is not None:
+        return _speaking(text, model, language, revision)
     folder, commit, name = find_folder(text, revision, with_weights=True)
     if (folder / ADAPTER_CONFIG).exists():
         return _adapter(text, folder, commit, name)
@@ -265,13 +279,38 @@ class _Known:
 def _known(folder: Path) -> _Known:
     config = read_config(folder)
     family = find_family(folder, config)
-    own = encoder_config(config, family)
+    common = common_names(config, family)
     return _Known(
         family=family,
-        own=own,
-        common=common_names(config, family),
-        normalise=read_normalisation(folder, own, family),
+        own=encoder_config(config, family),
+        common=common,
+        normalise=read_normalisation(folder, common, family),
         scale=read_scale(folder, family),
+    )
+
+
+def _speaking(text: str, model: str, language: str, revision: str | None) -> ModelFiles:
+    """Find a model and the adapter of one of its languages."""
+    beside = (language_pattern(language),)
+    folder, commit, name = find_folder(model, revision, with_weights=True, beside=beside)
+    if (folder / ADAPTER_CONFIG).exists():
+        raise ModelError(
+            f"{name} is a low-rank adapter, and the language {language!r} was asked for",
+            hint="Languages are chosen for whole models: give the adapter alone, or its base with "
+            "@LANG.",
+        )
+    base = _whole(model, folder, commit, name)
+    hub = None if commit is None else (model, commit)
+    adapter = find_language(folder, base.config, name, language, hub)
+    refuse_quantised((adapter,), FAMILIES[base.family])
+    return replace(
+        base,
+        source=text,
+        name=f"{name}@{language}",
+        weights=(*base.weights, adapter),
+        fingerprint=digest_json({"base": base.fingerprint, "language": digest_input(adapter)}),
+        base=base,
+        language=language,
     )
 
 
@@ -385,6 +424,8 @@ def _shuffled(text: str, rest: str, revision: str | None) -> ModelFiles:
 
 def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
     model, seed = _model_and_seed(text, rest, UNTRAINED)
+    # Random weights know no language.
+    model, _ = split_language(model)
     folder, commit, name = find_folder(model, revision, with_weights=False)
     if (folder / ADAPTER_CONFIG).exists() and not (folder / "config.json").exists():
         folder = _adapter_base(folder, read_json(folder / ADAPTER_CONFIG)).folder

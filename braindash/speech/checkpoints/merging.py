@@ -11,6 +11,7 @@ from braindash.speech.checkpoints.families import FAMILIES, Family
 from braindash.speech.checkpoints.folders import read_json
 from braindash.speech.checkpoints.loading import (
     load_pickled_tensors,
+    parts_of,
     shortened,
     tell_unexpected,
 )
@@ -55,6 +56,7 @@ def merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
     family = FAMILIES[files.family]
     stored, parent = _adapter_tensors(files, family)
     holder = _held(encoder, parent)
+    _require_adapted(files, stored, holder)
     made: Any = LoraConfig  # its class methods are not annotated
     try:
         settings = made.check_kwargs(**read_json(files.folder / ADAPTER_CONFIG))
@@ -156,16 +158,17 @@ def _check_effect(
     told = ", ".join(f"{block}: {norm:.3g}" for block, norm in strengths.items())
     logger.info("%s: |lora_B| by block: %s", files.name, told)
     after = dict(holder.named_parameters())
-    # NaN is a change; the probe refuses it.
-    same = [
-        float((after[_merged_name(name)] - old).norm()) <= _ROUNDING * float(old.norm())
-        for name, old in before.items()
-    ]
+    changed = any(alters(old, after[_merged_name(name)]) for name, old in before.items())
     others = [name for name in stored if _LORA not in name]
-    if all(same) and not others:
+    if not changed and not others:
+        strongest = max(strengths.values())
+        why = (
+            f"the largest |lora_B| of a block is {strongest:.3g}, and no weight of the base moves"
+            if strongest
+            else "all its lora_B are 0, as they are before training"
+        )
         raise ModelError(
-            f"the adapter in {files.folder} changes nothing: all its lora_B are 0, as they are "
-            "before training",
+            f"the adapter in {files.folder} changes nothing: {why}",
             hint=f"Its features would be those of {_base_name(files)}: give that model, or the "
             "adapter of a later step.",
         )
@@ -174,6 +177,12 @@ def _check_effect(
         logger.warning(
             "%s: the adapter changes nothing in the blocks %s", files.name, ", ".join(silent)
         )
+
+
+def alters(old: "Tensor", new: "Tensor") -> bool:
+    """Say whether a weight is another one, beyond what rounding does; NaN is another one."""
+    same = float((new - old).norm()) <= _ROUNDING * float(old.norm())
+    return not same
 
 
 def _merged_name(name: str) -> str:
@@ -195,6 +204,20 @@ def _adapter_tensors(files: ModelFiles, family: Family) -> tuple[dict[str, "Tens
         hint=f"Names of peft begin with {_PEFT_PREFIX!r}; check that base and adapter belong "
         "together.",
     )
+
+
+def _require_adapted(
+    files: ModelFiles, stored: Mapping[str, "Tensor"], holder: "nn.Module"
+) -> None:
+    """Refuse an adapter of a head or a decoder alone, which leaves the encoder as it is."""
+    names = {name.removeprefix(_PEFT_PREFIX).partition(f".{_LORA}")[0] for name in stored}
+    if names.isdisjoint(name for name, _ in holder.named_modules()):
+        raise ModelError(
+            f"the adapter in {files.folder} adapts nothing of the encoder of {_base_name(files)}, "
+            f"but {', '.join(parts_of(sorted(names)))}",
+            hint=f"If {_base_name(files)} is the model it was trained on, its features are those "
+            "of that model: give it instead. Otherwise correct base_model_name_or_path.",
+        )
 
 
 def _held(encoder: "nn.Module", parent: str) -> "nn.Module":

@@ -1,6 +1,7 @@
 """Where a model lies: a folder, a copy of the hub's cache, or the hub itself; without torch."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from braindash.errors import InputError, ModelError
@@ -27,7 +28,7 @@ _INDEX = "*.index.json"
 
 
 def find_folder(
-    text: str, revision: str | None, *, with_weights: bool
+    text: str, revision: str | None, *, with_weights: bool, beside: Sequence[str] = ()
 ) -> tuple[Path, str | None, str]:
     """Find a model's folder, with its commit (of the hub) and its short name.
 
@@ -38,6 +39,8 @@ def find_folder(
     revision : str or None
     with_weights : bool
         False where the configurations are enough.
+    beside : sequence of str
+        Patterns of further files that are wanted with the weights.
 
     Returns
     -------
@@ -54,11 +57,16 @@ def find_folder(
         For a revision of a local folder.
     """
     path = given_path(text, exact=True)
-    if path.exists() or not _HUB_ID.fullmatch(text):
+    if path.exists() or not is_hub_id(text):
         folder = _local_folder(path, revision)
         return folder, None, name_of(folder)
-    folder = _hub_folder(text, revision, with_weights=with_weights)
+    folder = _hub_folder(text, revision, with_weights=with_weights, beside=beside)
     return folder, folder.name, text
+
+
+def is_hub_id(text: str) -> bool:
+    """Say whether a text may be a hub id: ``OWNER/NAME``, or ``NAME`` alone."""
+    return bool(_HUB_ID.fullmatch(text))
 
 
 def name_of(folder: Path) -> str:
@@ -116,7 +124,9 @@ def _inside_cache(path: Path) -> Path:
     )
 
 
-def _hub_folder(hub_id: str, revision: str | None, *, with_weights: bool) -> Path:
+def _hub_folder(
+    hub_id: str, revision: str | None, *, with_weights: bool, beside: Sequence[str]
+) -> Path:
     """Download (or find in the hub's cache) the few files that are needed."""
     configs = [*CONFIGS, ADAPTER_CONFIG, CARD, _INDEX]
     folder = _snapshot(hub_id, revision, configs)
@@ -125,6 +135,7 @@ def _hub_folder(hub_id: str, revision: str | None, *, with_weights: bool) -> Pat
     # The commit of the first call: a branch may move between the two.
     commit = folder.name
     tower = _tower_parts(folder)
+    configs = [*configs, *beside]
     safe = tower or ["model*.safetensors", ADAPTER_FILES[0]]
     folder = _snapshot(hub_id, commit, [*configs, *safe])
     if not tower and not any((folder / name).exists() for name in (WEIGHTS[0], ADAPTER_FILES[0])):

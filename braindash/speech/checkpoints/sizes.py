@@ -43,6 +43,15 @@ _LISTS: Mapping[str, tuple[int, int]] = {
     "conv_kernel": (1, 4096),
     "conv_stride": (1, 4096),
 }
+# Of the layers behind the encoder that some checkpoints have (add_adapter).
+_BEHIND: Mapping[str, tuple[int, int]] = {
+    "num_adapter_layers": (0, 64),
+    "adapter_kernel_size": (1, 1024),
+    "adapter_stride": (1, 1024),
+    "output_hidden_size": (1, 32768),
+}
+# Sizes whose null has a meaning of its own.
+_OPTIONAL = frozenset({"adapter_attn_dim"})
 _CONVOLUTIONS = 16
 # Of the waveform's front end: from one frame to the next, and the sound under one frame, in
 # samples at 16 kHz. Denser frames would need more memory for attention than any machine has.
@@ -50,6 +59,18 @@ _HOP = (80, 16000)
 _FIELD = 32000
 _WEIGHTS = 2e10
 _HINT = "Copy or download config.json again, from the model that it belongs to; nothing was built."
+
+
+def without_null(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out sizes that are null: the family's usual ones are meant, as where they are absent.
+
+    Parameters
+    ----------
+    config : mapping
+        The encoder's own configuration.
+    """
+    sizes = (_RANGES.keys() | _LISTS.keys() | _BEHIND.keys()) - _OPTIONAL
+    return {key: value for key, value in config.items() if value is not None or key not in sizes}
 
 
 def check_sizes(where: str, config: Mapping[str, Any], family: Family) -> None:
@@ -89,10 +110,12 @@ def check_sizes(where: str, config: Mapping[str, Any], family: Family) -> None:
 def _numbers(
     config: Mapping[str, Any], family: Family
 ) -> Iterator[tuple[str, Any, tuple[int, int]]]:
-    """Yield every number that is there, with its range; null stands for the family's usual one."""
+    """Yield every number that is there, with its range."""
     yield family.n_blocks_key, config.get(family.n_blocks_key), _BLOCKS
     yield family.width_key, config.get(family.width_key), _WIDTH
     ranges = _RANGES | {family.heads_key: _WIDTH, family.inner_key: _INNER}
+    if config.get("add_adapter"):
+        ranges |= _BEHIND
     for key, allowed in ranges.items():
         if config.get(key) is not None:
             yield key, config[key], allowed

@@ -52,6 +52,17 @@ _BRANCHES = {
     "whisper_encoder": ("whisper", "encoder."),
     "whisper_model": ("whisper", ""),
 }
+# With these the names of an encoder begin where no parent tells its family: the base does.
+_INNER = re.compile(
+    r"(?:(?P<parent>.+?)\.)??"
+    r"(?P<name>(?:feature_extractor|feature_projection|masked_spec_embed|encoder|decoder)\b.*"
+    r"|(?P<bare>(?:conv1|conv2|embed_positions|layers|layer_norm)\..+))"
+)
+_ENCODER = re.compile(r"feature_|masked_spec_embed|encoder|decoder|conv[12]|embed_pos|layer|lora_")
+# transformers' own heads.
+_HEADS = frozenset(
+    {"classifier", "lm_head", "proj_out", "project_hid", "project_q", "projector", "quantizer"}
+)
 _LORA = re.compile(r"(?P<layer>.+)\.lora_(?P<side>[AB])(\.(?P<adapter>[^.]+))?\.weight")
 _LISTED = 6
 
@@ -113,6 +124,7 @@ def read_state_dict(path: Path) -> StateDict:
     tensors, beside = _load_tensors(path)
     following: dict[str, None] = dict.fromkeys(beside)
     rabbit = any(name.startswith(_RABBIT) for name in tensors)
+    left_out = _HEADS | (_FOLLOWING if rabbit else frozenset())
     for whole, tensor in tensors.items():
         inside = _inside(whole, rabbit)
         name = whole if inside is None else inside
@@ -126,16 +138,37 @@ def read_state_dict(path: Path) -> StateDict:
             _add(found, prefix + rest, tensor)
         elif inside is not None:
             unparented.append((inside, tensor))
-        elif rabbit and branch in _FOLLOWING:
+        elif branch in left_out:
             following[branch] = None
         else:
             unknown.append(whole)
     for name, tensor in unparented:
         _add(found, _whole_name(name, found.families), tensor)
+    adopted = {} if found.families or rabbit else _under_one_parent(unknown)
+    for whole, name in adopted.items():
+        _add(found, name, tensors[whole])
+    unknown = [name for name in unknown if name not in adopted]
     found.left_out = tuple(following)
     if unknown or not found.tensors:
         raise _unknown(path, unknown)
     return found
+
+
+def _under_one_parent(names: list[str]) -> dict[str, str]:
+    """Name the weights of an encoder saved alone, or inside a module of any name, as in its model.
+
+    Returns
+    -------
+    dict of str to str
+        Empty where they lie under several parents: which of them is meant is not guessed.
+    """
+    matches = {name: found for name in names if (found := _INNER.fullmatch(name))}
+    if len({found["parent"] for found in matches.values()}) != 1:
+        return {}
+    return {
+        name: f"encoder.{found['bare']}" if found["bare"] else found["name"]
+        for name, found in matches.items()
+    }
 
 
 def complete(found: StateDict, base: Mapping[str, "Tensor"]) -> bool:
@@ -168,8 +201,9 @@ def _unknown(path: Path, names: list[str]) -> InputError:
     return InputError(
         f"the checkpoint {path} holds {what}",
         hint=f"Known are the models {', '.join(_BRANCHES)}, models that peft adapted (names with "
-        f"base_model.model.) and the head {_HEAD}, each with or without module. and _orig_mod. "
-        "before it. Save `model.state_dict()` without other heads.",
+        "base_model.model.), one encoder alone or inside a module of any name, and the head "
+        f"{_HEAD}, each with or without module. and _orig_mod. before it. Save "
+        "`model.state_dict()` without other heads.",
     )
 
 
@@ -258,7 +292,24 @@ def _load_tensors(path: Path) -> tuple[dict[str, "Tensor"], tuple[str, ...]]:
     tensors = {unwrapped(name): tensor for name, tensor in state.items()}
     if len(tensors) != len(state):
         raise _no_state(path, "the same names with and without 'module.' or '_orig_mod.'")
-    return tensors, beside
+    return _without_common_parent(tensors), beside
+
+
+def _without_common_parent(tensors: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
+    """Take off what a training program writes before all names, such as ``model.``."""
+    first = {name.partition(".")[0] for name in tensors}
+    while len(first) == 1 and not _is_known(*first):
+        (parent,) = first
+        tensors = {name.removeprefix(f"{parent}."): tensor for name, tensor in tensors.items()}
+        first = {name.partition(".")[0] for name in tensors}
+    return tensors
+
+
+def _is_known(part: str) -> bool:
+    """Say whether the first part of a name tells something, so that it is not taken off."""
+    adapted = part in ("base_model", "lora_model")
+    rabbit = any(one.startswith(f"{part}.") for one in _RABBIT)
+    return adapted or rabbit or part in _BRANCHES or bool(_ENCODER.match(part)) or part == _HEAD
 
 
 def _contained(state: Mapping[Any, Any]) -> tuple[Mapping[Any, Any], tuple[str, ...]]:

@@ -25,7 +25,9 @@ _LENGTH = 8
 _LONGEST = 100_000_000
 # What DataParallel and torch.compile write before the names of what they wrap, at any depth.
 WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod)\.")
+# As safetensors and as torch name them.
 _FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+_TORCH_FLOATS = frozenset({f"torch.{one}" for one in ("float64", "float32", "float16", "bfloat16")})
 
 
 @dataclass(frozen=True)
@@ -162,18 +164,36 @@ def refuse_quantised(weights: Iterable[Path], family: Family) -> None:
             header = read_header(path)
         except ModelError:
             continue  # the loader says more about a damaged file, after the fingerprint is known
-        rounded = [
-            (name, one.kind)
-            for name, one in header.items()
-            if name.startswith(prefixes) and name.endswith("weight") and one.kind not in _FLOATS
-        ]
-        if rounded:
-            name, kind = rounded[0]
-            raise ModelError(
-                f"the weights in {path} are quantised: {len(rounded)} of them are of the type "
-                f"{kind}, such as {name}",
-                hint=UNQUANTISED,
-            )
+        mine = {name: one.kind for name, one in header.items() if name.startswith(prefixes)}
+        refuse_rounded(mine, path)
+
+
+def refuse_rounded(kinds: Mapping[str, str], path: Path) -> None:
+    """Refuse weights that are no floats of 16 bits or more.
+
+    Parameters
+    ----------
+    kinds : mapping of str to str
+        The type of every tensor, as safetensors or torch names it.
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ModelError
+    """
+    rounded = [
+        (name, kind)
+        for name, kind in kinds.items()
+        if name.endswith(("weight", "bias")) and kind not in _FLOATS | _TORCH_FLOATS
+    ]
+    if rounded:
+        name, kind = rounded[0]
+        raise ModelError(
+            f"the weights in {path} are quantised: {len(rounded)} of them are of the type "
+            f"{kind}, such as {name}",
+            hint=UNQUANTISED,
+        )
 
 
 def _damaged(path: Path, reason: object) -> ModelError:

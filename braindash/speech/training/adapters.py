@@ -9,6 +9,9 @@ from torch import nn
 from braindash.errors import InputError
 from braindash.specs import AdapterSettings
 from braindash.speech.checkpoints.families import FAMILIES
+from braindash.speech.checkpoints.locate import ModelFiles
+from braindash.speech.checkpoints.merging import alters
+from braindash.speech.models import load_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +19,8 @@ logger = logging.getLogger(__name__)
 _FRONT_END = ("feature_extractor.", "conv1.", "conv2.", "embed_positions.")
 _DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
 _MASK = "masked_spec_embed"
+# A change of a weight that no feature shows: of its size, and where it was 0.
+_ROUNDING, _UNDERFLOW = 1e-6, 1e-12
 
 
 def adapted_layers(family: str, settings: AdapterSettings) -> tuple[str, ...]:
@@ -94,6 +99,33 @@ def prepare(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return get_peft_model(encoder, settings)
+
+
+def has_learned(wrapper: Any, files: ModelFiles) -> bool:
+    """Say whether training changed what the encoder computes.
+
+    Adapters that change no weight beyond rounding learned nothing: opened, they would be refused.
+
+    Parameters
+    ----------
+    wrapper : nn.Module
+        The bare encoder, or peft's wrapper around it.
+    files : ModelFiles
+        What it was before.
+    """
+    adapted = [part for part in wrapper.modules() if hasattr(part, "get_delta_weight")]
+    with torch.no_grad():
+        if adapted:
+            return any(
+                alters(part.weight, part.weight + part.get_delta_weight("default"))
+                for part in adapted
+            )
+        before = dict(load_encoder(files).named_parameters())
+        return any(
+            not torch.allclose(before[name], weight.cpu(), rtol=_ROUNDING, atol=_UNDERFLOW)
+            for name, weight in wrapper.named_parameters()
+            if weight.requires_grad
+        )
 
 
 def _is_linear(part: nn.Module) -> bool:

@@ -16,7 +16,7 @@ from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.locate import ModelFiles
 from braindash.speech.encoder.front import front_of
 from braindash.speech.models import load_encoder
-from braindash.speech.training.adapters import prepare
+from braindash.speech.training.adapters import has_learned, prepare
 from braindash.speech.training.epochs import Checkpoints, TrainingState
 from braindash.speech.training.front import make_inputs
 from braindash.speech.training.loop import Material, Trainer
@@ -72,6 +72,10 @@ class Tuned:
         """Number of trained weights of the encoder."""
         trained = self.network.trained().items()
         return sum(value.numel() for name, value in trained if not name.startswith("heads."))
+
+    def learned(self) -> bool:
+        """Say whether the weights of the kept epoch compute anything else than the base's."""
+        return has_learned(self.wrapper, self.files)
 
     def outcome(self) -> dict[str, Any]:
         """Describe the training as JSON values, for the record."""

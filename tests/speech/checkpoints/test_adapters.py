@@ -300,6 +300,27 @@ def test_tensors_that_are_no_adapter_are_refused(pair):
         open_model(adapter, device="cpu")
 
 
+@pytest.mark.parametrize(
+    ("kind", "head", "target", "says"),
+    [
+        ("hubert-group", "ForSequenceClassification", ["projector"], "but projector"),
+        (
+            "whisper",
+            "ForConditionalGeneration",
+            r".*decoder.*q_proj",
+            r"but model\.decoder\.layers",
+        ),
+    ],
+)
+def test_adapter_of_a_head_or_decoder_alone_is_told(kind, head, target, says, tmp_path):
+    _, adapter, _ = save_pair(kind, tmp_path, head, targets=target)
+    with pytest.raises(
+        ModelError, match=f"adapts nothing of the encoder of base, {says}"
+    ) as caught:
+        open_model(adapter, device="cpu")
+    assert "give it instead" in caught.value.hint
+
+
 def test_adapter_that_makes_the_model_answer_nan_is_refused(pair):
     edit_weights(
         pair[1] / ADAPTER_WEIGHTS, lambda tensors: {n: t * float("nan") for n, t in tensors.items()}

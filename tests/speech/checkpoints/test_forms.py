@@ -65,7 +65,49 @@ def test_wrappers_inside_a_model_are_taken_off(folder, folder_of):
     assert unwrapped("submodule.x") == "submodule.x"
 
 
+def in_parts(folder, tensors, form, encoding):
+    """Write weights in two parts with their index."""
+    names, place = sorted(tensors), {}
+    for number in range(2):
+        part = {name: tensors[name] for name in names[number::2]}
+        file = {"safetensors": "model-{}.safetensors", "bin": "pytorch_model-{}.bin"}[form]
+        place |= dict.fromkeys(part, file.format(number))
+        (save_file if form == "safetensors" else torch.save)(part, folder / file.format(number))
+    index = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}[form]
+    (folder / f"{index}.index.json").write_text(json.dumps({"weight_map": place}), encoding)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+@pytest.mark.parametrize("odd", ["index", "name"])
+def test_parts_with_a_marked_index_or_a_wrapper_in_one_of_them(form, odd, folder, folder_of):
+    """The index begins with a byte order mark; the wrapper is that of a single weight."""
+    stored = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    if odd == "name":
+        last = max(stored)
+        stored[f"module.{last}"] = stored.pop(last)
+    in_parts(folder, stored, form, "utf-8-sig" if odd == "index" else "utf-8")
+    np.testing.assert_array_equal(answer(folder), answer(folder_of("hubert-group")))
+
+
+def test_a_trainings_checkpoint_under_the_name_of_weights_is_told(folder):
+    stored = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    torch.save({"state_dict": stored, "epoch": 3}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="no weights by name, but state_dict, epoch") as caught:
+        open_model(folder, device="cpu")
+    assert "import-checkpoint" in caught.value.hint
+
+
 # --- configurations ---------------------------------------------
+
+
+def test_models_inside_a_folder_are_named(folder):
+    """A trainer's folder holds its checkpoints."""
+    shutil.move(folder, folder.parent / "run" / "checkpoint-500")
+    with pytest.raises(ModelError, match="folders that have one: checkpoint-500") as caught:
+        locate(folder.parent / "run")
+    assert "one of these" in caught.value.hint
 
 
 def test_a_byte_order_mark_in_the_configurations_is_no_matter(folder, folder_of):
@@ -109,6 +151,37 @@ def test_weights_that_are_whole_numbers_are_quantised(kind, folder):
     edit_weights(folder / WEIGHTS, lambda tensors: tensors | {name: tensors[name].to(kind)})
     with pytest.raises(ModelError, match=f"quantised: 1 of them.*{name}"):
         locate(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn, torch.bool, torch.complex64])
+def test_pickled_weights_are_looked_at_too(kind, folder):
+    name = "encoder.layers.0.attention.q_proj.weight"
+    stored = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    torch.save(stored | {name: stored[name].to(kind)}, folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=f"quantised: 1 of them.*{name}") as caught:
+        open_model(folder, device="cpu")
+    assert "float32" in caught.value.hint
+
+
+def test_weights_that_are_not_finite_are_named(folder):
+    """Three frames of silence need not show them: attention over few frames loses NaN."""
+    name = "encoder.layers.0.attention.q_proj.weight"
+
+    def damaged(tensors):
+        hidden = {"masked_spec_embed": tensors["masked_spec_embed"] * float("nan")}
+        return tensors | hidden | {name: tensors[name] * float("nan")}
+
+    edit_weights(folder / WEIGHTS, damaged)
+    with pytest.raises(ModelError, match=f"values in 1 of its weights: {name}"):
+        open_model(folder, device="cpu")
+
+
+def test_the_attention_of_another_machine_is_no_matter(folder, folder_of):
+    edit_json(folder / CONFIG, _attn_implementation="flash_attention_2")
+    edit_json(folder / CONFIG, attn_implementation="flash_attention_2")
+    assert locate(folder).fingerprint == locate(folder_of("hubert-group")).fingerprint
+    np.testing.assert_array_equal(answer(folder), answer(folder_of("hubert-group")))
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_what_is_left_out_is_told(tmp_path):
     assert told["left_out"] == ["lm_head"]
     (tmp_path / "adapter.fra.safetensors").write_bytes(b"x")
     lines = explained_lines(explain(locate(tmp_path)))
-    assert "language adapters beside it (1)" in "\n".join(lines)
+    assert "1 lie beside it, chosen as MODEL@LANG: fra" in "\n".join(lines)
 
 
 def test_the_command_explains_and_measures(places, folder_of):

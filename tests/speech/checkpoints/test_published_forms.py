@@ -49,6 +49,57 @@ def base(tmp_path_factory):
     return find
 
 
+@pytest.mark.parametrize(
+    ("before", "beside"),
+    [
+        ("", {}),
+        ("", {"lm_head.weight": torch.zeros(4, 32)}),
+        ("backbone.", {"linear.weight": torch.zeros(4, 32), "linear.bias": torch.zeros(4)}),
+        ("model.", {"model.linear.weight": torch.zeros(4, 32)}),
+        ("model.hubert.", {"model.linear.weight": torch.zeros(4, 32)}),
+        ("net.encoder_model.", {"net.classifier.weight": torch.zeros(4, 32)}),
+    ],
+)
+def test_an_encoder_alone_or_in_a_module_of_any_name(before, beside, base, tmp_path):
+    """The base tells its family; the names tell whether it fits."""
+    model = build("hubert-group")
+    with torch.no_grad():
+        model.encoder.layers[1].attention.q_proj.weight.mul_(1.5)
+    state = {before + name: tensor for name, tensor in model.state_dict().items()} | beside
+    content = {"state_dict": state, "epoch": 3} if before.startswith("model.") else state
+    file = write(content, tmp_path / "x.pth")
+    import_checkpoint(file, base=base("hubert-group"), out=tmp_path / "out")
+    np.testing.assert_array_equal(answer(tmp_path / "out"), answer(model.eval()))
+    with pytest.raises(InputError):
+        import_checkpoint(file, base=base("wavlm-group"), out=tmp_path / "other")
+
+
+def test_whispers_encoder_alone_is_taken_over(base, tmp_path):
+    encoder = build("whisper").encoder
+    with torch.no_grad():
+        encoder.layers[0].fc1.weight.mul_(1.5)
+    for before in ("", "tower."):
+        state = {before + name: tensor for name, tensor in encoder.state_dict().items()}
+        file = write(state, tmp_path / "x.pth")
+        out = tmp_path / f"out{before}"
+        import_checkpoint(file, base=base("whisper"), out=out)
+        np.testing.assert_array_equal(answer(out), answer(encoder.eval()))
+
+
+def test_of_two_encoders_none_is_chosen(base, tmp_path):
+    """A student and its teacher, say."""
+    model = build("hubert-group")
+    state = {
+        f"{before}.{name}": tensor
+        for before in ("student", "teacher")
+        for name, tensor in model.state_dict().items()
+    }
+    with pytest.raises(InputError, match="unknown weights"):
+        import_checkpoint(
+            write(state, tmp_path / "x.pth"), base=base("hubert-group"), out=tmp_path / "out"
+        )
+
+
 RABBIT_PARTS = {
     "input_proj.weight": torch.zeros(4, 32),
     "query_embed.weight": torch.zeros(2, 4),

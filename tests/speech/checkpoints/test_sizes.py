@@ -10,6 +10,8 @@ from braindash.errors import ModelError
 from braindash.speech.checkpoints.families import FAMILIES, MODEL_TYPES
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.checkpoints.sizes import check_sizes
+from braindash.speech.geometry import geometry_of
+from braindash.speech.windows import n_parameters
 
 HUGE = 10**9
 SIZES = {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12}
@@ -85,6 +87,8 @@ def test_heads_are_checked_for_every_family(family, value, tmp_path):
         ("parakeet", {"conv_kernel_size": HUGE}, "conv_kernel_size"),
         ("wav2vec2-bert", {"feature_projection_input_dim": 0}, "feature_projection_input_dim"),
         ("wav2vec2-bert", {"conv_depthwise_kernel_size": -31}, "conv_depthwise_kernel_size"),
+        ("hubert", {"add_adapter": True, "num_adapter_layers": HUGE}, "num_adapter_layers"),
+        ("wav2vec2-bert", {"add_adapter": True, "adapter_stride": 0}, "adapter_stride"),
         ("audio-spectrogram-transformer", {"time_stride": 0}, "time_stride"),
         ("audio-spectrogram-transformer", {"patch_size": 500, "num_mel_bins": 128}, "patch_size"),
         ("audio-spectrogram-transformer", {"max_length": HUGE}, "max_length"),
@@ -101,6 +105,29 @@ def test_the_sizes_of_real_and_tiny_models_pass(kind):
     check_sizes("config.json", config_of(family), FAMILIES[family])
     nulls = dict.fromkeys(("adapter_attn_dim", "squeeze_factor", "conv_dim"))
     check_sizes("config.json", config_of(family, **nulls), FAMILIES[family])
+
+
+@pytest.mark.parametrize(
+    ("family", "names"),
+    [
+        ("hubert", ["conv_dim", "conv_kernel", "conv_stride"]),
+        ("parakeet", ["subsampling_factor", "subsampling_conv_channels", "num_mel_bins"]),
+        ("wav2vec2-bert", ["feature_projection_input_dim"]),
+        ("audio-spectrogram-transformer", ["patch_size", "time_stride", "num_mel_bins"]),
+    ],
+)
+def test_a_size_that_is_null_is_the_usual_one(family, names, tmp_path):
+    """As where it is absent; the part of the key that the configuration is stays as written."""
+    facts, found = FAMILIES[family], []
+    for number, config in enumerate((config_of(family), config_of(family, **dict.fromkeys(names)))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        whole = {facts.part: config} if facts.part else config
+        whole |= {"model_type": next(k for k, v in MODEL_TYPES.items() if v is facts)}
+        (folder / "config.json").write_text(json.dumps(whole))
+        found.append(locate(f"untrained:{folder}"))
+    assert geometry_of(facts, found[0].config) == geometry_of(facts, found[1].config)
+    assert n_parameters(found[0]) == n_parameters(found[1])
 
 
 @pytest.mark.parametrize("part", [None, [], "x"])

@@ -306,6 +306,14 @@ def test_a_tuned_model_is_opened_like_any_other(tune, kind, adapter, tmp_path, s
     assert files.fingerprint != tuned.files.fingerprint
 
 
+@pytest.mark.parametrize("adapter", [None, AdapterSettings()], ids=["full", "lora"])
+def test_a_run_that_changed_nothing_is_told_apart(tune, adapter):
+    """An adapter of it would be refused when it is opened."""
+    changes = {"epochs": 1, "adapter": adapter}
+    assert tune(QUICK.model_copy(update=changes), name="good").learned()
+    assert not tune(QUICK.model_copy(update=changes | {"encoder_rate": 1e-30})).learned()
+
+
 def check_opened(tuned, files, sound):
     record = json.loads((files.folder / "tuning.json").read_text())
     assert record["spec"] == {"a": 1} and record["kept_epoch"] == 1
