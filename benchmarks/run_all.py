@@ -150,6 +150,17 @@ def groups(found: dict[str, Any]) -> Iterator[Row]:
     )
 
 
+def netcdf(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell how much quicker the files of a store are written and opened than by xarray alone."""
+    for one in found["rows"]:
+        yield Row(
+            f"netCDF-4 file of {one['arrays']} arrays",
+            f"written in {one['write_ms']:.0f} ms, {one['write_ratio']:.1f}x xarray alone; "
+            f"opened in {one['open_ms']:.0f} ms, {one['open_ratio']:.1f}x",
+            f"{one['difference']:.1g}",
+        )
+
+
 def parts(found: dict[str, Any]) -> Iterator[Row]:
     """Tell what processes side by side gain."""
     yield Row(
@@ -205,6 +216,7 @@ BENCHMARKS = {
         "bench_statistics.py", (), ("--layers", "2", "--targets", "1000"), statistics
     ),
     "groups": Benchmark("bench_groups.py", (), ("--targets", "2000"), groups),
+    "netcdf": Benchmark("bench_netcdf.py", (), ("--repeats", "2"), netcdf),
     "parts": Benchmark("bench_parts.py", (), (), parts),
     "demo": Benchmark("bench_parts.py", ("--demo",), (), demo),
     "growth": Benchmark("bench_growth.py", (), (), growth),

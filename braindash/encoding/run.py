@@ -32,6 +32,7 @@ from braindash.encoding.within import predict_within
 from braindash.errors import InputError
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.entries import common_provenance
+from braindash.io.netcdf import load_netcdf
 from braindash.io.predictions import PredictionFile, layer_part, read_part
 from braindash.io.recordings import plan_checked
 from braindash.io.spaces.find import SurfacePlan
@@ -349,7 +350,7 @@ class EncodingRun(StoredRun[Entry]):
         seconds = time.monotonic() - started + float(predictions.provenance["seconds"])
         if plan.low_level is not None:
             files = self.layers(self.kind, self.key)
-            layers = [xr.load_dataset(path, engine="h5netcdf").drop_attrs() for path in files]
+            layers = [load_netcdf(path).drop_attrs() for path in files]
             weighed = xr.concat(layers, dim="layer")
             parts.append(weighed.assign_coords(layer=np.arange(plan.model.n_layers)))
             seconds += seconds_of(files)

@@ -28,6 +28,7 @@ import braindash
 from braindash.errors import InputError, StoreError
 from braindash.files import digest_file
 from braindash.io.hdf5 import opened_hdf5, refuse_other_files
+from braindash.io.netcdf import open_netcdf
 from braindash.specs import VERSIONED, StoredStrategy, current_version, older_version, version_of
 
 
@@ -261,7 +262,7 @@ class Entry:
 
     def open(self) -> xr.Dataset:
         """Open the arrays lazily; use it as a context manager or close it."""
-        return xr.open_dataset(self.result_file, engine="h5netcdf")
+        return open_netcdf(self.result_file)
 
     def read(self, name: str, first: int | None = None) -> NDArray[Any]:
         """Read one array, or what lies at one place of its first axis.

@@ -17,6 +17,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from braindash.io.netcdf import write_netcdf
+
 _LARGEST = np.iinfo(np.int16).max
 _CHUNK_TARGETS = 4096
 # What a part has of every row, and its two axes.
@@ -110,7 +112,7 @@ class PredictionFile:
     def write(self, path: Path) -> None:
         """Write the netCDF4 file, one layer in memory at a time."""
         n_rows, n_targets = self.response.shape
-        self._small_arrays().to_netcdf(path, engine="h5netcdf")
+        write_netcdf(self._small_arrays(), path)
         with h5netcdf.File(path, "a") as file:
             packed = file.create_variable(
                 "prediction",

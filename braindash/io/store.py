@@ -43,6 +43,7 @@ from braindash.io.entries import (
     read_listed,
     require_readable,
 )
+from braindash.io.netcdf import write_netcdf
 from braindash.io.surface_links import SURFACES, link_surface, linked_surface
 from braindash.names import given_path
 
@@ -260,7 +261,7 @@ class Store:
         encoding = {name: {"chunksizes": shape} for name, shape in (chunks or {}).items()}
 
         def write(path: Path) -> None:
-            dataset.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+            write_netcdf(dataset, path, encoding)
 
         return self.put_file(
             kind, key, spec=spec, provenance=provenance, write=write, n_bytes=dataset.nbytes
@@ -303,7 +304,7 @@ class Store:
         folder = self.parts_folder(kind, key)
         with self._temporary_folder(dataset.nbytes) as temporary:
             written = temporary / "part.nc"
-            dataset.to_netcdf(written, engine="h5netcdf")
+            write_netcdf(dataset, written)
             flush(written)
             folder.mkdir(parents=True, exist_ok=True)
             # The name carries the digest of the content, so a torn file is seen when read.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from braindash.errors import InputError
+from braindash.io.netcdf import load_netcdf
 from braindash.io.recordings import plan_checked
 from braindash.io.store import Entry, Store
 from braindash.parts import Part, StoredRun, carry_out, require_same, seconds_of
@@ -179,7 +180,7 @@ class ProbingRun(StoredRun[Entry]):
         progress.advance(0, 1, "writing")
         plan, sittings = self._plan, self._sittings
         files = self.layers(self.kind, self.key)
-        layers = [xr.load_dataset(path, engine="h5netcdf") for path in files]
+        layers = [load_netcdf(path) for path in files]
         results = gather(plan, sittings, layers)
         told = {name: texts for sitting in sittings for name, texts in sitting.warnings.items()}
         facts = {name: task_facts(one, told[name]) for name, one in results.items()}

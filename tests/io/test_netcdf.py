@@ -1,0 +1,63 @@
+"""netCDF-4 files: what xarray alone writes and reads, and what is wrong with a file."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from braindash.io.netcdf import load_netcdf, open_netcdf, write_netcdf
+
+
+@pytest.fixture
+def dataset():
+    rng = np.random.default_rng(0)
+    return xr.Dataset(
+        {
+            "r": (("layer", "target"), rng.normal(size=(3, 7)).astype(np.float32)),
+            "scored": ("time", rng.random(5) > 0.5),
+            "prediction": (
+                ("layer", "time", "target"),
+                rng.integers(-9, 9, (3, 5, 7)).astype("i2"),
+            ),
+            "words": ("layer", np.array(["a", "größer", ""], dtype=object)),
+            "empty": (("none", "target"), np.empty((0, 7), dtype=np.float32)),
+            "one": ((), 4.5),
+        },
+        {"layer": [0, 1, 2], "model": ("target", list("abcdefg"))},
+        {"seconds": 1.5, "name": "toy"},
+    )
+
+
+def test_what_is_written_is_read_by_xarray_alone_and_the_other_way(dataset, tmp_path):
+    own, plain = tmp_path / "own.nc", tmp_path / "plain.nc"
+    encoding = {"prediction": {"chunksizes": (1, 5, 4)}}
+    write_netcdf(dataset, own, encoding)
+    dataset.to_netcdf(plain, engine="h5netcdf", encoding=encoding)
+    expected = xr.load_dataset(plain, engine="h5netcdf")
+    for found in (xr.load_dataset(own, engine="h5netcdf"), load_netcdf(plain), load_netcdf(own)):
+        xr.testing.assert_identical(found, expected)
+    assert found["prediction"].encoding["chunksizes"] == (1, 5, 4)
+
+
+def test_arrays_are_read_when_they_are_used_and_no_more_after_closing(dataset, tmp_path):
+    write_netcdf(dataset, tmp_path / "one.nc")
+    with open_netcdf(tmp_path / "one.nc") as opened:
+        np.testing.assert_array_equal(opened["r"][1], dataset["r"][1])
+        late = opened["prediction"]
+    with pytest.raises(Exception, match="(?i)closed"):
+        late.values  # noqa: B018
+    (tmp_path / "one.nc").unlink()
+
+
+def test_a_file_is_replaced_and_a_broken_one_is_no_other_error(dataset, tmp_path):
+    path = tmp_path / "one.nc"
+    path.write_bytes(b"nothing")
+    with pytest.raises(OSError, match="signature"):
+        open_netcdf(path)
+    write_netcdf(dataset, path)
+    write_netcdf(dataset[["r"]], path)
+    assert set(load_netcdf(path).data_vars) == {"r"}
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(OSError, match="truncated"):
+        open_netcdf(path)
+    with pytest.raises(FileNotFoundError):
+        open_netcdf(tmp_path / "absent.nc")
