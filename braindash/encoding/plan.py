@@ -53,6 +53,7 @@ from braindash.speech.checkpoints.locate import (
 from braindash.stories import (
     StoryPlan,
     few_rows_warning,
+    frames_of,
     native_reason,
     plan_stories,
     plan_story,
@@ -480,12 +481,15 @@ def _plan_nulls(
     for name, prefix in (("layer-shuffled", SHUFFLED), ("untrained", UNTRAINED)):
         source = f"{prefix}:{request.model}"
         files = locate(source, request.revision, precision=request.precision)
-        planned = (
-            plan_story(dataset, subject, stories[0].extraction.strategy, files, story.name)
-            for story in stories
-        )
+        planned = (_control(dataset, subject, files, story) for story in stories)
         controls.append((name, files, tuple(planned)))
     return NullPlan(tuple(controls), shift)
+
+
+def _control(dataset: Dataset, subject: str, files: ModelFiles, story: StoryPlan) -> StoryPlan:
+    """Plan a story for a control of the model; its frames are kept where the model's are."""
+    planned = plan_story(dataset, subject, story.extraction.strategy, files, story.name)
+    return replace(planned, frames=None if story.frames is None else frames_of(planned.extraction))
 
 
 def _null_settings(nulls: NullPlan | None) -> NullPanelSettings | None:
