@@ -296,7 +296,13 @@ def _annotated_tier(dataset: Dataset, story: str, model: ModelFiles, seconds: fl
 def _try_tier(tier: Tier, digest: str, space: str, seconds: float) -> None:
     """Make the features of a tier once, so that what is wrong with it is said by the plan."""
     (part,) = find_space(space).parts
-    ANNOTATION_SPACES[part.name](tier.intervals(), seconds)
+    intervals = tier.intervals()
+    if not any(one.label.strip() for one in intervals):
+        raise InputError(
+            f"the tier {tier.name!r} is empty: nothing is said to be spoken",
+            hint="Align the recording again, name another tier, or take the story out of [splits].",
+        )
+    ANNOTATION_SPACES[part.name](intervals, seconds)
 
 
 def story_difference(own: StoryPlan, other: StoryPlan) -> str:
