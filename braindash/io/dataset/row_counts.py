@@ -1,12 +1,13 @@
 """How many rows responses have, remembered while their files stay the same.
 
-Of some formats (GIFTI) this takes the whole file; of everybody who heard a story it is asked often.
+Of everybody who heard a story it is asked often, so that heads of files are enough.
 """
 
 from typing import Any
 
 from braindash.files import digest_json
 from braindash.io.dataset.responses import ResponseSource, shape
+from braindash.io.images.surfaces import gifti_told_rows
 from braindash.remembered.tables import Identity, file_identity, is_settled, table_of
 
 TABLE = "rows.jsonl"
@@ -33,10 +34,17 @@ def count_rows(source: ResponseSource) -> int:
     known = table.find(identity)
     if known is not None:
         return int(known)
-    n_rows, _ = shape(source)
+    n_rows = _told(source) or shape(source)[0]
     if all(is_settled(one) and file_identity(one.path) == one for one in files):
         table.keep(identity, str(n_rows))
     return n_rows
+
+
+def _told(source: ResponseSource) -> int | None:
+    """Return what the head of a GIFTI file says: all of it is long to read."""
+    path = source.paths[0]
+    is_gifti = path.name.lower().endswith((".gii", ".gii.gz")) and path.is_file()
+    return gifti_told_rows(path) if is_gifti else None
 
 
 def _read_line(line: Any) -> tuple[Identity, str]:
