@@ -12,7 +12,8 @@ the 13 layers; time and memory grow with the voxels along a line, which is drawn
 and layers. The plan's own estimate of memory is drawn on in the same way, and says how many
 processes the program would start beside each other. Rows, stories and features are all there.
 Seconds are those of one core, which a busy machine does not change; a disk that is slower than the
-page cache adds its own.
+page cache adds its own. Reading is all of it: digests, the search for censored rows, responses.
+``--rows`` takes a part of every story's rows, to try the script.
 """
 
 import argparse
@@ -36,6 +37,7 @@ import soundfile
 
 SEED, WIDTH, N_LAYERS, AT_ONCE = 0, 768, 13, 4096
 RATE_HZ = 8000
+LEAST_ROWS = 40
 ALL_CORES, MACHINE_BYTES = 2, 24e9
 N_VERTICES = 327_684  # of fsaverage, which the mapper leads to
 
@@ -200,17 +202,35 @@ class Clock:
 
         return timed
 
+    def around_each(self, call: Any) -> Any:
+        """Return the generator function, timed while it is asked for what is next."""
+
+        def timed(*given: Any, **named: Any) -> Any:
+            step = self.around(iter(call(*given, **named)).__next__)
+            while True:
+                try:
+                    found = step()
+                except StopIteration:
+                    return
+                yield found
+
+        return timed
+
 
 def encode(folder: Path) -> dict[str, Any]:
     """Plan, encode and map in this process; say what it took."""
     from braindash.encoding import responses as reading
     from braindash.encoding.plan import plan_encoding, regression_bytes, statistics_bytes
     from braindash.encoding.run import EncodingRun
+    from braindash.io.dataset import censored
     from braindash.io.store import Store
     from braindash.parts import PROCESS_BYTES
     from braindash.progress import NoProgress
+    from braindash.remembered import digests
 
     clock = Clock()
+    digests.digest_file = clock.around(digests.digest_file)
+    censored.row_blocks = clock.around_each(censored.row_blocks)
     reading.load_responses = clock.around(reading.load_responses)
     reading.load_repeats = clock.around(reading.load_repeats)
     began = time.process_time()
@@ -252,9 +272,11 @@ def encode(folder: Path) -> dict[str, Any]:
     }
 
 
-def measured(size: Size, scale: float, n_layers: int) -> dict[str, Any]:
+def measured(size: Size, scale: float, n_layers: int, rows: float) -> dict[str, Any]:
     """Make a part of the voxels and encode it, each in a process of its own."""
-    part = replace(size, n_targets=int(size.n_targets * scale), n_layers=n_layers)
+    n_rows = tuple(max(LEAST_ROWS, int(n * rows)) for n in size.n_rows)
+    n_targets = int(size.n_targets * scale)
+    part = replace(size, n_targets=n_targets, n_rows=n_rows, n_layers=n_layers)
     with tempfile.TemporaryDirectory(prefix="braindash-bench-") as place:
         folder = Path(place)
         # Nothing is known of the files, as when a user comes with them.
@@ -294,6 +316,7 @@ def whole(size: Size, found: list[dict[str, Any]]) -> dict[str, float]:
         "seconds to plan": plan,
         "seconds of a layer": later,
         "seconds to the first layer's scores": plan + first,
+        "seconds to the first map": plan + first + mapped,
         "seconds in one process": everything,
         "share of reading": reading / everything,
         "peak GB of a process": line(lambda one: one["peak bytes"]) / 1e9,
@@ -302,9 +325,9 @@ def whole(size: Size, found: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def bench(size: Size, scale: float, n_layers: int) -> dict[str, Any]:
+def bench(size: Size, scale: float, n_layers: int, rows: float) -> dict[str, Any]:
     """Measure at half the scale and at the scale; print and return what was found."""
-    found = [measured(size, part, n_layers) for part in (scale / 2, scale)]
+    found = [measured(size, part, n_layers, rows) for part in (scale / 2, scale)]
     for one in found:
         seconds = {name: round(value, 1) for name, value in one["seconds"].items()}
         print(
@@ -314,7 +337,8 @@ def bench(size: Size, scale: float, n_layers: int) -> dict[str, Any]:
             flush=True,
         )
     drawn = whole(size, found)
-    print(f"{size.name}, drawn on to {size.n_targets} voxels x {size.n_layers} layers:")
+    part = "" if rows == 1 else f", {rows:g} of the rows"
+    print(f"{size.name}, drawn on to {size.n_targets} voxels x {size.n_layers} layers{part}:")
     for name, value in drawn.items():
         print(f"  {name}: {value:.2f}")
     return {"measured": found, "whole": drawn}
@@ -325,6 +349,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--scale", type=float, default=1 / 16, help="part of the voxels")
     parser.add_argument("--layers", type=int, default=2, help="of the 13, two at least")
+    parser.add_argument("--rows", type=float, default=1.0, help="part of every story's rows")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     parser.add_argument("--make", help=argparse.SUPPRESS)
     parser.add_argument("--encode", action="store_true", help=argparse.SUPPRESS)
@@ -336,11 +361,13 @@ def main() -> None:
     elif options.encode:
         print(json.dumps(encode(options.folder)))
     else:
-        found = {name: bench(SIZES[name], options.scale, options.layers) for name in options.sizes}
+        parts = options.scale, options.layers, options.rows
+        found = {name: bench(SIZES[name], *parts) for name in options.sizes}
         head = {
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "versions": {name: version(name) for name in ("torch", "numpy", "h5py")},
             "scale": options.scale,
+            "rows": options.rows,
         }
         if options.json:
             options.json.write_text(json.dumps(head | found, indent=1) + "\n")

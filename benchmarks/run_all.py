@@ -1,6 +1,6 @@
 """Run every benchmark and print one table: machine, versions, what was measured, the goal.
 
-``make bench`` runs it; two hours on two quiet cores. ``--only ridge features`` runs some, and
+``make bench`` runs it; over two hours on two quiet cores. ``--only ridge features`` runs some, and
 ``--quick`` runs all at small sizes (minutes; to try the script, not for figures). Each benchmark is
 a process of its own with the machine to itself; what it prints goes on to the terminal, its JSON
 into ``--folder``. A figure is a ratio from one run, beside the largest difference of the results
@@ -189,6 +189,27 @@ def growth(found: dict[str, Any]) -> Iterator[Row]:
         yield Row(f"growth: {name} x {times}", f"exponent {exponent:.2f}", "", "1.1")
 
 
+def frames(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell what one run of a model for all saves, and what it does to scores."""
+    for strategy in ("chunk", "exact"):
+        for name, one in found.get(strategy, {"subjects": {}})["subjects"].items():
+            times = one["seconds with the model"] / one["seconds from frames"]
+            gap = f"r by {one['largest difference of r']:.1e}"
+            yield Row(f"frames: {strategy}, {name}", f"{times:.0f}x the model's run", gap)
+
+
+def scale(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell what whole subjects of public size take."""
+    goals = {"lebel": {"peak GB of a process": "24"}}
+    for name in ("lebel", "denizenslab"):
+        whole = found.get(name, {"whole": {}})["whole"]
+        told = ("seconds to the first map", "seconds in one process", "share of reading")
+        for what in (*told, "peak GB of a process", "planned GB of a process"):
+            if what in whole:
+                goal = goals.get(name, {}).get(what, "")
+                yield Row(f"scale: {name}, {what}", f"{whole[what]:.2f}", "", goal)
+
+
 BENCHMARKS = {
     "ridge": Benchmark(
         "bench_ridge.py",
@@ -217,6 +238,18 @@ BENCHMARKS = {
     ),
     "groups": Benchmark("bench_groups.py", (), ("--targets", "2000"), groups),
     "netcdf": Benchmark("bench_netcdf.py", (), ("--repeats", "2"), netcdf),
+    "frames": Benchmark(
+        "bench_frames.py",
+        (),
+        ("--stories", "3", "--seconds", "20", "--strategies", "chunk"),
+        frames,
+    ),
+    "scale": Benchmark(
+        "bench_scale.py",
+        (),
+        ("--sizes", "denizenslab", "--scale", "0.04", "--rows", "0.1"),
+        scale,
+    ),
     "parts": Benchmark("bench_parts.py", (), (), parts),
     "demo": Benchmark("bench_parts.py", ("--demo",), (), demo),
     "growth": Benchmark("bench_growth.py", (), (), growth),

@@ -17,6 +17,7 @@ from braindash.io.dataset.manifest import Dataset
 from braindash.io.dataset.responses import ResponseSource
 from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
+from braindash.io.dataset.row_counts import count_rows
 from braindash.io.labels.tiers import Tier, story_tier
 from braindash.remembered.digests import digest_input
 from braindash.specs import ExtractionSpec, FramesSpec, RowTimes, StoredStrategy, StoryInput
@@ -242,16 +243,33 @@ def with_frames(
         Who heard the stories.
     stories : sequence of StoryPlan
     keep : bool or None
-        None: where somebody else in the data set heard the same recording and has other row times.
+        None: where somebody else in the data set heard the same recording and has other row times,
+        or fewer or more of them.
     """
     if keep is False:
         return tuple(stories)
 
     def frames(story: StoryPlan) -> FramesSpec | None:
-        wanted = keep or dataset.heard_otherwise(subject, story.name)
-        return frames_of(story.extraction) if wanted else None
+        found = frames_of(story.extraction)
+        if found is None or keep or dataset.heard_otherwise(subject, story.name):
+            return found
+        return found if _is_cut_otherwise(dataset, subject, story) else None
 
     return tuple(replace(story, frames=frames(story)) for story in stories)
+
+
+def _is_cut_otherwise(dataset: Dataset, subject: str, story: StoryPlan) -> bool:
+    """Say whether somebody who heard the story at the same times has another number of rows."""
+    timing, seconds = dataset.timing(subject, story.name), find_recording(story.audio).seconds
+    for other in dataset.heard_alike(subject, story.name):
+        try:
+            n_rows = count_rows(dataset.responses(other, story.name))
+        except (InputError, OSError):
+            continue  # who has no readable responses asks for no features
+        rows = covered_rows(timing.times(n_rows), seconds, timing.tr)
+        if rows != story.rows:
+            return True
+    return False
 
 
 def _context_and_step(strategy: StoredStrategy, model: ModelFiles) -> tuple[float, float]:
@@ -278,7 +296,13 @@ def _annotated_tier(dataset: Dataset, story: str, model: ModelFiles, seconds: fl
 def _try_tier(tier: Tier, digest: str, space: str, seconds: float) -> None:
     """Make the features of a tier once, so that what is wrong with it is said by the plan."""
     (part,) = find_space(space).parts
-    ANNOTATION_SPACES[part.name](tier.intervals(), seconds)
+    intervals = tier.intervals()
+    if not any(one.label.strip() for one in intervals):
+        raise InputError(
+            f"the tier {tier.name!r} is empty: nothing is said to be spoken",
+            hint="Align the recording again, name another tier, or take the story out of [splits].",
+        )
+    ANNOTATION_SPACES[part.name](intervals, seconds)
 
 
 def story_difference(own: StoryPlan, other: StoryPlan) -> str:

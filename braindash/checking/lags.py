@@ -87,6 +87,7 @@ def scan_lags(
     ceiling : tuple of array, optional
         Noise ceilings, and the targets that they are of.
     """
+    stories = {story: one.near_sound() for story, one in stories.items()}
     choice, strays = _choose(stories, columns, ceiling)
     curves = choice.curves()
     overall = pooled([*curves.values()]).peak()

@@ -7,7 +7,7 @@ columns of the auditory region. Responses are opened through the data set's own 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -38,6 +38,9 @@ _REGION_COLUMNS = 128
 _SHARED_BLOCKS, _SHARED_COLUMNS = 16, 32
 # Columns so near to each other are read together.
 _GAP_COLUMNS = 256
+# A story that fills less of a scan is looked at with so much of the scan around it, for its lag.
+_OWN_SHARE = 0.5
+_MARGIN_SECONDS = 20.0
 LOUDNESS = "loudness"
 """Folder of the cache that keeps the loudness of recordings."""
 # Raised when the same recording would give another course.
@@ -111,6 +114,15 @@ class StoryData:
     tr: float
     volume_zero: float
     times: NDArray[np.float64]
+
+    def near_sound(self) -> "StoryData":
+        """Return the story with its own part of a scan in which others were heard as well."""
+        own = self.check.stop_row - self.check.first_row
+        if own >= _OWN_SHARE * len(self.times):
+            return self
+        margin = min(own // 2, round(_MARGIN_SECONDS / self.tr))
+        part = slice(max(0, self.check.first_row - margin), self.check.stop_row + margin)
+        return replace(self, values=self.values[part], times=self.times[part])
 
 
 def choose_columns(
@@ -276,7 +288,8 @@ def read_ceiling(
         ]
         values = np.concatenate(parts, axis=2)
     rows = np.asarray(np.isfinite(values).any(axis=2).all(axis=0))
-    rows &= np.arange(check.n_rows) >= check.score_from_row
+    places = np.arange(check.n_rows)
+    rows &= (places >= max(check.first_row, check.score_from_row)) & (places < check.stop_row)
     kept = values[:, rows]
     if not kept.shape[1]:
         return np.full(len(targets), np.nan), targets, kept

@@ -33,7 +33,7 @@ from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.dataset.responses import shape
 from braindash.io.regions.find import find_regions, usual_set
-from braindash.io.regions.masks import DISCS, Hemisphere
+from braindash.io.regions.masks import Hemisphere
 from braindash.io.regions.own import has_own_regions
 from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.spaces.find import surface_for
@@ -311,12 +311,12 @@ def result_document(
     hemisphere: Hemisphere | None = None,
 ) -> dict[str, Any]:
     """Return an encoding result as JSON values, with the regions of one side or of every."""
-    from braindash.encoding.seen import hemisphere_table, regions_for
+    from braindash.encoding.seen import hemisphere_table, is_stored_with, regions_for
     from braindash.work.regions import computed, seen_in
 
     regions = regions_for(result, name, data)
     seen = seen_in(result, regions.name, "both", store, data=data)
-    if name is None and seen.region_set == DISCS:  # stored with the result, of both sides
+    if name is None and is_stored_with(result, regions, "both"):
         table = result.region_intervals()
     else:
         table = hemisphere_table(result, regions, computed(result, regions, store))

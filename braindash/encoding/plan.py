@@ -3,6 +3,7 @@
 Planning reads headers and digests only and never imports torch, so the dashboard can do it.
 """
 
+import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from braindash.core.drift import require_period
 from braindash.core.held_out import choose_blocks, held_out_blocks
+from braindash.core.ridge.memory import fit_bytes
+from braindash.core.ridge.settings import make_folds
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
@@ -50,6 +53,7 @@ from braindash.speech.checkpoints.locate import (
 from braindash.stories import (
     StoryPlan,
     few_rows_warning,
+    frames_of,
     native_reason,
     plan_stories,
     plan_story,
@@ -477,12 +481,15 @@ def _plan_nulls(
     for name, prefix in (("layer-shuffled", SHUFFLED), ("untrained", UNTRAINED)):
         source = f"{prefix}:{request.model}"
         files = locate(source, request.revision, precision=request.precision)
-        planned = (
-            plan_story(dataset, subject, stories[0].extraction.strategy, files, story.name)
-            for story in stories
-        )
+        planned = (_control(dataset, subject, files, story) for story in stories)
         controls.append((name, files, tuple(planned)))
     return NullPlan(tuple(controls), shift)
+
+
+def _control(dataset: Dataset, subject: str, files: ModelFiles, story: StoryPlan) -> StoryPlan:
+    """Plan a story for a control of the model; its frames are kept where the model's are."""
+    planned = plan_story(dataset, subject, story.extraction.strategy, files, story.name)
+    return replace(planned, frames=None if story.frames is None else frames_of(planned.extraction))
 
 
 def _null_settings(nulls: NullPlan | None) -> NullPanelSettings | None:
@@ -662,11 +669,19 @@ def count_targets(plan: EncodingPlan) -> int:
 
 
 def regression_bytes(plan: EncodingPlan) -> float:
-    """Estimate the memory of one layer's regression: responses, design, Gram matrices."""
-    n_train, n_test = count_rows(plan)
-    n_columns = plan.model.n_features * len(plan.spec.delays)
-    responses = 4.0 * count_targets(plan) * (2 * n_train + 3 * n_test)
-    return responses + 8.0 * (n_train + n_test) * n_columns + 3 * 8.0 * min(n_train, n_columns) ** 2
+    """Estimate the memory of one layer's regression: responses, design, operators of penalties."""
+    spec, (n_train, n_test), n_targets = plan.spec, count_rows(plan), count_targets(plan)
+    edges = np.cumsum([0, *(int(story.kept.sum()) for story in plan.train)])
+    bounds = list(itertools.pairwise(edges.tolist()))
+    sizes = n_test, plan.model.n_features, len(spec.delays), n_targets, len(spec.alphas)
+    fitting = fit_bytes([b - a for a, b in make_folds(bounds, spec.folds)], *sizes)
+    # Training responses once; of the test rows what was measured, and its scored rows beside those
+    # of the prediction. Of one story, the rows that a fit is given are a copy.
+    n_copies = 3 if spec.within is None else 4
+    responses = 4.0 * n_targets * (n_train + n_copies * n_test)
+    # Beside those of all stories one is in memory as it is read, in float64, and standardised.
+    reading = 16.0 * n_targets * max(story.n_rows for story in plan.train)
+    return responses + max(fitting, reading)
 
 
 def statistics_bytes(plan: EncodingPlan) -> float:

@@ -5,6 +5,8 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+import soundfile
+from kit.planted import loudness, planted_responses, wandering_sound
 from kit.planted_lab import STORIES, PlantedLab
 
 import braindash
@@ -378,3 +380,36 @@ def test_the_check_stops_when_it_is_asked_to(good):
 
     with pytest.raises(Cancelled):
         check_data(good.manifest, progress=Stop())
+
+
+# ---- several stories in one scan ----------------------------------------------------------------
+
+
+def test_each_of_several_stories_in_one_scan_has_its_own_lag_and_ceiling(tmp_path):
+    starts, seconds, tr, n_targets = {"fir": 6.0, "oak": 98.0, "yew": 186.0}, 76.0, 2.0, 40
+    n_rows = round((186.0 + seconds + 10) / tr)
+    scans = np.random.default_rng(0).standard_normal((2, n_rows, n_targets))
+    runs = ""
+    (tmp_path / "audio").mkdir()
+    for number, (name, start) in enumerate(starts.items()):
+        course = loudness(seconds, number)
+        soundfile.write(tmp_path / f"audio/{name}.wav", wandering_sound(course, number, 8000), 8000)
+        times = np.arange(n_rows) * tr - start
+        inside = (times >= 0) & (times < seconds + 8)
+        for run in range(2):
+            made = planted_responses(course, times[inside], 5.0, n_targets, noise=0.7, seed=run)
+            scans[run, inside] = made
+        runs += f'[[runs]]\nstory = "{name}"\naudio_onset = {start}\ntolerance = 1e6\n'
+        runs += 'response = ["scan0.npy", "scan1.npy"]\n'
+    for run in range(2):
+        np.save(tmp_path / f"scan{run}.npy", scans[run])
+    (tmp_path / "manifest.toml").write_text(
+        f'[dataset]\nname = "clips"\naudio_dir = "audio"\n[timing]\ntr = {tr}\n[responses]\n'
+        f'path = "{{story}}.npy"\nspace = "roi"\n[[subjects]]\nid = "S"\n[splits]\ntest = ["yew"]\n'
+        f"{runs}"
+    )
+    (one,) = check_data(tmp_path).subjects
+    assert not one.faults() and one.lag_seconds == pytest.approx(5.0, abs=0.3)
+    for story in one.stories:
+        assert story.lag_seconds == pytest.approx(5.0, abs=0.5) and story.lag_clear
+        assert story.repeats == 2 and story.ceiling > 0.8

@@ -1,6 +1,7 @@
 """Spaces of annotated tiers as models: planned, stored, scored and refused like any other."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -127,6 +128,13 @@ def test_label_that_is_no_phone_is_named_with_its_file(space, label, says, annot
     with pytest.raises(InputError, match=says) as caught:
         run_encoding(request_for(annotated, space), store)
     assert "fox.TextGrid" in caught.value.message
+
+
+def test_an_empty_tier_is_named(annotated):
+    path = grid_of(annotated, "fox")
+    path.write_text(re.sub(r'text = ".*"', 'text = ""', path.read_text()))
+    with pytest.raises(InputError, match=r"fox\.TextGrid: the tier 'word' is empty"):
+        plan_encoding(request_for(annotated))
 
 
 def test_annotation_of_a_longer_recording_is_refused(annotated, store):

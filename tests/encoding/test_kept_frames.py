@@ -1,5 +1,6 @@
 """One run of a model for all who heard the same sound, whenever their rows were acquired."""
 
+import h5py
 import numpy as np
 import pytest
 import soundfile
@@ -220,3 +221,24 @@ def test_the_key_of_frames():
     given = {"model": "a" * 32, "audio": "b" * 32, "counted": None, "strategy": "exact"}
     spec = FramesSpec(**given, context_seconds=16.1, step_seconds=0.1, grid_seconds=None)
     assert spec.key() == "ebba48d23fa05881d76f8df29cde95e1"
+
+
+def test_frames_are_kept_where_somebody_has_fewer_rows(lab):
+    path = lab.folder / "responses/B/fox.hf5"
+    with h5py.File(path, "r+") as file:
+        rows = file["data"][:-3]
+        del file["data"]
+        file["data"] = rows
+    for subject in ("A", "B"):
+        stories = plan_encoding(request_for(lab, subject)).stories
+        assert {one.name for one in stories if one.frames is not None} == {"fox"}
+    path.write_bytes(b"torn")
+    assert all(story.frames is None for story in plan_encoding(request_for(lab)).stories)
+
+
+def test_controls_of_the_null_panel_keep_frames_where_the_model_does(late):
+    plan = plan_encoding(request_for(late, null_panel=True))
+    kept = {story.frames.key() for _, stories in plan.extractions for story in stories}
+    assert len(kept) == 3 * STORIES, "of the model, shuffled and with random weights"
+    plan = plan_encoding(request_for(late, null_panel=True, keep_frames=False))
+    assert all(story.frames is None for _, stories in plan.extractions for story in stories)

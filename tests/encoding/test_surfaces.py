@@ -17,6 +17,7 @@ from kit.toy_lab import N_TARGETS, Lab, make_lab
 from scipy import sparse
 
 import braindash
+from braindash.cli.encode import result_document
 from braindash.encoding.seen import regions_for
 from braindash.errors import InputError
 from braindash.io.dataset.check import check_subject
@@ -117,6 +118,13 @@ def test_regions_are_means_over_the_vertices_that_have_a_value(encoded):
         assert row["r"] == pytest.approx(exact.sum() / whole[:, known].sum(), abs=1e-5)
     assert table.loc[0, WHOLE]["r"] == pytest.approx(np.nanmean(mapped.r[0]), abs=1e-6)
     assert "own mapper" in seen.provenance_line()
+
+
+def test_the_document_of_a_mapped_result_has_regions_unasked(encoded):
+    lab, root, _, mapped = encoded
+    told = result_document(mapped, Store(root), data=lab.manifest)["regions"]
+    assert {one["hemisphere"] for one in told} == {"both", "left", "right"}
+    assert {one["region"] for one in told} == set(disc_masks("fsaverage5")) | {WHOLE}
 
 
 def test_intervals_of_mapped_regions_hold_their_means(encoded):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from braindash.core.ridge.cv import score_of_zeros, score_operators
 from braindash.core.ridge.data import Block, Responses
 from braindash.core.ridge.dual import DualSides, DualSolver
+from braindash.core.ridge.memory import OPERATOR_BYTES
 from braindash.core.ridge.search import TIE, Estimate, Scores, leverage
 
 Mixture = tuple[float, ...]
@@ -40,8 +41,6 @@ _TRIED = 3
 # A target is far out whose leverage is so many times the largest of the sample.
 _FAR = 2.0
 _COLUMNS = 2048
-# Operators are kept as far as they fit into this; the others are built again.
-_OPERATOR_BYTES = 2 << 30
 
 
 class Candidate(NamedTuple):
@@ -267,7 +266,7 @@ class SampledSearch:
                 self._solver = candidate.mixture, self._make(candidate.mixture)
             solver = self._solver[1]
             found, _ = solver.operators(candidate.alpha, None)
-            if (len(self._operators) + 1) * solver.operator_bytes() <= _OPERATOR_BYTES:
+            if (len(self._operators) + 1) * solver.operator_bytes() <= OPERATOR_BYTES:
                 self._operators[candidate] = found
         return found
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from braindash.core.ridge.data import CENTRING_ROUNDING, Block, Responses
+from braindash.core.ridge.memory import BLOCK_BYTES, BLOCK_SHARE, OPERATOR_BYTES
 from braindash.core.ridge.pools import pooled_gains
 from braindash.core.ridge.search import TIE, Scores, Search, plan_search
 from braindash.core.scores import pearson_r
@@ -162,12 +163,6 @@ def _r(
 _SUMS = {"r2": _square_and_residual, "r": _square_and_product}
 _GAIN = {"r2": _r2, "r": _r}
 
-# Operators of as many alphas are held at a time as fit into this.
-_OPERATOR_BYTES = 2 << 30
-# A block of responses with what is made of it, and the sample of the search, may take so much, or
-# this share of the operators: products with few columns are slow.
-_BLOCK_BYTES = {"cpu": 128 << 20, "cuda": 1 << 30}
-_BLOCK_SHARE = 8
 _BLOCK_COLUMNS = {"cpu": (128, 10240), "cuda": (1024, 32768)}
 # Of a block so many columns are predicted at a time, which stay in the cache; no power of two,
 # whose rows would lie on top of each other there.
@@ -495,7 +490,7 @@ class _Operators:
 
     def __init__(self, solver: Solver, cross: torch.Tensor | None, n_alphas: int) -> None:
         self._solver, self._cross, self.n_alphas = solver, cross, n_alphas
-        self._most = max(1, _OPERATOR_BYTES // max(1, solver.operator_bytes()))
+        self._most = max(1, OPERATOR_BYTES // max(1, solver.operator_bytes()))
         self._held_out: dict[int, list[torch.Tensor]] = {}
         self._new: dict[int, torch.Tensor] = {}
 
@@ -542,7 +537,7 @@ def _block_columns(solver: Solver, responses: Responses, n_held: int) -> int:
     kind = responses.device.type
     fewest, most = _BLOCK_COLUMNS[kind]
     one = 4 * responses.source.shape[0] + solver.side_bytes()
-    size = max(_BLOCK_BYTES[kind], n_held * solver.operator_bytes() // _BLOCK_SHARE)
+    size = max(BLOCK_BYTES[kind], n_held * solver.operator_bytes() // BLOCK_SHARE)
     return int(min(most, max(fewest, size // one)))
 
 

@@ -17,6 +17,7 @@ from braindash.core.devices import check_threads, clear_memory_error, find_devic
 from braindash.core.ridge.cv import RidgeResult, Solver, TestStory, cross_validate
 from braindash.core.ridge.data import Responses, check_responses, make_design
 from braindash.core.ridge.dual import DualSolver
+from braindash.core.ridge.memory import cheaper_method
 from braindash.core.ridge.pools import check_pools
 from braindash.core.ridge.primal import PrimalSolver
 from braindash.core.ridge.settings import check_alphas, check_choice, make_folds, solvable_alphas
@@ -100,7 +101,11 @@ class RidgeCV:
         self._metric, self._intercept, self._search = metric, intercept, search
         self._design = make_design(X, groups, delays, self._device, "X", kept)
         self._folds = make_folds(self._design.bounds, folds, self._design.seams)
-        self._method = self._cheaper_method() if method == "auto" else method
+        if method == "auto":
+            n_inputs = self._design.features.shape[1] * len(self._design.rows)
+            sizes = len(self._design), n_inputs, len(self._folds), len(self._alphas)
+            method = cheaper_method(*sizes)
+        self._method = method
 
     @property
     def method(self) -> str:
@@ -200,13 +205,6 @@ class RidgeCV:
         if Y_test is not None:
             Y_test = check_responses(Y_test, len(design), "Y_test", n_targets)
         return TestStory(design, Y_test, keep)
-
-    def _cheaper_method(self) -> str:
-        n_rows, n_features = len(self._design), self._design.features.shape[1]
-        n_inputs, n_alphas = n_features * len(self._design.rows), len(self._alphas)
-        fold_rows = n_rows / len(self._folds)
-        cheaper = n_inputs * (n_alphas + 1) < n_alphas * (n_rows - fold_rows)
-        return "primal" if cheaper and n_inputs <= n_rows else "dual"
 
     @cached_property
     def _solver(self) -> Solver:

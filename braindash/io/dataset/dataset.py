@@ -267,10 +267,7 @@ class Dataset:
         )
 
     def heard_otherwise(self, subject: str, story: str) -> bool:
-        """Say whether others heard the same recording while their rows were at other times.
-
-        Numbers of rows are not compared: that would read the heads of everybody's files.
-        """
+        """Say whether others heard the same recording while their rows were at other times."""
         own = self.timing(subject, story), self._audio(subject, story)
         for other in self._timed_apart(story):
             theirs = self.timing(other, story), self._audio(other, story)
@@ -278,6 +275,15 @@ class Dataset:
             if same_sound and not same_times and not self.missing_responses(other, story):
                 return True
         return False
+
+    def heard_alike(self, subject: str, story: str) -> Iterator[str]:
+        """Yield the others who heard the same recording at the same times of their rows."""
+        own = self.timing(subject, story), self._audio(subject, story)
+        for other in self.subjects:
+            if other == subject or self.missing_responses(other, story):
+                continue
+            if (self.timing(other, story), self._audio(other, story)) == own:
+                yield other
 
     def _timed_apart(self, story: str) -> Iterator[str]:
         """Yield the subjects with a row of their own in [[runs]], and one of those without."""

@@ -126,8 +126,8 @@ class ResponsesTable(_Table):
     )
     volume_space: Text | None = Field(
         None,
-        description="standard space of the mask, such as MNI152NLin2009cAsym or MNIColin27, for "
-        "an approximate map of the cortex",
+        description="standard space of the mask, or of NIfTI responses without one, such as "
+        "MNI152NLin2009cAsym or MNIColin27, for an approximate map of the cortex",
     )
     surfaces: Texts | None = Field(
         None,

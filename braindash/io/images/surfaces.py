@@ -28,6 +28,8 @@ _NOT_SERIES = {
 }
 _SERIES_HINT = "Give a time series: one array per volume (.func.gii), as fMRIPrep writes them."
 _ARRAY = re.compile(rb"<DataArray\b[^>]*>")
+_N_ARRAYS = re.compile(rb"NumberOfDataArrays\s*=\s*[\"'](\d+)")
+_HEAD_BYTES = 1 << 14
 _ATTRIBUTE = re.compile(rb"(\w+)\s*=\s*[\"']([^\"']*)[\"']")
 # Number of the header's extension in NIfTI-2.
 _CIFTI_CODE = 32
@@ -103,6 +105,30 @@ def gifti_shape(path: Path) -> tuple[int, int]:
         return told
     n_rows, n_vertices = gifti_values(path).shape
     return n_rows, n_vertices
+
+
+def gifti_told_rows(path: Path) -> int | None:
+    """Return how many volumes the head of a GIFTI file says it has, without reading the rest.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    int or None
+        None where the head does not tell: one array may hold all volumes.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(_HEAD_BYTES)
+    if start.startswith(b"\x1f\x8b"):
+        try:
+            start = zlib.decompressobj(wbits=31).decompress(start, _HEAD_BYTES)
+        except zlib.error:
+            return None
+    found = _N_ARRAYS.search(start)
+    n_arrays = 0 if found is None else int(found[1])
+    return n_arrays if n_arrays > 1 else None
 
 
 def _attributes(tag: bytes) -> dict[str, str]:

@@ -57,6 +57,31 @@ def volume_series(path: Path, mask: Path | None) -> tuple[tuple[int, int], Calla
     return (int(image.shape[3]), int(chosen.sum())), partial(_values, path, chosen)
 
 
+def volume_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Read where the voxels of a series of volumes are.
+
+    Parameters
+    ----------
+    path : Path
+        A NIfTI file.
+
+    Returns
+    -------
+    shape : tuple of int
+        Voxels along x, y and z.
+    affine : float64 array of shape (4, 4)
+        From voxel numbers to mm.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged.
+    """
+    image = _loaded(path, "response file")
+    n_x, n_y, n_z = map(int, image.shape[:3])
+    return (n_x, n_y, n_z), np.asarray(image.affine, dtype=np.float64)
+
+
 def _loaded(path: Path, what: str) -> Any:
     import nibabel
 

@@ -183,7 +183,7 @@ def _draft(
         runs=[*audio_rows, *rows],
         regions=_regions(subjects, mappers, masks or set()),
     )
-    return draft, notes
+    return draft, list(dict.fromkeys(notes))  # listening and reading have one mapper
 
 
 def _masks(mapper: File, units: int | None, notes: list[str]) -> set[str]:

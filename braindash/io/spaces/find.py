@@ -1,5 +1,7 @@
 """What a manifest says of the way from its targets to a surface, checked against the responses."""
 
+import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,12 +13,14 @@ from scipy import sparse
 
 from braindash.errors import InputError
 from braindash.files import digest_json
+from braindash.io.dataset.arrays import is_volume
 from braindash.io.dataset.dataset import HEMISPHERES as LETTERS
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.responses import shape
 from braindash.io.dataset.stacking import Indices, chosen_columns
 from braindash.io.dataset.tables import SubjectTable
 from braindash.io.entries import made_here
+from braindash.io.images.volumes import volume_grid
 from braindash.io.spaces.mappers import read_mapper
 from braindash.io.spaces.meshes import (
     OwnSurfaces,
@@ -45,6 +49,8 @@ from braindash.io.surface_links import SURFACES, link_of, link_surface
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.names import given_path
 from braindash.remembered.digests import digest_input
+
+logger = logging.getLogger(__name__)
 
 _VERSION = 1
 """Of the way in which surface maps are made from files."""
@@ -201,10 +207,12 @@ def _planned(maker: "_Maker") -> SurfacePlan | None:
         if planned is None:
             return None
         found = planned
-    elif mask is not None and responses.volume_space is not None:
+    elif responses.volume_space is None:
+        return None
+    elif mask is not None:
         found = maker.standard_space(mask, responses.volume_space)
     else:
-        return None
+        return maker.whole_volume(responses.volume_space)
     return found
 
 
@@ -354,6 +362,28 @@ class _Maker:
 
         settings = self.sized | {"order": order, "volume_space": volume_space}
         return SurfacePlan("standard space", {"mask": path}, settings, make)
+
+    def whole_volume(self, volume_space: str) -> SurfacePlan | None:
+        """Take every voxel of the response files as a column; None where these are no volumes."""
+        story = (*self.dataset.stories(self.table.id), *self.dataset.test_stories)[0]
+        path = self.dataset.responses(self.table.id, story).paths[0]
+        if not is_volume(path):
+            return None
+        size, affine = volume_grid(path)
+        if math.prod(size) != self.n_targets:
+            return None
+
+        def make() -> SurfaceMap:
+            numbers = column_numbers(np.ones(size, dtype=bool), "xyz")
+            return through_standard_space(affine, numbers, volume_space)
+
+        settings = self.sized | {"volume_space": volume_space, "grid": list(size)}
+        settings["affine"] = affine.round(6).tolist()
+        found = SurfacePlan("standard space", {}, settings, make)
+        if found.surface.matrix.nnz:
+            return found
+        logger.warning("no voxel of %s lies at the cortex of %s: no map", path, volume_space)
+        return None
 
     def order(self, usual: Order) -> Order:
         return self.dataset.tables.responses.mask_order or usual

@@ -347,7 +347,7 @@ def test_a_feature_of_one_story_keeps_primal_exact():
 def test_few_operators_at_a_time_and_small_blocks_change_nothing(method, monkeypatch):
     X, groups, Y, X_test, _ = make_data(6, n_targets=23)
     expected = fit(X, groups, Y, X_test, method=method)
-    monkeypatch.setattr(ridge_cv, "_OPERATOR_BYTES", 1)
+    monkeypatch.setattr(ridge_cv, "OPERATOR_BYTES", 1)
     monkeypatch.setattr(ridge_cv, "_BLOCK_COLUMNS", {"cpu": (5, 5)})
     monkeypatch.setattr(ridge_cv, "_CHUNK_COLUMNS", {"cpu": 2})
     assert_same(fit(X, groups, Y, X_test, method=method), expected)
@@ -371,7 +371,7 @@ def make_many_targets(order):
 @pytest.mark.parametrize("metric", ["r2", "r"])
 @pytest.mark.parametrize("method", FORMS)
 def test_the_search_finds_the_same_alphas(method, metric, operator_bytes, monkeypatch):
-    monkeypatch.setattr(ridge_cv, "_OPERATOR_BYTES", operator_bytes)
+    monkeypatch.setattr(ridge_cv, "OPERATOR_BYTES", operator_bytes)
     for order in range(3):
         X, groups, Y, X_test, alphas = make_many_targets(order)
         options = {"alphas": alphas, "metric": metric, "method": method}

@@ -3,6 +3,7 @@
 import nibabel
 import numpy as np
 import pytest
+import soundfile
 from kit.spaces.files import (
     COORD,
     VOXELS,
@@ -18,6 +19,9 @@ from kit.spaces.files import (
 )
 from scipy import sparse
 
+from braindash.io.dataset.manifest import load_manifest
+from braindash.io.dataset.responses import load_responses
+from braindash.io.spaces.find import plan_surface
 from braindash.io.spaces.mappers import read_mapper
 from braindash.io.spaces.meshes import (
     freesurfer_files,
@@ -276,6 +280,30 @@ def test_the_approximate_way_is_nilearns(tmp_path):
     assert "approximate" in one.note
     colin = through_standard_space(read, column_numbers(mask, "xyz"), "MNIColin27")
     assert "Colin27, which is not MNI152" in colin.note
+
+
+def test_volumes_without_a_mask_know_where_their_voxels_are(tmp_path):
+    affine = np.array([[8.0, 0, 0, -90], [0, 8, 0, -126], [0, 0, 8, -72], [0, 0, 0, 1]])
+    size, n_targets = (23, 28, 24), 23 * 28 * 24
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
+    (tmp_path / "m.toml").write_text(
+        '[dataset]\nname = "lab"\naudio_dir = "."\n[timing]\ntr = 1.0\n[responses]\n'
+        'path = "{story}.nii.gz"\nspace = "native-volume"\nvolume_space = "MNIColin27"\n'
+        '[[subjects]]\nid = "S"\n[splits]\ntest = ["a"]\n'
+    )
+    series = np.random.default_rng(0).normal(size=(*size, 3)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(series, affine), tmp_path / "a.nii.gz")
+    dataset = load_manifest(tmp_path / "m.toml")
+    found = plan_surface(dataset, "S", n_targets)
+    mask = np.ones(size, dtype=bool)
+    one = through_standard_space(affine, column_numbers(mask, "xyz"), "MNIColin27")
+    values = load_responses(dataset.responses("S", "a"))[1]
+    np.testing.assert_array_equal(found.surface.values(values), one.values(series[..., 1][mask]))
+    assert "Colin27, which is not MNI152" in found.surface.note
+    assert plan_surface(dataset, "S", n_targets - 1) is None
+    affine[:3, 3] = 1000.0  # nowhere near a brain
+    nibabel.save(nibabel.Nifti1Image(series, affine), tmp_path / "a.nii.gz")
+    assert plan_surface(load_manifest(tmp_path / "m.toml"), "S", n_targets) is None
 
 
 # ---- parcels --------------------------------------------------------------------------------
