@@ -267,7 +267,11 @@ def stage_table(
 
 
 def download_table(
-    tables: Sequence[pd.DataFrame], score: str, ceiling: str | None, interval_line: str
+    tables: Sequence[pd.DataFrame],
+    score: str,
+    ceiling: str | None,
+    interval_line: str,
+    chosen: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Stack region tables for a download, with what their intervals are of.
 
@@ -281,13 +285,18 @@ def download_table(
         Name of the noise ceiling.
     interval_line : str
         What the intervals are.
+    chosen : sequence of str, optional
+        Of every table what the threshold on the ceiling chose.
 
     Returns
     -------
     pandas.DataFrame
-        All columns of the tables, and ``interval_of``, ``interval`` and ``ceiling_name``.
+        All columns of the tables, and ``interval_of``, ``interval``, ``ceiling_name`` and
+        ``ceiling_selection``.
     """
-    return pd.concat(list(tables), ignore_index=True).assign(
+    lines = [*chosen, *[""] * (len(tables) - len(chosen))]
+    told = [one.assign(ceiling_selection=line) for one, line in zip(tables, lines, strict=True)]
+    return pd.concat(told, ignore_index=True).assign(
         interval_of=score, interval=interval_line, ceiling_name=ceiling or ""
     )
 

@@ -141,6 +141,12 @@ def test_a_download_says_what_its_intervals_are(table):
     np.testing.assert_array_equal(both["low"][: len(table)], table["low"])
     assert set(both["interval_of"]) == {"r"} and set(both["ceiling_name"]) == {"repeats"}
     assert set(both["interval"]) == {"95 % intervals: made up"}
+    assert set(both["ceiling_selection"]) == {""}
+    told = download_table(
+        [table, table], "r", "repeats", "made up", ["2 of 5 above", "3 of 5 above"]
+    )
+    lines = ["2 of 5 above"] * len(table) + ["3 of 5 above"] * len(table)
+    assert told["ceiling_selection"].tolist() == lines
 
 
 def test_the_pair_table_takes_the_chosen_layers():
