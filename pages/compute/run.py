@@ -44,7 +44,7 @@ HIGH_PASS_HELP = (
 )
 PENALTY_HELP = (
     "Which targets share a ridge penalty. It is chosen by training stories that are held out in "
-    "turn; sharing helps a little where the signal is low. Regions are those of discs."
+    "turn; what it changes is small, also where the signal is low. Regions are those of discs."
 )
 HISTORY_HELP = (
     "What becomes of the first rows of a story, whose delays reach before its start: they are kept "
