@@ -34,6 +34,7 @@ Floats = NDArray[np.floating]
 _WEIGHTS = np.array([0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98])
 # Shares are counted in classes with these ends.
 _CLASSES = np.array([*np.arange(3, 19) / 20, 0.94, 0.97, 0.99])
+_CENTRES = np.convolve([0, *_CLASSES, 1], [0.5, 0.5], "valid")
 # Targets whose best r is as many standard errors above 0 learn from each other.
 _STRENGTHS = (2.0, 4.0, 7.0)
 # Targets whose samples are taken for scores, and how many such scores there are at least.
@@ -210,9 +211,11 @@ class LayerConfidence:
         for one in range(len(_STRENGTHS) + 1):
             own = np.flatnonzero(known & (strength == one))
             counts = np.bincount(place[own], minlength=len(_CLASSES) + 1)
-            # Averaged as shares, which are not linear in w.
-            expected = np.interp(usual @ _most_likely(chances, counts), usual, _WEIGHTS)
-            found[own] = _between(self.table[:, own], expected[place[own]])
+            # Averaged as shares, which are not linear in w, and from class to class without a step.
+            of_class = usual @ _most_likely(chances, counts)
+            expected = np.interp(self.share[own], _CENTRES, of_class)
+            weights = np.interp(expected, usual, _WEIGHTS)
+            found[own] = _between(self.table[:, own], weights)
         return found
 
 
