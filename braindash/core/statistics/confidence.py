@@ -81,7 +81,7 @@ def time_inflation(
     predicted, measured = check_series(predictions, response)
     n_layers, n_rows, n_columns = predicted.shape
     check_block_rows(n_rows, block_rows)
-    inside = np.ones(n_rows - 1, dtype=bool)
+    inside: NDArray[np.bool_] = np.ones(n_rows - 1, dtype=bool)
     inside[[start - 1 for start, _ in story_bounds(segments, n_rows) if start]] = False
     rho = np.zeros(n_columns)
     at_once = max(1, _NUMBERS_AT_ONCE // (n_layers * n_rows))
@@ -106,7 +106,7 @@ def _added_by_rows(predicted: Floats, measured: Floats) -> NDArray[np.float64]:
     r = np.einsum("lrt,rt->lt", x, y)
     added = np.asarray(x * y - 0.5 * r[:, None] * (x**2 + y**2))
     # A layer without a score adds nothing; its row means nothing to the others either.
-    there = np.abs(x).any(axis=1)[:, None] & np.abs(y).any(axis=0)
+    there = (x != 0).any(axis=1)[:, None] & (y != 0).any(axis=0)
     mean = (added * there).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
     return np.where(there, added - mean, 0.0)
 
@@ -276,12 +276,12 @@ class _Drawn:
         count = np.maximum(there.sum(axis=0), 1)
         mean = np.where(there, samples, 0).sum(axis=0, dtype=np.float64) / count
         filled = np.where(there, samples, -np.inf)  # never the best
-        return cls(filled, mean.astype(samples.dtype), there.any(axis=1))
+        return cls(filled, mean.astype(samples.dtype), np.asarray(there.any(axis=1)))
 
     def share_of(self, passed: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return the share of the known samples that have passed, (n_columns,)."""
         if self.known is None:
-            return passed.mean(axis=0, dtype=np.float32)
+            return np.asarray(passed.mean(axis=0), dtype=np.float32)
         n_known = self.known.sum(axis=0)
         share = np.full(passed.shape[1], np.nan, dtype=np.float32)
         np.divide((passed & self.known).sum(axis=0), n_known, out=share, where=n_known > 0)
