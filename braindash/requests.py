@@ -165,6 +165,8 @@ class EncodeRequest(Request):
         fields = {name: getattr(self, name) for name in _STATISTICS}
         if self.scheme == "prewhitened":  # draws no order: no number of them is part of the key
             fields["n_permutations"] = min(self.n_permutations, 1)
+        if not self.n_bootstraps:  # nothing says how sure a layer is
+            fields["confidence"] = "share"
         return StatisticsSettings(**fields)
 
 

@@ -34,6 +34,9 @@ StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
 Scheme = Literal["prewhitened", "blocks", "shift"]
+# How sure a preferred layer is: the share of bootstrap samples that have it, as it is, or with the
+# differences among layers shrunken, which makes it the chance that it is the best.
+Confidence = Literal["share", "shrunken"]
 # What shares a ridge penalty, and what becomes of rows whose delays reach beyond their story.
 Penalty = Literal["target", "region", "shared"]
 # How the penalty of a target is searched: told by a sample of targets, or with those checked that
@@ -235,7 +238,9 @@ class StatisticsSettings(Spec):
     """How the significance and the uncertainty of a result are estimated."""
 
     kind: ClassVar[str] = "statistics"
-    implied: ClassVar[Mapping[str, Any]] = MappingProxyType({"best_of_layers": False})
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"best_of_layers": False, "confidence": "share"}
+    )
     n_permutations: int = Field(
         default=1000,
         ge=0,
@@ -247,6 +252,9 @@ class StatisticsSettings(Spec):
     seed: int = Field(default=0, ge=0)
     best_of_layers: bool = Field(
         default=True, description="whether the best layer of each target has p and q of its own"
+    )
+    confidence: Confidence = Field(
+        default="shrunken", description="of preferred layers: the bootstrap share, or calibrated"
     )
 
 

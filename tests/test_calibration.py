@@ -31,6 +31,19 @@ def test_intervals_of_probes_hold_the_truth(script):
     assert len(rates) == 36 and not [one for one in rates if one.outside(4)]
 
 
-def test_a_shared_penalty_is_better_at_low_signal(script):
-    found = [script("penalty").scores(0.15, seed) for seed in range(100, 106)]
-    assert sum(one["shared"] - one["target"] for one in found) > 0
+def test_a_penalty_of_its_own_costs_a_target_little_at_low_signal(script):
+    penalty = script("penalty")
+    found = [penalty.scores(0.15, seed) for seed in range(100, 106)]
+    means = {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+    assert not penalty.costly(means)
+    assert penalty.costly(means | {"target": 0.69 * means["shared"]}) == ["target"]
+
+
+def test_as_many_preferred_layers_are_right_as_are_said_to_be(script):
+    preferred = script("preferred")
+    found = preferred.measure_all(800, 11, preferred.QUICK)
+    assert len(found) == 3 and not [one.case.name for one in found if one.outside(4)]
+
+
+def test_the_bootstrap_t_keeps_its_level(script):
+    assert not [one.what for one in script("skewed").measure_all(1500, 11) if one.outside(4)]

@@ -311,6 +311,7 @@ def result_document(
     hemisphere: Hemisphere | None = None,
 ) -> dict[str, Any]:
     """Return an encoding result as JSON values, with the regions of one side or of every."""
+    from braindash.encoding.chosen import selection_line
     from braindash.encoding.seen import hemisphere_table, is_stored_with, regions_for
     from braindash.work.regions import computed, seen_in
 
@@ -341,6 +342,7 @@ def result_document(
         else None,
         "significance": result.significance_line(),
         "ceilings": list(result.ceilings),
+        "ceiling_selection": selection_line(result),
         "intervals": seen.interval_line(),
         "nulls": null_lines(seen),
         "provenance": seen.provenance_line(),

@@ -1,5 +1,7 @@
 """What the threshold on a noise ceiling chose in a stored result, and what chance would choose."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from braindash.core.ceiling_selection import Selection, ceiling_selection, signal_share
@@ -23,11 +25,17 @@ def selection_line(result: EncodingResult, ceiling: str | None = None) -> str:
     Returns
     -------
     str
-        Empty where the ceiling is not from repeats.
+        Empty without a ceiling, and for one that was given; of those that others' data are part of,
+        that nothing is simulated.
     """
     name = ceiling or result.ceiling_name
-    if name != "repeats":
+    if name in (None, "given"):
         return ""
+    if name != "repeats":
+        return (
+            f"targets are chosen by a noisy ceiling ({name}); how much that moves the mean is not "
+            "simulated for it"
+        )
     n_repeats = result.provenance.get("n_repeats")
     if n_repeats is None:
         return (
@@ -49,6 +57,23 @@ def selection_line(result: EncodingResult, ceiling: str | None = None) -> str:
         f"(simulated: {n_repeats} repeats, {result.n_scored_rows} rows, {share:.0%} signal, as the "
         "median target has)"
     )
+
+
+def selections_line(results: Sequence[EncodingResult], ceiling: str | None = None) -> str:
+    """Say the same of several results: of each its own line, named by subject where they differ.
+
+    Parameters
+    ----------
+    results : sequence of EncodingResult
+        Of one subject or several.
+    ceiling : str, optional
+        One of their ceilings; the default one of each when left out.
+    """
+    told = {one.subject: selection_line(one, ceiling) for one in results}
+    lines = list(dict.fromkeys(line for line in told.values() if line))
+    if len(lines) < 2:
+        return "".join(lines)
+    return "; ".join(f"{subject}: {line}" for subject, line in told.items() if line)
 
 
 def _perfect(found: Selection) -> str:

@@ -18,7 +18,7 @@ from braindash.core.scores import pearson_r, zscore
 from braindash.encoding.features import Features, layer_features
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import RunResponses
-from braindash.encoding.statistics import ScoredRows, compute_statistics
+from braindash.encoding.statistics import MEANS_ONLY, ScoredRows, compute_statistics
 from braindash.io.regions.masks import named_masks
 from braindash.stories import StoryPlan
 
@@ -133,7 +133,7 @@ class Weighing:
 
     def _region_samples(self, predicted: Floats, r: NDArray[np.float64]) -> xr.DataArray | None:
         """Bootstrap the regions' mean r with the draws that the full score has."""
-        settings = self._plan.spec.statistics.model_copy(update={"n_permutations": 0})
+        settings = self._plan.spec.statistics.model_copy(update=MEANS_ONLY)
         if not settings.n_bootstraps:
             return None
         found = compute_statistics(

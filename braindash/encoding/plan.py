@@ -525,7 +525,8 @@ def _plan_statistics(
     try:
         layout = block_layout(len(segments), segments=segments, block_rows=settings.block_rows)
     except InputError as error:
-        without = settings.model_copy(update={"n_permutations": 0, "n_bootstraps": 0})
+        nothing = {"n_permutations": 0, "n_bootstraps": 0, "confidence": "share"}
+        without = settings.model_copy(update=nothing)
         return without, [f"no significance and no intervals are computed: {error.message}"]
     n_blocks = len(layout.starts)
     if n_blocks >= _FEW_BLOCKS:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import regions_spec, stored_regions
-from braindash.encoding.statistics import ScoredRows, compute_statistics
+from braindash.encoding.statistics import MEANS_ONLY, ScoredRows, compute_statistics
 from braindash.io.entries import made_here, predictions_key_of
 from braindash.io.predictions import PredictionReader
 from braindash.io.regions.masks import Regions
@@ -59,7 +59,7 @@ def compute_regions(
             ScoredRows(reader.read, reader.segments, result.r),
             masks,
             result.ceilings,
-            settings.model_copy(update={"n_permutations": 0}),
+            settings.model_copy(update=MEANS_ONLY),
             threshold=result.spec.get("ceiling_threshold"),
             progress=progress or NoProgress(),
         )

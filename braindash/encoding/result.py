@@ -261,6 +261,11 @@ class EncodingResult(StoredResult):
         """Whether bootstrap replicates said how sure the preferred layers are."""
         return "preferred_share" in self.dataset
 
+    @property
+    def calibrated_confidence(self) -> bool:
+        """Whether ``preferred_share`` is a calibrated chance, not the share of the replicates."""
+        return bool(self.spec["statistics"].get("confidence", "share") == "shrunken")
+
     @cached_property
     def p(self) -> np.ndarray:
         """Each layer's own p value, (n_layers, n_targets); NaN without a score or a test."""
@@ -346,7 +351,7 @@ class EncodingResult(StoredResult):
 
     @cached_property
     def preferred_share(self) -> np.ndarray:
-        """Share of the bootstrap replicates that prefer the same layer, (n_targets,)."""
+        """How sure the preferred layer is, (n_targets,), as ``confidence_line`` says."""
         if not self.has_confidence:
             return np.full(self.n_targets, np.nan, dtype=np.float32)
         return np.asarray(self.dataset["preferred_share"].values, dtype=np.float32)
@@ -556,6 +561,14 @@ class EncodingResult(StoredResult):
         """Say in a few words how many blocks of test rows there are."""
         rows = self.spec["statistics"]["block_rows"]
         return f"{self.n_blocks:.3g} blocks of {rows} rows"
+
+    def confidence_line(self) -> str:
+        """Say in a few words what ``preferred_share`` is, and how it was computed."""
+        units = f"{self.n_scored_rows} test rows, {self.blocks_line()}"
+        if self.calibrated_confidence:
+            return f"chance that the layer is the best, shrunken block bootstrap; units: {units}"
+        count = self.spec["statistics"]["n_bootstraps"]
+        return f"share of {count} block bootstrap samples, not shrunken; units: {units}"
 
     def significance_line(self) -> str:
         """Say in a few words what p and q values are of, and how they were computed."""

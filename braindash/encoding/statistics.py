@@ -7,6 +7,7 @@ all its layers.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from braindash.core.ceilings import (
 )
 from braindash.core.statistics.blocks import LayerTests
 from braindash.core.statistics.bootstrap import block_counts, bootstrap_r, preferred_layers
+from braindash.core.statistics.confidence import LayerConfidence, time_inflation
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_tests
 from braindash.core.statistics.prewhitened import prewhitened_tests
 from braindash.encoding.plan import EncodingPlan
@@ -35,6 +37,8 @@ from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import StatisticsSettings
 
 CHUNK_TARGETS = 1024
+MEANS_ONLY: Mapping[str, Any] = MappingProxyType({"n_permutations": 0, "confidence": "share"})
+"""What to set in settings where only replicates of regions' means are wanted."""
 
 Floats = NDArray[np.floating]
 ReadColumns = Callable[[slice], tuple[NDArray[np.float32], NDArray[np.float32]]]
@@ -193,7 +197,8 @@ def compute_statistics(
     xarray.Dataset
         ``preferred_layer`` (target) int16, -1 without a score; with tests ``p`` and ``q`` (layer,
         target), and ``p_best`` and ``q_best`` (target) of the best layer; with bootstraps
-        ``preferred_share`` (target), ``region_samples`` (sample, layer, region) and, with ceilings,
+        ``preferred_share`` (target), the bootstrap share or, by ``settings.confidence``, the
+        calibrated one, ``region_samples`` (sample, layer, region) and, with ceilings,
         ``region_ceiling_samples`` (ceiling_kind, sample, layer, region): replicates of the mean r,
         or r / ceiling where the ceiling exceeds its threshold. All float32.
     """
@@ -290,6 +295,7 @@ class _Work:
     layer: NDArray[np.int16]
     share: NDArray[np.float32]
     means: _RegionMeans | None = None
+    confidence: LayerConfidence | None = None
 
     @classmethod
     def start(
@@ -326,6 +332,8 @@ class _Work:
             block_rows=settings.block_rows,
             seed=settings.seed,
         )
+        if settings.confidence == "shrunken":
+            work.confidence = LayerConfidence.start(rows.r, seed=settings.seed)
         weights, shares = [members], [counted]
         for name, ceiling in ceilings.items():
             above = np.asarray(ceiling) > least[name]
@@ -349,6 +357,14 @@ class _Work:
         self.layer[columns], self.share[columns] = preferred_layers(
             self.rows.r[:, columns], samples
         )
+        if samples is not None and self.confidence is not None:
+            inflation = time_inflation(
+                predictions,
+                response,
+                segments=self.rows.segments,
+                block_rows=settings.block_rows,
+            )
+            self.confidence.add(columns, self.rows.r[:, columns], samples, inflation)
         if samples is not None and self.means is not None:
             # A target without a score in the result is in no replicate either.
             known = np.isfinite(samples) & np.isfinite(self.rows.r[:, columns])
@@ -387,7 +403,8 @@ class _Work:
         if self.means is not None:
             dims = ("sample", "layer", "region")
             raw, *normalised = np.split(self.means.means(), 1 + len(self.ceiling_names), axis=2)
-            arrays["preferred_share"] = (("target",), self.share)
+            sure = self.share if self.confidence is None else self.confidence.shares()
+            arrays["preferred_share"] = (("target",), sure)
             arrays["region_samples"] = (dims, raw)
             coordinates["region"] = list(self.masks)
             if normalised:

@@ -61,12 +61,12 @@ about one in twenty coloured vertices is coloured by chance. A layer that you pi
 best is significant more often than its own $q$ says: the **best of all layers** has a $p$ and $q$
 that count the choice.
 
-**Preferred layer**: the layer with the highest $r$. **Confidence**: the share of block bootstrap
-samples of the test story in which the same layer is the best. The samples scatter around the
-measured scores, so noise alone gives much more than one over the number of layers: compare with the
-vertices that are not significant. Masked: vertices whose noise ceiling is too low, whose best
-layer is not significant as the best of all, or whose confidence is below the slider. Colours
-between two vertices are blended.
+**Preferred layer**: the layer with the highest $r$. **Confidence**: the chance that it is the best,
+by block bootstrap of the test story, with the differences among layers shrunken as far as those of
+all vertices say. Results of older versions hold the plain share of the samples, which is far too
+sure on short stories; the line under the map says which. Masked: vertices whose noise ceiling is
+too low, whose best layer is not significant as the best of all, or whose confidence is below the
+slider. Colours between two vertices are blended.
 
 **Noise ceiling**: the correlation that a perfect model could reach, from the repeats of the test
 story or from the other subjects. **Difference**: the score of model A minus that of model B at the

@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 import pandas as pd
 import streamlit as st
 
+from braindash.encoding.chosen import selections_line
 from braindash.encoding.nulls.panel import null_line, null_panel, null_warnings
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group
@@ -200,6 +201,14 @@ def provenance(group: Group, ceiling: str | None = None, *notes: str, again: boo
     told(short_line(group), [*notes, *lines])
 
 
+def chosen_by_ceiling(selection: state.Selection, groups: Sequence[Group]) -> list[str]:
+    """Say what the threshold on the ceiling chose, where scores are divided by it."""
+    if not selection.normalised:
+        return []
+    lines = [selections_line(one.results, selection.ceiling_for(one)) for one in groups]
+    return [line for line in dict.fromkeys(lines) if line]
+
+
 def told(line: str, details: Sequence[str]) -> None:
     """Write a line under a figure, and behind "Details" what only some readers look for.
 
@@ -289,8 +298,9 @@ def difference_by_layer(
     chart(figure, "difference")
     other = f"minus {pair.b.model} ({keys_line(pair.b)})"
     ceiling = selection.ceiling_for(pair.a)
-    provenance(pair.a, ceiling, other, pair.interval_line(), again=True)
-    lines = [line for line in (pair.interval_line(), pair.family_line()) if line]
+    chosen = chosen_by_ceiling(selection, [pair.a, pair.b])
+    provenance(pair.a, ceiling, other, pair.interval_line(), *chosen, again=True)
+    lines = [line for line in (pair.interval_line(), pair.family_line(), *chosen) if line]
     with st.expander("Differences by layer and region"):
         st.dataframe(tables.difference_by_layer(table, regions))
         st.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))

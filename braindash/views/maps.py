@@ -397,8 +397,8 @@ def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dic
     if result.has_confidence and choice.least_share > 0:
         keep(
             np.nan_to_num(result.preferred_share) >= choice.least_share,
-            f"whose best layer is the same in fewer than {choice.least_share:.0%} of "
-            f"{result.spec['statistics']['n_bootstraps']} bootstrap samples",
+            f"whose best layer is less than {choice.least_share:.0%} sure "
+            f"({result.confidence_line()})",
         )
     if not reasons:
         reasons["(there is neither a noise ceiling nor a test in this result)"] = 0
@@ -406,15 +406,16 @@ def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dic
 
 
 def _confidence(choice: MapChoice, result: EncodingResult) -> ShownMap:
-    maps = _single(
-        result, result.preferred_share, "share of bootstrap samples", 1.0, mesh=choice.mesh
-    )
-    settings = result.spec["statistics"]
+    label = "share of bootstrap samples"
+    if result.calibrated_confidence:
+        label = "chance that the layer is the best"
+    maps = _single(result, result.preferred_share, label, 1.0, mesh=choice.mesh)
+    warned = "" if result.calibrated_confidence else (
+        "; it is too sure where layers are nearly as good and the story is short"
+    )  # fmt: skip
     return ShownMap(
         maps,
-        f"Share of {settings['n_bootstraps']} block bootstrap samples ({result.n_scored_rows} test "
-        f"rows, {result.blocks_line()}) that have the same best layer: it is too sure where layers "
-        "are nearly as good and the story is short; "
+        f"How sure the preferred layer is: {result.confidence_line()}{warned}; "
         f"{_confidence_line(choice, result)}. Grey: without a score; nothing is masked.",
     )
 

@@ -24,6 +24,7 @@ P_TITLES: Mapping[str, str] = {
     "adjusted p": "p_holm",
     "p (sign flips)": "p_signs",
     "p (ranks)": "p_ranks",
+    "p (bootstrap-t)": "p_boot",
 }
 # Of a colour that is seen on light and on dark ground.
 _MARK = "background-color: rgba(0,114,178,0.18)"
@@ -156,8 +157,8 @@ def pair_table(
     -------
     pandas.DataFrame
         One row per region: ``region``, ``a``, ``b``, ``difference``, ``low``, ``high``, ``p``,
-        ``p_holm`` (adjusted over these rows), ``p_signs``, ``p_ranks``, ``n_subjects``,
-        ``layer_a``, ``layer_b`` and, where it was given, ``coverage``.
+        ``p_holm`` (adjusted over these rows), ``p_signs``, ``p_ranks``, ``p_boot``,
+        ``n_subjects``, ``layer_a``, ``layer_b`` and, where it was given, ``coverage``.
     """
     one, two = layers
     shares = {} if coverage is None else {"coverage": coverage}
@@ -173,6 +174,7 @@ def pair_table(
             "p_holm": pairs.p_holm(layers),
             "p_signs": pairs.p_signs[one, two],
             "p_ranks": pairs.p_ranks[one, two],
+            "p_boot": pairs.p_boot[one, two],
             "n_subjects": n_subjects,
             "layer_a": one,
             "layer_b": two,
@@ -267,7 +269,11 @@ def stage_table(
 
 
 def download_table(
-    tables: Sequence[pd.DataFrame], score: str, ceiling: str | None, interval_line: str
+    tables: Sequence[pd.DataFrame],
+    score: str,
+    ceiling: str | None,
+    interval_line: str,
+    chosen: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Stack region tables for a download, with what their intervals are of.
 
@@ -281,13 +287,18 @@ def download_table(
         Name of the noise ceiling.
     interval_line : str
         What the intervals are.
+    chosen : sequence of str, optional
+        Of every table what the threshold on the ceiling chose.
 
     Returns
     -------
     pandas.DataFrame
-        All columns of the tables, and ``interval_of``, ``interval`` and ``ceiling_name``.
+        All columns of the tables, and ``interval_of``, ``interval``, ``ceiling_name`` and
+        ``ceiling_selection``.
     """
-    return pd.concat(list(tables), ignore_index=True).assign(
+    lines = [*chosen, *[""] * (len(tables) - len(chosen))]
+    told = [one.assign(ceiling_selection=line) for one, line in zip(tables, lines, strict=True)]
+    return pd.concat(told, ignore_index=True).assign(
         interval_of=score, interval=interval_line, ceiling_name=ceiling or ""
     )
 

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from braindash.defaults import PRESETS, PresetName, differences
 from braindash.errors import BraindashError
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
-from braindash.specs import PRECISIONS, SCHEMES
+from braindash.specs import HISTORIES, PENALTIES, PRECISIONS, SCHEMES
 from braindash.ui import choices, probe_form, state, widgets
 from braindash.work.kinds import KINDS, preflight
 from braindash.work.submit import submit
@@ -41,6 +41,14 @@ HIGH_PASS_HELP = (
     "Cosines of this period and slower leave the features and the responses of every story, of "
     "training and test alike, before anything is fitted; 128 s is usual. 0: no filter, as for "
     "responses that are detrended already. It changes r."
+)
+PENALTY_HELP = (
+    "Which targets share a ridge penalty. It is chosen by training stories that are held out in "
+    "turn; what it changes is small, also where the signal is low. Regions are those of discs."
+)
+HISTORY_HELP = (
+    "What becomes of the first rows of a story, whose delays reach before its start: they are kept "
+    "with zeros there, or are in no fit and in no score."
 )
 BOOTSTRAPS_HELP = (
     "Block bootstrap samples of the test story's time, for intervals and the confidence of "
@@ -94,6 +102,25 @@ def choose_test(place: DeltaGenerator) -> dict[str, int | str]:
     return {"scheme": scheme, "n_permutations": int(permutations)}
 
 
+def choose_regression(left: DeltaGenerator, right: DeltaGenerator) -> dict[str, str]:
+    """Ask which targets share a penalty, and what becomes of rows without full delay history."""
+    penalty = left.selectbox(
+        "Penalty",
+        list(PENALTIES),
+        format_func=lambda name: f"{name}: {PENALTIES[name]}",
+        help=PENALTY_HELP,
+        key="run_penalty",
+    )
+    history = right.selectbox(
+        "Rows without full history",
+        list(HISTORIES),
+        format_func=lambda name: f"{name}: {HISTORIES[name]}",
+        help=HISTORY_HELP,
+        key="run_history",
+    )
+    return {"penalty": penalty, "history": history}
+
+
 def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
     """Ask how significance and uncertainty are estimated, and for the model's arithmetic."""
     precision = "float32"
@@ -116,6 +143,7 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
             help=HIGH_PASS_HELP,
             key="run_high_pass",
         )
+        fitted = choose_regression(left, right)
         if mixed:
             precision = st.selectbox(
                 "Precision",
@@ -128,6 +156,7 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
     return {
         **tested,
         **({"high_pass": high_pass} if high_pass else {}),
+        **fitted,
         "n_bootstraps": int(bootstraps),
         "precision": precision,
         "null_panel": nulls,

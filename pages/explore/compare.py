@@ -4,6 +4,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.encoding.chosen import selections_line
 from braindash.encoding.several.group_maps import prevalence_at
 from braindash.encoding.several.tested import untestable
 from braindash.ui import address, state, texts, widgets
@@ -77,6 +78,10 @@ def provenance(compared: Compared, *notes: str, again: bool = False) -> None:
         st.caption(" · ".join([*map(keys_line, groups), *notes]))
         return
     lines = comparison_lines(groups, compared.names, compared.ceilings)
+    if compared.normalised:
+        ceilings = zip(compared.names, groups, compared.ceilings, strict=True)
+        chosen = [(name, selections_line(one.results, top)) for name, one, top in ceilings]
+        lines += [f"{name}: {line}" for name, line in chosen if line]
     if groups[0].n_subjects > 1:
         for group, ceiling in zip(groups, compared.ceilings, strict=True):
             lines += subject_lines(group, ceiling)

@@ -24,8 +24,8 @@ INTRODUCTION = (
 )
 LEVEL_HELP = "Largest false discovery rate q that counts as significant, in maps and in curves."
 SURE_HELP = (
-    "Show a preferred layer only where at least this share of the bootstrap samples has the same "
-    "best layer."
+    "Show a preferred layer only where it is at least this sure to be the best; the line below "
+    "says how that is estimated."
 )
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from braindash.encoding.chosen import selection_line
+from braindash.encoding.chosen import selections_line
 from braindash.encoding.several.comparison import Difference, Group
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import probing
@@ -94,8 +94,7 @@ def show_curves(
     )
     open_on_cortex(selection, [point["customdata"] for point in chosen["selection"]["points"]])
     notes = [group.interval_line()]
-    if selection.normalised:
-        notes += [selection_line(one, selection.ceiling) for one in group.results]
+    notes += widgets.chosen_by_ceiling(selection, [group])
     if pair is not None:
         notes.append("B: dashed, paler bands")
         notes.append(provenance_line(pair.b, selection.ceiling_for(pair.b)))
@@ -119,12 +118,19 @@ def show_table(
     st.header("Score by layer and region", anchor=False)
     st.dataframe(score_by_layer(found[0], regions, selection.score))
     named = f"{selection.model_names[0]}: " if pair is not None else ""
-    st.caption(f"{named}{group.interval_line()}. Shaded: the best layer of each region.")
     sides = [group] if pair is None else [pair.a, pair.b]
+    lines = [f"{named}{group.interval_line()}", *widgets.chosen_by_ceiling(selection, sides)]
+    st.caption(". ".join([*lines, "Shaded: the best layer of each region."]))
     full = [one.assign(model=side.model) for one, side in zip(found, sides, strict=True)]
     widgets.download(
         "Download all regions (CSV)",
-        download_table(full, selection.score, selection.ceiling, group.interval_line()),
+        download_table(
+            full,
+            selection.score,
+            selection.ceiling,
+            group.interval_line(),
+            [selections_line(side.results, selection.ceiling_for(side)) for side in sides],
+        ),
         f"braindash-{group.first.key[:8]}-regions.csv",
     )
     without = sum(int((~result.valid).sum()) for result in group.results)

@@ -46,6 +46,12 @@ SEARCHED_PREDICTIONS = {
     "S2": "053467493c57a3580d9d269fb5e73624",
     "S3": "d76af9587cb5f19e75aa1148dce1b9ec",
 }
+# Since the confidence of preferred layers is calibrated; predictions are the same.
+CALIBRATED = {
+    "S1": "7d770ab8a14c7c5c4d183cc92b180bb4",
+    "S2": "15059e6700bcdc54bb7d8f12d8aebe5f",
+    "S3": "4ba5a46ad85fe0ac714ed62416742c7c",
+}
 # Since intervals of probes are over the highest level that is on one side only.
 NEW_MODEL_PROBING = "f00ca034b5d7056d99cb84c16a15561e"
 NEW_SOUND_PROBING = "620e824de74794ba4a38659fb737d9a8"
@@ -101,17 +107,22 @@ def probings(hollow_manifest):
 def as_before(spec):
     """Specify what was computed before targets were tested on prewhitened pairs."""
     older = {"n_permutations": 1000, "scheme": "blocks", "best_of_layers": False}
+    older |= {"confidence": "share"}
     return spec.model_copy(update={"statistics": spec.statistics.model_copy(update=older)})
 
 
 def test_keys_of_encodings_and_predictions(encodings):
     assert len(encodings) == 6
     for plan in encodings:
-        subject, sampled = plan.request.subject, plan.spec.model_copy(update={"search": "sampled"})
+        subject, statistics = plan.request.subject, plan.spec.statistics
+        plain = statistics.model_copy(update={"confidence": "share"})
+        searched = plan.spec.model_copy(update={"statistics": plain})
+        sampled = searched.model_copy(update={"search": "sampled"})
         assert fixed_key(as_before(sampled)) == ENCODING[subject]
         assert fixed_key(sampled) == PREWHITENED[subject]
         assert fixed_key(sampled.fit) == PREDICTIONS[subject]
-        assert fixed_key(plan.spec) == SEARCHED[subject]
+        assert fixed_key(searched) == SEARCHED[subject]
+        assert fixed_key(plan.spec) == CALIBRATED[subject]
         assert fixed_key(plan.spec.fit) == SEARCHED_PREDICTIONS[subject]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from kit.made_up import made_up_result
 
-from braindash.encoding.chosen import selection_line
+from braindash.encoding.chosen import selection_line, selections_line
 
 
 def with_ceilings(values, n_repeats=4):
@@ -25,7 +25,16 @@ def test_crossings_by_chance_and_the_bias_stand_beside_the_number():
 
 
 def test_other_ceilings_and_older_results_say_what_can_be_said():
-    assert selection_line(made_up_result(space="roi"), "inter-subject") == ""
+    other = selection_line(made_up_result(space="roi"), "inter-subject")
+    assert "chosen by a noisy ceiling (inter-subject)" in other and "not simulated" in other
     assert selection_line(made_up_result(space="roi", ceiling=False)) == ""
     assert "does not say how many repeats" in selection_line(with_ceilings(0.5, n_repeats=None))
     assert selection_line(with_ceilings(np.nan)) == ""
+
+
+def test_several_subjects_are_told_apart_where_they_differ():
+    one = with_ceilings(np.full(30, 0.9))
+    assert selections_line([one]) == selections_line([one, one]) == selection_line(one)
+    two = replace(with_ceilings(0.3), spec=one.spec | {"subject": "S2"})
+    told = selections_line([one, two])
+    assert told == f"{one.subject}: {selection_line(one)}; S2: {selection_line(two)}"

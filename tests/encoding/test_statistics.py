@@ -7,6 +7,7 @@ import xarray as xr
 from braindash.core.ceilings import ceiling_threshold
 from braindash.core.scores import pearson_r
 from braindash.core.statistics.bootstrap import block_counts
+from braindash.core.statistics.confidence import shrunken_shares, time_inflation
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_tests
 from braindash.core.statistics.prewhitened import prewhitened_tests
 from braindash.encoding.statistics import ScoredRows, compute_statistics
@@ -126,8 +127,10 @@ def test_prewhitened_p_and_q_are_those_of_the_whole_array(series, rows, masks):
     assert set(found) - set(old) == {"p_best", "q_best"}
 
 
-def test_the_preferred_layer_is_the_best_and_its_share_that_of_the_replicates(series, rows, found):
+def test_the_preferred_layer_is_the_best_and_its_share_that_of_the_replicates(series, rows, masks):
     samples = literal_samples(series)
+    plain = SETTINGS.model_copy(update={"confidence": "share", "n_permutations": 0})
+    found = compute_statistics(rows, masks, {}, plain)
     for target in range(N_TARGETS):
         if target in (NAN_TARGET, CONSTANT_TARGET):
             assert found["preferred_layer"][target] == -1
@@ -138,6 +141,14 @@ def test_the_preferred_layer_is_the_best_and_its_share_that_of_the_replicates(se
         share = np.mean(samples[:, :, target].argmax(axis=1) == best)
         assert float(found["preferred_share"][target]) == pytest.approx(share, abs=1e-6)
     assert found["preferred_layer"].dtype == np.int16
+
+
+def test_how_sure_a_layer_is_comes_from_all_targets_at_once(series, rows, found):
+    samples = literal_samples(series)
+    inflation = time_inflation(*series, segments=rows.segments, block_rows=5)
+    expected = shrunken_shares(rows.r, samples.astype(np.float32), inflation=inflation, seed=3)
+    np.testing.assert_allclose(found["preferred_share"], expected, atol=1e-5)
+    assert np.isnan(expected[[NAN_TARGET, CONSTANT_TARGET]]).all()
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 13])

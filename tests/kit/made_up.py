@@ -38,7 +38,11 @@ def made_up_spec(subject: str, space: str, *, ceiling: bool, statistics: bool) -
         ceilings=CEILINGS if ceiling else (),
         other_subjects=(OtherResponses(subject="S9", responses=("d" * 32,)),) if ceiling else (),
         statistics=StatisticsSettings(
-            n_permutations=count, n_bootstraps=count, scheme="blocks", best_of_layers=False
+            n_permutations=count,
+            n_bootstraps=count,
+            scheme="blocks",
+            best_of_layers=False,
+            confidence="share",
         ),
     )
 

@@ -176,7 +176,7 @@ def test_preferred_layers_are_masked_for_the_reasons_given(result):
     np.testing.assert_array_equal(shown.maps.values[0, kept], changed.preferred_layer[kept])
     for number in (int(kept.sum()), *counts):
         assert f"{number:,}" in shown.note
-    assert "(repeats) ≤ 0.4" in shown.note and "fewer than 60%" in shown.note
+    assert "(repeats) ≤ 0.4" in shown.note and "less than 60% sure (share of" in shown.note
 
 
 def test_preferred_layers_can_be_relative(result):
@@ -201,6 +201,13 @@ def test_confidence_is_compared_with_what_noise_gives(result):
     known = np.isfinite(result.preferred_share)
     medians = [np.median(result.preferred_share[known & side]) for side in (passed, ~passed)]
     assert re.search(f"median {medians[0]:.0%} where .* {medians[1]:.0%} elsewhere", shown.note)
+    rows = f"units: {result.n_scored_rows} test rows, {result.blocks_line()}"
+    assert f"not shrunken; {rows}; it is too sure" in shown.note
+    settings = result.spec["statistics"] | {"confidence": "shrunken"}
+    calibrated = replace(result, spec=result.spec | {"statistics": settings})
+    shown = make_map(MapChoice("confidence"), calibrated)
+    assert f"shrunken block bootstrap; {rows}; median" in shown.note
+    assert shown.maps.label == "chance that the layer is the best"
 
 
 def test_the_ceiling_is_the_chosen_one(result):

@@ -141,18 +141,24 @@ def test_a_download_says_what_its_intervals_are(table):
     np.testing.assert_array_equal(both["low"][: len(table)], table["low"])
     assert set(both["interval_of"]) == {"r"} and set(both["ceiling_name"]) == {"repeats"}
     assert set(both["interval"]) == {"95 % intervals: made up"}
+    assert set(both["ceiling_selection"]) == {""}
+    told = download_table(
+        [table, table], "r", "repeats", "made up", ["2 of 5 above", "3 of 5 above"]
+    )
+    lines = ["2 of 5 above"] * len(table) + ["3 of 5 above"] * len(table)
+    assert told["ceiling_selection"].tolist() == lines
 
 
 def test_the_pair_table_takes_the_chosen_layers():
     rng = np.random.default_rng(0)
-    parts = rng.uniform(size=(6, 3, 2, 2))
+    parts = rng.uniform(size=(7, 3, 2, 2))
     pairs = LayerPairs(("all targets", "late_language"), *parts)
     means = [rng.normal(size=(3, 2)), rng.normal(size=(2, 2))]
     table = pair_table(pairs, means, (2, 1), 6)
     assert list(table["region"]) == ["All targets", "Late language"]
     np.testing.assert_array_equal(table["a"], means[0][2])
     np.testing.assert_array_equal(table["b"], means[1][1])
-    names = ("difference", "low", "high", "p", "p_signs", "p_ranks")
+    names = ("difference", "low", "high", "p", "p_signs", "p_ranks", "p_boot")
     for name, part in zip(names, parts, strict=True):
         np.testing.assert_array_equal(table[name], part[2, 1])
     np.testing.assert_array_equal(table["p_holm"], pairs.p_holm((2, 1)))
@@ -173,6 +179,7 @@ def test_sure_differences_of_a_pair_are_marked_and_p_is_shown_where_there_is_one
             "p_holm": [0.062, np.nan],
             "p_signs": [0.25, np.nan],
             "p_ranks": [0.26, np.nan],
+            "p_boot": [0.27, np.nan],
         }
     )
     cells = pair_cells(table)

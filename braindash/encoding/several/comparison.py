@@ -17,7 +17,7 @@ from braindash.core.statistics.bootstrap import interval
 from braindash.core.statistics.components import LEAST_SUBJECTS, nanmean
 from braindash.core.statistics.depth import SubjectCurves, stage_difference, subject_stages
 from braindash.core.statistics.families import holm
-from braindash.core.statistics.subjects import EXACT_SUBJECTS, paired_difference
+from braindash.core.statistics.subjects import EXACT_SUBJECTS, LEAST_BOOTSTRAP_T, paired_difference
 from braindash.core.statistics.words import counted, family_words, p_words
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.groups import (
@@ -57,6 +57,7 @@ class LayerPairs:
     p: Floats
     p_signs: Floats
     p_ranks: Floats
+    p_boot: Floats
 
     def p_holm(self, layers: tuple[int, int]) -> Floats:
         """Adjust the p values of all regions at a layer of A and one of B, (n_regions,)."""
@@ -72,6 +73,7 @@ class _Contrast:
     p: Floats
     p_signs: Floats
     p_ranks: Floats
+    p_boot: Floats
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ class Difference:
             One row per layer and region: ``a``, ``b`` (means over subjects), ``difference``,
             ``low``, ``high``; with three subjects or more ``p`` (of the same variance as the
             interval), ``p_holm`` (adjusted over all layers and regions of this table), and of the
-            subjects alone ``p_signs`` (sign flips) and ``p_ranks`` (Wilcoxon), else NaN;
+            subjects alone ``p_signs`` (sign flips), ``p_ranks`` (Wilcoxon) and, with six or
+            more, ``p_boot`` (bootstrap-t, for skewed differences), else NaN;
             ``coverage`` (share of the region's targets in both means), ``region_set``,
             ``hemisphere``, ``n_subjects``, ``simulated``.
 
@@ -141,6 +144,7 @@ class Difference:
             "p_holm": holm(found.p),
             "p_signs": found.p_signs,
             "p_ranks": found.p_ranks,
+            "p_boot": found.p_boot,
             "coverage": np.fmin(
                 *(
                     side.coverage(normalised=normalised, ceiling=ceiling)
@@ -175,7 +179,7 @@ class Difference:
             drawn = None if samples is None else (samples[0][:, :, layer, None], samples[1])
             gaps.append(nanmean(pair[0] - pair[1]))
             rows.append(self._contrast(pair, drawn, level))
-        parts = ("low", "high", "p", "p_signs", "p_ranks")
+        parts = ("low", "high", "p", "p_signs", "p_ranks", "p_boot")
         found = {name: np.stack([getattr(row, name) for row in rows]) for name in parts}
         return LayerPairs(self.a.region_names, np.stack(gaps), **found)
 
@@ -212,11 +216,15 @@ class Difference:
             return []
         n_subjects = self.a.n_subjects
         signs = "all" if n_subjects <= EXACT_SUBJECTS else "random"
+        tests, skewed = f"sign flips ({signs} signs) and Wilcoxon's signed ranks", ""
+        if n_subjects >= LEAST_BOOTSTRAP_T:
+            tests = tests.replace(" and", ",") + " and bootstrap-t"
+            skewed = ", as those of signs and ranks are; that of the bootstrap-t is nearer then"
         return [
-            "p: of the same variance, too small with skewed differences of few subjects",
+            f"p: of the same variance, too small with skewed differences of few subjects{skewed}",
             p_words(
                 "second line",
-                f"sign flips ({signs} signs) and Wilcoxon's signed ranks",
+                tests,
                 f"n = {counted(n_subjects, 'subject')}",
                 "other subjects who hear this very story",
             ),
@@ -303,11 +311,12 @@ class Difference:
         if self.a.over_subjects:
             found = self.a.shared_mean(pair[0] - pair[1], drawn)
             alone = paired_difference(*pair, level=level)
-            return _Contrast(*found.interval(level), found.p_values(), alone.p, alone.p_ranks)
+            second = (alone.p, alone.p_ranks, alone.p_boot)
+            return _Contrast(*found.interval(level), found.p_values(), *second)
         if drawn is None:
-            return _Contrast(*[nothing] * 5)
+            return _Contrast(*[nothing] * 6)
         low, high = interval(nanmean(drawn), level=level, n_units=self.a.first.n_blocks)
-        return _Contrast(low, high, *[nothing] * 3)
+        return _Contrast(low, high, *[nothing] * 4)
 
     def _ceiling(self, name: str | None) -> str | None:
         """Name the same ceiling for both models."""

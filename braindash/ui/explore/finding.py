@@ -139,6 +139,7 @@ def _sources(selection: state.Selection, group: Group, pair: Difference | None) 
                 "models alone."
             )
     regions = key_regions(group.region_names)
+    notes += widgets.chosen_by_ceiling(selection, [group] if pair is None else [pair.a, pair.b])
     notes.append(f"Share of each region that is covered: {_coverage(group, regions)}")
     widgets.provenance(group, selection.ceiling, *notes)
 

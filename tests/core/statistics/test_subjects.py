@@ -104,3 +104,30 @@ def test_tied_ranks_take_signs():
     many = np.repeat(gap, 3, axis=0)
     expected = stats.wilcoxon(many[:, 0], method="approx", correction=True).pvalue
     assert paired_difference(many, 0 * many).p_ranks[0] == pytest.approx(expected, abs=0.01)
+
+
+def literal_bootstrap_t(column, n_samples=4000):
+    """Draw subjects again one by one, and compare Student's t of their distance from the mean."""
+    rng, n = np.random.default_rng(5), len(column)
+    own = stats.ttest_1samp(column, 0).statistic
+    drawn = rng.choice(column - column.mean(), size=(n_samples, n))
+    t = stats.ttest_1samp(drawn, 0, axis=1).statistic
+    return 2 * min(np.mean(t >= own), np.mean(t <= own))
+
+
+def test_the_bootstrap_t_is_that_of_a_literal_one():
+    gap = np.random.default_rng(3).exponential(size=(9, 4)) - 0.5
+    found = paired_difference(gap, np.zeros_like(gap)).p_boot
+    for column, p in zip(gap.T, found, strict=True):
+        assert p == pytest.approx(literal_bootstrap_t(column), abs=0.04)
+    more = np.concatenate([gap, np.full((1, 4), np.nan)])
+    with_gap = paired_difference(more, np.zeros_like(more)).p_boot
+    np.testing.assert_allclose(with_gap, found, atol=0.05)
+    assert np.isnan(paired_difference(gap[:5], 0 * gap[:5]).p_boot).all()
+    np.testing.assert_array_equal(paired_difference(0 * gap, 0 * gap).p_boot, 1)
+
+
+def test_skewed_differences_are_rejected_less_often_by_the_bootstrap_t():
+    gap = np.random.default_rng(0).exponential(size=(10, 2000)) - 1  # of mean 0
+    found = paired_difference(gap, np.zeros_like(gap))
+    assert (found.p <= 0.05).mean() > 0.085 and 0.035 < (found.p_boot <= 0.05).mean() < 0.075

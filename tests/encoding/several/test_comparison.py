@@ -250,7 +250,9 @@ def test_three_subjects_differ_by_the_variance_of_both_and_are_tested_beside_it(
     )
     line = found.interval_line()
     assert "paired variance components" in line and "p: of the same variance" in line
-    assert f"sign flips (all signs) and Wilcoxon's signed ranks; units: n = {len(MANY)}" in line
+    assert f"signed ranks and bootstrap-t; units: n = {len(MANY)}" in line
+    few = compare(a[:3], b[:3]).interval_line()
+    assert "sign flips (all signs) and Wilcoxon's signed ranks; units: n = 3" in few
     assert "over 4 tests (1 region and 4 layers of A minus B, shown or not)" in found.family_line()
     told = found.family_line(layers=(2, 3))
     assert "1 test (1 region of A minus B, shown or not, at layers 2 and 3" in told
@@ -375,7 +377,7 @@ def test_equal_layers_of_all_pairs_are_the_difference_by_layer(subjects):
     pair = compare(results(subjects), results(subjects, model="tuned", seed=50))
     pairs, table = pair.layer_pairs(), pair.regions()
     assert pairs.difference.shape == (N_LAYERS, N_LAYERS, 1)
-    for name in ("difference", "low", "high", "p", "p_signs", "p_ranks"):
+    for name in ("difference", "low", "high", "p", "p_signs", "p_ranks", "p_boot"):
         same = np.stack([getattr(pairs, name)[layer, layer] for layer in range(N_LAYERS)])
         np.testing.assert_allclose(same.ravel(), table[name], atol=1e-12)
 
