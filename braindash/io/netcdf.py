@@ -15,7 +15,7 @@ import xarray as xr
 from xarray.backends.h5netcdf_ import H5NetCDFStore
 
 
-class _RememberingFile(h5py.File):
+class _RememberingFile(h5py.File):  # type: ignore[misc]  # h5py has no types
     """An HDF5 file whose root group gives the same object when a path is asked for again."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -49,7 +49,7 @@ class _Store(H5NetCDFStore):
 
     def close(self, **options: Any) -> None:
         """Close both."""
-        super().close(**options)
+        super().close(**options)  # type: ignore[no-untyped-call]
         self._file.close()
 
 
