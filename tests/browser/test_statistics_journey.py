@@ -74,7 +74,7 @@ def test_preferred_layers_are_masked_by_how_sure_they_are(two_models, serve, pag
         settle(page)
         pictures.append(pixels(page))
     assert pictures[0] != pictures[1]
-    page.get_by_text("fewer than 90%").first.wait_for()
+    page.get_by_text("less than 90% sure").first.wait_for()
     assert page.locator('[data-part="label"]').text_content().startswith("preferred layer")
 
 

@@ -1,6 +1,5 @@
 """The embedded demo's data set, made once for all tests here."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ def demo_manifest(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def hollow_manifest(tmp_path_factory) -> Iterator[Path]:
+def hollow_manifest(tmp_path_factory) -> Path:
     """Manifest of a demo whose responses have their shapes, and one drawn course for all targets.
 
     Each file has a course of its own: files of one content would be one to whoever digests them.
@@ -38,4 +37,4 @@ def hollow_manifest(tmp_path_factory) -> Iterator[Path]:
         patch.setattr(dataset, "draw_subject", lambda number, *_, **__: number)
         patch.setattr(dataset, "demo_components", rows)
         patch.setattr(dataset, "simulate_runs", runs)
-        yield prepare_demo(tmp_path_factory.mktemp("hollow") / "demo")
+        return prepare_demo(tmp_path_factory.mktemp("hollow") / "demo")

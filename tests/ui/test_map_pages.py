@@ -32,9 +32,9 @@ def test_every_map_is_explained_and_stamped(filled_root, kind):
 def test_level_and_sureness_are_in_the_address(filled_root):
     app = run("explore/cortex", map="preferred", q="0.001", sure="0.8", model="toy-model")
     assert app.selectbox(key="q").value == "0.001" and app.slider(key="sure").value == 0.8
-    assert "q > 0.001" in texts(app) and "fewer than 80%" in texts(app)
+    assert "q > 0.001" in texts(app) and "less than 80% sure" in texts(app)
     app.slider(key="sure").set_value(0.3).run()
-    assert "fewer than 30%" in texts(app)
+    assert "less than 30% sure" in texts(app)
     app.selectbox(key="map").set_value("score").run()
     assert not app.exception and not app.slider
 
