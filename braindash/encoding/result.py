@@ -440,6 +440,16 @@ class EncodingResult(StoredResult):
             ``subject`` and ``simulated``. Where a surface map brings the targets to fsaverage5,
             the means are over the region's vertices there, and vertices are counted.
         """
+        if ceiling not in self._region_tables:
+            self._region_tables[ceiling] = self._tabulated(ceiling)
+        return self._region_tables[ceiling].copy()
+
+    @cached_property
+    def _region_tables(self) -> dict[str | None, pd.DataFrame]:
+        """Tables that were made; a page asks for each of them several times."""
+        return {}
+
+    def _tabulated(self, ceiling: str | None) -> pd.DataFrame:
         raw = self.region_means(self.r).rename(columns={"value": "r"})
         normalised = self.region_means(self.scores(True, ceiling))
         tops = self.region_means(self.named_ceiling(ceiling)[None])

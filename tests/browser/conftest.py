@@ -77,6 +77,7 @@ class Traffic:
         return before
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items) -> None:
     """Give whoever waits for the whole demo time for it: a slow machine needs a quarter hour.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app.py"
@@ -16,6 +17,18 @@ START = "explore/overview"
 manifest_scanner.scan_component_manifests = functools.cache(
     manifest_scanner.scan_component_manifests
 )
+
+_script_stopped = LocalScriptRunner.script_stopped
+
+
+def _wait_for_the_end(runner: LocalScriptRunner) -> bool:
+    """AppTest asks a thousand times a second, and takes the interpreter from the page for it."""
+    if runner._script_thread is not None:
+        runner._script_thread.join(0.1)
+    return _script_stopped(runner)
+
+
+LocalScriptRunner.script_stopped = _wait_for_the_end
 
 
 def run(page: str, **query: str | list[str]) -> AppTest:

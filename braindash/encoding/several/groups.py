@@ -269,6 +269,17 @@ class Group:
             ceilings are means over the subjects that have one, numbers of targets are sums; and
             ``low``, ``high``, ``n_subjects``.
         """
+        asked = (level, normalised, ceiling)
+        if asked not in self._region_tables:
+            self._region_tables[asked] = self._tabulated(*asked)
+        return self._region_tables[asked].copy()
+
+    @cached_property
+    def _region_tables(self) -> dict[tuple[float, bool, str | None], pd.DataFrame]:
+        """Tables that were made; a page asks for each of them several times."""
+        return {}
+
+    def _tabulated(self, level: float, normalised: bool, ceiling: str | None) -> pd.DataFrame:
         tables = [result.regions(self._ceiling(ceiling)) for result in self.results]
         rows = pd.concat(tables)
         rows = rows[rows["region"].isin(self.region_names)]
