@@ -50,7 +50,7 @@ lint: $(VENV)/.test-installed
 test: lint
 	@$(BIN)/pytest -n logical --dist worksteal -m "not browser and not campaign"; status=$$?; \
 	echo "The journeys in a browser:"; \
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder -m browser && exit $$status
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m browser && exit $$status
 
 # What takes minutes and repeats what was done once; its last figures are in scripts/README.md.
 campaign: $(VENV)/.test-installed

@@ -1,6 +1,6 @@
 """A wheel, installed without the checkout, is the whole program.
 
-That it computes the demo and shows it: tests/browser/test_installed.py.
+That it computes the demo and shows it: tests/browser/test_journey.py.
 """
 
 import re

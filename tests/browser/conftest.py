@@ -13,7 +13,6 @@ import pytest
 from kit.browser import free_port
 from kit.wheel import Installed, install_wheel
 
-HERE = Path(__file__).resolve().parent
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app.py"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -77,20 +76,16 @@ class Traffic:
         return before
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items) -> None:
     """Give whoever waits for the whole demo time for it: a slow machine needs a quarter hour.
 
-    Side by side, one process takes all modules that show it; any other one keeps its servers.
+    It begins, for it takes longest; side by side, files stay whole and so share their servers.
     """
     of_demo = {item.path for item in items if "demo" in getattr(item, "fixturenames", ())}
     for item in items:
         if item.path in of_demo:
             item.add_marker(pytest.mark.timeout(2400))
-        if item.path.parent == HERE:
-            name = "demo" if item.path in of_demo else item.path.stem
-            item.add_marker(pytest.mark.xdist_group(name))
-    items.sort(key=lambda item: item.path not in of_demo)  # what takes longest begins
+    items.sort(key=lambda item: item.path not in of_demo)
 
 
 @pytest.fixture

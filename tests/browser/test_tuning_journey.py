@@ -1,9 +1,8 @@
 """From the page Tuning to a tuned model in the menus, on the real demo, in a real browser."""
 
-import shutil
-
 import pytest
 
+from braindash.demo.dataset import prepare_demo
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.tuning.result import tuned_models
@@ -13,9 +12,9 @@ MINUTES = 60_000  # milliseconds
 
 
 @pytest.fixture
-def store(demo, tmp_path):
+def store(tmp_path):
     """A store with the demo's data and no results."""
-    shutil.copytree(demo[0] / "demo", tmp_path / "demo")
+    prepare_demo(tmp_path / "demo")
     return tmp_path
 
 

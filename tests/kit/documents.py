@@ -112,7 +112,7 @@ class Reader:
 def reader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
     """Make the lab of the documents and a model, and somebody in the lab's folder."""
     model = folder.parent / "tiny-hubert"
-    save_tiny_hubert(model, **SLOW_FRAMES)
+    save_tiny_hubert(model, n_layers=1, **SLOW_FRAMES)
     make_documented_lab(folder, model)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("BRAINDASH_STORE", str(folder / "cache"))

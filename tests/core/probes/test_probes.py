@@ -194,7 +194,7 @@ def test_types_that_were_learnt_by_heart_do_not_help():
     assert scores[0] < 0.85 and scores[1] > 0.99
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.permutations(range(5)), st.sampled_from(METHODS))
 def test_names_of_classes_do_not_matter(order, method):
     units = spoken_units(n_units=500)
@@ -209,7 +209,7 @@ def test_names_of_classes_do_not_matter(order, method):
     np.testing.assert_allclose(a.chance_shuffled, b.chance_shuffled)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.integers(0, 1000), st.sampled_from(METHODS))
 def test_units_of_features_do_not_matter_nor_do_constant_ones(seed, method):
     units, rng = spoken_units(n_units=500), np.random.default_rng(seed)
