@@ -45,12 +45,11 @@ lint: $(VENV)/.test-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy braindash
 
-# Side by side, one process per core; then the journeys in a browser, two beside each other, also
-# where something before has failed.
+# Side by side, one process per core; then the journeys in a browser, which need the machine to
+# themselves, also where something before has failed.
 test: lint
 	@$(BIN)/pytest -n logical --dist worksteal -m "not browser and not campaign"; status=$$?; \
-	echo "The journeys in a browser:"; \
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m browser && exit $$status
+	echo "The journeys in a browser:"; $(BIN)/pytest -m browser && exit $$status
 
 # What takes minutes and repeats what was done once; its last figures are in scripts/README.md.
 campaign: $(VENV)/.test-installed

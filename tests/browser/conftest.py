@@ -77,15 +77,10 @@ class Traffic:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Give whoever waits for the whole demo time for it: a slow machine needs a quarter hour.
-
-    It begins, for it takes longest; side by side, files stay whole and so share their servers.
-    """
-    of_demo = {item.path for item in items if "demo" in getattr(item, "fixturenames", ())}
+    """Give whoever waits for the whole demo time for it: a slow machine needs a quarter hour."""
     for item in items:
-        if item.path in of_demo:
+        if "demo" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(2400))
-    items.sort(key=lambda item: item.path not in of_demo)
 
 
 @pytest.fixture
