@@ -9,8 +9,9 @@ features of width 768 into a store, and encodes from the files to the map in pro
 
 A fraction of the voxels is encoded twice, at ``--scale`` and at half of it, with ``--layers`` of
 the 13 layers, and a line through both is drawn on to all voxels and layers. The line of memory
-holds only where both sizes fill a block of targets (:mod:`braindash.core.ridge.memory`): below, all
-temporary arrays grow too, and the peak that is drawn on is too high. Take a larger ``--scale`` then.
+holds only where both sizes fill a block of targets (:mod:`braindash.core.ridge.memory`): below,
+all temporary arrays grow too, and the peak that is drawn on is too high; take a larger
+``--scale`` then.
 
 The plan's own estimate of memory is drawn on in the same way, and says how many
 processes the program would start beside each other. Rows, stories and features are all there.
