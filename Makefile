@@ -4,7 +4,7 @@
 # make test        format, types and tests; the second of two closing lines is the browser's
 # make campaign    tests that repeat for minutes what was done once, such as a model's tuning
 # make docs        build the site of documents into build/site, offline
-# make bench       run every benchmark, two hours on a quiet machine; prints one table
+# make bench       run every benchmark, two hours on a quiet machine; prints one table (docs/performance.md)
 # make demo-tune   tune the demo's model anew, with adapter and control, and score them (over an hour)
 PYTHON ?= python3
 VENV   := .venv

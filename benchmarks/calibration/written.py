@@ -1,10 +1,11 @@
-"""Rates with their standard errors, and the tables of the page Science that are made of them."""
+"""Rates with their standard errors, and the tables of pages that are made of measured numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SCIENCE = Path(__file__).resolve().parents[2] / "docs" / "science.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+SCIENCE = DOCS / "science.md"
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,11 @@ def report(name: str, rates: Sequence[Rate], *, write: bool) -> int:
     return sum(one.outside(4) for one in rates)
 
 
-def replaced(name: str, lines: Sequence[str]) -> None:
-    """Put lines into the page Science, between the marks of ``name``."""
+def replaced(name: str, lines: Sequence[str], page: Path = SCIENCE) -> None:
+    """Put lines into a page, between the marks of ``name``."""
     start, stop = f"<!-- measured: {name} -->", f"<!-- end: {name} -->"
-    text = SCIENCE.read_text()
+    text = page.read_text(encoding="utf-8")
     before, rest = text.split(start)
     after = rest.split(stop)[1]
-    SCIENCE.write_text("\n".join([f"{before}{start}", "", *lines, "", f"{stop}{after}"]))
+    told = "\n".join([f"{before}{start}", "", *lines, "", f"{stop}{after}"])
+    page.write_text(told, encoding="utf-8")
