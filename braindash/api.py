@@ -28,6 +28,7 @@ from braindash.requests import (
     build_tune_request,
 )
 from braindash.specs import (
+    CeilingSelection,
     History,
     LowLevelMethod,
     Metric,
@@ -79,6 +80,7 @@ def encode(
     high_pass: float | None = None,
     score_from_row: int | None = None,
     ceiling_threshold: float | None = None,
+    ceiling_selection: CeilingSelection = "same",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
     keep_frames: bool | None = None,
@@ -148,6 +150,10 @@ def encode(
         First scored row of every test story; the manifest's when left out.
     ceiling_threshold : float, optional
         What every noise ceiling must exceed; 0.4, or 0.1 between subjects, when left out.
+    ceiling_selection : {"same", "halves", "training"}, default "same"
+        What chooses the targets whose score is divided by the ceiling from repeats: that ceiling
+        itself, the one from every second presentation (of four or more), or that of training
+        stories which were presented again. The last two do not choose by the noise that divides.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Changes how long it takes, never the result's key.
     threads : int, optional

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName, with_preset
 from braindash.errors import InputError, near_match
 from braindash.specs import (
+    CeilingSelection,
     History,
     LowLevelMethod,
     Metric,
@@ -147,6 +148,9 @@ class EncodeRequest(Request):
     )
     ceiling_threshold: float | None = Field(
         default=None, ge=0, lt=1, description="of every noise ceiling; 0.4, or 0.1 between subjects"
+    )
+    ceiling_selection: CeilingSelection = Field(
+        default="same", description="what chooses the targets that the repeats' ceiling divides"
     )
     keep_frames: bool | None = Field(
         default=None,

@@ -33,6 +33,9 @@ Precision = Literal["float32", "bf16", "fp16"]
 StoredStrategy = Literal["exact", "chunk", "frames"]
 Metric = Literal["r2", "r"]
 CeilingName = Literal["given", "repeats", "inter-subject", "split-half"]
+# What chooses the targets whose score is divided by the ceiling from repeats: that ceiling itself,
+# the one from every second presentation, or that of repeated training stories.
+CeilingSelection = Literal["same", "halves", "training"]
 Scheme = Literal["prewhitened", "blocks", "shift"]
 # How sure a preferred layer is: the share of bootstrap samples that have it, as it is, or with the
 # differences among layers shrunken, which makes it the chance that it is the best.
@@ -66,6 +69,13 @@ HISTORIES: Mapping[History, str] = MappingProxyType(
     {
         "padded": "all rows, with zeros before a story's start",
         "full": "only rows whose delays lie within their story",
+    }
+)
+CEILING_SELECTIONS: Mapping[CeilingSelection, str] = MappingProxyType(
+    {
+        "same": "the ceiling that divides",
+        "halves": "the ceiling of every second presentation of the test stories",
+        "training": "the ceiling of repeated training stories",
     }
 )
 PRECISIONS: Mapping[Precision, str] = MappingProxyType(
@@ -348,7 +358,13 @@ class EncodingSpec(FitSpec):
     )
     version: Literal[3] = 3
     implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {**_FIT_IMPLIED, "given_ceiling": None, "ceiling_threshold": None, "null_panel": None}
+        {
+            **_FIT_IMPLIED,
+            "given_ceiling": None,
+            "ceiling_threshold": None,
+            "ceiling_selection": "same",
+            "null_panel": None,
+        }
     )
     ceilings: tuple[CeilingName, ...] = Field(description="all that the data allow, default first")
     given_ceiling: str | None = Field(
@@ -356,6 +372,9 @@ class EncodingSpec(FitSpec):
     )
     ceiling_threshold: float | None = Field(
         default=None, description="that every ceiling must exceed; None: each kind's own"
+    )
+    ceiling_selection: CeilingSelection = Field(
+        default="same", description="what chooses the targets that the ceiling from repeats divides"
     )
     other_subjects: tuple[OtherResponses, ...] = ()
     statistics: StatisticsSettings = StatisticsSettings()

@@ -148,6 +148,24 @@ def rows_present(heard: Presentation, rows: slice) -> np.ndarray:
     return marks
 
 
+def complete_rows(stories: Sequence[StoryPlan]) -> int:
+    """Count the scored rows that no presentation, or no averaged subject, lacks.
+
+    Presentations without any data do not count; 0 where a story has fewer than two others.
+    """
+    total = 0
+    for story in stories:
+        if story.members:
+            whole = np.all([present.any(axis=0) for present in story.present], axis=0)
+        else:
+            present = story.present[0][story.present[0].any(axis=1)]
+            if len(present) < 2:
+                return 0
+            whole = present.all(axis=0)
+        total += int((whole & story.scored).sum())
+    return total
+
+
 def plan_story(
     dataset: Dataset,
     subject: str,

@@ -39,7 +39,7 @@ from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.spaces.find import surface_for
 from braindash.io.store import Store
 from braindash.requests import LOW_LEVEL_SPACE, MEAN_SUBJECT, EncodeRequest, build_request
-from braindash.specs import HISTORIES, PENALTIES, SCHEMES
+from braindash.specs import CEILING_SELECTIONS, HISTORIES, PENALTIES, SCHEMES
 
 # In place of a subject: each of the manifest's, one after the other.
 _ALL = "all"
@@ -71,6 +71,13 @@ FromRowOption = Annotated[
 ThresholdOption = Annotated[
     float | None,
     typer.Option(help="That a noise ceiling must exceed; 0.4, or 0.1 between subjects, if none."),
+]
+SelectionOption = Annotated[
+    str,
+    typer.Option(
+        help="What chooses the targets whose score is divided by the ceiling from repeats. "
+        + choices(CEILING_SELECTIONS)
+    ),
 ]
 HighPassOption = Annotated[
     float | None,
@@ -138,6 +145,7 @@ def encode(
     high_pass: HighPassOption = None,
     score_from_row: FromRowOption = None,
     ceiling_threshold: ThresholdOption = None,
+    ceiling_selection: SelectionOption = "same",
     permutations: PermutationsOption = 1000,
     bootstraps: BootstrapsOption = 1000,
     block_rows: Annotated[int, typer.Option(help="Shortest block of test rows.")] = 10,
@@ -168,6 +176,7 @@ def encode(
         high_pass=high_pass,
         score_from_row=score_from_row,
         ceiling_threshold=ceiling_threshold,
+        ceiling_selection=ceiling_selection,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),
         delays=None if delays is None else listed(delays, "--delays", int),
         metric=metric,

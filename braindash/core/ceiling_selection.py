@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from braindash.core.ceilings import repeats_ceiling
+from braindash.core.ceilings import ceiling_with_repeats, chosen_targets, repeats_ceiling
 from braindash.core.scores import normalised_score, pearson_r
 
 _N_TARGETS, _WARM_UP = 600, 40
@@ -19,6 +19,23 @@ _N_TARGETS, _WARM_UP = 600, 40
 _DIGITS = 2
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Selecting:
+    """Other data that choose targets.
+
+    Attributes
+    ----------
+    n_rows, n_repeats : int
+        Of their presentations.
+    other_story : bool
+        Whether another story was presented; else they are every second presentation.
+    """
+
+    n_rows: int
+    n_repeats: int
+    other_story: bool
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,13 @@ def signal_share(ceilings: ArrayLike, n_repeats: int) -> float:
 
 @lru_cache(maxsize=256)
 def ceiling_selection(
-    n_rows: int, n_repeats: int, threshold: float, share: float, seed: int = 0
+    n_rows: int,
+    n_repeats: int,
+    threshold: float,
+    share: float,
+    seed: int = 0,
+    *,
+    selected: Selecting | None = None,
 ) -> Selection:
     """Simulate what a threshold on ceilings from repeats chooses, where all targets are alike.
 
@@ -82,25 +105,37 @@ def ceiling_selection(
         Of the variance of one presentation that is signal; 0 for none.
     seed : int, default 0
         Of the simulation.
+    selected : Selecting, optional
+        What chooses the targets; the ceiling itself when left out.
 
     Returns
     -------
     Selection
     """
     rng = np.random.default_rng(seed)
-    signal = _smoothed(rng, n_rows, _N_TARGETS)
-    noise = _smoothed(rng, n_rows, n_repeats * _N_TARGETS) + _slow(
-        rng, n_rows, n_repeats * _N_TARGETS
-    )
-    noise = np.moveaxis(noise.reshape(n_rows, n_repeats, _N_TARGETS), 1, 0) / np.sqrt(2)
-    heard = np.sqrt(share) * signal + np.sqrt(1 - share) * noise
-    ceiling = repeats_ceiling(heard)
-    above = ceiling > threshold
+    signal, heard = _presentations(rng, n_rows, n_repeats, share)
+    ceiling, selecting = repeats_ceiling(heard), None
+    if selected is not None:
+        other = heard[::2]
+        if selected.other_story:
+            _, other = _presentations(rng, selected.n_rows, selected.n_repeats, share)
+        selecting = ceiling_with_repeats(repeats_ceiling(other), len(other), n_repeats)
+    above = chosen_targets("repeats", ceiling, threshold, selecting)
     if above.sum() < 5:
         return Selection(float(above.mean()), float("nan"))
     r = pearson_r(signal, heard.mean(axis=0))
-    ratios = normalised_score(r[None], ceiling, threshold=threshold)
+    ratios = normalised_score(r[None], ceiling, chosen=above)
     return Selection(float(above.mean()), float(np.nanmean(ratios)))
+
+
+def _presentations(
+    rng: np.random.Generator, n_rows: int, n_repeats: int, share: float
+) -> tuple[Floats, Floats]:
+    """Draw a signal (n_rows, n_targets) and presentations of it, (n_repeats, n_rows, n_targets)."""
+    signal, n_columns = _smoothed(rng, n_rows, _N_TARGETS), n_repeats * _N_TARGETS
+    noise = _smoothed(rng, n_rows, n_columns) + _slow(rng, n_rows, n_columns)
+    noise = np.moveaxis(noise.reshape(n_rows, n_repeats, _N_TARGETS), 1, 0) / np.sqrt(2)
+    return signal, np.sqrt(share) * signal + np.sqrt(1 - share) * noise
 
 
 def _smoothed(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:

@@ -4,6 +4,8 @@ Each estimates the r between a response and the part of it that the stimulus dri
 kind of repetition: the same person again, other people, or halves of a group.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -32,6 +34,70 @@ def ceiling_threshold(name: str, given: float | None = None) -> float:
         between subjects, where there is no convention.
     """
     return _THRESHOLDS[name] if given is None else given
+
+
+LEAST_DIVISOR = 0.1
+"""A ceiling that did not choose its targets itself must exceed this to divide their scores."""
+
+
+def chosen_targets(
+    name: str,
+    ceiling: ArrayLike,
+    threshold: float | None = None,
+    selecting: ArrayLike | None = None,
+) -> NDArray[np.bool_]:
+    """Mark the targets whose score is divided by a ceiling.
+
+    Parameters
+    ----------
+    name : {"given", "repeats", "split-half", "inter-subject"}
+        The ceiling that divides.
+    ceiling : array of shape (n_targets,)
+        It.
+    threshold : float, optional
+        What the choosing ceiling must exceed; see :func:`ceiling_threshold`.
+    selecting : array of shape (n_targets,), optional
+        A ceiling from other data that chooses; the dividing one itself when left out. What chooses
+        by its own noise divides by it too, which makes scores look lower than they are.
+
+    Returns
+    -------
+    array of bool, shape (n_targets,)
+    """
+    top, least = np.asarray(ceiling), ceiling_threshold(name, threshold)
+    if selecting is None:
+        return np.asarray(top > least)
+    return np.asarray((np.asarray(selecting) > least) & (top > LEAST_DIVISOR))
+
+
+def chosen_by_ceilings(
+    ceilings: Mapping[str, ArrayLike],
+    threshold: float | None = None,
+    selecting: ArrayLike | None = None,
+) -> dict[str, NDArray[np.bool_]]:
+    """Apply :func:`chosen_targets` to every ceiling; other data choose for "repeats" alone."""
+    return {
+        name: chosen_targets(name, one, threshold, selecting if name == "repeats" else None)
+        for name, one in ceilings.items()
+    }
+
+
+def ceiling_with_repeats(ceiling: ArrayLike, n_from: int, n_to: int) -> NDArray[np.float64]:
+    """Tell from the ceiling of a mean of presentations that of a mean of more, or fewer.
+
+    ``CC_max = 1 / sqrt(1 + (1 / s - 1) / N)`` solved for the share ``s`` of one presentation that
+    is signal, and taken again for another ``N`` (Schoppe et al. 2016).
+
+    Parameters
+    ----------
+    ceiling : array of shape (n_targets,)
+        Of the mean of ``n_from`` presentations; 0 stays 0, NaN stays NaN.
+    n_from, n_to : int
+        Numbers of presentations.
+    """
+    power = np.square(np.asarray(ceiling, dtype=np.float64))
+    # (1 / s - 1) = n_from (1 / c^2 - 1), so c'^2 = c^2 / (c^2 + (n_from / n_to) (1 - c^2)).
+    return np.asarray(np.sqrt(power / (power + n_from / n_to * (1 - power))))
 
 
 # Beside subjects of length 1, the sum of some that is not longer than this is rounding.

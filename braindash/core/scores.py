@@ -41,7 +41,11 @@ def pearson_r(prediction: ArrayLike, response: ArrayLike) -> NDArray[np.float64]
 
 
 def normalised_score(
-    r: ArrayLike, ceiling: ArrayLike, threshold: float = CEILING_THRESHOLD
+    r: ArrayLike,
+    ceiling: ArrayLike,
+    threshold: float = CEILING_THRESHOLD,
+    *,
+    chosen: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Divide scores by the noise ceiling, where there is one to speak of.
 
@@ -53,6 +57,8 @@ def normalised_score(
         Noise ceiling of each target.
     threshold : float, default 0.4
         Targets whose ceiling is not above it get NaN.
+    chosen : array of bool, shape (n_targets,), optional
+        Targets that get a score, instead of those above the threshold.
 
     Returns
     -------
@@ -70,7 +76,8 @@ def normalised_score(
             f"the ceiling threshold is {threshold}",
             hint="Give a number from 0 to 1; the default is 0.4.",
         )
-    known = np.broadcast_to(top > threshold, score.shape)
+    above = top > threshold if chosen is None else np.asarray(chosen)
+    known = np.broadcast_to(above, score.shape)
     normalised = np.full(score.shape, np.nan)
     np.divide(score, top, out=normalised, where=known)
     return normalised

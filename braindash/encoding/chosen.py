@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from braindash.core.ceiling_selection import Selection, ceiling_selection, signal_share
+from braindash.core.ceiling_selection import (
+    Selecting,
+    Selection,
+    ceiling_selection,
+    signal_share,
+)
 from braindash.core.statistics.words import counted
 from braindash.encoding.result import EncodingResult
 
@@ -47,12 +52,14 @@ def selection_line(result: EncodingResult, ceiling: str | None = None) -> str:
     share = signal_share(values, int(n_repeats))
     if not np.isfinite(share):
         return ""
-    shape = (result.n_scored_rows, int(n_repeats), threshold)
-    by_chance, here = ceiling_selection(*shape, 0.0), ceiling_selection(*shape, share)
-    above = int((values > threshold).sum())
+    shape, other = (result.n_scored_rows, int(n_repeats), threshold), _selecting(result)
+    by_chance = ceiling_selection(*shape, 0.0, selected=other)
+    here = ceiling_selection(*shape, share, selected=other)
+    above = int(result.divided(name)[result.valid].sum())
     expected = by_chance.crossing * len(values)
     return (
-        f"{counted(above, 'target')} of {len(values):,} above {threshold:g}; without any signal "
+        f"{counted(above, 'target')} of {len(values):,} {_by(result, threshold)}; without any "
+        "signal "
         f"{expected:,.0f} would cross by chance ({by_chance.crossing:.0%}); {_perfect(here)} "
         f"(simulated: {n_repeats} repeats, {result.n_scored_rows} rows, {share:.0%} signal, as the "
         "median target has)"
@@ -74,6 +81,20 @@ def selections_line(results: Sequence[EncodingResult], ceiling: str | None = Non
     if len(lines) < 2:
         return "".join(lines)
     return "; ".join(f"{subject}: {line}" for subject, line in told.items() if line)
+
+
+def _by(result: EncodingResult, threshold: float) -> str:
+    if result.selection == "same":
+        return f"above {threshold:g}"
+    return f"with a {result.chosen_line('repeats')}"
+
+
+def _selecting(result: EncodingResult) -> Selecting | None:
+    """Return the shape of other data that chose the targets."""
+    if result.selection == "same":
+        return None
+    told = result.provenance["selecting"]
+    return Selecting(told["n_rows"], told["n_repeats"], result.selection == "training")
 
 
 def _perfect(found: Selection) -> str:

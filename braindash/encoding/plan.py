@@ -21,6 +21,7 @@ from braindash.core.ridge.settings import make_folds
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
+from braindash.encoding.selecting import plan_selecting
 from braindash.errors import InputError
 from braindash.files import digest_bytes
 from braindash.io.dataset.dataset import WITHIN_STORY
@@ -52,6 +53,7 @@ from braindash.speech.checkpoints.locate import (
 )
 from braindash.stories import (
     StoryPlan,
+    complete_rows,
     few_rows_warning,
     frames_of,
     native_reason,
@@ -165,6 +167,9 @@ class EncodingPlan:
         How the targets come to a surface; it is kept beside the result.
     nulls : NullPlan, optional
         Present when nulls are to be scored.
+    selecting : tuple of StoryPlan
+        Whose presentations choose the targets that the ceiling from repeats divides; empty where
+        that ceiling itself does.
     """
 
     request: EncodeRequest
@@ -181,6 +186,7 @@ class EncodingPlan:
     warnings: tuple[str, ...]
     surface: SurfacePlan | None = None
     nulls: NullPlan | None = None
+    selecting: tuple[StoryPlan, ...] = ()
 
     @property
     def stories(self) -> tuple[StoryPlan, ...]:
@@ -259,6 +265,8 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
     others, left_out = plan_others(dataset, request, model, test)
     given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
+    ceilings = possible_ceilings(test, others, given)
+    selecting = plan_selecting(request, dataset, members, model, (train, test), ceilings)
     statistics, limits = _plan_statistics(request.statistics, test)
     warnings = _told(checks, [*heard, *_thin(train, test), *limits])
     spec = EncodingSpec(
@@ -278,9 +286,10 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         pools=_pools_digest(request, dataset.space, test),
         history=request.history,
         high_pass=request.high_pass,
-        ceilings=possible_ceilings(test, others, given),
+        ceilings=ceilings,
         given_ceiling=None if given is None else digest_input(given),
         ceiling_threshold=request.ceiling_threshold,
+        ceiling_selection=request.ceiling_selection,
         other_subjects=tuple(other.as_input() for other in others),
         statistics=statistics,
         low_level=_low_level_settings(request, low_level),
@@ -301,6 +310,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         warnings,
         surface,
         nulls,
+        selecting,
     )
 
 
@@ -550,27 +560,9 @@ def possible_ceilings(
     if test[0].members:
         return ("split-half",)
     found: list[CeilingName] = [] if given is None else ["given"]
-    if all(len(story.heard[0]) > 1 for story in test) and _complete_rows(test) > 1:
+    if all(len(story.heard[0]) > 1 for story in test) and complete_rows(test) > 1:
         found.append("repeats")
     return (*found, *(("inter-subject",) if others else ()))
-
-
-def _complete_rows(test: tuple[StoryPlan, ...]) -> int:
-    """Count the scored rows that no presentation, or no averaged subject, lacks.
-
-    Presentations without any data do not count; 0 where a story has fewer than two others.
-    """
-    total = 0
-    for story in test:
-        if story.members:
-            whole = np.all([present.any(axis=0) for present in story.present], axis=0)
-        else:
-            present = story.present[0][story.present[0].any(axis=1)]
-            if len(present) < 2:
-                return 0
-            whole = present.all(axis=0)
-        total += int((whole & story.scored).sum())
-    return total
 
 
 def _thin_ceilings(test: tuple[StoryPlan, ...]) -> list[str]:
@@ -579,7 +571,7 @@ def _thin_ceilings(test: tuple[StoryPlan, ...]) -> list[str]:
         return []
     if not any(len(one) > 1 for story in test for one in (story.heard, *story.heard)):
         return []
-    n_scored, n_whole = int(sum(story.scored.sum() for story in test)), _complete_rows(test)
+    n_scored, n_whole = int(sum(story.scored.sum() for story in test)), complete_rows(test)
     if n_whole < 2:
         return [
             "no noise ceiling is computed: fewer than two rows have a number in two presentations"

@@ -60,7 +60,7 @@ def compute_regions(
             masks,
             result.ceilings,
             settings.model_copy(update=MEANS_ONLY),
-            threshold=result.spec.get("ceiling_threshold"),
+            chosen=result.chosen,
             progress=progress or NoProgress(),
         )
     sampled = [name for name in ("region_samples", "region_ceiling_samples") if name in found]

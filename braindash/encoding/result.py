@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from braindash.core.ceilings import ceiling_threshold
+from braindash.core.ceilings import LEAST_DIVISOR, ceiling_threshold, chosen_by_ceilings
 from braindash.core.ridge.settings import folds_line
 from braindash.core.scores import normalised_score, region_means
 from braindash.core.statistics.bootstrap import interval
@@ -22,13 +22,15 @@ from braindash.io.regions.masks import DISCS, WHOLE, Hemisphere, Members, Region
 from braindash.io.spaces.kept import surface_key, surface_of
 from braindash.io.spaces.surface_map import COMMON, SurfaceMap
 from braindash.io.surfaces import SPACE_NAMES
-from braindash.specs import StatisticsSettings, version_of
+from braindash.specs import CEILING_SELECTIONS, CeilingSelection, StatisticsSettings, version_of
 
 __all__ = ["WHOLE", "EncodingResult"]
 
 # Versions since which a specification has several ceilings by name, and predictions of their own.
 _NAMED_CEILINGS, _OWN_PREDICTIONS = 2, 3
 
+SELECTING = "selecting_ceiling"
+"""The array of the ceiling that chose targets, where that is another than the one that divides."""
 _SAMPLES = ("region_samples", "region_ceiling_samples")
 
 
@@ -223,7 +225,7 @@ class EncodingResult(StoredResult):
         return ceiling_threshold(kind, self.spec.get("ceiling_threshold"))
 
     def scores(self, normalised: bool = False, ceiling: str | None = None) -> np.ndarray:
-        """Return r, or r divided by a ceiling where that exceeds its threshold.
+        """Return r, or r divided by a ceiling where that or other data chose the target.
 
         Parameters
         ----------
@@ -239,10 +241,33 @@ class EncodingResult(StoredResult):
         """
         if not normalised:
             return self.r
-        normalised_r: np.ndarray = normalised_score(
-            self.r, self.named_ceiling(ceiling), threshold=self.ceiling_threshold(ceiling)
-        )
+        top = self.named_ceiling(ceiling)
+        normalised_r: np.ndarray = normalised_score(self.r, top, chosen=self.divided(ceiling))
         return normalised_r
+
+    def divided(self, ceiling: str | None = None) -> np.ndarray:
+        """Mark the targets whose score a ceiling divides, bool (n_targets,).
+
+        Parameters
+        ----------
+        ceiling : str, optional
+            One of ``ceilings``; the default one when left out.
+        """
+        top = self.named_ceiling(ceiling)
+        name = ceiling or self.ceiling_name
+        return self.chosen[name] if name else np.zeros(len(top), dtype=bool)
+
+    @cached_property
+    def chosen(self) -> dict[str, np.ndarray]:
+        """The targets that each ceiling divides, by its name."""
+        selecting = self.dataset[SELECTING].values if SELECTING in self.dataset else None
+        return chosen_by_ceilings(self.ceilings, self.spec.get("ceiling_threshold"), selecting)
+
+    @property
+    def selection(self) -> CeilingSelection:
+        """What chooses the targets that the ceiling from repeats divides."""
+        chosen: CeilingSelection = self.spec.get("ceiling_selection", "same")
+        return chosen
 
     # ---- significance and preferred layers ------------------------------------------------
 
@@ -640,6 +665,15 @@ class EncodingResult(StoredResult):
             f"{self._subject_count()} · braindash {self.provenance['versions']['braindash']} · "
             f"key {self.key[:8]}{f' · {self.older}' if self.older else ''}"
         )
+
+    def chosen_line(self, ceiling: str | None = None) -> str:
+        """Say in a few words which targets a ceiling divides."""
+        name = ceiling or self.ceiling_name
+        least = self.ceiling_threshold(ceiling)
+        if name != "repeats" or self.selection == "same":
+            return f"ceiling ({name}) above {least:g}"
+        chooses = CEILING_SELECTIONS[self.selection].removeprefix("the ")
+        return f"{chooses} above {least:g}, and the one that divides above {LEAST_DIVISOR:g}"
 
     def fit_line(self) -> str:
         """Say in a few words what was fitted: delays, alphas, and the folds that chose them."""

@@ -43,7 +43,7 @@ from braindash.requests import EncodeRequest
 from braindash.specs import FramesSpec, WithinStory
 from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
 from braindash.speech.windows import extraction_seconds, n_parameters
-from braindash.stories import StoryPlan
+from braindash.stories import StoryPlan, complete_rows
 
 _FEATURES, _PREDICTIONS = "features", "predictions"
 # Frames of all layers and features that are in memory at a time, in several copies.
@@ -410,11 +410,23 @@ class EncodingRun(StoredRun[Entry]):
             "left_out": dict(plan.request.left_out),
             **({"n_repeats": repeats} if (repeats := _n_repeats(plan)) > 1 else {}),
             **({} if plan.surface is None else {"surface": plan.surface.key}),
+            **({"selecting": _selecting(plan)} if plan.selecting else {}),
         }
 
     @cached_property
     def _fit_key(self) -> str:
         return self._plan.spec.fit.key()
+
+
+def _selecting(plan: EncodingPlan) -> dict[str, Any]:
+    """Say which presentations chose the targets that the ceiling from repeats divides."""
+    n_repeats = min(sum(one.has_data for one in story.heard[0]) for story in plan.selecting)
+    halved = plan.spec.ceiling_selection == "halves"
+    return {
+        "stories": [story.name for story in plan.selecting],
+        "n_repeats": (n_repeats + 1) // 2 if halved else n_repeats,
+        "n_rows": complete_rows(plan.selecting),
+    }
 
 
 def _n_repeats(plan: EncodingPlan) -> int:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from braindash.core.ceilings import (
-    ceiling_threshold,
+    ceiling_with_repeats,
+    chosen_by_ceilings,
     inter_subject_ceiling,
     repeats_ceiling,
     split_half_ceiling,
@@ -28,6 +29,7 @@ from braindash.core.statistics.permutation import benjamini_hochberg, permutatio
 from braindash.core.statistics.prewhitened import prewhitened_tests
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import StoryResponses
+from braindash.encoding.result import SELECTING
 from braindash.encoding.subject_sums import can_be_summed, ceiling_by_sum
 from braindash.io.dataset.responses import load_ceiling
 from braindash.io.predictions import PredictionReader
@@ -88,12 +90,13 @@ def summarise(plan: EncodingPlan, predictions: Entry, progress: Progress) -> xr.
         reader = PredictionReader(stored)
         scores = stored[["r", "alpha", "cv_score"]].load()
         tops = ceilings(plan, reader, for_ceilings)
+        selecting = selecting_ceiling(plan)
         statistics = compute_statistics(
             ScoredRows(reader.read, reader.segments, scores["r"].values),
             named_masks(plan.spec.space, reader.n_targets),
             tops,
             plan.spec.statistics,
-            threshold=plan.spec.ceiling_threshold,
+            chosen=chosen_by_ceilings(tops, plan.spec.ceiling_threshold, selecting),
             device=plan.request.device,
             progress=for_statistics,
         )
@@ -101,6 +104,8 @@ def summarise(plan: EncodingPlan, predictions: Entry, progress: Progress) -> xr.
         stacked = np.stack(list(tops.values()))
         scores = scores.assign(ceiling=(("ceiling_kind", "target"), stacked))
         scores = scores.assign_coords(ceiling_kind=list(tops))
+    if selecting is not None:
+        scores = scores.assign({SELECTING: ("target", selecting)})
     return xr.merge([scores, statistics])
 
 
@@ -160,13 +165,37 @@ def ceilings(
     return found
 
 
+def selecting_ceiling(plan: EncodingPlan) -> NDArray[np.float32] | None:
+    """Compute the ceiling that chooses targets from other data than the one that divides.
+
+    Returns
+    -------
+    array of float32, shape (n_targets,), or None
+        As if there were as many presentations as of the test stories, so that one threshold means
+        the same of both; None where the dividing ceiling chooses itself.
+    """
+    if not plan.selecting:
+        return None
+    spec = plan.spec
+    settings = {"standardise": spec.standardise_responses, "high_pass": spec.high_pass}
+    test = StoryResponses(plan.test, **settings)
+    n_test = len(test.repeats(slice(0, 1)))
+    responses = StoryResponses(plan.selecting, **settings)
+    found = np.empty(responses.n_targets, dtype=np.float32)
+    for columns in responses.column_blocks():
+        runs = responses.repeats(columns)
+        chosen = runs[::2] if spec.ceiling_selection == "halves" else runs
+        found[columns] = ceiling_with_repeats(repeats_ceiling(chosen), len(chosen), n_test)
+    return found
+
+
 def compute_statistics(
     rows: ScoredRows,
     masks: Mapping[str, NDArray[Any]],
     ceilings: Mapping[str, Floats],
     settings: StatisticsSettings,
     *,
-    threshold: float | None = None,
+    chosen: Mapping[str, NDArray[np.bool_]] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
     chunk_targets: int = CHUNK_TARGETS,
@@ -183,8 +212,8 @@ def compute_statistics(
         Noise ceilings by name; may be empty.
     settings : StatisticsSettings
         Numbers of permutations and bootstraps (0 leaves them out), blocks and seed.
-    threshold : float, optional
-        What every ceiling must exceed; each kind's own when left out.
+    chosen : mapping of str to bool array of shape (n_targets,), optional
+        Targets that a ceiling divides, by its name; where it exceeds its threshold when left out.
     device : str, default "cpu"
         Where the products are computed.
     progress : Progress, optional
@@ -200,11 +229,11 @@ def compute_statistics(
         ``preferred_share`` (target), the bootstrap share or, by ``settings.confidence``, the
         calibrated one, ``region_samples`` (sample, layer, region) and, with ceilings,
         ``region_ceiling_samples`` (ceiling_kind, sample, layer, region): replicates of the mean r,
-        or r / ceiling where the ceiling exceeds its threshold. All float32.
+        or r / ceiling of the chosen targets. All float32.
     """
     report = progress or NoProgress()
-    least = {name: ceiling_threshold(name, threshold) for name in ceilings}
-    work = _Work.start(rows, masks, ceilings, least, settings, device)
+    divided = chosen_by_ceilings(ceilings) if chosen is None else chosen
+    work = _Work.start(rows, masks, ceilings, divided, settings, device)
     n_targets = rows.r.shape[1]
     for columns in _blocks(n_targets, chunk_targets):
         report.advance(columns.start, n_targets, "significance and intervals")
@@ -303,7 +332,7 @@ class _Work:
         rows: ScoredRows,
         masks: Mapping[str, NDArray[Any]],
         ceilings: Mapping[str, Floats],
-        least: Mapping[str, float],
+        divided: Mapping[str, NDArray[np.bool_]],
         settings: StatisticsSettings,
         device: str,
     ) -> "_Work":
@@ -336,10 +365,10 @@ class _Work:
             work.confidence = LayerConfidence.start(rows.r, seed=settings.seed)
         weights, shares = [members], [counted]
         for name, ceiling in ceilings.items():
-            above = np.asarray(ceiling) > least[name]
-            inverse = np.divide(1.0, ceiling, out=np.zeros(n_targets), where=above)
+            chosen = divided[name]
+            inverse = np.divide(1.0, ceiling, out=np.zeros(n_targets), where=chosen)
             weights.append((members * inverse[:, None]).astype(np.float32))
-            shares.append(counted * above[:, None])
+            shares.append(counted * chosen[:, None])
         work.means = _RegionMeans.start(
             np.concatenate(weights, axis=1), np.concatenate(shares, axis=1), n_samples, n_layers
         )

@@ -384,10 +384,7 @@ def preferred_mask(choice: MapChoice, result: EncodingResult) -> tuple[Mask, dic
         kept[:] &= passed
 
     if result.has_ceiling:
-        name = choice.ceiling or result.ceiling_name
-        ceiling = np.nan_to_num(result.named_ceiling(choice.ceiling), nan=-1.0)
-        least = result.ceiling_threshold(choice.ceiling)
-        keep(ceiling > least, f"with a noise ceiling ({name}) ≤ {least:g}")
+        keep(result.divided(choice.ceiling), f"without {result.chosen_line(choice.ceiling)}")
     if result.has_significance:
         keep(
             result.best_significant(choice.level),
@@ -442,7 +439,7 @@ def _ceiling(choice: MapChoice, result: EncodingResult) -> ShownMap:
     ceiling = result.named_ceiling(choice.ceiling)
     name = choice.ceiling or result.ceiling_name
     least = result.ceiling_threshold(choice.ceiling)
-    above = int((np.nan_to_num(ceiling, nan=-1.0) > least).sum())
+    above = int(result.divided(choice.ceiling).sum())
     maps = _single(
         result,
         ceiling,
@@ -453,9 +450,9 @@ def _ceiling(choice: MapChoice, result: EncodingResult) -> ShownMap:
     )
     return ShownMap(
         maps,
-        f"Noise ceiling from {result.ceiling_line(choice.ceiling)}: above {least:g} "
-        f"in {above:,} of {int(result.valid.sum()):,} targets with a score. Scores are divided by "
-        "it there only; move the threshold to see lower ones.",
+        f"Noise ceiling from {result.ceiling_line(choice.ceiling)}: "
+        f"{result.chosen_line(choice.ceiling)} in {above:,} of {int(result.valid.sum()):,} targets "
+        "with a score. Scores are divided by it there only; move the threshold to see lower ones.",
     )
 
 
@@ -485,8 +482,7 @@ def _normalised_note(choice: MapChoice, result: EncodingResult) -> str:
 
 def normalised_note(result: EncodingResult, ceiling: str | None) -> str:
     """Say which targets have a score that is divided by the ceiling."""
-    least = result.ceiling_threshold(ceiling)
-    return f"Only targets whose ceiling ({ceiling or result.ceiling_name}) exceeds {least:g}."
+    return f"Only targets with a {result.chosen_line(ceiling)}."
 
 
 def colour_top(values: Floats) -> float:

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from braindash.defaults import PRESETS, PresetName, differences
 from braindash.errors import BraindashError
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
-from braindash.specs import HISTORIES, PENALTIES, PRECISIONS, SCHEMES
+from braindash.specs import CEILING_SELECTIONS, HISTORIES, PENALTIES, PRECISIONS, SCHEMES
 from braindash.ui import choices, probe_form, state, widgets
 from braindash.work.kinds import KINDS, preflight
 from braindash.work.submit import submit
@@ -49,6 +49,10 @@ PENALTY_HELP = (
 HISTORY_HELP = (
     "What becomes of the first rows of a story, whose delays reach before its start: they are kept "
     "with zeros there, or are in no fit and in no score."
+)
+SELECTION_HELP = (
+    "A ceiling from repeats that chooses by its own noise divides by it too, and makes scores look "
+    "lower where the signal is low. Halves need four presentations of each test story."
 )
 BOOTSTRAPS_HELP = (
     "Block bootstrap samples of the test story's time, for intervals and the confidence of "
@@ -103,7 +107,7 @@ def choose_test(place: DeltaGenerator) -> dict[str, int | str]:
 
 
 def choose_regression(left: DeltaGenerator, right: DeltaGenerator) -> dict[str, str]:
-    """Ask which targets share a penalty, and what becomes of rows without full delay history."""
+    """Ask which targets share a penalty, what becomes of rows without history, what is divided."""
     penalty = left.selectbox(
         "Penalty",
         list(PENALTIES),
@@ -118,7 +122,14 @@ def choose_regression(left: DeltaGenerator, right: DeltaGenerator) -> dict[str, 
         help=HISTORY_HELP,
         key="run_history",
     )
-    return {"penalty": penalty, "history": history}
+    selection = left.selectbox(
+        "Targets with r / ceiling chosen by",
+        list(CEILING_SELECTIONS),
+        format_func=lambda name: f"{name}: {CEILING_SELECTIONS[name]}",
+        help=SELECTION_HELP,
+        key="run_selection",
+    )
+    return {"penalty": penalty, "history": history, "ceiling_selection": selection}
 
 
 def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:

@@ -53,6 +53,7 @@ ENCODE_FIELDS = SHARED | {
     "preset": (["--preset", "moussa2025-b"], "moussa2025-b"),
     "score_from_row": (["--score-from-row", "12"], 12),
     "ceiling_threshold": (["--ceiling-threshold", "0.3"], 0.3),
+    "ceiling_selection": (["--ceiling-selection", "halves"], "halves"),
     "keep_frames": (["--keep-frames"], True),
 }
 FOLDER = ["--labels", "textgrid", "--labels-path", "grids"]

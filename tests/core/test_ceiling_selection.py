@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from braindash.core.ceiling_selection import ceiling_selection, signal_share
+from braindash.core.ceiling_selection import Selecting, ceiling_selection, signal_share
 
 
 def test_the_signal_is_told_from_the_median_ceiling():
@@ -25,3 +25,13 @@ def test_many_cross_by_chance_and_a_perfect_model_looks_bad_at_low_signal():
     assert ceiling_selection(300, 10, 0.4, 0.0).crossing < chance.crossing
     rare = ceiling_selection(300, 2, 0.95, 0.0)
     assert np.isnan(rare.ratio) and rare.crossing == 0
+
+
+def test_other_data_choose_without_the_noise_that_divides():
+    same = ceiling_selection(150, 4, 0.4, 0.05)
+    halves = ceiling_selection(150, 4, 0.4, 0.05, selected=Selecting(150, 2, False))
+    story = ceiling_selection(150, 4, 0.4, 0.05, selected=Selecting(300, 4, True))
+    assert same.ratio < 0.93 < min(halves.ratio, story.ratio)
+    assert max(halves.ratio, story.ratio) < 1.25
+    sure = ceiling_selection(250, 4, 0.4, 0.4, selected=Selecting(250, 4, True))
+    assert sure.ratio == pytest.approx(1.0, abs=0.02) and sure.crossing > 0.99

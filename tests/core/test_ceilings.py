@@ -145,3 +145,24 @@ def test_split_half_ceiling_needs_two_subjects_and_a_split(rng):
             split_half_ceiling(rng.random(shape))
     with pytest.raises(InputError, match="n_splits"):
         split_half_ceiling(rng.random((3, 5, 2)), n_splits=0)
+
+
+def test_a_ceiling_is_told_for_another_number_of_presentations():
+    share, of = 0.2, {n: 1 / np.sqrt(1 + (1 / 0.2 - 1) / n) for n in (1, 2, 5, 10)}
+    assert of[1] ** 2 == pytest.approx(share)
+    for before in of:
+        for after in of:
+            told = ceilings.ceiling_with_repeats([of[before], 0.0, np.nan, 1.0], before, after)
+            np.testing.assert_allclose(told, [of[after], 0.0, np.nan, 1.0])
+
+
+def test_what_chooses_is_the_ceiling_itself_or_another():
+    top = np.array([0.05, 0.3, 0.5, np.nan, 0.9])
+    other = np.array([0.9, 0.5, 0.3, 0.9, np.nan])
+    of = ceilings.chosen_targets
+    assert of("repeats", top).tolist() == [False, False, True, False, True]
+    assert of("inter-subject", top).tolist() == [False, True, True, False, True]
+    assert of("repeats", top, 0.6).tolist() == [False, False, False, False, True]
+    assert of("repeats", top, None, other).tolist() == [False, True, False, False, False]
+    both = ceilings.chosen_by_ceilings({"repeats": top, "inter-subject": top}, None, other)
+    assert both["inter-subject"].tolist() == of("inter-subject", top).tolist()

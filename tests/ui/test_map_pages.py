@@ -205,10 +205,11 @@ def test_run_passes_the_statistics_and_the_acoustic_space_on(empty_root, lab, mo
     app.number_input(key="run_bootstraps").set_value(300).run()
     app.selectbox(key="run_penalty").set_value("shared").run()
     app.selectbox(key="run_history").set_value("full").run()
+    app.selectbox(key="run_selection").set_value("halves").run()
     assert not app.exception and not app.error
     app.button(key="submit").click().run()
     [job] = JobQueue(empty_root).list()
     wanted = {"model": "acoustic:mfcc", "n_bootstraps": 300, "high_pass": 128.0}
     wanted |= {"scheme": "blocks", "n_permutations": 500}
-    wanted |= {"penalty": "shared", "history": "full"}
+    wanted |= {"penalty": "shared", "history": "full", "ceiling_selection": "halves"}
     assert wanted.items() <= job.request.items()

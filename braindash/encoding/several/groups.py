@@ -479,7 +479,8 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
 def ceilings_of(result: EncodingResult) -> dict[str, Any]:
     """Return what the noise ceilings of a result are made from."""
     spec = result.spec
-    return {"ceilings": [spec["ceilings"], spec["other_subjects"], spec.get("ceiling_threshold")]}
+    chosen = [spec.get("ceiling_threshold"), spec.get("ceiling_selection", "same")]
+    return {"ceilings": [spec["ceilings"], spec["other_subjects"], *chosen]}
 
 
 def model_of(result: EncodingResult) -> dict[str, Any]:
