@@ -43,6 +43,7 @@ READING = {
     "comparison",
     "seen",
     "tested",
+    "planned",
     "shares",
     "unfinished",
     "tasks",

@@ -320,7 +320,7 @@ def result_document(
     hemisphere: Hemisphere | None = None,
 ) -> dict[str, Any]:
     """Return an encoding result as JSON values, with the regions of one side or of every."""
-    from braindash.encoding.chosen import selection_line
+    from braindash.encoding.ceilings.chosen import selection_line
     from braindash.encoding.seen import hemisphere_table, is_stored_with, regions_for
     from braindash.work.regions import computed, seen_in
 

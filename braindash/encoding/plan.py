@@ -21,23 +21,20 @@ from braindash.core.ridge.settings import make_folds
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
-from braindash.encoding.selecting import plan_selecting
+from braindash.encoding.ceilings.planned import CeilingPlan, plan_ceilings, thin_ceilings
 from braindash.errors import InputError
 from braindash.files import digest_bytes
 from braindash.io.dataset.dataset import WITHIN_STORY
 from braindash.io.dataset.manifest import Dataset, Split, SubjectCheck, check_subject, load_manifest
-from braindash.io.dataset.responses import digest as digest_responses
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.regions.masks import WHOLE, named_masks
 from braindash.io.spaces.find import SurfacePlan, plan_surface
 from braindash.remembered.digests import digest_input
 from braindash.requests import MEAN_SUBJECT, EncodeRequest
 from braindash.specs import (
-    CeilingName,
     EncodingSpec,
     LowLevelSettings,
     NullPanelSettings,
-    OtherResponses,
     Penalty,
     StatisticsSettings,
     StoredStrategy,
@@ -53,16 +50,13 @@ from braindash.speech.checkpoints.locate import (
 )
 from braindash.stories import (
     StoryPlan,
-    complete_rows,
     few_rows_warning,
     frames_of,
-    native_reason,
     plan_stories,
     plan_story,
     require_variation,
     response_warnings,
     row_pieces,
-    story_difference,
     unscored_warning,
     with_frames,
 )
@@ -71,30 +65,6 @@ logger = logging.getLogger(__name__)
 
 # 6 blocks have 720 orders: not enough for 1000 permutations, and few for a bootstrap.
 _FEW_BLOCKS = 7
-
-
-@dataclass(frozen=True)
-class OtherSubject:
-    """Another subject who heard the test stories, for the ceiling between subjects.
-
-    Attributes
-    ----------
-    subject : str
-        The other subject's id.
-    stories : tuple of StoryPlan
-        The test stories as they heard them.
-    """
-
-    subject: str
-    stories: tuple[StoryPlan, ...]
-
-    def as_input(self) -> OtherResponses:
-        """Return the subject as they enter the encoding specification."""
-        digests = tuple(digest_responses(story.responses) for story in self.stories)
-        censored = tuple(story.censored for story in self.stories)
-        return OtherResponses(
-            subject=self.subject, responses=digests, censored=censored if any(censored) else ()
-        )
 
 
 @dataclass(frozen=True)
@@ -151,12 +121,8 @@ class EncodingPlan:
         The located model.
     train, test : tuple of StoryPlan
         The stories.
-    others : tuple of OtherSubject
-        Subjects whose responses to the test stories can be compared target by target.
-    left_out : mapping of str to str
-        Every other subject that cannot, and why.
-    given_ceiling : Path, optional
-        The file with a ceiling of every target that the manifest names.
+    ceilings : CeilingPlan
+        Which noise ceilings the data allow, and what chooses the targets that they divide.
     low_level : LowLevelPlan, optional
         Present when low-level features are to be weighed.
     spec : EncodingSpec
@@ -167,9 +133,6 @@ class EncodingPlan:
         How the targets come to a surface; it is kept beside the result.
     nulls : NullPlan, optional
         Present when nulls are to be scored.
-    selecting : tuple of StoryPlan
-        Whose presentations choose the targets that the ceiling from repeats divides; empty where
-        that ceiling itself does.
     """
 
     request: EncodeRequest
@@ -178,15 +141,12 @@ class EncodingPlan:
     model: ModelFiles
     train: tuple[StoryPlan, ...]
     test: tuple[StoryPlan, ...]
-    others: tuple[OtherSubject, ...]
-    left_out: Mapping[str, str]
-    given_ceiling: Path | None
+    ceilings: CeilingPlan
     low_level: LowLevelPlan | None
     spec: EncodingSpec
     warnings: tuple[str, ...]
     surface: SurfacePlan | None = None
     nulls: NullPlan | None = None
-    selecting: tuple[StoryPlan, ...] = ()
 
     @property
     def stories(self) -> tuple[StoryPlan, ...]:
@@ -263,10 +223,7 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     low_level = _plan_low_level(dataset, request, members[0], model, train + test)
     nulls = _plan_nulls(dataset, request, members[0], model, train + test)
     surface = plan_surface(dataset, members[0], response_shape(test[0].responses)[1])
-    others, left_out = plan_others(dataset, request, model, test)
-    given = None if len(members) > 1 else dataset.noise_ceiling_path(members[0])
-    ceilings = possible_ceilings(test, others, given)
-    selecting = plan_selecting(request, dataset, members, model, (train, test), ceilings)
+    ceilings = plan_ceilings(dataset, request, model, train, test)
     statistics, limits = _plan_statistics(request.statistics, test)
     warnings = _told(checks, [*heard, *_thin(train, test), *limits])
     spec = EncodingSpec(
@@ -286,11 +243,11 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         pools=_pools_digest(request, dataset.space, test),
         history=request.history,
         high_pass=request.high_pass,
-        ceilings=ceilings,
-        given_ceiling=None if given is None else digest_input(given),
+        ceilings=ceilings.names,
+        given_ceiling=None if ceilings.given is None else digest_input(ceilings.given),
         ceiling_threshold=request.ceiling_threshold,
         ceiling_selection=request.ceiling_selection,
-        other_subjects=tuple(other.as_input() for other in others),
+        other_subjects=tuple(other.as_input() for other in ceilings.others),
         statistics=statistics,
         low_level=_low_level_settings(request, low_level),
         null_panel=_null_settings(nulls),
@@ -302,21 +259,18 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         model,
         train,
         test,
-        others,
-        left_out,
-        given,
+        ceilings,
         low_level,
         spec,
         warnings,
         surface,
         nulls,
-        selecting,
     )
 
 
 def _thin(train: tuple[StoryPlan, ...], test: tuple[StoryPlan, ...]) -> list[str]:
     """Say what rests on few rows: the scores, or the ceilings."""
-    return [*few_rows_warning(train, test), *_thin_ceilings(test)]
+    return [*few_rows_warning(train, test), *thin_ceilings(test)]
 
 
 def _told(checks: list[SubjectCheck], found: list[str]) -> tuple[str, ...]:
@@ -550,40 +504,6 @@ def _plan_statistics(
 logger = logging.getLogger(__name__)
 
 
-# ---- noise ceilings ----------------------------------------------------------------------------
-
-
-def possible_ceilings(
-    test: tuple[StoryPlan, ...], others: tuple[OtherSubject, ...], given: Path | None
-) -> tuple[CeilingName, ...]:
-    """Name the ceilings that the data allow; the first is the default of every page."""
-    if test[0].members:
-        return ("split-half",)
-    found: list[CeilingName] = [] if given is None else ["given"]
-    if all(len(story.heard[0]) > 1 for story in test) and complete_rows(test) > 1:
-        found.append("repeats")
-    return (*found, *(("inter-subject",) if others else ()))
-
-
-def _thin_ceilings(test: tuple[StoryPlan, ...]) -> list[str]:
-    """Say when a ceiling rests on few rows, because others lack a presentation or a subject."""
-    if not any(story.censored for story in test):
-        return []
-    if not any(len(one) > 1 for story in test for one in (story.heard, *story.heard)):
-        return []
-    n_scored, n_whole = int(sum(story.scored.sum() for story in test)), complete_rows(test)
-    if n_whole < 2:
-        return [
-            "no noise ceiling is computed: fewer than two rows have a number in two presentations"
-        ]
-    if n_whole < n_scored:
-        return [
-            f"the noise ceiling is computed from the {n_whole} of {n_scored} scored rows that no "
-            "presentation lacks"
-        ]
-    return []
-
-
 def _require_scored_rows(test: tuple[StoryPlan, ...]) -> None:
     for story in test:
         if story.scored.sum() < LEAST_SCORED_ROWS:
@@ -592,56 +512,6 @@ def _require_scored_rows(test: tuple[StoryPlan, ...]) -> None:
                 f"needs {LEAST_SCORED_ROWS}: the others are censored, or lie before score_from_row",
                 hint="Give a lower score_from_row in [[runs]], or another test story.",
             )
-
-
-def plan_others(
-    dataset: Dataset, request: EncodeRequest, model: ModelFiles, test: tuple[StoryPlan, ...]
-) -> tuple[tuple[OtherSubject, ...], dict[str, str]]:
-    """Find the subjects whose test responses can stand beside this subject's, row by row.
-
-    Returns
-    -------
-    others : tuple of OtherSubject
-        Those who can; none for a mean of all subjects.
-    left_out : dict of str to str
-        Those who cannot, and why.
-    """
-    if test[0].members:
-        return (), {}
-    names = [name for name in dataset.subjects if name != request.subject]
-    others: list[OtherSubject] = []
-    left_out: dict[str, str] = {}
-    for name in names:
-        reason = native_reason(dataset.space)
-        try:
-            theirs = () if reason else _stories_of(dataset, name, model, test)
-            reason = reason or _difference(test, theirs)
-        except InputError as error:
-            reason = error.message
-        if reason:
-            left_out[name] = reason
-            logger.info("%s takes no part in the ceiling between subjects: %s", name, reason)
-        else:
-            others.append(OtherSubject(name, theirs))
-    return tuple(others), left_out
-
-
-def _stories_of(
-    dataset: Dataset, subject: str, model: ModelFiles, test: tuple[StoryPlan, ...]
-) -> tuple[StoryPlan, ...]:
-    for story in test:
-        missing = dataset.missing_responses(subject, story.name)
-        if missing:
-            raise InputError(missing, hint="Give the file, or go on without this subject.")
-    strategy = test[0].extraction.strategy
-    return tuple(
-        plan_story(dataset, subject, strategy, model, story.name, repeated=True) for story in test
-    )
-
-
-def _difference(own: tuple[StoryPlan, ...], theirs: tuple[StoryPlan, ...]) -> str:
-    found = (story_difference(one, other) for one, other in zip(own, theirs, strict=True))
-    return next((difference for difference in found if difference), "")
 
 
 # ---- how much work and memory, counted from headers ---------------------------------------------

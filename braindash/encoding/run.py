@@ -405,12 +405,12 @@ class EncodingRun(StoredRun[Entry]):
             "parents": sorted(keys),
             "predictions": self._fit_key,
             "preset": plan.request.preset,
-            "no_inter_subject_ceiling_with": dict(plan.left_out),
+            "no_inter_subject_ceiling_with": dict(plan.ceilings.left_out),
             "warnings": list(plan.warnings),
             "left_out": dict(plan.request.left_out),
             **({"n_repeats": repeats} if (repeats := _n_repeats(plan)) > 1 else {}),
             **({} if plan.surface is None else {"surface": plan.surface.key}),
-            **({"selecting": _selecting(plan)} if plan.selecting else {}),
+            **({"selecting": _selecting(plan)} if plan.ceilings.selecting else {}),
         }
 
     @cached_property
@@ -420,12 +420,13 @@ class EncodingRun(StoredRun[Entry]):
 
 def _selecting(plan: EncodingPlan) -> dict[str, Any]:
     """Say which presentations chose the targets that the ceiling from repeats divides."""
-    n_repeats = min(sum(one.has_data for one in story.heard[0]) for story in plan.selecting)
+    chosen = plan.ceilings.selecting
+    n_repeats = min(sum(one.has_data for one in story.heard[0]) for story in chosen)
     halved = plan.spec.ceiling_selection == "halves"
     return {
-        "stories": [story.name for story in plan.selecting],
+        "stories": [story.name for story in chosen],
         "n_repeats": (n_repeats + 1) // 2 if halved else n_repeats,
-        "n_rows": complete_rows(plan.selecting),
+        "n_rows": complete_rows(chosen),
     }
 
 

@@ -7,6 +7,7 @@ all its layers.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -27,10 +28,10 @@ from braindash.core.statistics.bootstrap import block_counts, bootstrap_r, prefe
 from braindash.core.statistics.confidence import LayerConfidence, time_inflation
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_tests
 from braindash.core.statistics.prewhitened import prewhitened_tests
+from braindash.encoding.ceilings.subject_sums import can_be_summed, ceiling_by_sum
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.result import SELECTING
-from braindash.encoding.subject_sums import can_be_summed, ceiling_by_sum
 from braindash.io.dataset.responses import load_ceiling
 from braindash.io.predictions import PredictionReader
 from braindash.io.regions.masks import named_masks
@@ -132,13 +133,13 @@ def ceilings(
     responses = StoryResponses(
         plan.test, standardise=spec.standardise_responses, high_pass=spec.high_pass
     )
-    others = [other.stories for other in plan.others]
+    others = [other.stories for other in plan.ceilings.others]
     n_targets = predictions.n_targets
     found: dict[str, NDArray[np.float32]] = {
         name: np.empty(n_targets, dtype=np.float32) for name in plan.spec.ceilings
     }
-    if plan.given_ceiling is not None:
-        found["given"][:] = load_ceiling(plan.given_ceiling, plan.test[0].responses.columns)
+    if plan.ceilings.given is not None:
+        found["given"][:] = load_ceiling(plan.ceilings.given, plan.test[0].responses.columns)
     by_sum = None
     if "inter-subject" in found and can_be_summed(plan.test, others):
         for_sum, progress = shared(progress, (9, 1))
@@ -174,13 +175,12 @@ def selecting_ceiling(plan: EncodingPlan) -> NDArray[np.float32] | None:
         As if there were as many presentations as of the test stories, so that one threshold means
         the same of both; None where the dividing ceiling chooses itself.
     """
-    if not plan.selecting:
+    if not plan.ceilings.selecting:
         return None
     spec = plan.spec
-    settings = {"standardise": spec.standardise_responses, "high_pass": spec.high_pass}
-    test = StoryResponses(plan.test, **settings)
-    n_test = len(test.repeats(slice(0, 1)))
-    responses = StoryResponses(plan.selecting, **settings)
+    read = partial(StoryResponses, standardise=spec.standardise_responses, high_pass=spec.high_pass)
+    n_test = len(read(plan.test).repeats(slice(0, 1)))
+    responses = read(plan.ceilings.selecting)
     found = np.empty(responses.n_targets, dtype=np.float32)
     for columns in responses.column_blocks():
         runs = responses.repeats(columns)

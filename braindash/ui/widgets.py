@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 import pandas as pd
 import streamlit as st
 
-from braindash.encoding.chosen import selections_line
+from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.nulls.panel import null_line, null_panel, null_warnings
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group

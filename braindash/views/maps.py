@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from braindash.encoding.chosen import selection_line
+from braindash.encoding.ceilings.chosen import selection_line
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference
 from braindash.encoding.several.tested import TargetDifference

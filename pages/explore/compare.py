@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.encoding.chosen import selections_line
+from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.several.group_maps import prevalence_at
 from braindash.encoding.several.tested import untestable
 from braindash.ui import address, state, texts, widgets

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from braindash.encoding.chosen import selections_line
+from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.several.comparison import Difference, Group
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import probing

@@ -485,9 +485,9 @@ def test_a_subject_that_cannot_be_compared_takes_no_part(lab, change, reason):
     assert [one.subject for one in plan_encoding(request_for(lab)).others] == ["B"]
     change(lab)
     plan = plan_encoding(request_for(lab))
-    assert plan.others == () and plan.spec.other_subjects == ()
+    assert plan.ceilings.others == () and plan.spec.other_subjects == ()
     assert plan.spec.ceilings == ("repeats",)
-    assert reason in plan.left_out["B"]
+    assert reason in plan.ceilings.left_out["B"]
 
 
 def test_other_subjects_responses_are_part_of_the_key(lab):

@@ -176,7 +176,10 @@ def test_preferred_layers_are_masked_for_the_reasons_given(result):
     np.testing.assert_array_equal(shown.maps.values[0, kept], changed.preferred_layer[kept])
     for number in (int(kept.sum()), *counts):
         assert f"{number:,}" in shown.note
-    assert "(repeats) ≤ 0.4" in shown.note and "less than 60% sure (share of" in shown.note
+    assert (
+        "without ceiling (repeats) above 0.4" in shown.note
+        and "less than 60% sure (share of" in shown.note
+    )
 
 
 def test_preferred_layers_can_be_relative(result):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from kit.toy_lab import N_REPEATS, make_lab
 
-from braindash.encoding.chosen import selection_line
+from braindash.encoding.ceilings.chosen import selection_line
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import run_encoding
 from braindash.errors import InputError
@@ -45,9 +45,11 @@ def literal_ceiling(runs, n_repeats):
 
 
 def test_every_second_presentation_chooses_and_all_divide(lab, store):
-    plain = run_encoding(request_for(lab), store)
-    result = run_encoding(request_for(lab, ceiling_selection="halves"), store)
-    assert "ceiling_selection" not in plain.spec and result.spec["ceiling_selection"] == "halves"
+    high = request_for(lab, ceiling_threshold=0.8)
+    plain = run_encoding(high, store)
+    result = run_encoding(high.model_copy(update={"ceiling_selection": "halves"}), store)
+    assert "ceiling_selection" not in plan_encoding(high).spec.canonical()
+    assert plain.selection == "same" and result.spec["ceiling_selection"] == "halves"
     assert result.key != plain.key
     assert result.provenance["predictions"] == plain.provenance["predictions"], "no other fit"
     np.testing.assert_array_equal(result.ceiling, plain.ceiling)
@@ -59,7 +61,7 @@ def test_every_second_presentation_chooses_and_all_divide(lab, store):
     np.testing.assert_allclose(
         result.dataset["selecting_ceiling"].values[known], selecting[known], atol=0.02
     )
-    chosen = (result.dataset["selecting_ceiling"].values > 0.4) & (result.ceiling > 0.1)
+    chosen = (result.dataset["selecting_ceiling"].values > 0.8) & (result.ceiling > 0.1)
     assert 0 < chosen.sum() < rows and not np.array_equal(chosen, plain.divided())
     divided = result.scores(normalised=True)
     np.testing.assert_allclose(divided[:, chosen], (result.r / result.ceiling)[:, chosen])
@@ -68,7 +70,7 @@ def test_every_second_presentation_chooses_and_all_divide(lab, store):
     assert (table["n_above_threshold"] == chosen.sum()).all()
     mean = result.samples(normalised=True).sel(layer=0)
     assert abs(float(mean.mean()) - np.nanmean(divided[0])) < 0.1
-    assert "every second presentation" in result.chosen_line() and "0.4" in result.chosen_line()
+    assert "every second presentation" in result.chosen_line() and "0.8" in result.chosen_line()
     told = selection_line(result)
     assert "every second presentation" in told and "simulated: 4 repeats" in told
 

@@ -5,8 +5,13 @@ import pytest
 
 from braindash.core.ceilings import inter_subject_ceiling
 from braindash.encoding import responses as reading
+from braindash.encoding.ceilings.subject_sums import (
+    LEAST_OTHERS,
+    SUMS,
+    can_be_summed,
+    ceiling_by_sum,
+)
 from braindash.encoding.responses import StoryResponses
-from braindash.encoding.subject_sums import LEAST_OTHERS, SUMS, can_be_summed, ceiling_by_sum
 from braindash.io.dataset.censored import presentations
 from braindash.io.dataset.responses import ResponseSource
 from braindash.progress import NoProgress

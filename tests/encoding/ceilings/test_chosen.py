@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from kit.made_up import made_up_result
 
-from braindash.encoding.chosen import selection_line, selections_line
+from braindash.encoding.ceilings.chosen import selection_line, selections_line
 
 
 def with_ceilings(values, n_repeats=4):

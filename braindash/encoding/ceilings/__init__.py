@@ -1,0 +1,1 @@
+"""Noise ceilings of an encoding: which the data allow, what chooses targets, sums over subjects."""
