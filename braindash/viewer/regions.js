@@ -92,12 +92,15 @@ export class RegionList {
 
   // Write the means of the shown layers; `top` ends the score's scale.
   show(top) {
+    // Numbers of regions are told as such; a mean of scores is hardly ever whole.
+    const means = this.scores.map((score) => this.rows.map((_, bit) => score.regionMean(bit)));
+    const digits = means.flat().every((mean) => mean === null || Number.isInteger(mean)) ? 0 : 3;
     this.rows.forEach(({ bars, forest }, bit) => {
       bars.forEach(({ fill, value }, index) => {
-        const mean = this.scores[index].regionMean(bit);
+        const mean = means[index][bit];
         const share = mean === null ? 0 : Math.max(0, Math.min(1, mean / top));
         fill.style.width = `${100 * share}%`;
-        value.textContent = mean === null ? "none" : spoken(mean, 3);
+        value.textContent = mean === null ? "none" : spoken(mean, digits);
       });
       if (forest) this.showForest(forest, bit);
     });

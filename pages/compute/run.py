@@ -70,14 +70,14 @@ def choose_model() -> dict[str, str]:
     if model is None or model in choices.acoustic_spaces().values():
         return {} if model is None else {"model": model}
     settings = {"model": model}
-    left, middle, right = st.columns([2, 2, 1], vertical_alignment="bottom")
+    places = iter(st.columns([2, 2, 1], vertical_alignment="bottom"))
     if not Path(model).is_absolute():  # local folders have no revisions
-        revision = left.text_input(
+        revision = next(places).text_input(
             "Revision", placeholder="main", help=REVISION_HELP, key="run_revision"
         )
         settings |= {"revision": revision.strip()} if revision.strip() else {}
-    if middle.toggle("Untrained control", help=UNTRAINED_HELP, key="run_untrained"):
-        seed = right.number_input("Seed", min_value=0, value=0, step=1, key="run_seed")
+    if next(places).toggle("Untrained control", help=UNTRAINED_HELP, key="run_untrained"):
+        seed = next(places).number_input("Seed", min_value=0, value=0, step=1, key="run_seed")
         settings["model"] = f"untrained:{model}@{seed}"
     return settings
 
