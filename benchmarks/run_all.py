@@ -183,6 +183,9 @@ def demo(found: dict[str, Any]) -> Iterator[Row]:
     }
     for name, goal in goals.items():
         yield Row(f"demo: {name.removesuffix(', s')}", f"{found[name]:.0f} s", "", goal)
+    kinds = ("features", "unit-features", "predictions", "encoding", "probing")
+    told = ", ".join(f"{kind} {found[f'{kind}, s']:.0f}" for kind in kinds)
+    yield Row("demo: seconds of one process each", told, "")
 
 
 def growth(found: dict[str, Any]) -> Iterator[Row]:

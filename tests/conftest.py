@@ -19,6 +19,8 @@ os.environ["BRAINDASH_PARCELLATIONS"] = str(Path(__file__).parent / "no-parcella
 _CACHE = TemporaryDirectory(prefix="braindash-cache-")
 os.environ["BRAINDASH_CACHE"] = _CACHE.name
 let_threads_sleep()
+# What a test writes is read from the machine's memory, and nobody pulls the plug meanwhile.
+os.fsync = lambda descriptor: None
 gc.disable()  # until all is imported, of which nothing is garbage
 # What is compiled once need not be compiled again by each of the processes that tests start.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

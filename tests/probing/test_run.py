@@ -1,7 +1,6 @@
 """A probing run from recordings to the stored result, on a corpus that can be heard."""
 
 import numpy as np
-import psutil
 import pytest
 import soundfile
 from kit.spoken_corpus import CATEGORIES, RATE, WORDS, make_corpus, tell, write_grid
@@ -131,27 +130,6 @@ def test_words_of_the_semantic_task_are_never_learnt_and_all_are_tested(corpus, 
             assert not set(recordings[parts[a]]) & set(recordings[parts[b]])
         tested += list(parts[2])
     assert len(tested) == len(set(tested)) and set(words[tested]) <= set(CATEGORIES)
-
-
-@pytest.mark.slow
-def test_two_processes_give_what_one_gives(corpus, tiny_model, probed, tmp_path, monkeypatch):
-    monkeypatch.setattr("braindash.parts.WORTH_SECONDS", 0.0)
-    monkeypatch.setattr("braindash.parts.usable_cores", lambda: 2)
-    helpers = set()
-
-    class Watch:
-        def advance(self, done, total, message):
-            helpers.update(one.pid for one in psutil.Process().children())
-
-    request = request_for(corpus, tiny_model, device="cpu")
-    found, alone = run_probing(request, Store(tmp_path), Watch()), probed[1]
-    assert len(helpers) >= 2 and found.key == alone.key
-    for name in ("score", "low", "high", "samples", "chance_shuffled", "metrics"):
-        np.testing.assert_allclose(found.dataset[name], alone.dataset[name], atol=1e-5)
-    told = ("tasks", "recordings", "parents", "warnings")
-    assert {name: found.provenance[name] for name in told} == {
-        name: alone.provenance[name] for name in told
-    }
 
 
 def test_controls_are_planned_like_their_model(corpus, tiny_model, monkeypatch):
