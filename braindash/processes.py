@@ -63,6 +63,8 @@ class Part:
         Names of the parts that it needs.
     n_bytes : float
         About the memory that it takes.
+    large : bool
+        Whether its products are so large that several threads make it about as many times faster.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Part:
     seconds: float
     after: tuple[str, ...] = ()
     n_bytes: float = 0.0
+    large: bool = False
 
 
 class Ordered(NamedTuple):
@@ -166,6 +169,7 @@ class Team:
         self._inbox: queue.SimpleQueue[tuple[_Helper, dict[str, Any]]] = queue.SimpleQueue()
         self._helpers: list[_Helper] = []
         self._failure: Exception | None = None
+        self._seen_large, self._with_all_cores = False, False
 
     def work(self) -> None:
         """Make all parts."""
@@ -188,16 +192,28 @@ class Team:
         return [helper for helper in self._helpers if helper.current]
 
     def _hand_out(self) -> None:
-        while not self._failure and len(self._busy) < self._places:
+        if not self._busy:
+            self._with_all_cores = False
+        while not self._failure and len(self._busy) < self._places and not self._with_all_cores:
             ready = next((n for n, one in self._waiting.items() if self._is_ready(one.part)), None)
             if ready is None:
                 return
             one = self._waiting.pop(ready)
             self._attempts[ready] += 1
-            # One that is left alone may have all cores.
-            alone = not self._busy and len(self._unfinished) == 1
-            threads = self._cores if alone else max(1, self._cores // self._places)
-            self._free_helper().give(one, threads)
+            self._free_helper().give(one, self._threads_for(one.part))
+
+    def _threads_for(self, part: Part) -> int:
+        """Give a part all cores where it is left alone, or is the first large one to be seen.
+
+        Somebody waits for the first layer of a long result: it comes sooner by all cores, while
+        the others wait.
+        """
+        waited_for = part.large and not self._seen_large
+        self._seen_large |= part.large
+        if not self._busy and (waited_for or len(self._unfinished) == 1):
+            self._with_all_cores = True
+            return self._cores
+        return max(1, self._cores // self._places)
 
     def _is_ready(self, part: Part) -> bool:
         return not self._unfinished.intersection(part.after)

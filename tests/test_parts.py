@@ -85,6 +85,15 @@ def test_side_by_side_each_has_one_thread_and_the_last_one_all(toy):
     assert threads == {"a": "1", "b": "1", "end": "2"}
 
 
+def test_the_first_large_part_that_is_waited_for_has_all_cores(toy):
+    names = ("a", "b", "c")
+    run = toy(*({"name": name, "lasts": 0.3, "large": True} for name in names))
+    carry_out([run], NoProgress(), cores=2, device="cpu")
+    made = run.made()
+    assert [made[name]["threads"] for name in names] == ["2", "1", "1"]
+    assert min(made[name]["started"] for name in "bc") >= made["a"]["ended"]
+
+
 @pytest.mark.parametrize("cores", [1, 2])
 def test_only_what_is_missing_is_made(toy, tmp_path, cores):
     run = toy({"name": "deep"}, {"name": "a", "after": ["deep"]}, {"name": "b"})

@@ -50,6 +50,8 @@ _FEATURES, _PREDICTIONS = "features", "predictions"
 _FRAMES_IN_MEMORY = 1024
 # Operations per second of one ordinary core, in regressions and in statistics.
 _CORE_RATE = 2e10
+# The products of a layer that is expected to take so long gain from threads.
+_LARGE_SECONDS = 120.0
 
 
 def run_encoding(
@@ -233,16 +235,18 @@ class EncodingRun(StoredRun[Entry]):
             return fit(layer)
 
         plan = self._plan
-        return self.layer_part(
+        seconds = regression_operations(plan) / _CORE_RATE
+        part = self.layer_part(
             kind,
             key,
             layer,
             make,
             label=f"{plan.request.subject}: layer {layer} of {plan.model.n_layers - 1}",
-            seconds=regression_operations(plan) / _CORE_RATE,
+            seconds=seconds,
             after=features,
             n_bytes=regression_bytes(plan),
         )
+        return replace(part, large=seconds >= _LARGE_SECONDS)
 
     def _fit(self, layer: int) -> xr.Dataset:
         """Predict the test rows from a layer.

@@ -46,6 +46,7 @@ class ToyRun:
                 seconds=one.get("seconds", SECONDS),
                 after=tuple(one.get("after", ())),
                 n_bytes=one.get("n_bytes", 0.0),
+                large=one.get("large", False),
             )
             for one in [*self._parts, end]
         ]
