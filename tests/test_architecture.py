@@ -195,10 +195,11 @@ def test_importing_braindash_is_light():
     assert found.stdout.strip() == "[]"
 
 
-def test_planning_and_pages_need_no_torch():
+def test_planning_and_the_command_line_load_nothing_heavy():
     code = (
-        "import sys, braindash.work.submit, braindash.encoding.several.comparison;"
-        "print([m for m in ('torch','transformers') if m in sys.modules])"
+        "import sys, braindash.work.submit, braindash.encoding.several.comparison, braindash.cli;"
+        "print([m for m in ('torch','transformers','scipy.stats','scipy.signal','sklearn',"
+        "'matplotlib','nilearn','streamlit') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

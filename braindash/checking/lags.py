@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from braindash.checking.courses import Choice, choices, halves_course, is_found
 from braindash.checking.reading import Columns, StoryData
@@ -328,7 +328,7 @@ class _Judged:
             if not peak.is_clear or abs(shift) < max(0.45 * tr, _LIKE_CURVE_SECONDS):
                 continue
             gain = peak.evidence - curve.at(common)
-            if chi2.sf(2 * gain, 1) * len(self._curves) > _LEAST_P:
+            if chdtrc(1, 2 * gain) * len(self._curves) > _LEAST_P:
                 continue
             change = "larger" if shift > 0 else "smaller"
             yield Finding(

@@ -7,6 +7,7 @@ perfect model look bad: its mean r / ceiling is below 1.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import factorial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,8 @@ from braindash.core.ceilings import ceiling_with_repeats, chosen_targets, repeat
 from braindash.core.scores import normalised_score, pearson_r
 
 _N_TARGETS, _WARM_UP = 600, 40
+# Correlation of a row of slow noise with the next one.
+_NEXT_ROW = 0.3
 # Signal is told to so many digits, so that simulations are few.
 _DIGITS = 2
 
@@ -138,19 +141,29 @@ def _presentations(
     return signal, np.sqrt(share) * signal + np.sqrt(1 - share) * noise
 
 
-def _smoothed(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
-    from scipy.signal import lfilter  # takes a second to load; pages rarely ask
-    from scipy.stats import gamma
+# The filters of scipy.signal would load all of scipy.stats, which takes a second; pages ask here.
 
+
+def _smoothed(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
+    """Draw white activity seen through the haemodynamic response, (n_rows, n_columns)."""
     seconds = np.arange(0, 32, 2.0)
-    response = gamma.pdf(seconds, 6) - gamma.pdf(seconds, 16) / 6
+    response = _gamma_density(seconds, 6) - _gamma_density(seconds, 16) / 6
     white = rng.standard_normal((n_rows + _WARM_UP, n_columns))
     response = response / np.linalg.norm(response)
-    return np.asarray(lfilter(response, [1.0], white, axis=0)[_WARM_UP:])
+    found = np.zeros((n_rows, n_columns))
+    for delay, weight in enumerate(response):
+        found += weight * white[_WARM_UP - delay : len(white) - delay]
+    return found
+
+
+def _gamma_density(values: Floats, shape: int) -> Floats:
+    """Return the density of the gamma distribution with a whole shape and scale 1."""
+    return np.asarray(values ** (shape - 1) * np.exp(-values) / factorial(shape - 1))
 
 
 def _slow(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
-    from scipy.signal import lfilter
-
-    white = rng.standard_normal((n_rows + _WARM_UP, n_columns))
-    return np.asarray(lfilter([np.sqrt(1 - 0.3**2)], [1, -0.3], white, axis=0)[_WARM_UP:])
+    """Draw AR(1) noise of variance 1, (n_rows, n_columns)."""
+    series = np.sqrt(1 - _NEXT_ROW**2) * rng.standard_normal((n_rows + _WARM_UP, n_columns))
+    for row in range(1, len(series)):
+        series[row] += _NEXT_ROW * series[row - 1]
+    return series[_WARM_UP:]
