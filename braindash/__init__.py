@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         encode,
         extract_features,
         open_result,
+        predict,
         probe,
         region_table,
         target_difference,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from braindash.demo.dataset import prepare_demo
     from braindash.encoding.result import EncodingResult
     from braindash.encoding.several.comparison import Group, compare
+    from braindash.encoding.sounds.prediction import SoundPrediction
     from braindash.errors import BraindashError
     from braindash.io.dataset.audio import load_audio
     from braindash.io.dataset.manifest import load_manifest
@@ -39,6 +41,7 @@ __all__ = [
     "Group",
     "ProbingResult",
     "RidgeCV",
+    "SoundPrediction",
     "Store",
     "TuningResult",
     "__version__",
@@ -50,6 +53,7 @@ __all__ = [
     "load_manifest",
     "open_model",
     "open_result",
+    "predict",
     "prepare_demo",
     "probe",
     "region_table",
@@ -68,6 +72,7 @@ _HOMES = {
     "Group": "braindash.encoding.several.comparison",
     "ProbingResult": "braindash.probing.result",
     "RidgeCV": "braindash.core.ridge.model",
+    "SoundPrediction": "braindash.encoding.sounds.prediction",
     "Store": "braindash.io.store",
     "TuningResult": "braindash.tuning.result",
     "check_data": "braindash.checking.run",
@@ -78,6 +83,7 @@ _HOMES = {
     "load_manifest": "braindash.io.dataset.manifest",
     "open_model": "braindash.speech.models",
     "open_result": "braindash.api",
+    "predict": "braindash.api",
     "prepare_demo": "braindash.demo.dataset",
     "probe": "braindash.api",
     "region_table": "braindash.api",

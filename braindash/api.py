@@ -14,6 +14,7 @@ from braindash.defaults import PresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
 from braindash.encoding.several.tested import TargetDifference
+from braindash.encoding.sounds.prediction import SoundPrediction
 from braindash.errors import StoreError
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
@@ -21,9 +22,11 @@ from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
 from braindash.requests import (
     LOW_LEVEL_SPACE,
+    Alteration,
     EncodeRequest,
     Method,
     ProbeRequest,
+    SoundRequest,
     build_request,
     build_tune_request,
 )
@@ -84,6 +87,7 @@ def encode(
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
     keep_frames: bool | None = None,
+    keep_weights: int | Literal["best"] | None = None,
     leave_out_bad: bool = False,
     store: Store | Path | str | None = None,
     progress: Progress | None = None,
@@ -162,6 +166,10 @@ def encode(
         Keep the model's frames (1.4 GB per hour of sound for a base model), so that subjects whose
         rows are at other times need no other run of it; by default where the data set has such
         subjects. Likewise.
+    keep_weights : int or "best", optional
+        Layer whose weights are kept beside the result, for :func:`predict`; "best": the best by
+        cross-validation in training. Likewise; a stored result gets them without being computed
+        again.
     leave_out_bad : bool, default False
         Go on without recordings that cannot be used, which the result's provenance lists; else
         they are refused, all of them named.
@@ -185,6 +193,87 @@ def encode(
 
     request = build_request(EncodeRequest, **given)
     return run_encoding(request, _as_store(store), progress)
+
+
+def predict(
+    result: EncodingResult | str,
+    audio: Path | str,
+    *,
+    layer: int | None = None,
+    start: float | None = None,
+    stop: float | None = None,
+    altered: Alteration = "as-is",
+    n_bands: int = 6,
+    envelope_hz: float = 30.0,
+    seed: int = 0,
+    longest_seconds: float = 600.0,
+    model: str | Path | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    store: Store | Path | str | None = None,
+    progress: Progress | None = None,
+) -> SoundPrediction:
+    """Predict the response of a result's subject to any sound, from kept weights.
+
+    It is a prediction, not a measurement. The sound's features are standardised by the mean and
+    the spread of the training stories, not by its own, so that loudness and the contrast of two
+    sounds stay.
+
+    Parameters
+    ----------
+    result : EncodingResult or str
+        Of :func:`encode` with ``keep_weights``, or its key.
+    audio : Path or str
+        A recording of any rate, in any format that :func:`load_audio` reads.
+    layer : int, optional
+        Where weights of several layers are kept; by default the best of these by cross-validation
+        in training.
+    start, stop : float, optional
+        The part of the recording that is heard, in seconds; all of it by default.
+    altered : {"as-is", "reversed", "noise-vocoded"}, default "as-is"
+        What is done to the sound first.
+    n_bands : int, default 6
+        Of noise-vocoding.
+    envelope_hz : float, default 30.0
+        Cut-off of its envelopes.
+    seed : int, default 0
+        Of its noise.
+    longest_seconds : float, default 600.0
+        A longer sound is refused, with what it would take.
+    model : str or Path, optional
+        Where the model lies, if it was moved since the fit.
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Where the model runs.
+    store : Store, Path or str, optional
+        Where the weights are, and where the prediction is kept; by default the store of the
+        result, or what ``braindash.io.store.default_root`` says.
+    progress : Progress, optional
+        Receives reports.
+
+    Returns
+    -------
+    SoundPrediction
+        ``.values`` of shape (n_rows, n_targets) at ``.times`` seconds from the start of the sound;
+        ``.minus(other)`` contrasts two, ``.caption()`` says what it is.
+
+    Raises
+    ------
+    InputError
+        When the weights are not there (the hint is the command that keeps them), or the sound is
+        none, or too long.
+    ModelError
+        When the model that the weights were fitted with is not there any more.
+    """
+    from braindash.encoding.seen import store_of
+    from braindash.work.sounds import predict_sound
+
+    given = locals()
+    found = store_of(result) if isinstance(result, EncodingResult) and store is None else None
+    key = result if isinstance(result, str) else result.key
+    fields = {name: given[name] for name in SoundRequest.model_fields if name in given}
+    request = build_request(
+        SoundRequest, **fields | {"result": key, "model": None if model is None else str(model)}
+    )
+    return predict_sound(request, found or _as_store(store), progress)
 
 
 def probe(

@@ -26,16 +26,22 @@ from braindash.specs import (
 )
 
 
-class Request(BaseModel):
-    """Base of all requests: frozen, unknown fields refused.
+class Asked(BaseModel):
+    """Base of all that is asked for: frozen, unknown fields refused.
 
-    ``command`` is that of the command line; jobs carry it too. ``device`` and ``threads``
-    change how long the work takes, never the result's key. ``left_out`` is filled when recordings
-    are found bad; with ``leave_out_bad`` the run goes on without them.
+    ``command`` is that of the command line; jobs carry it too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     command: ClassVar[str]
+
+
+class Request(Asked):
+    """Base of the requests that compute a result of a model.
+
+    ``device`` and ``threads`` change how long the work takes, never the result's key. ``left_out``
+    is filled when recordings are found bad; with ``leave_out_bad`` the run goes on without them.
+    """
 
     model: str
     revision: str | None = None
@@ -47,7 +53,7 @@ class Request(BaseModel):
     )
 
 
-RequestT = TypeVar("RequestT", bound=Request)
+RequestT = TypeVar("RequestT", bound=Asked)
 
 
 def build_request(kind: type[RequestT], /, **fields: Any) -> RequestT:
@@ -105,8 +111,8 @@ class EncodeRequest(Request):
     :class:`braindash.specs.StatisticsSettings`; with ``low_level`` the share that low-level
     features explain is computed as well, with ``null_panel`` what nulls score. ``precision`` is
     that of the model's features; the regression has its own. ``preset`` fills what is not given
-    with a paper's way. ``keep_frames`` changes what is kept for other subjects' rows, never the
-    result's key.
+    with a paper's way. ``keep_frames`` changes what is kept for other subjects' rows, and
+    ``keep_weights`` what is kept beside the result, never the result's key.
     """
 
     command: ClassVar[str] = "encode"
@@ -157,6 +163,20 @@ class EncodeRequest(Request):
         description="keep the model's frames, for rows at other times; None: where the data set "
         "has such rows",
     )
+    keep_weights: int | Literal["best"] | None = Field(
+        default=None,
+        description="layer whose weights are kept, for predictions of any sound; best: by "
+        "cross-validation in training",
+    )
+
+    @field_validator("keep_weights", mode="before")
+    @classmethod
+    def _a_layer(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+            value = int(value)
+        if isinstance(value, bool) or (isinstance(value, int) and value < 0):
+            raise ValueError("give the number of a layer, from 0, or 'best'")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -310,3 +330,40 @@ def build_tune_request(
             hint="Add method 'lora', or leave them out.",
         )
     return build_request(TuneRequest, settings=settings or None, **fields)
+
+
+# ---- predictions for any sound ------------------------------------------------------------------
+
+Alteration = Literal["as-is", "reversed", "noise-vocoded"]
+ALTERATIONS: Mapping[Alteration, str] = MappingProxyType(
+    {
+        "as-is": "the sound itself",
+        "reversed": "backwards: the same spectrum and loudness, no speech",
+        "noise-vocoded": "noise in a few bands with the sound's envelopes: rhythm, few words",
+    }
+)
+LONGEST_SECONDS = 600.0
+
+
+class SoundRequest(Asked):
+    """What a user asks for: a stored result with kept weights, and a sound.
+
+    The sound may be cut (``start``, ``stop``) and then altered; ``n_bands``, ``envelope_hz`` and
+    ``seed`` are those of noise-vocoding. ``model`` says where the model lies, if it was moved. A
+    sound of more than ``longest_seconds`` is refused.
+    """
+
+    command: ClassVar[str] = "predict"
+
+    result: str = Field(description="key of an encoding result, or its first digits")
+    audio: Path
+    layer: int | None = Field(default=None, ge=0, description="one whose weights are kept")
+    start: float | None = Field(default=None, ge=0, description="seconds")
+    stop: float | None = Field(default=None, gt=0, description="seconds")
+    altered: Alteration = "as-is"
+    n_bands: int = Field(default=6, ge=1, le=32)
+    envelope_hz: float = Field(default=30.0, ge=1, le=4000)
+    seed: int = Field(default=0, ge=0)
+    longest_seconds: float = Field(default=LONGEST_SECONDS, gt=0)
+    model: str | None = Field(default=None, description="where the model lies, if it was moved")
+    device: Literal["auto", "cpu", "cuda"] = "auto"

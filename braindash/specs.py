@@ -407,6 +407,27 @@ class DifferenceSpec(Spec):
     method: Literal["prewhitened"] = "prewhitened"
 
 
+class WeightsSpec(Spec):
+    """Weights of one layer's regression, by the predictions that they reproduce.
+
+    A part of no other specification: with or without them a result is the same.
+    """
+
+    kind: ClassVar[str] = "weights"
+    version: Literal[1] = 1
+    fit: str = Field(description="key of the predictions")
+    layer: int = Field(ge=0)
+
+
+class SoundSpec(Spec):
+    """What kept weights predict for one sound."""
+
+    kind: ClassVar[str] = "sounds"
+    version: Literal[1] = 1
+    weights: str = Field(description="key of the weights")
+    samples: str = Field(description="digest of the samples at 16 kHz, as the model hears them")
+
+
 class AdapterSettings(Spec):
     """Low-rank adapters, ``W + alpha / rank * B A`` (arXiv 2106.09685)."""
 
@@ -607,6 +628,8 @@ VERSIONED: Mapping[str, type[Spec]] = MappingProxyType(
             EncodingSpec,
             RegionsSpec,
             DifferenceSpec,
+            WeightsSpec,
+            SoundSpec,
             UnitFeaturesSpec,
             ProbingSpec,
             TuningSpec,

@@ -50,6 +50,8 @@ READING = {
     "units",
     "questions",
     "plan",
+    "kept",
+    "prediction",
 }
 RUNNING = {
     "run",
@@ -64,6 +66,8 @@ RUNNING = {
     "data",
     "regions",
     "differences",
+    "keep",
+    "predict",
 }
 # For each part of the package: the other parts it may import, besides the base.
 ALLOWED = {

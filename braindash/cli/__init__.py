@@ -13,7 +13,7 @@ import typer
 from rich.logging import RichHandler
 
 from braindash import __version__
-from braindash.cli import data, demo, encode, jobs, probe, regions, tune
+from braindash.cli import data, demo, encode, jobs, predict, probe, regions, tune
 from braindash.cli import models as checkpoints
 from braindash.cli import store as results
 from braindash.cli.options import notes, plain
@@ -67,6 +67,7 @@ app.command(name="index")(data.index)
 app.command(name="encode")(encode.encode)
 app.command(name="probe")(probe.probe)
 app.command(name="tune")(tune.tune)
+app.command(name="predict")(predict.predict)
 app.command(name="list")(results.list_results)
 app.command(name="export")(results.export_result)
 app.command(name="import")(results.import_result)

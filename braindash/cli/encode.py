@@ -110,6 +110,15 @@ FramesOption = Annotated[
         "subjects, if none. No part of any key."
     ),
 ]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAYER|best",
+        help="Keep the weights of one layer beside the result, for `braindash predict`: a layer's "
+        "number, or best: by cross-validation in training. No part of any key; a result that is "
+        "there already gets them without being computed again.",
+    ),
+]
 NullsOption = Annotated[
     bool,
     typer.Option(
@@ -159,6 +168,7 @@ def encode(
     device: DeviceOption = "auto",
     threads: CoresOption = None,
     keep_frames: FramesOption = None,
+    keep_weights: WeightsOption = None,
     leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
     as_json: JsonOption = False,
@@ -194,6 +204,7 @@ def encode(
         device=device,
         threads=threads,
         keep_frames=keep_frames,
+        keep_weights=keep_weights,
         leave_out_bad=leave_out_bad,
     )
     _score(request, open_store(store), regions, hemisphere, check_only, as_json)

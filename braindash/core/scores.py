@@ -1,6 +1,6 @@
 """How well a response is predicted, beside how well it could be."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,56 @@ def zscore(a: ArrayLike, axis: int = 0) -> NDArray[np.floating]:
     return np.where(constant, 0.0, centred / deviation).astype(kept)
 
 
+def pooled_statistics(
+    stories: Sequence[ArrayLike],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    r"""Return the mean and the spread of features over several stories, for any other sound.
+
+    A fit z-scores each feature over the rows of each story, so one unit of its weights is one
+    standard deviation within a story. With :math:`m_i` and :math:`s_i` the mean and standard
+    deviation over the :math:`n_i` rows of story i
+
+    .. math:: m = \sum_i n_i m_i / \sum_i n_i, \quad s = \sqrt{\sum_i n_i s_i^2 / \sum_i n_i}
+
+    Parameters
+    ----------
+    stories : sequence of array, each of shape (n_rows, n_features)
+        Features that are not standardised.
+
+    Returns
+    -------
+    mean, spread : array of float64, shape (n_features,)
+        A spread of 0 is that of a feature that is constant within every story.
+    """
+    arrays = [np.asarray(one) for one in stories]
+    rows = np.array([len(one) for one in arrays], dtype=np.float64)
+    means = np.stack([one.mean(axis=0, dtype=np.float64) for one in arrays])
+    variances = np.stack(
+        [np.where(constant_columns(one), 0.0, one.astype(np.float64).var(axis=0)) for one in arrays]
+    )
+    total = rows.sum()
+    return rows @ means / total, np.sqrt(rows @ variances / total)
+
+
+def standardised(a: ArrayLike, mean: ArrayLike, spread: ArrayLike) -> NDArray[np.float32]:
+    """Subtract a mean and divide by a spread that are known already; 0 where the spread is 0.
+
+    Parameters
+    ----------
+    a : array of shape (n_rows, n_features)
+    mean, spread : array of shape (n_features,)
+        As of :func:`pooled_statistics`.
+
+    Returns
+    -------
+    array of float32, shape (n_rows, n_features)
+    """
+    size = np.asarray(spread, dtype=np.float64)
+    varies = size > 0
+    centred = np.asarray(a, dtype=np.float64) - np.asarray(mean, dtype=np.float64)
+    return np.where(varies, centred / np.where(varies, size, 1.0), 0.0).astype(np.float32)
+
+
 def constant_columns(a: ArrayLike, axis: int = 0) -> NDArray[np.bool_]:
     """Tell which columns do not vary by more than the rounding of their type.
 
@@ -158,10 +208,10 @@ def unit_columns(values: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(centred / length)
 
 
-def column_slices(n_columns: int) -> Iterator[slice]:
+def column_slices(n_columns: int, at_once: int = _COLUMNS_AT_ONCE) -> Iterator[slice]:
     """Return all columns, a few thousand at a time, so that double precision copies stay small."""
-    for start in range(0, n_columns, _COLUMNS_AT_ONCE):
-        yield slice(start, min(start + _COLUMNS_AT_ONCE, n_columns))
+    for start in range(0, n_columns, at_once):
+        yield slice(start, min(start + at_once, n_columns))
 
 
 COLUMNS = ("layer", "region", "value", "n_targets", "n_valid", "coverage")

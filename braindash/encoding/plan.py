@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from braindash.core.drift import require_period
 from braindash.core.held_out import choose_blocks, held_out_blocks
-from braindash.core.ridge.memory import fit_bytes
+from braindash.core.ridge.memory import fit_bytes, weights_bytes, weights_operations
 from braindash.core.ridge.settings import make_folds
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
 from braindash.encoding.ceilings.planned import CeilingPlan, plan_ceilings, thin_ceilings
+from braindash.encoding.sounds.kept import require_keepable
 from braindash.errors import InputError
 from braindash.files import digest_bytes
 from braindash.io.dataset.dataset import WITHIN_STORY
@@ -212,8 +213,8 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
     test = _scored_from(test, request.score_from_row)
     train, test = (_with_history(part, request) for part in (train, test))
-    _require_high_pass(request, train + test)
     within = _within(dataset, request, members, train)
+    _require_settings(request, model, train + test, within)
     test = test if within is None else _in_blocks(test, within)
     heard = [*response_warnings(train + test), *unscored_warning(train + test)]
     _require_scored_rows(test)
@@ -347,10 +348,18 @@ def _scored_from(test: tuple[StoryPlan, ...], row: int | None) -> tuple[StoryPla
     return stories
 
 
-def _require_high_pass(request: EncodeRequest, stories: tuple[StoryPlan, ...]) -> None:
+def _require_settings(
+    request: EncodeRequest,
+    model: ModelFiles,
+    stories: tuple[StoryPlan, ...],
+    within: WithinStory | None,
+) -> None:
+    """Refuse a filter that leaves nothing, and weights that cannot be kept."""
     if request.high_pass is not None:
         for story in stories:
             require_period(request.high_pass, story.extraction.times.tr)
+    if request.keep_weights is not None:
+        require_keepable(request.keep_weights, model.n_layers, within=within is not None)
 
 
 def _within(
@@ -545,6 +554,25 @@ def regression_bytes(plan: EncodingPlan) -> float:
     # Beside those of all stories one is in memory as it is read, in float64, and standardised.
     reading = 16.0 * n_targets * max(story.n_rows for story in plan.train)
     return responses + max(fitting, reading)
+
+
+def weights_size(plan: EncodingPlan) -> float:
+    """Return how large the kept weights of a layer become on disk, in bytes."""
+    return 2.0 * plan.model.n_features * len(plan.spec.delays) * count_targets(plan)
+
+
+def keeping_bytes(plan: EncodingPlan) -> float:
+    """Estimate the memory that keeping one layer's weights takes at a time."""
+    (n_train, n_test), n_targets = count_rows(plan), count_targets(plan)
+    sizes = plan.model.n_features, len(plan.spec.delays)
+    responses = 4.0 * n_targets * (n_train + 3 * n_test)
+    return responses + weights_bytes(n_train, n_test, *sizes, n_targets)
+
+
+def keeping_operations(plan: EncodingPlan) -> float:
+    """Count the floating-point operations of keeping one layer's weights."""
+    (n_train, _), n_targets = count_rows(plan), count_targets(plan)
+    return weights_operations(n_train, plan.model.n_features, len(plan.spec.delays), n_targets)
 
 
 def statistics_bytes(plan: EncodingPlan) -> float:

@@ -18,6 +18,8 @@ from braindash.encoding.lowlevel import Weighing
 from braindash.encoding.nulls.scored import score_nulls
 from braindash.encoding.plan import (
     EncodingPlan,
+    keeping_bytes,
+    keeping_operations,
     plan_encoding,
     regression_bytes,
     regression_operations,
@@ -26,6 +28,8 @@ from braindash.encoding.plan import (
 )
 from braindash.encoding.responses import RunResponses, read_responses
 from braindash.encoding.result import EncodingResult, significance_words
+from braindash.encoding.sounds.keep import Keeping
+from braindash.encoding.sounds.kept import BEST, asked_weights
 from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
@@ -143,7 +147,8 @@ class EncodingRun(StoredRun[Entry]):
             after=(*(part.name for part in made), *needed(controls)),
             n_bytes=statistics_bytes(plan),
         )
-        parts = [*frames.values(), *features.values(), *made, last]
+        kept = [] if plan.request.keep_weights is None else [self._weights_part(last.name, own)]
+        parts = [*frames.values(), *features.values(), *made, last, *kept]
         return parts if plan.surface is None else [self._surface_part(plan.surface), *parts]
 
     def _surface_part(self, surface: SurfacePlan) -> Part:
@@ -317,6 +322,38 @@ class EncodingRun(StoredRun[Entry]):
             layer=layer,
             surface=None if plan.surface is None else plan.surface.key,
         )
+
+    def _weights_part(self, result: str, features: Iterable[str]) -> Part:
+        """Keep the weights of a layer; behind the result, which says which layer is the best."""
+        plan, asked = self._plan, self._plan.request.keep_weights
+
+        def make(progress: Progress) -> None:
+            self._close_models()
+            self.know(self._keeping.put(self._store, progress))
+            self.release()
+
+        return Part(
+            name=f"weights of {self.key} {asked}",
+            label=f"{plan.request.subject}: weights of "
+            + ("the best layer" if asked == BEST else f"layer {asked}"),
+            make=make,
+            done=self._has_weights,
+            seconds=keeping_operations(plan) / _CORE_RATE,
+            after=(result, *features),
+            n_bytes=keeping_bytes(plan),
+        )
+
+    def _has_weights(self) -> bool:
+        result, asked = self.find(self.kind, self.key), self._plan.request.keep_weights
+        if result is None or asked is None:
+            return False
+        spec = asked_weights(asked, result)
+        return self.has(spec.kind, spec.key())
+
+    @cached_property
+    def _keeping(self) -> Keeping:
+        result = self.get(self.kind, self.key)
+        return Keeping(self._plan, result, self._own_features, self._responses)
 
     def _weigh(self, layer: int) -> xr.Dataset:
         return self._weighing.layer(layer)

@@ -63,6 +63,8 @@ _INNER_KINDS = {
     REGIONS: "an encoding result",
     SURFACES: "encoding results",
     "unit-features": "a probing result",
+    "weights": "an encoding result",
+    "sounds": "an encoding result",
 }
 
 _NAME = re.compile(r"[a-z][a-z-]*")

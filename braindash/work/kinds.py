@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from braindash.encoding.plan import EncodingPlan, plan_encoding
+from braindash.encoding.sounds.kept import asked_weights
 from braindash.io.recordings import CheckedPlan, plan_checked
 from braindash.io.store import REGIONS, Store
 from braindash.parts import Plan, Run, carry_out
@@ -19,6 +20,7 @@ from braindash.work.checks import CHECK, run_queued_check
 from braindash.work.differences import DIFFERENCE, run_queued_difference
 from braindash.work.needs import Preflight, encoding_needs, probing_needs, tuning_needs
 from braindash.work.regions import run_queued
+from braindash.work.sounds import SOUNDS, run_queued_sound
 
 if TYPE_CHECKING:
     from braindash.encoding.run import EncodingRun
@@ -168,7 +170,7 @@ def run_job(
     Parameters
     ----------
     command : str
-        A name of ``KINDS``, "demo", "regions" or "check".
+        One of ``COMMANDS``.
     document : mapping
         The request as it was queued, with what it meant then.
     root : Path
@@ -194,6 +196,8 @@ def run_job(
         return run_queued(document, Store(root), progress)
     if command == DIFFERENCE:
         return run_queued_difference(document, Store(root), progress)
+    if command == SOUNDS:
+        return run_queued_sound(document, Store(root), progress)
     work = KINDS[command]
     progress.advance(0, 1, PLANNING)
     asked = {name: value for name, value in document.items() if name != PROMISED}
@@ -201,7 +205,12 @@ def run_job(
     plan = planned(work.request.model_validate(asked), store)
     require_unchanged(plan.spec, document[PROMISED])
     (result,) = _carried_out([plan], store, progress)
-    return {"kind": plan.spec.kind, "keys": [result.key]}
+    made = {"kind": plan.spec.kind, "keys": [result.key]}
+    asked = getattr(plan.request, "keep_weights", None)
+    if asked is None:
+        return made
+    weights = asked_weights(asked, store.get(plan.spec.kind, result.key))
+    return made | {"also": {"kind": weights.kind, "keys": [weights.key()]}}
 
 
 def _run_demo(root: Path, progress: Progress) -> dict[str, Any]:
@@ -215,5 +224,5 @@ def _run_demo(root: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-COMMANDS = (*KINDS, "demo", REGIONS, DIFFERENCE, CHECK)
+COMMANDS = (*KINDS, "demo", REGIONS, DIFFERENCE, SOUNDS, CHECK)
 """What a worker can be asked for."""

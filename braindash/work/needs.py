@@ -13,11 +13,15 @@ from braindash.encoding.plan import (
     EncodingPlan,
     count_rows,
     count_targets,
+    keeping_bytes,
+    keeping_operations,
     regression_bytes,
     regression_operations,
     statistics_bytes,
     statistics_operations,
+    weights_size,
 )
+from braindash.encoding.sounds.kept import BEST, asked_weights
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.responses import shape as response_shape
 from braindash.io.store import Store
@@ -26,7 +30,7 @@ from braindash.probing.plan import ProbingPlan, extraction_bytes, layer_bytes, l
 from braindash.process import expected_device, usable_memory
 from braindash.progress import spoken_duration
 from braindash.specs import Spec
-from braindash.speech.checkpoints.locate import require_precision
+from braindash.speech.checkpoints.locate import ModelFiles, require_precision
 from braindash.speech.windows import (
     extraction_products,
     frame_rate_hz,
@@ -71,6 +75,8 @@ class Preflight:
         What the check of the data found, and what may not fit.
     kept : str
         What of an interrupted run is there already, in place of a count of features.
+    beside : str
+        What else is made, where the result may be there already; a sentence.
     """
 
     key: str
@@ -85,6 +91,7 @@ class Preflight:
     device: str
     warnings: tuple[str, ...]
     kept: str = ""
+    beside: str = ""
 
     @property
     def fits(self) -> bool:
@@ -98,7 +105,8 @@ class Preflight:
     def lines(self) -> list[str]:
         """Describe the findings, one line each."""
         if self.cached:
-            return [f"Already computed: key {self.key[:8]}; opening it takes no time."]
+            told = f"Already computed: key {self.key[:8]}; opening it takes no time."
+            return [told, *([self.beside] if self.beside else [])]
         return [
             f"Result {self.key[:8]}: not computed yet.",
             self.kept
@@ -108,6 +116,7 @@ class Preflight:
             f"Disk: about {self.disk_needed / 1e9:.2f} GB of {self.disk_free / 1e9:.1f} GB free.",
             f"Time: roughly {spoken_duration(self.seconds)} on {self.device} (the job page shows a "
             "measured estimate as soon as it runs).",
+            *([self.beside] if self.beside else []),
             *self.warnings,
         ]
 
@@ -122,6 +131,10 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
     kept, heard = _listened(missing, store)
     predicted = store.has("predictions", plan.spec.fit.key())
     memory_needed, disk_needed = _sizes(plan, len(missing), predicted)
+    beside = _keeping_line(plan, store)
+    if beside:
+        memory_needed = max(memory_needed, PROCESS_BYTES + keeping_bytes(plan))
+        disk_needed += weights_size(plan)
     disk_needed += sum(frames_bytes(plan.model, seconds, plan.strategy) for seconds in kept)
     return _compared(
         plan.spec,
@@ -133,6 +146,26 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
         seconds=_seconds(plan, sum(kept) + heard, device),
         device=device,
         warnings=plan.warnings,
+        beside=beside,
+    )
+
+
+def _keeping_line(plan: EncodingPlan, store: Store) -> str:
+    """Say what keeping weights takes, where they are asked for and not there; else nothing."""
+    asked = plan.request.keep_weights
+    if asked is None:
+        return ""
+    what = "the best layer" if asked == BEST else f"layer {asked}"
+    result = store.get_or_none(plan.spec.kind, plan.spec.key())
+    if result is not None:
+        spec = asked_weights(asked, result)
+        if store.has(spec.kind, spec.key()):
+            return ""
+        what = f"layer {spec.layer}"
+    seconds = keeping_operations(plan) / (_product_rate() * 0.5)
+    return (
+        f"Weights of {what} are kept beside it: about {weights_size(plan) / 1e6:.0f} MB of disk, "
+        f"{keeping_bytes(plan) / 1e9:.1f} GB of memory at a time, {spoken_duration(seconds)}."
     )
 
 
@@ -283,6 +316,12 @@ def _seconds(plan: EncodingPlan, heard: float, device: str) -> float:
     extraction = 2.0 * extraction_products(plan.model, heard, plan.strategy)
     encoding = plan.model.n_layers * (regression_operations(plan) + statistics_operations(plan))
     return float(extraction / _encoder_rate(device, rate) + encoding / (rate * 0.5))
+
+
+def heard_seconds(files: ModelFiles, audio_seconds: float, strategy: str, device: str) -> float:
+    """Estimate how long a model takes to hear a sound, from the measured rate of one product."""
+    products = 2.0 * extraction_products(files, audio_seconds, strategy)
+    return float(products / _encoder_rate(device, _product_rate()))
 
 
 def _encoder_rate(device: str, product_rate: float) -> float:

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from braindash.demo.requests import demo_identity
+from braindash.files import digest_json
 from braindash.io.labels.sources import LABEL_FOLDERS
 from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue
 from braindash.names import given_path
 from braindash.requests import Request
-from braindash.speech.checkpoints.languages import split_language
-from braindash.speech.checkpoints.locate import ModelFiles, locate
+from braindash.speech.checkpoints.locate import absolute_source, locate
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import KINDS, planned
 
@@ -23,7 +23,7 @@ def submit_demo(store: Store) -> Job:
 
 
 def submit(request: Request, store: Store) -> Job:
-    """Queue a request; its key is the key of the result, so equal requests are one job.
+    """Queue a request; its key is that of the result, so equal requests are one job.
 
     The job carries absolute paths, because its worker may have another working directory, and the
     specification, because the files may have changed when it runs.
@@ -38,10 +38,20 @@ def submit(request: Request, store: Store) -> Job:
     plan = planned(absolute, store)
     absolute = plan.request
     model = locate(request.model, request.revision)
-    if model.revision is None:
-        absolute = absolute.model_copy(update={"model": _absolute_model(request.model, model)})
+    absolute = absolute.model_copy(update={"model": absolute_source(request.model, model)})
     document = absolute.model_dump(mode="json") | {PROMISED: plan.spec.canonical()}
-    return JobQueue(store.root).submit(request.command, plan.spec.key(), document, work.title(plan))
+    key = job_key(plan.spec.key(), absolute)
+    return JobQueue(store.root).submit(request.command, key, document, work.title(plan))
+
+
+def job_key(result: str, request: Request) -> str:
+    """Name the job of a request: by its result, and by what is kept beside it, if so.
+
+    A finished job is not done again while its result is there, and one that runs stays as it is:
+    neither would keep the weights that are asked for now.
+    """
+    kept = getattr(request, "keep_weights", None)
+    return result if kept is None else digest_json({"result": result, "keep_weights": kept})
 
 
 def _absolute_paths(request: Request) -> dict[str, Any]:
@@ -59,16 +69,3 @@ def _absolute_paths(request: Request) -> dict[str, Any]:
 
 def _absolute(path: object) -> str:
     return str(given_path(str(path), exact=True).resolve())
-
-
-def _absolute_model(source: str, model: ModelFiles) -> str:
-    """Write the folder in a model's source as an absolute path."""
-    seed = model.seed if model.shuffled is None else model.shuffled
-    control, place = "", source
-    if seed is not None:
-        control, _, place = source.partition(":")
-        if not given_path(place, exact=True).is_dir():
-            place = place.removesuffix(f"@{seed}")
-    place, language = split_language(place)
-    end = "".join(f"@{one}" for one in (language, seed) if one is not None)
-    return f"{control}{':' if control else ''}{_absolute(place)}{end}"

@@ -58,6 +58,15 @@ BOOTSTRAPS_HELP = (
     "Block bootstrap samples of the test story's time, for intervals and the confidence of "
     "preferred layers. 0: no intervals."
 )
+KEPT = {
+    "none": "none",
+    "best": "of the best layer, by cross-validation in training",
+    "layer": "of one layer",
+}
+WEIGHTS_HELP = (
+    "Weights of one layer beside the result predict the response to any sound. They change no "
+    "number and no key; a result that is there already gets them without being computed again."
+)
 NULLS_HELP = (
     "Score as well what cannot know the responses: a constant, a ramp, an onset, features that are "
     "shifted by minutes, and the model with shuffled and with random weights."
@@ -132,6 +141,18 @@ def choose_regression(left: DeltaGenerator, right: DeltaGenerator) -> dict[str, 
     return {"penalty": penalty, "history": history, "ceiling_selection": selection}
 
 
+def choose_weights() -> dict[str, int | str]:
+    """Ask whether the weights of a layer are kept, for predictions of any sound."""
+    left, right = st.columns(2, vertical_alignment="bottom")
+    kept = left.selectbox(
+        "Keep weights", list(KEPT), format_func=KEPT.get, help=WEIGHTS_HELP, key="run_weights"
+    )
+    if kept != "layer":
+        return {} if kept == "none" else {"keep_weights": kept}
+    layer = right.number_input("Layer", min_value=0, value=0, step=1, key="run_weights_layer")
+    return {"keep_weights": int(layer)}
+
+
 def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
     """Ask how significance and uncertainty are estimated, and for the model's arithmetic."""
     precision = "float32"
@@ -162,6 +183,7 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
                 format_func=lambda name: f"{name}: {PRECISIONS[name]}",
                 key="run_precision",
             )
+        weights = choose_weights()
         nulls = st.toggle("Null panel", help=NULLS_HELP, key="run_nulls")
         leave_out = choices.leave_out_bad("run")
     return {
@@ -170,6 +192,7 @@ def choose_advanced(*, mixed: bool) -> dict[str, int | float | str | bool]:
         **fitted,
         "n_bootstraps": int(bootstraps),
         "precision": precision,
+        **weights,
         "null_panel": nulls,
         "leave_out_bad": leave_out,
     }

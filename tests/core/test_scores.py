@@ -9,6 +9,8 @@ from braindash.core.scores import (
     constant_columns,
     normalised_score,
     pearson_r,
+    pooled_statistics,
+    standardised,
     zscore,
 )
 from braindash.errors import InputError
@@ -78,3 +80,21 @@ def test_zscore_keeps_nan_visible(rng):
     assert np.isnan(zscore(values)[:, 0]).all()
     assert np.isfinite(zscore(values)[:, 1]).all()
     assert not constant_columns(values).any()
+
+
+def test_training_statistics_are_in_units_of_the_stories_own_z_scores(rng):
+    """What a fit took for one standard deviation, whatever the stories' means."""
+    sizes = (30, 50, 20)
+    stories = [
+        rng.standard_normal((n, 4)) * [1, 5, 0, 2] + 10 * place for place, n in enumerate(sizes)
+    ]
+    stories[1][:, 3] = 3.0  # constant in one story: it varies in the others only
+    mean, spread = pooled_statistics([one.astype(np.float32) for one in stories])
+    rows = np.concatenate(stories)
+    np.testing.assert_allclose(mean, rows.mean(axis=0), rtol=1e-5)
+    within = np.concatenate([one - one.mean(axis=0) for one in stories])
+    np.testing.assert_allclose(spread, within.std(axis=0), rtol=1e-5)
+    assert spread[2] == 0
+    found = standardised(rows, mean, spread)
+    assert found.dtype == np.float32 and (found[:, 2] == 0).all()
+    np.testing.assert_allclose(found[:, 1], (rows[:, 1] - mean[1]) / spread[1], rtol=1e-5)

@@ -206,10 +206,13 @@ def test_run_passes_the_statistics_and_the_acoustic_space_on(empty_root, lab, mo
     app.selectbox(key="run_penalty").set_value("shared").run()
     app.selectbox(key="run_history").set_value("full").run()
     app.selectbox(key="run_selection").set_value("halves").run()
+    app.selectbox(key="run_weights").set_value("layer").run()
+    assert any("Weights of layer 0 are kept beside" in one.value for one in app.text)
     assert not app.exception and not app.error
     app.button(key="submit").click().run()
     [job] = JobQueue(empty_root).list()
     wanted = {"model": "acoustic:mfcc", "n_bootstraps": 300, "high_pass": 128.0}
     wanted |= {"scheme": "blocks", "n_permutations": 500}
     wanted |= {"penalty": "shared", "history": "full", "ceiling_selection": "halves"}
+    wanted["keep_weights"] = 0
     assert wanted.items() <= job.request.items()

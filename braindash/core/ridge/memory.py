@@ -90,3 +90,59 @@ def fit_bytes(
     outcome = float(n_targets) * (_SCORE_BYTES * n_alphas + 4 * n_test)
     features = 12.0 * (n_rows + n_test) * n_features
     return features + max(set_up, building + held * operator + new + block + outcome)
+
+
+# Targets whose weights are made at a time, at least and at most.
+_WEIGHT_COLUMNS = 64, 1024
+READ_COLUMNS = 4096
+"""Targets whose responses are read at a time, for weights."""
+# Of a value of the features in float64: as delayed, centred, and as both forms hold them.
+_WEIGHT_COPIES = 3
+
+
+def weights_columns(n_rows: int, n_features: int, n_delays: int) -> int:
+    """Return for how many targets weights are made at a time."""
+    fewest, most = _WEIGHT_COLUMNS
+    one = _weights_of_target(n_rows, n_features * n_delays)
+    return int(min(most, max(fewest, BLOCK_BYTES["cpu"] // one)))
+
+
+def weights_bytes(
+    n_rows: int, n_test: int, n_features: int, n_delays: int, n_targets: int
+) -> float:
+    """Estimate the most memory that making weights takes at a time, without the responses.
+
+    Parameters
+    ----------
+    n_rows, n_test : int
+        Training rows, and rows that are predicted to see what single precision changes.
+    n_features, n_delays : int
+        Features, and how many delays each is taken at.
+    n_targets : int
+        Targets.
+
+    Returns
+    -------
+    float
+        Bytes.
+    """
+    n_inputs = n_features * n_delays
+    least = min(n_rows, n_inputs)
+    decomposed = 8.0 * (_WEIGHT_COPIES * n_rows * n_inputs + _WEIGHT_COPIES * least**2)
+    columns = min(n_targets, weights_columns(n_rows, n_features, n_delays))
+    block = columns * (_weights_of_target(n_rows, n_inputs) + 16.0 * n_test)
+    reading = 4.0 * n_rows * min(n_targets, READ_COLUMNS)
+    return decomposed + 8.0 * n_test * n_inputs + block + reading
+
+
+def weights_operations(n_rows: int, n_features: int, n_delays: int, n_targets: int) -> float:
+    """Count the floating-point operations of one layer's weights."""
+    n_inputs = n_features * n_delays
+    least = min(n_rows, n_inputs)
+    decomposed = 2.0 * n_rows * n_inputs * least + 10.0 * float(least) ** 3
+    return decomposed + 2.0 * n_targets * least * (n_rows + n_inputs)
+
+
+def _weights_of_target(n_rows: int, n_inputs: int) -> int:
+    """Bytes of one target while its weights are made."""
+    return 12 * n_rows + 8 * min(n_rows, n_inputs) + 16 * n_inputs

@@ -42,7 +42,14 @@ from braindash.speech.checkpoints.preprocessing import (
 )
 from braindash.speech.checkpoints.tensors import refuse_quantised
 
-__all__ = ["SAMPLE_RATE_HZ", "ModelFiles", "Precision", "locate", "require_precision"]
+__all__ = [
+    "SAMPLE_RATE_HZ",
+    "ModelFiles",
+    "Precision",
+    "absolute_source",
+    "locate",
+    "require_precision",
+]
 
 UNTRAINED, SHUFFLED = "untrained", "shuffled"
 
@@ -200,6 +207,31 @@ def locate(
         return files
     mixed = digest_json({"model": files.fingerprint, "precision": precision})
     return replace(files, precision=precision, fingerprint=mixed)
+
+
+def absolute_source(source: str | Path, files: ModelFiles) -> str:
+    """Write the folder in a model's source as an absolute path; others stay as they are.
+
+    Parameters
+    ----------
+    source : str or Path
+        What :func:`locate` was given.
+    files : ModelFiles
+        What it found.
+    """
+    text = str(source)
+    if files.revision is not None:
+        return text
+    seed = files.seed if files.shuffled is None else files.shuffled
+    control, place = "", text
+    if seed is not None:
+        control, _, place = text.partition(":")
+        if not given_path(place, exact=True).is_dir():
+            place = place.removesuffix(f"@{seed}")
+    place, language = split_language(place)
+    end = "".join(f"@{one}" for one in (language, seed) if one is not None)
+    absolute = given_path(place, exact=True).resolve()
+    return f"{control}{':' if control else ''}{absolute}{end}"
 
 
 def require_precision(files: ModelFiles, device: str) -> None:

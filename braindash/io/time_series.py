@@ -1,0 +1,186 @@
+"""Time series as files that others open: NumPy archives, and GIFTI of both hemispheres."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from braindash.errors import InputError
+from braindash.files import replaced, write_json
+from braindash.io.entries import disk_errors
+from braindash.io.spaces.surface_map import SurfaceMap
+from braindash.io.surfaces import SPACE_NAMES, count_targets
+from braindash.names import given_path
+
+GIFTI_ENDS = (".func.gii", ".time.gii", ".gii")
+_LETTERS = {"left": "L", "right": "R"}
+_STRUCTURES = {"left": "CortexLeft", "right": "CortexRight"}
+
+
+@dataclass(frozen=True)
+class TimeSeries:
+    """A value of every target, row by row.
+
+    Attributes
+    ----------
+    values : array of float32, shape (n_rows, n_targets)
+        NaN where there is none.
+    times : array of float64, shape (n_rows,)
+        Seconds.
+    tr : float
+        Seconds between two rows.
+    space : str
+        Of the targets, such as "fsaverage5".
+    told : mapping
+        What the values are, as JSON values; stands beside them in every file.
+    others : mapping of str to array
+        Further arrays of a NumPy archive.
+    surface : SurfaceMap, optional
+        What brings the targets to a surface, where their space is none of fsaverage's.
+    """
+
+    values: NDArray[np.float32]
+    times: NDArray[np.float64]
+    tr: float
+    space: str
+    told: Mapping[str, Any]
+    others: Mapping[str, NDArray[Any]]
+    surface: SurfaceMap | None = None
+
+    def write(self, path: Path | str) -> list[Path]:
+        """Write the series, in the form that the file's name says.
+
+        Parameters
+        ----------
+        path : path
+            ``NAME.npz``, which becomes that file, or ``NAME.func.gii``, which becomes
+            ``NAME_hemi-L.func.gii`` and ``NAME_hemi-R.func.gii``; ``NAME.json`` is written as well.
+
+        Returns
+        -------
+        list of Path
+            The files.
+
+        Raises
+        ------
+        InputError
+            For another ending, or GIFTI of targets that nothing brings to a surface.
+        StoreError
+            When the disk is full or read-only.
+        """
+        place = given_path(path, exact=True)
+        name, write = _form(place)
+        sidecar = place.with_name(f"{name}.json")
+        with disk_errors(place.parent):
+            files = write(self, place, name)
+            with replaced(sidecar) as partial:
+                write_json(partial, dict(self.told))
+        return [*files, sidecar]
+
+    def sides(self) -> dict[str, NDArray[np.float32]]:
+        """Return the values of each hemisphere's vertices, (n_rows, n_vertices)."""
+        n_left = _n_left(self.space, self.surface)
+        values = self.values if self.surface is None else self.surface.values(self.values)
+        return {"left": values[:, :n_left], "right": values[:, n_left:]}
+
+
+def check_form(path: Path | str, space: str, surface: SurfaceMap | None) -> None:
+    """Refuse a file that a series cannot be written as, before anything is computed.
+
+    Parameters
+    ----------
+    path, space, surface
+        As of :class:`TimeSeries`.
+
+    Raises
+    ------
+    InputError
+        As of :meth:`TimeSeries.write`.
+    """
+    _form(given_path(path, exact=True))
+    if str(path).lower().endswith(".gii"):
+        _n_left(space, surface)
+
+
+def has_place(space: str, surface: SurfaceMap | None) -> bool:
+    """Say whether targets can be written as GIFTI; parameters as of :class:`TimeSeries`."""
+    return surface is not None or space in SPACE_NAMES
+
+
+def _n_left(space: str, surface: SurfaceMap | None) -> int:
+    """Count the vertices of the left hemisphere."""
+    if surface is not None:
+        return surface.n_left
+    if space in SPACE_NAMES:
+        return count_targets(space) // 2
+    raise InputError(
+        f"targets of the space {space!r} have no place on a surface, and GIFTI is of one",
+        hint="Write NAME.npz, or describe in the manifest what brings the targets to a surface and "
+        "compute the result again: what is stored is used.",
+    )
+
+
+def _form(place: Path) -> tuple[str, Any]:
+    """Return a file's name without its ending, and what writes it."""
+    if place.suffix.lower() == ".npz":
+        return place.name[: -len(".npz")], _write_npz
+    for end in GIFTI_ENDS:
+        if place.name.lower().endswith(end):
+            return place.name[: -len(end)], _write_gifti
+    raise InputError(
+        f"{place.name} has no ending that says how a prediction is written",
+        hint="Give NAME.npz (every target) or NAME.func.gii (a file per hemisphere).",
+    )
+
+
+def _write_npz(series: TimeSeries, place: Path, name: str) -> list[Path]:
+    told = json.dumps(dict(series.told), allow_nan=False)
+    with replaced(place) as partial, open(partial, "wb") as stream:
+        np.savez_compressed(
+            stream,
+            prediction=series.values,
+            times=series.times,
+            about=np.array(told),
+            **dict(series.others),
+        )
+    return [place]
+
+
+def _write_gifti(series: TimeSeries, place: Path, name: str) -> list[Path]:
+    written = []
+    for side, values in series.sides().items():
+        target = place.with_name(f"{name}_hemi-{_LETTERS[side]}.func.gii")
+        with replaced(target) as partial:
+            partial.write_bytes(_gifti(series, side, values))
+        written.append(target)
+    return written
+
+
+def _gifti(series: TimeSeries, side: str, values: NDArray[np.float32]) -> bytes:
+    """Return one hemisphere's file: an array per row, as fMRIPrep and FreeSurfer write series."""
+    from nibabel import gifti
+
+    step = {"TimeStep": f"{1000 * series.tr:.6f}", "TimeStepUnits": "ms"}  # as FreeSurfer has it
+    arrays = [
+        gifti.GiftiDataArray(
+            np.ascontiguousarray(row, dtype=np.float32),
+            intent="NIFTI_INTENT_TIME_SERIES",
+            datatype="NIFTI_TYPE_FLOAT32",
+            meta=gifti.GiftiMetaData({"Name": f"{seconds:.3f} s", **step}),
+        )
+        for row, seconds in zip(values, series.times, strict=True)
+    ]
+    told = {
+        "AnatomicalStructurePrimary": _STRUCTURES[side],
+        "Description": str(series.told["Description"]),
+        "Mesh": series.space if series.surface is None else series.surface.mesh,
+        "StartTime": f"{series.times[0]:.6f}",
+        **step,
+    }
+    image = gifti.GiftiImage(meta=gifti.GiftiMetaData(told), darrays=arrays)
+    content: bytes = image.to_bytes()
+    return content
