@@ -267,9 +267,9 @@ def _missing(
 
 def _other_versions(fit: str, store: Store) -> list[int]:
     """List the versions of weights of the same predictions that this braindash cannot read."""
-    found = set()
+    found: set[int] = set()
     for folder in Path(store.root, WEIGHTS).glob("*/"):
         entry = read_listed(WEIGHTS, folder)
         if isinstance(entry, Entry) and entry.spec.get("fit") == fit:
-            found.add(version_of(WEIGHTS, entry.spec))
-    return sorted(one for one in found if one not in (None, current_version(WEIGHTS)))
+            found.add(version_of(WEIGHTS, entry.spec) or 0)
+    return sorted(found - {current_version(WEIGHTS)})
