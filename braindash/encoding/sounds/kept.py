@@ -228,11 +228,12 @@ def keeping_hint(result: EncodingResult, layer: int | None = None) -> str:
     strategy = result.provenance.get("strategy", "exact")
     how = "" if strategy == "frames" else f" --strategy {strategy}"
     wanted = BEST if layer is None else layer
+    older = " It makes a result of today's version, with a key of its own." if result.older else ""
     return (
         "Run the command that made the result again with --keep-weights: what is stored is used, "
         f"and only that layer is fitted. `braindash encode --data {shlex.quote(manifest)} --model "
         f"{shlex.quote(result.model)} --subject {shlex.quote(result.subject)}{how} --keep-weights "
-        f"{wanted}`, with all other options that it had."
+        f"{wanted}`, with all other options that it had.{older}"
     )
 
 
