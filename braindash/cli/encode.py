@@ -174,6 +174,8 @@ def encode(
     as_json: JsonOption = False,
 ) -> None:
     """Score how well each layer of a model predicts subjects' responses."""
+    drawn = {"n_permutations": permutations, "n_bootstraps": bootstraps, "block_rows": block_rows}
+    around = {"device": device, "threads": threads, "leave_out_bad": leave_out_bad}
     request = build_request(
         EncodeRequest,
         data=data,
@@ -193,19 +195,15 @@ def encode(
         intercept=intercept,
         penalty=penalty,
         history=history,
-        n_permutations=permutations,
-        n_bootstraps=bootstraps,
-        block_rows=block_rows,
+        **drawn,
         scheme=scheme,
         seed=seed,
         low_level=low_level,
         low_level_space=low_level_space,
         null_panel=null_panel,
-        device=device,
-        threads=threads,
+        **around,
         keep_frames=keep_frames,
         keep_weights=keep_weights,
-        leave_out_bad=leave_out_bad,
     )
     _score(request, open_store(store), regions, hemisphere, check_only, as_json)
 

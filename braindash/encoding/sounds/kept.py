@@ -228,11 +228,12 @@ def keeping_hint(result: EncodingResult, layer: int | None = None) -> str:
     strategy = result.provenance.get("strategy", "exact")
     how = "" if strategy == "frames" else f" --strategy {strategy}"
     wanted = BEST if layer is None else layer
+    older = " It makes a result of today's version, with a key of its own." if result.older else ""
     return (
         "Run the command that made the result again with --keep-weights: what is stored is used, "
         f"and only that layer is fitted. `braindash encode --data {shlex.quote(manifest)} --model "
         f"{shlex.quote(result.model)} --subject {shlex.quote(result.subject)}{how} --keep-weights "
-        f"{wanted}`, with all other options that it had."
+        f"{wanted}`, with all other options that it had.{older}"
     )
 
 
@@ -267,9 +268,9 @@ def _missing(
 
 def _other_versions(fit: str, store: Store) -> list[int]:
     """List the versions of weights of the same predictions that this braindash cannot read."""
-    found = set()
+    found: set[int] = set()
     for folder in Path(store.root, WEIGHTS).glob("*/"):
         entry = read_listed(WEIGHTS, folder)
         if isinstance(entry, Entry) and entry.spec.get("fit") == fit:
-            found.add(version_of(WEIGHTS, entry.spec))
-    return sorted(one for one in found if one not in (None, current_version(WEIGHTS)))
+            found.add(version_of(WEIGHTS, entry.spec) or 0)
+    return sorted(found - {current_version(WEIGHTS)})

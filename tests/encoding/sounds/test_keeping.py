@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -12,7 +13,12 @@ from kit.toy_lab import SHORT_STORIES, make_lab
 from braindash.core.scores import zscore
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import run_encoding
-from braindash.encoding.sounds.kept import best_layer, find_weights, kept_layers
+from braindash.encoding.sounds.kept import (
+    best_layer,
+    find_weights,
+    kept_layers,
+    require_keepable,
+)
 from braindash.encoding.sounds.predict import Predictor, respond
 from braindash.errors import InputError, ModelError, StoreError
 from braindash.io.dataset.audio import load_audio
@@ -188,6 +194,15 @@ def test_only_a_layer_or_the_best_can_be_asked_for(given):
 def test_a_layer_that_the_model_has_not_is_refused_before_any_work(computed):
     with pytest.raises(InputError, match="layer 3 are asked for, but the model has layers 0 to 2"):
         plan_encoding(request_for(computed[0], keep_weights=3))
+
+
+def test_a_story_scored_within_itself_has_no_weights(computed, store):
+    with pytest.raises(InputError, match="as many fits as blocks"):
+        require_keepable("best", 3, within=True)
+    inner = {"kind": "within-story", "n_blocks": 5, "gap_rows": 10}
+    result = replace(computed[2], spec=computed[2].spec | {"within": inner})
+    with pytest.raises(InputError, match="was scored within one story"):
+        find_weights(result, store)
 
 
 def test_missing_weights_name_the_command_that_makes_them(computed, store):
