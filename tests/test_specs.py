@@ -18,9 +18,11 @@ from braindash.specs import (
     ExtractionSpec,
     OtherResponses,
     RowTimes,
+    SoundSpec,
     Spec,
     StatisticsSettings,
     StoryInput,
+    WeightsSpec,
     current_version,
     older_version,
 )
@@ -208,8 +210,11 @@ def test_results_of_permuted_blocks_keep_their_keys_and_say_so():
     assert StatisticsSettings().canonical()["best_of_layers"]
 
 
-def test_the_key_of_a_tested_difference_is_pinned():
-    assert DifferenceSpec(a="a" * 32, b="b" * 32).key() == "f2fef71462c9a4def31755408805d9ac"
+def test_the_keys_of_what_is_made_of_results_are_pinned():
+    a, b = "a" * 32, "b" * 32
+    assert DifferenceSpec(a=a, b=b).key() == "f2fef71462c9a4def31755408805d9ac"
+    assert WeightsSpec(fit=a, layer=3).key() == "7443d7bf03d6876ad97710fc3c3a6d5f"
+    assert SoundSpec(weights=a, samples=b).key() == "b696f6bc87706899b0addddee7eed0e7"
 
 
 @pytest.mark.parametrize("kind", VERSIONED)

@@ -55,6 +55,7 @@ ENCODE_FIELDS = SHARED | {
     "ceiling_threshold": (["--ceiling-threshold", "0.3"], 0.3),
     "ceiling_selection": (["--ceiling-selection", "halves"], "halves"),
     "keep_frames": (["--keep-frames"], True),
+    "keep_weights": (["--keep-weights", "2"], 2),
 }
 FOLDER = ["--labels", "textgrid", "--labels-path", "grids"]
 PROBE_FIELDS = SHARED | {
