@@ -4,7 +4,6 @@ import itertools
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import signal
 
 from braindash.errors import InputError
 
@@ -92,6 +91,8 @@ def noise_vocoded(
     InputError
         When the sound is too short, the rate too low, or the settings are no such numbers.
     """
+    from scipy import signal  # takes long to import, and few ask for it
+
     wide = np.asarray(samples, dtype=np.float64)
     _check(len(wide), rate_hz, n_bands, envelope_hz)
     noise = np.random.default_rng(seed).standard_normal(len(wide))
