@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -139,14 +140,14 @@ def _form(place: Path) -> tuple[str, Any]:
 
 def _write_npz(series: TimeSeries, place: Path, name: str) -> list[Path]:
     told = json.dumps(dict(series.told), allow_nan=False)
+    arrays: dict[str, Any] = {
+        "prediction": series.values,
+        "times": series.times,
+        "about": np.array(told),
+        **series.others,
+    }
     with replaced(place) as partial, open(partial, "wb") as stream:
-        np.savez_compressed(
-            stream,
-            prediction=series.values,
-            times=series.times,
-            about=np.array(told),
-            **dict(series.others),
-        )
+        np.savez_compressed(stream, **arrays)
     return [place]
 
 
@@ -162,8 +163,7 @@ def _write_gifti(series: TimeSeries, place: Path, name: str) -> list[Path]:
 
 def _gifti(series: TimeSeries, side: str, values: NDArray[np.float32]) -> bytes:
     """Return one hemisphere's file: an array per row, as fMRIPrep and FreeSurfer write series."""
-    from nibabel import gifti
-
+    gifti: Any = import_module("nibabel.gifti")  # which has no types
     step = {"TimeStep": f"{1000 * series.tr:.6f}", "TimeStepUnits": "ms"}  # as FreeSurfer has it
     arrays = [
         gifti.GiftiDataArray(

@@ -206,10 +206,10 @@ def run_job(
     require_unchanged(plan.spec, document[PROMISED])
     (result,) = _carried_out([plan], store, progress)
     made = {"kind": plan.spec.kind, "keys": [result.key]}
-    asked = getattr(plan.request, "keep_weights", None)
-    if asked is None:
+    layer = getattr(plan.request, "keep_weights", None)
+    if layer is None:
         return made
-    weights = asked_weights(asked, store.get(plan.spec.kind, result.key))
+    weights = asked_weights(layer, store.get(plan.spec.kind, result.key))
     return made | {"also": {"kind": weights.kind, "keys": [weights.key()]}}
 
 

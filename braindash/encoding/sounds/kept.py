@@ -77,7 +77,7 @@ def require_keepable(asked: KeptLayer, n_layers: int, *, within: bool) -> None:
             "and no weights that could be kept",
             hint="Leave keep_weights out, or use several stories, with one of them as test story.",
         )
-    if asked != BEST and asked >= n_layers:
+    if isinstance(asked, int) and asked >= n_layers:
         raise InputError(
             f"weights of layer {asked} are asked for, but the model has layers 0 to {n_layers - 1}",
             hint="Give one of these, or 'best': the best by cross-validation in training.",
@@ -86,7 +86,7 @@ def require_keepable(asked: KeptLayer, n_layers: int, *, within: bool) -> None:
 
 def asked_weights(asked: KeptLayer, result: Entry) -> WeightsSpec:
     """Name the weights that are meant, of a stored result."""
-    layer = best_layer(result.read("cv_score")) if asked == BEST else asked
+    layer = asked if isinstance(asked, int) else best_layer(result.read("cv_score"))
     return WeightsSpec(fit=predictions_key(result), layer=layer)
 
 

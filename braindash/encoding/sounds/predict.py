@@ -136,7 +136,7 @@ class Predictor:
 
         fit = self.weights.fit
         strategy = "exact" if fit["strategy"] == "frames" else fit["strategy"]
-        found = extract(
+        found: Floats = extract(
             self.model,
             samples,
             times,

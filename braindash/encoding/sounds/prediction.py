@@ -126,7 +126,7 @@ class SoundPrediction:
         whom = "the mean of these subjects" if people else "this subject"
         told.append(f"It is a prediction for {whom}, not a measurement.")
         for one in (about, about.get("minus")):
-            if one is not None and one.get("trained_on") not in " ".join(told):
+            if one is not None and str(one["trained_on"]) not in " ".join(told):
                 told.append(f"{_by(one).capitalize()} was {one['trained_on']}.")
         told += [f"Units: {self.units}.", f"The weights are {about['precision']}."]
         if about["feature_distance"] > _FAR:
