@@ -34,6 +34,7 @@ from braindash.encoding.statistics import summarise
 from braindash.encoding.unfinished import described
 from braindash.encoding.within import predict_within
 from braindash.errors import InputError
+from braindash.io.asked import asked
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.entries import common_provenance
 from braindash.io.netcdf import load_netcdf
@@ -46,6 +47,7 @@ from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import EncodeRequest
 from braindash.specs import FramesSpec, WithinStory
 from braindash.speech.checkpoints.folders import SAMPLE_RATE_HZ
+from braindash.speech.checkpoints.locate import absolute_source, pinned_revision
 from braindash.speech.windows import extraction_seconds, n_parameters
 from braindash.stories import StoryPlan, complete_rows
 
@@ -398,9 +400,13 @@ class EncodingRun(StoredRun[Entry]):
         if plan.nulls is not None:
             features = {**self._own_features, **self._features_of(plan.nulls.stories)}
             parts.append(score_nulls(plan, self._responses, features, parts[0]["r"].values))
-        told = self._provenance(seconds) | {
-            "significance": significance_words(plan.spec.statistics.canonical())
-        }
+        told = self._provenance(seconds) | asked(
+            plan.request,
+            model=absolute_source(plan.request.model, plan.model),
+            revision=pinned_revision(plan.model),
+            manifest=plan.dataset.text,
+        )
+        told["significance"] = significance_words(plan.spec.statistics.canonical())
         dataset, spec = xr.merge(parts), plan.spec.canonical()
         self.know(self._store.put(self.kind, self.key, spec=spec, provenance=told, dataset=dataset))
 

@@ -463,6 +463,10 @@ class Store:
             os.rename(temporary, target)
         flush(target.parent)
 
+    def set_aside(self, kind: str, key: str) -> Path:
+        """Move what lies in a result's place to the quarantine, and say where it is now."""
+        return self._quarantine(self.folder(kind, key))
+
     def _quarantine(self, folder: Path) -> Path:
         place = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"
         with disk_errors(self.root):

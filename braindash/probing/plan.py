@@ -119,6 +119,11 @@ class ProbingPlan:
     warnings: tuple[str, ...]
 
     @property
+    def manifest_text(self) -> str | None:
+        """What stands in the manifest; None where labels are from elsewhere."""
+        return None if self.request.data is None else load_manifest(self.request.data).text
+
+    @property
     def recordings_used(self) -> Mapping[str, Path]:
         """Audio files by recording, of those that have units."""
         names = {name for one in self.units for name in one.table["recording"].unique()}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from braindash.errors import InputError
+from braindash.io.asked import asked
 from braindash.io.netcdf import load_netcdf
 from braindash.io.recordings import plan_checked
 from braindash.io.store import Entry, Store
@@ -23,6 +24,7 @@ from braindash.probing.plan import (
 from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
 from braindash.requests import ProbeRequest
+from braindash.speech.checkpoints.locate import absolute_source, pinned_revision
 from braindash.speech.windows import extraction_seconds
 
 if TYPE_CHECKING:
@@ -190,10 +192,20 @@ class ProbingRun(StoredRun[Entry]):
 
     def _provenance(self, facts: dict[str, Any], seconds: float) -> dict[str, Any]:
         plan = self._plan
-        return probing_provenance(plan, plan.model, seconds) | {
-            "parents": sorted(one.key for one in plan.extractions),
-            "tasks": facts,
-            "recordings": len(plan.labels.recordings),
-            "labels": plan.labels.source,
-            "warnings": [*plan.warnings, *self._told],
-        }
+        told = asked(
+            plan.request,
+            model=absolute_source(plan.request.model, plan.model),
+            revision=pinned_revision(plan.model),
+            manifest=plan.manifest_text,
+        )
+        return (
+            probing_provenance(plan, plan.model, seconds)
+            | told
+            | {
+                "parents": sorted(one.key for one in plan.extractions),
+                "tasks": facts,
+                "recordings": len(plan.labels.recordings),
+                "labels": plan.labels.source,
+                "warnings": [*plan.warnings, *self._told],
+            }
+        )

@@ -12,6 +12,7 @@ import xarray as xr
 
 from braindash.errors import StoreError, TuningError
 from braindash.files import replace_json
+from braindash.io.asked import asked
 from braindash.io.entries import common_provenance
 from braindash.io.recordings import plan_checked
 from braindash.io.store import Entry, Store
@@ -22,6 +23,9 @@ from braindash.progress import NoProgress, Progress, shared
 from braindash.requests import TuneRequest
 from braindash.speech.checkpoints.copying import check_free
 from braindash.speech.checkpoints.folders import TUNING_RECORD
+from braindash.speech.checkpoints.listing import licence_of
+from braindash.speech.checkpoints.locate import ModelFiles, absolute_source, pinned_revision
+from braindash.tuning.card import card_text, controls_beside
 from braindash.tuning.data import TuningData, load_tuning_data
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.tuning.result import (
@@ -179,7 +183,11 @@ def _publish(
     folder = model_folder(store, plan.model.name, plan.spec)
     place = {"model_folder": str(folder.relative_to(store.root))}
     if not (folder / TUNING_RECORD).is_file():
-        tuned.save(folder, _record(plan, data, seconds) | place)
+        tuned.save(
+            folder,
+            _record(plan, data, seconds) | place,
+            lambda record: card_text(record, controls=controls_beside(folder, record)),
+        )
     history = tuned.state.history
     subjects = list(plan.spec.subjects)
     dataset = xr.Dataset(
@@ -194,7 +202,14 @@ def _publish(
         attrs={"kept_epoch": tuned.kept_epoch},
     )
     spec = plan.spec.canonical()
-    provenance = _provenance(plan, seconds) | place
+    # Not in the model's own record, which leaves with its folder: the request names places here.
+    told = asked(
+        plan.request,
+        model=absolute_source(plan.request.model, plan.model),
+        revision=pinned_revision(plan.model),
+        manifest=plan.dataset.text,
+    )
+    provenance = _provenance(plan, seconds) | place | told
     store.put("tuning", key, spec=spec, provenance=provenance, dataset=dataset)
 
 
@@ -243,6 +258,7 @@ def _seen(plan: TuningPlan, data: TuningData) -> dict[str, Any]:
             "source": plan.model.source,
             "revision": plan.model.revision,
             "fingerprint": plan.model.fingerprint,
+            "licence": _licence(plan.model),
         },
         "targets": targets,
         "stories": {
@@ -255,6 +271,11 @@ def _seen(plan: TuningPlan, data: TuningData) -> dict[str, Any]:
         ),
         "warnings": list(plan.warnings),
     }
+
+
+def _licence(model: ModelFiles) -> str:
+    """Return the licence that the base's card names; empty where it names none."""
+    return licence_of(model.folder) or ("" if model.base is None else licence_of(model.base.folder))
 
 
 def _provenance(plan: TuningPlan, seconds: float) -> dict[str, Any]:

@@ -37,13 +37,18 @@ def require_unchanged(spec: Spec, promised: Mapping[str, Any]) -> None:
     InputError
         Names what changed.
     """
-    changes = list(_changes(promised, spec.canonical()))
+    changes = changes_between(promised, spec.canonical())
     if changes:
         raise InputError(
             "the data or the model changed after the job was queued: " + "; ".join(changes),
             hint="Put the files back and go on, or submit the request again: what it means now"
             " is a job and a result of its own.",
         )
+
+
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Say what differs between two canonical specifications of one kind; empty if nothing does."""
+    return list(_changes(before, after))
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
@@ -65,10 +70,20 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
             elif name not in was:
                 yield f"{noun} {name!r} is new"
             elif was[name] != now[name]:
-                parts = [part for part in was[name] if was[name][part] != now[name].get(part)]
-                yield f"{noun} {name!r} differs in {', '.join(parts)}"
+                yield f"{noun} {name!r} differs in {_differing(was[name], now[name])}"
         if was == now:
             yield f"the {field} are in another order"
+
+
+def _differing(was: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """Name the parts of a thing that differ, digests by their first digits."""
+    parts = [part for part in was if was[part] != now.get(part)]
+    return ", ".join(
+        f"{part} ({was[part][:6]} -> {now[part][:6]})"
+        if isinstance(was[part], str) and isinstance(now.get(part), str)
+        else part
+        for part in parts
+    )
 
 
 def _name(one: Mapping[str, Any]) -> str:

@@ -1,14 +1,10 @@
 """Queues requests as background jobs."""
 
-from pathlib import Path
-from typing import Any
-
 from braindash.demo.requests import demo_identity
 from braindash.files import digest_json
-from braindash.io.labels.sources import LABEL_FOLDERS
+from braindash.io.asked import absolute_paths
 from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue
-from braindash.names import given_path
 from braindash.requests import Request
 from braindash.speech.checkpoints.locate import absolute_source, locate
 from braindash.work.changes import PROMISED
@@ -34,7 +30,7 @@ def submit(request: Request, store: Store) -> Job:
         When the request does not fit the data or the model: nothing is queued then.
     """
     work = KINDS[request.command]
-    absolute = request.model_copy(update=_absolute_paths(request))
+    absolute = request.model_copy(update=absolute_paths(request))
     plan = planned(absolute, store)
     absolute = plan.request
     model = locate(request.model, request.revision)
@@ -52,20 +48,3 @@ def job_key(result: str, request: Request) -> str:
     """
     kept = getattr(request, "keep_weights", None)
     return result if kept is None else digest_json({"result": result, "keep_weights": kept})
-
-
-def _absolute_paths(request: Request) -> dict[str, Any]:
-    """Return every path of a request, also in the options of a labels' source, as absolute one."""
-    changed: dict[str, Any] = {}
-    for name in type(request).model_fields:
-        value = getattr(request, name)
-        if isinstance(value, Path):
-            changed[name] = given_path(value, exact=True).resolve()
-        elif name == "labels_options":
-            folders = {key: _absolute(value[key]) for key in LABEL_FOLDERS if key in value}
-            changed[name] = value | folders
-    return changed
-
-
-def _absolute(path: object) -> str:
-    return str(given_path(str(path), exact=True).resolve())

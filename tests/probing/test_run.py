@@ -16,6 +16,7 @@ from braindash.probing.questions import ONE_SPEAKER
 from braindash.probing.result import ProbingResult
 from braindash.probing.run import ProbingRun, run_probing
 from braindash.requests import ProbeRequest, build_request
+from braindash.work.again import plan_again
 
 FEW = {"n_shuffles": 3, "n_bootstraps": 50, "strategy": "chunk"}
 
@@ -63,6 +64,13 @@ def test_all_tasks_that_the_labels_allow_are_asked(probed):
     facts = result.facts("phone")
     assert facts["classes"] == sorted({p for phones in WORDS.values() for p in phones})
     assert facts["split"].startswith("by recording, seed 0: ")
+
+
+def test_its_request_can_be_planned_again(probed):
+    store, result = probed
+    again = plan_again(store, result.key)
+    assert again.plan.spec.key() == result.key and not again.notes
+    assert again.request.categories.is_absolute()
 
 
 def test_the_baseline_hears_what_it_is_made_of(corpus, tmp_path):

@@ -23,6 +23,7 @@ from braindash.tuning.data import load_tuning_data, texts_of_rows, with_control,
 from braindash.tuning.plan import plan_tuning
 from braindash.tuning.result import damaged_models, read_progress, tuned_models
 from braindash.tuning.run import run_tuning
+from braindash.work.again import plan_again
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import preflight, run_job
 from braindash.work.submit import submit
@@ -188,6 +189,16 @@ def test_the_record_says_what_it_saw(tuned):
         assert dataset["validation_r"].shape == (3, 2)
         assert float(dataset["loss"][2]) == pytest.approx(record["history"][2]["loss"])
     assert f"epoch {record['kept_epoch']} of 2 kept, validation r" in result.line()
+
+
+def test_it_has_a_card_and_its_request_can_be_planned_again(tuned):
+    _, store, result = tuned
+    card = (result.folder / "README.md").read_text()
+    assert "library_name: transformers" in card and "crow, fox" in card
+    assert "asked" not in result.record, "what leaves with the folder names no place"
+    again = plan_again(store, result.key).on("cpu", 1)
+    assert again.plan.spec.key() == result.key and again.request.settings.epochs == 2
+    assert again.lines()[0].startswith("Tuning: ")
 
 
 def test_the_same_request_is_not_tuned_again(tuned, monkeypatch):

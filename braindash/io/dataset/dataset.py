@@ -5,7 +5,7 @@ import os
 import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class Dataset:
     not_fetched : tuple of Path
         Files there that are links to nothing, or that stubs of iCloud stand for: no story is named
         after them.
+    text : str
+        The manifest as it is written, or would be.
     """
 
     path: Path
@@ -65,6 +67,7 @@ class Dataset:
     found_audio: Mapping[str, Path]
     left_out: tuple[str, ...] = ()
     not_fetched: tuple[Path, ...] = ()
+    text: str = field(default="", repr=False, compare=False)
 
     @property
     def name(self) -> str:

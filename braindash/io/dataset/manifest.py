@@ -32,6 +32,7 @@ from braindash.io.dataset.tables import (
     ManifestTables,
     Problem,
     SubjectTable,
+    manifest_text,
     raise_problems,
     read_tables,
 )
@@ -76,10 +77,11 @@ def load_manifest(path: Path | str) -> Dataset:
         from braindash.io.layouts.find import manifest_of
 
         path, text = manifest_of(path)
+    text = manifest_text(path) if text is None else text
     tables, problems = read_tables(path, text)
     if tables is not None:
         found, ambiguous, absent = _find_audio(path.parent, tables.dataset)
-        dataset = Dataset(path, tables, _as_spelled(found, tables), not_fetched=absent)
+        dataset = Dataset(path, tables, _as_spelled(found, tables), not_fetched=absent, text=text)
         problems += [*_folder_problems(dataset), *_ambiguity_problems(dataset, ambiguous)]
         problems += _template_problems(tables)
         problems += _subject_problems(tables)

@@ -315,7 +315,7 @@ def read_tables(path: Path, text: str | None = None) -> tuple[ManifestTables | N
     InputError
         The file is missing or is no TOML.
     """
-    data = _parsed(path, _text(path) if text is None else text)
+    data = _parsed(path, manifest_text(path) if text is None else text)
     try:
         return ManifestTables.model_validate(data), []
     except PydanticError as error:
@@ -327,7 +327,14 @@ def read_tables(path: Path, text: str | None = None) -> tuple[ManifestTables | N
         return None, problems
 
 
-def _text(path: Path) -> str:
+def manifest_text(path: Path) -> str:
+    """Return what stands in a manifest.
+
+    Raises
+    ------
+    InputError
+        The file is missing, or no text.
+    """
     if not path.is_file():
         raise InputError(
             f"the manifest {path} is missing",

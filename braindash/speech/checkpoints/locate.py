@@ -48,6 +48,7 @@ __all__ = [
     "Precision",
     "absolute_source",
     "locate",
+    "pinned_revision",
     "require_precision",
 ]
 
@@ -485,6 +486,11 @@ def _untrained(text: str, rest: str, revision: str | None) -> ModelFiles:
         seed=seed,
         scale=known.scale,
     )
+
+
+def pinned_revision(files: ModelFiles) -> str | None:
+    """Return the commit that locates a model of the hub again; None for all others."""
+    return None if files.family == ACOUSTIC else files.revision
 
 
 def is_acoustic(source: str) -> bool:

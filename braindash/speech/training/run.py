@@ -89,8 +89,15 @@ class Tuned:
             **self.state.facts,
         }
 
-    def save(self, out: Path, record: Mapping[str, Any]) -> ModelFiles:
+    def save(
+        self,
+        out: Path,
+        record: Mapping[str, Any],
+        describe: Callable[[Mapping[str, Any]], str] | None = None,
+    ) -> ModelFiles:
         """Write the model with its record (:func:`braindash.speech.training.saving.save_tuned`).
+
+        ``describe`` makes the model's card of the record.
 
         Raises
         ------
@@ -99,7 +106,9 @@ class Tuned:
         adapter = self.settings.adapter is not None
         # The record's own fields come first in the file.
         content = dict(record) | self.outcome()
-        return save_tuned(self.wrapper, self.files, out, content, adapter=adapter)
+        return save_tuned(
+            self.wrapper, self.files, out, content, adapter=adapter, describe=describe
+        )
 
 
 def tune_model(

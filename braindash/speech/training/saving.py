@@ -1,6 +1,6 @@
 """Write a tuned model as a folder that every part of braindash opens like any other."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,18 @@ from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.speech.checkpoints.loading import quiet_transformers
 from braindash.speech.checkpoints.locate import ModelFiles, locate
+from braindash.speech.checkpoints.places import CARD
 from braindash.speech.checkpoints.published import load_whole, save_whole
 
 
 def save_tuned(
-    tuned: Any, files: ModelFiles, out: Path, record: Mapping[str, Any], *, adapter: bool
+    tuned: Any,
+    files: ModelFiles,
+    out: Path,
+    record: Mapping[str, Any],
+    *,
+    adapter: bool,
+    describe: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> ModelFiles:
     """Write a whole model or an adapter, with the record of its tuning beside it.
 
@@ -34,6 +41,8 @@ def save_tuned(
         JSON values; the fingerprint of what was written is added.
     adapter : bool
         Write the adapter alone.
+    describe : callable, optional
+        Makes the model's card of its record.
 
     Returns
     -------
@@ -55,7 +64,10 @@ def save_tuned(
             else:
                 _save_whole(tuned, files, folder)
             fingerprint = locate(folder).fingerprint
-            write_json(folder / TUNING_RECORD, dict(record) | {"fingerprint": fingerprint})
+            content = dict(record) | {"fingerprint": fingerprint}
+            write_json(folder / TUNING_RECORD, content)
+            if describe is not None:
+                (folder / CARD).write_text(describe(content), encoding="utf-8")
             give_mode(folder, folder / TUNING_RECORD)
     except OSError as error:
         raise ResourceError(

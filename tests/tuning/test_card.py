@@ -1,0 +1,90 @@
+"""The model card of a tuned model: its front matter is YAML, its words are the record's."""
+
+import json
+import re
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from braindash.cli import app
+from braindash.demo import ADAPTER_FOLDER, TUNED_FOLDER
+from braindash.errors import InputError
+from braindash.speech.checkpoints.listing import licence_of
+from braindash.tuning.card import card_text, write_card
+from braindash.tuning.record import read_record
+
+
+@pytest.fixture
+def record():
+    return read_record(TUNED_FOLDER)
+
+
+@pytest.fixture
+def folder(tmp_path, record):
+    place = tmp_path / "models" / "tuned"
+    place.mkdir(parents=True)
+    (place / "tuning.json").write_text(json.dumps(record))
+    return place
+
+
+def head(text: str) -> dict:
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_what_the_hub_reads_is_right(record):
+    told = head(card_text(record))
+    assert told["library_name"] == "transformers" and told["pipeline_tag"] == "feature-extraction"
+    assert {"brain-tuning", "simulated"} <= set(told["tags"]) and "lora" not in told["tags"]
+    assert not {"license", "base_model", "datasets"} & told.keys()  # nothing is known of them
+    record["base"] |= {"name": "facebook/hubert-base-ls960", "revision": "a" * 40}
+    told = head(card_text(record, licence="Apache-2.0"))
+    assert told["base_model"] == "facebook/hubert-base-ls960"
+    assert told["base_model_relation"] == "finetune" and told["license"] == "apache-2.0"
+    told = head(card_text(record, licence='our "own" licence: no'))
+    assert told["license"] == "other" and told["license_name"] == 'our "own" licence: no'
+    adapter = head(card_text(read_record(ADAPTER_FOLDER)))
+    assert adapter["library_name"] == "peft" and "lora" in adapter["tags"]
+
+
+def test_what_readers_are_told_is_the_records(record):
+    text = card_text(record)
+    assert "SIMULATED DATA" in text and "Subjects (3): S1, S2, S3" in text
+    train = record["stories"]["train"]
+    assert f"{len(train)} stories" in text and f"{sum(train.values()):,} rows" in text
+    minutes = sum(train.values()) * 2.0 / 60
+    assert f"({minutes / 60:.2g} hours)" in text or f"({minutes:.2g} minutes)" in text
+    for one in record["history"]:
+        assert re.search(rf"\| {one['epoch']}( \(\w+\))? \|", text)
+    assert f"| {record['kept_epoch']} (kept) |" in text
+    assert "No control was tuned beside it" in text and "licence of the base is not known" in text
+    assert "Moussa O, Toneva M (2025)" in text and "LoRA" not in text
+
+
+def test_a_control_says_that_it_is_one_and_stands_beside_its_model(folder, record):
+    control = folder.parent / "control"
+    control.mkdir()
+    record["spec"]["control"] = "shuffled"
+    (control / "tuning.json").write_text(json.dumps(record))
+    assert "**This is a CONTROL (shuffled" in write_card(control).read_text()
+    text = write_card(folder).read_text()
+    assert "| control: shuffled |" in text and "No control was tuned" not in text
+
+
+def test_names_stay_names(record):
+    record["data"]["name"] = "<script>x</script> | *a* [b](c)\n# big"
+    text = card_text(record)
+    assert "<script>" not in text and "\n# big" not in text and r"\*a\*" in text
+
+
+def test_a_card_of_somebody_else_is_not_overwritten(folder):
+    place = write_card(folder, licence="mit")
+    assert licence_of(folder) == "mit"
+    assert write_card(folder) == place  # our own
+    place.write_text("mine")
+    with pytest.raises(InputError, match="somebody else"):
+        write_card(folder)
+    done = CliRunner().invoke(app, ["models", "card", str(folder), "--replace"])
+    assert done.exit_code == 0 and "# " in place.read_text()
+    with pytest.raises(InputError, match="not the folder of a tuned model"):
+        write_card(folder.parent)
