@@ -48,6 +48,7 @@ from braindash.specs import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from braindash.exports.report.build import Report
     from braindash.speech.acoustic.model import AcousticModel
     from braindash.speech.models import SpeechModel
     from braindash.tuning.result import TuningResult
@@ -763,6 +764,64 @@ def target_difference(
 
     found = store_of(a) if store is None else _as_store(store)
     return difference_tests(compare([plain_result(a)], [plain_result(b)]), found, progress)
+
+
+def report(
+    results: "str | EncodingResult | ProbingResult | TuningResult | Sequence[str | EncodingResult "
+    "| ProbingResult | TuningResult]",
+    output: Path | str | None = None,
+    *,
+    title: str = "",
+    maps: int | None = None,
+    store: Store | Path | str | None = None,
+) -> "Report":
+    """Write results as one HTML file that opens from disk, without a server or a network.
+
+    It holds the surface viewer, layer curves, tables with intervals, what was found in words, the
+    methods with what to cite, and the whole provenance without places of this machine.
+
+    Parameters
+    ----------
+    results : str, EncodingResult, ProbingResult, TuningResult, or a sequence of them
+        Results, or their keys; those of one model and several subjects are put together. The first
+        two models are A and B; where one of two was tuned from the other, these two.
+    output : Path or str, optional
+        File to write; without it the report is only made, and says what it takes.
+    title : str, optional
+        Of the report; named after its results when left out.
+    maps : int, optional
+        Carry the maps of so many models only; all by default.
+    store : Store, Path or str, optional
+        Where keys are looked up; by default what ``braindash.io.store.default_root`` says.
+
+    Returns
+    -------
+    Report
+        ``.sizes`` are the bytes of its parts, ``.write(path)`` writes it.
+
+    Raises
+    ------
+    InputError
+        There are no results, or too many, or the report would take more than 15 MB.
+    StoreError
+        A key names no result, or the file cannot be written.
+
+    Examples
+    --------
+    >>> made = braindash.report(["0f3a", "77c1"], "report.html")  # doctest: +SKIP
+    """
+    from braindash.demo.results import tuned_bases
+    from braindash.exports.report.build import build
+    from braindash.tuning.result import TuningResult
+
+    single = str | EncodingResult | ProbingResult | TuningResult
+    given = [results] if isinstance(results, single) else list(results)
+    opened = _as_store(store)
+    found = [open_result(one, store=opened) if isinstance(one, str) else one for one in given]
+    made = build(found, title=title, maps=maps, bases=tuned_bases(opened))
+    if output is not None:
+        made.write(output)
+    return made
 
 
 def _as_store(store: Store | Path | str | None) -> Store:

@@ -3,7 +3,7 @@
 What a system or a sync program leaves between the data is passed over, links to folders are
 followed, names are met whatever the case of their letters and the form of their accents (NFC or
 NFD) where only one file can be meant, and a path is refused with the true reason where it was
-written for another system.
+written for another system. What leaves the machine names no place of it.
 """
 
 import logging
@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from braindash.errors import InputError, printable
@@ -333,3 +333,40 @@ def _require_possible(path: Path, written: str) -> None:
                 f"{_NAME_BYTES}",
                 hint="Check what is written there: a path is expected.",
             )
+
+
+# ---- places of this machine -------------------------------------------------------------------
+
+# Several steps from the root, a home or a drive, inside a text; nothing that a word, a URL or
+# another path leads up to.
+_STEP = r"[^/\\\s'\",;()\[\]{}<>]"
+_PLACE = re.compile(
+    rf"(?<![\w.:/\\~-])(?:file://)?(?:~|[A-Za-z]:)?[/\\](?:{_STEP}+[/\\])+({_STEP}*)"
+)
+_WHOLE_PLACE = re.compile(r"(?:file://)?(?:~|[A-Za-z]:)?[/\\](?:.*[/\\])?([^/\\]+)[/\\]?")
+
+
+def without_places(value: Any) -> Any:
+    """Return JSON values whose absolute paths are cut down to their last name.
+
+    Parameters
+    ----------
+    value : JSON value
+        Paths are found as whole texts, whatever is in their names, and inside of texts where no
+        blank is.
+
+    Returns
+    -------
+    JSON value
+        ``"…/NAME"`` in place of every path; relative paths, hub ids and URLs stay.
+    """
+    if isinstance(value, Mapping):
+        return {name: without_places(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(one) for one in value]
+    if not isinstance(value, str):
+        return value
+    whole = _WHOLE_PLACE.fullmatch(value) if "\n" not in value else None
+    if whole:
+        return f"…/{whole[1]}"
+    return _PLACE.sub(lambda found: f"…/{found[1]}", value)

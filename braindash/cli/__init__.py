@@ -15,6 +15,7 @@ from rich.logging import RichHandler
 from braindash import __version__
 from braindash.cli import data, demo, encode, jobs, predict, probe, regions, tune
 from braindash.cli import models as checkpoints
+from braindash.cli import report as reports
 from braindash.cli import store as results
 from braindash.cli.options import notes, plain
 from braindash.core.devices import tell_memory
@@ -70,6 +71,8 @@ app.command(name="tune")(tune.tune)
 app.command(name="predict")(predict.predict)
 app.command(name="list")(results.list_results)
 app.command(name="export")(results.export_result)
+app.command(name="report")(reports.report)
+app.command(name="rerun")(reports.rerun)
 app.command(name="import")(results.import_result)
 app.command(name="import-checkpoint")(checkpoints.take_over_checkpoint)
 app.command(name="show")(regions.show_result)

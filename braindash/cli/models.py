@@ -103,6 +103,69 @@ def check_model(
         typer.echo(line)
 
 
+@app.command(name="card")
+def write_cards(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of tuned models; by default all of the store."),
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="Of the base, such as apache-2.0, where its files do not say it.")
+    ] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a card that somebody else wrote.")
+    ] = False,
+    store: StoreOption = None,
+) -> None:
+    """Write the model card (README.md) of tuned models, from their records."""
+    from braindash.tuning.card import write_card
+    from braindash.tuning.result import tuned_models
+
+    places = folders or [one.folder for one in tuned_models(open_store(store))]
+    if not places:
+        notes.print("There is no tuned model in the store: give its folder.")
+    for place in places:
+        typer.echo(str(write_card(place, licence=licence, replace=replace)))
+
+
+@app.command(name="push")
+def push_model(
+    folder: Annotated[Path, typer.Argument(help="Folder of a tuned model.")],
+    repository: Annotated[str, typer.Argument(help="OWNER/NAME on the hub.")],
+    public: Annotated[
+        bool, typer.Option("--public", help="Everybody may see it; private by default.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Upload without being asked again.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be uploaded.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Upload a tuned model to the Hugging Face hub, after saying what that would be.
+
+    Token and address are those of huggingface_hub: `hf auth login`, HF_TOKEN, HF_ENDPOINT.
+    """
+    from braindash.exports.push import plan_upload, upload
+
+    planned = plan_upload(folder, repository, public=public)
+    if as_json and dry_run:
+        print_json(planned.as_dict())
+        return
+    for line in planned.lines():
+        notes.print(plain(line), highlight=False)
+    if dry_run:
+        return
+    if not yes:
+        typer.confirm("Upload this?", abort=True, err=True)
+    address = upload(planned)
+    if as_json:
+        print_json(planned.as_dict() | {"commit": address})
+    else:
+        typer.echo(address)
+
+
 def _found(folders: list[Path], root: Path | None) -> list[Any]:
     from huggingface_hub import constants
 

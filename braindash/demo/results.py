@@ -2,12 +2,13 @@
 
 from typing import NamedTuple
 
-from braindash.demo.requests import demo_identity
+from braindash.demo.requests import DEMO_MODELS, demo_identity
 from braindash.encoding.result import EncodingResult
 from braindash.files import replace_json
 from braindash.io.entries import read_object
 from braindash.io.store import Store
 from braindash.probing.result import ProbingResult
+from braindash.tuning.result import read_tuned, tuned_models
 
 # In the demo's folder: the keys of all results of a run that came to its end.
 _FINISHED = "results.json"
@@ -59,3 +60,15 @@ def open_finished(store: Store) -> DemoResults | None:
         [EncodingResult.load(entry) for entry in there if entry.kind == "encoding"],
         [ProbingResult.load(entry) for entry in there if entry.kind == "probing"],
     )
+
+
+def tuned_bases(store: Store) -> dict[str, str]:
+    """Say what each tuned model was tuned from, of those that ship and those of a store.
+
+    Returns
+    -------
+    dict of str to str
+        Fingerprint to the fingerprint of the base.
+    """
+    known = [*read_tuned(DEMO_MODELS.values()), *tuned_models(store)]
+    return {one.fingerprint: one.base_fingerprint for one in known}

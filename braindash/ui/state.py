@@ -10,14 +10,13 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.demo.requests import DEMO_MODELS
+from braindash.demo.results import tuned_bases
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group, LayerPairs, compare
 from braindash.errors import InputError
 from braindash.io.store import Store, default_root
 from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
-from braindash.tuning.result import read_tuned, tuned_models
 from braindash.ui import region_sets
 from braindash.views.captions import short_names
 
@@ -187,8 +186,7 @@ def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, 
 
     Both are of the same data, subject and kind of features; after tuning the newest one counts.
     """
-    shipped = read_tuned(DEMO_MODELS.values())
-    bases = {one.fingerprint: one.base_fingerprint for one in [*shipped, *tuned_models(store())]}
+    bases = tuned_bases(store())
     same = [
         one
         for one in rows

@@ -39,9 +39,12 @@ _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def script(modules: tuple[str, ...] = MODULES) -> str:
-    """Join JavaScript modules, in the order of their dependencies, into one."""
+    """Join JavaScript modules, in the order of their dependencies, into one.
+
+    A module of another folder is named by its path from here, as in ``"../exports/report/report"``.
+    """
     texts = [(FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in modules]
     return "\n".join(_EXPORT.sub("", _IMPORT.sub("", text)) for text in texts)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from braindash.encoding.result import EncodingResult
+from braindash.encoding.several.comparison import Difference, Group
 from braindash.viewer.colours import region_title
 from braindash.views.curves import key_regions
 
@@ -22,6 +23,47 @@ def told_regions(regions: Sequence[str]) -> list[str]:
     first = [name for name in _ORDER if name in regions]
     rest = [name for name in key_regions(regions) if name not in first]
     return [*first, *rest][:_SENTENCES]
+
+
+def finding_sentences(
+    group: Group,
+    pair: Difference | None,
+    table: pd.DataFrame,
+    regions: Sequence[str],
+    *,
+    names: tuple[str, str],
+    tuned: bool,
+) -> list[str]:
+    """Say what was found: what distinguishes two models, or where one of them is best.
+
+    Parameters
+    ----------
+    group : Group
+        Model A.
+    pair : Difference or None
+        A and B, of as many layers; None for one model alone.
+    table : pandas.DataFrame
+        The pair's table of regions, or the group's; of r.
+    regions : sequence of str
+        One sentence each, in this order.
+    names : (str, str)
+        Models A and B.
+    tuned : bool
+        Whether A was tuned from B.
+    """
+    if pair is None:
+        return best_sentences(table, regions)
+    signs = _signs(pair, regions) if group.n_subjects > 1 else {}
+    return change_sentences(table, regions, names=names, tuned=tuned, signs=signs)
+
+
+def _signs(pair: Difference, regions: Sequence[str]) -> dict[str, int]:
+    """Count the subjects whose difference at the last layer has the sign of the mean."""
+    gaps = (pair.a.values() - pair.b.values())[:, -1]
+    places = [pair.a.region_names.index(region) for region in regions]
+    means = np.nanmean(gaps[:, places], axis=0)
+    agree = (np.sign(gaps[:, places]) == np.sign(means)).sum(axis=0)
+    return dict(zip(regions, map(int, agree), strict=True))
 
 
 def change_sentences(

@@ -5,6 +5,7 @@ import streamlit as st
 
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore.finding import finding
+from braindash.ui.explore.reporting import report_control
 from braindash.ui.under_way import layers_so_far
 from braindash.views.curves import key_regions
 
@@ -85,8 +86,8 @@ def list_results(every: list[state.ResultRow]) -> None:
         st.rerun(scope="app")
 
 
-def links(selection: state.Selection) -> None:
-    """Lead to the pages that show the same choice; it is kept between pages."""
+def links(selection: state.Selection, rows: list[state.ResultRow]) -> None:
+    """Lead to the pages that show the same choice, which is kept between pages; and to a report."""
     with st.container(horizontal=True):
         st.page_link("pages/explore/layers.py", label="Layer curves", icon=":material/show_chart:")
         st.page_link("pages/explore/cortex.py", label="On the cortex", icon=":material/neurology:")
@@ -95,6 +96,7 @@ def links(selection: state.Selection) -> None:
         else:
             label = "Beside another model"
         st.page_link("pages/explore/compare.py", label=label, icon=":material/compare:")
+        report_control(selection, rows)
 
 
 def show(rows: list[state.ResultRow]) -> None:
@@ -105,7 +107,7 @@ def show(rows: list[state.ResultRow]) -> None:
     if selection.group.simulated:
         widgets.simulated_stamp()
     finding(selection)
-    links(selection)
+    links(selection, rows)
     list_results(rows)
     with widgets.guarded():
         group, pair = selection.group, selection.difference()

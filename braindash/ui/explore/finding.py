@@ -1,6 +1,5 @@
 """The first page's finding: brains of one model or of two, curves beside them, and sentences."""
 
-import numpy as np
 import streamlit as st
 
 from braindash.encoding.several.comparison import Difference, Group
@@ -12,12 +11,7 @@ from braindash.viewer.colours import region_title
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import keys_line, short_line
 from braindash.views.curves import key_regions, region_panels
-from braindash.views.finding import (
-    best_sentences,
-    change_sentences,
-    significance_sentence,
-    told_regions,
-)
+from braindash.views.finding import finding_sentences, significance_sentence, told_regions
 from braindash.views.tables import share_text
 
 _MOST_PANELS = 4
@@ -39,28 +33,17 @@ def finding(selection: state.Selection) -> None:
 
 
 def _sentences(selection: state.Selection, group: Group, pair: Difference | None) -> list[str]:
-    regions = told_regions(group.region_names)
-    if pair is not None and pair.a.first.n_layers == pair.b.first.n_layers:
-        table = state.difference_table(pair, False, None)
-        return change_sentences(
-            table,
-            regions,
-            names=selection.model_names,
-            tuned=state.was_tuned(selection),
-            signs=_signs(pair, regions),
-        )
-    return best_sentences(state.region_table(group, False, None), regions)
-
-
-def _signs(pair: Difference, regions: list[str]) -> dict[str, int]:
-    """Count the subjects whose difference at the last layer has the sign of the mean."""
-    if pair.a.n_subjects < 2:
-        return {}
-    gaps = (pair.a.values() - pair.b.values())[:, -1]
-    places = [pair.a.region_names.index(region) for region in regions]
-    means = np.nanmean(gaps[:, places], axis=0)
-    agree = (np.sign(gaps[:, places]) == np.sign(means)).sum(axis=0)
-    return dict(zip(regions, map(int, agree), strict=True))
+    alike = pair is not None and pair.a.first.n_layers == pair.b.first.n_layers
+    return finding_sentences(
+        group,
+        pair if alike else None,
+        state.difference_table(pair, False, None)
+        if pair is not None and alike
+        else state.region_table(group, False, None),
+        told_regions(group.region_names),
+        names=selection.model_names,
+        tuned=state.was_tuned(selection),
+    )
 
 
 @st.fragment
