@@ -1,0 +1,1 @@
+"""Files that leave: figures, their data, maps and derivative folders, each with its source."""
