@@ -65,7 +65,8 @@ _DRAWING = threading.RLock()
 @contextmanager
 def drawing() -> Iterator[None]:
     """Hold the settings of figures that leave; one thread at a time."""
-    with _DRAWING, rc_context(dict(_STYLE)):
+    settings: Any = dict(_STYLE)
+    with _DRAWING, rc_context(settings):
         yield
 
 
@@ -145,7 +146,7 @@ def _add_scale(
     scale = figure.colorbar(artist, cax=bar)
     title = told.get("title") or {}
     scale.set_label(plain(title.get("text") if isinstance(title, Mapping) else title))
-    scale.outline.set_visible(False)  # type: ignore[operator]
+    scale.outline.set_visible(False)
     bar.set_gid(f"scale-{number}")
 
 
@@ -171,7 +172,7 @@ def _in_legend(
 
 
 def _write_around(
-    canvas: FigureCanvasAgg,
+    canvas: Any,
     paper: Axes,
     layout: Mapping[str, Any],
     listed: Sequence[tuple[str, Artist]],
@@ -209,7 +210,7 @@ def _write_around(
 
 
 def _add_legend(
-    figure: Figure, canvas: FigureCanvasAgg, listed: Sequence[tuple[str, Artist]], top: float
+    figure: Figure, canvas: Any, listed: Sequence[tuple[str, Artist]], top: float
 ) -> Legend:
     """List the names in as many columns as are not wider than the figure."""
     names = [name for name, _ in listed]

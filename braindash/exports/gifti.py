@@ -143,6 +143,13 @@ def shown_maps(
     return Maps(*told, names, sides, mapped.mesh, mapped.note)
 
 
+def _gifti() -> Any:
+    """Return nibabel's module, which has no types; imported when a file is written."""
+    from nibabel import gifti
+
+    return gifti
+
+
 def gifti_bytes(maps: Maps, side: str, source: Source) -> bytes:
     """Write the maps of one hemisphere as a ``.func.gii``.
 
@@ -160,8 +167,7 @@ def gifti_bytes(maps: Maps, side: str, source: Source) -> bytes:
     bytes
         One float32 array per map, its name as ``Name``; NaN where there is no value.
     """
-    from nibabel import gifti
-
+    gifti = _gifti()
     intent = _INTENTS.get(maps.what, _NO_INTENT)
     arrays = [
         gifti.GiftiDataArray(
@@ -196,8 +202,7 @@ def surface_bytes(mesh: Mesh, side: str, shape: str) -> bytes:
     shape : str
         Which surface, such as "pial".
     """
-    from nibabel import gifti
-
+    gifti = _gifti()
     told = gifti.GiftiMetaData(
         {"AnatomicalStructurePrimary": _STRUCTURES[side], "GeometricType": shape}
     )

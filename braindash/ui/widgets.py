@@ -248,8 +248,8 @@ def told(
             with st.popover("Details", type="tertiary"):
                 for one in details:
                     st.caption(one)
-        for one in taken:
-            control(one, *(source or (line, details)))
+        for offered in taken:
+            control(offered, *(source or (line, details)))
 
 
 def pair_models(selection: state.Selection) -> Difference | None:
