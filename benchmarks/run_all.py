@@ -305,7 +305,7 @@ def main() -> None:
         every += rows
         if options.write:
             minutes = (time.monotonic() - started) / 60
-            told = f"{head}. `run_all.py --only {name}`, {minutes:.0f} minutes."
+            told = f"{head}. `benchmarks/run_all.py --only {name}`, {minutes:.0f} minutes."
             replaced(name, [told, "", *table(rows)], DOCS / "performance.md")
     print("\n".join(["", f"{machine()}.", "", *table(every)]))
 

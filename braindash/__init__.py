@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from braindash.encoding.several.comparison import Group, compare
     from braindash.encoding.sounds.prediction import SoundPrediction
     from braindash.errors import BraindashError
+    from braindash.exports.bids import export_bids
+    from braindash.exports.folder import take_away
     from braindash.io.dataset.audio import load_audio
     from braindash.io.dataset.manifest import load_manifest
     from braindash.io.store import Store
@@ -49,6 +51,7 @@ __all__ = [
     "check_data",
     "compare",
     "encode",
+    "export_bids",
     "extract_features",
     "load_audio",
     "load_manifest",
@@ -59,6 +62,7 @@ __all__ = [
     "probe",
     "region_table",
     "report",
+    "take_away",
     "target_difference",
     "tune",
     "with_regions",
@@ -80,6 +84,7 @@ _HOMES = {
     "check_data": "braindash.checking.run",
     "compare": "braindash.encoding.several.comparison",
     "encode": "braindash.api",
+    "export_bids": "braindash.exports.bids",
     "extract_features": "braindash.api",
     "load_audio": "braindash.io.dataset.audio",
     "load_manifest": "braindash.io.dataset.manifest",
@@ -90,6 +95,7 @@ _HOMES = {
     "probe": "braindash.api",
     "region_table": "braindash.api",
     "report": "braindash.api",
+    "take_away": "braindash.exports.folder",
     "target_difference": "braindash.api",
     "tune": "braindash.api",
     "with_regions": "braindash.api",

@@ -170,7 +170,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         folder.mkdir(parents=True)
         yield folder
-        for part in (*folder.iterdir(), folder):
+        for part in (*folder.rglob("*"), folder):
             flush(part)
         if path.exists():
             path.rmdir()

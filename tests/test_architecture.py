@@ -40,6 +40,8 @@ READING = {
     "chosen",
     "card",
     "record",
+    "kinds",
+    "image",
     "groups",
     "group_maps",
     "comparison",
@@ -93,7 +95,7 @@ ALLOWED = {
     "cli": DATA | SHARED | KINDS | CHECKING | {"demo", "jobs", "work", "exports", "__init__"},
     "api": DATA | SHARED | KINDS | {"demo", "work", "exports"},
     # The homes of the public names: for type checkers, and imported when first used.
-    "__init__": DATA | KINDS | CHECKING | {"api", "demo"},
+    "__init__": DATA | KINDS | CHECKING | {"api", "demo", "exports"},
     "__main__": {"cli"},
 }
 # Who may import the running side of a kind of analysis.

@@ -166,4 +166,4 @@ def _slow(rng: np.random.Generator, n_rows: int, n_columns: int) -> Floats:
     series = np.sqrt(1 - _NEXT_ROW**2) * rng.standard_normal((n_rows + _WARM_UP, n_columns))
     for row in range(1, len(series)):
         series[row] += _NEXT_ROW * series[row - 1]
-    return series[_WARM_UP:]
+    return np.asarray(series[_WARM_UP:])

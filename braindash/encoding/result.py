@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,9 @@ from braindash.io.spaces.kept import surface_key, surface_of
 from braindash.io.spaces.surface_map import COMMON, SurfaceMap
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.specs import CEILING_SELECTIONS, CeilingSelection, StatisticsSettings, version_of
+
+if TYPE_CHECKING:
+    from nilearn.surface import SurfaceImage
 
 __all__ = ["WHOLE", "EncodingResult"]
 
@@ -380,6 +383,43 @@ class EncodingResult(StoredResult):
         if not self.has_confidence:
             return np.full(self.n_targets, np.nan, dtype=np.float32)
         return np.asarray(self.dataset["preferred_share"].values, dtype=np.float32)
+
+    def surface_image(
+        self,
+        layer: int | None = None,
+        what: str = "r",
+        *,
+        ceiling: str | None = None,
+        shape: str = "inflated",
+    ) -> "SurfaceImage":
+        """Return a map as nilearn's image of a surface, for its plots, maskers and models.
+
+        Parameters
+        ----------
+        layer : int, optional
+            Which layer; when left out all of them, one column each.
+        what : str, default "r"
+            A name in :data:`braindash.encoding.maps.kinds.MAP_KINDS`, such as "r_over_ceiling",
+            "ceiling", "q", "preferred_layer".
+        ceiling : str, optional
+            Noise ceiling, of "ceiling" and "r_over_ceiling"; the default one when left out.
+        shape : str, default "inflated"
+            The mesh: also "pial", "white", "sphere", or what the subject's own surfaces are.
+
+        Returns
+        -------
+        nilearn.surface.SurfaceImage
+            float32 (n_vertices, n_maps), on the targets' own fsaverage mesh, or on that which a
+            surface map brings them to; NaN where there is no value.
+
+        Raises
+        ------
+        InputError
+            The result has no such map or layer, or nothing leads from its targets to a surface.
+        """
+        from braindash.encoding.maps.image import surface_image
+
+        return surface_image(self, layer, what, ceiling=ceiling, shape=shape)
 
     # ---- regions --------------------------------------------------------------------------
 

@@ -1,1 +1,1 @@
-"""What leaves braindash as files: results in, files out; never streamlit, never torch."""
+"""Results in, files out: figures, data, maps, derivative folders, reports; each with its source."""

@@ -441,9 +441,23 @@ def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     return [*beside, result]
 
 
+_ELSEWHERE = (
+    "or choose another store with --store or BRAINDASH_STORE; finished parts are kept and the run "
+    "goes on after them"
+)
+
+
 @contextmanager
-def disk_errors(place: Path) -> Iterator[None]:
-    """Turn the operating system's word on a full or read-only disk into a clear error."""
+def disk_errors(place: Path, otherwise: str = _ELSEWHERE) -> Iterator[None]:
+    """Turn the operating system's word on a full or read-only disk into a clear error.
+
+    Parameters
+    ----------
+    place : Path
+        Where something is written.
+    otherwise : str
+        What else can be done, and what became of the work; by default that of results.
+    """
     reasons = {
         errno.ENOSPC: ("the disk is full", "Free some space"),
         errno.EDQUOT: ("the disk quota is used up", "Free some space"),
@@ -461,8 +475,7 @@ def disk_errors(place: Path) -> Iterator[None]:
         reason, remedy = reasons[error.errno]
         raise StoreError(
             f"cannot write to {place}: {reason} ({error.strerror or error})",
-            hint=f"{remedy}, or choose another store with --store or BRAINDASH_STORE; "
-            "finished parts are kept and the run goes on after them.",
+            hint=f"{remedy}, {otherwise}.",
         ) from error
 
 

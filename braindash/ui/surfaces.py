@@ -21,11 +21,10 @@ from braindash.views.linked import (
     DIFFERENCE,
     DIFFERENCE_COLOURS,
     LinkedMaps,
-    difference_maps,
     shown_layers,
     statistics_blob,
 )
-from braindash.views.pictures import linked_figure, picture_png, static_figure
+from braindash.views.pictures import picture_png, pictures_of
 
 _ID_LENGTH = 16
 
@@ -109,14 +108,7 @@ def _statistics_message(identity: str, _linked: LinkedMaps) -> tuple[str, bytes]
 def _picture_message(
     identity: str, layers: tuple[int, ...], _linked: LinkedMaps
 ) -> tuple[str, bytes]:
-    pictures = list(zip(_linked.maps, layers, strict=True))
-    if len(pictures) == 1:
-        return _named(picture_png(static_figure(*pictures[0])))
-    titles = list(_linked.names)
-    if _linked.end is not None:
-        pictures.append((difference_maps(_linked, layers), 0))
-        titles.append(DIFFERENCE)
-    return _named(picture_png(linked_figure(pictures, titles)))
+    return _named(picture_png(pictures_of(_linked, layers)))
 
 
 def surface_viewer(

@@ -18,6 +18,7 @@ from braindash.errors import BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
 from braindash.ui import frame, region_sets, state
+from braindash.ui.take_away import Take, control, take
 from braindash.ui.texts import MESH_HELP
 from braindash.viewer.drawn import drawable
 from braindash.views import tables
@@ -177,7 +178,13 @@ def simulated_stamp() -> None:
     )
 
 
-def provenance(group: Group, ceiling: str | None = None, *notes: str, again: bool = False) -> None:
+def provenance(
+    group: Group,
+    ceiling: str | None = None,
+    *notes: str,
+    again: bool = False,
+    taken: Sequence[Take] = (),
+) -> None:
     """Write one line of provenance under a figure; the rest opens behind "Details".
 
     Parameters
@@ -191,14 +198,17 @@ def provenance(group: Group, ceiling: str | None = None, *notes: str, again: boo
     again : bool, default False
         Whether another figure of the page has the same provenance: then only the keys and the
         notes are written.
+    taken : sequence of Take, optional
+        What can be taken away.
     """
-    if again:
-        st.caption(" · ".join([keys_line(group), *notes]))
-        return
     lines = [provenance_line(group, ceiling)]
     if group.n_subjects > 1:
         lines += subject_lines(group, ceiling)
-    told(short_line(group), [*notes, *lines])
+    if again:
+        line = " · ".join([keys_line(group), *notes])
+        told(line, [], taken, source=(short_line(group), [*notes, *lines]))
+        return
+    told(short_line(group), [*notes, *lines], taken)
 
 
 def chosen_by_ceiling(selection: state.Selection, groups: Sequence[Group]) -> list[str]:
@@ -209,7 +219,13 @@ def chosen_by_ceiling(selection: state.Selection, groups: Sequence[Group]) -> li
     return [line for line in dict.fromkeys(lines) if line]
 
 
-def told(line: str, details: Sequence[str]) -> None:
+def told(
+    line: str,
+    details: Sequence[str],
+    taken: Sequence[Take] = (),
+    *,
+    source: tuple[str, Sequence[str]] | None = None,
+) -> None:
     """Write a line under a figure, and behind "Details" what only some readers look for.
 
     Parameters
@@ -218,12 +234,22 @@ def told(line: str, details: Sequence[str]) -> None:
         Always seen.
     details : sequence of str
         Lines of their own.
+    taken : sequence of Take, optional
+        What can be taken away.
+    source : (str, sequence of str), optional
+        Line and details that stand in files, where the page has them with another figure.
     """
+    if not details and not taken:
+        st.caption(line)
+        return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(line, width="content")
-        with st.popover("Details", type="tertiary"):
-            for one in details:
-                st.caption(one)
+        if details:
+            with st.popover("Details", type="tertiary"):
+                for one in details:
+                    st.caption(one)
+        for offered in taken:
+            control(offered, *(source or (line, details)))
 
 
 def pair_models(selection: state.Selection) -> Difference | None:
@@ -233,17 +259,6 @@ def pair_models(selection: state.Selection) -> Difference | None:
     except InputError as error:
         show_error(error)
         return None
-
-
-def download(label: str, table: pd.DataFrame, file_name: str) -> None:
-    """Offer a table as a CSV file."""
-    st.download_button(
-        label,
-        table.to_csv(index=False),
-        file_name=file_name,
-        mime="text/csv",
-        icon=":material/download:",
-    )
 
 
 _MESHES = {
@@ -299,16 +314,19 @@ def difference_by_layer(
     other = f"minus {pair.b.model} ({keys_line(pair.b)})"
     ceiling = selection.ceiling_for(pair.a)
     chosen = chosen_by_ceiling(selection, [pair.a, pair.b])
-    provenance(pair.a, ceiling, other, pair.interval_line(), *chosen, again=True)
     lines = [line for line in (pair.interval_line(), pair.family_line(), *chosen) if line]
+    taken = take(
+        [pair.a, pair.b],
+        "difference",
+        f"{pair.a.model} minus {pair.b.model}, by layer and region",
+        figure=figure,
+        table=table.assign(difference_of=selection.score, interval="; ".join(lines)),
+    )
+    notes = [other, pair.interval_line(), *chosen]
+    provenance(pair.a, ceiling, *notes, again=True, taken=[taken])
     with st.expander("Differences by layer and region"):
         st.dataframe(tables.difference_by_layer(table, regions))
         st.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))
-        download(
-            "Download the differences (CSV)",
-            table.assign(difference_of=selection.score, interval="; ".join(lines)),
-            f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}.csv",
-        )
 
 
 def stage_summary(
@@ -352,18 +370,21 @@ def stage_summary(
     st.dataframe(tables.stage_table(sides, regions, difference), hide_index=True, height="content")
     line = deep[0][1].interval_line() if pair is None or flat else pair.stages_line()
     layer = "" if difference is None else " A difference of preferred layers is one of depths."
+    parts = [side.table.assign(model=one.model) for side, (_, one) in zip(sides, deep, strict=True)]
+    if difference is not None:
+        parts.append(difference.assign(model="A minus B", estimate=difference["difference"]))
+    taken = take(
+        groups,
+        "stages",
+        "Stage summary: depth, preferred layer and late-layer drop",
+        table=pd.concat(parts, ignore_index=True).assign(score=selection.score, interval=line),
+    )
     told(
         "Score-weighted depth: 0 is the first layer, 1 the last. Late-layer drop: score at the "
         "best layer minus score at the last one.",
         [f"{line}{layer}"],
-    )
-    parts = [side.table.assign(model=one.model) for side, (_, one) in zip(sides, deep, strict=True)]
-    if difference is not None:
-        parts.append(difference.assign(model="A minus B", estimate=difference["difference"]))
-    download(
-        "Download the stage summary (CSV)",
-        pd.concat(parts, ignore_index=True).assign(score=selection.score, interval=line),
-        f"braindash-{group.first.key[:8]}-stages.csv",
+        [taken],
+        source=(" · ".join(map(short_line, groups)), [f"{line}{layer}"]),
     )
 
 
@@ -376,9 +397,11 @@ def low_level(group: Group, regions: list[str], *, relative: bool) -> None:
     if group.n_subjects > 1:
         st.info("Choose one subject to see it.")
         return
-    chart(share_curves(table, regions, relative_depth=relative), "low_level")
-    provenance(group, None, low_level_line(group.first), again=True)
-    download("Download the shares (CSV)", table, f"braindash-{group.first.key[:8]}-low-level.csv")
+    figure = share_curves(table, regions, relative_depth=relative)
+    chart(figure, "low_level")
+    title = "Share explained by low-level features"
+    taken = take([group], "low-level", title, figure=figure, table=table)
+    provenance(group, None, low_level_line(group.first), again=True, taken=[taken])
 
 
 def nulls(group: Group, regions: list[str]) -> None:
@@ -394,8 +417,8 @@ def nulls(group: Group, regions: list[str]) -> None:
         st.info("Choose one subject to see it.")
         return
     st.dataframe(tables.null_cells(table, regions), hide_index=True, height="content")
-    provenance(group, None, null_line(group.first))
-    download("Download the null panel (CSV)", table, f"braindash-{group.first.key[:8]}-nulls.csv")
+    taken = take([group], "nulls", "What nulls score", table=table)
+    provenance(group, None, null_line(group.first), taken=[taken])
 
 
 def _start_demo() -> None:

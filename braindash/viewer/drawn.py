@@ -22,13 +22,13 @@ from braindash.io.spaces.surface_map import (
     main_columns,
     weighted_means,
 )
+from braindash.io.spaces.vertices import has_vertices
 from braindash.io.surfaces import (
     HEMISPHERES,
     SPACE_NAMES,
     SPACES,
     Mesh,
     coarsen,
-    count_targets,
     load_surface,
     refine,
     sulcal_depth,
@@ -136,9 +136,7 @@ class Drawn:
 
 def can_show(space: str, n_targets: int, surface: SurfaceMap | None = None) -> bool:
     """Say whether targets of a space can be drawn on a surface."""
-    if surface is not None:
-        return surface.n_targets == n_targets
-    return SPACE_NAMES.get(space) is not None and n_targets == count_targets(space)
+    return has_vertices(space, n_targets, surface)
 
 
 def drawable(space: str, surface: SurfaceMap | None = None) -> tuple[str, ...]:

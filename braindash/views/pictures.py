@@ -9,6 +9,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from braindash.io.surfaces import HEMISPHERES
 from braindash.viewer.blobs import MapSet
+from braindash.views.linked import DIFFERENCE, LinkedMaps, difference_maps
 
 _VIEWS = ("lateral", "medial")
 # Of four views in one row: mirrored about the middle, as in the viewer.
@@ -68,6 +69,26 @@ def linked_figure(pictures: Sequence[Picture], titles: Sequence[str]) -> Figure:
     if stamp := _stamp([maps for maps, _ in pictures]):
         figure.suptitle(stamp)
     return figure
+
+
+def pictures_of(linked: LinkedMaps, layers: Sequence[int]) -> Figure:
+    """Draw linked maps at chosen layers, and the difference of A and B where it is shown.
+
+    Parameters
+    ----------
+    linked : LinkedMaps
+        The panels.
+    layers : sequence of int
+        One per model.
+    """
+    pictures = list(zip(linked.maps, layers, strict=True))
+    if len(pictures) == 1:
+        return static_figure(*pictures[0])
+    titles = list(linked.names)
+    if linked.end is not None:
+        pictures.append((difference_maps(linked, layers), 0))
+        titles.append(DIFFERENCE)
+    return linked_figure(pictures, titles)
 
 
 def picture_png(figure: Figure) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
@@ -73,6 +74,29 @@ def target_scatter(
             "shares are of all"
         )
     return figure, f"{note}. Below the line: A predicts better."
+
+
+def scatter_table(
+    a: Floats, b: Floats, masks: Mapping[str, Mask], regions: Sequence[str]
+) -> pd.DataFrame:
+    """List every target with both scores, also those that :func:`target_scatter` leaves out.
+
+    Parameters
+    ----------
+    a, b, masks, regions
+        As for :func:`target_scatter`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``target``, ``region`` (the first of ``regions`` that holds it), ``a``, ``b``.
+    """
+    known = np.isfinite(a) & np.isfinite(b)
+    names = np.full(len(a), "", dtype=object)
+    for region, members in _parts(known, masks, regions).items():
+        names[members] = region
+    places = np.flatnonzero(known)
+    return pd.DataFrame({"target": places, "region": names[places], "a": a[places], "b": b[places]})
 
 
 def _parts(

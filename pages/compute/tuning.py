@@ -20,9 +20,10 @@ from braindash.requests import (
 from braindash.specs import TARGET_RULES, TUNING_CONTROLS, TUNING_LOSSES
 from braindash.tuning.result import TunedModel, damaged_models, read_progress, tuned_models
 from braindash.ui import choices, region_sets, state, texts, widgets
+from braindash.ui.take_away import Take
 from braindash.viewer.colours import region_title
 from braindash.views.captions import tuning_line
-from braindash.views.training import training_curves
+from braindash.views.training import training_curves, training_table
 from braindash.work.kinds import preflight
 from braindash.work.submit import submit
 
@@ -154,10 +155,11 @@ def show_preflight(request: TuneRequest) -> None:
     st.button("Start tuning", type="primary", on_click=start, args=(request,), key="tune_submit")
 
 
-def draw(history: list[dict[str, Any]], n_epochs: int, key: str, **options: Any) -> None:
-    """Draw the epochs of one run."""
+def draw(history: list[dict[str, Any]], n_epochs: int, key: str, **options: Any) -> Any:
+    """Draw the epochs of one run; gives the figure."""
     figure = training_curves(history, n_epochs=n_epochs, **options)
     widgets.chart(figure, f"curves_{key}")
+    return figure
 
 
 @st.fragment(run_every=2.0)
@@ -209,14 +211,22 @@ def show_model(model: TunedModel, data: Path | None) -> None:
     with st.expander(model.name):
         if model.simulated:
             widgets.simulated_stamp()
-        draw(
+        figure = draw(
             record["history"],
             record["history"][-1]["epoch"],
             model.name,
             kept=record["kept_epoch"],
             simulated=model.simulated,
         )
-        st.caption(tuning_line(record))
+        taken = Take(
+            f"training-{model.name}",
+            f"Training of {model.name}",
+            (),
+            model.simulated,
+            figure=figure,
+            table=training_table(record["history"]),
+        )
+        widgets.told(tuning_line(record), [], [taken])
         for warning in record["warnings"]:
             st.warning(warning)
         st.code(str(model.folder), language=None)

@@ -1,5 +1,7 @@
 """Models side by side on linked surfaces: two or three, and the difference of the first two."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,12 +13,14 @@ from braindash.ui import address, state, texts, widgets
 from braindash.ui.explore import comparing
 from braindash.ui.explore.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
+from braindash.ui.take_away import Take, linked_picture, map_take, take
+from braindash.viewer.blobs import MapSet
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import comparison_lines, keys_line, short_line, subject_lines
 from braindash.views.curves import key_regions
-from braindash.views.linked import GROUP_MAPS, linked_note
+from braindash.views.linked import GROUP_MAPS, LinkedMaps, difference_maps, linked_note
 from braindash.views.maps import LEVELS, score_label
-from braindash.views.scatter import target_scatter
+from braindash.views.scatter import scatter_table, target_scatter
 from braindash.views.tables import pair_cells, pair_table
 from braindash.views.targets import (
     TargetCurve,
@@ -71,12 +75,11 @@ def controls(
     return third
 
 
-def provenance(compared: Compared, *notes: str, again: bool = False) -> None:
+def provenance(
+    compared: Compared, *notes: str, again: bool = False, taken: Sequence[Take] = ()
+) -> None:
     """Write where the numbers of all models come from, in one line; the rest behind "Details"."""
     groups = compared.groups
-    if again:
-        st.caption(" · ".join([*map(keys_line, groups), *notes]))
-        return
     lines = comparison_lines(groups, compared.names, compared.ceilings)
     if compared.normalised:
         ceilings = zip(compared.names, groups, compared.ceilings, strict=True)
@@ -85,7 +88,12 @@ def provenance(compared: Compared, *notes: str, again: bool = False) -> None:
     if groups[0].n_subjects > 1:
         for group, ceiling in zip(groups, compared.ceilings, strict=True):
             lines += subject_lines(group, ceiling)
-    widgets.told(" · ".join(sources(compared)), [*notes, *lines])
+    line, details = " · ".join(sources(compared)), [*notes, *lines]
+    if again:
+        keys = " · ".join([*map(keys_line, groups), *notes])
+        widgets.told(keys, [], taken, source=(line, details))
+        return
+    widgets.told(line, details, taken)
 
 
 def sources(compared: Compared) -> list[str]:
@@ -150,9 +158,27 @@ def show_surfaces(compared: Compared) -> None:
     notes = []
     if with_difference:
         notes.append(f"{compared.pair.interval_line()}. Bold: the interval does not hold 0.")
-    provenance(compared, *notes)
+    provenance(compared, *notes, taken=[taken_surfaces(compared, linked)])
     if not show_target(compared):
         st.info("Click a surface to see that vertex in every layer of all models.")
+
+
+def taken_surfaces(compared: Compared, linked: LinkedMaps) -> Take:
+    """Offer the surfaces: pictures at the layers that are seen, and maps of every layer."""
+    groups = [*compared.groups, compared.groups[0]]  # the last is of the difference
+
+    def shown() -> dict[str, MapSet]:
+        found = {f"map-{name}": maps for name, maps in zip(linked.names, linked.maps, strict=True)}
+        if linked.end is not None:
+            found["map-A-minus-B"] = difference_maps(linked, compared.layers())
+        return found
+
+    return map_take(
+        shown,
+        groups,
+        "Models side by side on the cortex",
+        lambda: linked_picture(linked, compared.layers()),
+    )
 
 
 def choose_group_map(compared: Compared) -> str:
@@ -186,18 +212,16 @@ def show_target(compared: Compared) -> bool:
     if target is None:
         return False
     curves = [curve_of(compared, index, target) for index in range(len(compared.groups))]
-    figure, table = st.columns([1.9, 1])
-    figure.plotly_chart(
-        target_curves(
-            curves,
-            title=target_title(target, group.masks, group.space),
-            ceiling=group.ceiling_at(target, compared.ceilings[0]),
-            score="r_over_ceiling" if compared.normalised else "r",
-            simulated=any(group.simulated for group in compared.groups),
-        ),
-        key="target_curves",
-        config=widgets.CHART,
+    left, table = st.columns([1.9, 1])
+    title = target_title(target, group.masks, group.space)
+    figure = target_curves(
+        curves,
+        title=title,
+        ceiling=group.ceiling_at(target, compared.ceilings[0]),
+        score="r_over_ceiling" if compared.normalised else "r",
+        simulated=any(group.simulated for group in compared.groups),
     )
+    left.plotly_chart(figure, key="target_curves", config=widgets.CHART)
     table.dataframe(target_table(curves).style.format("{:.3f}", na_rep="-"), height=320)
     if not any(np.isfinite(curve.values).any() for curve in curves):
         st.info(texts.NO_SCORE)
@@ -208,7 +232,8 @@ def show_target(compared: Compared) -> bool:
         layer = compared.layers()[0]
         told = "" if group.on_common else prevalence_at(group, target, layer, q=LEVEL)
         notes += [f"{compared.names[0]}, layer {layer}: {told}"] if told else []
-    provenance(compared, *notes, again=True)
+    taken = take(compared.groups, "target", title, figure=figure)
+    provenance(compared, *notes, again=True, taken=[taken])
     return True
 
 
@@ -226,7 +251,8 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
     """Draw the scatter of targets and list the regions, at the layers that are shown."""
     one, two, *_ = compared.layers()
     models = [name.partition(": ")[2] for name in compared.names]
-    st.header(f"{models[0]}, layer {one}, against {models[1]}, layer {two}", anchor=False)
+    title = f"{models[0]}, layer {one}, against {models[1]}, layer {two}"
+    st.header(title, anchor=False)
     left, right = st.columns([1, 1])
     groups, names = compared.groups, compared.names
     scores = [
@@ -248,7 +274,16 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
         ),
     )
     left.plotly_chart(figure, key="scatter", config=widgets.CHART)
-    left.caption(note)
+    source = (" · ".join(sources(compared)), comparison_lines(groups, names, compared.ceilings))
+    with left:
+        taken = take(
+            groups[:2],
+            "scatter",
+            title,
+            figure=figure,
+            table=lambda: scatter_table(*scores, groups[0].masks, regions),
+        )
+        widgets.told(note, [], [taken], source=source)
     pair = compared.pair
     pairs = state.layer_pairs(pair, compared.normalised, compared.ceilings[0])
     table = pair_table(
@@ -256,20 +291,18 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
     )
     right.dataframe(pair_cells(table), hide_index=True, height="content")
     lines = [line for line in (pair.interval_line(), pair.family_line(layers=(one, two))) if line]
-    right.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))
+    told = table.assign(
+        model_a=names[0],
+        model_b=names[1],
+        simulated=simulated,
+        interval="; ".join(lines),
+        region_set=pair.a.first.region_set,
+        hemisphere=pair.a.first.hemisphere,
+    )
     with right:
-        widgets.download(
-            "Download this table (CSV)",
-            table.assign(
-                model_a=names[0],
-                model_b=names[1],
-                simulated=simulated,
-                interval="; ".join(lines),
-                region_set=pair.a.first.region_set,
-                hemisphere=pair.a.first.hemisphere,
-            ),
-            f"braindash-{pair.a.first.key[:8]}-minus-{pair.b.first.key[:8]}-layers-{one}-{two}.csv",
-        )
+        taken = take(groups[:2], f"layers-{one}-{two}", title, table=told)
+        line = ". ".join([*lines, "Shaded: the interval does not hold 0."])
+        widgets.told(line, [], [taken], source=source)
 
 
 def show(selection: state.Selection, rows: list[state.ResultRow], bar: DeltaGenerator) -> None:

@@ -7,6 +7,7 @@ from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
+from braindash.ui.take_away import map_take, picture_of, take
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import short_line
 from braindash.views.maps import (
@@ -104,7 +105,13 @@ def show_target(
     notes = []
     if result.has_significance:
         notes.append(target_note(result, target, choice.level))
-    widgets.provenance(selection.group, selection.ceiling, *notes, again=True)
+    taken = take(
+        [selection.group, *([] if pair is None else [pair.b])],
+        "target",
+        target_title(target, result.masks, result.space),
+        figure=figure,
+    )
+    widgets.provenance(selection.group, selection.ceiling, *notes, again=True, taken=[taken])
 
 
 @widgets.part
@@ -139,7 +146,13 @@ def show(selection: state.Selection) -> None:
         missing.append("no difference map: the models have different numbers of layers")
     if missing:
         notes.append(f"Not here: {'; '.join(missing)}.")
-    widgets.provenance(selection.group, selection.ceiling, *notes)
+    taken = map_take(
+        lambda: {f"map-{choice.kind}": shown.maps},
+        [selection.group],
+        shown.maps.label,
+        lambda: picture_of(shown.maps, address.layer(result.n_layers - 1)),
+    )
+    widgets.provenance(selection.group, selection.ceiling, shown.note, *notes, taken=[taken])
     if pick is not None:
         if pick.target < 0:
             st.info("No target of the data is shown there.")

@@ -7,8 +7,9 @@ from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.several.comparison import Difference, Group
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import probing
+from braindash.ui.take_away import take
 from braindash.viewer.colours import region_title
-from braindash.views.captions import provenance_line
+from braindash.views.captions import provenance_line, short_line
 from braindash.views.curves import key_regions, layer_curves
 from braindash.views.tables import download_table, score_by_layer
 
@@ -98,7 +99,15 @@ def show_curves(
     if pair is not None:
         notes.append("B: dashed, paler bands")
         notes.append(provenance_line(pair.b, selection.ceiling_for(pair.b)))
-    widgets.provenance(group, selection.ceiling, *filter(None, dict.fromkeys(notes)))
+    taken = take(
+        [group] if pair is None else [pair.a, pair.b],
+        "curves",
+        "Score by layer and region",
+        figure=figure,
+        table=lambda: full_table(selection, group, pair),
+    )
+    known = filter(None, dict.fromkeys(notes))
+    widgets.provenance(group, selection.ceiling, *known, taken=[taken])
     if not group.ceiling_names:
         st.info(
             "There is no noise ceiling: no repeats of the test story, and no other subject who "
@@ -110,29 +119,37 @@ def show_curves(
     widgets.low_level(group, regions, relative=relative)
 
 
+def full_table(selection: state.Selection, group: Group, pair: Difference | None) -> pd.DataFrame:
+    """Return the scores of all regions, shown or not, of one model or two, with their intervals."""
+    sides = [group] if pair is None else [pair.a, pair.b]
+    found = zip(tables(selection, group, pair), sides, strict=True)
+    return download_table(
+        [one.assign(model=side.model) for one, side in found],
+        selection.score,
+        selection.ceiling,
+        group.interval_line(),
+        [selections_line(side.results, selection.ceiling_for(side)) for side in sides],
+    )
+
+
 def show_table(
     selection: state.Selection, group: Group, pair: Difference | None, regions: list[str]
 ) -> None:
-    """List the scores by layer and region, with their download."""
+    """List the scores by layer and region."""
     found = tables(selection, group, pair)
     st.header("Score by layer and region", anchor=False)
     st.dataframe(score_by_layer(found[0], regions, selection.score))
     named = f"{selection.model_names[0]}: " if pair is not None else ""
     sides = [group] if pair is None else [pair.a, pair.b]
     lines = [f"{named}{group.interval_line()}", *widgets.chosen_by_ceiling(selection, sides)]
-    st.caption(". ".join([*lines, "Shaded: the best layer of each region."]))
-    full = [one.assign(model=side.model) for one, side in zip(found, sides, strict=True)]
-    widgets.download(
-        "Download all regions (CSV)",
-        download_table(
-            full,
-            selection.score,
-            selection.ceiling,
-            group.interval_line(),
-            [selections_line(side.results, selection.ceiling_for(side)) for side in sides],
-        ),
-        f"braindash-{group.first.key[:8]}-regions.csv",
+    told = ". ".join([*lines, "Shaded: the best layer of each region."])
+    taken = take(
+        sides,
+        "regions",
+        "Score by layer and region",
+        table=full_table(selection, group, pair),
     )
+    widgets.told(told, [], [taken], source=(short_line(group), lines))
     without = sum(int((~result.valid).sum()) for result in group.results)
     total = sum(result.n_targets for result in group.results)
     st.caption(

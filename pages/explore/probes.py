@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 import streamlit as st
 
 from braindash.encoding.several.comparison import Group
 from braindash.probing.result import ProbingResult, probing_difference
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import probing
+from braindash.ui.take_away import take
 from braindash.views.curves import key_regions, layer_curves
 from braindash.views.probes import (
     SCALE_TEXTS,
@@ -42,10 +44,18 @@ def show_map(result: ProbingResult, relative: bool) -> None:
         lambda: heat_map(result.table(), result.tasks, scale=scale, relative_depth=relative),
     )
     widgets.chart(figure, "heat_map")
+    taken = take([result], "tasks", "Probing tasks by layer", figure=figure, table=result.table)
     widgets.told(
         f"{SCALE_TEXTS[scale]} · dot: best layer of each task · {result.short_line()}",
         [result.provenance_line()],
+        [taken],
     )
+
+
+def scores_of(task: str, results: Sequence[ProbingResult]) -> pd.DataFrame:
+    """Return the scores of one task with several models, one below the other."""
+    table = pd.concat([one.table() for one in results], ignore_index=True)
+    return table[table["task"] == task]
 
 
 @widgets.part
@@ -72,12 +82,20 @@ def show_task(result: ProbingResult, others: Sequence[probing.ProbeRow], relativ
         ),
     )
     widgets.chart(figure, "curve")
+    taken = take(
+        [result, *controls],
+        "task",
+        task_title(task),
+        figure=figure,
+        table=lambda: scores_of(task, [result, *controls]),
+    )
     widgets.told(
         f"{task_title(task)} · key {result.key[:8]}" + " · dashed: controls" * bool(controls),
         [
             f"{result.provenance_line(task)} · {result.interval_line(task)}",
             *(f"dashed: {control.provenance_line()}" for control in controls),
         ],
+        [taken],
     )
     facts = result.facts(task)
     for text in facts["warnings"]:
@@ -110,11 +128,15 @@ def show_difference(
         f"A: {result.model}, key {result.key[:8]} · B: {other.model}, key {other.key[:8]} · dot: "
         "the paired 95 % interval does not hold 0 (not corrected for their number)",
         [result.provenance_line(), f"{result.interval_line()}, the same ones for A and B"],
-    )
-    widgets.download(
-        "Download the differences (CSV)",
-        table.assign(a=result.model, b=other.model),
-        f"braindash-{result.key[:8]}-minus-{other.key[:8]}-probing.csv",
+        [
+            take(
+                [result, other],
+                "probing-difference",
+                f"{result.model} minus {other.model}, by task and layer",
+                figure=figure,
+                table=table.assign(model_a=result.model, model_b=other.model),
+            )
+        ],
     )
 
 
@@ -137,10 +159,17 @@ def show_with_encoding(row: probing.ProbeRow, result: ProbingResult, relative: b
     regions = key_regions(group.region_names)
     figure = layer_curves(table, regions, score="r", relative_depth=relative)
     widgets.chart(figure, "encoding")
-    widgets.provenance(group, None, group.interval_line())
+    taken = take([group], "encoding", "Score by layer and region", figure=figure, table=table)
+    widgets.provenance(group, None, group.interval_line(), taken=[taken])
     tasks = probing.key_tasks(result.tasks)
-    widgets.chart(depth_curves(result.table(), tasks, relative_depth=relative), "above_chance")
-    st.caption(f"0: chance, 1: a perfect probe · key {result.key[:8]}")
+    depths = depth_curves(result.table(), tasks, relative_depth=relative)
+    widgets.chart(depths, "above_chance")
+    widgets.told(
+        f"0: chance, 1: a perfect probe · key {result.key[:8]}",
+        [],
+        [take([result], "above-chance", "Probing: share above chance", figure=depths)],
+        source=(result.short_line(), [result.provenance_line()]),
+    )
 
 
 def show_depths(result: ProbingResult) -> None:
@@ -151,11 +180,18 @@ def show_depths(result: ProbingResult) -> None:
         return
     stages = probing.stages(result)
     st.dataframe(depth_table(stages, result), hide_index=True, height="content")
-    st.caption(f"{hierarchy_line(stages, result)} Of scores above chance. {result.interval_line()}")
-    name = f"braindash-{result.key[:8]}"
-    widgets.download("Download all scores (CSV)", result.table(), f"{name}-probing.csv")
-    widgets.download(
-        "Download the depths (CSV)", stages.assign(model=result.model), f"{name}-depths.csv"
+    widgets.told(
+        f"{hierarchy_line(stages, result)} Of scores above chance. {result.interval_line()}",
+        [],
+        [
+            take(
+                [result],
+                "depths",
+                "Depth of each task",
+                table=stages.assign(model=result.model),
+            )
+        ],
+        source=(result.short_line(), [result.provenance_line(), result.interval_line()]),
     )
 
 

@@ -23,7 +23,7 @@ CONTROLS = (
     *("select_slider", "selectbox", "slider", "text_input", "toggle", "download_button"),
 )
 # Functions of the package whose first text is a control's label.
-OWN = ("choose", "menu", "download")
+OWN = ("choose", "menu")
 # A label that names a model or a number begins with this.
 STARTS = ("Layer of", "Start")
 PAGES = {

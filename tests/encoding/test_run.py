@@ -482,7 +482,7 @@ def with_fewer_targets(lab):
     ],
 )
 def test_a_subject_that_cannot_be_compared_takes_no_part(lab, change, reason):
-    assert [one.subject for one in plan_encoding(request_for(lab)).others] == ["B"]
+    assert [one.subject for one in plan_encoding(request_for(lab)).ceilings.others] == ["B"]
     change(lab)
     plan = plan_encoding(request_for(lab))
     assert plan.ceilings.others == () and plan.spec.other_subjects == ()

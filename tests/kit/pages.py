@@ -7,6 +7,9 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
+from braindash.ui import widgets
+from braindash.ui.take_away import Take
+
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app.py"
 # The page without a name of its own in the address.
@@ -42,6 +45,15 @@ def run(page: str, **query: str | list[str]) -> AppTest:
     shown = app._registered_pages[app._finished_page_script_hash]["script_path"]
     assert shown == str(ROOT / "pages" / f"{page}.py"), "another page was run"
     return app
+
+
+def takes(monkeypatch) -> dict[str, Take]:
+    """Give a dictionary that gets what every "Take away" of the pages offers, by its name."""
+    found: dict[str, Take] = {}
+    monkeypatch.setattr(
+        widgets, "control", lambda taken, line, details: found.setdefault(taken.name, taken)
+    )
+    return found
 
 
 def texts(app: AppTest) -> str:

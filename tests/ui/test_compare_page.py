@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from kit.made_up import N_LAYERS, made_up_result, put_result
-from kit.pages import run, texts
+from kit.pages import run, takes, texts
 from kit.statistics_store import ROI, figures, filled, put_models, put_shallow
 
 from braindash.encoding.several.comparison import Group, compare
 from braindash.encoding.several.tested import difference_spec
 from braindash.io.store import Store
 from braindash.specs import StatisticsSettings
-from braindash.ui import widgets
+from braindash.ui.take_away import table_of
 
 PAGE = "explore/compare"
 
@@ -242,13 +242,11 @@ def test_a_vertex_without_a_score_says_so(filled_root):
 
 
 def test_the_download_names_models_layers_and_intervals(two_models, monkeypatch):
-    offered = {}
-    monkeypatch.setattr(
-        widgets, "download", lambda label, table, name: offered.update({label: (table, name)})
-    )
+    offered = takes(monkeypatch)
     assert not run(PAGE, model="toy", compare="tuned", subject="S1", hold="A1B2").exception
-    table, name = offered["Download this table (CSV)"]
-    assert name.endswith("-layers-1-2.csv")
+    taken = offered["layers-1-2"]
+    table = table_of(taken)
+    assert taken.file.endswith("-layers-1-2") and len(taken.keys) == 2
     [row] = table.to_dict("records")
     assert (row["model_a"], row["model_b"]) == ("A: toy", "B: tuned")
     assert (row["layer_a"], row["layer_b"]) == (1, 2)

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from kit.made_up import N_LAYERS, made_up_result, put_result
-from kit.pages import run, texts
+from kit.pages import run, takes, texts
 from kit.statistics_store import ROI, figures, filled, put_models, put_shallow
 
 from braindash.encoding.several.comparison import Group, compare
 from braindash.io.store import Store
 from braindash.specs import StatisticsSettings
-from braindash.ui import widgets
+from braindash.ui.take_away import table_of
 
 
 @pytest.fixture
@@ -209,25 +209,21 @@ def test_the_address_reopens_the_comparison(two_subjects):
 def test_the_download_holds_every_region_of_both_models_with_its_interval(
     two_subjects, monkeypatch
 ):
-    offered = {}
-
-    def keep(label, table, file_name):
-        offered[label] = table
-
-    monkeypatch.setattr(widgets, "download", keep)
+    offered = takes(monkeypatch)
     assert not run("explore/layers", model="toy", subject="S1", compare="tuned").exception
-    regions = offered["Download all regions (CSV)"]
+    regions = table_of(offered["regions"])
+    pd.testing.assert_frame_equal(table_of(offered["curves"]), regions)
     assert list(regions["model"].unique()) == ["toy", "tuned"]
     assert len(regions) == 2 * N_LAYERS and set(regions["interval_of"]) == {"r"}
     expected = two_subjects["tuned"][0].region_intervals()
     own = regions[regions["model"] == "tuned"]
     np.testing.assert_allclose(own[["low", "high"]], expected[["low", "high"]])
     pair = compare([two_subjects["toy"][0]], [two_subjects["tuned"][0]])
-    differences = offered["Download the differences (CSV)"]
+    differences = table_of(offered["difference"])
     pd.testing.assert_frame_equal(
         differences[["difference", "low", "high"]],
         pair.regions()[["difference", "low", "high"]],
     )
-    stages = offered["Download the stage summary (CSV)"]
+    stages = table_of(offered["stages"])
     assert list(stages["model"].unique()) == ["toy", "tuned", "A minus B"]
     assert stages["estimate"].notna().all()

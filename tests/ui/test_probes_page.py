@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kit.made_up import put_result
 from kit.made_up_probing import TASKS, made_up_probing, put_probing
-from kit.pages import run, texts
+from kit.pages import run, takes, texts
 from kit.spoken_corpus import make_corpus
 from kit.statistics_store import ROI, figures, filled
 
@@ -15,7 +15,7 @@ from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.probing.result import probing_difference
 from braindash.probing.tasks import PROBE_TASKS
-from braindash.ui import widgets
+from braindash.ui.take_away import table_of
 
 
 @pytest.fixture
@@ -171,15 +171,12 @@ def test_results_of_the_same_names_are_told_apart(probed, empty_root):
 
 
 def test_the_downloads_hold_all_scores_and_depths(probed, monkeypatch):
-    offered = {}
-    monkeypatch.setattr(
-        widgets, "download", lambda label, table, name: offered.setdefault(label, table)
-    )
+    offered = takes(monkeypatch)
     assert not run("explore/probes", model="toy").exception
-    table = offered["Download all scores (CSV)"]
+    table = table_of(offered["tasks"])
     assert len(table) == len(TASKS) * 4
     np.testing.assert_allclose(table["selectivity"], table["score"] - table["chance_shuffled"])
-    assert "hierarchy_index" in set(offered["Download the depths (CSV)"]["quantity"])
+    assert "hierarchy_index" in set(table_of(offered["depths"])["quantity"])
 
 
 def test_every_task_of_the_registry_is_explained(probed):

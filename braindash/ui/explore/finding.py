@@ -1,5 +1,6 @@
 """The first page's finding: brains of one model or of two, curves beside them, and sentences."""
 
+import pandas as pd
 import streamlit as st
 
 from braindash.encoding.several.comparison import Difference, Group
@@ -7,11 +8,14 @@ from braindash.errors import InputError
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.explore.comparing import linked_maps
 from braindash.ui.surfaces import linked_viewer
+from braindash.ui.take_away import Picture, Take, linked_picture, map_take, take
+from braindash.viewer.blobs import MapSet
 from braindash.viewer.colours import region_title
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import keys_line, short_line
 from braindash.views.curves import key_regions, region_panels
 from braindash.views.finding import finding_sentences, significance_sentence, told_regions
+from braindash.views.linked import LinkedMaps, shown_layers
 from braindash.views.tables import share_text
 
 _MOST_PANELS = 4
@@ -28,8 +32,10 @@ def finding(selection: state.Selection) -> None:
         with left, widgets.guarded():
             _brains(selection, group, pair)
         with right:
-            _curves(selection, group, pair)
-    _sources(selection, group, pair)
+            taken = [_curves(selection, group, pair)]
+    if can_show(group.space, group.n_targets, group.surface):
+        taken.insert(0, _taken_brains(_linked(selection, group, pair), group, pair))
+    _sources(selection, group, pair, taken)
 
 
 def _sentences(selection: state.Selection, group: Group, pair: Difference | None) -> list[str]:
@@ -46,6 +52,42 @@ def _sentences(selection: state.Selection, group: Group, pair: Difference | None
     )
 
 
+def _groups(group: Group, pair: Difference | None) -> tuple[Group, ...]:
+    return (group,) if pair is None else (pair.a, pair.b)
+
+
+def _ceilings(selection: state.Selection, groups: tuple[Group, ...]) -> tuple[str | None, ...]:
+    return tuple(selection.ceiling_for(one) for one in groups)
+
+
+def _linked(selection: state.Selection, group: Group, pair: Difference | None) -> LinkedMaps:
+    """Return the maps of the brains, made once per server."""
+    groups = _groups(group, pair)
+    names = selection.model_names[: len(groups)]
+    if pair is not None:
+        names = tuple(f"{letter}: {name}" for letter, name in zip("AB", names, strict=True))
+    ceilings = _ceilings(selection, groups)
+    return linked_maps(groups, names, normalised=selection.normalised, ceilings=ceilings)
+
+
+def _taken_brains(linked: LinkedMaps, group: Group, pair: Difference | None) -> Take:
+    """Offer the brains: pictures at the layers that are seen, and maps of every layer."""
+
+    def picture() -> Picture:
+        place = address.layer(max(linked.last_layers))
+        held = [None] * len(linked.maps)
+        return linked_picture(linked, shown_layers(place, held, linked.last_layers))
+
+    def shown() -> dict[str, MapSet]:
+        named = zip(linked.names, linked.maps, strict=True)
+        return {f"map-{name}": maps for name, maps in named}
+
+    label = "Take brains away"
+    return map_take(
+        shown, _groups(group, pair), "Scores on the cortex", picture, name="brains", label=label
+    )
+
+
 @st.fragment
 def _brains(selection: state.Selection, group: Group, pair: Difference | None) -> None:
     """Draw the linked brains; a click leads to the page with that vertex."""
@@ -53,13 +95,9 @@ def _brains(selection: state.Selection, group: Group, pair: Difference | None) -
         if not can_show(group.space, group.n_targets, group.surface):
             st.info(texts.no_surface(group.space))
             return
-        groups = (group,) if pair is None else (pair.a, pair.b)
-        names = selection.model_names[: len(groups)]
-        if pair is not None:
-            names = tuple(f"{letter}: {name}" for letter, name in zip("AB", names, strict=True))
-        ceilings = tuple(selection.ceiling_for(one) for one in groups)
-        linked = linked_maps(groups, names, normalised=selection.normalised, ceilings=ceilings)
-        settings = f"{selection.normalised} {ceilings}"
+        groups = _groups(group, pair)
+        linked = _linked(selection, group, pair)
+        settings = f"{selection.normalised} {_ceilings(selection, groups)}"
         keys = [" ".join(one.identity) for one in groups]
         asked = linked_viewer(
             linked,
@@ -88,8 +126,8 @@ def _brains(selection: state.Selection, group: Group, pair: Difference | None) -
             )
 
 
-def _curves(selection: state.Selection, group: Group, pair: Difference | None) -> None:
-    """Draw one small panel of curves per key region."""
+def _curves(selection: state.Selection, group: Group, pair: Difference | None) -> Take:
+    """Draw one small panel of curves per key region; gives what can be taken away of them."""
     groups = [group] if pair is None else [pair.a, pair.b]
     regions = key_regions(group.region_names)[:_MOST_PANELS]
     named = [
@@ -108,9 +146,15 @@ def _curves(selection: state.Selection, group: Group, pair: Difference | None) -
         ),
     )
     widgets.chart(figure, "panels")
+    table = pd.concat(named, ignore_index=True).assign(interval_of=selection.score)
+    label = "Take curves away"
+    title = "Score by layer and region"
+    return take(groups, "panels", title, figure=figure, table=table, label=label)
 
 
-def _sources(selection: state.Selection, group: Group, pair: Difference | None) -> None:
+def _sources(
+    selection: state.Selection, group: Group, pair: Difference | None, taken: list[Take]
+) -> None:
     notes = []
     if pair is None:
         notes += [group.interval_line(), significance_sentence(group.first)]
@@ -124,7 +168,7 @@ def _sources(selection: state.Selection, group: Group, pair: Difference | None) 
     regions = key_regions(group.region_names)
     notes += widgets.chosen_by_ceiling(selection, [group] if pair is None else [pair.a, pair.b])
     notes.append(f"Share of each region that is covered: {_coverage(group, regions)}")
-    widgets.provenance(group, selection.ceiling, *notes)
+    widgets.provenance(group, selection.ceiling, *notes, taken=taken)
 
 
 def _interval_line(pair: Difference) -> str:

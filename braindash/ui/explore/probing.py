@@ -10,6 +10,7 @@ from braindash.io.store import Store
 from braindash.probing.result import ProbingResult, questions_digest
 from braindash.probing.tasks import CONTROL_PREFIXES
 from braindash.ui import state, widgets
+from braindash.ui.take_away import take
 from braindash.views.captions import short_names
 from braindash.views.probes import depth_curves, task_title
 
@@ -149,9 +150,9 @@ def beside_encoding(fingerprint: str, *, relative: bool) -> None:
     )
     figure = depth_curves(result.table(), tasks or key_tasks(result.tasks), relative_depth=relative)
     widgets.chart(figure, "probing")
-    widgets.told(
-        f"0: chance, 1: a perfect probe · {result.short_line()}", [result.provenance_line()]
-    )
+    taken = take([result], "probing", "Probing: share above chance", figure=figure)
+    line = f"0: chance, 1: a perfect probe · {result.short_line()}"
+    widgets.told(line, [result.provenance_line()], [taken])
     st.page_link(
         "pages/explore/probes.py",
         label="All tasks, with chance levels and controls",

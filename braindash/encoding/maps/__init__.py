@@ -1,0 +1,1 @@
+"""Maps of encoding results on the cortex, by name, and as nilearn's images."""

@@ -1,0 +1,92 @@
+"""What the columns of tables are, with their units: said once, for every file that holds one."""
+
+from collections.abc import Iterable, Mapping
+
+_R = "correlation, -1 to 1"
+_SHARE = "share, 0 to 1"
+_DEPTH = "relative depth: 0 first layer, 1 last one"
+_COUNT = "count"
+_P = "probability"
+
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "layer": ("Layer; 0 is the input of the first transformer block", "index"),
+    "layer_a": ("Layer of model A", "index"),
+    "layer_b": ("Layer of model B", "index"),
+    "region": ("Region of the cortex", ""),
+    "region_set": ("Set that the regions are of", ""),
+    "hemisphere": ("Side that means are of", ""),
+    "r": ("Pearson r of predicted and measured response on the test story, mean of targets", _R),
+    "r_over_ceiling": ("r divided by the noise ceiling where that exceeds its threshold", "ratio"),
+    "ceiling": ("Noise ceiling, mean of the region's targets", _R),
+    "low": ("Lower end of the 95 % interval", "as the estimate"),
+    "high": ("Upper end of the 95 % interval", "as the estimate"),
+    "n_targets": ("Targets of the region", _COUNT),
+    "n_valid": ("Targets with a score", _COUNT),
+    "n_above_threshold": ("Targets whose noise ceiling exceeds its threshold", _COUNT),
+    "n_subjects": ("Subjects", _COUNT),
+    "coverage": ("Share of the region's targets that have a score", _SHARE),
+    "a": ("Score of model A", "as the score"),
+    "b": ("Score of model B", "as the score"),
+    "difference": ("A minus B", "as the score"),
+    "p": ("p value", _P),
+    "p_holm": ("p value, adjusted by Holm's method", _P),
+    "p_signs": ("p value of sign flips over subjects", _P),
+    "p_ranks": ("p value of Wilcoxon's signed ranks over subjects", _P),
+    "p_boot": ("p value of a bootstrap-t over subjects", _P),
+    "quantity": ("What is estimated of a layer curve", ""),
+    "name": ("Region or task that the estimate is of", ""),
+    "estimate": ("The estimate", "weighted_depth, preferred_depth: relative depth; else a score"),
+    "share": ("Share of the score that low-level features explain", _SHARE),
+    "null": ("What stands in for the model", ""),
+    "null_r": ("Pearson r of the null", _R),
+    "task": ("Probing task", ""),
+    "stage": ("Stage of speech processing of the task", ""),
+    "metric": ("What the score is", ""),
+    "score": ("Score of the probe on the test part, as its metric says", "as the metric"),
+    "chance_majority": ("Score of one and the same answer", "as the metric"),
+    "chance_shuffled": ("Score after learning from shuffled labels", "as the metric"),
+    "selectivity": ("Score minus that with shuffled labels", "as the metric"),
+    "above_chance": ("(score - chance) / (1 - chance)", _SHARE),
+    "epoch": ("Epoch; 0 is before tuning", "index"),
+    "loss": ("Training loss", "as the loss"),
+    "validation_r": ("Pearson r on the validation stories, mean of the tuned targets", _R),
+    "seconds": ("Time the epoch took", "s"),
+    "model": ("Speech model", ""),
+    "subject": ("Subject, or how many the mean is of", ""),
+    "simulated": ("Whether a generator made the responses", "true or false"),
+    "interval": ("What the intervals are of", ""),
+    "interval_of": ("Column that the interval belongs to", ""),
+    "ceiling_name": ("Which noise ceiling", ""),
+    "ceiling_selection": ("Which targets the threshold on the ceiling chose", ""),
+    "source": ("Where the numbers come from", ""),
+    "panel": ("Panel of the figure", ""),
+    "series": ("Line, band or row of the figure", ""),
+    "part": ("line, band, cell or reference", ""),
+    "x": ("Horizontal place, in the unit of x_title", ""),
+    "y": ("Vertical place, in the unit of y_title", ""),
+    "value": ("Value of a cell, in the unit of value_title", ""),
+    "depth": ("Place along the layers", _DEPTH),
+    "target": ("Number of the target: left hemisphere first", "index"),
+}
+"""What a column is, and its unit; of the columns that tables of results have."""
+
+
+def described(names: Iterable[object]) -> dict[str, dict[str, str]]:
+    """Describe columns as BIDS sidecars do.
+
+    Parameters
+    ----------
+    names : iterable
+        Of columns; one that is not known is left with its name alone.
+
+    Returns
+    -------
+    dict of str to dict
+        ``Description`` and, where there is one, ``Units``.
+    """
+    found = {}
+    for name in map(str, names):
+        what, unit = COLUMNS.get(name, ("", ""))
+        told = {"Description": what} if what else {}
+        found[name] = told | ({"Units": unit} if unit else {})
+    return found
