@@ -46,6 +46,8 @@ READING = {
     "planned",
     "shares",
     "unfinished",
+    "heard",
+    "picture",
     "tasks",
     "units",
     "questions",

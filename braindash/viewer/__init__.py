@@ -35,11 +35,25 @@ MODULES = (
     "component",
 )
 CARRIER_MODULES = ("blobs", "carrier")
+# The viewer in time, with sound, words and courses beside it.
+PLAYER_MODULES = (
+    *MODULES[:-1],
+    "clock",
+    "series",
+    "timeline",
+    "courses",
+    "bars",
+    "surface",
+    "player",
+    "playercomponent",
+)
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
+# Where the viewer's HTML has room for more, and what parts that of the player.
+_PLACE, _SEAM = re.compile(r"^ *<!-- \w+ -->\n", re.MULTILINE), "<!-- beside -->\n"
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def script(modules: tuple[str, ...] = MODULES) -> str:
     """Join JavaScript modules, in the order of their dependencies, into one."""
     texts = [(FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in modules]
@@ -48,7 +62,16 @@ def script(modules: tuple[str, ...] = MODULES) -> str:
 
 def markup() -> tuple[str, str]:
     """Return the viewer's HTML and its style sheet."""
-    html, css = (
-        (FOLDER / f"viewer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css")
-    )
-    return html, css
+    return _PLACE.sub("", _read("viewer.html")), _read("viewer.css")
+
+
+def player_markup() -> tuple[str, str]:
+    """Return the same of the viewer in time: what is heard above it, courses beside it."""
+    html = _read("viewer.html")
+    for place, part in zip(("above", "beside"), _read("player.html").split(_SEAM), strict=True):
+        html = html.replace(f"<!-- {place} -->", part)
+    return html, _read("viewer.css") + _read("player.css")
+
+
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")
