@@ -105,17 +105,17 @@ STORY = r"""
 **Measured** is the mean response to the test story over its presentations, $z$-scored over a
 recording; **predicted** is what ridge regression, fitted to the training stories alone, says of the
 same rows from the features of one layer; the **residual** is measured minus predicted. All are
-coloured on one scale, red above the mean and blue below it. Predictions hold only what the model
-explains, so they are paler: *predictions have their own* gives them a narrower range, and says
-which. Grey: rows or vertices that were not scored.
+coloured red above the mean and blue below it. Predictions hold only what the model explains, so
+they are smaller: at first they have a range of their own, the same for both models, which stands
+above the maps; *the same* gives all of them one. Grey: below the threshold, or not scored.
 
 **Time.** A row stands at the moment at which it was acquired. The blood answers about five seconds
 after what one hears: *as measured* shows it as it is, *moved by N s* shows with each sound the
 response of N seconds later. Neither changes a number. Between two rows the surface is interpolated;
 the numbers beside it are those of the last row.
 
-**r** beside a course is that of the whole story. Of a region it is that of its mean course, mostly
-higher than the mean of its vertices' own $r$, since averaging takes noise away; both are named.
+**r** beside a course is that of the whole story. Of a region it is that of its mean course, which
+is another number than the mean of its vertices' own $r$; both are named.
 **r so far** is the correlation of all scored rows up to now, from ten rows on:
 $r_t = \sum_{i \le t} (p_i - \bar p_t)(y_i - \bar y_t) \big/
 \sqrt{\sum_{i \le t} (p_i - \bar p_t)^2 \sum_{i \le t} (y_i - \bar y_t)^2}$.

@@ -40,6 +40,7 @@ PLAYER_MODULES = (
     *MODULES[:-1],
     "clock",
     "series",
+    "painter",
     "timeline",
     "courses",
     "bars",
@@ -49,7 +50,7 @@ PLAYER_MODULES = (
 )
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 # Where the viewer's HTML has room for more, and what parts that of the player.
-_PLACE, _SEAM = re.compile(r"^ *<!-- \w+ -->\n", re.MULTILINE), "<!-- beside -->\n"
+_PLACE, _SEAM = re.compile(r"^ *<!-- \w+ -->\n", re.MULTILINE), "<!-- next -->\n"
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
@@ -68,7 +69,8 @@ def markup() -> tuple[str, str]:
 def player_markup() -> tuple[str, str]:
     """Return the same of the viewer in time: what is heard above it, courses beside it."""
     html = _read("viewer.html")
-    for place, part in zip(("above", "beside"), _read("player.html").split(_SEAM), strict=True):
+    parts = _read("player.html").split(_SEAM)
+    for place, part in zip(("above", "over", "beside"), parts, strict=True):
         html = html.replace(f"<!-- {place} -->", part)
     return html, _read("viewer.css") + _read("player.css")
 

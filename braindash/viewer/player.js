@@ -34,7 +34,7 @@ export class Player {
     this.bars = new Bars(this.part("regions"), {
       outline: (shown) => this.surface?.outline(shown), choose: (place) => this.chooseCourse(place),
     });
-    Object.assign(this, { frames: [], asked: new Set(), delay: 0, own: false, told: 0 });
+    Object.assign(this, { frames: [], asked: new Set(), delay: 0, own: true, told: 0 });
     this.shown = { measured: true, predicted: true, residual: false };
     this.openSurface();
     this.address = this.surface?.address ?? new Address();
@@ -117,7 +117,7 @@ export class Player {
     this.delay = Number(menu.value);
     const kinds = (this.address.read("panels") ?? "").split("!").filter((kind) => KINDS.includes(kind));
     if (kinds.length) this.shown = Object.fromEntries(KINDS.map((kind) => [kind, kinds.includes(kind)]));
-    this.own = this.address.read("range") === "own";
+    this.own = this.address.read("range") !== "same";
     this.part("range").value = this.own ? "own" : "same";
     this.markShown();
   }
@@ -260,13 +260,10 @@ export class Player {
 
   run() {
     if (this.frame) return;
-    let before = null;
-    const step = (now) => {
+    const step = () => {
       this.frame = null;
       if (!this.clock.playing) return this.rest();
       this.frame = requestAnimationFrame(step);
-      if (before !== null) this.surface?.pace(now - before);
-      before = now;
       this.drawMoment();
     };
     this.frame = requestAnimationFrame(step);
@@ -324,7 +321,7 @@ export class Player {
   measure() {
     const frame = this.frames.at(-1);
     if (!frame || frame.lag !== undefined || !this.clock.playing) return;
-    if (this.waits) this.surface?.renderer.wait();
+    if (this.waits && !this.surface?.renderer.isSoftware) this.surface?.renderer.wait();
     frame.lag = this.clock.now - frame.drawn;
     frame.done = performance.now() - frame.at;
   }
@@ -337,7 +334,7 @@ export class Player {
     on("delay", "change", (event) => this.setDelay(Number(event.target.value)));
     on("range", "change", (event) => {
       this.own = event.target.value === "own";
-      this.address.remember({ range: this.own ? "own" : null });
+      this.address.remember({ range: this.own ? null : "same" });
       this.choosePanels();
     });
     on("mute", "click", () => {

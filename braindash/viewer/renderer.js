@@ -17,7 +17,6 @@ export class Renderer {
     this.isSoftware = isSoftware(this.gl);
     this.tables = { score: this.gl.createTexture(), difference: this.gl.createTexture() };
     this.outlines = [];
-    this.coarse = 1; // share of the canvas's own pixels that are drawn
     this.mapBuffers = new Map(); // by panel
     this.shownBuffers = new Map(); // by panel: smoothed values of the shown layer
     this.faintBuffers = new Map(); // by panel: which vertices are drawn faintly
@@ -134,10 +133,11 @@ export class Renderer {
     this.gl.vertexAttribPointer(location, size, type, normalised, 0, offset);
   }
 
-  // Draw all panels, with smooth edges or, quicker, without.
-  draw(scene, camera, smooth) {
+  // Draw all panels, with smooth edges or, quicker, without; or the outlines alone, where no surface
+  // hides them.
+  draw(scene, camera, smooth, linesOnly = false) {
     const gl = this.gl, canvas = this.canvas;
-    const density = Math.min(2, globalThis.devicePixelRatio || 1) * this.coarse;
+    const density = Math.min(2, globalThis.devicePixelRatio || 1);
     const width = Math.round(canvas.clientWidth * density), height = Math.round(canvas.clientHeight * density);
     if (!width || !height) return;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
@@ -159,7 +159,9 @@ export class Renderer {
       const m = camera.matrix(place.view);
       const turn = [m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]]; // by columns
       const frame = camera.frame(scene.shape, this.reach, place.width, place.height);
+      gl.colorMask(!linesOnly, !linesOnly, !linesOnly, !linesOnly);
       this.drawSurface(scene, place, turn, frame);
+      gl.colorMask(true, true, true, true);
       this.drawOutlines(scene, place, turn, frame, density);
     }
     if (smooth) this.smoothing.end();

@@ -46,13 +46,17 @@ export class Series {
 // What was measured, or what a model predicts, on the surface. `base` is the panel of the model's
 // scores: it knows regions and vertices.
 export class SeriesPanel {
-  constructor(base, series, { name, layerName, label, gain }) {
-    Object.assign(this, { base, series, name, layerName, label, gain, last: 0, held: null });
+  constructor(base, series, { name, describe, label, gain }) {
+    Object.assign(this, { base, series, name, describe, label, gain, last: 0, held: null });
     Object.assign(this, { header: base.header, bits: base.bits, count: base.count });
   }
 
   get sources() {
     return [this.series];
+  }
+
+  get layerName() {
+    return this.describe();
   }
 
   valueAt(index) {

@@ -1,16 +1,14 @@
 // The surface in time: the viewer, whose maps are rows of a series instead of layers.
 
+import { Painter } from "./painter.js";
 import { ScorePanel } from "./panels.js";
 import { ResidualPanel, SeriesPanel } from "./series.js";
 import { Viewer } from "./viewer.js";
 
-// Slower than this with software graphics, fewer pixels are drawn while it plays.
-const SLOW_MS = 1000 / 30, LEAST_COARSE = 0.4, LOOKED_AT = 8;
-
 export class SurfaceInTime extends Viewer {
   constructor(root, player) {
     super(root);
-    Object.assign(this, { player, series: [], intervals: [] });
+    Object.assign(this, { player, series: [], painter: new Painter(this.part("painted")) });
     this.display.mode = "every"; // islands of a moment mean nothing
     this.regions = player.bars;
   }
@@ -29,12 +27,14 @@ export class SurfaceInTime extends Viewer {
 
   // Show these panels: "measured", "predicted", "residual".
   choosePanels(shown, { gains, settings }) {
+    const isOwn = gains.some((gain) => gain !== 1);
     const isFirst = !this.panels, [measured, ...models] = this.series;
     const label = `response (${settings.unit})`;
+    // The end of a panel's own range is said, where ranges differ.
+    const range = (gain) => (isOwn ? `± ${(this.scene.score.high * gain).toPrecision(2)}` : "");
     const told = (place, words, gain) => {
       const { name, layer } = settings.series[place];
-      const range = gain === 1 ? "" : `, ± ${(settings.vmax * gain).toPrecision(2)}`;
-      return { name, label, gain, layerName: [layer, words].filter(Boolean).join(", ") + range };
+      return { name, label, gain, describe: () => [layer, words, range(gain)].filter(Boolean).join(", ") };
     };
     const panels = [];
     if (shown.measured) panels.push(new SeriesPanel(this.base, measured, told(0, "", gains[0])));
@@ -47,8 +47,8 @@ export class SurfaceInTime extends Viewer {
     this.panels = panels;
     if (isFirst) this.openViews(settings);
     this.usePanels();
-    this.titles.showLayers();
     this.setScale({ ...settings, vmin: -settings.vmax, difference: null }, isFirst);
+    this.titles.showLayers();
     if (isFirst) this.openShape();
     if (isFirst) this.saved.open();
     this.redraw();
@@ -68,7 +68,14 @@ export class SurfaceInTime extends Viewer {
 
   // Draw the moment alone: words and labels stay where they are.
   drawFrame() {
-    if (this.panels) this.renderer.draw(this.scene, this.camera, false);
+    if (!this.panels) return;
+    if (this.renderer.isSoftware) this.painter.paint(this);
+    else this.renderer.draw(this.scene, this.camera, false);
+  }
+
+  scaleChanged() {
+    super.scaleChanged();
+    this.titles.showLayers();
   }
 
   drawNow() {
@@ -76,21 +83,14 @@ export class SurfaceInTime extends Viewer {
     if (this.player.clock.playing) clearTimeout(this.settling);
   }
 
-  // Take fewer pixels where frames come too slowly, and all of them again at rest.
-  pace(milliseconds) {
-    this.intervals.push(milliseconds);
-    if (this.intervals.length < LOOKED_AT) return;
-    const middle = this.intervals.sort((a, b) => a - b)[LOOKED_AT >> 1];
-    this.intervals = [];
-    if (middle > 1.05 * SLOW_MS && this.renderer.isSoftware) {
-      this.renderer.coarse = Math.max(LEAST_COARSE, this.renderer.coarse * 0.8);
-    }
+  rest() {
+    this.painter.hide();
+    this.redraw();
   }
 
-  rest() {
-    this.intervals = [];
-    this.renderer.coarse = 1;
-    this.redraw();
+  outline(shown) {
+    super.outline(shown);
+    this.drawnOutlines = shown.map(({ bit }) => bit).join("-");
   }
 
   // ---- what the viewer does with layers, here done with time -------------------------------

@@ -4,7 +4,7 @@
 import { element } from "./dom.js";
 
 const PIXELS_PER_SECOND = 165, LONGEST_PAGE = 12, SHORTEST_PAGE = 2.5;
-const LANES = 3, LANE = 20, GAP = 6; // pixels of the words' rows, and between two words
+const LANES = 2, LANE = 20, GAP = 6; // pixels of the words' rows, and between two words
 const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
 
 export function clockText(seconds) {

@@ -1,6 +1,7 @@
 """Listen: the test story with its sound and words, and the cortex as measured and as predicted."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from braindash.encoding.listening.heard import (
     HeardStory,
@@ -104,20 +105,22 @@ def ask_for_data(sound: Sound) -> None:
         )
 
 
-def choose(results: list[EncodingResult], stories: list[HeardStory]) -> tuple[str, str, str]:
-    """Ask for the story, the region and the layer."""
+def choose(
+    results: list[EncodingResult], stories: list[HeardStory], bar: DeltaGenerator
+) -> tuple[str, str, str]:
+    """Ask for the story, the region and the layer, in the selection bar."""
     first = results[0]
-    with st.container(horizontal=True, vertical_alignment="bottom", key="controls"):
+    with bar:
         story = stories[0].name
         if len(stories) > 1:
-            story = state.choose("Story", [one.name for one in stories], "story", width=220)
+            story = state.choose("Story", [one.name for one in stories], "story", width=170)
         regions = [name for name in first.masks if name != WHOLE]
         usual = next((name for name in USUAL if name in regions), None)
         ordered = sorted([*regions, WHOLE], key=lambda name: name != usual)
         region = state.choose("Region", ordered, "region", show=region_title, help=REGION_HELP,
-                              width=220)  # fmt: skip
+                              width=170)  # fmt: skip
         layers = [BEST, *map(str, range(first.n_layers))]
-        layer = state.choose("Layer", layers, "layer", show=layer_title, help=LAYER_HELP, width=200)
+        layer = state.choose("Layer", layers, "layer", show=layer_title, help=LAYER_HELP, width=165)
     return story, region, layer
 
 
@@ -127,12 +130,15 @@ def layer_title(choice: str) -> str:
 
 
 def opened(
-    selection: state.Selection, dataset: Dataset | None, readers: list[RowReader]
+    selection: state.Selection,
+    dataset: Dataset | None,
+    readers: list[RowReader],
+    bar: DeltaGenerator,
 ) -> tuple[list[Played], str, str]:
     """Ask what is played, and open it: model A and, where it fits, model B; with what is said."""
     results = results_of(selection)[: len(readers)]
     stories = [heard_stories(one, state.store(), dataset) for one in results]
-    name, region, choice = choose(results, stories[0])
+    name, region, choice = choose(results, stories[0], bar)
     found = [[one for one in heard if one.name == name] for heard in stories]
     results = [one for one, story in zip(results, found, strict=True) if story]
     layers = chosen_layers(results, choice, region)
@@ -184,7 +190,7 @@ def lacking(selection: state.Selection) -> None:
     st.page_link("pages/compute/run.py", label="Compute it again", icon=":material/play_circle:")
 
 
-def show(selection: state.Selection) -> None:
+def show(selection: state.Selection, bar: DeltaGenerator) -> None:
     """Draw the chosen result in time."""
     result = selection.result
     reader = predictions_of(result)
@@ -204,7 +210,7 @@ def show(selection: state.Selection) -> None:
         else:
             readers.append(found)
     dataset, problem = data_of(result)
-    played, region, line = opened(selection, dataset, readers)
+    played, region, line = opened(selection, dataset, readers, bar)
     first = played[0]
     sound = sound_of(dataset, result, first.story, problem)
     words, no_words = words_of(dataset, first.story)
@@ -248,6 +254,7 @@ with widgets.page("Story", INTRODUCTION):
     if not available:
         widgets.empty_store()
     else:
-        show(state.choose_result(available))
+        top = state.selection_bar()
+        show(state.choose_result(available, bar=top), top)
         with st.expander("What is this, and how do I use it?"):
             st.markdown(texts.STORY)

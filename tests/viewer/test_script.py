@@ -512,6 +512,44 @@ def test_courses_are_read_place_by_place(tmp_path):
         assert one["running"][1][-1] == pytest.approx(one["r"][1], abs=1e-6)
 
 
+@needs_node
+def test_a_painted_pixel_shows_the_face_that_lies_there(tmp_path):
+    """The processor's frames against the ray test: nearest faces, their values, the threshold."""
+    code = """
+    const hemispheres = geometry.readHemispheres(await blob(0));
+    const view = new camera.Camera(), reach = geometry.shapeReach(hemispheres);
+    const shape = { first: "pial", second: "pial", t: 0 }, [width, height] = [140, 100];
+    const frame = view.frame(shape, reach, width, height), { side } = camera.VIEWS[0];
+    const matrix = view.matrix(camera.VIEWS[0]), hemisphere = hemispheres[side];
+    const seen = painter.seenPixels(hemisphere, shape, matrix, frame, width, height);
+    const tried = [], pixels = new Uint32Array(width * height);
+    for (let n = 50; n < seen.at.length; n += 97) {
+      const [x, y] = [(seen.at[n] % width) + 0.5, Math.floor(seen.at[n] / width) + 0.5];
+      const point = [((x / width) * 2 - 1) * frame[0], (1 - (y / height) * 2) * frame[1]];
+      const vertex = picking.pickVertex(hemisphere, shape, matrix, point);
+      tried.push(seen.corners.subarray(3 * n, 3 * n + 3).includes(vertex));
+    }
+    const table = Uint8Array.from({ length: 768 }, (_, k) => Math.floor(k / 3));
+    const paint = (value) => {
+      const values = new Float32Array(hemisphere.count).fill(value);
+      painter.paintPixels(seen, values, { low: -1, high: 1, threshold: 0.2, table }, pixels);
+      const n = 60, shown = pixels[seen.at[n]];
+      const { light, grey } = seen;
+      return [shown & 255, shown >>> 24, Math.floor(light[n] * 255), light[n] * grey[n]];
+    };
+    const light = [Math.min(...seen.light), Math.max(...seen.light)];
+    console.log(JSON.stringify({ tried, share: seen.at.length / (width * height), top: paint(3),
+      low: paint(-0.1), missing: paint(NaN), light }));
+    """
+    found = run_node(tmp_path, code, geometry_blob())
+    assert len(found["tried"]) > 40 and np.mean(found["tried"]) > 0.97, "ties at edges only"
+    assert 0.35 < found["share"] < 0.8
+    assert found["top"][0] == found["top"][2] and found["top"][1] == 255
+    for grey in (found["low"], found["missing"]):
+        assert grey[0] == int(grey[3])
+    assert 0.4 < found["light"][0] < found["light"][1] <= 1.0
+
+
 def test_the_player_is_the_viewer_with_more_in_it():
     """Every part that a script asks for is there once, and nothing of the player is elsewhere."""
     html, css = player_markup()

@@ -51,6 +51,7 @@ _PLAYED = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg", "MP3": 
 _PLAIN_WAVES = ("PCM_16", "PCM_24", "PCM_U8", "PCM_32", "FLOAT")
 _MOST_BYTES = 64_000_000
 _MEASURED = "measured"
+_THRESHOLD_SHARE = 0.2  # of the scale: what is close to the mean leaves the folds to be seen
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,6 @@ def _settings(player: Player) -> dict[str, Any]:
     return {
         "identity": player.identity,
         "unit": UNIT,
-        "threshold": 0.0,
         "cmap": COLOURS,
         "simulated": any(one.result.simulated for one in player.played),
         "source": player.source,
@@ -259,7 +259,7 @@ def _settings(player: Player) -> dict[str, Any]:
         "delays": list(player.delays),
         "start": player.start,
         "outlined": [region_title(name) for name in player.outlined],
-        "views": "lateral",
+        "views": "left",
     }
 
 
@@ -311,9 +311,11 @@ def _pieces(player: Player, asked: Any, start_seconds: float) -> dict[str, Any]:
     known["names"][wanted] = names
     st.session_state["story_pieces"] = known
     listed = [_MEASURED, *player.names]
+    top = _round(max(series[0].span, 1e-3))
     return {
+        "vmax": top,
+        "threshold": _round(_THRESHOLD_SHARE * top),
         "pieces": [[rows.start, rows.stop] for rows in pieces],
-        "vmax": _round(max(series[0].span, 1e-3)),
         "series": [
             {
                 "name": listed[place],
