@@ -42,7 +42,7 @@ export class SurfaceInTime extends Viewer {
       models.forEach((one, at) => panels.push(new SeriesPanel(this.base, one, told(at + 1, "predicted", gains[at + 1]))));
     }
     if (shown.residual) {
-      models.forEach((one, at) => panels.push(new ResidualPanel(this.base, measured, one, told(at + 1, "measured minus predicted", 1))));
+      models.forEach((one, at) => panels.push(new ResidualPanel(this.base, measured, one, told(at + 1, "residual", 1))));
     }
     this.panels = panels;
     if (isFirst) this.openViews(settings);

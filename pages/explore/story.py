@@ -113,14 +113,14 @@ def choose(
     with bar:
         story = stories[0].name
         if len(stories) > 1:
-            story = state.choose("Story", [one.name for one in stories], "story", width=170)
+            story = state.choose("Story", [one.name for one in stories], "story", width=140)
         regions = [name for name in first.masks if name != WHOLE]
         usual = next((name for name in USUAL if name in regions), None)
         ordered = sorted([*regions, WHOLE], key=lambda name: name != usual)
         region = state.choose("Region", ordered, "region", show=region_title, help=REGION_HELP,
-                              width=170)  # fmt: skip
+                              width=140)  # fmt: skip
         layers = [BEST, *map(str, range(first.n_layers))]
-        layer = state.choose("Layer", layers, "layer", show=layer_title, help=LAYER_HELP, width=165)
+        layer = state.choose("Layer", layers, "layer", show=layer_title, help=LAYER_HELP, width=144)
     return story, region, layer
 
 

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from kit.browser import free_port, open_cortex, pixels, settle
@@ -268,7 +269,8 @@ def played(page, code: str):
 
 def test_a_story_plays_in_step_with_its_sound_and_follows_every_hand(demo, serve, page):
     server = serve(demo[0])
-    query = "model=tiny-hubert-tuned&compare=tiny-hubert&subject=S1&t=20"
+    chunk = quote(" · chunk")
+    query = f"model=tiny-hubert-tuned{chunk}&compare=tiny-hubert{chunk}&subject=S1&t=20"
     page.goto(f"{server.url}/story?{query}")
     page.wait_for_selector(PLAYER)
     page.wait_for_function(
@@ -310,8 +312,10 @@ def test_a_story_plays_in_step_with_its_sound_and_follows_every_hand(demo, serve
     settle(page)
     assert pixels(page) != measured
     names = [one.text_content() for one in page.locator(".title .at").all()]
-    assert sum("measured minus predicted" in one for one in names) == 2
-    click_surface(page, 0.12, 0.3)
+    assert sum("residual" in one for one in names) == 2
+    page.keyboard.press("d")
+    settle(page)
+    click_surface(page, 0.15, 0.6)
     title = page.locator('[data-part="course-title"]')
     page.wait_for_function("() => location.search.includes('target=')")
     page.wait_for_function("(e) => / vertex /.test(e.textContent)", arg=title.element_handle())
