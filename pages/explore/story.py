@@ -193,6 +193,8 @@ def lacking(selection: state.Selection) -> None:
 def show(selection: state.Selection, bar: DeltaGenerator) -> None:
     """Draw the chosen result in time."""
     result = selection.result
+    if result.simulated:
+        widgets.simulated_stamp()
     reader = predictions_of(result)
     if reader is None:
         lacking(selection)
@@ -200,8 +202,6 @@ def show(selection: state.Selection, bar: DeltaGenerator) -> None:
     if not can_show(result.space, result.n_targets, result.surface):
         st.info(f"{texts.no_surface(result.space)} Their layer curves are on the page Layers.")
         return
-    if result.simulated:
-        widgets.simulated_stamp()
     readers = [reader]
     for other in results_of(selection)[1:]:
         found = predictions_of(other)
