@@ -109,7 +109,9 @@ def _features_told(store: Store, key: str) -> tuple[str | None, float | None, fl
         return None, None, None
     times = entry.spec.get("times", {})
     audio, first, tr = entry.spec.get("audio"), times.get("first"), times.get("tr")
-    return audio, *((None, None) if tr is None or first is None else (float(first), float(tr)))
+    if first is None or tr is None:
+        return audio, None, None
+    return audio, float(first), float(tr)
 
 
 def _manifest_told(

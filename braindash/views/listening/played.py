@@ -138,20 +138,20 @@ def region_rows(played: list[Played]) -> list[Course]:
     measured = first.courses(None)
     predicted = [one.courses(one.layer) for one in played]
     scores = [
-        region_means(one.result.r[one.layer], one.result.members_of_regions).set_index("region")
-        for one in played
+        region_means(one.result.r[one.layer], one.result.members_of_regions) for one in played
     ]
+    values = [dict(zip(table["region"], table["value"].tolist(), strict=True)) for table in scores]
+    counts = dict(zip(scores[0]["region"], scores[0]["n_valid"].tolist(), strict=True))
     made = []
     for name, course in measured.items():
-        means = " and ".join(f"{table.loc[name, 'value']:.2f}" for table in scores)
-        count = int(scores[0].loc[name, "n_valid"])
+        means = " and ".join(f"{found[name]:.2f}" for found in values)
         made.append(
             Course(
                 region_title(name),
                 region_colour(name) if name != WHOLE else PALETTE[0],
                 course,
                 np.stack([one[name] for one in predicted]),
-                [f"mean of {count} targets, whose own r have the mean {means}"],
+                [f"mean of {counts[name]} targets, whose own r have the mean {means}"],
             )
         )
     return made
