@@ -50,6 +50,8 @@ READING = {
     "planned",
     "shares",
     "unfinished",
+    "heard",
+    "picture",
     "tasks",
     "units",
     "questions",

@@ -193,3 +193,66 @@ class PredictionReader:
         part = self.dataset.isel(target=columns)
         packed = part["response"].values[self._scored]
         return np.asarray(packed * part["response_scale"].values, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Reads stretches of rows, or single targets, of stored predictions: what is looked at in time.
+
+    A value is NaN where its row was not scored (cut off, censored), or where the target has no
+    prediction: nothing that was left out of a score looks like a response of 0.
+
+    Attributes
+    ----------
+    path : Path
+        The netCDF4 file of an entry of kind "predictions".
+    """
+
+    path: Path
+
+    @cached_property
+    def scored(self) -> NDArray[np.bool_]:
+        """Rows that enter the scores, (n_rows,)."""
+        return np.asarray(read_part(self.path, "scored"), dtype=bool)
+
+    @cached_property
+    def shape(self) -> tuple[int, int, int]:
+        """Layers, rows of all test stories, and targets."""
+        with h5py.File(self.path, "r") as file:
+            n_layers, n_rows, n_targets = file["prediction"].shape
+        return int(n_layers), int(n_rows), int(n_targets)
+
+    @cached_property
+    def _scales(self) -> NDArray[np.float32]:
+        """Of the response, then of every layer's prediction, (1 + n_layers, n_targets)."""
+        of_response = read_part(self.path, "response_scale")
+        return np.vstack([of_response[None], read_part(self.path, "prediction_scale")])
+
+    def read(
+        self, layer: int | None, rows: slice, target: int | None = None
+    ) -> NDArray[np.float32]:
+        """Read some rows.
+
+        Parameters
+        ----------
+        layer : int or None
+            Whose prediction; None for the mean measured response.
+        rows : slice
+            Among the rows of all test stories.
+        target : int, optional
+            Only this one.
+
+        Returns
+        -------
+        float32 array of shape (n_rows, n_targets), or (n_rows,) of one target
+        """
+        columns: Any = slice(None) if target is None else target
+        with h5py.File(self.path, "r") as file:
+            if layer is None:
+                packed = file["response"][rows, columns]
+            else:
+                packed = file["prediction"][layer, rows, columns]
+        scale = self._scales[0 if layer is None else layer + 1][columns]
+        values = np.asarray(packed * scale, dtype=np.float32)
+        values[~self.scored[rows]] = np.nan
+        return values

@@ -71,44 +71,52 @@ class Asked:
 
 
 @st.cache_resource(show_spinner=False)
-def _components() -> tuple[Any, Any]:
-    """Register the viewer and the carrier once per server."""
+def _viewer() -> Any:
+    """Register the viewer once per server."""
     html, css = markup()
-    viewer = st.components.v2.component("braindash_viewer", html=html, css=css, js=script())
-    carrier = st.components.v2.component("braindash_carrier", js=script(CARRIER_MODULES))
-    return viewer, carrier
+    return st.components.v2.component("braindash_viewer", html=html, css=css, js=script())
 
 
-def _named(blob: bytes) -> tuple[str, bytes]:
+@st.cache_resource(show_spinner=False)
+def carrier() -> Any:
+    """Register, once per server, what carries bytes and settings to the viewers of a page."""
+    return st.components.v2.component("braindash_carrier", js=script(CARRIER_MODULES))
+
+
+def named_blob(blob: bytes) -> tuple[str, bytes]:
+    """Name bytes by their content; return the name, and what a carrier takes."""
     name = digest_bytes(blob)[:_ID_LENGTH]
     return name, name.encode() + blob
 
 
 @st.cache_resource(show_spinner=False)
-def _colour_message() -> tuple[str, bytes]:
-    return _named(colour_blob())
+def colour_message() -> tuple[str, bytes]:
+    """Return the colour scales, named."""
+    return named_blob(colour_blob())
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _geometry_message(identity: str, _geometry: Geometry) -> tuple[str, bytes]:
-    return _named(geometry_blob(_geometry))
+def geometry_message(identity: str, _geometry: Geometry) -> tuple[str, bytes]:
+    """Return the surfaces, named; kept under their identity."""
+    return named_blob(geometry_blob(_geometry))
 
 
 @st.cache_resource(max_entries=48, show_spinner=False)
-def _map_message(identity: str, _maps: MapSet) -> tuple[str, bytes]:
-    return _named(map_blob(_maps))
+def map_message(identity: str, _maps: MapSet) -> tuple[str, bytes]:
+    """Return maps, named; kept under what identifies them."""
+    return named_blob(map_blob(_maps))
 
 
 @st.cache_resource(max_entries=48, show_spinner=False)
 def _statistics_message(identity: str, _linked: LinkedMaps) -> tuple[str, bytes]:
-    return _named(statistics_blob(_linked))
+    return named_blob(statistics_blob(_linked))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Drawing a static picture")
 def _picture_message(
     identity: str, layers: tuple[int, ...], _linked: LinkedMaps
 ) -> tuple[str, bytes]:
-    return _named(picture_png(pictures_of(_linked, layers)))
+    return named_blob(picture_png(pictures_of(_linked, layers)))
 
 
 def surface_viewer(
@@ -192,12 +200,12 @@ def linked_viewer(
     Asked
         The vertex that was clicked, or that the layers are to be used.
     """
-    viewer, carrier = _components()
+    viewer, carry = _viewer(), carrier()
     drawn = linked.maps[0].drawn
-    geometry, geometry_bytes = _geometry_message(drawn.geometry.identity, drawn.geometry)
-    colours, colour_bytes = _colour_message()
+    geometry, geometry_bytes = geometry_message(drawn.geometry.identity, drawn.geometry)
+    colours, colour_bytes = colour_message()
     messages = [
-        _map_message(identity, maps) for identity, maps in zip(identities, linked.maps, strict=True)
+        map_message(identity, maps) for identity, maps in zip(identities, linked.maps, strict=True)
     ]
     fixed = [*held, *[None] * (len(messages) - len(held))]
     settings = _settings(linked, [name for name, _ in messages])
@@ -208,35 +216,35 @@ def linked_viewer(
     # What carries the bytes stands below the viewer: it takes no room above the brains.
     above, below = st.container(gap=None), st.container(gap=None)
     with below:
-        carrier(data=geometry_bytes, key=f"{key}_geometry", height=1)
-        carrier(data=colour_bytes, key=f"{key}_colours", height=1)
+        carry(data=geometry_bytes, key=f"{key}_geometry", height=1)
+        carry(data=colour_bytes, key=f"{key}_colours", height=1)
         for place, (_, content) in enumerate(messages):
-            carrier(data=content, key=f"{key}_maps_{place}", height=1)
+            carry(data=content, key=f"{key}_maps_{place}", height=1)
         if settings["difference"]:
             name, content = _statistics_message(" ".join(identities), linked)
             settings["difference"]["statistics"] = name
-            carrier(data=content, key=f"{key}_statistics", height=1)
+            carry(data=content, key=f"{key}_statistics", height=1)
         seen = st.query_params.get("layer")
         if getattr(st.session_state.get(key), "fallback", False):
             with above:
                 layer = _choose_layer(key, layer, max(linked.last_layers))
             layers = shown_layers(layer, fixed, linked.last_layers)
             name, content = _picture_message(" ".join(identities), layers, linked)
-            carrier(data=content, key=f"{key}_picture", height=1)
+            carry(data=content, key=f"{key}_picture", height=1)
             settings |= {"fallback": name, "fallback_name": _spoken(linked, layers)}
-        carrier(data={"viewer": key, "settings": settings}, key=f"{key}_settings", height=1)
+        carry(data={"viewer": key, "settings": settings}, key=f"{key}_settings", height=1)
     with above:
         shown = viewer(
             data={"viewer": key},
             key=key,
-            on_pick_change=_nothing,
-            on_use_change=_nothing,
-            on_fallback_change=_nothing,
+            on_pick_change=take_part,
+            on_use_change=take_part,
+            on_fallback_change=take_part,
         )
     told = shown.pick or shown.use
     if not told:
         return Asked(use=seen != st.query_params.get("layer"))
-    _keep(told["address"])
+    keep_address(told["address"])
     if not shown.pick:
         return Asked(use=True)
     names = ("hemisphere", "vertex", "index", "layer")
@@ -253,7 +261,7 @@ def _choose_layer(key: str, layer: int, deepest: int) -> int:
     return chosen
 
 
-def _keep(address: Mapping[str, str | None]) -> None:
+def keep_address(address: Mapping[str, str | None]) -> None:
     """Take over what the viewer wrote into the address, which the server has not seen."""
     for name, value in address.items():
         if value is None:
@@ -286,5 +294,5 @@ def _spoken(linked: LinkedMaps, layers: Sequence[int]) -> str:
     return ", ".join(f"{name} {maps.names[layer]}".strip() for name, maps, layer in named)
 
 
-def _nothing() -> None:
+def take_part() -> None:
     """Take part in a rerun: without a callback a trigger would not be reported."""

@@ -101,6 +101,31 @@ scores $s_l$; the preferred layer, which has the highest score; and the late-lay
 there minus that at the last layer.
 """
 
+STORY = r"""
+**Measured** is the mean response to the test story over its presentations, $z$-scored over a
+recording; **predicted** is what ridge regression, fitted to the training stories alone, says of the
+same rows from the features of one layer; the **residual** is measured minus predicted. All are
+coloured red above the mean and blue below it. Predictions hold only what the model explains, so
+they are smaller: at first they have a range of their own, the same for both models, which stands
+above the maps; *the same* gives all of them one. Grey: below the threshold, or not scored.
+
+**Time.** A row stands at the moment at which it was acquired. The blood answers about five seconds
+after what one hears: *as measured* shows it as it is, *moved by N s* shows with each sound the
+response of N seconds later. Neither changes a number. Between two rows the surface is interpolated;
+the numbers beside it are those of the last row.
+
+**r** beside a course is that of the whole story. Of a region it is that of its mean course, which
+is another number than the mean of its vertices' own $r$; both are named.
+**r so far** is the correlation of all scored rows up to now, from ten rows on:
+$r_t = \sum_{i \le t} (p_i - \bar p_t)(y_i - \bar y_t) \big/
+\sqrt{\sum_{i \le t} (p_i - \bar p_t)^2 \sum_{i \le t} (y_i - \bar y_t)^2}$.
+It wanders while rows are few and ends at $r$. Neighbouring rows are alike, so no stretch of it is a
+test.
+
+**Surface.** Maps travel as one byte per vertex and row, 254 steps between the ends of a series;
+what is clicked is sent in full.
+"""
+
 COMPARE = r"""
 **Panels.** A and B (and a third model) on one colour scale, with one threshold; the last panel is
 their **difference** $r_A - r_B$ at the layers that the two show, on a scale centred at 0. It is

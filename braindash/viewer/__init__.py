@@ -35,11 +35,26 @@ MODULES = (
     "component",
 )
 CARRIER_MODULES = ("blobs", "carrier")
+# The viewer in time, with sound, words and courses beside it.
+PLAYER_MODULES = (
+    *MODULES[:-1],
+    "clock",
+    "series",
+    "painter",
+    "timeline",
+    "courses",
+    "bars",
+    "surface",
+    "player",
+    "playercomponent",
+)
 _IMPORT = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
+# Where the viewer's HTML has room for more, and what parts that of the player.
+_PLACE, _SEAM = re.compile(r"^ *<!-- \w+ -->\n", re.MULTILINE), "<!-- next -->\n"
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=5)
 def script(modules: tuple[str, ...] = MODULES) -> str:
     """Join JavaScript modules, in the order of their dependencies, into one.
 
@@ -51,7 +66,17 @@ def script(modules: tuple[str, ...] = MODULES) -> str:
 
 def markup() -> tuple[str, str]:
     """Return the viewer's HTML and its style sheet."""
-    html, css = (
-        (FOLDER / f"viewer.{kind}").read_text(encoding="utf-8") for kind in ("html", "css")
-    )
-    return html, css
+    return _PLACE.sub("", _read("viewer.html")), _read("viewer.css")
+
+
+def player_markup() -> tuple[str, str]:
+    """Return the same of the viewer in time: what is heard above it, courses beside it."""
+    html = _read("viewer.html")
+    parts = _read("player.html").split(_SEAM)
+    for place, part in zip(("above", "over", "beside"), parts, strict=True):
+        html = html.replace(f"<!-- {place} -->", part)
+    return html, _read("viewer.css") + _read("player.css")
+
+
+def _read(name: str) -> str:
+    return (FOLDER / name).read_text(encoding="utf-8")

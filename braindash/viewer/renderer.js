@@ -27,6 +27,11 @@ export class Renderer {
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
+  // Return when everything that was asked for is drawn, to measure how long that takes.
+  wait() {
+    this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4));
+  }
+
   buffer(content, target = this.gl.ARRAY_BUFFER) {
     const made = this.gl.createBuffer();
     this.gl.bindBuffer(target, made);
@@ -61,6 +66,11 @@ export class Renderer {
       if (!this.mapBuffers.has(panel)) this.mapBuffers.set(panel, this.buffer(panel.maps));
     }
     this.panels = panels;
+  }
+
+  // Bring a source's other maps to the card, where it is shown.
+  setMaps(source) {
+    if (this.mapBuffers.has(source)) this.replace(this.mapBuffers, source, source.maps);
   }
 
   // Draw a panel with other values than its own, or with faint vertices; null: as they are.
@@ -123,8 +133,9 @@ export class Renderer {
     this.gl.vertexAttribPointer(location, size, type, normalised, 0, offset);
   }
 
-  // Draw all panels, with smooth edges or, quicker, without.
-  draw(scene, camera, smooth) {
+  // Draw all panels, with smooth edges or, quicker, without; or the outlines alone, where no surface
+  // hides them.
+  draw(scene, camera, smooth, linesOnly = false) {
     const gl = this.gl, canvas = this.canvas;
     const density = Math.min(2, globalThis.devicePixelRatio || 1);
     const width = Math.round(canvas.clientWidth * density), height = Math.round(canvas.clientHeight * density);
@@ -148,7 +159,9 @@ export class Renderer {
       const m = camera.matrix(place.view);
       const turn = [m[0], m[3], m[6], m[1], m[4], m[7], m[2], m[5], m[8]]; // by columns
       const frame = camera.frame(scene.shape, this.reach, place.width, place.height);
+      gl.colorMask(!linesOnly, !linesOnly, !linesOnly, !linesOnly);
       this.drawSurface(scene, place, turn, frame);
+      gl.colorMask(true, true, true, true);
       this.drawOutlines(scene, place, turn, frame, density);
     }
     if (smooth) this.smoothing.end();
@@ -173,34 +186,48 @@ export class Renderer {
     gl.drawElements(gl.TRIANGLES, faces.length, gl.UNSIGNED_SHORT, 0);
   }
 
-  // The values of a panel's shown layers, and how they are coloured.
+  // The values of a panel's shown layers, and how they are coloured. A residual is coloured as its
+  // two series are; `gain` widens or narrows the range of a panel's colours.
   useMaps(scene, panel, side) {
     const gl = this.gl, { attribute, uniform } = this.programs.surface;
     const kind = panel.isDifference ? "difference" : "score";
-    const [one, two = one] = panel.sources;
+    const [one, two = one] = panel.sources, { gain = 1 } = panel;
     const start = side === SIDES[0] ? 0 : this.hemispheres[SIDES[0]].count;
-    for (const [location, source] of [[attribute.value, one], [attribute.other, two]]) {
-      const smoothed = this.shownBuffers.get(source);
-      const offset = (smoothed ? 0 : source.layer * source.count) + start;
-      this.attribute(location, smoothed ?? this.mapBuffers.get(source), 1, gl.UNSIGNED_BYTE, true, offset);
-    }
+    this.useValues(attribute.value, attribute.next, one, start);
+    this.useValues(attribute.other, attribute.otherNext, two, start);
+    gl.uniform2f(uniform.mixing, one.mix ?? 0, two.mix ?? 0);
     const faint = this.faintBuffers.get(panel);
     if (faint) this.attribute(attribute.faint, faint, 1, gl.UNSIGNED_BYTE, true, start);
-    else {
-      gl.disableVertexAttribArray(attribute.faint);
-      gl.vertexAttrib1f(attribute.faint, 0);
-    }
+    else this.constant(attribute.faint, 0);
     // Bytes arrive as 0..1 of 255, values span 0..254.
     const spans = [one, two].map(({ header }) => ((header.high - header.low) * MISSING) / LARGEST_STEP);
     gl.uniform2f(uniform.low, one.header.low, two.header.low);
     gl.uniform2f(uniform.span, ...spans);
-    gl.uniform2f(uniform.range, scene[kind].low, scene[kind].high);
-    gl.uniform1f(uniform.threshold, scene.threshold);
-    gl.uniform1f(uniform.difference, panel.isDifference ? 1 : 0);
+    gl.uniform2f(uniform.range, scene[kind].low * gain, scene[kind].high * gain);
+    gl.uniform1f(uniform.threshold, scene.threshold * gain);
+    gl.uniform1f(uniform.difference, panel.isDifference || panel.isResidual ? 1 : 0);
+    gl.uniform1f(uniform.larger, panel.isDifference ? 1 : 0);
     gl.uniform1f(uniform.diverging, scene[kind].diverging ? 1 : 0);
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, this.tables[kind]);
     gl.uniform1i(uniform.table, 0);
+  }
+
+  // A source's shown map and, of one that moves (`mix` above 0), the map behind it.
+  useValues(location, next, source, start) {
+    const smoothed = this.shownBuffers.get(source), buffer = smoothed ?? this.mapBuffers.get(source);
+    const offset = (smoothed ? 0 : source.layer * source.count) + start;
+    if (source.blank) this.constant(location, 1); // nothing is known of this moment
+    else this.attribute(location, buffer, 1, this.gl.UNSIGNED_BYTE, true, offset);
+    if (source.blank || !source.mix) this.constant(next, 0);
+    else this.attribute(next, buffer, 1, this.gl.UNSIGNED_BYTE, true, offset + source.count);
+  }
+
+  // The same for every vertex.
+  constant(location, value) {
+    if (location < 0) return;
+    this.gl.disableVertexAttribArray(location);
+    this.gl.vertexAttrib1f(location, value);
   }
 
   drawOutlines(scene, place, turn, frame, density) {

@@ -2,9 +2,9 @@
 
 const SURFACE_VERTEX = `#version 300 es
 in vec3 firstPoint, secondPoint, firstNormal, secondNormal;
-in float value, other, depth, faint;
+in float value, other, next, otherNext, depth, faint;
 uniform mat3 turn;
-uniform vec2 frame;
+uniform vec2 frame, mixing;
 uniform float t;
 // Centroid: at the brain's rim a sample must not run beyond the values of its face.
 centroid out vec2 v_values, v_present;
@@ -13,17 +13,20 @@ centroid out vec3 v_normal;
 void main() {
   vec3 p = turn * mix(firstPoint, secondPoint, t);
   v_normal = turn * mix(normalize(firstNormal + 1e-9), normalize(secondNormal + 1e-9), t);
-  // The byte 255 is a missing value: it counts as zero, and so does its presence.
-  vec2 bytes = vec2(value, other);
-  v_present = 1.0 - step(254.5 / 255.0, bytes);
-  v_values = bytes * v_present;
+  // The byte 255 is a missing value: it counts as zero, and so does its presence. On the way from
+  // one map to the next both have to have a value.
+  vec2 bytes = vec2(value, other), later = vec2(next, otherNext);
+  vec2 missing = step(254.5 / 255.0, bytes);
+  missing = max(missing, step(254.5 / 255.0, later) * step(1e-6, mixing));
+  v_present = 1.0 - missing;
+  v_values = mix(bytes, later, mixing) * v_present;
   v_depth = depth;
   v_faint = faint;
   gl_Position = vec4(p.xy / frame, -p.z / 400.0, 1.0);
 }`;
 
 // The threshold is applied to the interpolated value, so its edge is a clean line. A difference
-// is shown where the larger of its two values reaches the threshold.
+// of scores is shown where the larger of the two reaches the threshold.
 const SURFACE_FRAGMENT = `#version 300 es
 precision highp float;
 centroid in vec2 v_values, v_present;
@@ -31,13 +34,13 @@ centroid in float v_depth, v_faint;
 centroid in vec3 v_normal;
 uniform sampler2D table;
 uniform vec2 range, low, span;
-uniform float threshold, difference, diverging;
+uniform float threshold, difference, larger, diverging;
 out vec4 colour;
 void main() {
   // Values of missing vertices are zero, so this is the mean over the present ones.
   vec2 values = low + v_values / max(v_present, vec2(1e-3)) * span;
   float value = difference > 0.5 ? values.x - values.y : values.x;
-  float size = difference > 0.5 ? max(values.x, values.y) : diverging > 0.5 ? abs(value) : value;
+  float size = larger > 0.5 ? max(values.x, values.y) : diverging > 0.5 ? abs(value) : value;
   bool shown = size >= threshold && min(v_present.x, v_present.y) > 0.5;
   vec3 cortex = vec3(mix(0.83, 0.58, smoothstep(0.35, 0.65, v_depth)));
   float share = clamp((value - range.x) / (range.y - range.x), 0.0, 1.0);
@@ -90,8 +93,9 @@ export function makePrograms(gl) {
   const points = ["firstPoint", "secondPoint"];
   return {
     surface: link(gl, SURFACE_VERTEX, SURFACE_FRAGMENT,
-      [...points, "firstNormal", "secondNormal", "value", "other", "depth", "faint"],
-      ["turn", "frame", "t", "table", "range", "low", "span", "threshold", "difference", "diverging"]),
+      [...points, "firstNormal", "secondNormal", "value", "other", "next", "otherNext", "depth", "faint"],
+      ["turn", "frame", "mixing", "t", "table", "range", "low", "span", "threshold", "difference", "larger",
+        "diverging"]),
     outline: link(gl, OUTLINE_VERTEX, OUTLINE_FRAGMENT, points, ["turn", "frame", "shift", "t", "ink"]),
   };
 }

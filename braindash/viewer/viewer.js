@@ -87,13 +87,7 @@ export class Viewer {
     if (settings.difference?.statistics) ids.push(settings.difference.statistics);
     const [geometry, colours, ...rest] = await Promise.all(ids.map(waitForArrays));
     if (this.wanted !== settings) return; // newer settings came while the bytes travelled
-    if (this.geometryId !== settings.geometry) {
-      this.geometryId = settings.geometry;
-      this.renderer.setGeometry(readHemispheres(geometry));
-      this.display.setGeometry(this.renderer.hemispheres);
-      this.offerShapes(geometry.header.shapes);
-      this.shown = null; // outlines are of the mesh
-    }
+    this.useGeometry(settings.geometry, geometry);
     if (!this.colours) this.setColours(colours);
     const shown = JSON.stringify(settings.panels) + JSON.stringify(settings.difference);
     if (this.shown !== shown) this.setPanels(rest, settings);
@@ -101,6 +95,15 @@ export class Viewer {
     this.part("stamp").hidden = !settings.simulated;
     this.drawNow();
     this.root.dataset.ready = ids.slice(2).join(" ");
+  }
+
+  useGeometry(id, geometry) {
+    if (this.geometryId === id) return;
+    this.geometryId = id;
+    this.renderer.setGeometry(readHemispheres(geometry));
+    this.display.setGeometry(this.renderer.hemispheres);
+    this.offerShapes(geometry.header.shapes);
+    this.shown = null; // outlines are of the mesh
   }
 
   setColours({ header, arrays }) {

@@ -5,7 +5,9 @@ import re
 import time
 import urllib.error
 import urllib.request
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from kit.browser import free_port, open_cortex, pixels, settle
@@ -253,3 +255,70 @@ def test_make_the_screenshot_of_the_readme(demo, serve, page):
         path=str(ROOT / "docs" / "compare.png"),
         clip={"x": 0, "y": 60, "width": 1440, "height": 1300},
     )
+
+
+PLAYER = ".braindash-viewer.player[data-ready]"
+
+
+def played(page, code: str):
+    """Ask the player of the page something: ``it`` is the player."""
+    return page.locator(PLAYER).evaluate(
+        f"(root) => {{ const it = root.braindashPlayback; {code} }}"
+    )
+
+
+def test_a_story_plays_in_step_with_its_sound_and_follows_every_hand(demo, serve, page):
+    server = serve(demo[0])
+    chunk = quote(" · chunk")
+    query = f"model=tiny-hubert-tuned{chunk}&compare=tiny-hubert{chunk}&subject=S1&t=20"
+    page.goto(f"{server.url}/story?{query}")
+    page.wait_for_selector(PLAYER)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('audio')].some((one) => one.readyState > 2)"
+    )
+    before = page.traffic.rest(page)  # the second piece of the series came too
+    assert played(page, "return it.series.map((one) => one.pieces.size)") == [2, 2, 2]
+    still = pixels(page)
+    played(page, "it.waits = true")
+    page.keyboard.press(" ")
+    page.wait_for_function("(e) => e.braindashPlayback.clock.now > 23",
+                           arg=page.locator(PLAYER).element_handle())  # fmt: skip
+    page.keyboard.press(" ")
+    assert page.traffic.bytes == before, "playing talked to the server"
+    frames = played(page, "return it.frames.filter((one) => one.lag !== undefined)")
+    lags = sorted(one["lag"] for one in frames)
+    # Generous: a busy machine draws few frames, each of them still at the time that is heard.
+    assert len(frames) > 5 and lags[len(lags) // 2] < 0.25
+    assert all(abs(b["drawn"] - a["drawn"]) < 3 for a, b in pairwise(frames))
+    settle(page)
+    assert pixels(page) != still
+    # Sound, surface and courses are at one time, whichever is moved.
+    heard = played(page, "return it.clock.audio.currentTime")
+    assert float(page.locator('[data-part="layer"]').input_value()) == pytest.approx(
+        heard, abs=0.06
+    )
+    set_slider(page, "layer", 60)
+    assert played(page, "return it.clock.audio.currentTime") == pytest.approx(60, abs=0.01)
+    page.keyboard.press("ArrowRight")
+    assert played(page, "return it.clock.audio.currentTime") == pytest.approx(62, abs=0.01)
+    box = page.locator('[data-part="overview"]').bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 10)
+    middle = played(page, "return it.story.seconds") / 2
+    assert played(page, "return it.position") == pytest.approx((middle - 2) / 2, abs=0.5)
+    page.keyboard.press(".")
+    assert page.locator(".words .now").text_content()
+    measured = pixels(page)
+    page.keyboard.press("d")
+    settle(page)
+    assert pixels(page) != measured
+    names = [one.text_content() for one in page.locator(".title .at").all()]
+    assert sum("residual" in one for one in names) == 2
+    page.keyboard.press("d")
+    settle(page)
+    click_surface(page, 0.15, 0.6)
+    title = page.locator('[data-part="course-title"]')
+    page.wait_for_function("() => location.search.includes('target=')")
+    page.wait_for_function("(e) => / vertex /.test(e.textContent)", arg=title.element_handle())
+    legend = page.locator('[data-part="course-legend"]').text_content()
+    assert re.search(r"A: tiny-hubert-tuned, r .?\d\.\d\d", legend)
+    assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors

@@ -8,6 +8,7 @@ from kit.documents import ROOT
 from kit.made_up import put_result
 from kit.made_up_probing import put_probing
 from kit.made_up_store import empty_root, filled_root
+from kit.made_up_story import put_story
 from kit.pages import run
 
 from braindash.io.store import Store
@@ -31,6 +32,7 @@ PAGES = {
     "explore/layers": [{}, {"compare": "toy-tuned", "subject": "S1"}],
     "explore/cortex": [{}, {"map": "preferred"}, {"compare": "toy-tuned", "subject": "S1"}],
     "explore/compare": [{}, {"subject": "S1"}],
+    "explore/story": [{}, {"compare": "toy-tuned", "subject": "S1"}],
     "explore/probes": [{}, {"compare": "toy-other"}],
     "explore/data": [{}],
     "compute/run": [{}, {"work": "Probe"}],
@@ -89,6 +91,7 @@ def test_every_control_that_a_page_shows_is_named_in_its_section(page, filled_ro
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
     store = Store(filled_root)
     put_result(store, model="toy-third", subject="S1", seed=7)
+    put_story(store, filled_root / "data")
     put_probing(store, model="toy-model")
     put_probing(store, model="toy-other", draw=1)
     JobQueue(filled_root).submit("encode", "a" * 32, {}, "Toy job", start=False)

@@ -19,7 +19,7 @@ from braindash.io.surface_links import SURFACES
 from braindash.jobs.queue import JobQueue
 from braindash.ui import under_way
 
-EXPLORE = ["overview", "layers", "cortex", "compare"]
+EXPLORE = ["overview", "layers", "cortex", "compare", "story"]
 
 
 @pytest.mark.parametrize("page", EXPLORE)

@@ -9,15 +9,27 @@ import numpy as np
 import pytest
 
 from braindash.io.surfaces import load_surface
-from braindash.viewer import CARRIER_MODULES, FOLDER, MODULES, script
+from braindash.viewer import (
+    CARRIER_MODULES,
+    FOLDER,
+    MODULES,
+    PLAYER_MODULES,
+    markup,
+    player_markup,
+    script,
+)
 from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
 from braindash.viewer.packing import pack, unpack
 from braindash.views.linked import layer_at
+from braindash.views.listening.courses import Course, course_blob
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(
     NODE is None, reason="node is not installed: apt-get install nodejs"
 )
+JOINED = [MODULES, PLAYER_MODULES, CARRIER_MODULES]
+# What needs a page: entry points, and what is made of elements.
+OF_PAGES = ("component", "viewer", "surface", "player", "playercomponent")
 IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";$', re.MULTILINE)
 
 
@@ -33,7 +45,7 @@ def run_node(tmp_path, code, *blobs):
         paths[-1].write_bytes(blob)
     # A package of type "module": node then reads .js files as the modules they are.
     (tmp_path / "package.json").write_text('{"type": "module"}', encoding="utf-8")
-    others = [name for name in MODULES if name not in ("component", "viewer")]
+    others = [name for name in dict.fromkeys((*MODULES, *PLAYER_MODULES)) if name not in OF_PAGES]
     for name in others:
         shutil.copy(FOLDER / f"{name}.js", tmp_path)
     imports = "".join(f'import * as {name} from "./{name}.js";\n' for name in others)
@@ -53,11 +65,12 @@ def run_node(tmp_path, code, *blobs):
 
 def test_every_module_is_joined_once():
     files = {path.stem for path in FOLDER.glob("*.js")}
-    assert files == {*MODULES, *CARRIER_MODULES}
-    assert len(MODULES) == len(set(MODULES))
+    assert files == {*MODULES, *PLAYER_MODULES, *CARRIER_MODULES}
+    for modules in JOINED:
+        assert len(modules) == len(set(modules))
 
 
-@pytest.mark.parametrize("modules", [MODULES, CARRIER_MODULES])
+@pytest.mark.parametrize("modules", JOINED)
 def test_every_import_is_met_by_an_earlier_module(modules):
     for position, name in enumerate(modules):
         text = module_text(name)
@@ -70,7 +83,7 @@ def test_every_import_is_met_by_an_earlier_module(modules):
                 assert re.search(exported, module_text(source), re.MULTILINE), (name, wanted)
 
 
-@pytest.mark.parametrize("modules", [MODULES, CARRIER_MODULES])
+@pytest.mark.parametrize("modules", JOINED)
 def test_the_joined_script_has_one_entry_and_asks_nobody(modules):
     text = script(modules)
     assert not re.search(r"^import ", text, re.MULTILINE)
@@ -81,7 +94,7 @@ def test_the_joined_script_has_one_entry_and_asks_nobody(modules):
 
 
 @needs_node
-@pytest.mark.parametrize("modules", [MODULES, CARRIER_MODULES])
+@pytest.mark.parametrize("modules", JOINED)
 def test_the_joined_script_parses(tmp_path, modules):
     joined = tmp_path / "joined.mjs"
     joined.write_text(script(modules), encoding="utf-8")
@@ -416,3 +429,134 @@ def test_numbers_are_spoken_with_a_true_minus_and_no_negative_zero(tmp_path):
     console.log(JSON.stringify(cases.map((one) => dom.spoken(...one))));
     """
     assert run_node(tmp_path, code) == ["0.00", "\u22120.12", "+0.456", "0.00"]
+
+
+@needs_node
+def test_a_series_passes_from_row_to_row_and_over_the_seam(tmp_path):
+    """What is drawn between two rows is on the straight line between their bytes."""
+    maps = np.random.default_rng(0).integers(0, 255, (9, 5)).astype(np.uint8)
+    maps[4] = 255  # a row that was not scored
+    header = {"low": -2.0, "high": 2.0}
+    blobs = [
+        pack({**header, "first": 0}, {"maps": maps[:7]}),  # rows 0 to 5, and the next one
+        pack({**header, "first": 6}, {"maps": maps[6:]}),
+    ]
+    at = [0, 1.25, 3, 3.5, 4, 4.75, 5.5, 6, 7.9, 8, 8.01, -0.5]
+    code = f"""
+    const made = new series.Series(9);
+    const at = {json.dumps(at)};
+    made.add(0, await blob(0), 5);
+    const before = at.map((row) => (made.show(row, row < 6 ? 0 : 1), made.valueAt(2)));
+    made.add(1, await blob(1), 5);
+    const after = at.map((row) => (made.show(row, row < 6 ? 0 : 1), made.valueAt(2)));
+    console.log(JSON.stringify({{ before, after }}));
+    """
+    found = run_node(tmp_path, code, *blobs)
+    values = np.where(maps[:, 2] == 255, np.nan, -2 + 4 * maps[:, 2].astype(float) / 254)
+
+    def expected(row):
+        if not 0 <= row <= 8:
+            return None
+        low, mix = int(row), row - int(row)
+        value = values[low] if not mix else (1 - mix) * values[low] + mix * values[low + 1]
+        return None if np.isnan(value) else pytest.approx(value)
+
+    assert found["after"] == [expected(row) for row in at]
+    assert found["before"] == [expected(row) if row < 6 else None for row in at]
+
+
+@needs_node
+def test_words_and_times_are_found_where_they_are(tmp_path):
+    starts = [0.5, 2.5, 4.5]
+    code = f"""
+    const starts = {json.dumps(starts)};
+    console.log(JSON.stringify({{
+      place: [0.4, 0.5, 3, 99].map((at) => timeline.placeAt(starts, at)),
+      next: [0, 0.5, 3, 4.6].map((at) => timeline.wordFrom(starts, at, 1)),
+      before: [0.6, 2.6, 3.5, 99].map((at) => timeline.wordFrom(starts, at, -1)),
+      none: timeline.wordFrom([], 3, 1),
+      clock: [0, 59.9, 61, 3725].map(timeline.clockText),
+      between: [1.5, 0, 2.5, 9].map((at) => courses.between([1, 3, NaN, 5], at)),
+      nice: [0.3, 1, 7].map(courses.niceEnd),
+    }}));
+    """
+    found = run_node(tmp_path, code)
+    assert found["place"] == [-1, 0, 1, 2]
+    assert found["next"] == [0.5, 2.5, 4.5, 4.5]
+    # Just after a word began the one before it, later on its own beginning.
+    assert found["before"] == [0.5, 0.5, 2.5, 4.5] and found["none"] is None
+    assert found["clock"] == ["0:00", "0:59", "1:01", "1:02:05"]
+    assert found["between"] == [None, 1, None, None] and found["nice"] == [0.5, 1, 10]
+
+
+@needs_node
+def test_courses_are_read_place_by_place(tmp_path):
+    rng = np.random.default_rng(1)
+    measured = rng.standard_normal((2, 12))
+    predicted = rng.standard_normal((2, 2, 12))
+    made = [
+        Course(f"region {n}", "#0072B2", measured[n], predicted[n], [f"note {n}"]) for n in (0, 1)
+    ]
+    code = """
+    const found = courses.readCourses(await blob(0));
+    const list = (values) => Array.from(values, (v) => (Number.isFinite(v) ? v : null));
+    console.log(JSON.stringify(found.map((one) => ({ ...one, measured: list(one.measured),
+      predicted: one.predicted.map(list), running: one.running.map(list) }))));
+    """
+    found = run_node(tmp_path, code, course_blob(made))
+    for place, one in enumerate(found):
+        assert one["title"] == f"region {place}" and one["notes"] == [f"note {place}"]
+        np.testing.assert_allclose(one["measured"], measured[place], rtol=1e-6)
+        np.testing.assert_allclose(one["predicted"], predicted[place], rtol=1e-6)
+        assert one["running"][1][:9] == [None] * 9
+        assert one["running"][1][-1] == pytest.approx(one["r"][1], abs=1e-6)
+
+
+@needs_node
+def test_a_painted_pixel_shows_the_face_that_lies_there(tmp_path):
+    """The processor's frames against the ray test: nearest faces, their values, the threshold."""
+    code = """
+    const hemispheres = geometry.readHemispheres(await blob(0));
+    const view = new camera.Camera(), reach = geometry.shapeReach(hemispheres);
+    const shape = { first: "pial", second: "pial", t: 0 }, [width, height] = [140, 100];
+    const frame = view.frame(shape, reach, width, height), { side } = camera.VIEWS[0];
+    const matrix = view.matrix(camera.VIEWS[0]), hemisphere = hemispheres[side];
+    const seen = painter.seenPixels(hemisphere, shape, matrix, frame, width, height);
+    const tried = [], pixels = new Uint32Array(width * height);
+    for (let n = 50; n < seen.at.length; n += 97) {
+      const [x, y] = [(seen.at[n] % width) + 0.5, Math.floor(seen.at[n] / width) + 0.5];
+      const point = [((x / width) * 2 - 1) * frame[0], (1 - (y / height) * 2) * frame[1]];
+      const vertex = picking.pickVertex(hemisphere, shape, matrix, point);
+      tried.push(seen.corners.subarray(3 * n, 3 * n + 3).includes(vertex));
+    }
+    const table = Uint8Array.from({ length: 768 }, (_, k) => Math.floor(k / 3));
+    const paint = (value) => {
+      const values = new Float32Array(hemisphere.count).fill(value);
+      painter.paintPixels(seen, values, { low: -1, high: 1, threshold: 0.2, table }, pixels);
+      const n = 60, shown = pixels[seen.at[n]];
+      const { light, grey } = seen;
+      return [shown & 255, shown >>> 24, Math.floor(light[n] * 255), light[n] * grey[n]];
+    };
+    const light = [Math.min(...seen.light), Math.max(...seen.light)];
+    console.log(JSON.stringify({ tried, share: seen.at.length / (width * height), top: paint(3),
+      low: paint(-0.1), missing: paint(NaN), light }));
+    """
+    found = run_node(tmp_path, code, geometry_blob())
+    assert len(found["tried"]) > 40 and np.mean(found["tried"]) > 0.97, "ties at edges only"
+    assert 0.35 < found["share"] < 0.8
+    assert found["top"][0] == found["top"][2] and found["top"][1] == 255
+    for grey in (found["low"], found["missing"]):
+        assert grey[0] == int(grey[3])
+    assert 0.4 < found["light"][0] < found["light"][1] <= 1.0
+
+
+def test_the_player_is_the_viewer_with_more_in_it():
+    """Every part that a script asks for is there once, and nothing of the player is elsewhere."""
+    html, css = player_markup()
+    viewer, _ = markup()
+    assert "<!--" not in html and "<!--" not in viewer and ".player" in css
+    parts = re.findall(r'data-part="([\w-]+)"', html)
+    assert len(parts) == len(set(parts))
+    assert set(re.findall(r'data-part="([\w-]+)"', viewer)) < set(parts)
+    asked = re.findall(r'\bpart\("([\w-]+)"\)', script(PLAYER_MODULES))
+    assert set(asked) <= set(parts)
