@@ -88,4 +88,4 @@ def _bands(samples: NDArray[np.float32], together: int) -> Bytes:
         return np.zeros((0, 40), dtype=np.uint8)
     powers = np.concatenate(blocks)
     shares = 1 + (powers - powers.max()) / _RANGE
-    return np.round(255 * np.clip(shares, 0.0, 1.0)).astype(np.uint8)
+    return np.asarray(np.round(255 * np.clip(shares, 0.0, 1.0)), dtype=np.uint8)

@@ -80,8 +80,8 @@ def can_stand_beside(one: Played, other: Played) -> str:
     same = (one.story.name, one.story.n_rows, one.story.first_row)
     if same != (other.story.name, other.story.n_rows, other.story.first_row):
         return f"the models were not scored on the same rows of {one.story.name}"
-    scored = [played.reader.scored[played.story.rows] for played in (one, other)]
-    return "" if np.array_equal(*scored) else "the models were not scored on the same rows"
+    own, theirs = (played.reader.scored[played.story.rows] for played in (one, other))
+    return "" if np.array_equal(own, theirs) else "the models were not scored on the same rows"
 
 
 def best_layer(result: EncodingResult, region: str) -> int:
