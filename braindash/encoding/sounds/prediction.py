@@ -117,12 +117,13 @@ class SoundPrediction:
         about = self.about
         people = about["members"]
         subject = f"the mean of {len(people)} subjects" if people else about["subject"]
-        told = [f"Predicted response of {subject}{_stamp(self.simulated)} to {_heard(about)}."]
+        first = (
+            f"Predicted response of {subject}{_stamp(self.simulated)} to {_heard(about)} by "
+            f"{_by(about)}"
+        )
         if self.is_contrast:
-            told = [
-                f"Predicted response of {subject}{_stamp(self.simulated)} to {_heard(about)} by "
-                f"{_by(about)}, minus that to {_heard(about['minus'])} by {_by(about['minus'])}."
-            ]
+            first += f", minus that to {_heard(about['minus'])} by {_by(about['minus'])}"
+        told = [f"{first}."]
         whom = "the mean of these subjects" if people else "this subject"
         told.append(f"It is a prediction for {whom}, not a measurement.")
         both = (about, about.get("minus", about))
