@@ -157,7 +157,8 @@ def _predicted(
     for other in others:
         made = made.minus(other)
     series = time_series(made, store)
-    return made, [path for place in output for path in series.write(place)]
+    written = (path for place in output for path in series.write(place))
+    return made, list(dict.fromkeys(written))
 
 
 def _course(made: SoundPrediction) -> str:

@@ -364,22 +364,22 @@ def predict_sounds(
             )
         else:
             span.advance(1, 1, "already predicted")
-        found.append(_loaded(entry, request))
+        found.append(_loaded(entry, request, weights))
     return found
 
 
 def stored_sound(request: SoundRequest, store: Store) -> SoundPrediction | None:
     """Look a prediction up; None where it has not been made."""
-    spec = _spec(sound_weights(request, store), sound_samples(request))
-    entry = store.get_or_none(SOUNDS, spec.key())
-    return None if entry is None else _loaded(entry, request)
+    weights = sound_weights(request, store)
+    entry = store.get_or_none(SOUNDS, _spec(weights, sound_samples(request)).key())
+    return None if entry is None else _loaded(entry, request, weights)
 
 
-def _loaded(entry: Entry, request: SoundRequest) -> SoundPrediction:
-    """Open a prediction; the same samples may have had another name when it was made."""
+def _loaded(entry: Entry, request: SoundRequest, weights: KeptWeights) -> SoundPrediction:
+    """Open a prediction; sound and result may have had other names when it was made."""
     made = SoundPrediction.load(entry)
     sound = _sound_told(request, find_cut(request))
-    return replace(made, about={**made.about, "sound": sound})
+    return replace(made, about={**made.about, "sound": sound, "result": weights.result})
 
 
 def _spec(weights: KeptWeights, samples: Samples) -> SoundSpec:
@@ -474,7 +474,7 @@ def queue_sound(request: SoundRequest, store: Store) -> Job | None:
     asked = request.model_copy(
         update={
             "audio": given_path(request.audio).resolve(),
-            "result": str(weights.told["result"]),
+            "result": weights.result,
             "layer": weights.layer,
             "model": model,
         }

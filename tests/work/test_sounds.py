@@ -180,6 +180,7 @@ def test_every_word_of_it_says_that_it_is_a_prediction(energy, clip, store, tmp_
     caption = made.caption()
     assert "a prediction for this subject, not a measurement" in caption
     assert "fitted to 3 stories (2 min) of toy lab: crow, fox, stone" in caption
+    assert "to my clip.wav (0.0 to 7.3 s) by layer 0 of acoustic:energy." in caption
     assert "half precision" in caption and "standard deviations" in caption
     assert "simulated" not in caption
     stamped = SoundPrediction(

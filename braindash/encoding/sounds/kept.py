@@ -101,9 +101,17 @@ class KeptWeights:
     ----------
     entry : Entry
         Of kind "weights"; its provenance says what they were fitted with.
+    result : str
+        Key of the result that they were looked up for; by default that which they were kept for.
+        Several results of the same predictions share their weights.
     """
 
     entry: Entry
+    result: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.result:
+            object.__setattr__(self, "result", str(self.entry.provenance["result"]))
 
     @property
     def key(self) -> str:
@@ -215,9 +223,8 @@ def find_weights(result: EncodingResult, store: Store, layer: int | None = None)
         means = layer_means(result.dataset["cv_score"].transpose("layer", "target").values)
         layer = max(kept, key=lambda one: (np.nan_to_num(means[one], nan=-np.inf), -one))
     try:
-        return KeptWeights(
-            store.get(WEIGHTS, WeightsSpec(fit=predictions_key_of(result), layer=layer).key())
-        )
+        spec = WeightsSpec(fit=predictions_key_of(result), layer=layer)
+        return KeptWeights(store.get(WEIGHTS, spec.key()), result.key)
     except StoreError as error:
         raise StoreError(error.message, hint=f"{keeping_hint(result, layer)}") from error
 

@@ -192,7 +192,7 @@ class Predictor:
         varies = self.weights.statistics[1] > 0
         distance = float(np.sqrt(np.square(features[:, varies]).mean())) if varies.any() else 0.0
         return {
-            "result": told["result"],
+            "result": self.weights.result,
             "weights": self.weights.key,
             "layer": self.weights.layer,
             "model": told["model"]["name"],

@@ -117,23 +117,24 @@ class SoundPrediction:
         about = self.about
         people = about["members"]
         subject = f"the mean of {len(people)} subjects" if people else about["subject"]
-        told = [f"Predicted response of {subject}{_stamp(self.simulated)} to {_heard(about)}."]
+        first = (
+            f"Predicted response of {subject}{_stamp(self.simulated)} to {_heard(about)} by "
+            f"{_by(about)}"
+        )
         if self.is_contrast:
-            told = [
-                f"Predicted response of {subject}{_stamp(self.simulated)} to {_heard(about)} by "
-                f"{_by(about)}, minus that to {_heard(about['minus'])} by {_by(about['minus'])}."
-            ]
+            first += f", minus that to {_heard(about['minus'])} by {_by(about['minus'])}"
+        told = [f"{first}."]
         whom = "the mean of these subjects" if people else "this subject"
         told.append(f"It is a prediction for {whom}, not a measurement.")
-        for one in (about, about.get("minus")):
-            if one is not None and str(one["trained_on"]) not in " ".join(told):
-                told.append(f"{_by(one).capitalize()} was {one['trained_on']}.")
+        both = (about, about.get("minus", about))
+        fitted = dict.fromkeys(str(one["trained_on"]) for one in both)
+        told.append(f"The weights were {', and '.join(fitted)}.")
         told += [f"Units: {self.units}.", f"The weights are {about['precision']}."]
-        if about["feature_distance"] > _FAR:
+        farthest = max(one["feature_distance"] for one in both)
+        if farthest > _FAR:
             told.append(
-                f"The sound is unlike these: its features are {about['feature_distance']:.1f} "
-                "times as far from the training's mean as those of the training stories, so the "
-                "prediction is an extrapolation."
+                f"The sound is unlike these stories: its features are {farthest:.1f} times as far "
+                "from the training's mean as theirs, so the prediction is an extrapolation."
             )
         return told
 
