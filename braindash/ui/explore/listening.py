@@ -37,10 +37,10 @@ from braindash.views.listening.played import (
     Played,
     region_rows,
     score_map,
+    story_blob,
     target_row,
 )
 from braindash.views.listening.series import Series, piece_rows
-from braindash.views.listening.sound import story_blob
 
 KEY = "story_player"
 AUDIO = "story_audio"
