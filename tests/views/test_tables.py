@@ -149,6 +149,20 @@ def test_a_download_says_what_its_intervals_are(table):
     assert told["ceiling_selection"].tolist() == lines
 
 
+def test_hiding_a_region_adjusts_no_p_anew(table):
+    """The family is all regions and layers, never what happens to be shown."""
+    tested = table.assign(p=np.linspace(0.001, 0.3, len(table)))
+    tested = tested.assign(p_holm=np.minimum(1, tested["p"] * len(table)))
+    both = difference_by_layer(tested, REGIONS).data
+    for region, shown in (
+        ("late_language", "Late language"),
+        ("primary_auditory", "Primary auditory"),
+    ):
+        alone = difference_by_layer(tested, [region]).data
+        assert alone[shown].tolist() == both[shown].tolist()
+        assert all("adjusted" in cell for cell in alone[shown])
+
+
 def test_the_pair_table_takes_the_chosen_layers():
     rng = np.random.default_rng(0)
     parts = rng.uniform(size=(7, 3, 2, 2))
