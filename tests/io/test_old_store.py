@@ -34,7 +34,7 @@ def test_the_fixture_is_small():
 
 def test_every_kind_of_result_is_there_and_has_its_key(old):
     kinds = {kind: old.entries(kind) for kind in VERSIONED}
-    for kind in ("regions", "frames", "difference"):
+    for kind in ("regions", "frames", "difference", "weights", "sounds"):
         assert not kinds.pop(kind), "younger than this store; their key is pinned elsewhere"
     assert all(kinds.values()), "one of every kind"
     for kind, entries in kinds.items():

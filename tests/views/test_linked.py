@@ -78,7 +78,7 @@ def test_normalised_means_are_those_of_the_layers_page(pair):
     own = table[table["region"] == "late_language"].sort_values("layer")
     np.testing.assert_allclose(made.maps[0].means["late_language"], own["r_over_ceiling"])
     assert made.maps[0].label == "r / ceiling"
-    assert "Only targets whose ceiling (repeats)" in linked_note(made, (pair.a,), "repeats")
+    assert "Only targets with a ceiling (repeats)" in linked_note(made, (pair.a,), "repeats")
 
 
 def test_the_differences_scale_is_centred_at_zero_and_fits_equal_layers(linked, pair):

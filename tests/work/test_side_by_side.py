@@ -45,24 +45,28 @@ def probing(tmp_path, quick_model):
     return build_request(ProbeRequest, **fields)
 
 
+def children() -> set[int]:
+    return {one.pid for one in psutil.Process().children()}
+
+
 class Helpers:
-    """Notes the processes that are at work at each report."""
+    """Notes the processes that are at work at each report; other tests may have left some."""
 
     def __init__(self):
-        self.seen = set()
+        self.seen, self.before = set(), children()
 
     def advance(self, done, total, message):
-        self.seen |= {one.pid for one in psutil.Process().children()}
+        self.seen |= children() - self.before
 
 
-def kill_one(store, killed):
+def kill_one(store, killed, before):
     """Kill a process that makes parts as soon as the features of a story are there."""
     end = time.monotonic() + 400
     while not killed and time.monotonic() < end:
         if [*store.root.glob("features/*/checksums.json")]:
-            for child in psutil.Process().children()[:1]:
-                os.kill(child.pid, signal.SIGKILL)
-                killed.append(child.pid)
+            for child in sorted(children() - before)[:1]:
+                os.kill(child, signal.SIGKILL)
+                killed.append(child)
         time.sleep(0.02)
 
 
@@ -97,7 +101,7 @@ def test_several_processes_give_what_one_gives_also_when_one_is_killed(
     store, helpers, killed = Store(tmp_path / "several"), Helpers(), []
     runs = [EncodingRun(plan_encoding(request), store) for request in encodings]
     probed = ProbingRun(plan_probing(probing), store)
-    killer = threading.Thread(target=kill_one, args=(store, killed))
+    killer = threading.Thread(target=kill_one, args=(store, killed, helpers.before))
     killer.start()
     carry_out([*runs, probed], helpers, device="cpu")
     killer.join()
