@@ -17,7 +17,8 @@ The plan's own estimate of memory is drawn on in the same way, and says how many
 processes the program would start beside each other. Rows, stories and features are all there.
 Seconds are those of one core, which a busy machine does not change; a disk that is slower than the
 page cache adds its own. Reading is all of it: digests, the search for censored rows, responses.
-``--rows`` takes a part of every story's rows, to try the script.
+``--rows`` takes a part of every story's rows, to try the script. ``--first-map`` waits instead, in
+wall seconds, for the first layer of all voxels from the command line, with all cores, and ends it.
 """
 
 import argparse
@@ -293,6 +294,31 @@ def measured(size: Size, scale: float, n_layers: int, rows: float) -> dict[str, 
     return found
 
 
+def first_map(size: Size, rows: float) -> float:
+    """Time the command from its start to the first layer's scores, whose map can be looked at."""
+    n_rows = tuple(max(LEAST_ROWS, int(n * rows)) for n in size.n_rows)
+    with tempfile.TemporaryDirectory(prefix="braindash-bench-") as place:
+        folder, settings = Path(place) / "data", os.environ | {"BRAINDASH_CACHE": f"{place}/cache"}
+        part = json.dumps(asdict(replace(size, n_rows=n_rows)))
+        subprocess.run(
+            [sys.executable, __file__, "--make", part, "--folder", str(folder)],
+            env=os.environ | {"BRAINDASH_CACHE": f"{place}/other"},
+            check=True,
+        )
+        command = [sys.executable, "-m", "braindash", "encode", "--data", str(folder / "m.toml")]
+        command += ["--model", str(folder / "model"), "--subject", "S1", "--strategy", "chunk"]
+        began = time.perf_counter()
+        run = subprocess.Popen([*command, "--store", str(folder / "store")], env=settings)
+        while not [*(folder / "store" / "parts" / "predictions").glob("*/*.nc")]:
+            if run.poll() is not None:
+                raise SystemExit(f"the command ended with {run.returncode} before its first layer")
+            time.sleep(0.2)
+        seconds = time.perf_counter() - began
+        run.terminate()
+        run.wait()
+    return seconds
+
+
 # ---- what is told --------------------------------------------------------------------------------
 
 
@@ -354,6 +380,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1 / 16, help="part of the voxels")
     parser.add_argument("--layers", type=int, default=2, help="of the 13, two at least")
     parser.add_argument("--rows", type=float, default=1.0, help="part of every story's rows")
+    parser.add_argument("--first-map", action="store_true", help="of all voxels, wall seconds")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     parser.add_argument("--make", help=argparse.SUPPRESS)
     parser.add_argument("--encode", action="store_true", help=argparse.SUPPRESS)
@@ -364,6 +391,12 @@ def main() -> None:
         make(options.folder, Size(**(fields | {"n_rows": tuple(fields["n_rows"])})))
     elif options.encode:
         print(json.dumps(encode(options.folder)))
+    elif options.first_map:
+        for name in options.sizes:
+            seconds = first_map(SIZES[name], options.rows)
+            print(
+                f"{name}: first layer of {SIZES[name].n_targets} voxels after {seconds:.0f} s wall"
+            )
     else:
         parts = options.scale, options.layers, options.rows
         found = {name: bench(SIZES[name], *parts) for name in options.sizes}
