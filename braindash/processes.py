@@ -25,6 +25,8 @@ _POLL_SECONDS = 0.2
 # A process that does not end when asked to is killed after this.
 _GRACE_SECONDS = 5.0
 _IDLE_SECONDS = 0.3
+# What is under way and takes less is waited for, where all cores are to make what comes next.
+_SOON_SECONDS = 20.0
 _ATTEMPTS = 2
 
 
@@ -196,11 +198,17 @@ class Team:
             self._with_all_cores = False
         while not self._failure and len(self._busy) < self._places and not self._with_all_cores:
             ready = next((n for n, one in self._waiting.items() if self._is_ready(one.part)), None)
-            if ready is None:
+            if ready is None or self._waits(self._waiting[ready].part):
                 return
             one = self._waiting.pop(ready)
             self._attempts[ready] += 1
             self._free_helper().give(one, self._threads_for(one.part))
+
+    def _waits(self, part: Part) -> bool:
+        """Say whether a first large part is begun when short ones under way are finished."""
+        under_way = [helper.current.part for helper in self._helpers if helper.current]
+        waited_for = part.large and not self._seen_large
+        return waited_for and 0 < sum(one.seconds for one in under_way) < _SOON_SECONDS
 
     def _threads_for(self, part: Part) -> int:
         """Give a part all cores where it is left alone, or is the first large one to be seen.

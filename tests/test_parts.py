@@ -94,6 +94,20 @@ def test_the_first_large_part_that_is_waited_for_has_all_cores(toy):
     assert min(made[name]["started"] for name in "bc") >= made["a"]["ended"]
 
 
+def test_the_first_large_part_waits_for_short_ones_and_not_for_long_ones(toy):
+    large = [{"name": name, "lasts": 0.2, "large": True} for name in ("a", "b")]
+    run = toy({"name": "short", "lasts": 0.3, "seconds": 1.0}, *large)
+    carry_out([run], NoProgress(), cores=2, device="cpu")
+    made = run.made()
+    assert made["a"]["threads"] == "2" and made["a"]["started"] >= made["short"]["ended"]
+    for name in made:
+        (run.folder / name).unlink()
+    long = toy({"name": "long", "lasts": 1.0}, *large)
+    carry_out([long], NoProgress(), cores=2, device="cpu")
+    made = long.made()
+    assert made["a"]["threads"] == "1" and made["a"]["started"] < made["long"]["ended"]
+
+
 @pytest.mark.parametrize("cores", [1, 2])
 def test_only_what_is_missing_is_made(toy, tmp_path, cores):
     run = toy({"name": "deep"}, {"name": "a", "after": ["deep"]}, {"name": "b"})
