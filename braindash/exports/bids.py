@@ -21,10 +21,11 @@ from braindash.encoding.several.groups import Group
 from braindash.errors import InputError
 from braindash.exports.columns import described
 from braindash.exports.folder import whole_folder
-from braindash.exports.gifti import SIDES, gifti_bytes, maps_of, surface_bytes
+from braindash.exports.gifti import SIDES, gifti_bytes, maps_of
 from braindash.exports.source import Source, clean, json_bytes, source_of
 from braindash.exports.tables import stamped
 from braindash.files import digest_bytes
+from braindash.io.gifti import surface_gifti
 from braindash.io.spaces.surface_map import OWN
 from braindash.io.spaces.vertices import Vertices, has_vertices, vertices_of
 from braindash.names import given_path
@@ -191,7 +192,7 @@ def _write_surfaces(mapped: Vertices, names: Mapping[str, str], place: Path) -> 
         meshes = mapped.meshes(shape)
         for side, letter in SIDES.items():
             name = _name({"sub": names["sub"]}, label(shape), hemi=letter, space="fsnative")
-            content = surface_bytes(meshes[side], side, shape)
+            content = surface_gifti(meshes[side], side, shape)
             (place / f"{name}.surf.gii").write_bytes(content)
 
 

@@ -10,14 +10,13 @@ import numpy.typing as npt
 from braindash.encoding.maps.kinds import MAP_KINDS, map_names, map_values, result_vertices
 from braindash.encoding.result import EncodingResult
 from braindash.exports.source import Source, clean, json_bytes
+from braindash.io.gifti import values_gifti
 from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.spaces.vertices import Vertices, vertices_of
-from braindash.io.surfaces import Mesh
 from braindash.viewer.blobs import MapSet
 
 SIDES: Mapping[str, str] = {"left": "L", "right": "R"}
 """Hemispheres, as names of files write them."""
-_STRUCTURES = {"left": "CortexLeft", "right": "CortexRight"}
 _INTENTS = {"p": "NIFTI_INTENT_PVAL", "r": "NIFTI_INTENT_CORREL"}
 _NO_INTENT = "NIFTI_INTENT_NONE"
 
@@ -143,13 +142,6 @@ def shown_maps(
     return Maps(*told, names, sides, mapped.mesh, mapped.note)
 
 
-def _gifti() -> Any:
-    """Return nibabel's module, which has no types; imported when a file is written."""
-    from nibabel import gifti
-
-    return gifti
-
-
 def gifti_bytes(maps: Maps, side: str, source: Source) -> bytes:
     """Write the maps of one hemisphere as a ``.func.gii``.
 
@@ -167,58 +159,18 @@ def gifti_bytes(maps: Maps, side: str, source: Source) -> bytes:
     bytes
         One float32 array per map, its name as ``Name``; NaN where there is no value.
     """
-    gifti = _gifti()
-    intent = _INTENTS.get(maps.what, _NO_INTENT)
-    arrays = [
-        gifti.GiftiDataArray(
-            np.ascontiguousarray(values, dtype=np.float32),
-            intent=intent,
-            datatype="NIFTI_TYPE_FLOAT32",
-            meta=gifti.GiftiMetaData({"Name": clean(name)}),
-        )
-        for name, values in zip(maps.names, maps.sides[side], strict=True)
-    ]
-    told = {
-        "AnatomicalStructurePrimary": _STRUCTURES[side],
-        "Description": clean(f"{maps.title} ({maps.unit})" if maps.unit else maps.title),
-        "Mesh": maps.mesh,
-        "Source": clean(source.stamped),
-        "braindash": source.as_json(),
-    }
-    image = gifti.GiftiImage(meta=gifti.GiftiMetaData(told), darrays=arrays)
-    written: bytes = image.to_bytes()
-    return written
-
-
-def surface_bytes(mesh: Mesh, side: str, shape: str) -> bytes:
-    """Write a surface as a ``.surf.gii``: for meshes that nobody else has.
-
-    Parameters
-    ----------
-    mesh : Mesh
-        One hemisphere.
-    side : {"left", "right"}
-        Which.
-    shape : str
-        Which surface, such as "pial".
-    """
-    gifti = _gifti()
-    told = gifti.GiftiMetaData(
-        {"AnatomicalStructurePrimary": _STRUCTURES[side], "GeometricType": shape}
+    return values_gifti(
+        maps.sides[side],
+        [clean(name) for name in maps.names],
+        side,
+        intent=_INTENTS.get(maps.what, _NO_INTENT),
+        told={
+            "Description": clean(f"{maps.title} ({maps.unit})" if maps.unit else maps.title),
+            "Mesh": maps.mesh,
+            "Source": clean(source.stamped),
+            "braindash": source.as_json(),
+        },
     )
-    points = gifti.GiftiDataArray(
-        np.ascontiguousarray(mesh.coordinates, dtype=np.float32),
-        intent="NIFTI_INTENT_POINTSET",
-        datatype="NIFTI_TYPE_FLOAT32",
-        meta=told,
-    )
-    faces = gifti.GiftiDataArray(
-        np.ascontiguousarray(mesh.faces, dtype=np.int32),
-        intent="NIFTI_INTENT_TRIANGLE",
-        datatype="NIFTI_TYPE_INT32",
-    )
-    written: bytes = gifti.GiftiImage(darrays=[points, faces]).to_bytes()
-    return written
 
 
 def map_files(maps: Maps, name: str, source: Source) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,13 @@ from numpy.typing import NDArray
 from braindash.errors import InputError
 from braindash.files import replaced, write_json
 from braindash.io.entries import disk_errors
+from braindash.io.gifti import values_gifti
 from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.surfaces import SPACE_NAMES, count_targets
 from braindash.names import given_path
 
 GIFTI_ENDS = (".func.gii", ".time.gii", ".gii")
 _LETTERS = {"left": "L", "right": "R"}
-_STRUCTURES = {"left": "CortexLeft", "right": "CortexRight"}
 
 
 @dataclass(frozen=True)
@@ -163,24 +162,17 @@ def _write_gifti(series: TimeSeries, place: Path, name: str) -> list[Path]:
 
 def _gifti(series: TimeSeries, side: str, values: NDArray[np.float32]) -> bytes:
     """Return one hemisphere's file: an array per row, as fMRIPrep and FreeSurfer write series."""
-    gifti: Any = import_module("nibabel.gifti")  # which has no types
     step = {"TimeStep": f"{1000 * series.tr:.6f}", "TimeStepUnits": "ms"}  # as FreeSurfer has it
-    arrays = [
-        gifti.GiftiDataArray(
-            np.ascontiguousarray(row, dtype=np.float32),
-            intent="NIFTI_INTENT_TIME_SERIES",
-            datatype="NIFTI_TYPE_FLOAT32",
-            meta=gifti.GiftiMetaData({"Name": f"{seconds:.3f} s", **step}),
-        )
-        for row, seconds in zip(values, series.times, strict=True)
-    ]
-    told = {
-        "AnatomicalStructurePrimary": _STRUCTURES[side],
-        "Description": str(series.told["Description"]),
-        "Mesh": series.space if series.surface is None else series.surface.mesh,
-        "StartTime": f"{series.times[0]:.6f}",
-        **step,
-    }
-    image = gifti.GiftiImage(meta=gifti.GiftiMetaData(told), darrays=arrays)
-    content: bytes = image.to_bytes()
-    return content
+    return values_gifti(
+        values,
+        [f"{seconds:.3f} s" for seconds in series.times],
+        side,
+        intent="NIFTI_INTENT_TIME_SERIES",
+        told={
+            "Description": str(series.told["Description"]),
+            "Mesh": series.space if series.surface is None else series.surface.mesh,
+            "StartTime": f"{series.times[0]:.6f}",
+            **step,
+        },
+        of_each=step,
+    )

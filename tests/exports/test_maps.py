@@ -14,8 +14,9 @@ from scipy import sparse
 
 from braindash.encoding.maps.kinds import MAP_KINDS, available_maps, map_values
 from braindash.errors import InputError
-from braindash.exports.gifti import map_files, maps_of, set_maps, surface_bytes
+from braindash.exports.gifti import map_files, maps_of, set_maps
 from braindash.exports.source import source_of
+from braindash.io.gifti import surface_gifti
 from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.spaces.vertices import vertices_of
 from braindash.io.surfaces import SPACES, load_surface
@@ -142,7 +143,7 @@ def test_own_surfaces_travel_with_their_maps(tmp_path):
     sides = mapped.sides(np.arange(total, dtype=np.float32), nearest=True)
     assert len(sides["left"]) == n_left and sides["right"][0] == n_left
     path = tmp_path / "lh.surf.gii"
-    path.write_bytes(surface_bytes(mapped.meshes("pial")["left"], "left", "pial"))
+    path.write_bytes(surface_gifti(mapped.meshes("pial")["left"], "left", "pial"))
     points, faces = nibabel.load(path).agg_data(("pointset", "triangle"))
     np.testing.assert_array_equal(points, shapes["pial"]["left"].coordinates)
     np.testing.assert_array_equal(faces, shapes["pial"]["left"].faces)
