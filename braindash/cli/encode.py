@@ -360,7 +360,7 @@ def result_document(
         else None,
         "significance": result.significance_line(),
         "ceilings": list(result.ceilings),
-        "ceiling_selection": selection_line(result),
+        "ceiling_bias": selection_line(result),
         "intervals": seen.interval_line(),
         "nulls": null_lines(seen),
         "provenance": seen.provenance_line(),

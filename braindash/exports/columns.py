@@ -57,7 +57,7 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "interval": ("What the intervals are of", ""),
     "interval_of": ("Column that the interval belongs to", ""),
     "ceiling_name": ("Which noise ceiling", ""),
-    "ceiling_selection": ("Which targets the threshold on the ceiling chose", ""),
+    "ceiling_bias": ("Which targets the ceiling chose, and what that does to a perfect model", ""),
     "source": ("Where the numbers come from", ""),
     "panel": ("Panel of the figure", ""),
     "series": ("Line, band or row of the figure", ""),

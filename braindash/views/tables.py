@@ -294,10 +294,10 @@ def download_table(
     -------
     pandas.DataFrame
         All columns of the tables, and ``interval_of``, ``interval``, ``ceiling_name`` and
-        ``ceiling_selection``.
+        ``ceiling_bias``.
     """
     lines = [*chosen, *[""] * (len(tables) - len(chosen))]
-    told = [one.assign(ceiling_selection=line) for one, line in zip(tables, lines, strict=True)]
+    told = [one.assign(ceiling_bias=line) for one, line in zip(tables, lines, strict=True)]
     return pd.concat(told, ignore_index=True).assign(
         interval_of=score, interval=interval_line, ceiling_name=ceiling or ""
     )

@@ -52,7 +52,7 @@ def test_encode_prints_key_folder_and_regions_as_json(lab, tmp_path):
     assert len(document["n_significant"]) == 3
     assert document["ceilings"] == ["repeats", "inter-subject"]
     assert "block bootstrap" in document["intervals"]
-    assert "would cross by chance" in document["ceiling_selection"]
+    assert "would cross by chance" in document["ceiling_bias"]
     assert (tmp_path / "store" / "encoding" / document["key"] / "result.nc").is_file()
 
 

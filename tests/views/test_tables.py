@@ -141,12 +141,12 @@ def test_a_download_says_what_its_intervals_are(table):
     np.testing.assert_array_equal(both["low"][: len(table)], table["low"])
     assert set(both["interval_of"]) == {"r"} and set(both["ceiling_name"]) == {"repeats"}
     assert set(both["interval"]) == {"95 % intervals: made up"}
-    assert set(both["ceiling_selection"]) == {""}
+    assert set(both["ceiling_bias"]) == {""}
     told = download_table(
         [table, table], "r", "repeats", "made up", ["2 of 5 above", "3 of 5 above"]
     )
     lines = ["2 of 5 above"] * len(table) + ["3 of 5 above"] * len(table)
-    assert told["ceiling_selection"].tolist() == lines
+    assert told["ceiling_bias"].tolist() == lines
 
 
 def test_hiding_a_region_adjusts_no_p_anew(table):
