@@ -34,6 +34,7 @@ KINDS = {"encoding", "probing", "tuning"}
 DATA = {"core", "io", "speech"}
 SHARED = {"stories"}
 CHECKING = {"checking"}
+STUDIES = {"studies"}
 READING = {
     "result",
     "panel",
@@ -83,21 +84,28 @@ ALLOWED = {
     "checking": {"core", "io"},
     "stories": DATA,
     **dict.fromkeys(KINDS, DATA | SHARED),
-    "demo": DATA | SHARED | KINDS,
+    "studies": DATA | SHARED | KINDS,
+    "demo": DATA | SHARED | KINDS | STUDIES,
     "jobs": set(),
-    "work": DATA | SHARED | KINDS | CHECKING | {"demo", "jobs"},
+    "work": DATA | SHARED | KINDS | CHECKING | STUDIES | {"demo", "jobs"},
     "viewer": {"core", "io"},
-    "views": {"core", "io", "viewer"} | KINDS | CHECKING,
-    "exports": {"core", "io", "speech", "viewer", "views", "__init__"} | KINDS,
+    "views": {"core", "io", "viewer"} | KINDS | CHECKING | STUDIES,
+    "exports": {"core", "io", "speech", "viewer", "views", "__init__"} | KINDS | STUDIES,
     "ui": DATA
     | SHARED
     | KINDS
     | CHECKING
+    | STUDIES
     | {"demo", "jobs", "work", "viewer", "views", "exports", "__init__"},
-    "cli": DATA | SHARED | KINDS | CHECKING | {"demo", "jobs", "work", "exports", "__init__"},
+    "cli": DATA
+    | SHARED
+    | KINDS
+    | CHECKING
+    | STUDIES
+    | {"demo", "jobs", "work", "exports", "__init__"},
     "api": DATA | SHARED | KINDS | {"demo", "work", "exports"},
     # The homes of the public names: for type checkers, and imported when first used.
-    "__init__": DATA | KINDS | CHECKING | {"api", "demo", "exports"},
+    "__init__": DATA | KINDS | CHECKING | STUDIES | {"api", "demo", "exports", "work"},
     "__main__": {"cli"},
 }
 # Who may import the running side of a kind of analysis.

@@ -13,7 +13,7 @@ import typer
 from rich.logging import RichHandler
 
 from braindash import __version__
-from braindash.cli import data, demo, encode, jobs, predict, probe, regions, take_away, tune
+from braindash.cli import data, demo, encode, jobs, predict, probe, regions, study, take_away, tune
 from braindash.cli import models as checkpoints
 from braindash.cli import report as reports
 from braindash.cli import store as results
@@ -80,6 +80,7 @@ app.command(name="take-away")(take_away.take_away)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(regions.app, name="regions")
 app.add_typer(data.app, name="data")
+app.add_typer(study.app, name="study")
 app.add_typer(checkpoints.app, name="models")
 
 

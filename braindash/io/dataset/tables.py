@@ -315,7 +315,7 @@ def read_tables(path: Path, text: str | None = None) -> tuple[ManifestTables | N
     InputError
         The file is missing or is no TOML.
     """
-    data = _parsed(path, manifest_text(path) if text is None else text)
+    data = parse_toml(path, manifest_text(path) if text is None else text)
     try:
         return ManifestTables.model_validate(data), []
     except PydanticError as error:
@@ -349,7 +349,14 @@ def manifest_text(path: Path) -> str:
         ) from error
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def parse_toml(path: Path, text: str) -> dict[str, Any]:
+    """Return the tables of a TOML file from its text.
+
+    Raises
+    ------
+    InputError
+        It is no TOML; the hint shows the line where that is known.
+    """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
