@@ -12,6 +12,7 @@ from braindash.errors import BraindashError, InputError, near_match
 from braindash.io.dataset.manifest import Dataset, load_manifest
 from braindash.io.dataset.tables import Problem, raise_problems
 from braindash.io.recordings import plan_checked
+from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.store import Store
 from braindash.names import given_path
 from braindash.probing.plan import ProbingPlan, plan_probing
@@ -194,6 +195,12 @@ class Study:
                 yield Problem(
                     f"the subject {name!r} is not in {self.dataset.path}", near_match(name, known)
                 )
+        regions = self.tables.figures.regions
+        if regions is not None and regions != OWN_SET:
+            try:
+                find_set(regions).require_ready()
+            except InputError as error:
+                yield Problem(f"[figures] regions: {error.message}", error.hint)
         for model in self.tables.models:
             for name in model.tuned_on or ():
                 if name not in self.dataset.subjects:

@@ -35,10 +35,10 @@ def dimension(
 
     With r1 and r2 the distances of a row to its nearest and its second nearest neighbour, in d
     dimensions r2 / r1 is Pareto distributed with exponent d, whatever the density (Facco et al.
-    2017): d = (n - 1) / sum log(r2 / r1), without bias. Rows of a story are a path in time, whose
-    nearest neighbours are the rows before and after; they are left out (Theiler 1986), or the path
-    itself would be measured. The participation ratio is (sum v)^2 / sum v^2 of the eigenvalues v of
-    the covariance.
+    2017): d = (n - 1) / sum log(r2 / r1), without bias. Rows of a story are a path in time: the
+    nearest neighbours of a row would be those before and after it, about equally far, and d far too
+    high. So neighbours are apart in time from the row (Theiler 1986), and the second one from the
+    first. The participation ratio is (sum v)^2 / sum v^2 of the eigenvalues v of the covariance.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def dimension(
     groups : array of int, shape (n_rows,), optional
         Story of each row; one story if none.
     apart : int, default 10
-        Neighbours of one story are at least so many rows away.
+        Neighbours of one story are at least so many rows away, and from each other.
 
     Returns
     -------
@@ -64,10 +64,13 @@ def dimension(
     distances = squares[:, None] + squares - 2 * table @ table.T
     place = np.arange(len(table))
     stories = np.zeros(len(table), dtype=int) if groups is None else np.asarray(groups)
-    near = np.abs(place[:, None] - place) < apart
-    distances[near & (stories[:, None] == stories)] = np.inf
-    two = np.sqrt(np.maximum(np.partition(distances, 1, axis=1)[:, :2], 0.0))
-    return Dimension(_two_nn(two), _participation(table))
+    near = (np.abs(place[:, None] - place) < apart) & (stories[:, None] == stories)
+    distances[near] = np.inf
+    first = distances.argmin(axis=1)
+    nearest = distances[place, first]
+    distances[near[first]] = np.inf  # of every row what is near in time to its first neighbour
+    two = np.stack([nearest, distances.min(axis=1)], axis=1)
+    return Dimension(_two_nn(np.sqrt(np.maximum(two, 0.0))), _participation(table))
 
 
 def _two_nn(two: Floats) -> float:

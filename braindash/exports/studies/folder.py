@@ -70,7 +70,8 @@ def export_study(
         for item in table_items(figures.results, source):
             write_item(item, tables, ("data",), formats)
         report.advance(len(names), len(names) + 1, "the page")
-        replace_text(folder / PAGE, study_page(figures, record).html)
+        pictures = {path.stem: path.read_bytes() for path in drawn.glob("*.svg")}
+        replace_text(folder / PAGE, study_page(figures, record, pictures).html)
         told = record.shared()
         replace_text(folder / FILE, str(told["text"]))
         (folder / RECORD).write_bytes(json_bytes(told))

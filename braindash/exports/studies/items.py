@@ -78,8 +78,14 @@ class StudyFigures:
         return tuple(name for name, (_, allows) in FIGURES.items() if allows(self))
 
     def make(self, name: str) -> list[Item]:
-        """Make the items of a figure: the figure itself, and further tables of it."""
-        return list(FIGURES[name][0](self))
+        """Make the items of a figure, once: the figure itself, and further tables of it."""
+        if name not in self._made:
+            self._made[name] = list(FIGURES[name][0](self))
+        return self._made[name]
+
+    @cached_property
+    def _made(self) -> dict[str, list[Item]]:
+        return {}
 
     @property
     def colours(self) -> dict[str, str]:
@@ -279,8 +285,8 @@ def _dimension(study: StudyFigures) -> Iterator[Item]:
     found, notes = study.features
     table = dimension_table(found)
     details = [
-        "Intrinsic dimension by the two nearest neighbours, of which none is nearer in time than "
-        f"{APART_ROWS} rows; participation ratio: (sum v)^2 / sum v^2 of the covariance's "
+        f"Intrinsic dimension by the two nearest neighbours, at least {APART_ROWS} rows from the "
+        "row and from each other; participation ratio: (sum v)^2 / sum v^2 of the covariance's "
         "eigenvalues.",
         _rows_line(study),
         *notes,

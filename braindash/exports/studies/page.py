@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree as Tree
 
@@ -29,7 +29,9 @@ _WIDTH = "1100"  # of a figure, in pixels; a narrower window shrinks it
 _NOTHING = {"panels": [], "settings": {}, "pair": None}
 
 
-def study_page(figures: StudyFigures, record: StudyRecord) -> Report:
+def study_page(
+    figures: StudyFigures, record: StudyRecord, drawn: Mapping[str, bytes] | None = None
+) -> Report:
     """Make the page of a study.
 
     Parameters
@@ -38,6 +40,8 @@ def study_page(figures: StudyFigures, record: StudyRecord) -> Report:
         What it shows.
     record : StudyRecord
         Its file and its keys.
+    drawn : mapping of str to bytes, optional
+        Figures that are drawn already, as SVG, by the names of their items.
 
     Returns
     -------
@@ -47,7 +51,7 @@ def study_page(figures: StudyFigures, record: StudyRecord) -> Report:
     packed, results = Packed(), figures.results
     body = [*_opening(figures, record)]
     for name in figures.names:
-        body += _figure(TITLES[name], figures.make(name), packed)
+        body += _figure(TITLES[name], figures.make(name), packed, drawn or {})
     body += _lacking(figures)
     body += _tables(figures, packed)
     body += methods_section(_methods(figures), _sources(figures), [])
@@ -94,13 +98,15 @@ def _missing(figures: StudyFigures) -> str:
     return ", ".join(told[:8]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _figure(title: str, items: Sequence[Item], packed: Packed) -> list[Tree.Element]:
+def _figure(
+    title: str, items: Sequence[Item], packed: Packed, drawn: Mapping[str, bytes]
+) -> list[Tree.Element]:
     """Return a heading, the drawing with its line, and the numbers to save."""
     parts = [tag("h2", title)]
     files = {}
     for item in items:
         if item.figure is not None:
-            parts.append(_drawing(item))
+            parts.append(_drawing(item, drawn.get(item.name)))
             parts.append(tag("p", item.source.stamped, class_="source"))
             parts += [tag("p", one, class_="note") for one in item.source.details[:8]]
         if item.table is not None:
@@ -108,9 +114,9 @@ def _figure(title: str, items: Sequence[Item], packed: Packed) -> list[Tree.Elem
     return [*parts, savable(files)]
 
 
-def _drawing(item: Item) -> Tree.Element:
+def _drawing(item: Item, drawn: bytes | None) -> Tree.Element:
     """Embed a figure as it is written to files; its text stays text."""
-    content = figure_files(item.figure, ["svg"], item.source)["svg"]
+    content = drawn or figure_files(item.figure, ["svg"], item.source)["svg"]
     address = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
     picture = tag("img", src=address, alt=item.source.title, width=_WIDTH)
     return tag("div", parts=[picture], class_="scroll", tabindex="0")
