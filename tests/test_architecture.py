@@ -199,7 +199,7 @@ def test_heavy_packages_stay_at_home(path):
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_pages_reach_the_package_through_ui(path):
     allowed = {"ui", "views", "viewer", "exports", "work", "jobs", "io", "demo"}
-    allowed |= KINDS | CHECKING | BASE
+    allowed |= KINDS | CHECKING | STUDIES | BASE
     for name in imports(path):
         assert name.split(".")[0] not in {"torch", "transformers", "h5py", "plotly"}
         if name.startswith("braindash."):

@@ -13,11 +13,12 @@ import typer
 from rich.logging import RichHandler
 
 from braindash import __version__
-from braindash.cli import data, demo, encode, jobs, predict, probe, regions, study, take_away, tune
+from braindash.cli import data, demo, encode, jobs, predict, probe, regions, take_away, tune
 from braindash.cli import models as checkpoints
 from braindash.cli import report as reports
 from braindash.cli import store as results
 from braindash.cli.options import notes, plain
+from braindash.cli.studies import commands as studies
 from braindash.core.devices import tell_memory
 from braindash.errors import BraindashError
 from braindash.process import let_threads_sleep, require_platform
@@ -80,7 +81,7 @@ app.command(name="take-away")(take_away.take_away)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(regions.app, name="regions")
 app.add_typer(data.app, name="data")
-app.add_typer(study.app, name="study")
+app.add_typer(studies.app, name="study")
 app.add_typer(checkpoints.app, name="models")
 
 

@@ -286,7 +286,7 @@ class Study:
             Lists every model that cannot be found and every request that does not fit the data.
         """
         report, asked = progress or NoProgress(), self.requests()
-        models = self._facts()
+        models = self.facts()
         found: list[Planned] = []
         problems: dict[str, Problem] = {}
         like: ProbingPlan | None = None
@@ -307,8 +307,14 @@ class Study:
         report.advance(1, 1, "planned")
         return StudyPlan(self, tuple(found), models)
 
-    def _facts(self) -> dict[str, ModelFacts]:
-        """Look for every model; all that are lacking are named together."""
+    def facts(self) -> dict[str, ModelFacts]:
+        """Look for every model, and say what is known of it by the study's name.
+
+        Raises
+        ------
+        InputError
+            Names all that cannot be found.
+        """
         found: dict[str, ModelFacts] = {}
         problems = []
         for one in self.tables.models:
