@@ -60,6 +60,16 @@ class StoredFeatures:
         return f"{self.n_rows} rows of {told}{every}, z-scored within each"
 
 
+def feature_keys(result: EncodingResult) -> dict[str, str]:
+    """Return the keys of the features that an encoding result was made from, by story."""
+    return {one["name"]: one["features"] for one in (*result.spec["train"], *result.spec["test"])}
+
+
+def has_features(result: EncodingResult, store: Store) -> bool:
+    """Say whether all of these features are in a store, without reading them."""
+    return all(store.has("features", key) for key in feature_keys(result).values())
+
+
 def stored_features(
     result: EncodingResult, store: Store, *, most_rows: int = MOST_ROWS
 ) -> StoredFeatures | None:
@@ -79,7 +89,7 @@ def stored_features(
     StoredFeatures or None
         None where those of a story are not there.
     """
-    told = {one["name"]: one["features"] for one in (*result.spec["train"], *result.spec["test"])}
+    told = feature_keys(result)
     entries = [store.get_or_none("features", key) for key in told.values()]
     known = [one for one in entries if one is not None]
     if len(known) < len(entries):

@@ -16,8 +16,8 @@ from braindash.studies.file import ROLES, ModelTable, StudyTables
 from braindash.studies.record import StudyRecord
 from braindash.studies.study import ModelFacts, Wanted
 
-Look = Callable[[EncodingResult], EncodingResult]
-"""Looks at a result in a region set."""
+Read = Callable[[str, str], EncodingResult | ProbingResult]
+"""Reads a result by its kind and key; an encoding result looked at in a region set."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class StudyResults:
     notes: tuple[str, ...]
 
     @classmethod
-    def open(cls, record: StudyRecord, store: Store, look: Look | None = None) -> Self:
+    def open(cls, record: StudyRecord, store: Store, read: Read | None = None) -> Self:
         """Open all results of a study that are stored.
 
         Parameters
@@ -57,9 +57,10 @@ class StudyResults:
             Names them.
         store : Store
             Holds them.
-        look : callable, optional
-            Looks at each in a region set; by default they are seen as they are stored.
+        read : callable, optional
+            Reads each of them; by default from the store, seen as it is stored.
         """
+        reading = read or (lambda kind, key: read_result(store, kind, key))
         missing, notes = [], []
         encodings: dict[tuple[str, str], list[EncodingResult]] = {}
         probings = {}
@@ -68,17 +69,15 @@ class StudyResults:
                 missing.append(wanted)
                 continue
             try:
-                entry = store.get(wanted.kind, key)
-                if wanted.kind == "probing":
-                    probings[wanted.model] = ProbingResult.load(entry)
-                    continue
-                loaded = EncodingResult.load(entry)
+                loaded = reading(wanted.kind, key)
             except StoreError as error:
                 missing.append(wanted)
                 notes.append(f"{wanted.told()} is left out: {error.message}")
                 continue
-            place = (wanted.preset, wanted.model)
-            encodings.setdefault(place, []).append(loaded if look is None else look(loaded))
+            if isinstance(loaded, ProbingResult):
+                probings[wanted.model] = loaded
+            else:
+                encodings.setdefault((wanted.preset, wanted.model), []).append(loaded)
         groups, refused = _groups(encodings)
         return cls(
             record.tables, groups, probings, record.models, tuple(missing), (*notes, *refused)
@@ -196,6 +195,12 @@ class StudyResults:
             for name, one in self.probings.items()
         ]
         return _long(parts, ["study", "model", "role"])
+
+
+def read_result(store: Store, kind: str, key: str) -> EncodingResult | ProbingResult:
+    """Read a result of a study from a store."""
+    entry = store.get(kind, key)
+    return ProbingResult.load(entry) if kind == "probing" else EncodingResult.load(entry)
 
 
 def _long(parts: Iterable[pd.DataFrame], first: list[str]) -> pd.DataFrame:

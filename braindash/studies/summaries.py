@@ -400,12 +400,7 @@ def transfer_table(results: StudyResults, chosen: Chosen) -> pd.DataFrame:
         ``gain`` (minus the base's score of the same subject; NaN without a base), ``simulated``.
         Empty with fewer than two such models.
     """
-    groups = results.of(chosen.preset)
-    alone = {
-        name: results.models[name].tuned_on[0]
-        for name in groups
-        if name in results.models and len(results.models[name].tuned_on) == 1
-    }
+    groups, alone = results.of(chosen.preset), tuned_alone(results, chosen.preset)
     if len(alone) < 2:
         return pd.DataFrame()
     rows = []
@@ -429,6 +424,15 @@ def transfer_table(results: StudyResults, chosen: Chosen) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def tuned_alone(results: StudyResults, preset: str) -> dict[str, str]:
+    """Return the models that were tuned on one subject alone, and on whom."""
+    return {
+        name: results.models[name].tuned_on[0]
+        for name in results.of(preset)
+        if name in results.models and len(results.models[name].tuned_on) == 1
+    }
 
 
 def _by_subject(group: Group | None, chosen: Chosen) -> Mapping[str, Floats]:

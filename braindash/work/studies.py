@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError
 from braindash.io.entries import read_object
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, as_store
 from braindash.jobs.queue import Job
 from braindash.names import given_path
+from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress, said_once, shared, spoken_duration
 from braindash.studies.record import RECORD, RESULTS, StudyRecord, note_study, take_record
-from braindash.studies.results import StudyResults
+from braindash.studies.results import StudyResults, read_result
 from braindash.studies.study import Planned, Study, StudyPlan
 from braindash.work.kinds import KINDS, carried_out
 from braindash.work.regions import seen_in
@@ -128,9 +130,14 @@ def study_results(
     """
     figures = record.tables.figures
     name, side = regions or figures.regions, hemisphere or figures.hemisphere
-    return StudyResults.open(
-        record, store, lambda result: seen_in(result, name, side, store, data=data)
-    )
+
+    def read(kind: str, key: str) -> EncodingResult | ProbingResult:
+        found = read_result(store, kind, key)
+        if isinstance(found, EncodingResult):
+            return seen_in(found, name, side, store, data=data)
+        return found
+
+    return StudyResults.open(record, store, read)
 
 
 # ---- what it costs --------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from braindash.studies.representations import (
     dimension_table,
     drift_table,
     features_of,
+    has_features,
     similarity_table,
 )
 from braindash.studies.results import StudyResults
@@ -32,6 +33,7 @@ from braindash.studies.summaries import (
     subject_table,
     tasks_of,
     transfer_table,
+    tuned_alone,
 )
 from braindash.views.captions import provenance_line
 from braindash.views.curves import SCORE_TITLES, key_regions
@@ -336,16 +338,20 @@ def _has_sizes(study: StudyFigures) -> bool:
 
 
 def _has_transfer(study: StudyFigures) -> bool:
-    return bool(study.groups) and not transfer_table(study.results, study.chosen).empty
+    return len(tuned_alone(study.results, study.chosen.preset)) > 1
+
+
+def _with_features(study: StudyFigures) -> set[str]:
+    return {name for name, one in study.groups.items() if has_features(one.first, study.store)}
 
 
 def _has_features(study: StudyFigures) -> bool:
-    return bool(study.groups) and bool(study.features[0])
+    return bool(_with_features(study))
 
 
 def _has_drift(study: StudyFigures) -> bool:
-    there = study.features[0] if study.groups else {}
-    return any({name, base} <= there.keys() for name, base in _with_base(study))
+    there = _with_features(study)
+    return any({name, base} <= there for name, base in _with_base(study))
 
 
 FIGURES: dict[

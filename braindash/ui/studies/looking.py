@@ -7,11 +7,13 @@ import streamlit as st
 
 from braindash.encoding.result import EncodingResult
 from braindash.exports.studies.items import TITLES, StudyFigures, default_choice
+from braindash.probing.result import ProbingResult
 from braindash.studies.file import LayerRule
 from braindash.studies.record import FOLDER, StudyRecord, list_records
 from braindash.studies.results import StudyResults
 from braindash.studies.summaries import Chosen, tasks_of
-from braindash.ui import region_sets, state
+from braindash.ui import region_sets, state, widgets
+from braindash.ui.explore import probing
 from braindash.viewer.colours import region_title
 from braindash.views.probes import task_title
 from braindash.views.studies.lines import SPREADS
@@ -74,10 +76,15 @@ def open_results(record: StudyRecord) -> StudyResults:
     """Open what is stored of a study, looked at in the chosen region set and side."""
     root = str(state.store().root)
 
-    def look(result: EncodingResult) -> EncodingResult:
-        return region_sets.seen(state.load_result(root, result.key), state.store())
+    def read(kind: str, key: str) -> EncodingResult | ProbingResult:
+        if kind == "probing":
+            return probing.load_probing(root, key)
+        return region_sets.seen(state.load_result(root, key), state.store())
 
-    return StudyResults.open(record, state.store(), look)
+    found = StudyResults.open(record, state.store(), read)
+    # Its groups remember their tables: the same results are one object for all reruns.
+    named = (record.name, record.written, found.identity, found.missing, found.notes)
+    return widgets.kept(("study results", named), lambda: found)
 
 
 def _begin_with_regions(record: StudyRecord) -> None:
