@@ -330,7 +330,9 @@ def recipe_of(changes: list[str]) -> Recipe:
     for change in changes:
         name, _, value = change.partition("=")
         if name not in kinds:
-            raise SystemExit(f"--set {change}: no {name!r} in a recipe, which has {', '.join(kinds)}")
+            raise SystemExit(
+                f"--set {change}: no {name!r} in a recipe, which has {', '.join(kinds)}"
+            )
         given[name] = kinds[name](value)
     return Recipe(**given)
 
