@@ -23,7 +23,7 @@ ScoreName = Literal["r", "r_over_ceiling"]
 
 MOST_MODELS = 12
 """Models of one study: more curves are not told apart."""
-ALL = "all"
+ALL: Literal["all"] = "all"
 # What a study says elsewhere, or what is said when it is run.
 _ELSEWHERE = {"model", "revision", "subject", "preset", "device", "threads", "left_out"}
 
@@ -83,18 +83,20 @@ class FiguresTable(_Table):
     """``[figures]``: how the figures are first shown; no part of any result's key."""
 
     regions: Text | None = Field(
-        None, description="region set, as `braindash regions` lists them; the usual one if none"
+        default=None,
+        description="region set, as of `braindash regions`; the usual one if none",
     )
-    hemisphere: Hemisphere = Field("both", description="side of the means")
-    shown: Names | None = Field(None, description="regions that are shown; the key ones if none")
+    hemisphere: Hemisphere = Field(default="both", description="side of the means")
+    shown: Names | None = Field(default=None, description="regions to show; the key ones if none")
     layers: LayerRule | Layers = Field(
-        "third-quarter",
+        default="third-quarter",
         description="layers whose mean is a region's score in bars and scatters: those of relative "
         "depth above 0.5 and up to 0.75, the last one, all, or numbers; never chosen by the score",
     )
-    score: ScoreName = Field("r", description="Pearson r, or r over the noise ceiling")
+    score: ScoreName = Field(default="r", description="Pearson r, or r over the noise ceiling")
     task: Text | None = Field(
-        None, description="probing task against which alignment is drawn; the first one if none"
+        default=None,
+        description="probing task of the scatter; the first one if none",
     )
 
 

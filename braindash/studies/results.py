@@ -183,17 +183,19 @@ class StudyResults:
             ``role``, the columns of :meth:`braindash.ProbingResult.table`, ``depth``,
             ``model_files`` and ``key``.
         """
-        parts = [
-            one.table().assign(
-                study=self.tables.name,
-                model=name,
-                model_files=one.model,
-                role=self.tables.model(name).role,
-                depth=lambda table, last=one.n_layers - 1: table["layer"] / max(1, last),
-                key=one.key,
+        parts = []
+        for name, one in self.probings.items():
+            table = one.table()
+            parts.append(
+                table.assign(
+                    study=self.tables.name,
+                    model=name,
+                    model_files=one.model,
+                    role=self.tables.model(name).role,
+                    depth=table["layer"] / max(1, one.n_layers - 1),
+                    key=one.key,
+                )
             )
-            for name, one in self.probings.items()
-        ]
         return _long(parts, ["study", "model", "role"])
 
 

@@ -286,6 +286,7 @@ class Study:
             Lists every model that cannot be found and every request that does not fit the data.
         """
         report, asked = progress or NoProgress(), self.requests()
+        planner: Any = plan_encoding  # of its own kind of request
         models = self.facts()
         found: list[Planned] = []
         problems: dict[str, Problem] = {}
@@ -297,7 +298,7 @@ class Study:
                     plan: AnyPlan = plan_checked(_planner(like), request, store.root)
                     like = plan if isinstance(plan, ProbingPlan) else None
                 else:
-                    plan = plan_checked(plan_encoding, request, store.root)
+                    plan = plan_checked(planner, request, store.root)
             except BraindashError as error:
                 problems[error.message] = Problem(f"{wanted.told()}: {error.message}", error.hint)
                 continue

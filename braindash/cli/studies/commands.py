@@ -221,9 +221,9 @@ def list_studies(store: StoreOption = None, as_json: JsonOption = False) -> None
     ]
     if as_json:
         print_json(rows)
-    for row in () if as_json else rows:
-        stored = f"{row['results'] - row['missing']} of {row['results']}"
-        typer.echo(f"{row['name']}\t{stored}\t{row['title']}")
+    for one in () if as_json else found:
+        stored = len(one.keys) - len(one.missing(opened))
+        typer.echo(f"{one.name}\t{stored} of {len(one.keys)}\t{one.tables.title}")
     for place, problem in damaged.items():
         print_damaged(place, problem)
 

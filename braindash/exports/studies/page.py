@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from xml.etree import ElementTree as Tree
 
 import braindash
@@ -26,7 +27,7 @@ from braindash.names import without_places
 from braindash.studies.record import StudyRecord
 
 _WIDTH = "1100"  # of a figure, in pixels; a narrower window shrinks it
-_NOTHING = {"panels": [], "settings": {}, "pair": None}
+_NOTHING: Mapping[str, Any] = {"panels": [], "settings": {}, "pair": None}
 
 
 def study_page(

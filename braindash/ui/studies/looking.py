@@ -7,6 +7,7 @@ import streamlit as st
 
 from braindash.encoding.result import EncodingResult
 from braindash.exports.studies.items import TITLES, StudyFigures, default_choice
+from braindash.io.store import Store
 from braindash.probing.result import ProbingResult
 from braindash.studies.file import LayerRule
 from braindash.studies.record import FOLDER, StudyRecord, list_records
@@ -47,7 +48,7 @@ def records() -> tuple[list[StudyRecord], dict[str, str]]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _records(root: str, written: int) -> tuple[list[StudyRecord], dict[str, str]]:
-    return list_records(state.Store(root))
+    return list_records(Store(root))
 
 
 def follow_link(known: Sequence[StudyRecord]) -> None:
