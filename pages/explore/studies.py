@@ -32,12 +32,11 @@ def show(record: StudyRecord) -> None:
     if record.tables.note:
         st.caption(record.tables.note)
     results = looking.open_results(record)
-    computing.show_state(record, results.missing, changed=looking.changed_since(record))
+    computing.show_stored(record, results.missing, simulated=results.simulated)
+    computing.show_missing(record, results.missing, changed=looking.changed_since(record))
     if not results.groups and not results.probings:
         st.info("Nothing of this study is stored yet: its figures come with the first results.")
         return
-    if results.simulated:
-        widgets.simulated_stamp()
     for note in results.notes:
         st.warning(note)
     figures = looking.choose_figures(results)

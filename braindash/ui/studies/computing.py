@@ -83,15 +83,22 @@ def add_study(*, has_demo: bool) -> None:
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner="Looking at data, models and cache")
-def _needs(source: str, text: str, stored: int, root: str) -> StudyNeeds:
+def _needs(source: str, text: str, missing: int, root: str) -> StudyNeeds:
     plan: StudyPlan = load(source).plan(state.store())
     return study_needs(plan, state.store())
 
 
-def show_state(record: StudyRecord, missing: tuple[Wanted, ...], *, changed: bool) -> None:
-    """Say what is stored and what is missing; estimate and queue the rest."""
+def show_stored(record: StudyRecord, missing: tuple[Wanted, ...], *, simulated: bool) -> None:
+    """Say in one row how many results are stored, and whether they are simulated."""
     n_all = len(record.keys)
-    st.markdown(f"**{n_all - len(missing)} of {n_all}** results are stored.")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown(f"**{n_all - len(missing)} of {n_all}** results are stored.", width="content")
+        if simulated:
+            widgets.simulated_stamp()
+
+
+def show_missing(record: StudyRecord, missing: tuple[Wanted, ...], *, changed: bool) -> None:
+    """Say what of a study is missing, or has changed; estimate and queue the rest."""
     source = source_of(record)
     has_file = source == DEMO or Path(record.file).is_file()
     if changed:
@@ -116,7 +123,7 @@ def show_state(record: StudyRecord, missing: tuple[Wanted, ...], *, changed: boo
     with st.container(horizontal=True):
         if st.button("What would it take?", key="study_cost"):
             with widgets.guarded():
-                found = _needs(source, record.text, n_all - len(missing), str(state.store().root))
+                found = _needs(source, record.text, len(missing), str(state.store().root))
                 for line in found.lines():
                     st.caption(line)
         st.button(

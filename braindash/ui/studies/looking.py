@@ -127,7 +127,7 @@ def choose_figures(results: StudyResults) -> StudyFigures:
             width=230,
         )
         task = _task(results)
-    regions = _regions(results, preset, begin)
+        regions = _regions(results, preset, begin)
     chosen = Chosen(preset, regions, layers, normalised)
     return StudyFigures(results, chosen, state.store(), spread, task)
 
@@ -191,6 +191,7 @@ def _regions(results: StudyResults, preset: str, begin: Chosen) -> tuple[str, ..
         format_func=region_title,
         key=key,
         bind="query-params",
+        width=430,
     )
     return tuple(chosen or default)
 
