@@ -1,7 +1,6 @@
 """A study: what its file asks for, as requests, and which of their results are stored."""
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +21,6 @@ from braindash.speech.checkpoints.locate import SHUFFLED, UNTRAINED, is_acoustic
 from braindash.speech.windows import n_parameters
 from braindash.studies.file import ALL, ModelTable, StudyTables, read_study
 from braindash.tuning.record import read_record
-
-logger = logging.getLogger(__name__)
 
 Kind = Literal["encoding", "probing"]
 AnyPlan = EncodingPlan | ProbingPlan
@@ -346,18 +343,3 @@ def _tuned(folder: Path) -> tuple[str, ...]:
         return tuple(read_record(folder)["targets"])
     except (OSError, ValueError):  # none of ours
         return ()
-
-
-def requests_of(plan: StudyPlan) -> dict[Kind, list[Request]]:
-    """Return the requests of what is missing, by kind, as the parts machinery takes them."""
-    found: dict[Kind, list[Request]] = {}
-    for one in plan.missing:
-        found.setdefault(one.wanted.kind, []).append(one.plan.request)
-    return found
-
-
-def named(results: Sequence[Wanted], limit: int = 6) -> str:
-    """Name some results in one line."""
-    shown = [one.told() for one in results[:limit]]
-    rest = len(results) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")

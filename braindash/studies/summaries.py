@@ -248,35 +248,50 @@ def _ceilings(group: Group, regions: Sequence[str]) -> list[float]:
 
 
 def _percents(pair: Difference | None, chosen: Chosen) -> dict[str, Any]:
-    """Return how much more A is than B in percent of B, with the interval of the ratio of means.
-
-    The ratio of means R = mean(a) / mean(b) moves as the mean of (a_i - R b_i) / mean(b) does
-    (linearised; Cochran 1977), whose variance is that of any mean over subjects.
-    """
-    n_regions = len(chosen.regions)
-    nothing = np.full(n_regions, np.nan)
-    empty = {"percent": nothing, "percent_low": nothing, "percent_high": nothing}
+    """Return how much more A is than B in percent of B, with the interval of the ratio of means."""
+    names = ("percent", "percent_low", "percent_high")
     if pair is None:
-        return empty
+        return {name: np.full(len(chosen.regions), np.nan) for name in names}
     a, b = (region_scores(side, chosen) for side in (pair.a, pair.b))
-    over, under = nanmean(a.values), nanmean(b.values)
+    ends = [100 * (end - 1) for end in ratio_of_means(pair.a, a, b)]
+    return dict(zip(names, ends, strict=True))
+
+
+def ratio_of_means(
+    group: Group, over: RegionScores, under: RegionScores
+) -> tuple[Floats, Floats, Floats]:
+    """Divide two means over subjects, with the interval of the ratio.
+
+    R = mean(a) / mean(b) moves as the mean of (a_i - R b_i) / mean(b) does (linearised; Cochran
+    1977), whose variance is that of any mean over subjects.
+
+    Parameters
+    ----------
+    group : Group
+        The subjects.
+    over, under : RegionScores
+        a and b, of the same subjects.
+
+    Returns
+    -------
+    ratio, low, high : arrays of shape (n_regions,)
+        NaN where the mean of b is below .02.
+    """
+    top, bottom = nanmean(over.values), nanmean(under.values)
+    defined = bottom >= LEAST_BASE_R
+    samples = _both(over, under)
+    low = high = np.full(len(top), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        defined = under >= LEAST_BASE_R
-        ratio = np.where(defined, over / under, np.nan)
-        if pair.a.over_subjects:
-            moved = (a.values - ratio * b.values) / under
-            drawn = None
-            if (samples := _both(a, b)) is not None:
-                drawn = (samples[0] - ratio * samples[1]) / under
-            reach = pair.a.shared_mean(moved, drawn).reach()
+        ratio = np.where(defined, top / bottom, np.nan)
+        if group.over_subjects:
+            moved = (over.values - ratio * under.values) / bottom
+            drawn = None if samples is None else (samples[0] - ratio * samples[1]) / bottom
+            reach = group.shared_mean(moved, drawn).reach()
             low, high = ratio - reach, ratio + reach
-        elif (samples := _both(a, b)) is not None:
+        elif samples is not None:
             ratios = nanmean(samples[0]) / nanmean(samples[1])
-            low, high = interval(ratios, n_units=pair.a.first.n_blocks)
-        else:
-            low = high = nothing
-    ends = [np.where(defined, 100 * (end - 1), np.nan) for end in (ratio, low, high)]
-    return dict(zip(empty, ends, strict=True))
+            low, high = interval(ratios, n_units=group.first.n_blocks)
+    return ratio, np.where(defined, low, np.nan), np.where(defined, high, np.nan)
 
 
 def _both(a: RegionScores, b: RegionScores) -> tuple[Floats, Floats] | None:

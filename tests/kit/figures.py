@@ -14,7 +14,7 @@ from braindash.views.checks import lag_figure
 from braindash.views.curves import difference_curves, layer_curves, region_panels, share_curves
 from braindash.views.probes import depth_curves, difference_map, heat_map, probe_curves
 from braindash.views.scatter import target_scatter
-from braindash.views.studies.bars import region_bars
+from braindash.views.studies.bars import impact_bars, region_bars
 from braindash.views.studies.lines import dimension_curves, drift_curves, model_curves
 from braindash.views.studies.matrices import similarity_matrices, transfer_matrix
 from braindash.views.studies.points import alignment_scatter
@@ -126,6 +126,15 @@ def _bars() -> go.Figure:
     )
 
 
+def _impact() -> go.Figure:
+    table = study_table().assign(
+        space="acoustic:lowlevel", drop=20.0, drop_low=10.0, drop_high=33.0
+    )
+    subjects = pd.concat([table.assign(subject=who, drop=drop)
+                          for who, drop in (("S1", 15.0), ("S2", 25.0))])  # fmt: skip
+    return impact_bars(table, subjects, REGIONS)
+
+
 def _models() -> go.Figure:
     shallow = study_table(1).assign(model="acoustic:logmel", role="control")
     table = pd.concat([study_table(4), shallow[shallow["region"] == REGIONS[0]].head(1)])
@@ -211,6 +220,7 @@ MADE: MappingProxyType[str, Callable[[], go.Figure]] = MappingProxyType(
             study_table(4), REGIONS, spread="se", relative_depth=False
         ),
         "region_bars": _bars,
+        "impact_bars": _impact,
         "alignment_scatter": lambda: _points("probe"),
         "alignment_scatter of sizes": lambda: _points("parameters"),
         "transfer_matrix": _transfer,

@@ -14,6 +14,7 @@ from braindash.encoding.several.groups import Group
 from braindash.exports.results import Item
 from braindash.exports.source import Source, file_name
 from braindash.io.store import Store
+from braindash.studies.lowlevel import impact_table, was_removed
 from braindash.studies.representations import (
     dimension_table,
     drift_table,
@@ -38,7 +39,7 @@ from braindash.studies.summaries import (
 from braindash.views.captions import provenance_line
 from braindash.views.curves import SCORE_TITLES, key_regions
 from braindash.views.probes import task_title
-from braindash.views.studies.bars import MOST_BRACKETS, region_bars
+from braindash.views.studies.bars import MOST_BRACKETS, impact_bars, region_bars
 from braindash.views.studies.lines import SPREADS, dimension_curves, drift_curves, model_curves
 from braindash.views.studies.matrices import MOST_MATRICES, similarity_matrices, transfer_matrix
 from braindash.views.studies.panels import model_colours
@@ -124,12 +125,13 @@ class StudyFigures:
             f"{counted(len(models), 'model')} · {who}keys {told}"
         )
 
-    def source(self, title: str, *details: str, groups: Sequence[Group] | None = None) -> Source:
+    def source(self, title: str, *details: str) -> Source:
         """Say where the numbers of a figure come from, with a line for every model."""
-        of = list(self.groups.values()) if groups is None else list(groups)
         lines = [f"{name}: {provenance_line(one)}" for name, one in self.groups.items()]
         told = [one for one in (*details, *self.results.notes) if one]
-        return Source(title, self.line(), (*told, *lines), self.results.keys, _simulated(of, self))
+        return Source(
+            title, self.line(), (*told, *lines), self.results.keys, self.results.simulated
+        )
 
     def measure_line(self) -> str:
         """Say what is averaged over which layers and targets."""
@@ -147,10 +149,6 @@ class StudyFigures:
                 if (line := selections_line(one.results, None))
             ]
         return named
-
-
-def _simulated(groups: Sequence[Group], figures: StudyFigures) -> bool:
-    return any(one.simulated for one in groups) or figures.results.simulated
 
 
 def subjects_words(groups: Sequence[Group]) -> str:
@@ -229,6 +227,21 @@ def comparison_lines(study: StudyFigures, tests: pd.DataFrame) -> list[str]:
         "column p: of the variance of subjects and of the story time that they share, as the "
         "intervals: it holds for other stretches of such a story too",
     ]
+
+
+def _impact(study: StudyFigures) -> Iterator[Item]:
+    models, subjects = impact_table(study.results, study.chosen)
+    rule = layers_words(study.chosen.layers)
+    details = [
+        f"Percent of r that is gone when low-level features were regressed out, {rule}; of subject "
+        f"means, with the interval of a ratio; none where r is below {LEAST_BASE_R:g}.",
+        *study.interval_lines(),
+    ]
+    title = "Impact of low-level features"
+    figure = impact_bars(models, subjects, study.chosen.regions, colours=study.colours)
+    yield Item("low-level", study.source(title, *details), figure=figure, table=models)
+    told = study.source("Impact of low-level features, every subject", rule)
+    yield Item("low-level-subjects", told, table=subjects)
 
 
 def _scatter(study: StudyFigures, against: str) -> Iterator[Item]:
@@ -327,6 +340,10 @@ def _has_scores(study: StudyFigures) -> bool:
     return bool(study.groups)
 
 
+def _has_impact(study: StudyFigures) -> bool:
+    return any(all(was_removed(one) for one in group.results) for group in study.groups.values())
+
+
 def _has_probes(study: StudyFigures) -> bool:
     return bool(study.groups) and bool(set(study.groups) & set(study.results.probings))
 
@@ -359,6 +376,7 @@ FIGURES: dict[
 ] = {
     "curves": (_curves, _has_scores),
     "bars": (_bars, _has_scores),
+    "low-level": (_impact, _has_impact),
     "against-probe": (lambda study: _scatter(study, "probe"), _has_probes),
     "against-parameters": (lambda study: _scatter(study, "parameters"), _has_sizes),
     "transfer": (_transfer, _has_transfer),
@@ -370,6 +388,7 @@ FIGURES: dict[
 TITLES = {
     "curves": "Layer curves",
     "bars": "Regions",
+    "low-level": "Low level",
     "against-probe": "Against probing",
     "against-parameters": "Against size",
     "transfer": "Transfer",

@@ -89,13 +89,7 @@ def region_bars(
     _ceilings(figure, table, places)
     if not tests.empty:
         _brackets(figure, tests, _heights(table, subjects, regions), places)
-    figure.update_xaxes(
-        tickvals=list(range(len(regions))),
-        ticktext=[region_title(one) for one in regions],
-        range=[-0.6, len(regions) - 0.4],
-        showgrid=False,
-        showticklabels=True,
-    )
+    _name_regions(figure, regions)
     figure.update_yaxes(title=score_title(table), zeroline=True, row=1, col=1)
     if has_percents:
         figure.update_yaxes(title="% over base", zeroline=True, row=2, col=1)
@@ -107,6 +101,55 @@ def region_bars(
         bargap=0,
     )
     return finished(figure, table)
+
+
+def impact_bars(
+    table: pd.DataFrame,
+    subjects: pd.DataFrame,
+    regions: Sequence[str],
+    *,
+    colours: Mapping[str, str] | None = None,
+) -> go.Figure:
+    """Draw how much of every model's score is gone without low-level features, by region.
+
+    Parameters
+    ----------
+    table, subjects : pandas.DataFrame
+        What :func:`braindash.studies.lowlevel.impact_table` gives.
+    regions : sequence of str
+        In this order.
+    colours : mapping of str to str, optional
+        Of the models; by their order in the table if none.
+    """
+    names = tuple(dict.fromkeys(table["model"]))
+    places = _Places(tuple(regions), names, _WIDTH / max(1, len(names)))
+    inks = colours or model_colours(names)
+    figure = make_subplots(rows=1, cols=1)
+    for name in names:
+        own = table[table["model"] == name].set_index("region").loc[list(regions)]
+        columns = ("drop", "drop_low", "drop_high")
+        figure.add_trace(_bar(own, places, inks[name], columns), row=1, col=1)
+    _dots(figure, subjects, places, "drop")
+    _name_regions(figure, regions)
+    space = ", ".join(dict.fromkeys(table["space"]))
+    figure.update_yaxes(title=f"% of r gone without {space}", zeroline=True)
+    figure.update_layout(
+        height=460,
+        margin={"l": 60, "r": 10, "t": 28, "b": 10},
+        legend=LEGEND,
+        hovermode="closest",
+    )
+    return finished(figure, table)
+
+
+def _name_regions(figure: go.Figure, regions: Sequence[str]) -> None:
+    figure.update_xaxes(
+        tickvals=list(range(len(regions))),
+        ticktext=[region_title(one) for one in regions],
+        range=[-0.6, len(regions) - 0.4],
+        showgrid=False,
+        showticklabels=True,
+    )
 
 
 def _bar(rows: pd.DataFrame, places: _Places, colour: str, columns: tuple[str, str, str]) -> go.Bar:
@@ -147,7 +190,9 @@ def _percents(figure: go.Figure, rows: pd.DataFrame, places: _Places, colour: st
     figure.add_trace(trace, row=2, col=1)
 
 
-def _dots(figure: go.Figure, subjects: pd.DataFrame, places: _Places) -> None:
+def _dots(
+    figure: go.Figure, subjects: pd.DataFrame, places: _Places, value: str = "alignment"
+) -> None:
     """Draw every subject's score, one place across the bar for each subject."""
     who = list(dict.fromkeys(subjects["subject"]))
     step = 0.6 * places.width / max(1, len(who) - 1)
@@ -160,7 +205,7 @@ def _dots(figure: go.Figure, subjects: pd.DataFrame, places: _Places) -> None:
                     subjects["region"], subjects["model"], subjects["subject"], strict=True
                 )
             ],
-            y=subjects["alignment"],
+            y=subjects[value],
             mode="markers",
             name="subjects",
             marker={"color": "rgb(255,255,255)", "size": 5, "line": {"color": _INK, "width": 1}},
