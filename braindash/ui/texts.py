@@ -284,12 +284,14 @@ so that models of other depths can be compared. Bands are 95 % intervals as on t
 mean $\pm$ standard error over subjects.
 
 **Regions**: a region's score is the mean over chosen layers, never chosen by the score. Dots are
-subjects, the dashed line the noise ceiling. Brackets pair models by subject: Wilcoxon's signed
-ranks and sign flips, two-sided, adjusted after Holm over all comparisons and regions shown. They
-are of the subjects alone, who share one test story; the table's column *p* is of the variance of
-subjects and of story time. With $n$ subjects neither can be below $2^{1-n}$. *Percent over base* is
+subjects, the dashed line the noise ceiling. Brackets pair models by subject: $p$ of Wilcoxon's
+signed ranks, of sign flips, and of the variance of subjects and story time, two-sided, adjusted
+after Holm over all comparisons and regions shown. The first two are of the subjects alone, who
+share one test story; with $n$ subjects neither can be below $2^{1-n}$. *Percent over base* is
 $100\,(\bar a - \bar b)/\bar b$ of subject means with the interval of a ratio of means, and none
 where $\bar b < .02$.
+
+**Low level**: percent of r that is gone when low-level features were regressed out of the model's.
 
 **Against probing, against size**: one point per model; the probing score is the share above chance
 over the same layers.

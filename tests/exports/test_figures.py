@@ -197,7 +197,9 @@ def test_a_png_opens_and_holds_its_source():
 @pytest.mark.parametrize(
     ("made", "named"),
     [
-        (go.Figure(go.Bar(x=[1], y=[2])), "bar"),
+        (go.Figure(go.Pie(values=[1])), "pie"),
+        (go.Figure(go.Bar(x=[1], y=[2], orientation="h")), "orientation 'h'"),
+        (go.Figure(go.Bar(x=[1], y=[2], width=[0.5])), "a width for each"),
         (go.Figure(go.Scatter(x=[1], y=[2], fill="tozeroy")), "tozeroy"),
         (go.Figure(go.Scatter(x=[1], y=[2], mode="text")), "text"),
         (go.Figure(go.Scatter(x=[1], y=[2], mode="markers", marker_symbol="star")), "star"),

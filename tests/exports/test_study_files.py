@@ -82,8 +82,8 @@ def test_every_figure_has_its_numbers_and_says_where_they_come_from(figures):
             assert any("base:" in one for one in item.source.details)
     [bars, *_] = figures.make("bars")
     told = " ".join(bars.source.details)
-    assert "Wilcoxon's signed ranks / sign flips" in told and "over 3 tests" in told
-    assert "3 subjects, of whom no p can be below 0.25" in told
+    assert "Wilcoxon's signed ranks / sign flips / variance" in told and "over 3 tests" in told
+    assert "3 subjects, of whom neither of the first two can be below 0.25" in told
     assert "variance components" in told and "relative depth above .5" in told
 
 

@@ -122,7 +122,7 @@ def _bars() -> go.Figure:
          for region in REGIONS]
     )  # fmt: skip
     return region_bars(
-        table, subjects, tests.assign(p_ranks_holm=0.03, p_signs_holm=0.0004), REGIONS
+        table, subjects, tests.assign(p_ranks_holm=0.03, p_signs_holm=0.0004, p_holm=0.2), REGIONS
     )
 
 

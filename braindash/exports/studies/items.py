@@ -215,17 +215,16 @@ def comparison_lines(study: StudyFigures, tests: pd.DataFrame) -> list[str]:
     return [
         p_words(
             "brackets",
-            "Wilcoxon's signed ranks / sign flips, two-sided; a star where both are below .05"
-            + drawn,
-            f"{counted(int(tests['n_subjects'].min()), 'subject')}, of whom no p can be below "
-            f"{least:.2g}",
-            "other subjects who hear this very story",
+            "Wilcoxon's signed ranks / sign flips / variance of subjects and story time, "
+            "two-sided; a star where the first two are below .05" + drawn,
+            f"{counted(int(tests['n_subjects'].min()), 'subject')}, of whom neither of the first "
+            f"two can be below {least:.2g}",
+            "other subjects who hear this very story; the third, as the intervals, for other "
+            "stretches of such a story too",
         ),
         family_words(
             len(tests), f"{counted(n_pairs, 'comparison')} and {regions} shown, each kind apart"
         ),
-        "column p: of the variance of subjects and of the story time that they share, as the "
-        "intervals: it holds for other stretches of such a story too",
     ]
 
 

@@ -57,8 +57,8 @@ def region_bars(
         What :func:`braindash.studies.summaries.subject_table` gives: the dots.
     tests : pandas.DataFrame
         What :func:`braindash.studies.summaries.comparison_table` gives: a bracket each, with the
-        p values of Wilcoxon's signed ranks and of sign flips, adjusted after Holm over all rows of
-        the table; empty without any.
+        p values of Wilcoxon's signed ranks, of sign flips, and of the variance of subjects and
+        story time, each adjusted after Holm over all rows of the table; empty without any.
     regions : sequence of str
         In this order.
     colours : mapping of str to str, optional
@@ -297,12 +297,15 @@ def _brackets(
 
 
 def bracket_text(row: pd.Series) -> str:
-    """Write the two adjusted p values of a comparison; a star where both are below .05."""
-    ranks, signs = float(row["p_ranks_holm"]), float(row["p_signs_holm"])
+    """Write the adjusted p values of a comparison: ranks, signs, subjects with story time.
+
+    A star where the first two are below .05.
+    """
+    ranks, signs, both = (float(row[f"{name}_holm"]) for name in ("p_ranks", "p_signs", "p"))
     if not np.isfinite([ranks, signs]).all():
         return "n < 3"
     star = "* " if max(ranks, signs) < 0.05 else ""
-    return f"{star}{_p(ranks)} / {_p(signs)}"
+    return f"{star}{_p(ranks)} / {_p(signs)} / {_p(both)}"
 
 
 def _p(value: float) -> str:

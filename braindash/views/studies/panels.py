@@ -10,7 +10,7 @@ from braindash.viewer.colours import MODEL_COLOURS
 from braindash.views.curves import LEGEND, SCORE_TITLES, stamp_simulated
 
 COLUMNS = 3
-"""Panels beside each other."""
+"""Panels beside each other; up to one more where all then stand in one row."""
 PANEL_PIXELS = 250
 _FRAME_PIXELS = 110
 _DASHES: Mapping[str, str] = {"base": "solid", "tuned": "solid", "control": "dot", "other": "dash"}
@@ -39,11 +39,13 @@ def panels(titles: Sequence[str], *, columns: int = COLUMNS, share_y: bool = Tru
     share_y : bool, default True
         Whether all have one vertical scale.
     """
-    n_columns = max(1, min(columns, len(titles)))
+    n_columns = columns_of(len(titles), columns)
     n_rows = max(1, -(-len(titles) // n_columns))
+    cells = [{} if number < len(titles) else None for number in range(n_rows * n_columns)]
     figure = make_subplots(
         rows=n_rows,
         cols=n_columns,
+        specs=[cells[first : first + n_columns] for first in range(0, len(cells), n_columns)],
         subplot_titles=list(titles),
         shared_yaxes="all" if share_y else False,
         horizontal_spacing=0.06 if share_y else 0.12,
@@ -60,9 +62,14 @@ def panels(titles: Sequence[str], *, columns: int = COLUMNS, share_y: bool = Tru
     )
 
 
+def columns_of(count: int, columns: int = COLUMNS) -> int:
+    """Return how many panels stand beside each other."""
+    return max(1, count if count <= columns + 1 else columns)
+
+
 def place_of(number: int, count: int, columns: int = COLUMNS) -> dict[str, int]:
     """Return row and column of a panel, as plotly takes them."""
-    n_columns = max(1, min(columns, count))
+    n_columns = columns_of(count, columns)
     return {"row": number // n_columns + 1, "col": number % n_columns + 1}
 
 
