@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from braindash.defaults import PresetName
 from braindash.errors import InputError, near_match
-from braindash.io.dataset.tables import Problem, parse_toml, raise_problems
+from braindash.io.dataset.tables import Problem, parsed_toml, raise_problems
 from braindash.io.regions.masks import Hemisphere
 from braindash.names import absent, given_path
 from braindash.requests import EncodeRequest, ProbeRequest, Request
@@ -177,7 +177,7 @@ def read_study(path: Path | str) -> tuple[StudyTables, str]:
 
 def parse_study(text: str, place: Path) -> StudyTables:
     """Read the text of a study's file; errors as of :func:`read_study`."""
-    data = parse_toml(place, text)
+    data = parsed_toml(place, text, "study")
     try:
         tables = StudyTables.model_validate(data)
     except PydanticError as error:

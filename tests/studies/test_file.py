@@ -85,3 +85,8 @@ def test_every_field_has_a_description_and_settings_leave_nothing_twice():
     assert not {"model", "subject", "data", "preset", "device"} & set(encode)
     assert {"strategy", "low_level", "keep_weights"} <= set(encode)
     assert {"tasks", "categories", "data", "labels"} <= set(probe) and "model" not in probe
+
+
+def test_a_text_that_nests_without_end_is_no_study():
+    with pytest.raises(InputError, match="is no study"):
+        parse_study("a = " + "[" * 100_000, PLACE)

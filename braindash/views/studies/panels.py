@@ -1,6 +1,7 @@
 """What figures of studies share: colours and lines of models, and grids of panels."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -41,7 +42,8 @@ def panels(titles: Sequence[str], *, columns: int = COLUMNS, share_y: bool = Tru
     """
     n_columns = columns_of(len(titles), columns)
     n_rows = max(1, -(-len(titles) // n_columns))
-    cells = [{} if number < len(titles) else None for number in range(n_rows * n_columns)]
+    cells: list[dict[str, Any] | None] = [{}] * len(titles)
+    cells += [None] * (n_rows * n_columns - len(titles))
     figure = make_subplots(
         rows=n_rows,
         cols=n_columns,
