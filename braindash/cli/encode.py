@@ -181,6 +181,7 @@ def encode(
     """Score how well each layer of a model predicts subjects' responses."""
     drawn = {"n_permutations": permutations, "n_bootstraps": bootstraps, "block_rows": block_rows}
     around = {"device": device, "threads": threads, "leave_out_bad": leave_out_bad}
+    kept = {"keep_frames": keep_frames, "keep_weights": keep_weights}
     request = build_request(
         EncodeRequest,
         data=data,
@@ -206,9 +207,7 @@ def encode(
         low_level=low_level,
         low_level_space=low_level_space,
         null_panel=null_panel,
-        **around,
-        keep_frames=keep_frames,
-        keep_weights=keep_weights,
+        **(around | kept),
     )
     _score(request, open_store(store), regions, hemisphere, way_of(check_only, queue), as_json)
 
