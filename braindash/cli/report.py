@@ -34,6 +34,20 @@ def report(
         int | None,
         typer.Option(help="Carry the maps of so many models only, the first ones; 0: none."),
     ] = None,
+    story: Annotated[
+        bool,
+        typer.Option(
+            "--story/--no-story",
+            help="Carry the player of model A's test story, as much of it as there is room for.",
+        ),
+    ] = True,
+    with_sound: Annotated[
+        bool,
+        typer.Option(
+            "--with-sound",
+            help="Carry the story's sound, spectrogram and words, too: stimuli have owners.",
+        ),
+    ] = False,
     regions: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +78,13 @@ def report(
             for one in found
         ]
     made = braindash.report(
-        found, None if dry_run else output, title=title, maps=maps, store=opened
+        found,
+        None if dry_run else output,
+        title=title,
+        maps=maps,
+        story=story,
+        with_sound=with_sound,
+        store=opened,
     )
     told = made.as_dict() | {"file": None if dry_run else str(output)}
     if as_json:
