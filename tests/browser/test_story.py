@@ -1,11 +1,8 @@
 """The page Story in a real browser: any sound from a file and the microphone, and without WebGL."""
 
-import os
-
 import pytest
 import soundfile
-from browser.conftest import CHROMIUM, FLAGS, Traffic
-from kit.browser import check_words, pixels, settle
+from kit.browser import check_words, pixels, settle, shot
 from kit.made_up_story import put_story
 from kit.made_up_weights import put_weights
 from kit.sounds import speechlike
@@ -14,7 +11,6 @@ from braindash.io.store import Store
 
 pytestmark = pytest.mark.browser
 PLAYER = ".braindash-viewer.player[data-ready]"
-SHOTS = os.environ.get("BRAINDASH_SHOTS", "")
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +33,6 @@ def clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("clip") / "my clip.wav"
     soundfile.write(path, speechlike(12.0), 16000)
     return path
-
-
-@pytest.fixture
-def microphone(chromium, clip):
-    """A page of a browser whose microphone hears the clip, over and over."""
-    flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-    flags.append(f"--use-file-for-fake-audio-capture={clip}")
-    browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
-    context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    context.grant_permissions(["microphone"])
-    made = context.new_page()
-    made.set_default_timeout(60_000)
-    made.traffic = Traffic(made)
-    yield made
-    browser.close()
-
-
-def shot(page, name: str) -> None:
-    """Keep a picture, where somebody wants to look at it."""
-    if SHOTS:
-        page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
 def played(page, code: str):
@@ -115,8 +90,8 @@ def test_a_file_is_predicted_and_contrasted_with_itself_reversed(page, url, stor
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 
-def test_what_the_microphone_hears_is_predicted(microphone, url):
-    page = microphone
+def test_what_the_microphone_hears_is_predicted(hearing, url, clip):
+    page = hearing(clip)
     page.goto(f"{url}/story?heard=sound&model=toy-model&compare=toy-tuned")
     page.get_by_label("Record").first.click()
     page.wait_for_timeout(4000)

@@ -1,5 +1,6 @@
 """What journeys in a real browser share."""
 
+import os
 import socket
 from itertools import pairwise
 
@@ -22,6 +23,12 @@ def pixels(page) -> str:
 def settle(page) -> None:
     """Wait until the frame that was asked for is drawn."""
     page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+
+
+def shot(page, name: str) -> None:
+    """Keep a picture in the folder of BRAINDASH_SHOTS, where somebody wants to look at it."""
+    if folder := os.environ.get("BRAINDASH_SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
 # Words whose contrast with what is behind them is under 4.5, in the shadow of components too.

@@ -26,6 +26,7 @@ from braindash.requests import ALTERATIONS, SoundRequest, build_request
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import listening
 from braindash.ui.explore.listening import Player, Sound
+from braindash.ui.frame import presenting
 from braindash.viewer.drawn import can_show
 from braindash.views.listening.clips import Clip, clip_lines, clip_programme, heard_line
 from braindash.work.brought import (
@@ -99,8 +100,9 @@ def show(
     if not kept_layers(result, state.store()):
         _ask_for_weights(selection, result)
         return
-    with st.container(key="any_sound"):
-        _ask_for_sound(selection, results)
+    if not presenting():
+        with st.container(key="any_sound"):
+            _ask_for_sound(selection, results)
     problem = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
         widgets.show_error(problem)
@@ -112,16 +114,28 @@ def show(
     if not set(visit.results) <= set(known):
         st.info("The last prediction was of another model or subject: press **Predict** again.")
         return
-    found = [open_asked(one, state.store()) for one in visit.sounds]
-    made = [one for one in found if one is not None]
-    if len(made) < len(found):
-        _follow(visit)
+    made = _opened(visit)
+    if made is None:
         return
     clips = [
         Clip(known[key], one, name)
         for key, one, name in zip(visit.results, made, visit.names, strict=True)
     ]
     _play(selection, visit, clips, region)
+
+
+def _opened(visit: Visit) -> list[SoundPrediction] | None:
+    """Open what was predicted; None while it is under way, which is shown then."""
+    over = all(job.state == "done" for job in _jobs(visit))
+    found = [open_asked(one, state.store()) for one in visit.sounds]
+    made = [one for one in found if one is not None]
+    if len(made) == len(found):
+        return made
+    if over:  # looked at before the store: it is not about to come
+        st.info("The prediction is not in the store any more: press **Predict** again.")
+    else:
+        _follow(visit)
+    return None
 
 
 # ---- what is brought -------------------------------------------------------------------------
@@ -265,7 +279,7 @@ def _brought(key: str) -> Path:
 @st.fragment(run_every=1.0)
 def _follow(visit: Visit) -> None:
     """Show the jobs of the visit, live; draw the page when they are done."""
-    jobs = [job for job in state.queue().list(limit=None) if job.key in _keys(visit)]
+    jobs = _jobs(visit)
     active = [job for job in jobs if job.state in widgets.ACTIVE]
     if not active:
         if all(job.state == "done" for job in jobs):
@@ -287,6 +301,10 @@ def _follow(visit: Visit) -> None:
 
 def _keys(visit: Visit) -> set[str]:
     return {one.key for one in visit.sounds}
+
+
+def _jobs(visit: Visit) -> list[Job]:
+    return [job for job in state.queue().list(limit=None) if job.key in _keys(visit)]
 
 
 def _tell_end(jobs: Sequence[Job]) -> None:
