@@ -94,7 +94,7 @@ export class Courses {
     const { context, width, height } = fitCanvas(this.canvas);
     Object.assign(context, { font: `11px ${getComputedStyle(this.canvas).fontFamily}`, fillStyle: this.ink });
     this.contrast = contrastOf(course);
-    const isAlone = !course.measured && !this.contrast, between = isAlone ? 0 : AXIS.between;
+    const isAlone = !course.measured && !this.contrast, between = isAlone ? 0 : AXIS.between * (this.contrast ? 1.6 : 1);
     const inner = height - AXIS.top - AXIS.bottom - between;
     const low = isAlone ? 0 : Math.round(inner * (this.contrast ? CONTRAST_SHARE : RUNNING_SHARE));
     const area = { left: AXIS.left, right: width - AXIS.right };

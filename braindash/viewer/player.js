@@ -11,6 +11,7 @@ import { Timeline, clockText, wordFrom } from "./timeline.js";
 
 const TELL_MS = 200; // numbers are written five times a second, lines move with every frame
 const KEPT_FRAMES = 600;
+const THEME_MS = 1000;
 const KINDS = ["first", "others", "difference"]; // the first series, the others, the first minus these
 const KEYS = "left and right arrow go from row to row, comma and period from word to word, space plays, D shows the residual or the contrast, F unfolds, V changes the views, S saves a view, 1 to 9 go to saved views";
 
@@ -41,6 +42,7 @@ export class Player {
     this.channel = new MessageChannel();
     this.channel.port1.onmessage = () => this.measure();
     this.listen();
+    this.watch = setInterval(() => this.followTheme(), THEME_MS);
     root.braindashPlayback = this;
   }
 
@@ -59,7 +61,18 @@ export class Player {
     }
   }
 
+  // What is drawn on canvases has the ink of the theme, which may change at any time.
+  followTheme() {
+    const ink = getComputedStyle(this.root).color;
+    if (this.ink && this.ink !== ink) {
+      this.timeline.draw();
+      this.courses.draw();
+    }
+    this.ink = ink;
+  }
+
   leave() {
+    clearInterval(this.watch);
     this.clock.pause();
     this.clock.release();
     cancelAnimationFrame(this.frame);

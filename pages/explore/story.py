@@ -169,8 +169,6 @@ def lacking(selection: state.Selection) -> None:
 def show(selection: state.Selection, bar: DeltaGenerator) -> None:
     """Draw the chosen result in time."""
     result = selection.result
-    if result.simulated:
-        widgets.simulated_stamp()
     reader = predictions_of(result)
     if reader is None:
         lacking(selection)
@@ -223,11 +221,24 @@ with widgets.page("Story", INTRODUCTION):
         widgets.empty_store()
     else:
         top = state.selection_bar()
-        with top:
+        row = st.container(horizontal=True, vertical_alignment="center", key="what_is_heard")
+        with row:
             heard = state.choose(
-                "What is heard", [STORY, SOUND], "heard", show=HEARD.__getitem__, width=140
+                "What is heard",
+                list(HEARD),
+                "heard",
+                show=HEARD.__getitem__,
+                side_by_side=True,
+                bare=True,
             )
         chosen = state.choose_result(available, bar=top)
+        with row:
+            if heard == SOUND:
+                st.markdown(
+                    ":blue-badge[PREDICTION] for this subject, not a measurement", width="content"
+                )
+            if chosen.result.simulated:
+                widgets.simulated_stamp()
         if heard == STORY:
             show(chosen, top)
         else:

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from kit.browser import free_port
@@ -75,8 +76,12 @@ class Traffic:
         self.hosts = set()
         self.errors = []
         page.on("websocket", self._watch)
-        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0]))
+        page.on("request", lambda request: self._ask(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _ask(self, url: str) -> None:
+        if host := urlsplit(url).hostname:  # a blob of the page has none
+            self.hosts.add(host)
 
     def _watch(self, socket_):
         socket_.on("framesent", lambda frame: self.frames.append(len(frame)))

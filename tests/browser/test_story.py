@@ -62,24 +62,28 @@ def test_a_file_is_predicted_and_contrasted_with_itself_reversed(page, url, stor
     page.get_by_text("It is a prediction for this subject, not a measurement.").first.wait_for()
     # Predictions go on behind the sound's end, over silence: 6 rows of 2 s and 4 behind.
     assert played(page, "return [it.story.rows, it.story.seconds]") == [10, 22]
-    page.keyboard.press("d")
+    page.get_by_role("button", name="A minus B").click()
     settle(page)
     names = [one.text_content() for one in page.locator(".title .name").all()]
     assert names[-1] == "A minus B"
-    difference = played(page, "return it.surface.panels.at(-1).valueAt(5000)")
-    one, two = played(page, "return it.series.map((series) => series.valueAt(5000))")
-    assert difference == pytest.approx(one - two, abs=1e-5)
-    assert page.locator('[data-part="course-now"]').text_content().count("minus") == 1
     still = pixels(page)
     played(page, "it.seek(9)")
     settle(page)
     assert pixels(page) != still
+    difference = played(page, "return it.surface.panels.at(-1).valueAt(5000)")
+    one, two = played(page, "return it.series.map((series) => series.valueAt(5000))")
+    shot(page, "sound-contrast")
+    assert difference == pytest.approx(one - two, abs=1e-5)
+    assert page.locator('[data-part="course-now"]').text_content().count("minus") == 1
     # What is heard can be the other one; the moment and the maps are kept.
+    before = played(page, "return it.settings.story")
     page.get_by_role("radio", name="B").click()
-    page.wait_for_function("(e) => e.braindashPlayback.story.name.endsWith('reversed')",
-                           arg=page.locator(PLAYER).element_handle())  # fmt: skip
+    page.wait_for_function("([e, id]) => e.braindashPlayback.settings.story !== id",
+                           arg=[page.locator(PLAYER).element_handle(), before])  # fmt: skip
+    page.wait_for_timeout(1500)
+    assert played(page, "return it.clock.now") == pytest.approx(9, abs=0.1)
     page.emulate_media(color_scheme="dark")
-    settle(page)
+    page.wait_for_timeout(1500)
     shot(page, "sound-dark")
     check_words(page)
     page.set_viewport_size({"width": 390, "height": 844})
@@ -136,7 +140,7 @@ def test_without_webgl_the_processor_paints_the_story(chromium_without_webgl, ur
     assert pixels(page) != still
     moved = pixels(page)
     page.keyboard.press("f")
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(1000)
     assert pixels(page) != moved, "it unfolds"
     shot(page, "painted-flat")
 

@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ from braindash.cli import app
 from braindash.errors import InputError
 from braindash.exports.report import build as building
 from braindash.exports.report.build import build
+from braindash.exports.report.story import _estimate
 from braindash.io.store import Store
 from braindash.viewer.packing import unpack
+from braindash.views.listening.played import score_map
+from braindash.views.listening.series import Series
 
 STEP = {254: 1, 127: 2, 64: 4, 32: 8}
 
@@ -87,22 +91,32 @@ def test_the_sound_travels_when_it_is_asked_for(made):
     assert report.sizes["sound"] > 100_000
 
 
-def test_where_room_is_short_maps_are_coarser_then_fewer_then_none(silent, made, monkeypatch):
+def test_where_room_is_short_there_are_maps_of_fewer_rows_and_then_none(silent, made, monkeypatch):
     story, store = made
     rest = silent.n_bytes - silent.sizes["story"] + building._STORY_BYTES
     seen = []
-    for share in (0.8, 0.35, 0.0):
+    for share in (0.5, 0.0):
         most = rest + int(share * silent.sizes["story"])
         monkeypatch.setattr(building, "MOST_BYTES", most)
         report = build([story.result], store=store)
         assert report.n_bytes <= most
         seen.append(report)
-    coarser, fewer, none = seen
-    assert steps_of(coarser) < steps_of(silent) and told(coarser)["pieces"] == [[0, N_ROWS]]
+    fewer, none = seen
     (piece,) = told(fewer)["pieces"]
     assert steps_of(fewer) == 32 and 30 <= piece[1] < N_ROWS
     assert "Maps of the first" in fewer.html and "courses of all 3.0 min" in fewer.html
     assert told(none) is None and "no room for a minute of maps" in none.html
+
+
+def test_series_of_noise_are_coarser_where_room_is_short(made):
+    drawn = score_map(made[0].result, 0).drawn
+    noise = np.random.default_rng(0).standard_normal((30, 20484)).astype(np.float32)
+    series = [Series.of(lambda rows: noise[rows], 30, drawn)]
+    sizes = [_estimate(series, step) for step in STEP.values()]
+    assert all(coarse < 0.93 * fine for fine, coarse in pairwise(sizes))
+    whole, rough = (unpack(series[0].piece(slice(0, 30), step))[1]["maps"] for step in (1, 4))
+    assert set(np.unique(rough)) <= {*range(0, 254, 4), 254, 255}
+    assert np.abs(whole.astype(int) - rough).max() <= 2
 
 
 def test_without_predictions_or_data_the_report_says_why(made, tmp_path):

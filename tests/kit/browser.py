@@ -28,12 +28,16 @@ def settle(page) -> None:
 def shot(page, name: str) -> None:
     """Keep a picture in the folder of BRAINDASH_SHOTS, where somebody wants to look at it."""
     if folder := os.environ.get("BRAINDASH_SHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+        settle(page)
+        page.screenshot(path=f"{folder}/{name}.png")
 
 
 # Words whose contrast with what is behind them is under 4.5, in the shadow of components too.
 CONTRASTS = """() => {
-  const read = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const read = (text) => {
+    const found = (text.match(/[\\d.]+/g) || []).map(Number);
+    return text.startsWith("color(") ? found.map((v, i) => (i < 3 ? 255 * v : v)) : found;
+  };
   const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
   const channel = (v) => linear(v / 255);
   const light = (c) => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
@@ -73,7 +77,8 @@ HEADINGS = "() => [...document.querySelectorAll('h1,h2,h3,h4')].map((e) => Numbe
 
 def check_words(page) -> None:
     """Words have contrast, and headings their order."""
-    assert not page.evaluate(CONTRASTS)
+    poor = page.evaluate(CONTRASTS)
+    assert not poor, poor
     levels = page.evaluate(HEADINGS)
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(two - one <= 1 for one, two in pairwise(levels))

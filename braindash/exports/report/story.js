@@ -40,7 +40,6 @@ export function runningR(one, other) {
 
 function makeAudio(host, id) {
   const audio = element("audio", "");
-  audio.controls = true;
   audio.id = "story-audio";
   audio.src = URL.createObjectURL(new Blob([packed(id)], { type: "audio/mpeg" }));
   host.before(audio);

@@ -92,17 +92,15 @@ def show(
     result = results[0]
     with bar:
         region = listening.choose_region(result)
-    if result.simulated:
-        widgets.simulated_stamp()
     if not can_show(result.space, result.n_targets, result.surface):
         st.info(texts.no_surface(result.space))
         return
     if not kept_layers(result, state.store()):
         _ask_for_weights(selection, result)
         return
+    row = st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="any_sound")
     if not presenting():
-        with st.container(key="any_sound"):
-            _ask_for_sound(selection, results)
+        _ask_for_sound(selection, results, row)
     problem = st.session_state.pop(_PROBLEM, None)
     if problem is not None:
         widgets.show_error(problem)
@@ -121,7 +119,7 @@ def show(
         Clip(known[key], one, name)
         for key, one, name in zip(visit.results, made, visit.names, strict=True)
     ]
-    _play(selection, visit, clips, region)
+    _play(visit, clips, region, row)
 
 
 def _opened(visit: Visit) -> list[SoundPrediction] | None:
@@ -150,28 +148,19 @@ def _fitted_to(result: EncodingResult) -> str:
     )
 
 
-def _ask_for_sound(selection: state.Selection, results: Sequence[EncodingResult]) -> None:
+def _ask_for_sound(
+    selection: state.Selection, results: Sequence[EncodingResult], row: DeltaGenerator
+) -> None:
     """Ask for the sound, or for two."""
-    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+    with row:
         _ask_for_one("sound", "Sound file", "Microphone")
+        st.number_input("From (s)", 0.0, None, None, key="sound_start", width=100, step=1.0)
+        st.number_input("To (s)", 0.0, None, None, key="sound_stop", width=100, step=1.0)
         beside = _choose_beside(selection, results)
-    if beside == OTHER:
-        with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
+        if beside == OTHER:
             _ask_for_one("sound_b", "Sound file B", "Microphone B")
-    with st.container(horizontal=True, gap="small", vertical_alignment="bottom"):
-        st.number_input("From (s)", 0.0, None, None, key="sound_start", width=110, step=1.0)
-        st.number_input("To (s)", 0.0, None, None, key="sound_stop", width=110, step=1.0)
         if beside == "noise-vocoded":
-            st.number_input(
-                "Bands",
-                1,
-                32,
-                6,
-                key="sound_bands",
-                width=110,
-                help=_BANDS_HELP,
-                persist_state="session",
-            )
+            st.number_input("Bands", 1, 32, 6, key="sound_bands", width=100, help=_BANDS_HELP)
         st.button(
             "Predict",
             type="primary",
@@ -189,9 +178,9 @@ def _ask_for_one(key: str, file: str, microphone: str) -> None:
         key=f"{key}_file",
         max_upload_size=LARGEST_SOUND_BYTES // _MB,
         help=_FILE_HELP,
-        width=330,
+        width=270,
     )
-    st.audio_input(microphone, key=f"{key}_microphone", width=330)
+    st.audio_input(microphone, key=f"{key}_microphone", width=270)
 
 
 def _choose_beside(selection: state.Selection, results: Sequence[EncodingResult]) -> str:
@@ -206,7 +195,7 @@ def _choose_beside(selection: state.Selection, results: Sequence[EncodingResult]
         "beside",
         show=lambda name: titles.get(name, name),
         help=_BESIDE_HELP,
-        width=230,
+        width=210,
     )
 
 
@@ -335,17 +324,17 @@ def _forget_last() -> None:
 # ---- what is predicted -----------------------------------------------------------------------
 
 
-def _play(selection: state.Selection, visit: Visit, clips: Sequence[Clip], region: str) -> None:
+def _play(visit: Visit, clips: Sequence[Clip], region: str, row: DeltaGenerator) -> None:
     """Play the predictions, and say what they are."""
     heard = 0
     if len({one.key for one in visit.sounds}) > 1 and not _is_one_sound(visit):
-        with st.container(key="heard_now"):
+        with row:
             letter = st.segmented_control(
                 "Heard now", ["A", "B"], default="A", required=True, key="sound_heard"
             )
         heard = "AB".index(letter or "A")
     asked = visit.sounds[heard]
-    programme = clip_programme(clips, asked.name, region)
+    programme = clip_programme(clips, visit.sounds[0].name, region)
     sound = _sound(asked, programme.timing.end)
     listening.hear(sound)
     key = f"sound_{digest_bytes(programme.identity.encode())[:8]}"

@@ -88,7 +88,7 @@ def clip_programme(clips: Sequence[Clip], name: str, region: str) -> Programme:
     clips : sequence of Clip
         One; or two, whose difference is shown too.
     name : str
-        The sound that is heard.
+        The first sound.
     region : str
         Whose course is shown at first.
 
