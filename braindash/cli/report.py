@@ -1,7 +1,7 @@
 """Commands about what becomes of results: a report of them, and computing one again."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,8 @@ from braindash.cli.options import (
     print_json,
     progress_bar,
 )
+from braindash.io.regions.masks import Hemisphere
+from braindash.io.store import Store
 
 
 def report(
@@ -68,15 +70,7 @@ def report(
     import braindash
 
     opened = open_store(store)
-    found = [braindash.open_result(key, store=opened) for key in dict.fromkeys(keys)]
-    if regions is not None or hemisphere is not None:
-        side = hemisphere or "both"
-        found = [
-            braindash.with_regions(one, regions, side, store=opened)
-            if isinstance(one, braindash.EncodingResult)
-            else one
-            for one in found
-        ]
+    found = _results(keys, regions, hemisphere, opened)
     made = braindash.report(
         found,
         None if dry_run else output,
@@ -94,6 +88,24 @@ def report(
         notes.print(plain(line), highlight=False)
     if not dry_run:
         typer.echo(str(output))
+
+
+def _results(
+    keys: list[str], regions: str | None, hemisphere: Hemisphere | None, store: Store
+) -> list[Any]:
+    """Open results, looked at in a region set where one is asked for."""
+    import braindash
+
+    found = [braindash.open_result(key, store=store) for key in dict.fromkeys(keys)]
+    if regions is None and hemisphere is None:
+        return found
+    side = hemisphere or "both"
+    return [
+        braindash.with_regions(one, regions, side, store=store)
+        if isinstance(one, braindash.EncodingResult)
+        else one
+        for one in found
+    ]
 
 
 DIFFERENT = 1
