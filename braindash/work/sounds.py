@@ -234,8 +234,8 @@ def require_length(request: SoundRequest, store: Store) -> None:
     raise InputError(
         f"the sound lasts {spoken_duration(seconds)}, and {request.longest_seconds:g} s are "
         f"allowed. {needs}",
-        hint="Cut it with --start and --stop, or allow it with --longest "
-        f"{int(np.ceil(seconds))} (longest_seconds).",
+        hint="Cut it with --start and --stop (From and To on the page Story), or allow it with "
+        f"--longest {int(np.ceil(seconds))} (longest_seconds).",
     )
 
 
