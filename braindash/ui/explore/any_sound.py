@@ -187,7 +187,7 @@ def _choose_beside(selection: state.Selection, results: Sequence[EncodingResult]
     offered = [NOTHING, *(name for name in ALTERATIONS if name != "as-is"), OTHER]
     if len(results) > 1:
         offered.append(MODEL)
-    titles = {name: f"itself, {name}" for name in ALTERATIONS}
+    titles: dict[str, str] = {name: f"itself, {name}" for name in ALTERATIONS}
     titles[MODEL] = f"{selection.model_names[1]}, for the same sound"
     return state.choose(
         "Beside it",
@@ -280,7 +280,7 @@ def _follow(visit: Visit) -> None:
         widgets.job_progress(job)
     ahead = [
         job
-        for job in state.queue().list(states=widgets.ACTIVE, limit=None)
+        for job in state.queue().list(states=("queued", "running"), limit=None)
         if job.key not in _keys(visit) and job.created < active[-1].created
     ]
     if ahead and not any(job.state == "running" for job in active):
