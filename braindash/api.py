@@ -773,6 +773,8 @@ def report(
     *,
     title: str = "",
     maps: int | None = None,
+    story: bool = True,
+    with_sound: bool = False,
     store: Store | Path | str | None = None,
 ) -> "Report":
     """Write results as one HTML file that opens from disk, without a server or a network.
@@ -791,8 +793,14 @@ def report(
         Of the report; named after its results when left out.
     maps : int, optional
         Carry the maps of so many models only; all by default.
+    story : bool, default True
+        Carry the player of model A's test story: what was measured and what is predicted, as much
+        of it as there is room for.
+    with_sound : bool, default False
+        Carry the story's sound, spectrogram and words, too. Stimuli have owners: ask them.
     store : Store, Path or str, optional
-        Where keys are looked up; by default what ``braindash.io.store.default_root`` says.
+        Where keys and predictions are looked up; by default what
+        ``braindash.io.store.default_root`` says.
 
     Returns
     -------
@@ -802,7 +810,8 @@ def report(
     Raises
     ------
     InputError
-        There are no results, or too many, or the report would take more than 15 MB.
+        There are no results, or too many; the report would take more than 15 MB; or the sound is
+        asked for and is not here.
     StoreError
         A key names no result, or the file cannot be written.
 
@@ -818,7 +827,15 @@ def report(
     given = [results] if isinstance(results, single) else list(results)
     opened = as_store(store)
     found = [open_result(one, store=opened) if isinstance(one, str) else one for one in given]
-    made = build(found, title=title, maps=maps, bases=tuned_bases(opened))
+    made = build(
+        found,
+        title=title,
+        maps=maps,
+        bases=tuned_bases(opened),
+        store=opened,
+        story=story,
+        with_sound=with_sound,
+    )
     if output is not None:
         made.write(output)
     return made

@@ -1,7 +1,7 @@
 """Commands about what becomes of results: a report of them, and computing one again."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,8 @@ from braindash.cli.options import (
     progress_bar,
     say,
 )
+from braindash.io.regions.masks import Hemisphere
+from braindash.io.store import Store
 
 
 def report(
@@ -35,6 +37,20 @@ def report(
         int | None,
         typer.Option(help="Carry the maps of so many models only, the first ones; 0: none."),
     ] = None,
+    story: Annotated[
+        bool,
+        typer.Option(
+            "--story/--no-story",
+            help="Carry the player of model A's test story, as much of it as there is room for.",
+        ),
+    ] = True,
+    with_sound: Annotated[
+        bool,
+        typer.Option(
+            "--with-sound",
+            help="Carry the story's sound, spectrogram and words, too: stimuli have owners.",
+        ),
+    ] = False,
     regions: Annotated[
         str | None,
         typer.Option(
@@ -55,17 +71,15 @@ def report(
     import braindash
 
     opened = open_store(store)
-    found = [braindash.open_result(key, store=opened) for key in dict.fromkeys(keys)]
-    if regions is not None or hemisphere is not None:
-        side = hemisphere or "both"
-        found = [
-            braindash.with_regions(one, regions, side, store=opened)
-            if isinstance(one, braindash.EncodingResult)
-            else one
-            for one in found
-        ]
+    found = _results(keys, regions, hemisphere, opened)
     made = braindash.report(
-        found, None if dry_run else output, title=title, maps=maps, store=opened
+        found,
+        None if dry_run else output,
+        title=title,
+        maps=maps,
+        story=story,
+        with_sound=with_sound,
+        store=opened,
     )
     told = made.as_dict() | {"file": None if dry_run else str(output)}
     if as_json:
@@ -75,6 +89,24 @@ def report(
         notes.print(plain(line), highlight=False)
     if not dry_run:
         say(str(output))
+
+
+def _results(
+    keys: list[str], regions: str | None, hemisphere: Hemisphere | None, store: Store
+) -> list[Any]:
+    """Open results, looked at in a region set where one is asked for."""
+    import braindash
+
+    found = [braindash.open_result(key, store=store) for key in dict.fromkeys(keys)]
+    if regions is None and hemisphere is None:
+        return found
+    side = hemisphere or "both"
+    return [
+        braindash.with_regions(one, regions, side, store=store)
+        if isinstance(one, braindash.EncodingResult)
+        else one
+        for one in found
+    ]
 
 
 DIFFERENT = 1

@@ -59,6 +59,8 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "ceiling_name": ("Which noise ceiling", ""),
     "ceiling_bias": ("Which targets the ceiling chose, and what that does to a perfect model", ""),
     "source": ("Where the numbers come from", ""),
+    "time": ("Time since the sound began", "s"),
+    "response": ("Measured or predicted response", "standard deviations over a recording"),
     "panel": ("Panel of the figure", ""),
     "series": ("Line, band or row of the figure", ""),
     "part": ("line, bar, band, cell or reference", ""),

@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import xarray as xr
@@ -41,11 +42,12 @@ from braindash.io.entries import (
     predictions_key,
     read_entry,
     read_listed,
+    read_object,
     require_readable,
 )
 from braindash.io.netcdf import write_netcdf
 from braindash.io.surface_links import SURFACES, link_surface, linked_surface
-from braindash.names import given_path
+from braindash.names import given_path, without_places
 
 __all__ = ["DamagedEntry", "Entry", "Store", "as_store", "checkout", "default_root"]
 
@@ -350,7 +352,8 @@ class Store:
     def export(self, prefix: str, path: Path | str, *, with_predictions: bool = False) -> Path:
         """Write one result as a zip file that :meth:`import_` of another store reads.
 
-        The surface map of an encoding result, where it has one, goes with it.
+        The surface map of an encoding result, where it has one, goes with it. Places of this
+        machine in the provenance are cut down to their last name (:func:`without_places`).
 
         Parameters
         ----------
@@ -385,8 +388,7 @@ class Store:
             zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive,
         ):
             for entry in entries:
-                for name in FILES:
-                    archive.write(entry.folder / name, f"{entry.kind}/{entry.key}/{name}")
+                _export_one(entry, archive)
         return target
 
     def import_(self, path: Path | str) -> Entry:
@@ -480,6 +482,19 @@ def as_store(store: Store | Path | str | None) -> Store:
     if isinstance(store, Store):
         return store
     return Store(default_root() if store is None else store)
+
+
+def _export_one(entry: Entry, archive: zipfile.ZipFile) -> None:
+    """Write a result's folder; its provenance without places, and the checksums of what leaves."""
+    with TemporaryDirectory(prefix="braindash-") as place:
+        told, sums = Path(place, PROVENANCE_FILE), Path(place, CHECKSUM_FILE)
+        write_json(told, without_places(entry.provenance))
+        checksums = read_object(entry.folder / CHECKSUM_FILE)
+        write_json(sums, checksums | {told.name: digest_file(told)}, sort_keys=True)
+        for name in FILES:
+            changed = Path(place, name)
+            source = changed if changed.is_file() else entry.folder / name
+            archive.write(source, f"{entry.kind}/{entry.key}/{name}")
 
 
 def _written(folder: Path) -> float:

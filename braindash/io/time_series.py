@@ -14,7 +14,7 @@ from braindash.files import replaced, write_json
 from braindash.io.entries import disk_errors
 from braindash.io.gifti import values_gifti
 from braindash.io.spaces.surface_map import SurfaceMap
-from braindash.io.surfaces import SPACE_NAMES, count_targets
+from braindash.io.spaces.vertices import Vertices, has_vertices, vertices_of
 from braindash.names import given_path
 
 GIFTI_ENDS = (".func.gii", ".time.gii", ".gii")
@@ -81,20 +81,20 @@ class TimeSeries:
                 write_json(partial, dict(self.told))
         return [*files, sidecar]
 
-    def sides(self) -> dict[str, NDArray[np.float32]]:
-        """Return the values of each hemisphere's vertices, (n_rows, n_vertices)."""
-        n_left = _n_left(self.space, self.surface)
-        values = self.values if self.surface is None else self.surface.values(self.values)
-        return {"left": values[:, :n_left], "right": values[:, n_left:]}
+    def vertices(self) -> Vertices:
+        """Return the mesh of the targets; InputError where nothing brings them to one."""
+        return _vertices(self.space, self.values.shape[1], self.surface)
 
 
-def check_form(path: Path | str, space: str, surface: SurfaceMap | None) -> None:
+def check_form(path: Path | str, space: str, n_targets: int, surface: SurfaceMap | None) -> None:
     """Refuse a file that a series cannot be written as, before anything is computed.
 
     Parameters
     ----------
     path, space, surface
         As of :class:`TimeSeries`.
+    n_targets : int
+        How many targets it has.
 
     Raises
     ------
@@ -103,25 +103,18 @@ def check_form(path: Path | str, space: str, surface: SurfaceMap | None) -> None
     """
     _form(given_path(path, exact=True))
     if str(path).lower().endswith(".gii"):
-        _n_left(space, surface)
+        _vertices(space, n_targets, surface)
 
 
-def has_place(space: str, surface: SurfaceMap | None) -> bool:
-    """Say whether targets can be written as GIFTI; parameters as of :class:`TimeSeries`."""
-    return surface is not None or space in SPACE_NAMES
-
-
-def _n_left(space: str, surface: SurfaceMap | None) -> int:
-    """Count the vertices of the left hemisphere."""
-    if surface is not None:
-        return surface.n_left
-    if space in SPACE_NAMES:
-        return count_targets(space) // 2
-    raise InputError(
-        f"targets of the space {space!r} have no place on a surface, and GIFTI is of one",
-        hint="Write NAME.npz, or describe in the manifest what brings the targets to a surface and "
-        "compute the result again: what is stored is used.",
-    )
+def _vertices(space: str, n_targets: int, surface: SurfaceMap | None) -> Vertices:
+    if not has_vertices(space, n_targets, surface):
+        raise InputError(
+            f"{n_targets} targets of the space {space!r} have no place on a surface, and GIFTI is "
+            "of one",
+            hint="Write NAME.npz, or describe in the manifest what brings the targets to a surface "
+            "and compute the result again: what is stored is used.",
+        )
+    return vertices_of(space, n_targets, surface)
 
 
 def _form(place: Path) -> tuple[str, Any]:
@@ -151,16 +144,16 @@ def _write_npz(series: TimeSeries, place: Path, name: str) -> list[Path]:
 
 
 def _write_gifti(series: TimeSeries, place: Path, name: str) -> list[Path]:
-    written = []
-    for side, values in series.sides().items():
+    written, mapped = [], series.vertices()
+    for side, values in mapped.sides(series.values).items():
         target = place.with_name(f"{name}_hemi-{_LETTERS[side]}.func.gii")
         with replaced(target) as partial:
-            partial.write_bytes(_gifti(series, side, values))
+            partial.write_bytes(_gifti(series, side, values, mapped.mesh))
         written.append(target)
     return written
 
 
-def _gifti(series: TimeSeries, side: str, values: NDArray[np.float32]) -> bytes:
+def _gifti(series: TimeSeries, side: str, values: NDArray[np.float32], mesh: str) -> bytes:
     """Return one hemisphere's file: an array per row, as fMRIPrep and FreeSurfer write series."""
     step = {"TimeStep": f"{1000 * series.tr:.6f}", "TimeStepUnits": "ms"}  # as FreeSurfer has it
     return values_gifti(
@@ -170,7 +163,7 @@ def _gifti(series: TimeSeries, side: str, values: NDArray[np.float32]) -> bytes:
         intent="NIFTI_INTENT_TIME_SERIES",
         told={
             "Description": str(series.told["Description"]),
-            "Mesh": series.space if series.surface is None else series.surface.mesh,
+            "Mesh": mesh,
             "StartTime": f"{series.times[0]:.6f}",
             **step,
         },

@@ -1,6 +1,7 @@
 """The check of a data set on a page: asked for, watched, shown."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -11,6 +12,7 @@ from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
 from braindash.ui import choices, state, widgets
 from braindash.ui.surfaces import surface_viewer
+from braindash.ui.take_away import Take, set_take
 from braindash.viewer.blobs import can_show
 from braindash.views import checks as views
 from braindash.work.checks import check_key, kept_ceilings, kept_report, queue_check
@@ -131,13 +133,30 @@ def _show_subject(one: SubjectReport, dataset: Dataset, key: str) -> None:
         if show is not None:
             show(f"**{found.message}**\n\n{found.hint}")
     figure = views.lag_figure(one, simulated=dataset.simulated)
+    source = f"Check of {dataset.name}, {one.subject}"
     if figure is not None:
         st.plotly_chart(figure, key="lag_scan")
-        st.caption(views.lag_line(one))
-    st.dataframe(views.story_table(one), hide_index=True, height="content")
+        line = views.lag_line(one)
+        taken = _take(dataset, "lag-scan", f"{source}: responses and sound by lag", figure=figure)
+        widgets.told(line, [], [taken], source=(source, [line]))
+    stories = views.story_table(one)
+    st.dataframe(stories, hide_index=True, height="content")
+    verdicts = views.finding_table(one)
     with st.expander("Every verdict"):
-        st.dataframe(views.finding_table(one), hide_index=True, height="content")
+        st.dataframe(verdicts, hide_index=True, height="content")
+    tables = [
+        _take(dataset, "stories", f"{source}: stories", table=stories, label="Take stories away"),
+        _take(
+            dataset, "verdicts", f"{source}: verdicts", table=verdicts, label="Take verdicts away"
+        ),
+    ]
+    told = f"{one.rows} rows of {len(one.stories)} stories."
+    widgets.told(told, [], tables, source=(source, [told]))
     _show_ceilings(one, dataset, key)
+
+
+def _take(dataset: Dataset, name: str, title: str, **what: Any) -> Take:
+    return Take(name, title, (), dataset.simulated, **what)
 
 
 def _show_ceilings(one: SubjectReport, dataset: Dataset, key: str) -> None:
@@ -148,10 +167,14 @@ def _show_ceilings(one: SubjectReport, dataset: Dataset, key: str) -> None:
         told += f", {one.ceiling_share:.0%} of the targets above 0.4"
     ceilings = kept_ceilings(key, one.subject, state.store())
     if ceilings is not None and can_show(dataset.space, len(ceilings)):
+        maps = views.ceiling_map(ceilings, dataset.space, simulated=dataset.simulated)
         surface_viewer(
-            views.ceiling_map(ceilings, dataset.space, simulated=dataset.simulated),
+            maps,
             key="check_ceilings",
             identity=f"ceilings {key} {one.subject}",
             height=380,
         )
+        name = f"Noise ceilings of {dataset.name}, {one.subject}"
+        widgets.told(f"{told}.", [], [set_take(maps, "ceilings", name)], source=(name, [told]))
+        return
     st.caption(f"{told}.")

@@ -341,12 +341,13 @@ def choose(
     help: str | None = None,
     width: int | Literal["stretch"] = "stretch",
     side_by_side: bool = False,
+    bare: bool = False,
 ) -> str:
     """Show a menu whose choice is always in the address, so that the address is the share link.
 
     A menu bound to the query leaves its default out; here the default depends on what the store
     holds, so it has to be written too. A choice is kept for pages that offer it, also where a page
-    between does not.
+    between does not. What stands side by side may be ``bare``: its label is for screen readers.
     """
     session = st.session_state
     in_address, written = st.query_params.get(key), session.get(f"written_{key}")
@@ -362,6 +363,7 @@ def choose(
     told: dict[str, Any] = {"key": key, "format_func": show, "help": help}
     told |= {"persist_state": "session"}
     if side_by_side:
+        told |= {"label_visibility": "collapsed" if bare else "visible"}
         chosen = str(st.segmented_control(label, options, required=True, **told))
     else:
         chosen = str(st.selectbox(label, options, width=width, **told))

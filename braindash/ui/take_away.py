@@ -255,6 +255,35 @@ def map_take(
     return take(groups, what.pop("name", "maps"), title, picture=picture, maps=seen, **what)
 
 
+def set_take(maps: MapSet, name: str, title: str, **what: Any) -> Take:
+    """Say what can be taken away of one map that is of no result, such as a region set.
+
+    Parameters
+    ----------
+    maps : MapSet
+        With one map; its targets need no other map to come to a surface.
+    name, title : str
+        As of :class:`Take`.
+    **what
+        Further attributes of it.
+    """
+
+    def files(source: Source) -> Files:
+        from braindash.exports.gifti import map_files, set_maps
+
+        return map_files(set_maps(maps, maps.values.shape[1], None), file_name(name), source)
+
+    return Take(
+        name,
+        title,
+        (),
+        maps.simulated,
+        picture=lambda: picture_of(maps, 0),
+        maps=lambda: files,
+        **what,
+    )
+
+
 def picture_of(maps: MapSet, layer: int) -> Picture:
     """Say what a map shows and what draws it: four views of one layer."""
     from braindash.views.pictures import static_figure

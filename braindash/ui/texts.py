@@ -126,6 +126,33 @@ test.
 what is clicked is sent in full.
 """
 
+SOUND_KEPT = (
+    "What you bring is kept on the server's disk (in the store's folder heard) while its "
+    "prediction is made, and deleted when that is done, fails or is cancelled; to be heard here it "
+    "stays in the memory of your visit. The prediction stays in the store, with the name of the "
+    "file."
+)
+
+SOUND = r"""
+**What it is.** The weights of one layer, fitted to this subject's responses to the training
+stories, applied to the features of your sound: a **prediction** for this subject, never a
+measurement. It can be no better than the fit: the score of every target on the measured test story
+stands beside it. Of sounds that are unlike those stories (music, noise, another language) it is an
+extrapolation, and the caption says so where the features are far from all that was fitted.
+
+**Loudness.** A sound is standardised by the mean and the spread of the training stories, not by
+itself: a louder sound is louder to the weights, and two sounds can be compared.
+
+**Time.** A row answers what was heard some rows before it, so predictions go on behind the sound's
+end: there silence is played. What lies before and behind the sound counts as the training's mean.
+*Moved by N s* shows with each moment the response of N seconds later.
+
+**Contrast.** A minus B, row by row from the start of both: the sound and its **reversed** self,
+which has its long-term spectrum and loudness; or **noise-vocoded**, noise in a few bands with the
+sound's slow course (Shannon et al. 1995); another sound; or another model of the same subject, such
+as the one before tuning. The range of a contrast's colours is its own, and stands above it.
+"""
+
 COMPARE = r"""
 **Panels.** A and B (and a third model) on one colour scale, with one threshold; the last panel is
 their **difference** $r_A - r_B$ at the layers that the two show, on a scale centred at 0. It is

@@ -248,8 +248,10 @@ def told(
             with st.popover("Details", type="tertiary"):
                 for one in details:
                     st.caption(one)
-        for offered in taken:
-            control(offered, *(source or (line, details)))
+        if taken:  # beside each other, however wide the page is
+            with st.container(horizontal=True, gap="small", width="content"):
+                for offered in taken:
+                    control(offered, *(source or (line, details)))
 
 
 def pair_models(selection: state.Selection) -> Difference | None:

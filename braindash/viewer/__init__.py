@@ -41,6 +41,7 @@ PLAYER_MODULES = (
     "clock",
     "series",
     "painter",
+    "painted",
     "timeline",
     "courses",
     "bars",

@@ -5,7 +5,9 @@ const WRITE_MS = 150; // browsers allow about three changes of the address per s
 const WATCH_MS = 1000;
 
 export class Address {
-  constructor() {
+  // `prefix` of all names, where a page has several viewers.
+  constructor(prefix = "") {
+    this.prefix = prefix;
     this.kept = {};
     this.page = globalThis.location.pathname;
     // A rerun brings back the address that the server knows: what is shown here is written again.
@@ -13,13 +15,13 @@ export class Address {
   }
 
   read(name) {
-    return new URL(globalThis.location.href).searchParams.get(name);
+    return new URL(globalThis.location.href).searchParams.get(this.prefix + name);
   }
 
   // Write soon; null takes a name out.
   remember(changes) {
     for (const [name, value] of Object.entries(changes)) {
-      this.kept[name] = value === null ? null : String(value);
+      this.kept[this.prefix + name] = value === null ? null : String(value);
     }
     this.timer ||= setTimeout(() => this.write(), WRITE_MS);
   }

@@ -15,7 +15,8 @@ export class Bars {
   setCourses(courses, regions, names) {
     this.courses = courses;
     this.regions = regions;
-    this.series = ["measured", ...names];
+    this.isMeasured = courses.some(({ measured }) => measured);
+    this.series = this.isMeasured ? ["measured", ...names] : names;
     this.rows = courses.map((course, place) => this.makeRow(course, place));
     this.list.replaceChildren(...this.rows.map(({ row }) => row));
   }
@@ -26,8 +27,9 @@ export class Bars {
     row.title = "Show this region's course, and outline it on the surface";
     row.append(element("span", "name", course.title));
     const bars = this.series.map((_, which) => {
-      const [track, fill] = [element("span", "signed"), element("i", which > 1 ? "second" : "")];
-      fill.style.background = which ? course.colour : "currentColor";
+      const place = this.isMeasured ? which : which + 1; // the first is in the ink of the page
+      const [track, fill] = [element("span", "signed"), element("i", place > 1 ? "second" : "")];
+      fill.style.background = place ? course.colour : "currentColor";
       track.append(fill);
       return { track, fill };
     });
@@ -67,7 +69,7 @@ export class Bars {
   show(position, top) {
     this.rows.forEach(({ bars, value }, place) => {
       const { measured, predicted } = this.courses[place];
-      const now = [measured, ...predicted].map((one) => between(one, position));
+      const now = [...(measured ? [measured] : []), ...predicted].map((one) => between(one, position));
       now.forEach((one, which) => {
         const share = Number.isFinite(one) ? Math.max(-1, Math.min(1, one / top)) : 0;
         Object.assign(bars[which].fill.style, { left: `${50 + 50 * Math.min(0, share)}%`, width: `${50 * Math.abs(share)}%` });

@@ -1,12 +1,21 @@
 // What the player follows: the browser's own audio element, or a silent clock where there is none.
 
 const LOOK_MS = 200; // until the page's audio element is there
+const SETTLED_MS = 50; // until the page's own handlers have moved a recording that was loaded
 
 export class Clock {
   // `changed` is called when it starts, stops or jumps; `failed` when the sound cannot be played.
   constructor({ changed, failed }) {
     Object.assign(this, { changed, failed, seconds: 0, at: 0, since: null, audio: null });
-    this.heard = () => this.changed();
+    this.heard = () => {
+      if (this.audio?.readyState) this.last = this.audio.currentTime;
+      this.changed();
+    };
+    // Another recording begins at its start, where its element puts it: the moment is kept.
+    this.loaded = () => {
+      const { audio, last } = this;
+      setTimeout(() => { if (last && audio === this.audio) audio.currentTime = Math.min(last, audio.duration); }, SETTLED_MS);
+    };
     this.broken = () => {
       this.release();
       this.failed();
@@ -36,6 +45,7 @@ export class Clock {
     this.audio = audio;
     for (const kind of ["play", "pause", "ended", "seeked", "timeupdate"]) audio.addEventListener(kind, this.heard);
     audio.addEventListener("error", this.broken);
+    audio.addEventListener("loadedmetadata", this.loaded);
     audio.muted = Boolean(this.muted);
     if (audio.error) return this.broken();
     if (at) audio.currentTime = at;
@@ -50,6 +60,7 @@ export class Clock {
     this.since = null;
     for (const kind of ["play", "pause", "ended", "seeked", "timeupdate"]) this.audio.removeEventListener(kind, this.heard);
     this.audio.removeEventListener("error", this.broken);
+    this.audio.removeEventListener("loadedmetadata", this.loaded);
     this.audio = null;
   }
 
@@ -86,6 +97,7 @@ export class Clock {
 
   seek(wanted) {
     const seconds = Math.max(0, Math.min(this.seconds, wanted));
+    this.last = seconds;
     if (this.audio) this.audio.currentTime = seconds;
     else {
       this.at = seconds;

@@ -1,10 +1,12 @@
-// The measured and predicted course of one place, and r up to now; a line moves over both.
+// The measured and predicted course of one place, and r up to now; a line moves over both. Where
+// nothing was measured, the predicted courses, and of two the first minus the second.
 
 import { element, spoken } from "./dom.js";
 import { clockText, fitCanvas, onScrub, tickStep } from "./timeline.js";
 
 const AXIS = { left: 46, right: 54, bottom: 30, top: 8, between: 16 };
 const RUNNING_SHARE = 0.27; // of the height: r so far
+const CONTRAST_SHARE = 0.42;
 const NICE = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100];
 const DASHES = [[], [6, 4]];
 
@@ -15,12 +17,13 @@ export function readCourses({ header, arrays }) {
     const length = array.length / parts;
     return Array.from({ length: parts }, (_, place) => array.subarray(place * length, (place + 1) * length));
   };
-  const [measured, predicted, running] = ["measured", "predicted", "running"].map((name) => cut(arrays[name], count));
+  const [measured, predicted, running] = ["measured", "predicted", "running"].map((name) => (
+    arrays[name] ? cut(arrays[name], count) : null));
   return header.courses.map((course, place) => {
     const models = course.r.length;
     return {
-      ...course, measured: measured[place],
-      predicted: cut(predicted[place], models), running: cut(running[place], models),
+      ...course, measured: measured?.[place] ?? null, predicted: cut(predicted[place], models),
+      running: running ? cut(running[place], models) : [],
     };
   });
 }
@@ -31,6 +34,11 @@ export function between(values, position) {
   if (row < 0 || row > values.length - 1) return NaN;
   if (!mix) return values[row];
   return values[row] * (1 - mix) + (values[row + 1] ?? NaN) * mix;
+}
+
+// The first of two courses minus the second; null of one alone.
+export function contrastOf({ measured, predicted: [one, two] }) {
+  return measured || !two ? null : one.map((value, row) => value - two[row]);
 }
 
 // A round number of at least what is given.
@@ -55,9 +63,9 @@ export class Courses {
     this.sizes.disconnect();
   }
 
-  // `timing`: {seconds, first, tr}; `names` of the models, A first.
-  setTiming({ seconds, first, tr }, names, unit) {
-    Object.assign(this, { seconds, first, tr, names, unit });
+  // `timing`: {seconds, first, tr, what}; `names` of the models, A first.
+  setTiming({ seconds, first, tr, what }, names, unit) {
+    Object.assign(this, { seconds, first, tr, what, names, unit });
   }
 
   // Responses are drawn so many seconds earlier than they were measured.
@@ -85,11 +93,16 @@ export class Courses {
     this.drawLegend();
     const { context, width, height } = fitCanvas(this.canvas);
     Object.assign(context, { font: `11px ${getComputedStyle(this.canvas).fontFamily}`, fillStyle: this.ink });
-    const inner = height - AXIS.top - AXIS.bottom - AXIS.between, low = Math.round(inner * RUNNING_SHARE);
+    this.contrast = contrastOf(course);
+    const isAlone = !course.measured && !this.contrast, between = isAlone ? 0 : AXIS.between * (this.contrast ? 1.6 : 1);
+    const inner = height - AXIS.top - AXIS.bottom - between;
+    const low = isAlone ? 0 : Math.round(inner * (this.contrast ? CONTRAST_SHARE : RUNNING_SHARE));
     const area = { left: AXIS.left, right: width - AXIS.right };
     const [top, bottom] = [AXIS.top, AXIS.top + inner - low];
     this.drawSeries(context, { ...area, top, bottom });
-    this.drawRunning(context, { ...area, top: bottom + AXIS.between, bottom: height - AXIS.bottom });
+    const below = { ...area, top: bottom + between, bottom: height - AXIS.bottom };
+    if (course.measured) this.drawRunning(context, below);
+    else if (this.contrast) this.drawContrast(context, below);
     this.drawTime(context, { ...area, bottom: height - AXIS.bottom, height });
     this.line.style.height = `${height - AXIS.bottom}px`;
     this.describe();
@@ -99,14 +112,16 @@ export class Courses {
   drawLegend() {
     const { course } = this;
     const sample = (name, colour, dash, r) => {
-      const made = element("span", "", `${name}${r === undefined ? "" : `, r ${r === null ? "unknown" : spoken(r, 2)}`}`);
+      const told = r === undefined || !course.measured ? "" : `, r ${r === null ? "unknown" : spoken(r, 2)}`;
+      const made = element("span", "", name + told);
       const line = element("i", dash ? "sample dashed" : "sample");
       line.style.borderColor = colour;
       made.prepend(line);
       return made;
     };
     const models = this.names.map((name, place) => sample(name, course.colour, place > 0, course.r[place]));
-    this.legend.replaceChildren(sample("measured", "currentColor", false), ...models);
+    const measured = course.measured ? [sample("measured", "currentColor", false)] : [];
+    this.legend.replaceChildren(...measured, ...models);
   }
 
   xOf(row, { left, right }) {
@@ -149,14 +164,25 @@ export class Courses {
     context.globalAlpha = 1;
   }
 
-  drawSeries(context, area) {
-    const { course } = this;
-    const sizes = [course.measured, ...course.predicted].flatMap((values) => Array.from(values, Math.abs));
+  // Frame courses that lie around 0; gives where a value lies.
+  aroundZero(context, area, courses, title) {
+    const sizes = courses.flatMap((values) => Array.from(values, Math.abs));
     const end = niceEnd(Math.max(0.1, ...sizes.filter(Number.isFinite)));
     const yOf = (value) => area.top + (1 - (value / end + 1) / 2) * (area.bottom - area.top);
-    this.frame(context, area, [-end, 0, end], yOf, `response (${this.unit})`);
+    this.frame(context, area, [-end, 0, end], yOf, title);
+    return yOf;
+  }
+
+  drawContrast(context, area) {
+    const yOf = this.aroundZero(context, area, [this.contrast], `A minus B (${this.unit})`);
+    this.stroke(context, this.contrast, area, yOf, { colour: this.ink, width: 2, dash: [] });
+  }
+
+  drawSeries(context, area) {
+    const { course } = this;
+    const yOf = this.aroundZero(context, area, [course.measured ?? [], ...course.predicted], `response (${this.unit})`);
     context.globalAlpha = 0.7;
-    this.stroke(context, course.measured, area, yOf, { colour: this.ink, width: 1.5, dash: [] });
+    if (course.measured) this.stroke(context, course.measured, area, yOf, { colour: this.ink, width: 1.5, dash: [] });
     context.globalAlpha = 1;
     course.predicted.forEach((values, place) => (
       this.stroke(context, values, area, yOf, { colour: course.colour, width: 2, dash: DASHES[place] })));
@@ -190,16 +216,16 @@ export class Courses {
     }
     const moved = this.delay ? `; responses drawn ${this.delay} s earlier` : "";
     context.textBaseline = "bottom";
-    context.fillText(`time in the story (min:s)${moved}`, (left + right) / 2, height);
+    context.fillText(`time in the ${this.what} (min:s)${moved}`, (left + right) / 2, height);
     context.globalAlpha = 1;
   }
 
   // What a reader of the screen hears of the drawing.
   describe() {
     const { course } = this;
-    const said = this.names.map((name, place) => (
-      `${name} ${course.r[place] === null ? "without r" : `r ${spoken(course.r[place], 2)}`}`));
-    this.canvas.setAttribute("aria-label", `Measured and predicted course of ${course.title}: ${said.join(", ")}`);
+    const r = (place) => (course.r[place] === null ? "without r" : `r ${spoken(course.r[place], 2)}`);
+    const said = this.names.map((name, place) => (course.measured ? `${name} ${r(place)}` : name)).join(", ");
+    this.canvas.setAttribute("aria-label", `${course.measured ? "Measured and predicted" : "Predicted"} course of ${course.title}: ${said}`);
   }
 
   // Move the line to a time; `position` is the place between rows that the maps show.
@@ -214,18 +240,19 @@ export class Courses {
   tell() {
     const { course, position } = this;
     if (!course) return;
-    const row = Math.floor(position), isInside = row >= 0 && row < course.measured.length;
+    const row = Math.floor(position), count = course.predicted[0].length, isInside = row >= 0 && row < count;
     if (!isInside) {
-      this.told.textContent = "No row was recorded at this moment.";
+      this.told.textContent = `No row ${course.measured ? "was recorded" : "is predicted"} at this moment.`;
       return;
     }
-    const value = (one) => (Number.isFinite(one) ? spoken(one, 2, true) : "not scored");
-    const parts = [`measured ${value(course.measured[row])}`];
+    const value = (one) => (Number.isFinite(one) ? spoken(one, 2, true) : course.measured ? "not scored" : "none");
+    const parts = course.measured ? [`measured ${value(course.measured[row])}`] : [];
     this.names.forEach((_, place) => {
-      const r = course.running[place][row];
+      const r = course.running[place]?.[row];
       const far = Number.isFinite(r) ? `, r so far ${spoken(r, 2)}` : "";
       parts.push(`${this.modelName(place)} ${value(course.predicted[place][row])}${far}`);
     });
-    this.told.textContent = `Row ${row + 1} of ${course.measured.length}: ${parts.join(" · ")}`;
+    if (this.contrast) parts.push(`A minus B ${value(this.contrast[row])}`);
+    this.told.textContent = `Row ${row + 1} of ${count}: ${parts.join(" · ")}`;
   }
 }

@@ -35,7 +35,8 @@ function onScreen({ shapes, count }, shape, m, [halfWidth, halfHeight], width, h
   return { x, y, z, light };
 }
 
-// The nearest face at every pixel: the place of its first corner in the list of faces, or -1.
+// The nearest face at every pixel: the place of its first corner in the list of faces, or -1; and
+// how near it is.
 function nearestFaces(faces, isOpen, { x, y, z }, width, height) {
   const near = new Float32Array(width * height).fill(-Infinity), seen = new Int32Array(width * height).fill(-1);
   for (let i = 0; i < faces.length; i += 3) {
@@ -60,17 +61,18 @@ function nearestFaces(faces, isOpen, { x, y, z }, width, height) {
       }
     }
   }
-  return seen;
+  return { seen, near };
 }
 
 // What is seen in a view: for each pixel of the brain its place, three vertices with their shares,
 // the light, and the grey of the cortex.
 export function seenPixels(hemisphere, shape, matrix, frame, width, height) {
   const faces = shapeFaces(hemisphere, shape), screen = onScreen(hemisphere, shape, matrix, frame, width, height);
-  const { x, y, light } = screen, seen = nearestFaces(faces, faces !== hemisphere.faces, screen, width, height);
+  const { x, y, light } = screen;
+  const { seen, near } = nearestFaces(faces, faces !== hemisphere.faces, screen, width, height);
   const count = seen.reduce((sum, face) => sum + (face >= 0), 0);
   const made = {
-    width, height, at: new Uint32Array(count), corners: new Uint32Array(3 * count), shares: new Float32Array(3 * count),
+    width, height, screen, near, at: new Uint32Array(count), corners: new Uint32Array(3 * count), shares: new Float32Array(3 * count),
     light: new Float32Array(count), grey: new Uint8Array(count),
   };
   let n = 0;
@@ -124,7 +126,7 @@ export function paintPixels({ at, corners, shares, light, grey }, values, { low,
 }
 
 export class Painter {
-  // `canvas` lies over the one that the graphics card draws.
+  // `canvas` lies over the one that the graphics card draws, or is that one where there is no card.
   constructor(canvas) {
     this.canvas = canvas;
     this.views = new Map();
@@ -169,10 +171,9 @@ export class Painter {
     const { scene: { score, threshold }, visible, renderer: { hemispheres } } = surface;
     const context = this.canvas.getContext("2d"), known = new Map();
     const valuesOf = (series, side) => {
-      const name = `${surface.series.indexOf(series)} ${side}`;
       const start = side === SIDES[0] ? 0 : hemispheres[SIDES[0]].count;
-      if (!known.has(name)) known.set(name, valuesNow(series, start, hemispheres[side].count));
-      return known.get(name);
+      if (!known.has(series)) known.set(series, {});
+      return (known.get(series)[side] ??= valuesNow(series, start, hemispheres[side].count));
     };
     for (const { panel, view, x, y, seen, image, pixels } of this.places) {
       const { sources: [one, two], gain } = visible[panel];

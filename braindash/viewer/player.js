@@ -11,8 +11,9 @@ import { Timeline, clockText, wordFrom } from "./timeline.js";
 
 const TELL_MS = 200; // numbers are written five times a second, lines move with every frame
 const KEPT_FRAMES = 600;
-const KINDS = ["measured", "predicted", "residual"];
-const KEYS = "left and right arrow go from row to row, comma and period from word to word, space plays, D shows the residual, F unfolds, V changes the views, S saves a view, 1 to 9 go to saved views";
+const THEME_MS = 1000;
+const KINDS = ["first", "others", "difference"]; // the first series, the others, the first minus these
+const KEYS = "left and right arrow go from row to row, comma and period from word to word, space plays, D shows the residual or the contrast, F unfolds, V changes the views, S saves a view, 1 to 9 go to saved views";
 
 export class Player {
   constructor(root) {
@@ -20,7 +21,7 @@ export class Player {
     this.part = (name) => root.querySelector(`[data-part="${name}"]`);
     root.classList.add("player");
     root.setAttribute("aria-label", `Story player: ${KEYS}`);
-    this.part("layer").setAttribute("aria-label", "Time in the story");
+    this.part("layer").setAttribute("aria-label", "Time");
     const seek = (seconds) => this.seek(seconds);
     this.clock = new Clock({ changed: () => this.changed(), failed: () => this.silence("the browser cannot play this recording") });
     this.timeline = new Timeline({
@@ -35,12 +36,13 @@ export class Player {
       outline: (shown) => this.surface?.outline(shown), choose: (place) => this.chooseCourse(place),
     });
     Object.assign(this, { frames: [], asked: new Set(), delay: 0, own: true, told: 0 });
-    this.shown = { measured: true, predicted: true, residual: false };
+    this.shown = { first: true, others: true, difference: false };
     this.openSurface();
-    this.address = this.surface?.address ?? new Address();
+    this.address = this.surface?.address ?? new Address(root.dataset.address);
     this.channel = new MessageChannel();
     this.channel.port1.onmessage = () => this.measure();
     this.listen();
+    this.watch = setInterval(() => this.followTheme(), THEME_MS);
     root.braindashPlayback = this;
   }
 
@@ -59,7 +61,18 @@ export class Player {
     }
   }
 
+  // What is drawn on canvases has the ink of the theme, which may change at any time.
+  followTheme() {
+    const ink = getComputedStyle(this.root).color;
+    if (this.ink && this.ink !== ink) {
+      this.timeline.draw();
+      this.courses.draw();
+    }
+    this.ink = ink;
+  }
+
   leave() {
+    clearInterval(this.watch);
     this.clock.pause();
     this.clock.release();
     cancelAnimationFrame(this.frame);
@@ -95,15 +108,32 @@ export class Player {
     this.timeline.setStory(story);
     const slider = this.part("layer");
     Object.assign(slider, { max: header.seconds, step: 0.1 });
+    slider.setAttribute("aria-label", `Time in the ${header.what}`);
     this.clock.use(settings.audio, header.seconds);
     this.part("mute").hidden = !settings.audio;
+    this.part("moment").hidden = !header.nBands && !header.words.length;
     if (settings.silent) this.silence(settings.silent);
     else this.part("sound-note").textContent = "";
+    this.offerKinds(settings);
     if (isFirst) this.openChoices(settings);
     this.courses.setTiming(header, this.modelNames(), settings.unit);
     this.courses.setDelay(this.delay);
     if (isFirst) this.clock.seek(Number(this.address.read("t")) || 0);
     else if (isOther) this.clock.seek(0);
+  }
+
+  // Name what can be shown of these series; nothing is chosen where there is only one.
+  offerKinds({ kinds, measured }) {
+    for (const kind of KINDS) {
+      this.part(`show-${kind}`).hidden = !(kind in kinds) || Object.keys(kinds).length < 2;
+      this.part(`show-${kind}`).textContent = kinds[kind] ?? "";
+    }
+    this.part("ranges").hidden = !measured;
+  }
+
+  // What can be shown, as the address has it: "measured", "a-minus-b".
+  wordOf(kind) {
+    return this.settings.kinds[kind]?.toLowerCase().replaceAll(" ", "-");
   }
 
   // Take delay, panels and range from the address; offer what there is.
@@ -115,8 +145,10 @@ export class Player {
     const wanted = this.address.read("delay");
     if ([...menu.options].some(({ value }) => value === wanted)) menu.value = wanted;
     this.delay = Number(menu.value);
-    const kinds = (this.address.read("panels") ?? "").split("!").filter((kind) => KINDS.includes(kind));
-    if (kinds.length) this.shown = Object.fromEntries(KINDS.map((kind) => [kind, kinds.includes(kind)]));
+    const words = (this.address.read("panels") ?? "").split("!");
+    if (KINDS.some((kind) => words.includes(this.wordOf(kind)))) {
+      this.shown = Object.fromEntries(KINDS.map((kind) => [kind, words.includes(this.wordOf(kind))]));
+    }
     this.own = this.address.read("range") !== "same";
     this.part("range").value = this.own ? "own" : "same";
     this.markShown();
@@ -134,7 +166,7 @@ export class Player {
   }
 
   modelNames() {
-    return this.settings.series.slice(1).map(({ name }) => name);
+    return this.settings.series.slice(this.settings.measured ? 1 : 0).map(({ name }) => name);
   }
 
   chooseCourse(place) {
@@ -351,10 +383,10 @@ export class Player {
   }
 
   toggleShown(kind) {
-    const shown = { ...this.shown, [kind]: !this.shown[kind] };
-    if (!KINDS.some((one) => shown[one])) return; // something is always shown
+    const { kinds } = this.settings, shown = { ...this.shown, [kind]: !this.shown[kind] };
+    if (!(kind in kinds) || !KINDS.some((one) => one in kinds && shown[one])) return; // something is always shown
     this.shown = shown;
-    this.address.remember({ panels: KINDS.filter((one) => shown[one]).join("!") });
+    this.address.remember({ panels: KINDS.filter((one) => one in kinds && shown[one]).map((one) => this.wordOf(one)).join("!") });
     this.markShown();
     this.choosePanels();
   }
@@ -363,13 +395,19 @@ export class Player {
     for (const kind of KINDS) this.part(`show-${kind}`).setAttribute("aria-pressed", this.shown[kind]);
   }
 
-  // Of the models the widest range, so that A and B stay comparable.
+  // How much wider the range of colours of every series is, and that of their difference: of the
+  // models the widest one, so that A and B stay comparable.
+  gains() {
+    const { measured, series, gain } = this.settings;
+    if (!measured) return [...series.map(() => 1), gain];
+    const [first, ...models] = series;
+    const own = this.own ? Math.max(...models.map(({ span }) => span)) / first.span : 1;
+    return [1, ...models.map(() => own), 1];
+  }
+
   choosePanels() {
     if (!this.surface?.base) return;
-    const [measured, ...models] = this.settings.series;
-    const widest = Math.max(...models.map(({ span }) => span));
-    const gain = this.own ? widest / measured.span : 1;
-    this.surface.choosePanels(this.shown, { gains: [1, ...models.map(() => gain)], settings: this.settings });
+    this.surface.choosePanels(this.shown, { gains: this.gains(), settings: this.settings });
     this.drawMoment(true);
   }
 

@@ -13,7 +13,7 @@ export class Series {
   add(number, { header, arrays }, count) {
     this.count = count;
     this.header = header;
-    this.pieces.set(number, { first: header.first, maps: arrays.maps, rows: arrays.maps.length / count });
+    this.pieces.set(number, { header, first: header.first, maps: arrays.maps, rows: arrays.maps.length / count });
   }
 
   // Go to a place between rows: 2.25 is a quarter of the way from row 2 to row 3. True where other
@@ -21,9 +21,9 @@ export class Series {
   show(position, number) {
     const inside = position >= 0 && position <= this.nRows - 1;
     const piece = inside ? this.pieces.get(number) : undefined;
-    this.blank = !piece;
-    if (!piece) return false;
     const row = Math.min(Math.floor(position), this.nRows - 1);
+    this.blank = !piece || row - piece.first >= piece.rows;
+    if (this.blank) return false;
     this.layer = Math.max(0, Math.min(row - piece.first, piece.rows - 1));
     this.mix = this.layer < piece.rows - 1 ? position - row : 0;
     if (this.piece === piece) return false;

@@ -1,5 +1,6 @@
 // The surface in time: the viewer, whose maps are rows of a series instead of layers.
 
+import { PaintedRenderer } from "./painted.js";
 import { Painter } from "./painter.js";
 import { ScorePanel } from "./panels.js";
 import { ResidualPanel, SeriesPanel } from "./series.js";
@@ -8,9 +9,19 @@ import { Viewer } from "./viewer.js";
 export class SurfaceInTime extends Viewer {
   constructor(root, player) {
     super(root);
-    Object.assign(this, { player, series: [], painter: new Painter(this.part("painted")) });
+    Object.assign(this, { player, series: [], painter: this.renderer.painter ?? new Painter(this.part("painted")) });
+    this.part("painted-note").hidden = !this.renderer.painter;
     this.display.mode = "every"; // islands of a moment mean nothing
     this.regions = player.bars;
+  }
+
+  // Without a graphics card's language the processor paints.
+  openRenderer() {
+    try {
+      return super.openRenderer();
+    } catch {
+      return new PaintedRenderer(this.canvas);
+    }
   }
 
   // ---- data ------------------------------------------------------------------------------
@@ -20,15 +31,16 @@ export class SurfaceInTime extends Viewer {
     this.series = series;
     this.root.classList.toggle("present", Boolean(settings.present));
     this.useGeometry(settings.geometry, geometry);
+    this.painter.state = null;
     if (!this.colours) this.setColours(colours);
     this.base = new ScorePanel(base, "");
     this.part("stamp").hidden = !settings.simulated;
   }
 
-  // Show these panels: "measured", "predicted", "residual".
+  // Show these panels: the first series, the others, the first minus these.
   choosePanels(shown, { gains, settings }) {
-    const isOwn = gains.some((gain) => gain !== 1);
-    const isFirst = !this.panels, [measured, ...models] = this.series;
+    const isOwn = gains.some((gain) => gain !== 1), { kinds, measured } = settings;
+    const isFirst = !this.panels, [first, ...others] = this.series;
     const label = `response (${settings.unit})`;
     // The end of a panel's own range is said, where ranges differ.
     const range = (gain) => (isOwn ? `± ${(this.scene.score.high * gain).toPrecision(2)}` : "");
@@ -37,12 +49,16 @@ export class SurfaceInTime extends Viewer {
       return { name, label, gain, describe: () => [layer, words, range(gain)].filter(Boolean).join(", ") };
     };
     const panels = [];
-    if (shown.measured) panels.push(new SeriesPanel(this.base, measured, told(0, "", gains[0])));
-    if (shown.predicted) {
-      models.forEach((one, at) => panels.push(new SeriesPanel(this.base, one, told(at + 1, "predicted", gains[at + 1]))));
+    if (shown.first || !others.length) panels.push(new SeriesPanel(this.base, first, told(0, measured ? "" : "predicted", gains[0])));
+    if (shown.others) {
+      others.forEach((one, at) => panels.push(new SeriesPanel(this.base, one, told(at + 1, "predicted", gains[at + 1]))));
     }
-    if (shown.residual) {
-      models.forEach((one, at) => panels.push(new ResidualPanel(this.base, measured, one, told(at + 1, "residual", 1))));
+    if (shown.difference) {
+      const words = kinds.difference?.toLowerCase() ?? "", gain = gains.at(-1);
+      others.forEach((one, at) => {
+        const named = measured ? told(at + 1, words, gain) : { ...told(0, "contrast", gain), name: kinds.difference };
+        panels.push(new ResidualPanel(this.base, first, one, named));
+      });
     }
     this.panels = panels;
     if (isFirst) this.openViews(settings);
@@ -84,7 +100,7 @@ export class SurfaceInTime extends Viewer {
   }
 
   rest() {
-    this.painter.hide();
+    if (this.painter !== this.renderer.painter) this.painter.hide();
     this.redraw();
   }
 
@@ -108,7 +124,7 @@ export class SurfaceInTime extends Viewer {
   }
 
   toggleDifference() {
-    this.player.toggleShown("residual");
+    this.player.toggleShown("difference");
   }
 
   pick({ side, vertex, index }) {

@@ -28,10 +28,10 @@ export class Viewer {
   constructor(root) {
     this.root = root;
     this.camera = new Camera();
-    this.address = new Address();
+    this.address = new Address(root.dataset.address);
     this.part = (name) => root.querySelector(`[data-part="${name}"]`);
     this.canvas = this.part("canvas");
-    this.renderer = new Renderer(this.canvas);
+    this.renderer = this.openRenderer();
     this.display = new Display(this.renderer);
     this.labels = new Labels(this.part("labels"));
     this.saved = new SavedViews(this.part("saved"), this.address, (view) => this.restore(view));
@@ -47,6 +47,10 @@ export class Viewer {
     document.addEventListener("keydown", this.pageKey);
     this.sizes = new ResizeObserver(() => this.redraw());
     this.sizes.observe(this.canvas);
+  }
+
+  openRenderer() {
+    return new Renderer(this.canvas);
   }
 
   makeScales() {

@@ -15,12 +15,13 @@ from braindash.probing.plan import ProbingPlan, plan_probing
 from braindash.progress import NoProgress, Progress, said_once
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.tuning.plan import TuningPlan, plan_tuning
+from braindash.work.brought import run_queued_sound
 from braindash.work.changes import PROMISED, require_unchanged
 from braindash.work.checks import CHECK, run_queued_check
 from braindash.work.differences import DIFFERENCE, run_queued_difference
 from braindash.work.needs import Preflight, encoding_needs, probing_needs, tuning_needs
 from braindash.work.regions import run_queued
-from braindash.work.sounds import SOUNDS, run_queued_sound
+from braindash.work.sounds import SOUNDS
 
 if TYPE_CHECKING:
     from braindash.encoding.run import EncodingRun

@@ -134,7 +134,7 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
     beside = _keeping_line(plan, store)
     if beside:
         memory_needed = max(memory_needed, PROCESS_BYTES + keeping_bytes(plan))
-        disk_needed += weights_size(plan)
+        disk_needed += 2 * weights_size(plan)  # in parts, until they are whole
     disk_needed += sum(frames_bytes(plan.model, seconds, plan.strategy) for seconds in kept)
     return _compared(
         plan.spec,

@@ -1,16 +1,12 @@
-"""Predictions for any sound: what they take, computed here and kept, or queued for the worker."""
+"""Predictions for any sound: what they take, computed and kept in the store, and as files."""
 
-import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from braindash.core.altered import noise_vocoded, time_reversed
@@ -19,30 +15,23 @@ from braindash.encoding.sounds.kept import KeptWeights, find_weights
 from braindash.encoding.sounds.predict import Predictor, sound_rows
 from braindash.encoding.sounds.prediction import SoundPrediction
 from braindash.errors import InputError
-from braindash.files import digest_bytes, replaced
+from braindash.files import digest_bytes
 from braindash.io.dataset.audio import SAMPLE_RATE_HZ, find_recording, load_audio
-from braindash.io.entries import disk_errors, made_here
+from braindash.io.entries import made_here
+from braindash.io.spaces.vertices import has_vertices
 from braindash.io.store import Entry, Store
-from braindash.io.time_series import TimeSeries, check_form, has_place
-from braindash.jobs.queue import Job, JobQueue
+from braindash.io.time_series import TimeSeries, check_form
 from braindash.names import given_path
 from braindash.parts import PROCESS_BYTES
 from braindash.process import expected_device, usable_memory
 from braindash.progress import NoProgress, Progress, shared, spoken_duration
 from braindash.requests import SoundRequest
 from braindash.specs import SoundSpec
-from braindash.speech.checkpoints.locate import absolute_source
 from braindash.speech.windows import n_parameters
 from braindash.work.needs import heard_seconds
 
 SOUNDS = SoundSpec.kind
 """Name of the work, and kind of what it makes."""
-
-HEARD = "heard"
-"""Folder of a store with the sounds that visitors brought."""
-LARGEST_SOUND_BYTES = 100_000_000
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9._ -]")
 
 Samples = NDArray[np.float32]
 
@@ -165,61 +154,6 @@ def sound_samples(request: SoundRequest) -> Samples:
     return altered_samples(samples, request)
 
 
-def sound_wav(request: SoundRequest) -> bytes:
-    """Return the sound that is meant, cut and altered, as a WAV file that a browser plays.
-
-    Samples beyond full scale, which noise-vocoding may make, are clipped in it; the model hears
-    them as they are.
-    """
-    written = BytesIO()
-    samples = np.clip(sound_samples(request), -1.0, 1.0)
-    soundfile.write(written, samples, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
-    return written.getvalue()
-
-
-def keep_sound(content: bytes, name: str, store: Store) -> Path:
-    """Keep a sound that a visitor brought, where the worker finds it.
-
-    Parameters
-    ----------
-    content : bytes
-        Of the file.
-    name : str
-        That it had; only its ending is used for the file, which is named by its content.
-    store : Store
-        Gets it, in its folder ``heard``.
-
-    Returns
-    -------
-    Path
-        ``<root>/heard/<digest>/NAME``.
-
-    Raises
-    ------
-    InputError
-        When it is too large, or no sound that can be read: nothing is kept then.
-    """
-    if len(content) > LARGEST_SOUND_BYTES:
-        raise InputError(
-            f"{name} has {len(content) / 1e6:.0f} MB, and {LARGEST_SOUND_BYTES / 1e6:.0f} are "
-            "allowed",
-            hint="Cut the part that is meant, or write it as FLAC or MP3.",
-        )
-    folder = store.root / HEARD / digest_bytes(content)
-    path = folder / (_UNSAFE.sub("_", Path(name).name).strip("._")[-80:] or "sound")
-    if not path.is_file():
-        with disk_errors(store.root), replaced(path) as partial:
-            partial.write_bytes(content)
-    try:
-        find_recording(path)
-    except InputError:
-        path.unlink(missing_ok=True)
-        with suppress(OSError):  # somebody else brought the same content by another name
-            folder.rmdir()
-        raise
-    return path
-
-
 def altered_samples(samples: Samples, request: SoundRequest) -> Samples:
     """Alter samples at 16 kHz as a request asks."""
     if request.altered == "reversed":
@@ -235,7 +169,7 @@ def altered_samples(samples: Samples, request: SoundRequest) -> Samples:
     return samples
 
 
-def _sound_told(request: SoundRequest, cut: Cut) -> dict[str, Any]:
+def told_sound(request: SoundRequest, cut: Cut) -> dict[str, Any]:
     """Describe a sound as JSON values; never by its path, which is the user's own."""
     altered: dict[str, Any] = {"how": request.altered}
     if request.altered == "noise-vocoded":
@@ -291,7 +225,7 @@ def sound_needs(request: SoundRequest, store: Store) -> SoundNeeds:
     )
 
 
-def _require_length(request: SoundRequest, store: Store) -> None:
+def require_length(request: SoundRequest, store: Store) -> None:
     """Refuse a sound that is longer than was allowed, saying what it would take."""
     seconds = find_cut(request).seconds
     if seconds <= request.longest_seconds:
@@ -300,8 +234,8 @@ def _require_length(request: SoundRequest, store: Store) -> None:
     raise InputError(
         f"the sound lasts {spoken_duration(seconds)}, and {request.longest_seconds:g} s are "
         f"allowed. {needs}",
-        hint="Cut it with --start and --stop, or allow it with --longest "
-        f"{int(np.ceil(seconds))} (longest_seconds).",
+        hint="Cut it with --start and --stop (From and To on the page Story), or allow it with "
+        f"--longest {int(np.ceil(seconds))} (longest_seconds).",
     )
 
 
@@ -345,16 +279,16 @@ def predict_sounds(
     for request, span in zip(requests, shared(report, [1] * len(requests)), strict=True):
         span.advance(0, 1, f"reading {request.audio.name}")
         weights = sound_weights(request, store)
-        _require_length(request, store)
+        require_length(request, store)
         samples = sound_samples(request)
-        spec = _spec(weights, samples)
+        spec = spec_of(weights, samples)
         entry = store.get_or_none(SOUNDS, spec.key())
         if entry is None:
             if predictor is None or predictor.weights.told["model"] != weights.told["model"]:
                 predictor = Predictor(weights, request.model, request.device)
             else:
                 predictor = predictor.of(weights)
-            made = predictor.predict(samples, _sound_told(request, find_cut(request)), span)
+            made = predictor.predict(samples, told_sound(request, find_cut(request)), span)
             entry = store.put(
                 SOUNDS,
                 spec.key(),
@@ -371,18 +305,19 @@ def predict_sounds(
 def stored_sound(request: SoundRequest, store: Store) -> SoundPrediction | None:
     """Look a prediction up; None where it has not been made."""
     weights = sound_weights(request, store)
-    entry = store.get_or_none(SOUNDS, _spec(weights, sound_samples(request)).key())
+    entry = store.get_or_none(SOUNDS, spec_of(weights, sound_samples(request)).key())
     return None if entry is None else _loaded(entry, request, weights)
 
 
 def _loaded(entry: Entry, request: SoundRequest, weights: KeptWeights) -> SoundPrediction:
     """Open a prediction; sound and result may have had other names when it was made."""
     made = SoundPrediction.load(entry)
-    sound = _sound_told(request, find_cut(request))
+    sound = told_sound(request, find_cut(request))
     return replace(made, about={**made.about, "sound": sound, "result": weights.result})
 
 
-def _spec(weights: KeptWeights, samples: Samples) -> SoundSpec:
+def spec_of(weights: KeptWeights, samples: Samples) -> SoundSpec:
+    """Name a prediction: by the weights and by what was heard."""
     return SoundSpec(weights=weights.key, samples=digest_bytes(samples.tobytes()))
 
 
@@ -406,7 +341,7 @@ def require_writable(request: SoundRequest, store: Store, output: Sequence[Path]
     if output:
         result = EncodingResult.load(store.find(request.result))
         for path in output:
-            check_form(path, result.space, result.surface)
+            check_form(path, result.space, result.n_targets, result.surface)
 
 
 def time_series(prediction: SoundPrediction, store: Store) -> TimeSeries:
@@ -442,67 +377,8 @@ def series_files(prediction: SoundPrediction, store: Store, name: str) -> dict[s
         ``NAME_hemi-L.func.gii`` and ``NAME_hemi-R.func.gii``.
     """
     series = time_series(prediction, store)
-    ends = [".npz", *((".func.gii",) if has_place(series.space, series.surface) else ())]
+    has_surface = has_vertices(series.space, prediction.values.shape[1], series.surface)
+    ends = [".npz", *((".func.gii",) if has_surface else ())]
     with TemporaryDirectory(prefix="braindash-") as folder:
         written = {path for end in ends for path in series.write(Path(folder, name + end))}
         return {path.name: path.read_bytes() for path in sorted(written)}
-
-
-# ---- by the worker -------------------------------------------------------------------------------
-
-
-def queue_sound(request: SoundRequest, store: Store) -> Job | None:
-    """Ask the worker for a prediction, once.
-
-    Returns
-    -------
-    Job or None
-        None where the prediction is there already.
-
-    Raises
-    ------
-    InputError, ModelError, StoreError
-        When it cannot be computed: nothing is queued then.
-    """
-    weights = sound_weights(request, store)
-    _require_length(request, store)
-    spec = _spec(weights, sound_samples(request))
-    if store.has(SOUNDS, spec.key()):
-        return None
-    files = Predictor(weights, request.model, request.device).files
-    model = None if request.model is None else absolute_source(request.model, files)
-    asked = request.model_copy(
-        update={
-            "audio": given_path(request.audio).resolve(),
-            "result": weights.result,
-            "layer": weights.layer,
-            "model": model,
-        }
-    )
-    document = {"request": asked.model_dump(mode="json"), "key": spec.key()}
-    title = (
-        f"Prediction for {request.audio.name}: {weights.told['model']['name']}, "
-        f"{weights.told['data']['name']}, {weights.fit['subject']}"
-    )
-    return JobQueue(store.root).submit(SOUNDS, spec.key(), document, title)
-
-
-def run_queued_sound(
-    document: Mapping[str, Any], store: Store, progress: Progress
-) -> dict[str, Any]:
-    """Do what :func:`queue_sound` asked for.
-
-    Raises
-    ------
-    InputError
-        When the sound or the weights are others than when it was queued.
-    """
-    request = SoundRequest.model_validate(document["request"])
-    spec = _spec(sound_weights(request, store), sound_samples(request))
-    if spec.key() != document["key"]:
-        raise InputError(
-            f"the sound {request.audio} or the weights changed after the job was queued",
-            hint="Ask for the prediction again.",
-        )
-    predict_sound(request, store, progress)
-    return {"kind": SOUNDS, "keys": [spec.key()]}

@@ -1,12 +1,14 @@
 """Queues requests as background jobs."""
 
 from braindash.demo.requests import demo_identity
+from braindash.encoding.sounds.kept import BEST
 from braindash.files import digest_json
 from braindash.io.asked import absolute_paths
 from braindash.io.store import Store
 from braindash.jobs.queue import Job, JobQueue
 from braindash.requests import Request
 from braindash.speech.checkpoints.locate import absolute_source, locate
+from braindash.work.again import plan_again
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import KINDS, planned
 
@@ -38,6 +40,20 @@ def submit(request: Request, store: Store) -> Job:
     document = absolute.model_dump(mode="json") | {PROMISED: plan.spec.canonical()}
     key = job_key(plan.spec.key(), absolute)
     return JobQueue(store.root).submit(request.command, key, document, work.title(plan))
+
+
+def submit_weights(key: str, store: Store) -> Job:
+    """Queue the keeping of an encoding result's weights, of its best layer, by its own record.
+
+    Raises
+    ------
+    StoreError
+        When the result has no record of its request.
+    InputError, ModelError
+        When its data or its model are not there any more, or are others: the error says which.
+    """
+    again = plan_again(store, key)
+    return submit(again.request.model_copy(update={"keep_weights": BEST}), store)
 
 
 def job_key(result: str, request: Request) -> str:

@@ -10,6 +10,7 @@ from braindash.io.regions.sources import home
 from braindash.io.surfaces import count_targets
 from braindash.ui import checking, indexing, region_sets, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
+from braindash.ui.take_away import set_take
 from braindash.viewer.blobs import VIEWER_MESH
 from braindash.views.region_maps import region_map, region_sizes
 
@@ -58,15 +59,17 @@ def show_on_brain(one: RegionSet) -> None:
     if list(regions.masks) == [WHOLE]:
         st.info("This set has no region.")
         return
-    surface_viewer(
-        region_map(regions, VIEWER_MESH), key="region_set", identity=f"regions {regions.digest}"
-    )
+    maps, sizes = region_map(regions, VIEWER_MESH), region_sizes(regions)
+    surface_viewer(maps, key="region_set", identity=f"regions {regions.digest}")
     st.caption(
         f"{regions.note}. Every region in the shade of its number; where regions overlap, the "
         "smallest one is seen. Click a name to outline it."
     )
-    st.dataframe(region_sizes(regions), hide_index=True)
-    st.caption(f"Vertices of {VIEWER_MESH}.")
+    st.dataframe(sizes, hide_index=True)
+    taken = set_take(maps, f"regions-{one.name}", f"Region set {one.title}", table=sizes)
+    source = [one.source, f"Licence: {one.licence}", regions.note]
+    widgets.told(f"Vertices of {VIEWER_MESH}.", [], [taken],
+                 source=(f"Region set {one.name}: {one.title}", source))  # fmt: skip
 
 
 with widgets.page("Data", INTRODUCTION):

@@ -1,4 +1,4 @@
-"""Listen: the test story with its sound and words, and the cortex as measured and as predicted."""
+"""Listen: the test story, measured and predicted; and any sound, of which there is a prediction."""
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -16,11 +16,9 @@ from braindash.io.dataset.manifest import Dataset
 from braindash.io.entries import predictions_key_of
 from braindash.io.labels.textgrid import Interval
 from braindash.io.predictions import RowReader
-from braindash.io.regions.masks import WHOLE
-from braindash.ui import address, state, texts, widgets
-from braindash.ui.explore import listening
+from braindash.ui import state, texts, widgets
+from braindash.ui.explore import any_sound, listening
 from braindash.ui.explore.listening import Player, Sound
-from braindash.viewer.colours import region_title
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import short_line
 from braindash.views.listening.played import (
@@ -29,14 +27,15 @@ from braindash.views.listening.played import (
     can_stand_beside,
     chosen_layers,
     layers_line,
+    story_programme,
 )
 
 INTRODUCTION = (
     "Listen to the test story: what the cortex did, what the model says of it, and what is left, "
-    "in step with sound and words."
+    "in step with sound and words. Or bring a sound of your own: what is predicted for it."
 )
-USUAL = ("late_language", "language")
-REGION_HELP = "The region whose course is shown at first, and in which layers are compared."
+STORY, SOUND = "story", "sound"
+HEARD = {STORY: "the test story", SOUND: "any sound"}
 LAYER_HELP = (
     "Whose predictions are shown: the layer that predicts the region best, of each model, or the "
     "one you choose; of model B then the one at the same relative depth."
@@ -114,11 +113,7 @@ def choose(
         story = stories[0].name
         if len(stories) > 1:
             story = state.choose("Story", [one.name for one in stories], "story", width=140)
-        regions = [name for name in first.masks if name != WHOLE]
-        usual = next((name for name in USUAL if name in regions), None)
-        ordered = sorted([*regions, WHOLE], key=lambda name: name != usual)
-        region = state.choose("Region", ordered, "region", show=region_title, help=REGION_HELP,
-                              width=140)  # fmt: skip
+        region = listening.choose_region(first)
         layers = [BEST, *map(str, range(first.n_layers))]
         layer = state.choose("Layer", layers, "layer", show=layer_title, help=LAYER_HELP, width=144)
     return story, region, layer
@@ -159,25 +154,6 @@ def results_of(selection: state.Selection) -> list[EncodingResult]:
     return [selection.result, *(state.load(row) for row in selection.other_rows[:1])]
 
 
-@widgets.part
-def show_player(player: Player) -> None:
-    """Draw the player; a click on the surface draws only this again."""
-    first = player.played[0].result
-    target = address.target(first.n_targets)
-    seconds = st.query_params.get("t", "0")
-    try:
-        start = float(seconds)
-    except ValueError:
-        start = 0.0
-    picked = listening.play(player, target, start if start >= 0 else 0.0)
-    if picked is None:
-        return
-    if picked < 0:
-        st.info("No target of the data is shown there.")
-    else:
-        st.query_params["target"] = str(picked)
-
-
 def lacking(selection: state.Selection) -> None:
     """Say what to do where the predictions were not kept."""
     st.info(
@@ -193,8 +169,6 @@ def lacking(selection: state.Selection) -> None:
 def show(selection: state.Selection, bar: DeltaGenerator) -> None:
     """Draw the chosen result in time."""
     result = selection.result
-    if result.simulated:
-        widgets.simulated_stamp()
     reader = predictions_of(result)
     if reader is None:
         lacking(selection)
@@ -218,25 +192,17 @@ def show(selection: state.Selection, bar: DeltaGenerator) -> None:
     if len(played) > 1:
         names = [f"{letter}: {name}" for letter, name in zip("AB", selection.model_names,
                                                              strict=True)]  # fmt: skip
-    outlined = [name for name in ("primary_auditory", *USUAL, region) if name in result.masks]
+    programme = story_programme(played, names, short_line(selection.group), region)
     listening.hear(sound)
-    show_player(
-        Player(
-            played,
-            names,
-            sound,
-            words,
-            start=list(result.members_of_regions).index(region),
-            source=short_line(selection.group),
-            delays=listening.delays_of(first),
-            outlined=list(dict.fromkeys(name for name in outlined if name != WHOLE)),
-        )
-    )
+    listening.show_player(Player(programme, sound, words))
     if not sound.content:
         ask_for_data(sound)
     notes = [line, sound.note if sound.content else "", no_words, timing_note(first.story)]
     st.caption(" ".join(note for note in notes if note))
-    widgets.provenance(selection.group, selection.ceiling)
+    results = [one.result for one in played]
+    widgets.provenance(
+        selection.group, selection.ceiling, taken=[listening.courses_take(programme, results)]
+    )
 
 
 def timing_note(story: HeardStory) -> str:
@@ -255,6 +221,27 @@ with widgets.page("Story", INTRODUCTION):
         widgets.empty_store()
     else:
         top = state.selection_bar()
-        show(state.choose_result(available, bar=top), top)
+        row = st.container(horizontal=True, vertical_alignment="center", key="what_is_heard")
+        with row:
+            heard = state.choose(
+                "What is heard",
+                list(HEARD),
+                "heard",
+                show=HEARD.__getitem__,
+                side_by_side=True,
+                bare=True,
+            )
+        chosen = state.choose_result(available, bar=top)
+        with row:
+            if heard == SOUND:
+                st.markdown(
+                    ":blue-badge[PREDICTION] for this subject, not a measurement", width="content"
+                )
+            if chosen.result.simulated:
+                widgets.simulated_stamp()
+        if heard == STORY:
+            show(chosen, top)
+        else:
+            any_sound.show(chosen, results_of(chosen), top)
         with st.expander("What is this, and how do I use it?"):
-            st.markdown(texts.STORY)
+            st.markdown(texts.STORY if heard == STORY else texts.SOUND)

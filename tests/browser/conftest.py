@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from kit.browser import free_port
@@ -48,6 +49,25 @@ def chromium_without_webgl(chromium):
     browser.close()
 
 
+@pytest.fixture
+def hearing(chromium):
+    """Open pages of browsers whose microphone hears a file, over and over."""
+    opened = []
+
+    def open_page(path: Path):
+        flags = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        flags = [*FLAGS, *flags, f"--use-file-for-fake-audio-capture={path}"]
+        browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=flags)
+        opened.append(browser)
+        context = browser.new_context(viewport={"width": 1440, "height": 1000})
+        context.grant_permissions(["microphone"])
+        return new_page(context)
+
+    yield open_page
+    for browser in opened:
+        browser.close()
+
+
 class Traffic:
     """Counts the bytes of a page's WebSockets and the hosts it asks."""
 
@@ -56,8 +76,12 @@ class Traffic:
         self.hosts = set()
         self.errors = []
         page.on("websocket", self._watch)
-        page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].split(":")[0]))
+        page.on("request", lambda request: self._ask(request.url))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def _ask(self, url: str) -> None:
+        if host := urlsplit(url).hostname:  # a blob of the page has none
+            self.hosts.add(host)
 
     def _watch(self, socket_):
         socket_.on("framesent", lambda frame: self.frames.append(len(frame)))
@@ -83,14 +107,19 @@ def pytest_collection_modifyitems(items) -> None:
             item.add_marker(pytest.mark.timeout(2400))
 
 
+def new_page(context):
+    """Open a page that counts its traffic."""
+    made = context.new_page()
+    made.set_default_timeout(60_000)
+    made.traffic = Traffic(made)
+    return made
+
+
 @pytest.fixture
 def page(chromium):
     """A fresh page, with its traffic."""
     context = chromium.new_context(viewport={"width": 1440, "height": 1000})
-    made = context.new_page()
-    made.set_default_timeout(60_000)
-    made.traffic = Traffic(made)
-    yield made
+    yield new_page(context)
     context.close()
 
 

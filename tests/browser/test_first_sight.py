@@ -1,11 +1,10 @@
 """What a visitor sees first, on a screen, for an audience and on a phone, and can read."""
 
 from io import BytesIO
-from itertools import pairwise
 
 import pandas as pd
 import pytest
-from kit.browser import settle
+from kit.browser import check_words, settle
 from kit.made_up import made_up_result, put_result
 
 from braindash.io.store import Store
@@ -119,48 +118,10 @@ def test_a_phone_needs_no_scrolling_sideways(page, url, name):
     assert width <= 390
 
 
-CONTRASTS = """() => {
-  const read = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
-  const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  const channel = (v) => linear(v / 255);
-  const light = (c) => 0.2126 * channel(c[0]) + 0.7152 * channel(c[1]) + 0.0722 * channel(c[2]);
-  const over = (top, ground) => {
-    const alpha = top.length > 3 ? top[3] : 1;
-    return [0, 1, 2].map((i) => alpha * top[i] + (1 - alpha) * ground[i]);
-  };
-  const poor = [];
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const at = walk.currentNode.parentElement, text = walk.currentNode.textContent.trim();
-    const out = "svg, style, script, [disabled], [aria-disabled=true], "
-      + "[data-testid=stIconMaterial]";
-    if (!text || at.closest(out) || !at.checkVisibility({ opacityProperty: true })) continue;
-    const chain = [];
-    for (let e = at; e; e = e.parentElement) chain.unshift(e);
-    let ground = [255, 255, 255], opacity = 1;
-    for (const e of chain) {
-      const style = getComputedStyle(e);
-      ground = over(read(style.backgroundColor), ground);
-      opacity *= Number(style.opacity);
-    }
-    const ink = read(getComputedStyle(at).color);
-    const shown = over([...ink.slice(0, 3), (ink[3] ?? 1) * opacity], ground);
-    const [a, b] = [light(shown), light(ground)].sort((x, y) => y - x);
-    const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) poor.push(`${ratio.toFixed(2)} ${text.slice(0, 50)}`);
-  }
-  return poor;
-}"""
-HEADINGS = "() => [...document.querySelectorAll('h1,h2,h3,h4')].map((e) => Number(e.tagName[1]))"
-
-
 @pytest.mark.parametrize(("name", "scheme"), [("", "light"), ("layers", "dark")])
 def test_words_have_contrast_and_headings_their_order(page, url, name, scheme):
     page.emulate_media(color_scheme=scheme)
     page.goto(f"{url}/{name}")
     page.locator(".js-plotly-plot").first.wait_for()
     page.wait_for_timeout(1000)
-    assert not page.evaluate(CONTRASTS)
-    levels = page.evaluate(HEADINGS)
-    assert levels[0] == 1 and levels.count(1) == 1
-    assert all(two - one <= 1 for one, two in pairwise(levels))
+    check_words(page)

@@ -33,7 +33,7 @@ PAGES = {
     "explore/layers": [{}, {"compare": "toy-tuned", "subject": "S1"}],
     "explore/cortex": [{}, {"map": "preferred"}, {"compare": "toy-tuned", "subject": "S1"}],
     "explore/compare": [{}, {"subject": "S1"}],
-    "explore/story": [{}, {"compare": "toy-tuned", "subject": "S1"}],
+    "explore/story": [{}, {"compare": "toy-tuned", "subject": "S1"}, {"heard": "sound"}],
     "explore/probes": [{}, {"compare": "toy-other"}],
     "explore/studies": [{}, {"figure": "bars"}],
     "explore/data": [{}],

@@ -263,6 +263,23 @@ def test_export_wants_one_result(store, tmp_path):
         store.export("012", tmp_path)
 
 
+def test_what_is_exported_names_no_place_of_this_machine(store, tmp_path):
+    place = {"manifest": "/home/somebody/lab/manifest.toml"}
+    record = PROVENANCE | {"data": PROVENANCE["data"] | place, "request": ["~/a/b c"]}
+    store.put("encoding", KEY, spec=SPEC, provenance=record, dataset=dataset())
+    file = store.export(KEY, tmp_path / "one.zip")
+    other = Store(tmp_path / "other")
+    told = other.import_(file).provenance
+    assert told["data"] == PROVENANCE["data"] | {"manifest": "…/manifest.toml"}
+    assert told["request"] == ["…/b c"]
+    assert store.get("encoding", KEY).provenance["data"] == record["data"], "the store's own stays"
+    again = other.export(KEY, tmp_path / "two.zip")
+    with zipfile.ZipFile(again) as one, zipfile.ZipFile(file) as two:
+        assert {name: one.read(name) for name in one.namelist()} == {
+            name: two.read(name) for name in two.namelist()
+        }
+
+
 def test_a_tampered_export_is_refused(store, tmp_path):
     put(store)
     file = store.export(KEY, tmp_path / "one.zip")

@@ -40,15 +40,16 @@ def test_a_file_per_hemisphere_has_an_array_per_row(tmp_path):
     assert json.loads(sidecar.read_text()) == series.told
 
 
-def test_targets_come_to_the_surface_that_their_map_leads_to(tmp_path):
+@pytest.mark.parametrize(("mesh", "space"), [("own", "voxels"), ("fsLR32k", "fsLR32k")])
+def test_targets_come_to_the_surface_that_their_map_leads_to(mesh, space, tmp_path):
     matrix = sparse.csr_array(np.array([[1, 0, 0], [0.5, 0, 0.5], [0, 0, 1]], dtype=np.float32))
-    surface = SurfaceMap(matrix, "own", 2, "made up")
-    series = series_of(3, "voxels", surface)
+    surface = SurfaceMap(matrix, mesh, 2, "made up")
+    series = series_of(3, space, surface)
     left, right, _ = series.write(tmp_path / "clip.gii")
     found = [nibabel.load(one).agg_data().T for one in (left, right)]
     np.testing.assert_allclose(found[0][:, 1], series.values[:, [0, 2]].mean(axis=1), rtol=1e-6)
     np.testing.assert_allclose(found[1][:, 0], series.values[:, 2])
-    assert nibabel.load(left).meta["Mesh"] == "own"
+    assert nibabel.load(left).meta["Mesh"] == mesh
 
 
 def test_an_archive_holds_all_targets_and_says_what_they_are(tmp_path):
@@ -63,9 +64,11 @@ def test_an_archive_holds_all_targets_and_says_what_they_are(tmp_path):
 
 def test_what_cannot_be_written_says_so_before_and_after(tmp_path):
     with pytest.raises(InputError, match=r"clip\.csv has no ending"):
-        check_form(tmp_path / "clip.csv", "roi", None)
+        check_form(tmp_path / "clip.csv", "roi", 12, None)
     with pytest.raises(InputError, match="'roi' have no place on a surface"):
-        check_form(tmp_path / "clip.func.gii", "roi", None)
+        check_form(tmp_path / "clip.func.gii", "roi", 12, None)
+    with pytest.raises(InputError, match="11 targets of the space 'fsaverage5' have no place"):
+        check_form(tmp_path / "clip.func.gii", "fsaverage5", 11, None)
     with pytest.raises(InputError, match="'roi' have no place on a surface"):
         series_of(12, "roi").write(tmp_path / "clip.func.gii")
     assert list(tmp_path.iterdir()) == []

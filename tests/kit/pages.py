@@ -1,7 +1,9 @@
 """Run pages as the address bar would, and read what they show."""
 
 import functools
+import json
 from pathlib import Path
+from typing import Any
 
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
@@ -59,3 +61,10 @@ def takes(monkeypatch) -> dict[str, Take]:
 def texts(app: AppTest) -> str:
     parts = [*app.markdown, *app.caption, *app.header, *app.info, *app.warning, *app.error]
     return "\n".join(str(part.value) for part in parts)
+
+
+def player_settings(app: AppTest) -> dict[str, Any]:
+    """What the player of the page is told."""
+    carried = [one.proto.json for one in app.get("bidi_component") if one.proto.json]
+    (told,) = (found for found in map(json.loads, carried) if "settings" in found)
+    return told["settings"]

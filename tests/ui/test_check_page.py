@@ -1,13 +1,18 @@
 """The page Data says whether a data set is right."""
 
+import io
+
+import pandas as pd
 import pytest
 from kit.made_up_store import empty_root
-from kit.pages import run, texts
+from kit.pages import run, takes, texts
 from kit.planted_lab import PlantedLab
 from kit.statistics_store import figures
 
+from braindash.exports.source import Source
 from braindash.jobs.queue import JobQueue
 from braindash.progress import NoProgress
+from braindash.ui import take_away
 from braindash.work.kinds import run_job
 
 __all__ = ["empty_root"]
@@ -23,7 +28,8 @@ def lab(tmp_path, monkeypatch):
     return made
 
 
-def test_a_check_is_asked_for_watched_and_shown(empty_root, lab):
+def test_a_check_is_asked_for_watched_and_shown(empty_root, lab, monkeypatch):
+    offered = takes(monkeypatch)
     app = run("explore/data")
     assert not app.exception and "Name a manifest" in texts(app)
     app.text_input(key="manifest").input(str(lab.manifest)).run()
@@ -39,6 +45,10 @@ def test_a_check_is_asked_for_watched_and_shown(empty_root, lab):
     assert table["verdict"].str.contains("fault").tolist() == [False, True]
     assert figures(app)[0]["data"][-1]["name"].startswith("peak: ")
     assert "SIMULATED DATA" in texts(app)
+    assert {"lag-scan", "stories", "verdicts"} <= set(offered)
+    offers = take_away._offers(offered["verdicts"], Source("", "", (), (), True))
+    assert set(offers) == {"CSV", "Parquet", "All"}
+    assert len(pd.read_csv(io.BytesIO(offers["CSV"][1]()))) == len(offered["verdicts"].table)
     app.selectbox(key="checked_subject").select("S2").run()
     assert not app.exception and "transposed" in texts(app)
 

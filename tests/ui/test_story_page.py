@@ -1,10 +1,10 @@
 """The page Story: what is played, what is said where something is missing."""
 
-import json
 import shutil
 
 import pytest
 from kit.made_up_story import FEATURES, put_story
+from kit.pages import player_settings as settings_of
 from kit.pages import run, texts
 
 from braindash.io.store import Store
@@ -46,13 +46,6 @@ def without(story, made, tmp_path, monkeypatch):
 
 def listen(**query):
     return run("explore/story", **({"model": "toy-model"} | query))
-
-
-def settings_of(app) -> dict:
-    """What the player is told."""
-    carried = [one.proto.json for one in app.get("bidi_component") if one.proto.json]
-    (told,) = (found for found in map(json.loads, carried) if "settings" in found)
-    return told["settings"]
 
 
 def test_a_story_is_played_with_its_sound_words_and_layers(story):

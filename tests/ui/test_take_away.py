@@ -113,3 +113,19 @@ def test_linked_maps_leave_with_their_difference(filled_root, monkeypatch):
     assert not run("explore/overview", **query).exception
     assert {"brains", "panels"} <= set(offered)
     assert {"SVG", "PNG", "GIFTI"} <= set(take_away._offers(offered["brains"], SOURCE))
+
+
+def test_a_region_set_leaves_as_picture_table_and_map(empty_root, monkeypatch):
+    offered = takes(monkeypatch)
+    assert not run("explore/data").exception
+    ((name, taken),) = offered.items()
+    assert name.startswith("regions-")
+    offers = take_away._offers(taken, SOURCE)
+    assert {"SVG", "CSV", "GIFTI"} <= set(offers)
+    archive = zipfile.ZipFile(io.BytesIO(offers["GIFTI"][1]()))
+    sides = [
+        nibabel.GiftiImage.from_bytes(archive.read(f"{name}_hemi-{side}.func.gii")).agg_data()
+        for side in "LR"
+    ]
+    numbers = np.concatenate(sides)
+    assert set(np.unique(numbers[np.isfinite(numbers)])) <= set(taken.table["number"])

@@ -3,13 +3,12 @@
 import json
 import shutil
 from dataclasses import replace
-from io import BytesIO
 
 import numpy as np
 import pytest
 import soundfile
 from kit.made_up import put_result
-from kit.sounds import encoded_as, speechlike
+from kit.sounds import speechlike
 from kit.toy_lab import make_lab
 from typer.testing import CliRunner
 
@@ -22,11 +21,9 @@ from braindash.encoding.sounds.predict import Predictor, sound_rows
 from braindash.encoding.sounds.prediction import SoundPrediction
 from braindash.errors import InputError
 from braindash.io.store import Store
-from braindash.progress import NoProgress
 from braindash.requests import EncodeRequest, SoundRequest, build_request
 from braindash.speech.checkpoints.locate import locate
 from braindash.work import sounds
-from braindash.work.kinds import run_job
 
 QUICK = {"alphas": (1.0, 100.0), "n_permutations": 0, "n_bootstraps": 0, "keep_weights": "best"}
 DELAYS, RATE = (1, 2, 3, 4), 16000
@@ -156,9 +153,6 @@ def test_a_sound_minus_its_altered_self(altered, computed, clip, store):
     np.testing.assert_allclose(usable(contrast), usable(one) - usable(two))
     assert contrast.is_contrast and np.abs(usable(contrast)).max() > 0
     assert altered in contrast.caption() and "minus that to my clip.wav" in contrast.caption()
-    wav, rate = soundfile.read(BytesIO(sounds.sound_wav(other)))
-    assert rate == RATE and len(wav) == round(7.3 * RATE)
-    np.testing.assert_allclose(wav, sounds.sound_samples(other), atol=1e-4)
 
 
 def test_two_models_of_one_subject_and_no_two_subjects(computed, clip, store):
@@ -235,34 +229,6 @@ def test_the_command_line_writes_what_a_notebook_gets(energy, clip, store, tmp_p
         assert message in str(refused.exception)
 
 
-# ---- by the worker -------------------------------------------------------------------------------
-
-
-def test_a_visitor_s_sound_is_kept_and_predicted_by_the_worker(energy, clip, store, monkeypatch):
-    queued = []
-
-    class Queue:
-        def __init__(self, root):
-            pass
-
-        def submit(self, *asked):
-            queued.append(asked)
-
-    monkeypatch.setattr(sounds, "JobQueue", Queue)
-    path = sounds.keep_sound(clip.read_bytes(), "../<b>my clip</b>.wav", store)
-    assert path.parent.parent == store.root / "heard" and "<" not in path.name
-    request = request_for(energy, path)
-    sounds.queue_sound(request, store)
-    ((command, key, document, _),) = queued
-    made = run_job(command, json.loads(json.dumps(document)), store.root, NoProgress())
-    assert made == {"kind": "sounds", "keys": [key]}
-    assert sounds.stored_sound(request, store) is not None
-    assert sounds.queue_sound(request, store) is None  # it is there
-    path.write_bytes(encoded_as("wav", 3.0))
-    with pytest.raises(InputError, match="changed after the job was queued"):
-        run_job(command, document, store.root, NoProgress())
-
-
 # ---- bad input -----------------------------------------------------------------------------------
 
 
@@ -278,9 +244,6 @@ def test_what_is_no_sound_is_refused_with_what_to_do(energy, store, tmp_path):
         with pytest.raises(InputError, match=message) as caught:
             sounds.predict_sound(request_for(energy, path), store)
         assert advice in caught.value.hint
-        with pytest.raises(InputError):
-            sounds.keep_sound(content, "film.mp4", store)
-    assert not list(store.root.glob("heard/*/*"))
     with pytest.raises(InputError, match="missing"):
         sounds.predict_sound(request_for(energy, tmp_path / "none.wav"), store)
 

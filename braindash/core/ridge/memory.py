@@ -131,8 +131,9 @@ def weights_bytes(
     decomposed = 8.0 * (_WEIGHT_COPIES * n_rows * n_inputs + _WEIGHT_COPIES * least**2)
     columns = min(n_targets, weights_columns(n_rows, n_features, n_delays))
     block = columns * (_weights_of_target(n_rows, n_inputs) + 16.0 * n_test)
-    reading = 4.0 * n_rows * min(n_targets, READ_COLUMNS)
-    return decomposed + 8.0 * n_test * n_inputs + block + reading
+    # Responses of a strip of targets, and its weights in half precision, in pieces and joined.
+    strip = (4.0 * n_rows + 4.0 * n_inputs) * min(n_targets, READ_COLUMNS)
+    return decomposed + 8.0 * n_test * n_inputs + block + strip
 
 
 def weights_operations(n_rows: int, n_features: int, n_delays: int, n_targets: int) -> float:

@@ -96,8 +96,10 @@ class RidgeWeights:
         self._mean = mean.cpu().numpy()
         self._rows, self._basis, self._gains = rows.float(), basis.float(), gains.float().T
 
-    def blocks(self, Y: Any, alpha: ArrayLike) -> Iterator[WeightBlock]:
-        """Fit all targets, some at a time: what is in memory does not grow with their number.
+    def blocks(
+        self, Y: Any, alpha: ArrayLike, within: slice | None = None
+    ) -> Iterator[WeightBlock]:
+        """Fit targets, some at a time: what is in memory does not grow with their number.
 
         Parameters
         ----------
@@ -106,6 +108,8 @@ class RidgeWeights:
         alpha : array of shape (n_targets,)
             The penalty of every target, one of ``alphas`` to the rounding of float32; NaN for a
             target without a fit.
+        within : slice, optional
+            Which targets; all by default.
 
         Yields
         ------
@@ -126,7 +130,9 @@ class RidgeWeights:
         responses = Responses(checked, [(0, self._n_rows)], self._intercept, self._device)
         places = self._places(np.asarray(alpha, dtype=np.float64), responses.n_targets)
         step = weights_columns(self._n_rows, self._n_features, len(self._delays))
-        for strip in column_slices(responses.n_targets, READ_COLUMNS):
+        asked = within or slice(0, responses.n_targets)
+        for part in column_slices(asked.stop - asked.start, READ_COLUMNS):
+            strip = slice(asked.start + part.start, asked.start + part.stop)
             read = np.asarray(checked[:, strip])  # from a disk, many at a time: columns are slow
             for inner in column_slices(read.shape[1], step):
                 columns = slice(strip.start + inner.start, strip.start + inner.stop)

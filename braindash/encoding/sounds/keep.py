@@ -5,21 +5,24 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
-from braindash.core.ridge.memory import weights_columns
+from braindash.core.ridge.memory import READ_COLUMNS, weights_columns
 from braindash.core.ridge.weights import RidgeWeights
-from braindash.core.scores import pearson_r, pooled_statistics, standardised
+from braindash.core.scores import column_slices, pearson_r, pooled_statistics, standardised
 from braindash.core.timing import delayed
 from braindash.encoding.features import Features, layer_features, story_features
 from braindash.encoding.plan import EncodingPlan, count_rows, count_targets
 from braindash.encoding.responses import RunResponses
 from braindash.encoding.sounds.kept import BEST, asked_weights, layer_means
 from braindash.io.entries import Entry, common_provenance
+from braindash.io.netcdf import open_netcdf
 from braindash.io.store import Store
 from braindash.io.weights import Block, Floats, WeightsFile, doubled, halved
 from braindash.progress import Progress
@@ -30,6 +33,11 @@ logger = logging.getLogger(__name__)
 
 # Weights that were fitted again and differ more from the stored predictions are not of that fit.
 _SAME_FIT = 0.02
+# Of a part: what is kept of its targets (halves as whole numbers), and what was measured of them.
+_KEPT, _MEASURE = ("halves", "scale", "offset"), "measured_"
+
+
+Measured = dict[str, NDArray[np.floating]]
 
 
 @dataclass
@@ -54,23 +62,30 @@ class Differences:
     layer: int
     _found: dict[str, list[NDArray[np.floating]]] = field(default_factory=dict)
 
-    def add(self, columns: slice, weights: Floats, kept: Floats, offset: NDArray[Any]) -> None:
-        """Compare the predictions of some targets."""
+    def measure(
+        self, columns: slice, weights: Floats, kept: Floats, offset: NDArray[Any]
+    ) -> Measured:
+        """Compare the predictions of some targets; gives an array (n_columns,) for each measure."""
         inputs = weights.reshape(-1, weights.shape[-1]), kept.reshape(-1, kept.shape[-1])
         exact, rounded = (self.own @ one + offset for one in inputs)
         other = self.trained @ inputs[1] + offset
         spread = exact.std(axis=0)
         spread[~(spread > 0)] = np.nan
         change = np.abs(rounded - exact)
-        self._keep("largest", change.max(axis=0))
-        self._keep("share", np.sqrt(np.square(change).mean(axis=0)) / spread)
-        self._keep("r", pearson_r(other, rounded))
+        found: Measured = {
+            "largest": change.max(axis=0),
+            "share": np.sqrt(np.square(change).mean(axis=0)) / spread,
+            "r": pearson_r(other, rounded),
+        }
         if self.stored is not None:
             known = self._stored(columns)
-            self._keep("stored", np.sqrt(np.square(exact - known).mean(axis=0)) / spread)
+            found["stored"] = np.sqrt(np.square(exact - known).mean(axis=0)) / spread
+        return found
 
-    def _keep(self, name: str, values: NDArray[np.floating]) -> None:
-        self._found.setdefault(name, []).append(values)
+    def add(self, found: Measured) -> None:
+        """Take what :meth:`measure` found, now or before a run was stopped."""
+        for name, values in found.items():
+            self._found.setdefault(name, []).append(values)
 
     def _stored(self, columns: slice) -> NDArray[np.floating]:
         assert self.stored is not None  # the caller asks
@@ -143,30 +158,29 @@ class Keeping:
         return self.spec.layer
 
     def put(self, store: Store, progress: Progress) -> Entry:
-        """Fit the layer and keep its weights, some targets at a time."""
+        """Fit the layer and keep its weights, some targets at a time.
+
+        What is finished of some thousand targets is a part in the store: a run that was stopped
+        goes on behind it.
+        """
         started = time.monotonic()
         plan, spec = self.plan, self.spec
-        mean, spread = pooled_statistics(self._by_story(plan.train))
+        mean, spread = self._statistics
         alpha = self.result.read("alpha", self.layer)
         measured = self._differences(store.get_or_none("predictions", spec.fit), mean, spread)
-        ridge = RidgeWeights(
-            self._standardised(plan.train),
-            self.responses.train_story,
-            plan.spec.alphas,
-            delays=plan.spec.delays,
-            intercept=plan.spec.intercept,
-            kept=self.responses.train_kept,
-            device=plan.request.device,
-            threads=plan.request.threads,
-        )
         n_targets, told = count_targets(plan), self._provenance()
 
         def blocks() -> Iterator[Block]:
-            for columns, weights, offset in ridge.blocks(self.responses.train, alpha):
-                halves, scale = halved(weights)
-                measured.add(columns, weights, doubled(halves, scale), offset)
+            finished = store.part_files(spec.kind, spec.key())
+            for columns in column_slices(n_targets, READ_COLUMNS):
+                name = f"targets-{columns.start:07d}"
+                if name not in finished:
+                    made = self._part(columns, alpha, measured)
+                    finished[name] = store.put_part(spec.kind, spec.key(), name, made)
+                block, found = _read_part(finished[name], columns)
+                measured.add(found)
                 progress.advance(columns.stop, n_targets, f"{columns.stop} of {n_targets} targets")
-                yield columns, halves, scale, offset
+                yield block
             told.update(measured.as_json(), seconds=round(time.monotonic() - started, 3))
             self._check(told)
 
@@ -191,6 +205,42 @@ class Keeping:
             write=file.write,
             n_bytes=file.n_bytes,
         )
+
+    @cached_property
+    def _ridge(self) -> RidgeWeights:
+        """The decomposed features; made when the first targets lack their weights."""
+        plan = self.plan
+        return RidgeWeights(
+            self._standardised(plan.train),
+            self.responses.train_story,
+            plan.spec.alphas,
+            delays=plan.spec.delays,
+            intercept=plan.spec.intercept,
+            kept=self.responses.train_kept,
+            device=plan.request.device,
+            threads=plan.request.threads,
+        )
+
+    @cached_property
+    def _statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and spread of the training features."""
+        return pooled_statistics(self._by_story(self.plan.train))
+
+    def _part(self, columns: slice, alpha: NDArray[Any], measured: Differences) -> xr.Dataset:
+        """Fit some targets; gives what is kept of them, and what half precision changes."""
+        rows: list[tuple[NDArray[Any], ...]] = []
+        names: tuple[str, ...] = ()
+        for inner, weights, offset in self._ridge.blocks(self.responses.train, alpha, columns):
+            halves, scale = halved(weights)
+            found = measured.measure(inner, weights, doubled(halves, scale), offset)
+            names = tuple(found)
+            rows.append((halves.view(np.uint16), scale, offset, *found.values()))
+        axes = (("delay", "feature", "target"), ("target",), ("target",))
+        joined = [np.concatenate(one, axis=-1) for one in zip(*rows, strict=True)]
+        kept = {name: (axis, one) for name, axis, one in zip(_KEPT, axes, joined, strict=False)}
+        told = {f"{_MEASURE}{name}": ("target", one)
+                for name, one in zip(names, joined[3:], strict=True)}  # fmt: skip
+        return xr.Dataset({**kept, **told})
 
     def _by_story(self, stories: Sequence[Any]) -> list[Floats]:
         high_pass = self.plan.spec.high_pass
@@ -256,6 +306,18 @@ class Keeping:
                 "minutes": sum(s.n_rows * s.extraction.times.tr for s in plan.train) / 60,
             },
         }
+
+
+def _read_part(path: Path, columns: slice) -> tuple[Block, Measured]:
+    """Read what :meth:`Keeping._part` made."""
+    with open_netcdf(path) as part:
+        halves, scale, offset = (part[name].values for name in _KEPT)
+        found = {
+            str(name).removeprefix(_MEASURE): part[name].values
+            for name in part
+            if str(name).startswith(_MEASURE)
+        }
+    return (columns, halves.view(np.float16), scale, offset), found
 
 
 def response_units(plan: EncodingPlan) -> str:

@@ -22,9 +22,11 @@ from braindash.exports.report.methods import (
     source_of,
 )
 from braindash.exports.report.page import Packed, joined
+from braindash.exports.report.story import story_part
 from braindash.exports.report.surfaces import Surfaces, surfaces_of
 from braindash.files import replace_text
 from braindash.io.entries import disk_errors
+from braindash.io.store import Store
 from braindash.names import given_path, without_places
 from braindash.references import tuning_references
 from braindash.tuning.result import TuningResult
@@ -34,6 +36,7 @@ logger = logging.getLogger(__name__)
 MOST_BYTES = 15_000_000
 """Of a report: what opens at once and passes as an attachment."""
 _NO_SURFACE = "None of these results has a surface to be drawn on; curves and tables have all."
+_STORY_BYTES = 120_000  # of a story's section, settings and style sheet
 _NO_MAPS = "The maps were left out by choice."
 
 
@@ -111,6 +114,9 @@ def build(
     title: str = "",
     maps: int | None = None,
     bases: Mapping[str, str] | None = None,
+    store: Store | None = None,
+    story: bool = True,
+    with_sound: bool = False,
 ) -> Report:
     """Make a report.
 
@@ -125,6 +131,12 @@ def build(
         Carry the maps of so many models only, the first ones; 0: none. All by default.
     bases : mapping of str to str, optional
         Fingerprint of a tuned model to that of the model it was tuned from.
+    store : Store, optional
+        Holds the predictions of the test story; without it no story can be played.
+    story : bool, default True
+        Carry what is played of model A's test story, as much as there is room for.
+    with_sound : bool, default False
+        Carry its sound, spectrogram and words, too: stimuli have owners.
 
     Returns
     -------
@@ -133,8 +145,8 @@ def build(
     Raises
     ------
     InputError
-        There is no result, too many, or the report would be larger than
-        :data:`MOST_BYTES`: the error says how large, and how many maps fit.
+        There is no result, too many, or no sound though it is asked for; or the report would be
+        larger than :data:`MOST_BYTES`: the error says how large, and how many maps fit.
     """
     if maps is not None and maps < 0:
         raise InputError(f"{maps} maps", hint="Give 0 or more.")
@@ -146,8 +158,17 @@ def build(
         packed.add("maps", surfaces.maps)
         packed.add("differences", surfaces.statistics)
     named = title or _title(found)
-    body = _body(found, surfaces, packed, named, "" if maps == 0 else _NO_SURFACE)
-    html, sizes = joined(named, body, packed, _told(surfaces))
+    head, rest = _body(found, surfaces, packed, named, "" if maps == 0 else _NO_SURFACE)
+    told = _told(surfaces)
+    html, sizes = joined(named, head + rest, packed, told)
+    if (story or with_sound) and found.groups:
+        room = MOST_BYTES - len(html.encode()) - _STORY_BYTES
+        played, reason = story_part(found, store, with_sound=with_sound, room=room)
+        for part, blobs in (played.blobs if played else {}).items():
+            packed.add(part, blobs)
+        head += sections.story_section(played, reason)
+        told["story"] = played.settings if played else None
+        html, sizes = joined(named, head + rest, packed, told)
     made = Report(
         named,
         html,
@@ -202,16 +223,16 @@ def _told(surfaces: Surfaces | None) -> dict[str, Any]:
 
 def _body(
     found: Gathered, surfaces: Surfaces | None, packed: Packed, title: str, reason: str
-) -> list[Tree.Element]:
+) -> tuple[list[Tree.Element], list[Tree.Element]]:
+    """Make the sections: those before the story, and those behind it."""
     when = datetime.now(UTC).strftime("%Y-%m-%d")
     made = (
         f"Written on {when} by braindash {braindash.__version__} from {found.n_results} stored "
         f"result{'' if found.n_results == 1 else 's'}. This file asks nothing of any network."
     )
-    # A story player with stored responses would stand between the surfaces and the curves.
-    parts = sections.opening(found, title, made)
-    parts += sections.surface_section(found, surfaces, reason or _NO_MAPS)
-    parts += sections.comparison_section(found)
+    head = sections.opening(found, title, made)
+    head += sections.surface_section(found, surfaces, reason or _NO_MAPS)
+    parts = sections.comparison_section(found)
     parts += sections.difference_section(found)
     for name, group in zip(found.names, found.groups, strict=True):
         text = group.regions().to_csv(index=False)
@@ -230,7 +251,7 @@ def _body(
         _sources(found),
         [name for one in found.tunings for name in tuning_references(one.record)],
     )
-    return parts + sections.provenance_section(_records(found, packed))
+    return head, parts + sections.provenance_section(_records(found, packed))
 
 
 def _methods(found: Gathered) -> dict[str, Methods]:

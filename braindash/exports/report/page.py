@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Tree
 
-from braindash.viewer import MODULES, markup, script
+from braindash.viewer import MODULES, PLAYER_MODULES, markup, player_markup, script
 
 _FOLDER = Path(__file__).parent
 _LEVEL = 9  # of deflating: a report is written once and opened often
@@ -60,8 +60,10 @@ def _element(name: str, content: bytes) -> str:
 
 @lru_cache(maxsize=1)
 def bundle() -> str:
-    """Join the viewer's modules and the report's own script into one module."""
-    return script((*MODULES, "../exports/report/report"))
+    """Join the modules of viewer and player and the report's own scripts into one module."""
+    player = [one for one in PLAYER_MODULES[:-1] if one not in MODULES]
+    own = [f"../exports/report/{name}" for name in ("packed", "story", "report")]
+    return script((*MODULES, *player, *own))
 
 
 @lru_cache(maxsize=1)
@@ -85,7 +87,7 @@ def joined(
     packed : Packed
         What is carried.
     told : mapping
-        What the script is told, as JSON values.
+        What the script is told, as JSON values; of a story to be played under ``story``.
 
     Returns
     -------
@@ -94,12 +96,14 @@ def joined(
     """
     own, of_viewer, viewer = styles()
     code = bundle()
+    player, of_player = player_markup() if told.get("story") else ("", "")
     policy = "; ".join(
         [
             "default-src 'none'",
             f"script-src '{_digest(code)}'",
-            f"style-src '{_digest(own)}' '{_digest(of_viewer)}'",
+            f"style-src {' '.join(repr(_digest(one)) for one in (own, of_viewer, of_player))}",
             "img-src blob: data:",
+            "media-src blob:",
             "base-uri 'none'",
             "form-action 'none'",
         ]
@@ -118,6 +122,7 @@ def joined(
     )
     template = (
         f'<template id="viewer-markup"><style>{of_viewer}</style>{viewer}</template>\n'
+        f'<template id="player-markup"><style>{of_player}</style>{player}</template>\n'
         f'<script type="application/json" id="report-data">{data}</script>\n'
     )
     run = f'<script type="module">{code}</script>\n</body>\n</html>\n'

@@ -1,34 +1,16 @@
 // The script of a report: what was packed into the page is unpacked when it is asked for, the
 // surfaces follow the curves and the curves the surfaces. Nothing is ever requested.
 
-import { LARGEST_STEP, MISSING, receiveBlob, receiveSettings, waitForArrays } from "../../viewer/blobs.js";
+import { LARGEST_STEP, MISSING, receiveSettings, waitForArrays } from "../../viewer/blobs.js";
 import { element, spoken } from "../../viewer/dom.js";
 import mount from "../../viewer/component.js";
+import { give, unpackText } from "./packed.js";
+import { openStory } from "./story.js";
 
 const VIEWER = "report";
 const SVG = "http://www.w3.org/2000/svg";
 const PICKED_COLOURS = ["#0072B2", "#D55E00"];
 const SMALL = { width: 420, height: 170, left: 52, right: 96, top: 14, bottom: 30 };
-
-function packed(id) {
-  const text = document.getElementById(`packed-${id}`).textContent;
-  const binary = atob(text.trim()), bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-  return bytes;
-}
-
-// Hand a blob to the viewer under its name, as the carrier of the dashboard does.
-function give(id) {
-  const bytes = packed(id), message = new Uint8Array(id.length + bytes.length);
-  message.set(new TextEncoder().encode(id));
-  message.set(bytes, id.length);
-  receiveBlob(message);
-}
-
-async function unpackText(id) {
-  const stream = new Blob([packed(id)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).text();
-}
 
 function saveText(text, name, type) {
   const link = element("a", "");
@@ -230,7 +212,12 @@ function start() {
   globalThis.addEventListener("keydown", (event) => {
     if (event.key === " " && document.activeElement === document.body) event.stopImmediatePropagation();
   }, true);
-  const done = () => { document.documentElement.dataset.readyMs = Math.round(performance.now()); };
+  // The story is unpacked when the rest can be looked at.
+  const done = () => {
+    document.documentElement.dataset.readyMs = Math.round(performance.now());
+    const place = document.getElementById("story");
+    if (place && told.story) setTimeout(() => openStory(place, told.story));
+  };
   if (!surfaces || host.hidden) return done();
   const drawnYet = () => {
     if (!surfaces.root.dataset.ready) return requestAnimationFrame(drawnYet);

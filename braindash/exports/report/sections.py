@@ -15,6 +15,7 @@ from braindash.encoding.several.comparison import Group
 from braindash.exports.report.drawing import Curve, chart
 from braindash.exports.report.gather import Gathered
 from braindash.exports.report.methods import Methods, Source
+from braindash.exports.report.story import StoryPart
 from braindash.exports.report.surfaces import Surfaces
 from braindash.probing.result import ProbingResult
 from braindash.references import written
@@ -98,6 +99,24 @@ def surface_section(found: Gathered, surfaces: Surfaces | None, reason: str) -> 
     if surfaces.left_out:
         parts.append(tag("p", surfaces.left_out, class_="note"))
     return parts
+
+
+def story_section(story: StoryPart | None, reason: str) -> list[Tree.Element]:
+    """Return the place of the story player; or why there is none."""
+    if story is None:
+        return [tag("h2", "The test story"), tag("p", f"{reason}.", class_="note")]
+    return [
+        tag("h2", f"The test story: {story.title}"),
+        tag("div", id="story"),
+        tag("noscript", "The story needs JavaScript."),
+        tag(
+            "p",
+            "What was measured, what the model predicts, and the residual, in time. Space plays, "
+            "arrows go from row to row; a click on the surface shows that vertex's course.",
+            class_="note",
+        ),
+        *(tag("p", one, class_="note") for one in story.notes),
+    ]
 
 
 # ---- encoding -------------------------------------------------------------------------------

@@ -14,11 +14,13 @@ from typing import Any
 import soundfile
 import streamlit as st
 
-from braindash.encoding.listening.heard import HeardStory
 from braindash.encoding.listening.picture import SoundPicture, picture_of
+from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError
 from braindash.io.dataset.audio import SAMPLE_RATE_HZ, find_recording, load_audio
 from braindash.io.labels.textgrid import Interval
+from braindash.io.regions.masks import WHOLE
+from braindash.ui import address, state
 from braindash.ui.frame import presenting
 from braindash.ui.surfaces import (
     carrier,
@@ -29,34 +31,28 @@ from braindash.ui.surfaces import (
     named_blob,
     take_part,
 )
+from braindash.ui.take_away import Take, take
+from braindash.ui.widgets import part
 from braindash.viewer import PLAYER_MODULES, player_markup, script
 from braindash.viewer.colours import region_title
-from braindash.views.listening.courses import Course, course_blob
-from braindash.views.listening.played import (
-    UNIT,
-    Played,
-    region_rows,
-    score_map,
-    story_blob,
-    target_row,
-)
-from braindash.views.listening.series import Series, piece_rows
+from braindash.views.listening.courses import course_blob
+from braindash.views.listening.played import usual_region
+from braindash.views.listening.programme import Programme, Track, course_table
+from braindash.views.listening.series import Series
 
 KEY = "story_player"
 AUDIO = "story_audio"
 """Key of the container that holds the browser's own audio element."""
-COLOURS = "RdBu_r"
 # What every browser plays as it is; larger files, and others, are sent as 16 kHz mono.
 _PLAYED = {"WAV": "audio/wav", "FLAC": "audio/flac", "OGG": "audio/ogg", "MP3": "audio/mpeg"}
 _PLAIN_WAVES = ("PCM_16", "PCM_24", "PCM_U8", "PCM_32", "FLOAT")
 _MOST_BYTES = 64_000_000
-_MEASURED = "measured"
-_THRESHOLD_SHARE = 0.2  # of the scale: what is close to the mean leaves the folds to be seen
+_REGION_HELP = "The region whose course is shown at first, and in which layers are compared."
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What is heard of a story.
+    """What is heard.
 
     Attributes
     ----------
@@ -119,71 +115,50 @@ class Player:
 
     Attributes
     ----------
-    played : sequence of Played
-        Model A and, where there is one, model B.
-    names : sequence of str
-        What they are called.
+    programme : Programme
+        What it plays.
     sound : Sound
-        Of the story.
+        What is heard.
     words : sequence of Interval
         May be empty.
-    start : int
-        Place of the course that is shown at first, among the regions.
-    source : str
-        Where the numbers come from, for pictures that are saved.
-    delays : sequence of float
-        Seconds by which responses can be moved; the usual one first.
-    outlined : sequence of str
-        Regions that are outlined and named on the surface at first.
+    key : str
+        Streamlit key of the player: another one is a player of its own, with its own scales.
     """
 
-    played: Sequence[Played]
-    names: Sequence[str]
+    programme: Programme
     sound: Sound
-    words: Sequence[Interval]
-    start: int
-    source: str
-    delays: Sequence[float]
-    outlined: Sequence[str] = ()
-
-    @property
-    def story(self) -> HeardStory:
-        """The story that is played."""
-        return self.played[0].story
+    words: Sequence[Interval] = ()
+    key: str = KEY
 
     @property
     def identity(self) -> str:
-        """Names all that series and courses depend on."""
-        return " ".join(
-            f"{one.result.identity} {one.story.name} {one.layer} {name}"
-            for one, name in zip(self.played, self.names, strict=True)
-        )
+        """Names all that is played and heard."""
+        return f"{self.programme.identity} {self.sound.name}"
 
 
 @st.cache_resource(max_entries=12, show_spinner="Reading the responses")
-def _series(identity: str, layer: int | None, _played: Played) -> Series:
-    shown = score_map(_played).drawn
-    return Series.of(_played.read(layer), _played.story.n_rows, shown)
+def _series(identity: str, _programme: Programme, _track: Track) -> Series:
+    return _programme.series(_track)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _difference(identity: str, _programme: Programme) -> Series | None:
+    return _programme.difference()
 
 
 @st.cache_resource(max_entries=36, show_spinner=False)
-def _piece_message(
-    identity: str, layer: int | None, start: int, stop: int, _series: Series
-) -> tuple[str, bytes]:
+def _piece_message(identity: str, start: int, stop: int, _series: Series) -> tuple[str, bytes]:
     return named_blob(_series.piece(slice(start, stop)))
 
 
 @st.cache_resource(max_entries=12, show_spinner="Averaging the regions")
-def _courses(identity: str, _played: list[Played]) -> tuple[list[Course], str, bytes]:
-    courses = region_rows(_played)
-    return courses, *named_blob(course_blob(courses))
+def _courses(identity: str, _programme: Programme) -> tuple[str, bytes]:
+    return named_blob(course_blob(_programme.make_courses()))
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
-def _story_message(
-    identity: str, _story: HeardStory, _sound: Sound, _words: Sequence[Interval]
-) -> tuple[str, bytes]:
-    return named_blob(story_blob(_story, _sound.picture, _words))
+def _sound_message(identity: str, _player: Player) -> tuple[str, bytes]:
+    return named_blob(_player.programme.sound_blob(_player.sound.picture, _player.words))
 
 
 @st.cache_resource(show_spinner=False)
@@ -202,11 +177,24 @@ def hear(sound: Sound) -> None:
             st.audio(sound.content, format=sound.kind)
 
 
-def series_of(player: Player) -> list[tuple[str, int | None, Played]]:
-    """List the series: what was measured, then what every model predicts; name, layer, source."""
-    predicted = [(f"{one.result.key} {one.story.name}", one.layer, one) for one in player.played]
-    first = player.played[0]
-    return [(f"{first.result.key} {first.story.name}", None, first), *predicted]
+@part
+def show_player(player: Player) -> None:
+    """Draw the player at the moment and the target of the address.
+
+    A click on the surface draws only this again.
+    """
+    target = address.target(player.programme.base.values.shape[1])
+    try:
+        start = float(st.query_params.get("t", "0"))
+    except ValueError:
+        start = 0.0
+    picked = play(player, target, start if start >= 0 else 0.0)
+    if picked is None:
+        return
+    if picked < 0:
+        st.info("No target of the data is shown there.")
+    else:
+        st.query_params["target"] = str(picked)
 
 
 def play(player: Player, target: int | None, start_seconds: float) -> int | None:
@@ -218,7 +206,7 @@ def play(player: Player, target: int | None, start_seconds: float) -> int | None
     target : int or None
         Whose course is sent beside those of the regions.
     start_seconds : float
-        Where in the story it opens: that piece is sent first.
+        Where in the sound it opens: that piece is sent first.
 
     Returns
     -------
@@ -228,9 +216,12 @@ def play(player: Player, target: int | None, start_seconds: float) -> int | None
     above, below = st.container(gap=None), st.container(gap=None)
     with above:
         told = _component()(
-            data={"viewer": KEY}, key=KEY, on_pick_change=take_part, on_piece_change=take_part
+            data={"viewer": player.key},
+            key=player.key,
+            on_pick_change=take_part,
+            on_piece_change=take_part,
         )
-    drawn = score_map(player.played[0]).drawn
+    drawn = player.programme.base.drawn
     picked = None
     for asked in (told.pick, told.piece):
         if asked:
@@ -239,118 +230,82 @@ def play(player: Player, target: int | None, start_seconds: float) -> int | None
         picked = int(drawn.targets[told.pick["index"]])
         target = picked if picked >= 0 else target
     with below:
-        settings = _settings(player) | _sent(player, target)
-        settings |= _pieces(player, told.piece, start_seconds)
-        carrier()(data={"viewer": KEY, "settings": settings}, key=f"{KEY}_settings", height=1)
+        settings = _settings(player, told.piece, start_seconds) | _sent(player, target)
+        message = {"viewer": player.key, "settings": settings}
+        carrier()(data=message, key=f"{player.key}_settings", height=1)
     return picked
 
 
-def _settings(player: Player) -> dict[str, Any]:
-    """Say what is shown and how, without bytes."""
-    return {
-        "identity": player.identity,
-        "unit": UNIT,
-        "cmap": COLOURS,
-        "simulated": any(one.result.simulated for one in player.played),
-        "source": player.source,
-        "present": presenting(),
-        "audio": f".st-key-{AUDIO} audio" if player.sound.content else "",
-        "silent": "" if player.sound.content else player.sound.note,
-        "delays": list(player.delays),
-        "start": player.start,
-        "outlined": [region_title(name) for name in player.outlined],
-        "views": "left",
-    }
-
-
 def _sent(player: Player, target: int | None) -> dict[str, str | None]:
-    """Carry surfaces, colours, regions, the story and the courses; return their names."""
-    first = player.played[0]
-    shown = score_map(first)
-    _, name, content = _courses(player.identity, list(player.played))
-    geometry = shown.drawn.geometry
+    """Carry surfaces, colours, regions, the sound and the courses; return their names."""
+    programme = player.programme
+    geometry = programme.base.drawn.geometry
     sent = {
         "geometry": geometry_message(geometry.identity, geometry),
         "colours": colour_message(),
-        "base": map_message(f"story {first.result.identity} {first.layer}", shown),
-        "story": _story_message(
-            f"{player.identity} {player.sound.name} {len(player.words)}",
-            player.story,
-            player.sound,
-            player.words,
-        ),
-        "courses": (name, content),
+        "base": map_message(programme.base_identity, programme.base),
+        "story": _sound_message(f"{player.identity} {len(player.words)}", player),
+        "courses": _courses(programme.identity, programme),
     }
     if target is not None:
-        course = target_row(list(player.played), target)
-        sent["target"] = named_blob(course_blob([course]))
+        sent["target"] = named_blob(course_blob([programme.make_target(target)]))
     for what, (_, content) in sent.items():
-        carrier()(data=content, key=f"{KEY}_{what}", height=1)
+        carrier()(data=content, key=f"{player.key}_{what}", height=1)
     return {"target": None} | {what: name for what, (name, _) in sent.items()}
 
 
-def _pieces(player: Player, asked: Any, start_seconds: float) -> dict[str, Any]:
-    """Carry the piece that is asked for, of every series; name all that were sent so far."""
-    story = player.story
-    series = [_series(name, layer, one) for name, layer, one in series_of(player)]
-    tr = float(story.times()[1] - story.times()[0]) if story.n_rows > 1 else 1.0
-    n_drawn = len(series[0].drawn.targets)
-    pieces = piece_rows(story.n_rows, tr, n_drawn)
-    wanted = _piece_at(pieces, (start_seconds - float(story.times()[0])) / tr)
-    if asked and 0 <= int(asked["number"]) < len(pieces):
+def _settings(player: Player, asked: Any, start_seconds: float) -> dict[str, Any]:
+    """Say what is shown; carry the piece that is asked for, and name all that were sent so far."""
+    programme = player.programme
+    series = [_series(one.identity, programme, one) for one in programme.tracks]
+    told = programme.settings(series, _difference(programme.identity, programme))
+    wanted = programme.piece_at(start_seconds)
+    if asked and 0 <= int(asked["number"]) < len(programme.pieces):
         wanted = int(asked["number"])
     known = st.session_state.get("story_pieces")
     if known is None or known["identity"] != player.identity:
         known = {"identity": player.identity, "names": {}}
-    rows = pieces[wanted]
+    rows = programme.pieces[wanted]
     names = []
-    for place, ((name, layer, _), one) in enumerate(zip(series_of(player), series, strict=True)):
-        blob, content = _piece_message(name, layer, rows.start, rows.stop, one)
-        carrier()(data=content, key=f"{KEY}_piece_{place}_{wanted % 2}", height=1)
+    for place, (track, one) in enumerate(zip(programme.tracks, series, strict=True)):
+        blob, content = _piece_message(track.identity, rows.start, rows.stop, one)
+        carrier()(data=content, key=f"{player.key}_piece_{place}_{wanted % 2}", height=1)
         names.append(blob)
     known["names"][wanted] = names
     st.session_state["story_pieces"] = known
-    listed = [_MEASURED, *player.names]
-    top = _round(max(series[0].span, 1e-3))
-    return {
-        "vmax": top,
-        "threshold": _round(_THRESHOLD_SHARE * top),
-        "pieces": [[rows.start, rows.stop] for rows in pieces],
-        "series": [
-            {
-                "name": listed[place],
-                "layer": None if layer is None else f"layer {layer}",
-                "span": one.span,
-                "sent": {str(number): sent[place] for number, sent in known["names"].items()},
-            }
-            for place, ((_, layer, _), one) in enumerate(
-                zip(series_of(player), series, strict=True)
-            )
-        ],
+    for place, one in enumerate(told["series"]):
+        one["sent"] = {str(number): sent[place] for number, sent in known["names"].items()}
+    return told | {
+        "identity": player.identity,
+        "present": presenting(),
+        "audio": f".st-key-{AUDIO} audio" if player.sound.content else "",
+        "silent": "" if player.sound.content else player.sound.note,
     }
 
 
-def _piece_at(pieces: Sequence[slice], row: float) -> int:
-    """Return the number of the piece that holds a row; the nearest where none does."""
-    return next((n for n, rows in enumerate(pieces) if row < rows.stop), len(pieces) - 1)
+def choose_region(result: EncodingResult) -> str:
+    """Ask for the region whose course is shown at first."""
+    usual = usual_region(result)
+    named = sorted([name for name in result.masks if name != WHOLE], key=lambda one: one != usual)
+    return state.choose(
+        "Region", [*named, WHOLE], "region", show=region_title, help=_REGION_HELP, width=140
+    )
 
 
-def _round(value: float) -> float:
-    """Round to two digits, for the end of a scale."""
-    return float(f"{value:.2g}")
+def courses_take(programme: Programme, results: Sequence[EncodingResult], **what: Any) -> Take:
+    """Say what can be taken away of what is played: the courses of all regions as a table.
 
-
-def delays_of(played: Played) -> list[float]:
-    """Return the delays that can be chosen, in seconds, the middle of the model's own first.
-
-    Without timing there is none.
+    Parameters
+    ----------
+    programme : Programme
+        What is played.
+    results : sequence of EncodingResult
+        Of model A and, where there is one, model B.
+    **what
+        Further attributes of :class:`~braindash.ui.take_away.Take`.
     """
-    tr, rows = played.story.tr, played.result.spec["delays"]
-    if not played.story.is_timed or tr is None:
-        return []
-    middle = round(2 * tr * (min(rows) + max(rows)) / 2) / 2
-    others = [seconds for seconds in (2.0, 3.0, 4.0, 5.0, 6.0, 8.0) if seconds != middle]
-    return [middle, *others]
+    title = f"Courses of all regions: {programme.name}"
+    return take(results, "courses", title, table=lambda: course_table(programme), **what)
 
 
 def why_silent(problem: InputError) -> Sound:

@@ -16,8 +16,21 @@ _HELP = (
 
 
 @st.cache_resource(max_entries=2, show_spinner="Making the report")
-def _made(identity: tuple[str, ...], maps: int | None, _results: Sequence[Result]) -> Report:
-    return build(_results, maps=maps, bases=tuned_bases(state.store()))
+def _made(
+    identity: tuple[str, ...],
+    maps: int | None,
+    story: bool,
+    with_sound: bool,
+    _results: Sequence[Result],
+) -> Report:
+    return build(
+        _results,
+        maps=maps,
+        bases=tuned_bases(state.store()),
+        store=state.store(),
+        story=story,
+        with_sound=with_sound,
+    )
 
 
 @st.fragment
@@ -56,14 +69,20 @@ def _offer(selection: state.Selection, rows: Sequence[state.ResultRow]) -> None:
         if limited
         else None
     )
+    story = st.checkbox("The test story of model A", value=True, key="report_story")
+    with_sound = story and st.checkbox(
+        "With its sound, spectrogram and words",
+        key="report_sound",
+        help="Stimuli have owners: ask them before you pass the report on.",
+    )
     results = [*own, *(state.load(others[key]) for key in chosen)]
-    identity = tuple(one.identity for one in results)
+    asked = (tuple(one.identity for one in results), maps, story, with_sound)
     if st.button("Make the report", type="primary"):
-        st.session_state["report_asked"] = (identity, maps)
-    if st.session_state.get("report_asked") != (identity, maps):
+        st.session_state["report_asked"] = asked
+    if st.session_state.get("report_asked") != asked:
         return
     with widgets.guarded():
-        made = _made(identity, maps, results)
+        made = _made(*asked, results)
         st.caption(" · ".join(made.lines()))
         st.download_button(
             "Save the report",

@@ -1,4 +1,7 @@
-"""The measured and the predicted course of a vertex or a region, with r and its running part."""
+"""The measured and the predicted course of a vertex or a region, with r and its running part.
+
+What is predicted for a sound that nobody measured has predicted courses alone.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +31,8 @@ class Course:
         The place, for readers.
     colour : str
         Of its predictions, ``#rrggbb``.
-    measured : array of shape (n_rows,)
-        NaN in rows that were not scored.
+    measured : array of shape (n_rows,) or None
+        NaN in rows that were not scored; None where nothing was measured.
     predicted : array of shape (n_models, n_rows)
         Of each model at its shown layer.
     notes : sequence of str
@@ -38,13 +41,15 @@ class Course:
 
     title: str
     colour: str
-    measured: Floats
+    measured: Floats | None
     predicted: Floats
     notes: Sequence[str] = ()
 
     @property
-    def running(self) -> Floats:
-        """Correlation of each model up to each row, (n_models, n_rows)."""
+    def running(self) -> Floats | None:
+        """Correlation of each model up to each row, (n_models, n_rows); None without measured."""
+        if self.measured is None:
+            return None
         return np.stack([running_r(one, self.measured) for one in self.predicted])
 
 
@@ -124,7 +129,8 @@ def course_blob(courses: Sequence[Course]) -> bytes:
     bytes
         float32 ``measured`` of shape (n_courses, n_rows), ``predicted`` and ``running`` of shape
         (n_courses, n_models, n_rows), under a header that lists ``title``, ``colour``, ``notes``
-        and ``r`` of every model over the whole story; null where there is none.
+        and ``r`` of every model over the whole story; null where there is none. Without anything
+        measured ``predicted`` stands alone.
     """
     running = [course.running for course in courses]
     listed = [
@@ -132,19 +138,26 @@ def course_blob(courses: Sequence[Course]) -> bytes:
             "title": course.title,
             "colour": course.colour,
             "notes": list(course.notes),
-            "r": [_number(one[-1]) if one.size else None for one in last],
+            "r": _last(last, len(course.predicted)),
         }
         for course, last in zip(courses, running, strict=True)
     ]
-    arrays = {
-        "measured": np.stack([course.measured for course in courses]),
-        "predicted": np.stack([course.predicted for course in courses]),
-        "running": np.stack(running),
-    }
+    arrays = {"predicted": np.stack([course.predicted for course in courses])}
+    measured = [course.measured for course in courses if course.measured is not None]
+    if measured:
+        arrays["measured"] = np.stack(measured)
+        arrays["running"] = np.stack([one for one in running if one is not None])
     return pack(
         {"courses": listed},
         {name: array.astype(np.float32) for name, array in arrays.items()},
     )
+
+
+def _last(running: Floats | None, n_models: int) -> list[float | None]:
+    """Return r over the whole story, of every model."""
+    if running is None:
+        return [None] * n_models
+    return [_number(one[-1]) if one.size else None for one in running]
 
 
 def _number(value: float) -> float | None:

@@ -9,23 +9,22 @@ from numpy.typing import NDArray
 
 from braindash.core.scores import region_means
 from braindash.encoding.listening.heard import HeardStory
-from braindash.encoding.listening.picture import SoundPicture
 from braindash.encoding.result import EncodingResult
-from braindash.io.labels.textgrid import Interval
 from braindash.io.predictions import RowReader
 from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet
 from braindash.viewer.colours import PALETTE, region_colour, region_title
-from braindash.viewer.packing import pack
 from braindash.views.linked import layer_at
 from braindash.views.listening.courses import Course, Read, region_courses
+from braindash.views.listening.programme import Programme, Timing, Track, usual_delays
 from braindash.views.maps import surface_options
 from braindash.views.targets import target_title
 
 BEST = "best"
 """The choice of the layer that predicts a region best."""
-UNIT = "z"
-"""Unit of responses: they are z-scored over a recording, by the data set or by the run."""
+KINDS = {"first": "Measured", "others": "Predicted", "difference": "Residual"}
+USUAL = ("late_language", "language")
+"""Regions that are shown at first, where a result has them."""
 
 Floats = NDArray[np.floating]
 
@@ -163,75 +162,117 @@ def region_rows(played: list[Played]) -> list[Course]:
 def target_row(played: list[Played], target: int) -> Course:
     """Make the course of one target."""
     first = played[0]
-    known = [name for name, mask in first.result.masks.items() if mask[target] and name != WHOLE]
     measured = first.target(None, target)
     predicted = np.stack([one.target(one.layer, target) for one in played])
-    told = [] if first.result.valid[target] else ["this target has no score"]
-    if not first.result.valid[target]:
-        measured, predicted = np.full_like(measured, np.nan), np.full_like(predicted, np.nan)
+    return target_course(first.result, target, measured, predicted)
+
+
+def target_course(
+    result: EncodingResult,
+    target: int,
+    measured: Floats | None,
+    predicted: Floats,
+    notes: Sequence[str] = (),
+) -> Course:
+    """Name and colour the course of one target; without a score it has no values.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        Whose target it is.
+    target : int
+    measured, predicted, notes
+        As of :class:`~braindash.views.listening.courses.Course`.
+    """
+    known = [name for name, mask in result.masks.items() if mask[target] and name != WHOLE]
+    if not result.valid[target]:
+        notes, predicted = ["this target has no score"], np.full_like(predicted, np.nan)
+        measured = None if measured is None else np.full_like(measured, np.nan)
     return Course(
-        target_title(target, first.result.masks, first.result.space),
+        target_title(target, result.masks, result.space),
         region_colour(known[0]) if known else PALETTE[0],
         measured,
         predicted,
-        told,
+        list(notes),
     )
 
 
-def score_map(played: Played) -> MapSet:
-    """Return the map of the shown layer's r: it tells the viewer regions and hovered scores."""
-    r = played.result.r[played.layer : played.layer + 1]
+def score_map(result: EncodingResult, layer: int) -> MapSet:
+    """Return the map of a layer's r: it tells the viewer regions and hovered scores."""
+    r = result.r[layer : layer + 1]
     return MapSet(
         values=r,
-        names=[f"layer {played.layer}"],
+        names=[f"layer {layer}"],
         label="Pearson r",
         vmin=0.0,
         vmax=1.0,
         threshold=0.0,
-        simulated=played.result.simulated,
-        **surface_options(played.result, r),
+        simulated=result.simulated,
+        **surface_options(result, r),
     )
 
 
-def story_blob(story: HeardStory, picture: SoundPicture | None, words: Sequence[Interval]) -> bytes:
-    """Pack what a player shows of a story beside the brain.
+def timing_of(story: HeardStory) -> Timing:
+    """Say when a story's rows stand."""
+    times = story.times()
+    tr = story.tr if story.tr is not None and story.is_timed else 1.0
+    return Timing(story.n_rows, float(times[0]) if len(times) else 0.0, tr, story.is_timed)
+
+
+def story_programme(
+    played: Sequence[Played], names: Sequence[str], source: str, region: str
+) -> Programme:
+    """Make what a player shows of a test story: measured, predicted and residual.
 
     Parameters
     ----------
-    story : HeardStory
-        Whose rows are played.
-    picture : SoundPicture or None
-        None where the sound is not here: the clock runs to the last row.
-    words : sequence of Interval
-        May be empty.
-
-    Returns
-    -------
-    bytes
-        A header with ``name``, ``seconds``, ``first`` and ``tr`` (in seconds), ``rows``, ``timed``
-        and ``words`` as [start, end, word]; uint8 ``loudness`` (n_steps,) and ``bands`` (n_frames,
-        n_bands), empty without a picture, at ``steps`` and ``frames`` per second.
+    played : sequence of Played
+        Model A and, where there is one, model B.
+    names : sequence of str
+        What they are called.
+    source : str
+        Where the numbers come from, for pictures that are saved.
+    region : str
+        Whose course is shown at first; it is outlined too.
     """
-    times = story.times()
-    tr = story.tr if story.tr is not None and story.is_timed else 1.0
-    last = float(times[-1]) + tr if len(times) else tr
-    header = {
-        "name": story.name,
-        "seconds": last if picture is None else picture.seconds,
-        "first": float(times[0]) if len(times) else 0.0,
-        "tr": tr,
-        "rows": story.n_rows,
-        "timed": story.is_timed,
-        "words": [[round(w.start, 3), round(w.end, 3), w.label.strip()] for w in words],
-        "steps": 1.0 if picture is None else picture.steps_per_second,
-        "frames": 1.0 if picture is None else picture.frames_per_second,
-        "nBands": 0 if picture is None else picture.bands.shape[1],
-    }
-    empty = np.zeros(0, dtype=np.uint8)
-    return pack(
-        header,
-        {
-            "loudness": empty if picture is None else picture.loudness,
-            "bands": empty if picture is None else picture.bands,
-        },
+    first, every = played[0], list(played)
+    result = first.result
+    story = f"{result.key} {first.story.name}"
+    tracks = [Track("measured", None, story, first.read(None))] + [
+        Track(name, one.layer, f"{one.result.key} {one.story.name} {one.layer}",
+              one.read(one.layer))
+        for name, one in zip(names, played, strict=True)
+    ]  # fmt: skip
+    timed = first.story.is_timed and first.story.tr is not None
+    return Programme(
+        name=first.story.name,
+        what="story",
+        identity=" ".join(
+            f"{one.result.identity} {one.story.name} {one.layer} {name}"
+            for one, name in zip(played, names, strict=True)
+        ),
+        tracks=tuple(tracks),
+        is_measured=True,
+        kinds=KINDS,
+        timing=timing_of(first.story),
+        base=score_map(result, first.layer),
+        base_identity=f"story {result.identity} {first.layer}",
+        make_courses=lambda: region_rows(every),
+        make_target=lambda target: target_row(every, target),
+        start=list(result.members_of_regions).index(region),
+        simulated=any(one.result.simulated for one in played),
+        source=source,
+        delays=usual_delays(result.spec["delays"], first.story.tr or 1.0) if timed else (),
+        outlined=outlined_regions(result, region),
     )
+
+
+def outlined_regions(result: EncodingResult, region: str) -> list[str]:
+    """Name the regions that are outlined at first: those that are told of, and the chosen one."""
+    found = [name for name in ("primary_auditory", *USUAL, region) if name in result.masks]
+    return list(dict.fromkeys(name for name in found if name != WHOLE))
+
+
+def usual_region(result: EncodingResult) -> str:
+    """Return the region whose course is shown where none was chosen."""
+    return next((name for name in USUAL if name in result.masks), WHOLE)

@@ -66,8 +66,15 @@ class Series:
         end = float(end) if end > 0 else float(sizes.max())
         return cls(read, n_rows, drawn, end, float(span) if span > 0 else end)
 
-    def piece(self, rows: slice) -> bytes:
+    def piece(self, rows: slice, step: int = 1) -> bytes:
         """Pack some rows, and the one behind them where there is one.
+
+        Parameters
+        ----------
+        rows : slice
+            Of the story.
+        step : int, default 1
+            Bytes are rounded to multiples of it: a coarser series takes less room.
 
         Returns
         -------
@@ -78,7 +85,7 @@ class Series:
         stop = min(rows.stop + 1, self.n_rows)
         values = self.drawn.values(self.read(slice(rows.start, stop)))
         header = {"low": -self.end, "high": self.end, "first": rows.start}
-        return pack(header, {"maps": quantise(values, self.end)})
+        return pack(header, {"maps": _coarser(quantise(values, self.end), step)})
 
 
 def piece_rows(n_rows: int, tr: float, n_drawn: int) -> list[slice]:
@@ -101,6 +108,14 @@ def piece_rows(n_rows: int, tr: float, n_drawn: int) -> list[slice]:
     each = max(1, min(int(PIECE_SECONDS / tr), PIECE_BYTES // max(1, n_drawn) - 1))
     starts = [*range(0, max(1, n_rows), each), n_rows]
     return [slice(start, stop) for start, stop in pairwise(starts)]
+
+
+def _coarser(values: Bytes, step: int) -> Bytes:
+    """Round bytes to multiples of ``step``; what is missing stays so."""
+    if step == 1:
+        return values
+    rounded = np.minimum((values.astype(np.uint16) + step // 2) // step * step, _STEPS)
+    return np.where(values == MISSING, MISSING, rounded).astype(np.uint8)
 
 
 def quantise(values: Floats, end: float) -> Bytes:

@@ -10,9 +10,11 @@ import pytest
 from kit.stored import CountedStore
 from kit.toy_lab import SHORT_STORIES, make_lab
 
+from braindash.core.ridge.weights import RidgeWeights
 from braindash.core.scores import zscore
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import run_encoding
+from braindash.encoding.sounds import keep
 from braindash.encoding.sounds.kept import (
     best_layer,
     find_weights,
@@ -98,6 +100,36 @@ def test_weights_change_no_key_and_a_stored_result_gets_them_alone(computed, sto
     written = store.folder("weights", find_weights(result, store).key).stat().st_mtime_ns
     run_encoding(request_for(lab, keep_weights=1), store)  # there already
     assert store.folder("weights", find_weights(result, store).key).stat().st_mtime_ns == written
+
+
+def test_a_run_that_is_killed_goes_on_behind_the_targets_it_finished(
+    computed, store, tmp_path, monkeypatch
+):
+    lab, made, result = computed
+    monkeypatch.setattr(keep, "READ_COLUMNS", 5)
+    fitted, seen = RidgeWeights.blocks, []
+
+    def stopped(self, Y, alpha, within):
+        seen.append(within)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return fitted(self, Y, alpha, within)
+
+    monkeypatch.setattr(RidgeWeights, "blocks", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_encoding(request_for(lab, keep_weights=1), store)
+    assert len(list((store.root / "parts" / "weights").rglob("*.nc"))) == 1
+    run_encoding(request_for(lab, keep_weights=1), store)
+    assert [one.start for one in seen] == [0, 5, 5, 10]
+    assert not list((store.root / "parts").rglob("*.nc"))
+    shutil.copytree(made.root, tmp_path / "other")
+    monkeypatch.undo()
+    whole = Store(tmp_path / "other")
+    run_encoding(request_for(lab, keep_weights=1), whole)
+    one, other = (find_weights(result, place).entry for place in (store, whole))
+    for name in ("weights", "scale", "offset", "feature_mean"):
+        np.testing.assert_allclose(one.read(name), other.read(name), rtol=1e-3, atol=1e-6)
+    assert one.provenance["float16"] == pytest.approx(other.provenance["float16"], rel=0.2)
 
 
 @pytest.mark.parametrize(
