@@ -27,6 +27,7 @@ BASE = {
     "references",
     "remembered",
     "requests",
+    "sharing",
     "specs",
 }
 # Parts that several others build on, the lower ones first; an arrow goes only to the left.

@@ -20,6 +20,7 @@ from braindash.io.regions.masks import WHOLE
 from braindash.ui import address, state, texts, widgets
 from braindash.ui.explore import listening
 from braindash.ui.explore.listening import Player, Sound
+from braindash.ui.visitors.rights import visitor
 from braindash.viewer.colours import region_title
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import short_line
@@ -94,6 +95,9 @@ def words_of(dataset: Dataset | None, story: HeardStory) -> tuple[list[Interval]
 
 def ask_for_data(sound: Sound) -> None:
     """Offer to say where the data set is, where its sound was not found."""
+    if not visitor().may_compute:
+        st.caption(f"{sound.note} Maps and courses play with a silent clock.")
+        return
     with st.expander("The sound is not here", icon=":material/volume_off:"):
         st.markdown(f"{sound.note} Maps and courses play with a silent clock.")
         st.text_input(
@@ -187,7 +191,7 @@ def lacking(selection: state.Selection) -> None:
         "`braindash export KEY --with-predictions`.",
         icon=":material/hourglass_empty:",
     )
-    st.page_link("pages/compute/run.py", label="Compute it again", icon=":material/play_circle:")
+    widgets.compute_link("pages/compute/run.py", "Compute it again", icon=":material/play_circle:")
 
 
 def show(selection: state.Selection, bar: DeltaGenerator) -> None:
