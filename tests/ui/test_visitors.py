@@ -7,6 +7,7 @@ from kit.pages import run, texts
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.sharing.settings import READ_ONLY, ROLES_FILE
+from braindash.ui import widgets
 from braindash.ui.texts import plain
 
 EXPLORE = ("overview", "compare", "probes", "story", "data")
@@ -61,16 +62,26 @@ def content(root):
 
 @pytest.mark.parametrize("page", EXPLORE)
 def test_a_read_only_dashboard_shows_results_and_offers_no_work(filled_root, read_only, page):
-    JobQueue(filled_root)  # makes nothing
     before = content(filled_root)
     app = run(f"explore/{page}", compare="toy-tuned", subject="S1")
     assert not app.exception and not app.error, app.error
     assert not keys(app) & {"start_demo", "check", "index_again", "sign_in_head_"}
     assert not [box for box in app.text_input if box.key != "filter"], "no file is named"
     assert content(filled_root) == before
-    if page == "compare":
-        assert "not tested: somebody who may compute makes the tests" in texts(app)
-        assert app.get("download_button") or "take_" in str(app.main)
+
+
+def test_what_a_page_would_make_in_passing_is_not_made_and_that_is_said(
+    filled_root, read_only, monkeypatch
+):
+    def queue_difference(pair, store):
+        return JobQueue(store.root).submit("difference", "a" * 32, {}, "T")
+
+    monkeypatch.setattr(widgets, "queue_difference", queue_difference)
+    app = run("explore/compare", model="toy-model", subject="S1", compare="toy-tuned")
+    app.toggle(key="tested").set_value(True).run()
+    assert not app.exception and not app.error
+    assert "not tested: somebody who may compute makes the tests" in texts(app)
+    assert JobQueue(filled_root).list() == ()
 
 
 @pytest.mark.parametrize("page", COMPUTE)
@@ -90,15 +101,16 @@ def test_addresses_of_work_refuse_whom_they_are_not_for(filled_root, monkeypatch
 @pytest.mark.parametrize("who", VISITORS)
 def test_only_what_the_sign_in_verified_says_who_somebody_is(filled_root, roles, nobody_works, who):
     user, role = VISITORS[who]
-    JobQueue(filled_root).submit("encode", "a" * 32, {}, "Toy job", start=False)
+    JobQueue(filled_root).table.add("encode", "a" * 32, "{}", "Toy job", redo=bool)
     page = {"runner": "compute/jobs", "viewer": "explore/layers"}.get(role, "explore/layers")
     app = run(page, user=user)
     assert not app.exception
     shown = texts(app)
     if role == "none":
         assert not app.dataframe and not app.selectbox and "key" not in shown
-        assert ("Sign out" in [one.label for one in app.button]) == (user["is_logged_in"] is True
-                if "is_logged_in" in user else False)  # fmt: skip
+        assert bool([one for one in app.button if one.key == "sign_out"]) == (
+            user.get("is_logged_in") is True
+        )
     elif role == "viewer":
         assert app.dataframe and "Your" not in shown
     else:
@@ -148,7 +160,7 @@ def test_other_threads_of_a_shared_server_start_nothing(tmp_path, read_only):
         JobQueue(tmp_path).submit("encode", "a" * 32, {}, "T", start=False)
 
 
-def test_names_with_markup_are_shown_as_they_are(empty_root, read_only):
+def test_names_with_markup_are_shown_as_they_are(empty_root):
     name = "**m** ![p](http://evil.example/p.png) $a$ :red[x] <b>"
     put_result(Store(empty_root), model=name, subject="S1")
     app = run("explore/layers")

@@ -53,9 +53,14 @@ def _not_signed_in(roles: Roles) -> Visitor:
     return Visitor("", roles.not_signed_in, _NOT_SIGNED_IN)
 
 
+def is_signed_in() -> bool:
+    """Say whether Streamlit's sign-in verified who looks at the page that runs."""
+    return st.user.get("is_logged_in") is True
+
+
 def _signed_in(roles: Roles) -> Visitor:
     user = st.user
-    if user.get("is_logged_in") is not True:
+    if not is_signed_in():
         return _not_signed_in(roles)
     email = str(user.get("email") or "").strip()
     if not email:

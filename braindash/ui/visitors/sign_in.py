@@ -10,7 +10,7 @@ from braindash.errors import BraindashError, InputError
 from braindash.sharing.asking import Visitor
 from braindash.sharing.sign_in import SignIn, require_packages, sign_in_of
 from braindash.ui.texts import plain
-from braindash.ui.visitors.rights import READ_ONLY, signs_in, visitor
+from braindash.ui.visitors.rights import READ_ONLY, is_signed_in, signs_in, visitor
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def identity() -> None:
         if who.reason == READ_ONLY:
             st.badge(_EXPLORE, color="gray", help=_EXPLORE_HELP)
         return
-    if not st.user.get("is_logged_in"):
+    if not is_signed_in():
         st.badge(_EXPLORE, color="gray", help=_EXPLORE_HELP)
         _buttons("head", kind="tertiary")
         return
@@ -44,7 +44,7 @@ def identity() -> None:
 def welcome(who: Visitor) -> None:
     """Draw all that is seen by whom nothing is shown to: how to sign in, or why that was no use."""
     st.title("braindash", anchor=False)
-    if not st.user.get("is_logged_in"):
+    if not is_signed_in():
         st.markdown(f"Sign in to see the results of this dashboard: {plain(who.reason)}.")
         _buttons("welcome", kind="primary")
         return
