@@ -32,6 +32,11 @@ def _toggle() -> None:
     st.session_state[PRESENT] = not st.session_state.get(PRESENT)
 
 
+def style() -> None:
+    """Give a page the style of all pages; its head does."""
+    st.html(_STYLE)
+
+
 def head(title: str, introduction: str, identity: Callable[[], None]) -> None:
     """Draw a page's title with its introduction, who looks, and the button for presenting.
 
@@ -44,7 +49,7 @@ def head(title: str, introduction: str, identity: Callable[[], None]) -> None:
     identity : callable
         Draws who looks, in the same row.
     """
-    st.html(_STYLE)
+    style()
     shown = presenting()
     if shown:
         st.query_params[PRESENT] = "true"

@@ -66,6 +66,7 @@ def page(title: str, introduction: str, *, computes: bool = False) -> Iterator[N
     if (problem := st.session_state.pop(sign_in.PROBLEM, None)) is not None:
         show_error(problem)
     if not who.may_see:
+        frame.style()
         sign_in.welcome(who)
         st.stop()
     if computes and not who.may_compute:

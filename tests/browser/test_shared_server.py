@@ -74,13 +74,12 @@ def test_a_read_only_dashboard_below_a_path_shows_all_and_computes_nothing(tmp_p
         page.wait_for_selector(".braindash-viewer[data-ready]")
         assert "Cortex" in " ".join(menu(page)) and "Run" not in " ".join(menu(page))
         page.get_by_text("explore only").first.wait_for()
-        page.get_by_role("link", name="Layers").first.click()
         page.get_by_role("button", name="Take away").first.click()
         with page.expect_download() as taken:
-            page.get_by_role("button", name="CSV", exact=True).first.click()
+            page.get_by_role("button", name="GIFTI", exact=True).first.click()
         assert taken.value.path().stat().st_size > 100
         link = page.url
-        assert link.startswith(f"{proxy.url}/layers?") and "subject=S1" in link
+        assert link.startswith(f"{proxy.url}/cortex?") and "subject=S1" in link
         page.goto(f"{proxy.url}/run?work=Probe")
         page.get_by_text("you may not do here: this dashboard is read-only").wait_for()
         assert page.get_by_test_id("stSelectbox").count() == 0

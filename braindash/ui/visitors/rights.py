@@ -19,7 +19,7 @@ from braindash.sharing.settings import Sharing, sharing
 logger = logging.getLogger(__name__)
 
 READ_ONLY = "this dashboard is read-only"
-_NOT_SIGNED_IN = "you are not signed in"
+NOT_SIGNED_IN = "you are not signed in"
 _NO_EMAIL = "the provider of the sign-in tells no e-mail of yours"
 _NOT_VERIFIED = "the provider of the sign-in has not verified your e-mail"
 _BROKEN = "what this dashboard is told about its visitors cannot be read (its log says why)"
@@ -50,7 +50,7 @@ def _found(shared: Sharing, roles: Roles | None) -> Visitor:
 
 
 def _not_signed_in(roles: Roles) -> Visitor:
-    return Visitor("", roles.not_signed_in, _NOT_SIGNED_IN)
+    return Visitor("", roles.not_signed_in, NOT_SIGNED_IN)
 
 
 def is_signed_in() -> bool:

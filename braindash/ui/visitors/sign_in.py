@@ -10,7 +10,7 @@ from braindash.errors import BraindashError, InputError
 from braindash.sharing.asking import Visitor
 from braindash.sharing.sign_in import SignIn, require_packages, sign_in_of
 from braindash.ui.texts import plain
-from braindash.ui.visitors.rights import READ_ONLY, is_signed_in, signs_in, visitor
+from braindash.ui.visitors.rights import NOT_SIGNED_IN, READ_ONLY, is_signed_in, signs_in, visitor
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +37,20 @@ def identity() -> None:
         _buttons("head", kind="tertiary")
         return
     with st.popover(plain(who.name), type="tertiary", icon=":material/person:"):
-        st.caption(f"{who.role}{'' if who.may_compute else f': {who.reason}'}", help=_ROLE_HELP)
+        limit = f" ({READ_ONLY})" if who.reason == READ_ONLY else ""
+        st.caption(f"Role: {who.role}{limit}", help=_ROLE_HELP)
         st.button("Sign out", key="sign_out", on_click=st.logout)
 
 
 def welcome(who: Visitor) -> None:
     """Draw all that is seen by whom nothing is shown to: how to sign in, or why that was no use."""
     st.title("braindash", anchor=False)
-    if not is_signed_in():
-        st.markdown(f"Sign in to see the results of this dashboard: {plain(who.reason)}.")
+    if who.reason == NOT_SIGNED_IN:
+        st.markdown("Sign in to see the results of this dashboard.")
         _buttons("welcome", kind="primary")
+        return
+    if not is_signed_in():
+        st.markdown(f"Nothing is shown: {plain(who.reason)}.")
         return
     name = f" as **{plain(who.name)}**" if who.name else ""
     st.markdown(f"You are signed in{name}, but {plain(who.reason)}.")
@@ -114,6 +118,5 @@ def _require_answer(metadata: str) -> None:
     logger.error("the provider of the sign-in does not answer at %s: %s", metadata, reason)
     raise BraindashError(
         f"{host}, where you would sign in, does not answer as it should: {reason}",
-        hint="Try again in some minutes, or ask whoever runs this dashboard. What you see without "
-        "signing in stays as it is.",
+        hint="Try again in some minutes, or ask whoever runs this dashboard.",
     )
