@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from braindash.cli.options import say
 from braindash.errors import InputError, ModelError, printable
 from braindash.files import evicted_in, find_placeholder, refuse_placeholder
 from braindash.names import (
@@ -91,6 +92,22 @@ def test_errors_can_always_be_printed():
     for text in (str(error), error.message, error.hint):
         assert r"caf\xe9.wav" in text and text.encode()
     assert printable("café") == "café"
+
+
+@given(st.text() | st.text("\x1b[31m\udce9\ud800\u202e\r\n\t\x9b", max_size=9))
+def test_a_text_from_a_file_moves_no_cursor_and_can_be_written(text):
+    shown = printable(text)
+    shown.encode()  # no half of a character
+    odd = {one for one in shown if unicodedata.category(one) == "Cc"} - {"\n", "\t"}
+    assert not odd and not set(shown) & set("\u202a\u202b\u202c\u202d\u202e")
+    assert printable(shown) == shown
+    assert all(one in shown for one in text if one.isprintable())
+
+
+def test_a_name_with_colours_is_listed_without(capsys):
+    """Names in a store's files are other people's."""
+    say("\x1b[2Jgone\x07")
+    assert capsys.readouterr().out == "\\x1b[2Jgone\\x07\n"
 
 
 def test_a_folder_that_may_not_be_read_is_told(tmp_path, caplog):

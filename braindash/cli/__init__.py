@@ -21,7 +21,7 @@ from braindash.cli import report as reports
 from braindash.cli import store as results
 from braindash.cli.options import notes, plain
 from braindash.core.devices import tell_memory
-from braindash.errors import BraindashError
+from braindash.errors import BraindashError, printable
 from braindash.io.entries import disk_errors
 from braindash.process import let_threads_sleep, require_platform
 
@@ -39,6 +39,14 @@ app = typer.Typer(
 )
 
 
+class _Printable(logging.Formatter):
+    """Messages hold names from files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write what a terminal would obey."""
+        return printable(super().format(record))
+
+
 def _tell_version(wanted: bool) -> None:
     if wanted:
         typer.echo(__version__)
@@ -53,11 +61,9 @@ def _start(
         typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True),
     ] = False,
 ) -> None:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(message)s",
-        handlers=[RichHandler(console=notes, show_path=False, markup=False)],
-    )
+    shown = RichHandler(console=notes, show_path=False, markup=False)
+    shown.setFormatter(_Printable("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[shown])
 
 
 @app.command(name="version")
