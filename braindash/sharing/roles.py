@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from braindash.errors import InputError, near_match
 from braindash.names import given_path
@@ -138,4 +138,4 @@ def _role(place: Path, whose: str, given: Any) -> Role:
             f"{given!r} is no role, of {whose} in the file of roles {place}",
             hint=near_match(str(given), ROLES),
         )
-    return cast(Role, given)
+    return given

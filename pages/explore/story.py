@@ -185,9 +185,10 @@ def show_player(player: Player) -> None:
 def lacking(selection: state.Selection) -> None:
     """Say what to do where the predictions were not kept."""
     st.info(
-        f"The predictions of **{selection.row.model}** (key {selection.result.key[:8]}) are not in "
-        "this store: the result is of an older version, was brought here without them, or they "
-        "were damaged. Compute it again, or export it with its predictions where they are: "
+        f"The predictions of **{texts.plain(selection.row.model)}** "
+        f"(key {selection.result.key[:8]}) are not in this store: the result is of an older "
+        "version, was brought here without them, or they were damaged. Compute it again, or "
+        "export it with its predictions where they are: "
         "`braindash export KEY --with-predictions`.",
         icon=":material/hourglass_empty:",
     )

@@ -70,7 +70,8 @@ def test_submitting_again_starts_afresh_after_a_failure_or_cancel(queue, state):
     submit(queue)
     put(queue, state=state, attempt=3, error="e", hint="h", cancel_asked=1.0, progress=0.5)
     job = queue.submit("parts", KEY, {"n": 9}, "Nine", start=False)
-    fresh = Job(KEY, "parts", "Nine", {"n": 9}, "queued", created=job.created)
+    who = asking.present().name
+    fresh = Job(KEY, "parts", "Nine", {"n": 9}, "queued", created=job.created, asked_by=who)
     assert job == fresh
 
 

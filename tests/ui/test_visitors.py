@@ -117,6 +117,16 @@ def test_only_what_the_sign_in_verified_says_who_somebody_is(filled_root, roles,
         assert f"cancel_{'a' * 32}" in keys(app)
 
 
+def test_who_signs_in_may_do_no_less_than_who_does_not(filled_root, roles):
+    roles.write_text(f'not_signed_in = "viewer"\n{ROLES}')
+    for who in ("not signed in", "somebody", "not verified"):
+        app = run("explore/layers", user=VISITORS[who][0])
+        assert not app.exception and app.dataframe
+        # There is no file of secrets here, which is said where one would sign in.
+        assert ("Nobody can sign in now" in texts(app)) == (who == "not signed in")
+        assert "Role: runner" not in texts(app)
+
+
 def test_a_button_that_is_kept_starts_nothing_when_its_visitor_may_no_longer(
     empty_root, roles, nobody_works
 ):

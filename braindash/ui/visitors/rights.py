@@ -6,13 +6,14 @@ when a visit begins. Headers that a proxy or a visitor sets say nothing here.
 
 import logging
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from braindash.errors import InputError
-from braindash.sharing.asking import Visitor, account, ask_by
+from braindash.sharing.asking import Role, Visitor, account, ask_by
 from braindash.sharing.roles import Roles, read_roles
 from braindash.sharing.settings import Sharing, sharing
 
@@ -34,12 +35,18 @@ def visitor() -> Visitor:
         shared = sharing()
         roles = None if shared.roles is None else read_roles(shared.roles)
     except InputError as error:
-        logger.error("%s", error)
+        _log_once(str(error))
         return Visitor(role="none", reason=_BROKEN)
     found = _found(shared, roles)
     if shared.read_only and found.may_compute:
         return replace(found, role="viewer", reason=READ_ONLY)
     return found
+
+
+@lru_cache(maxsize=16)
+def _log_once(text: str) -> None:
+    """Log what every run of every page meets."""
+    logger.error("%s", text)
 
 
 def _found(shared: Sharing, roles: Roles | None) -> Visitor:
@@ -59,17 +66,24 @@ def is_signed_in() -> bool:
 
 
 def _signed_in(roles: Roles) -> Visitor:
-    user = st.user
     if not is_signed_in():
         return _not_signed_in(roles)
-    email = str(user.get("email") or "").strip()
+    name, role, reason = _role_of(roles)
+    if role == "none":  # who signs in may do no less than who does not
+        role = roles.not_signed_in
+    return Visitor(name, role, reason)
+
+
+def _role_of(roles: Roles) -> tuple[str, Role, str]:
+    """Return who signed in, their role, and why it is none higher."""
+    email = str(st.user.get("email") or "").strip()
     if not email:
-        return Visitor(str(user.get("sub") or ""), "none", _NO_EMAIL)
-    if str(user.get("email_verified", True)).lower() == "false":
-        return Visitor(email, "none", _NOT_VERIFIED)
+        return str(st.user.get("sub") or ""), "none", _NO_EMAIL
+    if str(st.user.get("email_verified", True)).lower() == "false":
+        return email, "none", _NOT_VERIFIED
     role = roles.of(email)
     reasons = {"none": "that e-mail has no role here", "viewer": "your role is viewer"}
-    return Visitor(email, role, reasons.get(role, ""))
+    return email, role, reasons.get(role, "")
 
 
 def signs_in() -> Path | None:
