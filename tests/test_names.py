@@ -1,6 +1,7 @@
 """One rule for names and folders, and one for placeholders."""
 
 import os
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from braindash import names as listing
 from braindash.cli.options import say
 from braindash.errors import InputError, ModelError, printable
 from braindash.files import evicted_in, find_placeholder, refuse_placeholder
@@ -120,6 +122,26 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path, caplog):
         assert names(tmp_path) == ["a.wav"] and "may not be read" in caplog.text
     finally:
         (tmp_path / "shut").chmod(0o700)
+
+
+def test_what_vanishes_while_folders_are_listed_is_not_there(tmp_path, monkeypatch):
+    """Other programs write beside: a folder is gone, or a file."""
+    for name in ("a.wav", "gone/b.wav", "short", "stays/c.wav"):
+        touched(tmp_path / name)
+    is_folder = listing._is_folder
+
+    def removing(entry):
+        found = is_folder(entry)
+        if entry.name == "gone":
+            shutil.rmtree(entry.path)
+        if entry.name == "short":
+            os.unlink(entry.path)
+        return found
+
+    monkeypatch.setattr(listing, "_is_folder", removing)
+    assert names(tmp_path) == ["a.wav", "short", "stays/c.wav"]
+    with pytest.raises(FileNotFoundError):
+        names(tmp_path / "never")
 
 
 # ---- spellings ------------------------------------------------------------------------------
