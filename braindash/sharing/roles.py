@@ -11,7 +11,6 @@
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from braindash.errors import InputError, near_match
+from braindash.files import parse_toml
 from braindash.names import given_path
 from braindash.sharing.asking import ROLES, Role
 
@@ -79,8 +79,8 @@ def read_roles(path: Path | str) -> Roles:
 @lru_cache(maxsize=4)
 def _read(place: Path, stamp: tuple[int, ...]) -> Roles:
     try:
-        content = tomllib.loads(place.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = parse_toml(place.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise InputError(
             f"the file of roles {place} is no TOML file: {error}",
             hint=f"E-mails and roles stand in quotes: {_EXAMPLE}.",

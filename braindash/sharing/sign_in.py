@@ -11,7 +11,6 @@ The file is the one of Streamlit's secrets, with a table ``[auth]`` for OpenID C
 """
 
 import importlib.util
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from braindash.errors import InputError
+from braindash.files import parse_toml
 from braindash.names import given_path
 from braindash.sharing.place import Place, is_secure
 
@@ -88,8 +88,8 @@ def read_sign_in(path: Path, port: int) -> SignIn:
         When it cannot be read, or lacks what signing in needs.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = parse_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
             f"the file of secrets {path} cannot be read as TOML: {reason}",
