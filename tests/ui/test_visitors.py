@@ -9,6 +9,7 @@ from braindash.jobs.queue import JobQueue
 from braindash.sharing.settings import READ_ONLY, ROLES_FILE
 from braindash.ui import widgets
 from braindash.ui.texts import plain
+from braindash.work.housekeeping import remove
 
 EXPLORE = ("overview", "compare", "probes", "story", "data")
 COMPUTE = {"run": {"work": "Probe"}, "tuning": {}, "jobs": {}}
@@ -169,6 +170,8 @@ def test_other_threads_of_a_shared_server_start_nothing(tmp_path, read_only):
 
     with pytest.raises(AccessError, match="may not start work here: this dashboard is"):
         JobQueue(tmp_path).submit("encode", "a" * 32, {}, "T", start=False)
+    with pytest.raises(AccessError, match="may not remove results here"):
+        remove(Store(tmp_path), [])
 
 
 def test_names_with_markup_are_shown_as_they_are(empty_root):
