@@ -30,6 +30,7 @@ navigation = st.navigation(
         st.Page("pages/explore/compare.py", title="Compare", icon=":material/compare:"),
         st.Page("pages/explore/probes.py", title="Probes", icon=":material/hub:"),
         st.Page("pages/explore/story.py", title="Story", icon=":material/headphones:"),
+        st.Page("pages/explore/studies.py", title="Studies", icon=":material/table_chart:"),
         st.Page("pages/explore/data.py", title="Data", icon=":material/database:"),
         st.Page(
             "pages/compute/run.py", title="Run", icon=":material/play_circle:", visibility=computes

@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from braindash.io.store import Store
     from braindash.probing.result import ProbingResult
     from braindash.speech.models import open_model
+    from braindash.studies.results import StudyResults
+    from braindash.studies.study import Study
     from braindash.tuning.result import TuningResult
+    from braindash.work.studies import run_study
 
 __all__ = [
     "BraindashError",
@@ -46,6 +49,8 @@ __all__ = [
     "RidgeCV",
     "SoundPrediction",
     "Store",
+    "Study",
+    "StudyResults",
     "TuningResult",
     "__version__",
     "check_data",
@@ -62,6 +67,7 @@ __all__ = [
     "probe",
     "region_table",
     "report",
+    "run_study",
     "take_away",
     "target_difference",
     "tune",
@@ -80,6 +86,8 @@ _HOMES = {
     "RidgeCV": "braindash.core.ridge.model",
     "SoundPrediction": "braindash.encoding.sounds.prediction",
     "Store": "braindash.io.store",
+    "Study": "braindash.studies.study",
+    "StudyResults": "braindash.studies.results",
     "TuningResult": "braindash.tuning.result",
     "check_data": "braindash.checking.run",
     "compare": "braindash.encoding.several.comparison",
@@ -95,6 +103,7 @@ _HOMES = {
     "probe": "braindash.api",
     "region_table": "braindash.api",
     "report": "braindash.api",
+    "run_study": "braindash.work.studies",
     "take_away": "braindash.exports.folder",
     "target_difference": "braindash.api",
     "tune": "braindash.api",

@@ -17,7 +17,7 @@ from braindash.encoding.several.tested import TargetDifference
 from braindash.encoding.sounds.prediction import SoundPrediction
 from braindash.errors import StoreError
 from braindash.io.regions.masks import Hemisphere
-from braindash.io.store import Store, default_root
+from braindash.io.store import Store, as_store
 from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress
 from braindash.requests import (
@@ -193,7 +193,7 @@ def encode(
     from braindash.encoding.run import run_encoding
 
     request = build_request(EncodeRequest, **given)
-    return run_encoding(request, _as_store(store), progress)
+    return run_encoding(request, as_store(store), progress)
 
 
 def predict(
@@ -274,7 +274,7 @@ def predict(
     request = build_request(
         SoundRequest, **fields | {"result": key, "model": None if model is None else str(model)}
     )
-    return predict_sound(request, found or _as_store(store), progress)
+    return predict_sound(request, found or as_store(store), progress)
 
 
 def probe(
@@ -368,7 +368,7 @@ def probe(
     from braindash.probing.run import run_probing
 
     request = build_request(ProbeRequest, **given)
-    return run_probing(request, _as_store(store), progress)
+    return run_probing(request, as_store(store), progress)
 
 
 def tune(
@@ -524,7 +524,7 @@ def tune(
     from braindash.tuning.run import run_tuning
 
     request = build_tune_request(**given)
-    return run_tuning(request, _as_store(store), progress, out=out)
+    return run_tuning(request, as_store(store), progress, out=out)
 
 
 def extract_features(
@@ -613,7 +613,7 @@ def open_result(
     """
     from braindash.tuning.result import TuningResult
 
-    opened = _as_store(store)
+    opened = as_store(store)
     entry = opened.find(key)
     if entry.kind == "encoding":
         return EncodingResult.load(entry)
@@ -674,7 +674,7 @@ def with_regions(
     from braindash.encoding.seen import store_of
     from braindash.work.regions import seen_in
 
-    found = store_of(result) if store is None else _as_store(store)
+    found = store_of(result) if store is None else as_store(store)
     return seen_in(
         plain_result(result), region_set, hemisphere, found, data=data, progress=progress
     )
@@ -718,7 +718,7 @@ def region_table(
     from braindash.encoding.seen import hemisphere_table, regions_for, store_of
     from braindash.work.regions import computed
 
-    found = store_of(result) if store is None else _as_store(store)
+    found = store_of(result) if store is None else as_store(store)
     own = plain_result(result)
     regions = regions_for(own, region_set, data)
     entry = computed(own, regions, found, progress)
@@ -762,7 +762,7 @@ def target_difference(
     from braindash.encoding.several.comparison import compare
     from braindash.work.differences import difference_tests
 
-    found = store_of(a) if store is None else _as_store(store)
+    found = store_of(a) if store is None else as_store(store)
     return difference_tests(compare([plain_result(a)], [plain_result(b)]), found, progress)
 
 
@@ -816,18 +816,12 @@ def report(
 
     single = str | EncodingResult | ProbingResult | TuningResult
     given = [results] if isinstance(results, single) else list(results)
-    opened = _as_store(store)
+    opened = as_store(store)
     found = [open_result(one, store=opened) if isinstance(one, str) else one for one in given]
     made = build(found, title=title, maps=maps, bases=tuned_bases(opened))
     if output is not None:
         made.write(output)
     return made
-
-
-def _as_store(store: Store | Path | str | None) -> Store:
-    if isinstance(store, Store):
-        return store
-    return Store(default_root() if store is None else store)
 
 
 def _request_fields(parameters: Mapping[str, Any]) -> dict[str, Any]:

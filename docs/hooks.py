@@ -34,9 +34,10 @@ from braindash.io.regions.masks import WHOLE
 from braindash.io.regions.sets import FAMILIES, SETS
 from braindash.io.surfaces import SPACE_NAMES
 from braindash.probing.tasks import PROBE_TASKS
-from braindash.requests import TuneRequest
+from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.acoustic.spaces import PARTS, SPACES
+from braindash.studies.file import TABLES, StudyTables, settings_of
 from braindash.viewer.colours import region_title
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -191,6 +192,34 @@ def manifest() -> str:
         "Manifest",
         "A manifest is one TOML file that describes a data set. Unknown fields are refused, paths "
         "are relative to the manifest, times are in seconds. [How to write one](../own-data.md).",
+        *parts,
+    )
+
+
+def study() -> str:
+    """Describe every table and field of a study's file."""
+    own = fields_table(StudyTables, leave_out=(*TABLES, "encode", "probe"))
+    parts = [own, "## Settings { #settings }"]
+    parts.append(
+        "Under `[encode]` and `[probe]` stand settings of the requests, the same for every model "
+        "and subject; `[probe]` alone says that models are probed."
+    )
+    kinds: tuple[tuple[str, type[Request]], ...] = (
+        ("encode", EncodeRequest),
+        ("probe", ProbeRequest),
+    )
+    for name, kind in kinds:
+        parts.append(f"`[{name}]`: {codes(settings_of(kind))}.")
+    for name, model in TABLES.items():
+        repeated = name != "figures"
+        brackets = f"[[{name}]]" if repeated else f"[{name}]"
+        told = _sentence(summary(model.__doc__).partition(": ")[2])
+        times = " Once for each." if repeated else " May be left out."
+        parts += [f"## {brackets} {{ #{name} }}", f"{told}{times}", fields_table(model)]
+    return page(
+        "Study",
+        "A study is one TOML file. Unknown fields are refused, paths are relative to the file. "
+        "[How to write one](../studies.md).",
         *parts,
     )
 
@@ -468,6 +497,7 @@ def contributing() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/manifest.md": manifest,
+    "reference/study.md": study,
     "reference/command-line.md": command_line,
     "reference/python.md": python,
     "reference/tasks.md": tasks,

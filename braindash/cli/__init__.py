@@ -20,6 +20,7 @@ from braindash.cli import models as checkpoints
 from braindash.cli import report as reports
 from braindash.cli import store as results
 from braindash.cli.options import notes, plain
+from braindash.cli.studies import commands as studies
 from braindash.core.devices import tell_memory
 from braindash.errors import BraindashError, printable
 from braindash.io.entries import disk_errors
@@ -91,6 +92,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(results.app, name="store")
 app.add_typer(regions.app, name="regions")
 app.add_typer(data.app, name="data")
+app.add_typer(studies.app, name="study")
 app.add_typer(checkpoints.app, name="models")
 
 

@@ -99,7 +99,7 @@ def take_away(
         _require_maps(result)
     with whole_folder(place) as folder:
         for item in items_of(result, layer=layer):
-            _write(item, folder, parts, formats)
+            write_item(item, folder, parts, formats)
         if "maps" in parts and isinstance(result, EncodingResult):
             _write_maps(result, folder)
     return given_path(place, exact=True)
@@ -124,7 +124,7 @@ def _require_maps(result: AnyResult) -> None:
     result_vertices(result)
 
 
-def _write(item: Item, folder: Path, parts: Sequence[str], formats: Sequence[str]) -> None:
+def write_item(item: Item, folder: Path, parts: Sequence[str], formats: Sequence[str]) -> None:
     """Write the files of one figure or table."""
     if "figures" in parts:
         drawn: dict[str, bytes] = {}

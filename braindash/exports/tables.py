@@ -29,9 +29,10 @@ def figure_table(figure: Any) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``panel`` (names of its axes), ``series`` (name of the trace), ``part`` ("line", "band",
-        whose points go around it, "cell", or "reference", such as a noise ceiling), ``x`` and
-        ``y``, numbers or names, ``value`` of cells, and the titles of the axes with their units.
+        ``panel`` (names of its axes), ``series`` (name of the trace), ``part`` ("line", "bar",
+        "band", whose points go around it, "cell", or "reference", such as a noise ceiling), ``x``
+        and ``y``, numbers or names, ``value`` of cells, and the titles of the axes with their
+        units.
     """
     layout = figure.layout.to_plotly_json()
     rows: list[dict[str, Any]] = []
@@ -74,6 +75,7 @@ def _common(layout: Mapping[str, Any], pair: tuple[str, str], name: str) -> dict
 def _points(trace: Mapping[str, Any]) -> list[dict[str, Any]]:
     x, y = (list(trace[name]) if trace.get(name) is not None else [] for name in "xy")
     part = "band" if trace.get("fill", "none") != "none" else "line"
+    part = "bar" if trace.get("type") == "bar" else part
     pairs = zip(x, y, strict=False)
     known = [(one, two) for one, two in pairs if one is not None and two is not None]
     return [{"part": part, "x": one, "y": two} for one, two in known]

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
+from matplotlib.patches import Rectangle
 
 from braindash.errors import InputError, near_match
 
@@ -236,6 +237,25 @@ def _bars(
             part.set_gid(f"trace-{number}-error-{name}")
 
 
+# ---- bars -----------------------------------------------------------------------------------
+
+
+def _bar_trace(
+    axes: Axes, trace: Trace, number: int, colour: str, places: tuple[Categories, Categories]
+) -> Artist:
+    """Draw upright bars of one width, with their error bars."""
+    if trace.get("orientation", "v") != "v":
+        raise refuse("bars of the orientation", trace["orientation"], ("v",))
+    x, y = places[0].numbers(trace.get("x")), places[1].numbers(trace.get("y"))
+    width = trace.get("width", 0.8)
+    if not isinstance(width, int | float):
+        raise refuse("bars with", "a width for each", ("one width",))
+    ink = colour_of(trace.get("marker", {}).get("color", colour), float(trace.get("opacity", 1.0)))
+    drawn = axes.bar(x, np.nan_to_num(y), width=width, color=ink, gid=f"trace-{number}", zorder=2)
+    _bars(axes, trace, number, (x, y), ink)
+    return drawn.patches[0] if drawn.patches else Rectangle((0, 0), 0, 0, facecolor=ink)
+
+
 # ---- heat maps ------------------------------------------------------------------------------
 
 
@@ -283,4 +303,9 @@ def _colours(trace: Trace) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list(f"trace-{trace.get('name', '')}", steps, N=_STEPS)
 
 
-_DRAWN = {"scatter": _scatter, "scattergl": _scatter, "heatmap": _heat_map}
+_DRAWN = {
+    "scatter": _scatter,
+    "scattergl": _scatter,
+    "heatmap": _heat_map,
+    "bar": _bar_trace,
+}

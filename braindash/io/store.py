@@ -48,7 +48,7 @@ from braindash.io.surface_links import SURFACES, link_surface, linked_surface
 from braindash.names import given_path
 from braindash.sharing.asking import present, require_runner
 
-__all__ = ["DamagedEntry", "Entry", "Store", "checkout", "default_root"]
+__all__ = ["DamagedEntry", "Entry", "Store", "as_store", "checkout", "default_root"]
 
 logger = logging.getLogger(__name__)
 
@@ -483,6 +483,13 @@ class Store:
             place.parent.mkdir(parents=True, exist_ok=True)
             os.rename(folder, place)
         return place
+
+
+def as_store(store: Store | Path | str | None) -> Store:
+    """Return the store that somebody names, by itself or by its folder; the usual one for None."""
+    if isinstance(store, Store):
+        return store
+    return Store(default_root() if store is None else store)
 
 
 def _written(folder: Path) -> float:

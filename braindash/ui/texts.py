@@ -287,3 +287,37 @@ at, and kept.
 
 Beside every mean stands its **coverage**: the share of the region's targets that are in it.
 """
+
+NO_STUDY = """
+A study names data, subjects, models with their bases and controls, and the comparisons wanted, in
+one small TOML file. It computes what is not stored yet, and draws the figures of all of it.
+`braindash study run study.toml` does the same; the embedded study (`braindash study run demo`) is
+of simulated data.
+"""
+
+STUDIES = r"""
+**Layer curves**: mean over subjects of each region's score, by relative depth (layer / last layer),
+so that models of other depths can be compared. Bands are 95 % intervals as on the page Layers, or
+mean $\pm$ standard error over subjects.
+
+**Regions**: a region's score is the mean over chosen layers, never chosen by the score. Dots are
+subjects, the dashed line the noise ceiling. Brackets pair models by subject: $p$ of Wilcoxon's
+signed ranks, of sign flips, and of the variance of subjects and story time, two-sided, adjusted
+after Holm over all comparisons and regions shown. The first two are of the subjects alone, who
+share one test story; with $n$ subjects neither can be below $2^{1-n}$. *Percent over base* is
+$100\,(\bar a - \bar b)/\bar b$ of subject means with the interval of a ratio of means, and none
+where $\bar b < .02$.
+
+**Low level**: percent of r that is gone when low-level features were regressed out of the model's.
+
+**Against probing, against size**: one point per model; the probing score is the share above chance
+over the same layers.
+
+**Transfer**: models that were tuned on one subject each, scored on every subject.
+
+**Similarity of layers**: debiased linear CKA of the stored features, z-scored within each story as
+the regression sees them: 1 where two layers hold the same up to a rotation and a scale, 0 on
+average where they have nothing in common. **Drift** is 1 - CKA of each layer before and after
+tuning. **Dimension**: intrinsic dimension by the two nearest neighbours (Facco et al. 2017),
+without neighbours in time, and the participation ratio of the covariance.
+"""

@@ -11,6 +11,11 @@ from matplotlib import colormaps
 from braindash.viewer.packing import pack
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F")
+# Of up to twelve models in one figure: the palette's, and Tol's that differ from them.
+MODEL_COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"),
+    *("#882255", "#332288", "#44AA99", "#999933", "#661100", "#7F7F7F"),
+)
 GREY = "#7F7F7F"
 REGION_COLOURS: Mapping[str, str] = {
     "all targets": GREY,

@@ -430,21 +430,40 @@ def _add_band(
         return
     last = int(rows["layer"].max())
     known = rows[rows["low"].notna() & rows["high"].notna()]
-    x = axis.places(known["layer"], last)
-    _add(
-        figure,
-        go.Scatter(
-            x=np.concatenate([x, x[::-1]]),
-            y=np.concatenate([known["high"], known["low"][::-1]]),
-            fill="toself",
-            fillcolor=_faded(colour, opacity),
-            mode="lines",
-            line={"width": 0},
-            hoverinfo="skip",
-            showlegend=False,
-            legendgroup=region_title(str(known["region"].iloc[0])),
-        ),
-        row,
+    ends = (known["low"].to_numpy(), known["high"].to_numpy())
+    drawn = band(axis.places(known["layer"], last), ends, colour, opacity)
+    _add(figure, drawn.update(legendgroup=region_title(str(known["region"].iloc[0]))), row)
+
+
+def band(
+    x: np.ndarray,
+    ends: tuple[np.ndarray, np.ndarray],
+    colour: str,
+    opacity: float = _BAND_OPACITY,
+) -> go.Scatter:
+    """Return the trace that shades a line's interval.
+
+    Parameters
+    ----------
+    x : array of shape (n_points,)
+        In order.
+    ends : two arrays of shape (n_points,)
+        The lower and the upper one, all known.
+    colour : str
+        ``"#rrggbb"``.
+    opacity : float
+        Of the shade.
+    """
+    low, high = ends
+    return go.Scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        fillcolor=_faded(colour, opacity),
+        mode="lines",
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
     )
 
 

@@ -149,10 +149,11 @@ def run_all(
     report = progress or NoProgress()
     report.advance(0, 1, PLANNING)
     with said_once():
-        return _carried_out([planned(one, store) for one in requests], store, report)
+        return carried_out([planned(one, store) for one in requests], store, report)
 
 
-def _carried_out(plans: Sequence[Plan], store: Store, progress: Progress) -> list[Any]:
+def carried_out(plans: Sequence[Plan], store: Store, progress: Progress) -> list[Any]:
+    """Compute, or load, what some plans say, of any kinds together; cores are the first one's."""
     runs = [KINDS[plan.request.command].start(plan, store) for plan in plans]
     first = plans[0].request
     carry_out(runs, progress, cores=first.threads, device=first.device)
@@ -204,7 +205,7 @@ def run_job(
     store = Store(root)
     plan = planned(work.request.model_validate(asked), store)
     require_unchanged(plan.spec, document[PROMISED])
-    (result,) = _carried_out([plan], store, progress)
+    (result,) = carried_out([plan], store, progress)
     made = {"kind": plan.spec.kind, "keys": [result.key]}
     layer = getattr(plan.request, "keep_weights", None)
     if layer is None:

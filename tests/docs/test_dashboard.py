@@ -9,6 +9,7 @@ from kit.made_up import put_result
 from kit.made_up_probing import put_probing
 from kit.made_up_store import empty_root, filled_root
 from kit.made_up_story import put_story
+from kit.made_up_study import MODELS, put_study
 from kit.pages import run
 
 from braindash.io.store import Store
@@ -34,6 +35,7 @@ PAGES = {
     "explore/compare": [{}, {"subject": "S1"}],
     "explore/story": [{}, {"compare": "toy-tuned", "subject": "S1"}],
     "explore/probes": [{}, {"compare": "toy-other"}],
+    "explore/studies": [{}, {"figure": "bars"}],
     "explore/data": [{}],
     "compute/run": [{}, {"work": "Probe"}],
     "compute/tuning": [{}],
@@ -92,6 +94,7 @@ def test_every_control_that_a_page_shows_is_named_in_its_section(page, filled_ro
     store = Store(filled_root)
     put_result(store, model="toy-third", subject="S1", seed=7)
     put_story(store, filled_root / "data")
+    put_study(filled_root, models=MODELS[:2], space="roi", features=True)
     put_probing(store, model="toy-model")
     put_probing(store, model="toy-other", draw=1)
     JobQueue(filled_root).submit("encode", "a" * 32, {}, "Toy job", start=False)

@@ -11,8 +11,10 @@ from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.io.regions.discs import REGION_NAMES, published_spheres
 from braindash.io.regions.sets import FAMILIES, SETS
 from braindash.probing.tasks import PROBE_TASKS
+from braindash.requests import EncodeRequest, ProbeRequest
 from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.acoustic.spaces import SPACES
+from braindash.studies.file import TABLES, StudyTables, settings_of
 
 
 def rows(text: str) -> list[list[str]]:
@@ -49,6 +51,18 @@ def test_every_field_of_the_manifest_is_described(hooks):
             assert any(line[0] == f"`{one}`" for line in listed), (name, one)
     assert all(len(line) == 4 and line[1].strip() and line[3].strip() for line in listed)
     assert len(listed) == count
+
+
+def test_every_field_of_a_study_is_described(hooks):
+    text = hooks.study()
+    own = set(StudyTables.model_fields) - {*TABLES, "encode", "probe"}
+    cells = first_cells(text)
+    for name in (*own, *(name for one in TABLES.values() for name in one.model_fields)):
+        assert f"`{name}`" in cells, name
+    assert all(f"{{ #{name} }}" in text for name in TABLES)
+    assert all(len(line) == 4 and line[1].strip() and line[3].strip() for line in rows(text))
+    for kind in (EncodeRequest, ProbeRequest):
+        assert all(f"`{name}`" in text for name in settings_of(kind))
 
 
 def test_every_command_and_option_is_described(hooks):

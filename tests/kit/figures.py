@@ -14,6 +14,10 @@ from braindash.views.checks import lag_figure
 from braindash.views.curves import difference_curves, layer_curves, region_panels, share_curves
 from braindash.views.probes import depth_curves, difference_map, heat_map, probe_curves
 from braindash.views.scatter import target_scatter
+from braindash.views.studies.bars import impact_bars, region_bars
+from braindash.views.studies.lines import dimension_curves, drift_curves, model_curves
+from braindash.views.studies.matrices import similarity_matrices, transfer_matrix
+from braindash.views.studies.points import alignment_scatter
 from braindash.views.targets import TargetCurve, target_curves
 from braindash.views.training import training_curves
 from kit.made_up_probing import TASKS, made_up_probing
@@ -86,6 +90,93 @@ def _training(**options) -> go.Figure:
     return training_curves(history, n_epochs=4, kept=1, **options)
 
 
+# ---- of studies -------------------------------------------------------------------------------
+
+_MODELS = (("base", "base"), ("tuned", "tuned"), (ODD, "control"))
+
+
+def study_table(n_layers: int = 1) -> pd.DataFrame:
+    """Tabulate models by region, and by layer where there are several, as studies do."""
+    rows = [
+        {"model": name, "role": role, "region": region, "layer": layer}
+        for name, role in _MODELS
+        for region in REGIONS
+        for layer in range(n_layers)
+    ]
+    table = pd.DataFrame(rows).assign(measure="r", ceiling=0.8, simulated=True, se=0.01)
+    table["alignment"] = 0.3 + 0.02 * np.arange(len(table)) / n_layers
+    table = table.assign(depth=table["layer"] / max(1, n_layers - 1), base="base", task="phone")
+    table = table.assign(low=table["alignment"] - 0.05, high=table["alignment"] + 0.06)
+    table["percent"] = np.where(table["model"] == "base", np.nan, 12.0)
+    return table.assign(percent_low=table["percent"] - 8, percent_high=table["percent"] + 9)
+
+
+def _bars() -> go.Figure:
+    table = study_table()
+    subjects = pd.concat(
+        [table.assign(subject=who, alignment=table["alignment"] + shift)
+         for who, shift in (("S1", -0.02), ("S2", 0.0), ("S3", 0.03))]
+    )  # fmt: skip
+    tests = pd.DataFrame(
+        [{"model_a": name, "model_b": "base", "region": region} for name in ("tuned", ODD)
+         for region in REGIONS]
+    )  # fmt: skip
+    return region_bars(
+        table, subjects, tests.assign(p_ranks_holm=0.03, p_signs_holm=0.0004, p_holm=0.2), REGIONS
+    )
+
+
+def _impact() -> go.Figure:
+    table = study_table().assign(
+        space="acoustic:lowlevel", drop=20.0, drop_low=10.0, drop_high=33.0
+    )
+    subjects = pd.concat([table.assign(subject=who, drop=drop)
+                          for who, drop in (("S1", 15.0), ("S2", 25.0))])  # fmt: skip
+    return impact_bars(table, subjects, REGIONS)
+
+
+def _models() -> go.Figure:
+    shallow = study_table(1).assign(model="acoustic:logmel", role="control")
+    table = pd.concat([study_table(4), shallow[shallow["region"] == REGIONS[0]].head(1)])
+    return model_curves(table, REGIONS)
+
+
+def _points(against: str) -> go.Figure:
+    table = study_table()
+    place = table["model"].map({"base": 1.0, "tuned": 2.0, ODD: 3.0})
+    return alignment_scatter(
+        table.assign(probe=place / 5, parameters=9e6 * 4**place), REGIONS, against=against
+    )
+
+
+def _transfer(**options) -> go.Figure:
+    rows = [
+        {"model": f"tuned {one}", "tuned_on": one, "scored_on": two, "region": region}
+        for one in ("S1", "S2") for two in ("S1", "S2", "S3") for region in REGIONS
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).assign(measure="r", simulated=True)
+    table["alignment"] = 0.2 + 0.01 * np.arange(len(table))
+    table["gain"] = 0.01 * np.arange(len(table)) - 0.05
+    return transfer_matrix(table, REGIONS, **options)
+
+
+def _similarity() -> go.Figure:
+    pairs = [("tuned", "base"), (ODD, ODD)]
+    rows = [
+        {"model_a": a, "model_b": b, "layer_a": i, "layer_b": j, "cka": 1 / (1 + abs(i - j))}
+        for a, b in pairs for i in range(4) for j in range(4)
+    ]  # fmt: skip
+    return similarity_matrices(pd.DataFrame(rows).assign(simulated=True))
+
+
+def _by_layer() -> pd.DataFrame:
+    table = study_table(4)
+    table = table[table["region"] == REGIONS[0]]
+    return table.assign(
+        two_nn=5 + table["layer"], participation=9.0, drift=table["depth"] / 2, distance=0.4
+    )
+
+
 def _probing(draw: int = 0, n_layers: int = 4):
     return made_up_probing(draw=draw, n_layers=n_layers)
 
@@ -124,6 +215,19 @@ MADE: MappingProxyType[str, Callable[[], go.Figure]] = MappingProxyType(
         "training_curves": lambda: _training(simulated=True),
         "training_curves of people": _training,
         "lag_figure": _lags,
+        "model_curves": _models,
+        "model_curves by layer": lambda: model_curves(
+            study_table(4), REGIONS, spread="se", relative_depth=False
+        ),
+        "region_bars": _bars,
+        "impact_bars": _impact,
+        "alignment_scatter": lambda: _points("probe"),
+        "alignment_scatter of sizes": lambda: _points("parameters"),
+        "transfer_matrix": _transfer,
+        "transfer_matrix of scores": lambda: _transfer(gain=False),
+        "similarity_matrices": _similarity,
+        "dimension_curves": lambda: dimension_curves(_by_layer()),
+        "drift_curves": lambda: drift_curves(_by_layer()),
     }
 )
 """Functions of views, with what they are of, and what makes a figure with them."""

@@ -11,7 +11,7 @@ from braindash.ui import widgets
 from braindash.ui.texts import plain
 from braindash.work.housekeeping import remove
 
-EXPLORE = ("overview", "compare", "probes", "story", "data")
+EXPLORE = ("overview", "compare", "probes", "story", "studies", "data")
 COMPUTE = {"run": {"work": "Probe"}, "tuning": {}, "jobs": {}}
 ROLES = """
 default = "none"

@@ -315,7 +315,7 @@ def read_tables(path: Path, text: str | None = None) -> tuple[ManifestTables | N
     InputError
         The file is missing or is no TOML.
     """
-    data = _parsed(path, manifest_text(path) if text is None else text)
+    data = parsed_toml(path, manifest_text(path) if text is None else text)
     try:
         return ManifestTables.model_validate(data), []
     except PydanticError as error:
@@ -349,7 +349,14 @@ def manifest_text(path: Path) -> str:
         ) from error
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def parsed_toml(path: Path, text: str, what: str = "manifest") -> dict[str, Any]:
+    """Return the tables of a TOML file from its text; ``what`` it is stands in errors.
+
+    Raises
+    ------
+    InputError
+        It is no TOML; the hint shows the line where that is known.
+    """
     try:
         return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
@@ -359,7 +366,7 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise InputError(
-            f"{path} is no manifest: {error}", hint="Give a manifest.toml that describes the data."
+            f"{path} is no {what}: {error}", hint="Give the TOML file that somebody wrote for it."
         ) from error
 
 

@@ -65,13 +65,14 @@ def probe_rows() -> list[ProbeRow]:
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _load(root: str, key: str) -> ProbingResult:
+def load_probing(root: str, key: str) -> ProbingResult:
+    """Load a probing result once per server; its arrays must not be changed."""
     return ProbingResult.load(Store(root).get("probing", key))
 
 
 def load(row: ProbeRow) -> ProbingResult:
     """Load the result of a row, once per server; its arrays must not be changed."""
-    found: ProbingResult = _load(str(state.store().root), row.key)
+    found: ProbingResult = load_probing(str(state.store().root), row.key)
     return found
 
 

@@ -336,7 +336,7 @@ def test_no_content_leads_to_another_error(changes):
         if isinstance(table, dict) or (isinstance(table, list) and table):
             table[field if isinstance(table, dict) else 0] = value
 
-    with patch.object(manifest_tables, "_parsed", lambda path, text: data):
+    with patch.object(manifest_tables, "parsed_toml", lambda path, text: data):
         tables, problems = manifest_tables.read_tables(Path("manifest.toml"), "")
 
     assert tables is not None or problems

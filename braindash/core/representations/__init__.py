@@ -1,0 +1,1 @@
+"""What layers hold, from their features alone: how alike they are, and of how many dimensions."""

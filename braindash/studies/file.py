@@ -1,0 +1,279 @@
+"""The TOML file of a study: its tables, and errors that name the place."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import ValidationError as PydanticError
+from pydantic_core import ErrorDetails
+
+from braindash.defaults import PresetName
+from braindash.errors import InputError, near_match
+from braindash.io.dataset.tables import Problem, parsed_toml, raise_problems
+from braindash.io.regions.masks import Hemisphere
+from braindash.names import absent, given_path
+from braindash.requests import EncodeRequest, ProbeRequest, Request
+
+Role = Literal["base", "tuned", "control", "other"]
+LayerRule = Literal["third-quarter", "last", "all"]
+ScoreName = Literal["r", "r_over_ceiling"]
+
+MOST_MODELS = 12
+"""Models of one study: more curves are not told apart."""
+ALL: Literal["all"] = "all"
+# What a study says elsewhere, or what is said when it is run.
+_ELSEWHERE = {"model", "revision", "subject", "preset", "device", "threads", "left_out"}
+
+
+def settings_of(kind: type[Request]) -> tuple[str, ...]:
+    """Name the settings of a request that the table of its kind takes."""
+    taken = _ELSEWHERE | ({"data"} if kind is EncodeRequest else set())
+    return tuple(name for name in kind.model_fields if name not in taken)
+
+
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+StudyName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
+Names = Annotated[tuple[Text, ...], BeforeValidator(_as_list), Field(strict=False, min_length=1)]
+Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ModelTable(_Table):
+    """``[[models]]``: one model, or a control that takes its place."""
+
+    name: Text = Field(description="what figures and tables call it")
+    model: Text = Field(
+        description="as of `--model`: a hub id, a folder (relative to this file), "
+        "untrained:MODEL@SEED, shuffled:MODEL@SEED or acoustic:NAME"
+    )
+    revision: Text | None = Field(None, description="of a hub model: a branch, tag or commit")
+    role: Role = Field("other", description="what it is in this study; figures are ordered by it")
+    base: Text | None = Field(
+        None,
+        description="name of the model that it was tuned from or is a control of: percents are "
+        "over that one, and layers are compared with its layers",
+    )
+    tuned_on: Names | None = Field(
+        None,
+        description="subjects that it was tuned on, for the transfer matrix; a model of "
+        "`braindash tune` says it itself",
+    )
+    encode: bool = Field(True, description="false: it predicts no responses here")
+    probe: bool = Field(True, description="false: it is not probed here")
+
+
+class ComparisonTable(_Table):
+    """``[[comparisons]]``: two models that are tested against each other, subject by subject."""
+
+    a: Text = Field(description="name of a model")
+    b: Text = Field(description="name of the model that is subtracted")
+
+
+class FiguresTable(_Table):
+    """``[figures]``: how the figures are first shown; no part of any result's key."""
+
+    regions: Text | None = Field(
+        default=None,
+        description="region set, as of `braindash regions`; the usual one if none",
+    )
+    hemisphere: Hemisphere = Field(default="both", description="side of the means")
+    shown: Names | None = Field(default=None, description="regions to show; the key ones if none")
+    layers: LayerRule | Layers = Field(
+        default="third-quarter",
+        description="layers whose mean is a region's score in bars and scatters: those of relative "
+        "depth above 0.5 and up to 0.75, the last one, all, or numbers; never chosen by the score",
+    )
+    score: ScoreName = Field(default="r", description="Pearson r, or r over the noise ceiling")
+    task: Text | None = Field(
+        default=None,
+        description="probing task of the scatter; the first one if none",
+    )
+
+
+class StudyTables(_Table):
+    """A whole study."""
+
+    name: StudyName = Field(description="lower-case letters, digits, hyphens: names its record")
+    title: Text = Field(description="of its page and of its figures")
+    note: str = Field("", description="what a reader should know; shown above the figures")
+    data: Text = Field(description="the manifest of the data set, or its folder")
+    subjects: Literal["all"] | Names = Field(
+        ALL, description='names of the manifest\'s subjects, or "all"'
+    )
+    presets: Annotated[tuple[PresetName, ...], Field(strict=False, min_length=1)] = Field(
+        ("default",), description="protocols, as of `--preset`; each is computed for every model"
+    )
+    models: Annotated[
+        tuple[ModelTable, ...], Field(strict=False, min_length=1, max_length=MOST_MODELS)
+    ] = Field(description="up to twelve models and controls")
+    encode: dict[str, Any] = Field(
+        default_factory=dict,
+        description="settings of every encoding, named as of `braindash.encode`",
+    )
+    probe: dict[str, Any] | None = Field(
+        None, description="settings of every probing, as of `braindash.probe`; none without it"
+    )
+    comparisons: Annotated[tuple[ComparisonTable, ...], Field(strict=False)] = Field(
+        (), description="pairs to test; every model with a base against it if none"
+    )
+    figures: FiguresTable = Field(FiguresTable(), description="how figures are first shown")
+
+    def model(self, name: str) -> ModelTable:
+        """Return the model of a name."""
+        return next(one for one in self.models if one.name == name)
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The comparisons, by the models' names: those asked for, else each against its base."""
+        asked = tuple((one.a, one.b) for one in self.comparisons)
+        return asked or tuple((one.name, one.base) for one in self.models if one.base is not None)
+
+
+TABLES: Mapping[str, type[_Table]] = {
+    "models": ModelTable,
+    "comparisons": ComparisonTable,
+    "figures": FiguresTable,
+}
+"""The tables of a study's file beside its own fields."""
+
+
+def read_study(path: Path | str) -> tuple[StudyTables, str]:
+    """Read a study's file and check what can be checked without its data and models.
+
+    Parameters
+    ----------
+    path : path
+        The TOML file.
+
+    Returns
+    -------
+    StudyTables, str
+        Its tables, and its text.
+
+    Raises
+    ------
+    InputError
+        Lists every problem found.
+    """
+    place = given_path(path)
+    if not place.is_file():
+        raise InputError(absent(place), hint="Give the TOML file of a study.")
+    try:
+        text = place.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place} is not UTF-8 text: {error}", hint="Save it as UTF-8.") from error
+    return parse_study(text, place), text
+
+
+def parse_study(text: str, place: Path) -> StudyTables:
+    """Read the text of a study's file; errors as of :func:`read_study`."""
+    data = parsed_toml(place, text, "study")
+    try:
+        tables = StudyTables.model_validate(data)
+    except PydanticError as error:
+        details = error.errors(include_url=False)
+        raise_problems(str(place), _form_problems(details, data))
+        raise
+    raise_problems(str(place), [*_setting_problems(tables), *_name_problems(tables)])
+    return tables
+
+
+# ---- problems -------------------------------------------------------------------------------
+
+
+def _form_problems(details: Sequence[ErrorDetails], data: Mapping[str, Any]) -> list[Problem]:
+    found: dict[str, Problem] = {}  # of a choice of two forms each is refused
+    for detail in details:
+        one = _form_problem(detail, data)
+        found.setdefault(one.message.partition(": ")[0], one)
+    return list(found.values())
+
+
+def _form_problem(detail: ErrorDetails, data: Mapping[str, Any]) -> Problem:
+    where, field, fields = _place(detail, data)
+    if detail["type"] == "extra_forbidden":
+        return Problem(f"{where} has the unknown field {field!r}", near_match(field, fields))
+    told = fields[field].description or "a table of its own"
+    if detail["type"] == "missing":
+        return Problem(f"{where} lacks the field {field!r}", f"Give {field}: {told}.")
+    given, reason = detail["input"], detail["msg"]
+    hint = f"{field} is {told}."
+    if detail["type"] == "literal_error":
+        allowed = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
+        hint = near_match(str(given), allowed)
+    return Problem(f"{where} {field} = {given!r} is not allowed: {reason}", hint)
+
+
+def _place(detail: ErrorDetails, data: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:
+    """Return where a field stands, its name, and the fields that may stand there."""
+    loc = list(detail["loc"])
+    table = str(loc[0])
+    if table in TABLES and len(loc) > 1:
+        fields = TABLES[table].model_fields
+        if not isinstance(loc[1], int):
+            return f"[{table}]", str(loc[1]), fields
+        if len(loc) > 2:
+            own = data[table][loc[1]]
+            named = own.get("name") if isinstance(own, Mapping) else None
+            shown = repr(named) if isinstance(named, str) else f"number {loc[1] + 1}"
+            return f"[[{table}]] {shown}", str(loc[2]), fields
+    return "the study", table, StudyTables.model_fields
+
+
+def _setting_problems(tables: StudyTables) -> Iterator[Problem]:
+    kinds: tuple[tuple[str, type[Request], Any], ...] = (
+        ("encode", EncodeRequest, tables.encode),
+        ("probe", ProbeRequest, tables.probe),
+    )
+    for table, kind, given in kinds:
+        allowed = settings_of(kind)
+        for name in given or ():
+            if name not in allowed:
+                yield Problem(
+                    f"[{table}] has the unknown field {name!r}", near_match(name, allowed)
+                )
+
+
+def _name_problems(tables: StudyTables) -> Iterator[Problem]:
+    names = [one.name for one in tables.models]
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield Problem(f"{count} models are named {name!r}", "Give each a name of its own.")
+    for one in tables.models:
+        if one.base is not None and (one.base == one.name or one.base not in names):
+            others = [name for name in names if name != one.name]
+            yield Problem(
+                f"[[models]] {one.name!r} has the base {one.base!r}, which is no other model of "
+                "this study",
+                near_match(one.base, others),
+            )
+    for pair in tables.comparisons:
+        yield from _pair_problems(pair, names)
+    if not any(one.encode for one in tables.models) and tables.probe is None:
+        yield Problem("nothing is to be computed", "Let a model encode, or write [probe].")
+
+
+def _pair_problems(pair: ComparisonTable, names: Iterable[str]) -> Iterator[Problem]:
+    known = list(names)
+    for side in (pair.a, pair.b):
+        if side not in known:
+            yield Problem(
+                f"[[comparisons]] names {side!r}, which is no model of this study",
+                near_match(side, known),
+            )
+    if pair.a == pair.b:
+        yield Problem(f"[[comparisons]] compares {pair.a!r} with itself", "Name two models.")
+
+
+ROLES: tuple[Role, ...] = get_args(Role)
+"""In the order of figures."""

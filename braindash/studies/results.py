@@ -1,0 +1,227 @@
+"""The stored results of a study, put together by model and preset."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import pandas as pd
+
+from braindash.encoding.result import EncodingResult
+from braindash.encoding.several.comparison import Difference, compare
+from braindash.encoding.several.groups import Group
+from braindash.errors import InputError, StoreError
+from braindash.io.store import Store
+from braindash.probing.result import ProbingResult
+from braindash.studies.file import ROLES, ModelTable, StudyTables
+from braindash.studies.record import StudyRecord
+from braindash.studies.study import ModelFacts, Wanted
+
+Read = Callable[[str, str], EncodingResult | ProbingResult]
+"""Reads a result by its kind and key; an encoding result looked at in a region set."""
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """What is stored of a study; made by :meth:`open`.
+
+    Attributes
+    ----------
+    tables : StudyTables
+        What its file says.
+    groups : mapping of (str, str) to Group
+        Encoding results by preset and model, one per subject.
+    probings : mapping of str to ProbingResult
+        By model.
+    models : mapping of str to ModelFacts
+        By model.
+    missing : tuple of Wanted
+        What is not in the store.
+    notes : tuple of str
+        What a reader must know, such as which results do not belong together.
+    """
+
+    tables: StudyTables
+    groups: Mapping[tuple[str, str], Group]
+    probings: Mapping[str, ProbingResult]
+    models: Mapping[str, ModelFacts]
+    missing: tuple[Wanted, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def open(cls, record: StudyRecord, store: Store, read: Read | None = None) -> Self:
+        """Open all results of a study that are stored.
+
+        Parameters
+        ----------
+        record : StudyRecord
+            Names them.
+        store : Store
+            Holds them.
+        read : callable, optional
+            Reads each of them; by default from the store, seen as it is stored.
+        """
+        reading = read or (lambda kind, key: read_result(store, kind, key))
+        missing, notes = [], []
+        encodings: dict[tuple[str, str], list[EncodingResult]] = {}
+        probings = {}
+        for wanted, key in record.keys.items():
+            if not store.has(wanted.kind, key):
+                missing.append(wanted)
+                continue
+            try:
+                loaded = reading(wanted.kind, key)
+            except StoreError as error:
+                missing.append(wanted)
+                notes.append(f"{wanted.told()} is left out: {error.message}")
+                continue
+            if isinstance(loaded, ProbingResult):
+                probings[wanted.model] = loaded
+            else:
+                encodings.setdefault((wanted.preset, wanted.model), []).append(loaded)
+        groups, refused = _groups(encodings)
+        return cls(
+            record.tables, groups, probings, record.models, tuple(missing), (*notes, *refused)
+        )
+
+    @property
+    def presets(self) -> tuple[str, ...]:
+        """Presets of which there are results, in the order of the file."""
+        return tuple(one for one in self.tables.presets if any(of == one for of, _ in self.groups))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether anything in it was made by a generator."""
+        probed = any(one.simulated for one in self.probings.values())
+        return probed or any(one.simulated for one in self.groups.values())
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of all results."""
+        encoded = [one.key for group in self.groups.values() for one in group.results]
+        return (*encoded, *(one.key for one in self.probings.values()))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tables depend on: the results with their regions."""
+        seen = [one for group in self.groups.values() for one in group.identity]
+        return (*seen, *(one.key for one in self.probings.values()))
+
+    def of(self, preset: str) -> dict[str, Group]:
+        """Return the groups of a preset by model, ordered by role: bases, tuned, controls."""
+        found = {name: group for (of, name), group in self.groups.items() if of == preset}
+        return {one.name: found[one.name] for one in self.ordered() if one.name in found}
+
+    def ordered(self) -> list[ModelTable]:
+        """Return the models ordered by role, and within one as in the file."""
+        return sorted(self.tables.models, key=lambda one: ROLES.index(one.role))
+
+    def regions(self, preset: str) -> list[str]:
+        """Name the regions that every model of a preset has, in their order."""
+        groups = list(self.of(preset).values())
+        if not groups:
+            return []
+        shared = groups[0].region_names
+        return [name for name in shared if all(name in one.region_names for one in groups)]
+
+    def pairs(
+        self, preset: str, named: Iterable[tuple[str, str]] | None = None
+    ) -> tuple[dict[tuple[str, str], Difference], list[str]]:
+        """Pair models by subject; say which pairs cannot be compared, and why.
+
+        Parameters
+        ----------
+        preset : str
+            Of the results.
+        named : iterable of (str, str), optional
+            Names of A and B; the study's comparisons if none.
+        """
+        groups, found, notes = self.of(preset), {}, []
+        for a, b in self.tables.pairs if named is None else named:
+            if a not in groups or b not in groups:
+                continue
+            try:
+                found[a, b] = compare(groups[a], groups[b])
+            except InputError as error:
+                notes.append(f"{a} and {b} are not compared: {error.message}.")
+        return found, notes
+
+    def scores(self) -> pd.DataFrame:
+        """Tabulate every encoding score of the study, in long form.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per preset, model, subject, layer and region: ``study``, ``preset``, ``model``
+            (as the study calls it), ``role``, the columns of
+            :meth:`braindash.EncodingResult.region_intervals`, ``depth`` (layer / last layer),
+            ``model_files`` (the name of the model's files) and ``key``.
+        """
+        parts = []
+        for (preset, name), group in self.groups.items():
+            for one in group.results:
+                table = one.region_intervals()
+                parts.append(
+                    table.assign(
+                        study=self.tables.name,
+                        preset=preset,
+                        model=name,
+                        model_files=one.model,
+                        role=self.tables.model(name).role,
+                        depth=table["layer"] / max(1, one.n_layers - 1),
+                        key=one.key,
+                    )
+                )
+        return _long(parts, ["study", "preset", "model", "role"])
+
+    def probes(self) -> pd.DataFrame:
+        """Tabulate every probing score of the study, in long form.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per model, task and layer: ``study``, ``model`` (as the study calls it),
+            ``role``, the columns of :meth:`braindash.ProbingResult.table`, ``depth``,
+            ``model_files`` and ``key``.
+        """
+        parts = []
+        for name, one in self.probings.items():
+            table = one.table()
+            parts.append(
+                table.assign(
+                    study=self.tables.name,
+                    model=name,
+                    model_files=one.model,
+                    role=self.tables.model(name).role,
+                    depth=table["layer"] / max(1, one.n_layers - 1),
+                    key=one.key,
+                )
+            )
+        return _long(parts, ["study", "model", "role"])
+
+
+def read_result(store: Store, kind: str, key: str) -> EncodingResult | ProbingResult:
+    """Read a result of a study from a store."""
+    entry = store.get(kind, key)
+    return ProbingResult.load(entry) if kind == "probing" else EncodingResult.load(entry)
+
+
+def _long(parts: Iterable[pd.DataFrame], first: list[str]) -> pd.DataFrame:
+    """Put tables under each other, with some columns first."""
+    listed = list(parts)
+    if not listed:
+        return pd.DataFrame(columns=first)
+    table = pd.concat(listed, ignore_index=True)
+    return table[[*first, *(name for name in table if name not in first)]]
+
+
+def _groups(
+    found: Mapping[tuple[str, str], list[EncodingResult]],
+) -> tuple[dict[tuple[str, str], Group], list[str]]:
+    """Put the results of each model together; say of which that cannot be done."""
+    groups, notes = {}, []
+    for (preset, name), results in found.items():
+        try:
+            groups[preset, name] = Group.of(results)
+        except InputError as error:
+            notes.append(f"{name} is left out: {error.message}.")
+    return groups, notes

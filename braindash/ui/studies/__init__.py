@@ -1,0 +1,1 @@
+"""The page Studies: which study, what of it is stored, its figures."""

@@ -1,0 +1,81 @@
+"""The figures of a study on the page, each with its line and what can be taken away."""
+
+import streamlit as st
+
+from braindash.exports.report.build import Report
+from braindash.exports.results import Item
+from braindash.exports.studies.items import StudyFigures
+from braindash.exports.studies.page import study_page
+from braindash.studies.record import StudyRecord
+from braindash.ui import widgets
+from braindash.ui.take_away import Take
+
+_PAGE_HELP = (
+    "One HTML file with every figure that the stored results allow, their numbers, methods and "
+    "provenance. It opens from disk, without a server or a network."
+)
+
+
+def identity(figures: StudyFigures) -> tuple[object, ...]:
+    """Name all that the figures depend on."""
+    spread = figures.spread
+    return (figures.results.identity, figures.chosen, spread, figures.task)
+
+
+def show_figure(figures: StudyFigures, name: str) -> None:
+    """Draw a figure of a study with its tables."""
+    items = widgets.kept(
+        ("study", figures.results.tables.name, name, identity(figures)),
+        lambda: figures.make(name),
+    )
+    for item in items:
+        if item.figure is not None:
+            widgets.chart(item.figure, f"study_{item.name}")
+            _told(item)
+    for item in (one for one in items if one.figure is None and one.table is not None):
+        with st.expander(item.source.title):
+            st.dataframe(item.table, hide_index=True)
+            _told(item)
+
+
+def _told(item: Item) -> None:
+    source = item.source
+    taken = Take(
+        item.name,
+        source.title,
+        source.keys,
+        source.simulated,
+        figure=item.figure,
+        table=item.table,
+    )
+    widgets.told(source.line, source.details, [taken])
+
+
+@st.cache_resource(max_entries=2, show_spinner="Drawing every figure")
+def _page(asked: str, _figures: StudyFigures, _record: StudyRecord) -> Report:
+    return study_page(_figures, _record)
+
+
+@st.fragment
+def page_control(figures: StudyFigures, record: StudyRecord) -> None:
+    """Offer the study as one HTML file, made when it is asked for."""
+    asked = repr((record.name, record.written, identity(figures)))
+    with st.popover(
+        "Page of this study", icon=":material/description:", help=_PAGE_HELP, key="study_page"
+    ):
+        if st.button("Make the page", type="primary", key="study_make"):
+            st.session_state["study_page_asked"] = asked
+        if st.session_state.get("study_page_asked") != asked:
+            return
+        with widgets.guarded():
+            made = _page(asked, figures, record)
+            st.caption(" · ".join(made.lines()))
+            st.download_button(
+                "Save the page",
+                made.html,
+                file_name=f"braindash-study-{record.name}.html",
+                mime="text/html",
+                icon=":material/download:",
+                on_click="ignore",
+                key="study_save",
+            )

@@ -1,0 +1,1 @@
+"""Figures of studies: many models, subjects and regions at once."""
