@@ -3,6 +3,7 @@
 import streamlit as st
 
 from braindash.ui import ICON
+from braindash.ui.visitors.rights import visitor
 
 FIRST = "pages/explore/overview.py"
 
@@ -14,6 +15,10 @@ def overview() -> None:
 
 # An icon of our own: a named one would be fetched from another host.
 st.set_page_config(page_title="braindash", page_icon=ICON, layout="wide")
+
+who = visitor()
+# Their addresses say why they are not for this visitor, and do nothing.
+computes = "visible" if who.may_compute else "hidden"
 
 navigation = st.navigation(
     [
@@ -27,11 +32,20 @@ navigation = st.navigation(
         st.Page("pages/explore/story.py", title="Story", icon=":material/headphones:"),
         st.Page("pages/explore/studies.py", title="Studies", icon=":material/table_chart:"),
         st.Page("pages/explore/data.py", title="Data", icon=":material/database:"),
-        st.Page("pages/compute/run.py", title="Run", icon=":material/play_circle:"),
-        st.Page("pages/compute/tuning.py", title="Tuning", icon=":material/model_training:"),
-        st.Page("pages/compute/jobs.py", title="Jobs", icon=":material/list_alt:"),
+        st.Page(
+            "pages/compute/run.py", title="Run", icon=":material/play_circle:", visibility=computes
+        ),
+        st.Page(
+            "pages/compute/tuning.py",
+            title="Tuning",
+            icon=":material/model_training:",
+            visibility=computes,
+        ),
+        st.Page(
+            "pages/compute/jobs.py", title="Jobs", icon=":material/list_alt:", visibility=computes
+        ),
         st.Page(overview, url_path="overview", visibility="hidden"),
     ],
-    position="top",
+    position="top" if who.may_see else "hidden",
 )
 navigation.run()

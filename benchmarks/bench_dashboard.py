@@ -3,6 +3,11 @@
 Run it as ``python benchmarks/bench_dashboard.py [--chromium PATH] [--repeats N]``. Streamlit,
 the browser and the graphics all share this machine's cores: read the numbers as ratios. The maps
 are noise or constant patches: bytes of real maps, which are smooth, lie between the two.
+
+With ``--visitors 20`` it measures a read-only server under so many visitors instead, for
+``--minutes`` with ``--pause`` seconds between two clicks: how long the server takes to send all of
+a page, or of what a choice changes on it. Visitors are connections without a browser, which would
+take the cores from the server.
 """
 
 import argparse
@@ -29,7 +34,8 @@ from braindash.viewer.colours import colour_blob
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from made_up import put_result  # noqa: E402
+from kit.made_up import put_result  # noqa: E402
+from kit.visits import Visit, visit_together  # noqa: E402
 
 APP = ROOT / "tests" / "browser" / "viewer_app.py"
 N_LAYERS = 13
@@ -53,8 +59,23 @@ TIME_CHANGES = """async ([part, values]) => {
 }"""
 
 
+# What visitors look at, one after the other: a page, then other choices on it.
+CLICKS = [
+    ("", ""),
+    ("", "model=tuned&subject=S1&compare=toy"),
+    ("layers", "model=toy&subject=S1"),
+    ("layers", "model=tuned&subject=S2"),
+    ("layers", "model=toy&subject=S1&compare=tuned&score=r+%2F+ceiling"),
+    ("cortex", "model=toy&subject=S1"),
+    ("cortex", "model=toy&subject=S2&map=preferred"),
+    ("cortex", "model=tuned&subject=S1&target=4000"),
+    ("compare", "model=toy&compare=tuned&subject=S1"),
+    ("compare", "model=tuned&compare=toy&subject=S2"),
+]
+
+
 @contextmanager
-def served(app, store=None):
+def served(app, store=None, **environment):
     """Run a Streamlit script on a free port."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -62,7 +83,7 @@ def served(app, store=None):
     command = [sys.executable, "-m", "braindash.ui.serve", str(app), "--server.port", str(port)]
     command += ["--server.headless", "true"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    environment = os.environ | ({"BRAINDASH_STORE": str(store)} if store else {})
+    environment = os.environ | environment | ({"BRAINDASH_STORE": str(store)} if store else {})
     process = subprocess.Popen(command, cwd=ROOT, env=environment, **quiet)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -159,12 +180,53 @@ def measure_compare(browser, url, repeats):
     measure_other_maps(page, frames, choose, "r / ceiling")
 
 
+def filled(folder):
+    """Make a store with two models of two subjects."""
+    store = Path(folder) / "store"
+    for seed, model in enumerate(("toy", "tuned")):
+        for subject in ("S1", "S2"):
+            put_result(Store(store), model=model, subject=subject, seed=seed, n_layers=N_LAYERS)
+    return store
+
+
+def measure_visitors(n_visitors, minutes, pause):
+    """Report how long many visitors wait for a read-only server."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        served(ROOT / "app.py", filled(folder), BRAINDASH_READ_ONLY="1") as url,
+    ):
+        with_pages = Visit(url)  # a server that has imported its pages, as after its first day
+        for page, query in CLICKS:
+            with_pages.ask(page, query)
+        with_pages.close()
+        found = visit_together(url, CLICKS, n_visitors, minutes, pause)
+    seconds = sorted(taken for _, taken in found.seconds)
+    print(f"\n{n_visitors} visitors, {pause:g} s between clicks, {minutes:g} minutes")
+    report("clicks answered", len(seconds))
+    report("visitors who were turned away or saw an error", len(found.problems))
+    print(*found.problems, sep="\n", end="\n" if found.problems else "")
+    report("a click to all that was sent, median", f"{statistics.median(seconds):.2f} s")
+    report("  p95 (goal < 1 s)", f"{seconds[int(0.95 * (len(seconds) - 1))]:.2f} s")
+    report("  longest", f"{seconds[-1]:.2f} s")
+    for page in dict.fromkeys(page for page, _ in CLICKS):
+        own = sorted(taken for one, taken in found.seconds if one == page)
+        if own:
+            spread = f"median {statistics.median(own):.2f} s, longest {own[-1]:.2f} s"
+            report(f"  {page or 'overview'}", spread)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--visitors", type=int, help="measure so many visitors at once instead")
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--pause", type=float, default=10.0, help="seconds between two clicks")
     options = parser.parse_args()
     report("machine", f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version[:6]}")
+    if options.visitors:
+        measure_visitors(options.visitors, options.minutes, options.pause)
+        return
     report("geometry blob", f"{len(geometry_blob()) / 1e3:.0f} KB")
     report("colour tables", f"{len(colour_blob()) / 1e3:.0f} KB")
     report("script", f"{len(script()) / 1e3:.1f} KB, carrier {len(script(CARRIER_MODULES))} bytes")
@@ -173,9 +235,7 @@ def main():
         print("\nOne viewer, 13 layers of constant patches")
         with served(APP) as url:
             measure_viewer(browser, url, options.repeats)
-        store = Path(folder) / "store"
-        for seed, model in enumerate(("toy", "tuned")):
-            put_result(Store(store), model=model, seed=seed, n_layers=N_LAYERS)
+        store = filled(folder)
         print("\nPage Compare, two models of 13 layers of white noise, three panels")
         with served(ROOT / "app.py", store) as url:
             measure_compare(browser, url, options.repeats)

@@ -55,6 +55,10 @@ class JobError(BraindashError):
     """A job cannot be submitted, found or run."""
 
 
+class AccessError(BraindashError):
+    """Who asks may not do this: they may look only, or are not signed in."""
+
+
 class Cancelled(BraindashError):
     """The user asked for the running work to stop; finished parts stay in the store."""
 

@@ -3,10 +3,12 @@
 One module per group of commands; :data:`app` lists them all.
 """
 
+import errno
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,11 +23,13 @@ from braindash.cli.options import notes, plain
 from braindash.cli.studies import commands as studies
 from braindash.core.devices import tell_memory
 from braindash.errors import BraindashError, printable
+from braindash.io.entries import disk_errors
 from braindash.process import let_threads_sleep, require_platform
 
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 app = typer.Typer(
     name="braindash",
@@ -97,7 +101,7 @@ def main() -> None:
     let_threads_sleep()
     try:
         require_platform()
-        with _memory_told():
+        with _machine_told():
             app()
     except BraindashError as error:
         notes.print(f"[bold red]Error:[/] {plain(error.message)}", highlight=False)
@@ -109,9 +113,13 @@ def main() -> None:
 
 
 @contextmanager
-def _memory_told() -> Iterator[None]:
+def _machine_told() -> Iterator[None]:
+    """Say in words that memory or the disk ran out, wherever nobody else does."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:
         tell_memory(error, "what was asked for")
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            with disk_errors(Path(error.filename or Path.cwd()), "or choose another place"):
+                raise
         raise

@@ -2,7 +2,6 @@
 
 import http.client
 import importlib.util
-import ipaddress
 import os
 import signal
 import socket
@@ -16,12 +15,23 @@ from pathlib import Path
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as RichBar
 
-from braindash.cli.options import LOOPBACK, PORT, notes, plain
+from braindash.cli.options import notes, plain
 from braindash.errors import InputError, ResourceError
-from braindash.io.store import Store, checkout
+from braindash.io.store import LISTED_KINDS, Store, checkout
 from braindash.jobs.queue import Job, JobQueue
 from braindash.process import import_path
 from braindash.progress import spoken_duration
+from braindash.sharing.exposure import Exposed, exposure
+from braindash.sharing.place import Place
+from braindash.sharing.roles import read_roles
+from braindash.sharing.settings import Sharing, folders_to_name
+from braindash.sharing.sign_in import (
+    SignIn,
+    find_secrets,
+    read_sign_in,
+    require_packages,
+    require_same_place,
+)
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 10.0
@@ -53,9 +63,10 @@ def app_file() -> Path:
 
 def run_dashboard(
     store: Store,
+    place: Place,
     *,
-    port: int = PORT,
-    address: str = LOOPBACK,
+    shared: Sharing | None = None,
+    secrets: Path | None = None,
     reload: bool = False,
     follow: str | None = None,
 ) -> int:
@@ -65,10 +76,12 @@ def run_dashboard(
     ----------
     store : Store
         The results to show.
-    port : int, default 8501
-        TCP port.
-    address : str, default "127.0.0.1"
-        Bound address; the default keeps the dashboard on this machine.
+    place : Place
+        Where it listens, and where visitors find it.
+    shared : Sharing, optional
+        Who may do what; by default everybody who reaches it may do all.
+    secrets : Path, optional
+        The file that sign-in needs, where it is not in one of the usual places.
     reload : bool, default False
         Draw pages again when their files change.
     follow : str, optional
@@ -82,15 +95,21 @@ def run_dashboard(
     Raises
     ------
     InputError
-        When the port is taken or the address is none of this machine's.
+        When the port is taken, the address is none of this machine's, or visitors could not sign
+        in.
     ResourceError
         When the server does not start.
     """
-    queue = JobQueue(store.root)
-    with _server(store, port, address, reload) as server:
+    queue, shared = JobQueue(store.root), shared or Sharing()
+    options = _prepared(store, place, shared, secrets)
+    command = [*_command(place, shared, reload), *options]
+    environment = {"BRAINDASH_STORE": str(store.root)} | shared.environment()
+    with _server(command, place, environment, quiet=not reload) as server:
         try:
-            _await_answer(server, address, port)
-            _announce(address, port)
+            _await_answer(server, place)
+            notes.print(
+                f"Dashboard: {place.url or place.local_url} (Ctrl-C stops it)", highlight=False
+            )
             if follow is not None:
                 _follow(queue, follow, server)
             return server.wait()
@@ -99,25 +118,66 @@ def run_dashboard(
             return 0
 
 
+def _prepared(store: Store, place: Place, shared: Sharing, secrets: Path | None) -> list[str]:
+    """Check how it is shared and say what that exposes; return the server's options for it."""
+    roles, sign_in, options = None, None, []
+    if shared.roles is not None:
+        require_packages()
+        roles, file = read_roles(shared.roles), find_secrets(secrets)
+        sign_in = read_sign_in(file, place.port)
+        require_same_place(sign_in, place)
+        options = ["--secrets.files", str(file)]
+    elif secrets is not None:
+        raise InputError("--secrets is given, but nobody signs in", hint="Give --roles FILE too.")
+    if shared.read_only:
+        options += ["--server.maxUploadSize", "0"]
+    n_results = sum(1 for kind in LISTED_KINDS for _ in (store.root / kind).glob("*/"))
+    exposed = Exposed(store.root, n_results, folders_to_name(store.root))
+    for line in exposure(place, shared, roles, exposed):
+        notes.print(plain(line), style="bold yellow", soft_wrap=True)
+    if sign_in is not None:
+        _say_where_to_sign_in(sign_in, place)
+    return options
+
+
+def _say_where_to_sign_in(sign_in: SignIn, place: Place) -> None:
+    notes.print(
+        plain(f"Visitors sign in at {sign_in.origin}{place.path}; at no other address."),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _command(place: Place, shared: Sharing, reload: bool) -> list[str]:
+    """Return what starts the server."""
+    command = [sys.executable, "-P", "-m", "braindash.ui.serve", str(app_file())]
+    command += ["--server.address", place.address, "--server.port", str(place.port)]
+    for host in place.hosts:
+        command += ["--server.allowedHosts", host]
+    if place.url:  # a proxy need not pass on the name that it was asked by
+        command += ["--server.baseUrlPath", place.path.strip("/")]
+        command += ["--server.corsAllowedOrigins", place.origin]
+    if place.url or not place.is_own or not shared.open_to_all:
+        # No browser is opened here, and what Streamlit would write for a developer who looks from
+        # this machine it writes for nobody: behind a proxy every visitor comes from it.
+        command += ["--server.headless", "true"]
+    if reload:
+        return [*command, "--server.fileWatcherType", "auto"]
+    return [*command, "--logger.level", "warning"]
+
+
 @contextmanager
 def _server(
-    store: Store, port: int, address: str, reload: bool
+    command: list[str], place: Place, environment: dict[str, str], *, quiet: bool
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the server; stop it at the end, also when this process is asked to end."""
     if importlib.util.find_spec("streamlit") is None:
         raise InputError("streamlit is not installed", hint="pip install -r requirements.txt")
-    _require_free(address, port)
-    command = [sys.executable, "-P", "-m", "braindash.ui.serve", str(app_file())]
-    command += ["--server.address", address, "--server.port", str(port)]
-    if reload:
-        command += ["--server.fileWatcherType", "auto"]
-    else:
-        command += ["--logger.level", "warning"]
-    environment = os.environ | import_path() | {"BRAINDASH_STORE": str(store.root)}
+    _require_free(place)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Its own greeting would name the address a second time; developers' prints are kept.
-    output = None if reload else subprocess.DEVNULL
-    server = subprocess.Popen(command, env=environment, stdout=output)
+    output = subprocess.DEVNULL if quiet else None
+    server = subprocess.Popen(command, env=os.environ | import_path() | environment, stdout=output)
     try:
         yield server
     finally:
@@ -129,38 +189,27 @@ def _server(
         signal.signal(signal.SIGTERM, before)
 
 
-def _require_free(address: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+def _require_free(place: Place) -> None:
+    family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
     try:
         with socket.socket(family) as found:
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            found.bind((address, port))
+            found.bind((place.address, place.port))
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"the dashboard cannot use {_url(address, port)}: {reason}",
+            f"the dashboard cannot use {place.local_url}: {reason}",
             hint="Perhaps another dashboard is open there: stop it, or choose another --port.",
         ) from error
 
 
-def _url(address: str, port: int) -> str:
-    """Write where a browser on this machine finds the dashboard."""
-    own = _reachable(address)
-    return f"http://[{own}]:{port}" if ":" in own else f"http://{own}:{port}"
-
-
-def _reachable(address: str) -> str:
-    """Name an address of this machine that a server answers at which listens on ``address``."""
-    return {"0.0.0.0": LOOPBACK, "::": "::1"}.get(address, address)
-
-
-def _await_answer(server: subprocess.Popen[bytes], address: str, port: int) -> None:
+def _await_answer(server: subprocess.Popen[bytes], place: Place) -> None:
     end = time.monotonic() + _START_SECONDS
     while server.poll() is None and time.monotonic() < end:
         # Not through a proxy that the environment names for the world outside.
-        connection = http.client.HTTPConnection(_reachable(address), port, timeout=2)
+        connection = http.client.HTTPConnection(place.reachable, place.port, timeout=2)
         with suppress(OSError, http.client.HTTPException):
-            connection.request("GET", "/_stcore/health")
+            connection.request("GET", f"{place.path}/_stcore/health")
             if connection.getresponse().status == http.HTTPStatus.OK:
                 return
         time.sleep(_LOOK_SECONDS / 2)
@@ -170,21 +219,6 @@ def _await_answer(server: subprocess.Popen[bytes], address: str, port: int) -> N
         f"the dashboard's server {ended}",
         hint="What it wrote above says why.",
     )
-
-
-def _announce(address: str, port: int) -> None:
-    notes.print(f"Dashboard: {_url(address, port)} (Ctrl-C stops it)", highlight=False)
-    with suppress(ValueError):
-        if ipaddress.ip_address(address).is_loopback:
-            return
-    if address != "localhost":
-        notes.print(
-            plain(
-                f"It listens on {address}: everyone who reaches this machine's port {port} can "
-                "read the results, name files (BRAINDASH_ROOTS says which) and start jobs."
-            ),
-            style="bold yellow",
-        )
 
 
 def _follow(queue: JobQueue, key: str, server: subprocess.Popen[bytes]) -> None:

@@ -52,13 +52,14 @@ def list_jobs(
             "state": "damaged" if job.damage else job.state,
             "progress": f"{job.progress:.0%}",
             "message": job.error or job.message,
+            "asked_by": job.asked_by,
         }
         for job in jobs
     ]
     if as_json:
         print_json(rows)
     else:
-        print_rows(["key", "title", "state", "progress", "message"], rows)
+        print_rows(["key", "title", "state", "progress", "message", "asked_by"], rows)
     waiting = sum(job.active for job in jobs)
     if waiting and not queue.worker_alive():
         notes.print(

@@ -23,9 +23,6 @@ from braindash.specs import PRECISIONS
 from braindash.speech.acoustic.spaces import space_names
 from braindash.speech.windows import STRATEGIES
 
-LOOPBACK = "127.0.0.1"
-PORT = 8501
-
 
 def choices(meanings: Mapping[Any, str]) -> str:
     """Return an option's help: its values, each with what it means."""

@@ -48,6 +48,7 @@ from braindash.io.entries import (
 from braindash.io.netcdf import write_netcdf
 from braindash.io.surface_links import SURFACES, link_surface, linked_surface
 from braindash.names import given_path, without_places
+from braindash.sharing.asking import present, require_runner
 
 __all__ = ["DamagedEntry", "Entry", "Store", "as_store", "checkout", "default_root"]
 
@@ -132,7 +133,7 @@ class Store:
         ------
         StoreError
             When it is absent, of a newer version of braindash, or damaged; a damaged result is
-            moved to quarantine.
+            moved to quarantine, unless who asks only looks, or the disk is read-only.
         """
         folder = self.folder(kind, key)
         if not self.has(kind, key):
@@ -142,9 +143,8 @@ class Store:
             )
         problem = damage(kind, folder)
         if problem:
-            place = self._quarantine(folder)
             raise StoreError(
-                f"the {kind} result {key} is damaged ({problem}); it was moved to {place}",
+                f"the {kind} result {key} is damaged ({problem}); {self._aside(folder)}",
                 hint="Ask for it again and it is computed anew.",
             )
         entry = read_entry(kind, key, folder)
@@ -434,6 +434,7 @@ class Store:
     @contextmanager
     def _temporary_folder(self, n_bytes: int) -> Iterator[Path]:
         """Return a fresh folder on the store's file system; whatever is left in it is removed."""
+        require_runner("write to the store")
         with disk_errors(self.root):
             base = self.root / "tmp"
             base.mkdir(parents=True, exist_ok=True)
@@ -468,6 +469,15 @@ class Store:
     def set_aside(self, kind: str, key: str) -> Path:
         """Move what lies in a result's place to the quarantine, and say where it is now."""
         return self._quarantine(self.folder(kind, key))
+
+    def _aside(self, folder: Path) -> str:
+        """Move a damaged result to the quarantine if that can be, and say what became of it."""
+        if present().may_compute:
+            try:
+                return f"it was moved to {self._quarantine(folder)}"
+            except StoreError as error:
+                logger.warning("%s", error)
+        return f"it stays in {folder}"
 
     def _quarantine(self, folder: Path) -> Path:
         place = self.root / "quarantine" / f"{folder.parent.name}-{folder.name}-{time.time_ns()}"

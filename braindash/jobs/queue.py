@@ -26,6 +26,7 @@ from braindash.files import canonical_json
 from braindash.jobs.table import NAME, Job, JobState, JobTable, cannot_write, unknown_job
 from braindash.names import given_path
 from braindash.process import import_path, require_platform
+from braindash.sharing.asking import present, require_runner
 
 require_platform()
 import fcntl  # noqa: E402 - only after it is known that there is one
@@ -90,6 +91,8 @@ class JobQueue:
     ) -> Job:
         """Ask for work; a key that waits, runs or is done stays the one job it is.
 
+        Who asks is kept with the job (:mod:`braindash.sharing.asking`).
+
         A failed or cancelled job is queued again. A finished one is queued again when what it
         made is gone: its result, and what stands under ``also`` in it, name a ``kind`` and
         ``keys``, and one of the folders ``<root>/<kind>/<key>`` does not exist. A running one that
@@ -114,12 +117,25 @@ class JobQueue:
         -------
         Job
             The one job of this key.
+
+        Raises
+        ------
+        AccessError
+            When who asks may not compute, unless the job waits or runs already.
         """
-        _check_name(command)
         _check_name(key)
+        if not present().may_compute and (known := self.table.find(key)) and known.active:
+            return known
+        visitor = require_runner("start work")
+        _check_name(command)
         text = _request_json(request)
         job = self.table.add(
-            command, key, text, title, redo=lambda old: again or self._result_is_gone(old)
+            command,
+            key,
+            text,
+            title,
+            redo=lambda old: again or self._result_is_gone(old),
+            asked_by=visitor.name,
         )
         if start and job.active:
             self.ensure_worker()
@@ -152,7 +168,14 @@ class JobQueue:
         return self.table.newest(states, limit)
 
     def cancel(self, key: str) -> Job:
-        """Stop a job: at once when it waits, soon when it runs; an ended one stays as it is."""
+        """Stop a job: at once when it waits, soon when it runs; an ended one stays as it is.
+
+        Raises
+        ------
+        AccessError
+            When who asks may not compute.
+        """
+        require_runner("stop work")
         job = self.table.ask_cancel(key)
         if job.state == "running":
             # Its worker may be dead; then nobody else would read the request.
@@ -161,7 +184,14 @@ class JobQueue:
         return job
 
     def retry(self, key: str, *, start: bool = True) -> Job:
-        """Queue a failed or cancelled job again; any other stays as it is."""
+        """Queue a failed or cancelled job again; any other stays as it is.
+
+        Raises
+        ------
+        AccessError
+            When who asks may not compute.
+        """
+        require_runner("start work")
         job = self.get(key)
         if job.damage:
             raise JobError(f"the job {key} cannot go on: {job.damage}", hint=job.hint or "")
@@ -188,14 +218,15 @@ class JobQueue:
     def ensure_worker(self) -> bool:
         """Start a worker when there is work and no worker; put right what dead ones left.
 
-        Pages call it whenever they show jobs: it costs one read while all is well.
+        Pages call it whenever they show jobs: it costs one read while all is well. For who may
+        not compute nothing is started or put right.
 
         Returns
         -------
         bool
             Whether a worker was started.
         """
-        if not self.list(states=("queued", "running"), limit=1):
+        if not present().may_compute or not self.list(states=("queued", "running"), limit=1):
             return False
         with self._deciding():
             lock = self._try_lock()

@@ -50,9 +50,13 @@ CREATE TABLE jobs (
     pace_progress REAL NOT NULL DEFAULT 0,
     error TEXT,
     hint TEXT,
-    result TEXT
+    result TEXT,
+    asked_by TEXT NOT NULL DEFAULT ''
 )
 """
+# What came later, and is added to a table of an earlier version when that is written to. Earlier
+# versions go on with the table: they leave these columns as they are.
+_ADDED = {"asked_by": "TEXT NOT NULL DEFAULT ''"}
 # A row of the table as it is before its first attempt.
 _FRESH = (
     "state = 'queued', progress = 0, message = '', started = NULL, heartbeat = NULL,"
@@ -99,6 +103,8 @@ class Job:
         Why the job failed, and what to do next.
     result : dict or None
         What the command returned.
+    asked_by : str
+        Who asked for it: an e-mail or an account; empty where nobody knows.
     damage : str or None
         What is wrong with the row: then the job counts as failed, whatever state is written, and
         no worker takes it.
@@ -123,6 +129,7 @@ class Job:
     error: str | None = None
     hint: str | None = None
     result: dict[str, Any] | None = None
+    asked_by: str = ""
     damage: str | None = None
 
     @property
@@ -188,6 +195,7 @@ _COLUMNS: dict[str, tuple[type, ...]] = {
     "error": _TEXT + _NOTHING,
     "hint": _TEXT + _NOTHING,
     "result": (dict, *_NOTHING),
+    "asked_by": _TEXT,
 }
 
 
@@ -226,29 +234,31 @@ class JobTable:
         request: str,
         title: str,
         redo: Callable[[Job], bool],
+        asked_by: str = "",
     ) -> Job:
         """Queue a job, or leave the one with this key as it is.
 
         A failed or cancelled job is queued again; a finished one when ``redo`` says so; one that
-        runs and was asked to stop is asked no longer. ``request`` is JSON text.
+        runs and was asked to stop is asked no longer. ``request`` is JSON text. A job that is
+        queued again is of who asks now; one that waits or runs stays of who asked first.
         """
         now = time.time()
         with self._write() as rows:
             old = self._find(rows, key)
-            title = _storable(title)
+            title, asked_by = _storable(title), _storable(asked_by)
             if old is None:
                 rows.execute(
-                    "INSERT INTO jobs (key, task, request, title, created, state)"
-                    " VALUES (?, ?, ?, ?, ?, 'queued')",
-                    (key, command, request, title, now),
+                    "INSERT INTO jobs (key, task, request, title, created, state, asked_by)"
+                    " VALUES (?, ?, ?, ?, ?, 'queued', ?)",
+                    (key, command, request, title, now, asked_by),
                 )
             elif old.state == "running":
                 rows.execute("UPDATE jobs SET cancel_asked = NULL WHERE key = ?", (key,))
             elif old.state in ("failed", "cancelled") or (old.state == "done" and redo(old)):
                 rows.execute(
-                    f"UPDATE jobs SET {_FRESH}, task = ?, request = ?, title = ?, created = ?"
-                    " WHERE key = ?",
-                    (command, request, title, now, key),
+                    f"UPDATE jobs SET {_FRESH}, task = ?, request = ?, title = ?, created = ?,"
+                    " asked_by = ? WHERE key = ?",
+                    (command, request, title, now, asked_by, key),
                 )
             return self._get(rows, key)
 
@@ -400,7 +410,11 @@ class JobTable:
 
     def _job(self, row: sqlite3.Row) -> Job:
         """Make a job of its row; one that cannot be read has failed and says so."""
-        values = {name: row[_NAMED_OTHERWISE.get(name, name)] for name in _COLUMNS}
+        # Before it is written to again, a table of an earlier version lacks what came later.
+        values: dict[str, Any] = dict.fromkeys(_ADDED.keys() - row.keys(), "")
+        values |= {
+            name: row[_NAMED_OTHERWISE.get(name, name)] for name in _COLUMNS if name not in values
+        }
         for name in ("request", "result"):
             with suppress(ValueError, TypeError, RecursionError):
                 values[name] = parse_json(values[name])
@@ -443,6 +457,7 @@ class JobTable:
                 if _schema_version(rows, self.path) == 0:
                     rows.execute(_SCHEMA)
                     rows.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                _add_columns(rows)
                 yield rows
                 rows.execute("COMMIT")
 
@@ -500,6 +515,14 @@ def _settle_dead(rows: sqlite3.Connection) -> None:
         "UPDATE jobs SET state = 'queued', message = 'waiting for a worker: the last one died'"
         " WHERE state = 'running'"
     )
+
+
+def _add_columns(rows: sqlite3.Connection) -> None:
+    """Give a table of an earlier version the columns that came later."""
+    there = {row["name"] for row in rows.execute("PRAGMA table_info(jobs)")}
+    for name, kind in _ADDED.items():
+        if name not in there:
+            rows.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
 
 
 def _schema_version(rows: sqlite3.Connection, path: Path) -> int:

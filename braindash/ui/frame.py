@@ -1,5 +1,6 @@
 """What stands around every page: its small head, its style, and the mode for presenting."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -31,8 +32,13 @@ def _toggle() -> None:
     st.session_state[PRESENT] = not st.session_state.get(PRESENT)
 
 
-def head(title: str, introduction: str) -> None:
-    """Draw a page's title with its introduction and the button for presenting, in one row.
+def style() -> None:
+    """Give a page the style of all pages; its head does."""
+    st.html(_STYLE)
+
+
+def head(title: str, introduction: str, identity: Callable[[], None]) -> None:
+    """Draw a page's title with its introduction, who looks, and the button for presenting.
 
     Parameters
     ----------
@@ -40,8 +46,10 @@ def head(title: str, introduction: str) -> None:
         Of the page.
     introduction : str
         What the page is for.
+    identity : callable
+        Draws who looks, in the same row.
     """
-    st.html(_STYLE)
+    style()
     shown = presenting()
     if shown:
         st.query_params[PRESENT] = "true"
@@ -51,6 +59,7 @@ def head(title: str, introduction: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="head"):
         st.title(title, anchor=False, width="content")
         st.caption(introduction)
+        identity()
         st.button(
             "Leave" if shown else "Present",
             key="present_button",

@@ -9,6 +9,7 @@ from braindash.errors import BraindashError
 from braindash.io.layouts.finding import Finding
 from braindash.io.layouts.index import index_folder, write_manifest
 from braindash.ui import choices, state, widgets
+from braindash.ui.texts import plain
 
 _KEPT_SECONDS = 600
 _PROBLEM, _WRITTEN = "index_problem", "index_written"
@@ -65,7 +66,7 @@ def _show(found: Finding) -> None:
     else:
         st.warning("No subject can be used yet.")
     for one in found.missing[:_SHOWN_LINES]:
-        st.warning(f"**Missing:** {_plain(one)}")
+        st.warning(f"**Missing:** {plain(one)}")
     for title, lines in (
         ("Also missing", found.missing[_SHOWN_LINES:]),
         ("Not used", found.excluded),
@@ -73,13 +74,8 @@ def _show(found: Finding) -> None:
     ):
         if lines:
             with st.expander(f"{title}: {len(lines)}"):
-                st.markdown("\n".join(f"- {_plain(one)}" for one in lines))
+                st.markdown("\n".join(f"- {plain(one)}" for one in lines))
     st.button("Look again", key="index_again", on_click=_indexed.clear)
-
-
-def _plain(text: str) -> str:
-    """Write a text so that no sign of it is taken for markup, but for code."""
-    return "".join(f"\\{one}" if one in "*_[]<>$~#|" else one for one in text)
 
 
 # ---- its manifest -------------------------------------------------------------------------------

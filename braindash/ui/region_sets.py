@@ -12,7 +12,7 @@ from braindash.encoding.seen import (
     stored_regions,
     wanted_set,
 )
-from braindash.errors import InputError
+from braindash.errors import AccessError, InputError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.regions.find import ready_sets
 from braindash.io.regions.masks import DISCS, WHOLE, Hemisphere, Regions
@@ -32,6 +32,7 @@ SET_HELP = (
 )
 SIDE_HELP = "The side of the brain that means, curves and tables are of."
 OWN = OWN_SET
+NOT_ASKED = "not asked"
 _PENDING = "pending_regions"
 
 
@@ -135,12 +136,20 @@ def forget() -> None:
 
 def _ask(result: EncodingResult, regions: Regions, store: Store) -> None:
     """Queue the replicates of a result in a set, once, and remember it for this run."""
-    job = queue_regions(result, regions, store, result.manifest)
+    pending = st.session_state.setdefault(_PENDING, {})
+    try:
+        job = queue_regions(result, regions, store, result.manifest)
+    except AccessError:
+        pending[result.key] = NOT_ASKED
+        return
     if job is not None:
-        st.session_state.setdefault(_PENDING, {})[job.key] = job.state
+        pending[job.key] = job.state
 
 
 def pending() -> dict[str, str]:
-    """Return the states of the jobs whose replicates this run of a page went without."""
+    """Return the states of the jobs whose replicates this run of a page went without.
+
+    :data:`NOT_ASKED` stands for what the visitor may not ask for.
+    """
     found: dict[str, str] = st.session_state.get(_PENDING, {})
     return found

@@ -1,6 +1,5 @@
 """What the visitor looks at: the store, the index of results and the selection in the URL."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,8 @@ from braindash.errors import InputError
 from braindash.io.store import Store, default_root
 from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
+from braindash.sharing.asking import require_runner
+from braindash.sharing.settings import folders_to_name
 from braindash.ui import region_sets
 from braindash.views.captions import short_names
 
@@ -570,20 +571,6 @@ def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def allowed_roots() -> tuple[Path, ...]:
-    """List the folders that a visitor may name files in.
-
-    ``BRAINDASH_ROOTS`` (folders separated like PATH) when set; else the home folder, the folder
-    the server was started in, and the store.
-    """
-    named = os.environ.get("BRAINDASH_ROOTS")
-    if named:
-        places = [Path(part) for part in named.split(os.pathsep) if part]
-    else:
-        places = [Path.home(), Path.cwd(), store().root]
-    return tuple(given_path(place).resolve() for place in places)
-
-
 def resolve_inside_roots(text: str) -> Path:
     """Resolve a path that a visitor typed.
 
@@ -591,9 +578,12 @@ def resolve_inside_roots(text: str) -> Path:
     ------
     InputError
         When it leads outside the allowed folders.
+    AccessError
+        When the visitor may only look.
     """
+    require_runner("name files")
     path = given_path(text.strip()).resolve()
-    roots = allowed_roots()
+    roots = folders_to_name(store().root)
     if not any(path.is_relative_to(root) for root in roots):
         raise InputError(
             f"{path} is outside the folders that this dashboard may read",

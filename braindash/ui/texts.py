@@ -1,6 +1,15 @@
 """What the pages say about their numbers: what each is, how it is computed, and the source."""
 
+import re
+
 from braindash.probing.tasks import PROBE_TASKS
+
+_CODE = re.compile(r"(`[^`\n]*`)")
+# What Streamlit's Markdown takes for more than a sign: emphasis, formulas, links, pictures (which a
+# browser would fetch), colours and icons, headings and quotes.
+_MARKUP = re.compile(
+    r"[*~$]|(?<!\w)_|_(?!\w)|\](?=[(\[])|!(?=\[)|:(?=[\w+-]+[:\[])|^[#>]", re.MULTILINE
+)
 
 LAYERS = r"""
 **Score.** Each layer's features, delayed by 1 to 4 TRs, predict every target (vertex) with ridge
@@ -250,6 +259,14 @@ model does.
 Features come from *chunk* windows unless the model's name says otherwise: a frame may have seen up
 to 2 s of audio behind its own time.
 """
+
+
+def plain(text: str) -> str:
+    """Write names that people gave so that no sign of them is taken for markup, but for code."""
+    parts = _CODE.split(text)
+    return "".join(
+        part if place % 2 else _MARKUP.sub(r"\\\g<0>", part) for place, part in enumerate(parts)
+    )
 
 
 def probe_tasks() -> str:

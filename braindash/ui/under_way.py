@@ -7,6 +7,7 @@ from braindash.encoding.unfinished import Unfinished, unfinished
 from braindash.io.spaces.kept import kept_surface
 from braindash.ui import state, widgets
 from braindash.ui.surfaces import surface_viewer
+from braindash.ui.texts import plain
 from braindash.viewer.drawn import can_show
 from braindash.views.maps import layer_maps
 
@@ -24,10 +25,10 @@ def layers_so_far() -> None:
 
 def _show(one: Unfinished) -> None:
     there, count = one.layers, len(one.layers)
-    st.header(f"Under way: {one.model}, subject {one.subject}", anchor=False)
+    st.header(plain(f"Under way: {one.model}, subject {one.subject}"), anchor=False)
     st.caption(
         f"{count} of {one.n_layers} layers so far. Pearson r of prediction and measured response "
-        f"of the test stories; {one.data}, key of the predictions {one.key[:8]}. Ceilings, "
+        f"of the test stories; {plain(one.data)}, key of the predictions {one.key[:8]}. Ceilings, "
         "significance and intervals come with the result."
     )
     if one.simulated:

@@ -14,12 +14,14 @@ from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group
 from braindash.encoding.several.tested import TargetDifference, stored_difference, untestable
 from braindash.encoding.shares import low_level_line, low_level_shares
-from braindash.errors import BraindashError, InputError
+from braindash.errors import AccessError, BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
 from braindash.ui import frame, region_sets, state
 from braindash.ui.take_away import Take, control, take
-from braindash.ui.texts import MESH_HELP
+from braindash.ui.texts import MESH_HELP, plain
+from braindash.ui.visitors import sign_in
+from braindash.ui.visitors.rights import visitor
 from braindash.viewer.drawn import drawable
 from braindash.views import tables
 from braindash.views.captions import keys_line, provenance_line, short_line, subject_lines
@@ -44,9 +46,32 @@ CHART = {"displayModeBar": False}
 
 
 @contextmanager
-def page(title: str, introduction: str) -> Iterator[None]:
-    """Draw a page's head, and show a known error as a message instead of a traceback."""
-    frame.head(title, introduction)
+def page(title: str, introduction: str, *, computes: bool = False) -> Iterator[None]:
+    """Draw a page's head, and show a known error as a message instead of a traceback.
+
+    Whom the page is not for gets to know why, and nothing of it.
+
+    Parameters
+    ----------
+    title : str
+        Of the page.
+    introduction : str
+        What it is for.
+    computes : bool, default False
+        Whether it starts or stops work: then it is for those who may.
+    """
+    who = visitor()
+    if who.may_see:
+        frame.head(title, introduction, sign_in.identity)
+    if (problem := st.session_state.pop(sign_in.PROBLEM, None)) is not None:
+        show_error(problem)
+    if not who.may_see:
+        frame.style()
+        sign_in.welcome(who)
+        st.stop()
+    if computes and not who.may_compute:
+        sign_in.refuse(who)
+        st.stop()
     region_sets.forget()
     st.session_state[_SHOWN] = False
     with guarded():
@@ -104,8 +129,15 @@ def _follow_regions() -> None:
     waited = region_sets.pending()
     if not waited:
         return
-    failed = [state for state in waited.values() if state not in ACTIVE]
-    if len(failed) < len(waited):
+    unasked = [state for state in waited.values() if state == region_sets.NOT_ASKED]
+    if unasked:
+        st.caption(
+            f"Means are shown without intervals: those of this region set and side are not in the "
+            f"store. Somebody who may compute makes them by looking at this page, or with "
+            f"`braindash show KEY --regions {st.session_state[region_sets.SET]}`."
+        )
+    failed = [state for state in waited.values() if state not in (*ACTIVE, region_sets.NOT_ASKED)]
+    if len(failed) + len(unasked) < len(waited):
         st.caption(
             "Means are shown without intervals: those of this region set and side are being made "
             "from the stored predictions, once; the page is drawn again when they are there."
@@ -131,7 +163,14 @@ def difference_tests(pair: Difference) -> TargetDifference | None:
     found = stored_difference(pair, state.store())
     if found is not None:
         return found
-    job = queue_difference(pair, state.store())
+    try:
+        job = queue_difference(pair, state.store())
+    except AccessError:
+        st.caption(
+            "Differences of single targets are not tested: somebody who may compute makes the "
+            "tests by looking at this page."
+        )
+        return None
     if job is None:
         st.caption(
             "Differences of single targets are not tested: the predictions of both results have "
@@ -153,7 +192,7 @@ def difference_tests(pair: Difference) -> TargetDifference | None:
 
 def show_error(problem: BraindashError) -> None:
     """Show an error with what to do next."""
-    st.error(f"**{problem.message}**\n\n{problem.hint}", icon=":material/error:")
+    st.error(f"**{plain(problem.message)}**\n\n{plain(problem.hint)}", icon=":material/error:")
 
 
 def damaged(folders: Mapping[str, str]) -> None:
@@ -240,14 +279,14 @@ def told(
         Line and details that stand in files, where the page has them with another figure.
     """
     if not details and not taken:
-        st.caption(line)
+        st.caption(plain(line))
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(line, width="content")
+        st.caption(plain(line), width="content")
         if details:
             with st.popover("Details", type="tertiary"):
                 for one in details:
-                    st.caption(one)
+                    st.caption(plain(one))
         if taken:  # beside each other, however wide the page is
             with st.container(horizontal=True, gap="small", width="content"):
                 for offered in taken:
@@ -433,14 +472,22 @@ def _start_demo() -> None:
 def empty_store() -> None:
     """Say what to do when there is nothing to show yet."""
     st.header("Nothing computed yet", anchor=False)
+    if (problem := st.session_state.pop("start_problem", None)) is not None:
+        show_error(problem)
+    if visitor().may_compute:
+        _offer_first_work()
+    else:
+        st.markdown("Results show here as soon as somebody who may compute has made some.")
+    damaged_results()
+    running_jobs(follow_results=True)
+
+
+def _offer_first_work() -> None:
     st.markdown(
         "Start with the embedded demo: three simulated subjects listening to synthetic stories, "
         "and a tiny speech model before and after brain-tuning. It is computed on this machine, "
         "offline, in a few minutes, through the same code as real data; results show as they come."
     )
-    problem = st.session_state.pop("start_problem", None)
-    if problem is not None:
-        show_error(problem)
     if not any(job.command == "demo" and job.state in ACTIVE for job in state.queue().list()):
         st.button(
             "Compute the demo",
@@ -450,8 +497,12 @@ def empty_store() -> None:
             key="start_demo",
         )
     st.page_link("pages/compute/run.py", label="Or score a model on your own data")
-    damaged_results()
-    running_jobs(follow_results=True)
+
+
+def compute_link(place: str, label: str, **options: Any) -> None:
+    """Lead to a page that starts work, where the visitor may do that."""
+    if visitor().may_compute:
+        st.page_link(place, label=label, **options)
 
 
 def running_jobs(*, follow_results: bool = False) -> None:
@@ -486,7 +537,7 @@ def job_progress(job: Job) -> None:
     remaining = f" · about {spoken_duration(eta)} left" if job.state == "running" and eta else ""
     st.progress(
         min(1.0, max(0.0, job.progress)),
-        text=f"{job.title}: {job.message or job.state}{remaining}",
+        text=plain(f"{job.title}: {job.message or job.state}{remaining}"),
     )
 
 

@@ -18,6 +18,7 @@ from braindash.errors import InputError, StoreError, near_match
 from braindash.io.entries import PROVENANCE_FILE, SPEC_FILE, Entry, predictions_key, read_object
 from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES, linked_surface
+from braindash.sharing.asking import require_runner
 
 LEFTOVERS: Mapping[str, str] = MappingProxyType(
     {
@@ -229,6 +230,7 @@ def remove(store: Store, items: Collection[Item]) -> int:
     StoreError
         Something may not be removed; what came before it is gone.
     """
+    require_runner("remove results")
     free = 0
     for number, item in enumerate(items):
         if not item.place.resolve().is_relative_to(store.root):

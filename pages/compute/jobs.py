@@ -6,6 +6,7 @@ from braindash.errors import BraindashError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
 from braindash.ui import state, widgets
+from braindash.ui.texts import plain
 
 INTRODUCTION = (
     "Jobs run in a process of their own: close the browser or stop the server, they go on."
@@ -33,8 +34,10 @@ def show(job: Job) -> None:
     with st.container(border=True):
         head, button = st.columns([5, 1], vertical_alignment="center")
         with head:
-            st.markdown(f"**{job.title}**")
+            st.markdown(f"**{plain(job.title)}**")
             widgets.state_badge(job)
+            if job.asked_by:
+                st.caption(f"Asked for by {plain(job.asked_by)}")
         with button:
             if job.state in widgets.ACTIVE:
                 st.button("Cancel", key=f"cancel_{job.key}", on_click=act, args=("cancel", job.key))
@@ -43,7 +46,7 @@ def show(job: Job) -> None:
         if job.state in widgets.ACTIVE:
             widgets.job_progress(job)
         if job.error:
-            st.error(f"{job.error}\n\n{job.hint or ''}")
+            st.error(plain(f"{job.error}\n\n{job.hint or ''}"))
         if job.state == "done" and job.finished and job.started:
             st.caption(f"Took {spoken_duration(job.finished - job.started)}.")
             open_results(job)
@@ -76,7 +79,7 @@ def live() -> None:
         show(job)
 
 
-with widgets.page("Jobs", INTRODUCTION):
+with widgets.page("Jobs", INTRODUCTION, computes=True):
     if (problem := st.session_state.pop("job_problem", None)) is not None:
         widgets.show_error(problem)
     live()

@@ -289,7 +289,7 @@ def show_preflight(requests: list[Request]) -> None:
     )
 
 
-with widgets.page("Run", INTRODUCTION):
+with widgets.page("Run", INTRODUCTION, computes=True):
     work = st.segmented_control(
         "Work",
         [ENCODE, PROBE],

@@ -242,7 +242,7 @@ def show_model(model: TunedModel, data: Path | None) -> None:
         )
 
 
-with widgets.page("Tuning", INTRODUCTION):
+with widgets.page("Tuning", INTRODUCTION, computes=True):
     manifest = choices.data("tune")
     chosen = choose_request(manifest)
     if chosen is not None:

@@ -58,8 +58,8 @@ def alone(selection: state.Selection, rows: list[state.ResultRow]) -> None:
             "Results of other data or subjects have no targets in common with these, so they "
             f"cannot be subtracted: {', '.join(places)}."
         )
-    st.page_link(
-        "pages/compute/run.py", label="Score a second model", icon=":material/play_circle:"
+    widgets.compute_link(
+        "pages/compute/run.py", "Score a second model", icon=":material/play_circle:"
     )
 
 

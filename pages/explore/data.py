@@ -11,6 +11,7 @@ from braindash.io.surfaces import count_targets
 from braindash.ui import checking, indexing, region_sets, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.ui.take_away import set_take
+from braindash.ui.visitors.rights import visitor
 from braindash.viewer.blobs import VIEWER_MESH
 from braindash.views.region_maps import region_map, region_sizes
 
@@ -73,8 +74,9 @@ def show_on_brain(one: RegionSet) -> None:
 
 
 with widgets.page("Data", INTRODUCTION):
-    indexing.section()
-    checking.section()
+    if visitor().may_compute:
+        indexing.section()
+        checking.section()
     st.header("Region sets", anchor=False)
     sets = known_sets()
     ready = [name for name, each in sets.items() if each.is_ready]

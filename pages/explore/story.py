@@ -19,6 +19,7 @@ from braindash.io.predictions import RowReader
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import any_sound, listening
 from braindash.ui.explore.listening import Player, Sound
+from braindash.ui.visitors.rights import visitor
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import short_line
 from braindash.views.listening.played import (
@@ -93,6 +94,9 @@ def words_of(dataset: Dataset | None, story: HeardStory) -> tuple[list[Interval]
 
 def ask_for_data(sound: Sound) -> None:
     """Offer to say where the data set is, where its sound was not found."""
+    if not visitor().may_compute:
+        st.caption(f"{sound.note} Maps and courses play with a silent clock.")
+        return
     with st.expander("The sound is not here", icon=":material/volume_off:"):
         st.markdown(f"{sound.note} Maps and courses play with a silent clock.")
         st.text_input(
@@ -157,13 +161,14 @@ def results_of(selection: state.Selection) -> list[EncodingResult]:
 def lacking(selection: state.Selection) -> None:
     """Say what to do where the predictions were not kept."""
     st.info(
-        f"The predictions of **{selection.row.model}** (key {selection.result.key[:8]}) are not in "
-        "this store: the result is of an older version, was brought here without them, or they "
-        "were damaged. Compute it again, or export it with its predictions where they are: "
+        f"The predictions of **{texts.plain(selection.row.model)}** "
+        f"(key {selection.result.key[:8]}) are not in this store: the result is of an older "
+        "version, was brought here without them, or they were damaged. Compute it again, or "
+        "export it with its predictions where they are: "
         "`braindash export KEY --with-predictions`.",
         icon=":material/hourglass_empty:",
     )
-    st.page_link("pages/compute/run.py", label="Compute it again", icon=":material/play_circle:")
+    widgets.compute_link("pages/compute/run.py", "Compute it again", icon=":material/play_circle:")
 
 
 def show(selection: state.Selection, bar: DeltaGenerator) -> None:

@@ -5,6 +5,7 @@ import streamlit as st
 from braindash.studies.record import StudyRecord
 from braindash.ui import state, texts, widgets
 from braindash.ui.studies import computing, drawing, looking
+from braindash.ui.visitors.rights import visitor
 
 INTRODUCTION = "Many models, subjects and settings at once, from one file."
 
@@ -22,8 +23,9 @@ def choose_study(known: list[StudyRecord]) -> StudyRecord:
             width=420,
         )
         looking.choose_regions(by_name[name])
-        with st.popover("Add a study", icon=":material/add:"):
-            computing.add_study(has_demo=computing.DEMO in by_name)
+        if visitor().may_compute:
+            with st.popover("Add a study", icon=":material/add:"):
+                computing.add_study(has_demo=computing.DEMO in by_name)
     return by_name[name]
 
 
@@ -33,7 +35,8 @@ def show(record: StudyRecord) -> None:
         st.caption(record.tables.note)
     results = looking.open_results(record)
     computing.show_stored(record, results.missing, simulated=results.simulated)
-    computing.show_missing(record, results.missing, changed=looking.changed_since(record))
+    if visitor().may_compute:
+        computing.show_missing(record, results.missing, changed=looking.changed_since(record))
     if not results.groups and not results.probings:
         st.info("Nothing of this study is stored yet: its figures come with the first results.")
         return
@@ -55,7 +58,8 @@ with widgets.page("Studies", INTRODUCTION):
     else:
         st.header("No study yet", anchor=False)
         st.markdown(texts.NO_STUDY)
-        computing.add_study(has_demo=False)
+        if visitor().may_compute:
+            computing.add_study(has_demo=False)
     widgets.damaged(damaged)
     with st.expander("What is a study, and how are these numbers computed?"):
         st.markdown(texts.STUDIES)

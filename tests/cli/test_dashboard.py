@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 from kit.job_tools import wait_for
+from typer.testing import CliRunner
 
 from braindash.errors import InputError
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
+from braindash.sharing.place import Place
+from braindash.sharing.settings import Sharing
 
 ROOT = Path(__file__).resolve().parents[2]
 # Who runs the tests in the background may have Ctrl-C ignored, which children inherit.
@@ -94,7 +97,7 @@ def test_the_demo_tells_address_and_progress_and_its_job_outlives_it(start, tmp_
 def test_a_server_that_is_asked_to_end_takes_its_child_along(start, tmp_path, port):
     process, told = start("app", "--store", tmp_path / "store", "--port", port)
     wait_for(lambda: "Dashboard:" in told.read_text(), "the address", START_SECONDS)
-    assert answers(port) and "It listens on" not in told.read_text()
+    assert answers(port) and "It will listen on" not in told.read_text()
     other, reason = start("app", "--store", tmp_path / "store", "--port", port)
     assert other.wait(60) == 1 and "Address already in use" in reason.read_text()
     process.terminate()
@@ -103,18 +106,82 @@ def test_a_server_that_is_asked_to_end_takes_its_child_along(start, tmp_path, po
 
 
 @pytest.mark.slow
-def test_listening_for_other_machines_says_what_it_opens(start, tmp_path, port):
+def test_listening_for_other_machines_says_what_it_opens_before_it_does(start, tmp_path, port):
     _, told = start("app", "--store", tmp_path / "store", "--port", port, "--address", "0.0.0.0")
-    wait_for(lambda: "start jobs" in told.read_text(), "what is open to whom", START_SECONDS)
-    assert f"Dashboard: http://127.0.0.1:{port}" in told.read_text()
-    assert "It listens on 0.0.0.0: everyone" in told.read_text()
+    wait_for(lambda: "starts jobs" in told.read_text(), "what is open to whom", START_SECONDS)
+    assert not answers(port) and "Dashboard:" not in told.read_text()
+    wait_for(lambda: "Dashboard:" in told.read_text(), "the address", START_SECONDS)
+    said = told.read_text()
+    assert f"Dashboard: http://127.0.0.1:{port} " in said and answers(port)
+    assert said.index("It will listen on 0.0.0.0: whoever") < said.index("Dashboard:")
+    assert "WITHOUT SIGN-IN" in said and "--read-only" in said
+
+
+def test_a_shared_server_is_told_how_it_is_shared(monkeypatch, tmp_path, port):
+    """The command and the environment that are started; the pages' tests have what they do."""
+    from braindash.cli import dashboard
+
+    asked = {}
+
+    class Stopped(Exception):
+        pass
+
+    def popen(command, **options):
+        asked.update(command=" ".join(command), environment=options["env"])
+        raise Stopped
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setenv("BRAINDASH_ROLES", "/somewhere/else.toml")
+    place = Place(port=port, url="https://lab.example/brain")
+    with pytest.raises(Stopped):
+        dashboard.run_dashboard(Store(tmp_path), place, shared=Sharing(read_only=True))
+    assert asked["environment"]["BRAINDASH_READ_ONLY"] == "1"
+    assert asked["environment"]["BRAINDASH_ROLES"] == "", "what was said is what counts"
+    for option in (
+        "--server.baseUrlPath brain",
+        "--server.allowedHosts lab.example",
+        "--server.allowedHosts localhost",
+        "--server.corsAllowedOrigins https://lab.example",
+        "--server.maxUploadSize 0",
+        "--server.headless true",
+    ):
+        assert option in asked["command"]
+    with pytest.raises(Stopped):
+        dashboard.run_dashboard(Store(tmp_path), Place("0.0.0.0", port))
+    assert "allowedHosts" not in asked["command"] and "UploadSize" not in asked["command"]
+    assert "headless true" in asked["command"], "others come"
+    with pytest.raises(Stopped):
+        dashboard.run_dashboard(Store(tmp_path), Place(port=port))
+    assert "allowedHosts 127.0.0.1" in asked["command"] and "headless" not in asked["command"]
+    with pytest.raises(InputError, match="nobody signs in") as caught:
+        dashboard.run_dashboard(Store(tmp_path), place, secrets=tmp_path / "secrets.toml")
+    assert "--roles" in caught.value.hint
+
+
+def test_what_nobody_could_sign_in_with_is_refused_before_anything_listens(tmp_path, monkeypatch):
+    from braindash.cli import app, dashboard
+
+    monkeypatch.setattr(dashboard, "require_packages", lambda: None)
+    monkeypatch.setattr(dashboard, "_server", None)  # would be an error of another kind
+    roles, secrets = tmp_path / "roles.toml", tmp_path / "secrets.toml"
+    command = ["app", "--store", str(tmp_path), "--roles", str(roles), "--secrets", str(secrets)]
+    for write, what in (
+        (lambda: None, "file of roles"),
+        (lambda: roles.write_text('default = "viewer"'), "file of secrets"),
+        (lambda: secrets.write_text("[auth]"), "lacks redirect_uri, cookie_secret"),
+    ):
+        write()
+        problem = CliRunner().invoke(app, command).exception
+        assert isinstance(problem, InputError) and what in problem.message
+    wrong = CliRunner().invoke(app, ["app", "--url", "lab.example"]).exception
+    assert isinstance(wrong, InputError) and "https://lab.example/brain" in wrong.hint
 
 
 def test_an_address_of_another_machine_is_refused(tmp_path, port):
     from braindash.cli.dashboard import run_dashboard
 
     with pytest.raises(InputError, match=r"cannot use http://192\.0\.2\.1") as caught:
-        run_dashboard(Store(tmp_path), port=port, address="192.0.2.1")
+        run_dashboard(Store(tmp_path), Place("192.0.2.1", port))
     assert "--port" in caught.value.hint
 
 
@@ -134,7 +201,7 @@ def test_files_are_watched_only_for_developers(monkeypatch, tmp_path, port):
     monkeypatch.setattr(subprocess, "Popen", popen)
     for reload in (False, True):
         with pytest.raises(Stopped):
-            dashboard.run_dashboard(Store(tmp_path), port=port, reload=reload)
+            dashboard.run_dashboard(Store(tmp_path), Place(port=port), reload=reload)
     usual, watching = (" ".join(command) for command in asked)
     assert "--server.fileWatcherType auto" in watching and "fileWatcher" not in usual
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())

@@ -12,10 +12,11 @@ import pytest
 import xarray as xr
 from kit.stored import KEY, PROVENANCE, SPEC, dataset, parts_of, put, write_at_once
 
-from braindash.errors import InputError, StoreError
+from braindash.errors import AccessError, InputError, StoreError
 from braindash.files import digest_file
 from braindash.io import store as store_module
 from braindash.io.store import Store, default_root
+from braindash.sharing import asking
 
 
 @pytest.fixture
@@ -59,6 +60,37 @@ def test_a_damaged_result_is_quarantined_and_can_be_computed_again(store, name):
     assert len(list((store.root / "quarantine").iterdir())) == 1
     put(store)
     assert store.get("encoding", KEY).key == KEY
+
+
+def damaged(store):
+    entry = put(store)
+    (entry.folder / "spec.json").write_text("{}")
+    return entry.folder
+
+
+def test_who_only_looks_writes_nothing_and_moves_nothing(store, tmp_path, monkeypatch):
+    folder = damaged(store)
+    looks = asking.Visitor("eve", "viewer", "this dashboard is read-only")
+    monkeypatch.setattr(asking, "_source", lambda: looks)
+    with pytest.raises(StoreError, match=f"damaged .* it stays in {folder}"):
+        store.get("encoding", KEY)
+    assert store.has("encoding", KEY) and not (store.root / "quarantine").exists()
+    other = Store(tmp_path / "other")
+    with pytest.raises(AccessError, match="may not write to the store here: this dashboard is"):
+        put(other)
+    assert not other.root.exists()
+
+
+def test_a_damaged_result_on_a_read_only_disk_is_told_and_stays(store, monkeypatch):
+    folder = damaged(store)
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(store_module.os, "rename", refuse)
+    with pytest.raises(StoreError, match=f"is damaged .* it stays in {folder}"):
+        store.get("encoding", KEY)
+    assert folder.is_dir() and store.get_or_none("encoding", KEY) is None
 
 
 def test_a_missing_file_counts_as_damage(store):

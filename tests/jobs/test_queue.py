@@ -15,9 +15,10 @@ import pytest
 from kit.job_tools import toy_queue, wait_for
 
 from braindash import errors
-from braindash.errors import JobError, StoreError
+from braindash.errors import AccessError, JobError, StoreError
 from braindash.jobs import table as jobtable
 from braindash.jobs.queue import Job, JobQueue
+from braindash.sharing import asking
 
 KEY = "0123456789abcdef"
 OTHER = "fedcba9876543210"
@@ -69,7 +70,8 @@ def test_submitting_again_starts_afresh_after_a_failure_or_cancel(queue, state):
     submit(queue)
     put(queue, state=state, attempt=3, error="e", hint="h", cancel_asked=1.0, progress=0.5)
     job = queue.submit("parts", KEY, {"n": 9}, "Nine", start=False)
-    fresh = Job(KEY, "parts", "Nine", {"n": 9}, "queued", created=job.created)
+    who = asking.present().name
+    fresh = Job(KEY, "parts", "Nine", {"n": 9}, "queued", created=job.created, asked_by=who)
     assert job == fresh
 
 
@@ -415,3 +417,43 @@ def test_two_processes_that_submit_at_once_make_one_run(tmp_path):
     created = {process.stdout.read() for process in processes}
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert len(created) == 1 and len(toy_queue(root).list()) == 1
+
+
+# ---- who asks ----------------------------------------------------------------
+
+
+@pytest.fixture
+def asker(monkeypatch):
+    """Say who asks from now on."""
+
+    def ask(**visitor):
+        monkeypatch.setattr(asking, "_source", lambda: asking.Visitor(**visitor))
+
+    return ask
+
+
+def test_a_job_carries_who_asked_and_the_command_line_is_the_account(queue, asker, monkeypatch):
+    monkeypatch.setattr(asking, "_source", asking._nobody_else)
+    assert submit(queue).asked_by == asking.account() == queue.get(KEY).asked_by
+    asker(name="ada@lab.example")
+    assert submit(queue, OTHER).asked_by == "ada@lab.example"
+    assert submit(queue).asked_by == asking.account(), "it waits already"
+
+
+def test_who_only_looks_starts_stops_and_continues_nothing(queue, asker, tmp_path):
+    asker(name="ada@lab.example")
+    submit(queue)
+    asker(name="eve", role="viewer", reason="your role is viewer")
+    with pytest.raises(AccessError, match=r"eve may not start work here: your role is viewer"):
+        submit(queue, OTHER)
+    with pytest.raises(AccessError, match="may not stop work"):
+        queue.cancel(KEY)
+    with pytest.raises(AccessError, match="may not start work"):
+        queue.retry(KEY)
+    assert not queue.ensure_worker() and not (queue.folder / "worker.lock").exists()
+    assert submit(queue) == queue.get(KEY), "what waits already can be followed"
+    assert [(job.key, job.state) for job in queue.list()] == [(KEY, "queued")]
+    empty = JobQueue(tmp_path / "empty")
+    with pytest.raises(AccessError):
+        submit(empty)
+    assert empty.list() == () and not empty.ensure_worker() and not empty.folder.exists()

@@ -336,3 +336,51 @@ def test_a_damaged_row_is_mended_by_the_same_work_and_never_repeated_as_it_is(ta
     with pytest.raises(JobError, match="cannot go on"):
         queue.retry("a", start=False)
     assert add(table).state == "queued" and table.find("a").damage is None
+
+
+# ---- who asked ----------------------------------------------------------------
+
+# The form of 0.1.0, in which a row had nobody who asked.
+OLD_FORM = """
+CREATE TABLE jobs (
+    key TEXT PRIMARY KEY, task TEXT NOT NULL, title TEXT NOT NULL, request TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'failed', 'cancelled')),
+    progress REAL NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '', created REAL NOT NULL,
+    started REAL, heartbeat REAL, finished REAL, pid INTEGER, attempt INTEGER NOT NULL DEFAULT 0,
+    cancel_asked REAL, pace_time REAL, pace_progress REAL NOT NULL DEFAULT 0, error TEXT,
+    hint TEXT, result TEXT
+)
+"""
+OLD_INSERT = (
+    "INSERT INTO jobs (key, task, request, title, created, state)"
+    " VALUES (?, 'encode', '{}', 'of old', 1.0, 'queued')"
+)
+
+
+def test_rows_of_an_earlier_form_open_and_get_who_asked_when_they_are_asked_for_again(table):
+    table.path.parent.mkdir()
+    with closing(sqlite3.connect(table.path)) as rows:
+        rows.execute(OLD_FORM)
+        rows.execute(OLD_INSERT, ("old",))
+        rows.execute("PRAGMA user_version = 1")
+        rows.commit()
+    (old,) = table.newest(None, 10)
+    assert (old.key, old.title, old.asked_by, old.damage) == ("old", "of old", "", None)
+    assert table.add("encode", "new", "{}", "T", redo=bool, asked_by="ada").asked_by == "ada"
+    assert {job.key: job.asked_by for job in table.newest(None, 10)} == {"old": "", "new": "ada"}
+    with closing(sqlite3.connect(table.path)) as rows:  # an earlier version goes on with the file
+        rows.execute(OLD_INSERT, ("older",))
+        rows.commit()
+        assert rows.execute("PRAGMA user_version").fetchone() == (1,)
+    assert table.find("older").asked_by == ""
+    table.ask_cancel("old")
+    assert table.add("encode", "old", "{}", "T", redo=bool, asked_by="bob").asked_by == "bob"
+
+
+def test_a_job_that_waits_is_of_who_asked_first_and_one_that_is_done_again_of_who_asks(table):
+    def ask(who, redo=False):
+        return table.add("task", "a", "{}", "T", redo=lambda old: redo, asked_by=who).asked_by
+
+    assert ask("ada") == ask("bob") == "ada"
+    assert table.finish(table.claim(), "done") and ask("bob") == "ada"
+    assert ask("bob", redo=True) == "bob" == table.find("a").asked_by

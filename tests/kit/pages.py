@@ -36,9 +36,11 @@ def _wait_for_the_end(runner: LocalScriptRunner) -> bool:
 LocalScriptRunner.script_stopped = _wait_for_the_end
 
 
-def run(page: str, **query: str | list[str]) -> AppTest:
-    """Run one page of the app, and no other before it, as the address bar would."""
+def run(page: str, *, user: dict | None = None, **query: str | list[str]) -> AppTest:
+    """Run one page of the app, and no other before it, as the address bar would; for a user."""
     app = AppTest.from_file(str(APP), default_timeout=120)
+    if user is not None:
+        app.user = user
     if page != START:
         app.switch_page(f"pages/{page}.py")
     for name, value in query.items():

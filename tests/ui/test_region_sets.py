@@ -13,6 +13,7 @@ from braindash.io.regions.groups import MOUSSA_NEURIPS
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.progress import NoProgress
+from braindash.sharing.settings import READ_ONLY
 from braindash.work.regions import run_queued
 
 __all__ = ["empty_root", "filled_root", "label_home"]
@@ -104,6 +105,16 @@ def test_intervals_are_made_by_the_worker_and_then_shown(empty_root, label_home,
     expected = braindash.with_regions(result, "moussa2025-neurips").region_intervals()
     table = app.dataframe[-1].value if len(app.dataframe) else None
     assert table is not None and len(expected) == 2 * (1 + len(MOUSSA_NEURIPS))
+
+
+def test_intervals_are_not_asked_for_by_who_only_looks(empty_root, label_home, monkeypatch):
+    put_hcp(label_home)
+    put_predicted(Store(empty_root))
+    monkeypatch.setenv(READ_ONLY, "1")
+    app = run("explore/layers", set="moussa2025-neurips")
+    assert not app.exception and not app.error
+    assert "`braindash show KEY --regions moussa2025-neurips`" in texts(app)
+    assert JobQueue(empty_root).list() == ()
 
 
 def test_a_job_that_failed_is_told_and_not_asked_for_again(empty_root, label_home, without_worker):

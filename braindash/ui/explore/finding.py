@@ -47,7 +47,7 @@ def _sentences(selection: state.Selection, group: Group, pair: Difference | None
         if pair is not None and alike
         else state.region_table(group, False, None),
         told_regions(group.region_names),
-        names=selection.model_names,
+        names=(texts.plain(selection.model_names[0]), texts.plain(selection.model_names[1])),
         tuned=state.was_tuned(selection),
     )
 

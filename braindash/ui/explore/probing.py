@@ -11,6 +11,7 @@ from braindash.probing.result import ProbingResult, questions_digest
 from braindash.probing.tasks import CONTROL_PREFIXES
 from braindash.ui import state, widgets
 from braindash.ui.take_away import take
+from braindash.ui.visitors.rights import visitor
 from braindash.views.captions import short_names
 from braindash.views.probes import depth_curves, task_title
 
@@ -168,11 +169,14 @@ def empty() -> None:
         widgets.empty_store()
         return
     st.header("Nothing probed yet", anchor=False)
+    if not visitor().may_compute:
+        widgets.damaged_results()
+        return
     st.markdown(
         "Probes need recordings with labels in time: TextGrids beside your stories "
         "(`alignment_dir` in the manifest), TIMIT, LibriSpeech, or a table. The page Run starts "
         "them; so does `braindash probe --data manifest.toml --model MODEL`."
     )
-    st.page_link("pages/compute/run.py", label="Probe a model", icon=":material/play_circle:")
+    widgets.compute_link("pages/compute/run.py", "Probe a model", icon=":material/play_circle:")
     widgets.damaged_results()
     widgets.running_jobs(follow_results=True)
