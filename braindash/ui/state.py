@@ -14,10 +14,11 @@ from braindash.demo.results import tuned_bases
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group, LayerPairs, compare
 from braindash.errors import InputError
-from braindash.io.store import Store, default_root
+from braindash.io.store import LISTED_KINDS, Store, default_root
 from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
 from braindash.ui import region_sets
+from braindash.ui.explore.loaded import loaded
 from braindash.views.captions import short_names
 
 NORMALISED = "r / ceiling"
@@ -146,14 +147,33 @@ def queue() -> JobQueue:
 
 def result_rows() -> list[ResultRow]:
     """List the encoding results, newest first; read again when one came or went."""
-    folder = store().root / "encoding"
-    written = folder.stat().st_mtime_ns if folder.is_dir() else 0
-    found: list[ResultRow] = _result_rows(str(store().root), written)
+    found: tuple[ResultRow, ...] = _result_rows(str(store().root), written("encoding"))
+    return list(found)
+
+
+def written(kind: str) -> int:
+    """Return when a result of a kind came or went last, in ns; 0 where there was never any."""
+    folder = store().root / kind
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
+
+
+def damaged_folders() -> dict[str, str]:
+    """List what ought to be results and cannot be read, with what is wrong.
+
+    Every file of every result is read for it: that is done when one came or went, and now and then.
+    """
+    times = tuple(written(kind) for kind in LISTED_KINDS)
+    found: dict[str, str] = _damaged_folders(str(store().root), times)
     return found
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _result_rows(root: str, written: int) -> list[ResultRow]:
+@st.cache_data(ttl=30, max_entries=8, show_spinner=False)
+def _damaged_folders(root: str, times: tuple[int, ...]) -> dict[str, str]:
+    return {str(one.folder): one.problem for one in Store(root).damaged()}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _result_rows(root: str, written: int) -> tuple[ResultRow, ...]:
     rows = []
     seen: dict[tuple[str, str, str], int] = {}
     for entry in Store(root).entries("encoding"):
@@ -178,7 +198,7 @@ def _result_rows(root: str, written: int) -> list[ResultRow]:
                 fingerprint=str(provenance["model"]["fingerprint"]),
             )
         )
-    return rows
+    return tuple(rows)
 
 
 def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, ResultRow] | None:
@@ -248,19 +268,21 @@ def was_tuned(selection: Selection) -> bool:
     return found is not None and found[1] == selection.row
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
 def load_result(root: str, key: str) -> EncodingResult:
     """Load a result once per server; its arrays must not be changed."""
-    result = EncodingResult.load(Store(root).get("encoding", key))
-    for array in (result.r, result.ceiling):
-        array.setflags(write=False)
-    return result
+
+    def load() -> EncodingResult:
+        result = EncodingResult.load(Store(root).get("encoding", key))
+        for array in (result.r, result.ceiling):
+            array.setflags(write=False)
+        return result
+
+    return loaded().get((root, key), load)
 
 
 def load(row: ResultRow) -> EncodingResult:
     """Load the result of a row, looked at in the chosen region set and side."""
-    found: EncodingResult = load_result(str(store().root), row.key)
-    return region_sets.seen(found, store())
+    return region_sets.seen(load_result(str(store().root), row.key), store())
 
 
 # ---- tables, computed once per server -------------------------------------------------------

@@ -15,7 +15,7 @@ from braindash.files import digest_bytes
 from braindash.ui.frame import presenting
 from braindash.viewer import CARRIER_MODULES, markup, script
 from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
-from braindash.viewer.colours import colour_blob, region_title
+from braindash.viewer.colours import MIX_COLOURS, colour_blob, region_title
 from braindash.viewer.drawn import Geometry
 from braindash.views.linked import (
     DIFFERENCE,
@@ -276,11 +276,15 @@ def _settings(linked: LinkedMaps, names: Sequence[str]) -> dict[str, Any]:
     difference = None
     if linked.end is not None:
         difference = {"name": DIFFERENCE, "end": linked.end, "cmap": DIFFERENCE_COLOURS}
+    mix = None
+    if linked.mix is not None:
+        mix = {"name": linked.mix.name, "alone": linked.mix.alone, "colours": MIX_COLOURS}
     return {
         "panels": [
             {"maps": blob, "name": name} for blob, name in zip(names, linked.names, strict=True)
         ],
         "difference": difference,
+        "mix": mix,
         "vmin": first.vmin,
         "vmax": first.vmax,
         "threshold": first.threshold,

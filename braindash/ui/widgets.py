@@ -167,7 +167,7 @@ def damaged(folders: Mapping[str, str]) -> None:
 
 def damaged_results() -> None:
     """List the results that cannot be read; nothing when there are none."""
-    damaged({str(one.folder): one.problem for one in state.store().damaged()})
+    damaged(state.damaged_folders())
 
 
 def simulated_stamp() -> None:
@@ -463,7 +463,7 @@ def running_jobs(*, follow_results: bool = False) -> None:
             job_progress(job)
         if active:
             state.queue().ensure_worker()
-        now = (len(active), len(state.store().entries("encoding")))
+        now = (len(active), len(state.result_rows()))
         before = st.session_state.setdefault("seen_work", now)
         st.session_state["seen_work"] = now
         if follow_results and before != now:

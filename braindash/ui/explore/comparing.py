@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from braindash.core.statistics.components import nanmean
 from braindash.encoding.several.comparison import Difference, Group, compare
 from braindash.encoding.several.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.ui import address, state
+from braindash.ui.explore import arrays
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
 
 LETTERS = "ABC"
@@ -110,7 +110,7 @@ class Compared:
     def coverage(self, one: int, two: int) -> np.ndarray:
         """Return the share of each region's targets that are in both means, (n_regions,)."""
         shares = [
-            group.coverage(normalised=self.normalised, ceiling=ceiling)[layer]
+            arrays.coverage(group, self.normalised, ceiling)[layer]
             for group, ceiling, layer in zip(self.groups, self.ceilings, (one, two), strict=False)
         ]
         return np.asarray(np.fmin(*shares))
@@ -118,7 +118,7 @@ class Compared:
     def means(self) -> list[np.ndarray]:
         """Return every model's region means, (n_layers, n_regions), averaged over subjects."""
         return [
-            nanmean(group.values(normalised=self.normalised, ceiling=ceiling))
+            arrays.region_means(group, self.normalised, ceiling)
             for group, ceiling in zip(self.groups, self.ceilings, strict=True)
         ]
 

@@ -40,9 +40,15 @@ class ProbeRow:
 
 def probe_rows() -> list[ProbeRow]:
     """List the probing results, newest first, trained models before controls."""
+    found: tuple[ProbeRow, ...] = _probe_rows(str(state.store().root), state.written("probing"))
+    return list(found)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _probe_rows(root: str, written: int) -> tuple[ProbeRow, ...]:
     rows: list[ProbeRow] = []
     seen: dict[tuple[str, str], int] = {}
-    for entry in state.store().entries("probing"):
+    for entry in Store(root).entries("probing"):
         told = entry.provenance
         model, data = told["model"]["name"], told["data"]["name"]
         if told["strategy"] == "exact":  # chunk is usual here, and acoustic spaces have no choice
@@ -60,7 +66,7 @@ def probe_rows() -> list[ProbeRow]:
                 questions_digest(entry.spec),
             )
         )
-    return sorted(rows, key=lambda row: row.is_control)
+    return tuple(sorted(rows, key=lambda row: row.is_control))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
