@@ -2,14 +2,15 @@
 
 A page or a control is at rest when nothing of the document has changed for a while and the server
 has nothing more to say; the time is that of the last change. Graphics, server and browser share the
-machine, so the server's CPU seconds stand beside each time: they are nobody else's.
+machine, so CPU seconds stand beside each time, of the server's process and of the page's main
+thread: they are nobody else's.
 """
 
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import psutil
 
@@ -34,25 +35,25 @@ WITH_BRAINS = ("", "cortex", "compare")
 
 @dataclass(frozen=True)
 class Waited:
-    """What one visit or one control took: seconds, bytes, and the server's CPU seconds."""
+    """What one visit or one control took: seconds, bytes, CPU seconds of server and page."""
 
     seconds: float
     n_bytes: int
     cpu: float
+    page_cpu: float
     surface: float = float("nan")
 
     def __str__(self) -> str:
         first = "" if self.surface != self.surface else f", brains after {self.surface:.2f} s"
-        return (
-            f"{self.seconds:.2f} s{first}, {self.n_bytes / 1e3:.0f} KB, server {self.cpu:.2f} CPU s"
-        )
+        cpu = f"CPU s: server {self.cpu:.2f}, page {self.page_cpu:.2f}"
+        return f"{self.seconds:.2f} s{first}, {self.n_bytes / 1e3:.0f} KB, {cpu}"
 
 
 def median(found: list[Waited]) -> Waited:
     """Return the medians of several."""
-    columns = zip(*((one.seconds, one.n_bytes, one.cpu, one.surface) for one in found), strict=True)
-    seconds, n_bytes, cpu, surface = (statistics.median(column) for column in columns)
-    return Waited(seconds, int(n_bytes), cpu, surface)
+    columns = zip(*map(astuple, found), strict=True)
+    seconds, n_bytes, *rest = (statistics.median(column) for column in columns)
+    return Waited(seconds, int(n_bytes), *rest)
 
 
 class Visit:
@@ -64,22 +65,27 @@ class Visit:
         self.page.set_default_timeout(120_000)
         self.page.add_init_script(f"({WATCH})()")
         self.server, self.frames = server, []
+        self.inside = self.context.new_cdp_session(self.page)
+        self.inside.send("Performance.enable", {"timeDomain": "threadTicks"})
         for kind in ("framesent", "framereceived"):
             self.page.on(
                 "websocket",
                 lambda s, kind=kind: s.on(kind, lambda frame: self.frames.append(len(frame))),
             )
 
-    def _cpu(self) -> float:
+    def _cpu(self) -> tuple[float, float]:
         used = self.server.cpu_times()
-        return used.user + used.system
+        found = self.inside.send("Performance.getMetrics")["metrics"]
+        own = next(one["value"] for one in found if one["name"] == "TaskDuration")
+        return used.user + used.system, own
 
     @contextmanager
     def _counted(self) -> Iterator[dict[str, float]]:
         before, found = (sum(self.frames), self._cpu()), {}
         yield found
         found["n_bytes"] = sum(self.frames) - before[0]
-        found["cpu"] = self._cpu() - before[1]
+        after = self._cpu()
+        found |= {"cpu": after[0] - before[1][0], "page_cpu": after[1] - before[1][1]}
 
     def open(self, url: str, *, brains: bool) -> Waited:
         """Go to an address; wait until it is at rest."""
@@ -91,8 +97,8 @@ class Visit:
                 surface = self.page.evaluate("performance.now()") / 1e3
             self.page.get_by_role("heading", level=1).wait_for()
             seconds = self._rest(0)
-        return Waited(max(seconds, 0.0 if surface != surface else surface), surface=surface,
-                      n_bytes=int(counted["n_bytes"]), cpu=counted["cpu"])  # fmt: skip
+        seconds = seconds if surface != surface else max(seconds, surface)
+        return Waited(seconds, surface=surface, **counted)
 
     def act(self, do: Callable[[], None]) -> Waited:
         """Use a control; wait until the page is at rest."""
@@ -101,7 +107,7 @@ class Visit:
             start = self.page.evaluate("performance.now()")
             do()
             seconds = self._rest(start)
-        return Waited(seconds, int(counted["n_bytes"]), counted["cpu"])
+        return Waited(seconds, **counted)
 
     def _rest(self, since: float) -> float:
         """Wait until nothing changes any more; give the seconds to the last change."""

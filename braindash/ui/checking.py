@@ -132,7 +132,7 @@ def _show_subject(one: SubjectReport, dataset: Dataset, key: str) -> None:
             show(f"**{found.message}**\n\n{found.hint}")
     figure = views.lag_figure(one, simulated=dataset.simulated)
     if figure is not None:
-        st.plotly_chart(figure, key="lag_scan")
+        widgets.chart(figure, "lag_scan")
         st.caption(views.lag_line(one))
     st.dataframe(views.story_table(one), hide_index=True, height="content")
     with st.expander("Every verdict"):

@@ -44,7 +44,8 @@ def head(title: str, introduction: str) -> None:
     st.html(_STYLE)
     shown = presenting()
     if shown:
-        st.query_params[PRESENT] = "true"
+        if st.query_params.get(PRESENT) != "true":
+            st.query_params[PRESENT] = "true"
         st.html(_PRESENT_STYLE)
     else:
         st.query_params.pop(PRESENT, None)

@@ -1,8 +1,9 @@
 """What the visitor looks at: the store, the index of results and the selection in the URL."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +39,7 @@ CEILING_HELP = (
 )
 COMPARE_HELP = "A second model on the same data; every difference is the first minus the second."
 _MOST_NAMED = 12  # names in a menu's help
+_MANY = 8  # results that take a while to read
 THIRD_HELP = "One more model beside the two, for example a control."
 
 
@@ -120,9 +122,13 @@ class Selection:
         InputError
             When the two cannot be compared, or not with the chosen ceiling.
         """
+        return self._difference
+
+    @cached_property
+    def _difference(self) -> Difference | None:
         if not self.other_rows:
             return None
-        pair = compare(self.group, [load(row) for row in self.other_rows])
+        pair = compare(self.group, load_all(self.other_rows))
         if self.normalised and self.ceiling not in pair.b.ceiling_names:
             raise InputError(
                 f"{pair.b.model} has no noise ceiling {self.ceiling!r}",
@@ -280,6 +286,14 @@ def load_result(root: str, key: str) -> EncodingResult:
     return loaded().get((root, key), load)
 
 
+def load_all(rows: Sequence[ResultRow]) -> list[EncodingResult]:
+    """Load the results of rows; of many it is said that they are read."""
+    if len(rows) < _MANY:
+        return [load(row) for row in rows]
+    with st.spinner(f"Reading {len(rows)} results"):
+        return [load(row) for row in rows]
+
+
 def load(row: ResultRow) -> EncodingResult:
     """Load the result of a row, looked at in the chosen region set and side."""
     return region_sets.seen(load_result(str(store().root), row.key), store())
@@ -388,7 +402,9 @@ def choose(
     else:
         chosen = str(st.selectbox(label, options, width=width, **told))
     session[f"instead_{key}"] = None if chosen == session.get(f"wanted_{key}") else chosen
-    st.query_params[key] = session[f"written_{key}"] = chosen
+    session[f"written_{key}"] = chosen
+    if st.query_params.get(key) != chosen:  # each assignment is a message to the browser
+        st.query_params[key] = chosen
     return chosen
 
 
@@ -459,7 +475,7 @@ def choose_result(
         place, more = st.container(width="content"), st.popover("Regions, ceiling")
     with more:
         choose_regions(chosen[0])
-    group = Group.of([load(row) for row in chosen])
+    group = Group.of(load_all(chosen))
     normalised, ceiling = _choose_score(group, place, more)
     row = next(row for row in chosen if row.key == group.first.key)
     other_rows = tuple(row for row in others if row.model == other)

@@ -169,6 +169,7 @@ def linked_viewer(
     lists_regions: bool = True,
     outlined: Sequence[str] = (),
     source: str = "",
+    full_names: Sequence[str] = (),
 ) -> Asked:
     """Show maps of several models, turned by one camera and coloured by one scale.
 
@@ -194,6 +195,8 @@ def linked_viewer(
         Regions that are outlined and named at first.
     source : str, optional
         Where the numbers come from, for pictures that are saved.
+    full_names : sequence of str, optional
+        What pointing at a panel's name tells.
 
     Returns
     -------
@@ -213,6 +216,8 @@ def linked_viewer(
     settings |= {"height": height, "views": views, "listsRegions": lists_regions}
     settings |= {"outlined": [region_title(name) for name in outlined], "present": presenting()}
     settings |= {"source": source}
+    for panel, told in zip(settings["panels"], full_names, strict=False):
+        panel["full"] = told
     # What carries the bytes stands below the viewer: it takes no room above the brains.
     above, below = st.container(gap=None), st.container(gap=None)
     with below:

@@ -9,7 +9,9 @@ export function layerAt(place, steps, last) {
 }
 
 export class ScorePanel {
-  constructor({ header, arrays }, name) {
+  // `full`: a longer name, for those who point at the short one.
+  constructor({ header, arrays }, name, full = name) {
+    this.full = full;
     this.header = header;
     this.maps = arrays.maps;
     this.bits = arrays.regions;

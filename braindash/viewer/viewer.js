@@ -117,7 +117,7 @@ export class Viewer {
   setPanels(blobs, settings) {
     const isFirst = !this.panels;
     const held = isFirst ? settings.held : this.panels.map((panel) => panel.held ?? null);
-    const scores = settings.panels.map(({ name }, index) => new ScorePanel(blobs[index], name));
+    const scores = settings.panels.map(({ name, full }, index) => new ScorePanel(blobs[index], name, full));
     scores.forEach((panel, index) => { panel.held = held[index] ?? null; });
     this.panels = scores;
     if (settings.difference) {

@@ -17,7 +17,13 @@ from braindash.ui.surfaces import linked_viewer
 from braindash.ui.take_away import Take, linked_picture, map_take, take
 from braindash.viewer.blobs import MapSet
 from braindash.viewer.drawn import can_show
-from braindash.views.captions import comparison_lines, keys_line, short_line, subject_lines
+from braindash.views.captions import (
+    comparison_lines,
+    full_name,
+    keys_line,
+    short_line,
+    subject_lines,
+)
 from braindash.views.curves import key_regions
 from braindash.views.linked import GROUP_MAPS, LinkedMaps, Mix, difference_maps, linked_note
 from braindash.views.maps import LEVELS, score_label
@@ -143,6 +149,7 @@ def show_surfaces(compared: Compared) -> None:
         layer=place,
         held=held,
         source=" · ".join(sources(compared)),
+        full_names=[full_name(group) for group in compared.groups],
     )
     if asked.use:
         st.rerun()
@@ -224,7 +231,8 @@ def show_target(compared: Compared) -> bool:
         score="r_over_ceiling" if compared.normalised else "r",
         simulated=any(group.simulated for group in compared.groups),
     )
-    left.plotly_chart(figure, key="target_curves", config=widgets.CHART)
+    with left:
+        widgets.chart(figure, "target_curves")
     table.dataframe(target_table(curves).style.format("{:.3f}", na_rep="-"), height=320)
     if not any(np.isfinite(curve.values).any() for curve in curves):
         st.info(texts.NO_SCORE)
@@ -276,7 +284,8 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
             simulated=simulated,
         ),
     )
-    left.plotly_chart(figure, key="scatter", config=widgets.CHART)
+    with left:
+        widgets.chart(figure, "scatter")
     source = (" · ".join(sources(compared)), comparison_lines(groups, names, compared.ceilings))
     with left:
         taken = take(

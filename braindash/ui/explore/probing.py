@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -154,7 +155,8 @@ def beside_encoding(fingerprint: str, *, relative: bool) -> None:
         key="tasks",
         bind="query-params",
     )
-    figure = depth_curves(result.table(), tasks or key_tasks(result.tasks), relative_depth=relative)
+    shown = tasks or key_tasks(result.tasks)
+    figure = above_chance(result, shown, relative=relative)
     widgets.chart(figure, "probing")
     taken = take([result], "probing", "Probing: share above chance", figure=figure)
     line = f"0: chance, 1: a perfect probe · {result.short_line()}"
@@ -164,6 +166,14 @@ def beside_encoding(fingerprint: str, *, relative: bool) -> None:
         label="All tasks, with chance levels and controls",
         icon=":material/hub:",
         query_params={"data": rows[0].data, "model": rows[0].model},
+    )
+
+
+def above_chance(result: ProbingResult, tasks: Sequence[str], *, relative: bool) -> Any:
+    """Return the curves of tasks as shares above chance, drawn once per server."""
+    return widgets.kept(
+        ("above chance", result.key, list(tasks), relative),
+        lambda: depth_curves(result.table(), tasks, relative_depth=relative),
     )
 
 
