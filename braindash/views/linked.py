@@ -34,7 +34,7 @@ from braindash.views.maps import (
     surface_options,
 )
 
-MOST_PANELS = 5
+MOST_PANELS = 4  # and one more in which they mix
 GROUP_MAPS: Mapping[str, str] = {
     "mean": "mean of the subjects",
     "tested": "mean where p ≤ 0.05 over subjects",
@@ -93,7 +93,7 @@ class LinkedMaps:
     mix: Mix | None = None
 
     def __post_init__(self) -> None:
-        count = len(self.maps) + (self.end is not None) + (self.mix is not None)
+        count = len(self.maps) + (self.end is not None)
         if not 1 <= len(self.maps) == len(self.names) or count > MOST_PANELS:
             raise InputError(
                 f"{len(self.names)} names and {count} panels",
