@@ -77,6 +77,18 @@ def ridge(found: dict[str, Any]) -> Iterator[Row]:
         )
 
 
+def pairs(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell what a second process does."""
+    goals = {"ridge": "1.9x", "features": "1.8x"}
+    for one in found["rows"]:
+        yield Row(
+            f"{one['work']} {one['size']} by {one['processes']} processes at once",
+            f"{one['ratio']:.2f}x one process ({one['seconds, one process']:.2f} s a piece alone)",
+            f"{one['largest difference']:.0e} of {one['of']}",
+            goals[one["work"]],
+        )
+
+
 def search(found: dict[str, Any]) -> Iterator[Row]:
     """Tell how many penalties are scored, and how often the best is among them."""
     for row in found["rows"]:
@@ -169,7 +181,6 @@ def parts(found: dict[str, Any]) -> Iterator[Row]:
         "one subject of the demo, a process per core",
         f"{found['ratio']:.2f}x one process",
         f"{found['largest difference of r']:.0e} of r",
-        "1.9x",
     )
 
 
@@ -229,6 +240,7 @@ BENCHMARKS = {
         ("--shapes", "small", "--repeats", "1"),
         ridge,
     ),
+    "pairs": Benchmark("bench_pairs.py", (), ("--ridge", "small", "--features", "tiny"), pairs),
     "search": Benchmark("bench_search.py", (), ("--seeds", "1", "--targets", "1200"), search),
     "banded": Benchmark(
         "bench_banded.py", (), ("--repeats", "1", "--targets", "500", "--mixtures", "5"), banded

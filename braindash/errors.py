@@ -6,6 +6,9 @@ import re
 import sys
 from collections.abc import Iterable
 
+# Control characters but tab and line end, marks that turn the direction of writing, surrogates.
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 
 class BraindashError(Exception):
     """Base of every error a user may meet.
@@ -60,16 +63,30 @@ class Cancelled(BraindashError):
 
 
 def printable(text: str) -> str:
-    r"""Return a text in which bytes that are no UTF-8 are written out, such as ``\xe9``.
+    r"""Return a text that can be shown anywhere and moves no cursor.
 
     Parameters
     ----------
     text : str
-        May hold what Python makes of such bytes in the name of a file.
+        May hold what Python makes of bytes in the name of a file that are no UTF-8, halves of
+        characters, and control characters, such as those that colour a terminal.
+
+    Returns
+    -------
+    str
+        All of these written out, such as ``\xe9``, ``\ud800`` and ``\x1b``; tabs and line ends
+        stay.
     """
-    if text.isascii():
+    if text.isprintable():
         return text
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _UNSHOWABLE.sub(_written_out, text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    # Python keeps the byte 0xe9 of a name as the code 0xdce9.
+    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def near_match(given: str, allowed: Iterable[str]) -> str:

@@ -13,7 +13,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ from braindash.errors import BraindashError, InputError
 
 DIGEST_BYTES = 16
 _BLOCK = 1 << 22
+# JSON and TOML: values take some twenty times their text in memory.
+_LONGEST_TEXT = 256 << 20
 
 # Placeholders are small texts: nothing longer is looked into.
 _START_BYTES = 512
@@ -74,16 +77,36 @@ def canonical_json(value: Any) -> str:
     )
 
 
-def parse_json(text: str, **options: Any) -> Any:
-    """Read JSON that a user gives.
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """Read JSON of whatever origin: the one home of ``json.loads``.
 
     Raises
     ------
     ValueError
-        It is no JSON, or nested too deeply to be read.
+        It is no JSON, or longer or nested deeper than can be read.
     """
+    return _parsed(json.loads, text, **options)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Read TOML of whatever origin: the one home of ``tomllib.loads``.
+
+    Raises
+    ------
+    tomllib.TOMLDecodeError
+        It is no TOML.
+    ValueError
+        It is longer or nested deeper than can be read.
+    """
+    found: dict[str, Any] = _parsed(tomllib.loads, text)
+    return found
+
+
+def _parsed(read: Callable[..., Any], text: str | bytes, **options: Any) -> Any:
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"it is longer than {_LONGEST_TEXT // 2**20} MB")
     try:
-        return json.loads(text, **options)
+        return read(text, **options)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 

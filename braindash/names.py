@@ -98,7 +98,7 @@ def files_in(folder: Path, *, deep: bool = True, passed_over: Collection[str] = 
         if real in seen:
             continue
         seen.add(real)
-        for entry in _entries(place):
+        for entry in _entries(place, vanishing=place != folder):
             path = place / entry.name
             if is_hidden(entry.name) or (entry.name in passed_over and _is_folder(entry)):
                 continue
@@ -131,9 +131,11 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 def _copied_link(entry: "os.DirEntry[str]", path: Path) -> Path | None:
     """Return the folder that a link led to before something copied it as a line of text."""
-    if "." in entry.name or entry.is_symlink() or entry.stat().st_size > _LINK_BYTES:
+    if "." in entry.name or entry.is_symlink():
         return None
     try:
+        if entry.stat().st_size > _LINK_BYTES:
+            return None
         line = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, UnicodeDecodeError):
         return None
@@ -143,12 +145,17 @@ def _copied_link(entry: "os.DirEntry[str]", path: Path) -> Path | None:
     return path.parent / line
 
 
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+def _entries(folder: Path, *, vanishing: bool) -> list["os.DirEntry[str]"]:
+    """List a folder; one that was listed itself a moment ago may be gone (``vanishing``)."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except PermissionError:
         logger.warning("the folder %s may not be read and is passed over", printable(str(folder)))
+        return []
+    except (FileNotFoundError, NotADirectoryError):
+        if not vanishing:
+            raise
         return []
 
 

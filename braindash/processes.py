@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from braindash import errors
 from braindash.errors import BraindashError, Cancelled, ResourceError, is_out_of_memory
+from braindash.files import parse_json
 from braindash.process import THREAD_VARIABLES, import_path, use_threads
 from braindash.progress import Joined, Progress
 
@@ -93,7 +94,7 @@ def _lines(stream: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Read JSON objects line by line; the last line of a killed process may be torn."""
     for line in stream:
         if line.endswith("\n"):
-            yield json.loads(line)
+            yield parse_json(line)
 
 
 class _Helper:

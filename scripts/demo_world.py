@@ -13,6 +13,7 @@ KINDS = {
     "test": (4, 360),  # the first ships; the others score what was made
     "probe": (4, 120),
     "pretrain": (30, 180),
+    "choice": (12, 120),  # probed by those who choose among trials of the model, and never else
 }
 N_PROBED = 10
 """Pretraining stories that the probes of :func:`scoring_data` hear."""

@@ -2,6 +2,11 @@
 
     python scripts/pretrain_demo_model.py WORLD --output braindash/demo/models/tiny-hubert
     python scripts/pretrain_demo_model.py braindash/demo/audio --pattern "demo_probe_01*" --steps 3
+    python scripts/pretrain_demo_model.py WORLD --output TRIAL --set n_blocks=8 targets=product
+
+Another recipe than the shipped model's is a trial: ``targets=product`` predicts four clusters of
+each frame, each of some of its MFCC; ``targets=layer:4 teacher=FOLDER`` clusters of a block of an
+earlier model, as the second iteration of HuBERT does (doi:10.1109/TASLP.2021.3122291).
 
 The recipe was fixed before any encoding score was looked at. Each step depends only on SEED, its
 number and the weights, so a killed run goes on from its last checkpoint to the same end.
@@ -12,7 +17,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,6 +41,13 @@ RECEPTIVE_FIELD = 860  # samples one frame of the model sees
 WINDOW = 512  # samples of one MFCC frame, in the middle of the receptive field
 STATE_FILE = "pretrain-state.pt"
 CHECK_PATTERN, CHECK_STEPS = "demo_probe_01*", 3
+# Columns of `mfcc` that are clustered together, by `Recipe.targets`: all, or loudness and tilt,
+# formants, fine structure, and how the first of them change.
+CODEBOOKS = {
+    "mfcc": (slice(None),),
+    "product": (slice(0, 4), slice(4, 8), slice(8, 13), slice(13, 21)),
+}
+TEACHER_SECONDS = 6  # as long as the crops that a teacher has learnt from
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,9 @@ class Recipe:
     """Everything that decides the weights, apart from the audio."""
 
     seed: int = SEED
+    n_blocks: int = 6
+    targets: str = "mfcc"
+    teacher: str = ""
     n_steps: int = 1500
     n_clusters: int = 64
     batch_size: int = 8
@@ -57,7 +72,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Waveforms (n_samples,) at 16 kHz and the cluster of every frame, story by story."""
+    """Waveforms (n_samples,) at 16 kHz and clusters (n_frames, n_codebooks), story by story."""
 
     waves: list[np.ndarray]
     labels: list[np.ndarray]
@@ -93,12 +108,42 @@ def load_corpus(folder: Path, pattern: str, recipe: Recipe) -> Corpus:
     if not paths:
         raise SystemExit(f"no .flac, .opus or .wav file matches {pattern!r} in {folder}")
     waves = [soundfile.read(path, dtype="float32")[0] for path in paths]
-    features = [mfcc(wave) for wave in waves]
-    clusters = MiniBatchKMeans(
-        recipe.n_clusters, batch_size=4096, n_init=2, random_state=recipe.seed, max_iter=30
-    )
-    clusters.fit(np.concatenate(features)[::2])
-    return Corpus(waves, [clusters.predict(feature) for feature in features])
+    layer = recipe.targets.removeprefix("layer:")
+    if layer == recipe.targets:
+        features, codebooks = [mfcc(wave) for wave in waves], CODEBOOKS[recipe.targets]
+    else:
+        features, codebooks = teacher_states(waves, recipe.teacher, int(layer)), CODEBOOKS["mfcc"]
+    labels = [np.empty((len(feature), len(codebooks)), np.int64) for feature in features]
+    for number, columns in enumerate(codebooks):
+        clusters = MiniBatchKMeans(
+            recipe.n_clusters, batch_size=4096, n_init=2, random_state=recipe.seed, max_iter=30
+        )
+        clusters.fit(np.concatenate([feature[:, columns] for feature in features])[::2])
+        for label, feature in zip(labels, features, strict=True):
+            label[:, number] = clusters.predict(feature[:, columns])
+    return Corpus(waves, labels)
+
+
+@torch.inference_mode()
+def teacher_states(waves: list[np.ndarray], folder: str, layer: int) -> list[np.ndarray]:
+    """Z-scored output (n_frames, width) of a block of an earlier model, in pieces of its crops."""
+    model = HubertModel.from_pretrained(folder).eval()
+    piece = TEACHER_SECONDS * SAMPLE_RATE_HZ
+    found = []
+    for wave in waves:
+        states = []
+        for start in range(0, len(wave) - RECEPTIVE_FIELD, piece):
+            part = wave[start : start + piece + RECEPTIVE_FIELD - HOP]
+            values = torch.from_numpy(normalised(part))[None]
+            states.append(model(values, output_hidden_states=True).hidden_states[layer][0].numpy())
+        whole = np.concatenate(states)
+        found.append((whole - whole.mean(0)) / whole.std(0))
+    return found
+
+
+def normalised(wave: np.ndarray) -> np.ndarray:
+    """Bring a waveform to mean 0 and variance 1, as ``do_normalize`` does."""
+    return (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
 
 
 def build_model(recipe: Recipe) -> HubertModel:
@@ -106,7 +151,7 @@ def build_model(recipe: Recipe) -> HubertModel:
     torch.manual_seed(recipe.seed)
     config = HubertConfig(
         hidden_size=96,
-        num_hidden_layers=6,
+        num_hidden_layers=recipe.n_blocks,
         num_attention_heads=4,
         intermediate_size=288,
         conv_dim=(48, 64, 96),
@@ -142,7 +187,10 @@ def gabor_filters(n_filters: int, n_samples: int) -> np.ndarray:
 
 
 def draw_batch(corpus: Corpus, recipe: Recipe, step: int) -> tuple[torch.Tensor, ...]:
-    """Draw waveforms (batch, n_samples), labels and mask (batch, n_frames) of one step."""
+    """Draw waveforms (batch, n_samples), labels (batch, n_frames, n_codebooks) and mask of a step.
+
+    The mask is (batch, n_frames).
+    """
     rng = np.random.default_rng([recipe.seed, step])
     n_samples = recipe.crop_seconds * SAMPLE_RATE_HZ
     n_frames = (n_samples - RECEPTIVE_FIELD) // HOP + 1
@@ -152,7 +200,7 @@ def draw_batch(corpus: Corpus, recipe: Recipe, step: int) -> tuple[torch.Tensor,
         story = int(rng.integers(len(corpus.waves)))
         start = int(rng.integers((len(corpus.waves[story]) - n_samples) // HOP))
         wave = corpus.waves[story][start * HOP : start * HOP + n_samples]
-        waves.append((wave - wave.mean()) / np.sqrt(wave.var() + 1e-7))  # as do_normalize does
+        waves.append(normalised(wave))
         labels.append(corpus.labels[story][start : start + n_frames])
         n_spans = int(n_frames * recipe.mask_start_share)
         for first in rng.integers(0, n_frames - recipe.mask_frames, n_spans):
@@ -170,7 +218,9 @@ class Pretraining:
     def __init__(self, corpus: Corpus, recipe: Recipe) -> None:
         self.corpus, self.recipe = corpus, recipe
         self.model = build_model(recipe).train()
-        self.head = torch.nn.Linear(self.model.config.hidden_size, recipe.n_clusters)
+        self.n_codebooks = corpus.labels[0].shape[1]
+        width = self.model.config.hidden_size
+        self.head = torch.nn.Linear(width, self.n_codebooks * recipe.n_clusters)
         parameters = [*self.model.parameters(), *self.head.parameters()]
         self.optimiser = torch.optim.AdamW(
             parameters, 1e-3, weight_decay=recipe.weight_decay, betas=(0.9, 0.98)
@@ -190,9 +240,9 @@ class Pretraining:
         waves, labels, mask = draw_batch(self.corpus, self.recipe, number)
         torch.manual_seed(self.recipe.seed + number)  # dropout does not depend on the past
         states = self.model(waves, mask_time_indices=mask).last_hidden_state
-        logits = self.head(states)
-        masked = cross_entropy(logits[mask], labels[mask])
-        unmasked = cross_entropy(logits[~mask], labels[~mask])
+        logits = self.head(states).unflatten(-1, (self.n_codebooks, -1))
+        masked = cross_entropy(logits[mask].flatten(0, 1), labels[mask].flatten())
+        unmasked = cross_entropy(logits[~mask].flatten(0, 1), labels[~mask].flatten())
         (masked + self.recipe.unmasked_weight * unmasked).backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
@@ -273,25 +323,41 @@ def save_model(training: Pretraining, folder: Path) -> None:
     ).save_pretrained(folder)
 
 
+def recipe_of(changes: list[str]) -> Recipe:
+    """Read ``NAME=VALUE`` into a recipe."""
+    kinds = {field.name: type(field.default) for field in fields(Recipe)}
+    given = dict[str, Any]()
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in kinds:
+            raise SystemExit(
+                f"--set {change}: no {name!r} in a recipe, which has {', '.join(kinds)}"
+            )
+        given[name] = kinds[name](value)
+    return Recipe(**given)
+
+
 def main() -> None:
     """Pretrain with the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("audio", type=Path, help="folder of recordings")
     parser.add_argument("--pattern", default="demo_pretrain_*")
-    parser.add_argument("--steps", type=int, default=Recipe().n_steps, help="stop after this many")
+    parser.add_argument("--steps", type=int, help="stop after this many")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="of the recipe")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--state", type=Path, help="folder for checkpoints of the run itself")
     parser.add_argument("--output", type=Path, help="folder for the model")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    recipe = Recipe()
+    recipe = recipe_of(arguments.set)
+    n_steps = arguments.steps or recipe.n_steps
     training = Pretraining(load_corpus(arguments.audio, arguments.pattern, recipe), recipe)
     state = arguments.state / STATE_FILE if arguments.state else None
     if state and state.exists():
         training.load(state)
-    for done in run_steps(training, arguments.steps):
-        if state and (done % 100 == 0 or done == arguments.steps):
+    for done in run_steps(training, n_steps):
+        if state and (done % 100 == 0 or done == n_steps):
             training.save(state)
     record = training_record(training)
     logger.info("first masked losses %s", record["first_masked_losses"])

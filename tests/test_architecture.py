@@ -254,6 +254,19 @@ def test_nothing_unsafe_is_used():
         assert "pickle" not in imports(path) and "joblib" not in imports(path), path
 
 
+def test_what_others_wrote_has_one_home_that_reads_and_one_that_shows_it():
+    """Depth and length are looked at in one place, and so is what a terminal would obey."""
+    homes = {
+        "json.load": {"files.py"},
+        "tomllib.load": {"files.py"},
+        "nibabel.load(": {"io/images/loading.py", "io/surfaces.py"},  # the second opens its own
+        "typer.echo(": {"cli/options.py", "cli/__init__.py"},  # the second tells the version
+    }
+    for word, allowed in homes.items():
+        found = {str(path.relative_to(PACKAGE)) for path in SOURCES if word in path.read_text()}
+        assert found <= allowed, word
+
+
 def test_rooms_are_few_and_not_too_small():
     small = [
         path for path in SOURCES if path.name != "__init__.py" and path.read_text().count("\n") < 60

@@ -1,6 +1,7 @@
 """One rule for names and folders, and one for placeholders."""
 
 import os
+import shutil
 import unicodedata
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from braindash import names as listing
+from braindash.cli.options import say
 from braindash.errors import InputError, ModelError, printable
 from braindash.files import evicted_in, find_placeholder, refuse_placeholder
 from braindash.names import (
@@ -93,6 +96,22 @@ def test_errors_can_always_be_printed():
     assert printable("café") == "café"
 
 
+@given(st.text() | st.text("\x1b[31m\udce9\ud800\u202e\r\n\t\x9b", max_size=9))
+def test_a_text_from_a_file_moves_no_cursor_and_can_be_written(text):
+    shown = printable(text)
+    shown.encode()  # no half of a character
+    odd = {one for one in shown if unicodedata.category(one) == "Cc"} - {"\n", "\t"}
+    assert not odd and not set(shown) & set("\u202a\u202b\u202c\u202d\u202e")
+    assert printable(shown) == shown
+    assert all(one in shown for one in text if one.isprintable())
+
+
+def test_a_name_with_colours_is_listed_without(capsys):
+    """Names in a store's files are other people's."""
+    say("\x1b[2Jgone\x07")
+    assert capsys.readouterr().out == "\\x1b[2Jgone\\x07\n"
+
+
 def test_a_folder_that_may_not_be_read_is_told(tmp_path, caplog):
     touched(tmp_path / "a.wav")
     touched(tmp_path / "shut" / "b.wav")
@@ -103,6 +122,26 @@ def test_a_folder_that_may_not_be_read_is_told(tmp_path, caplog):
         assert names(tmp_path) == ["a.wav"] and "may not be read" in caplog.text
     finally:
         (tmp_path / "shut").chmod(0o700)
+
+
+def test_what_vanishes_while_folders_are_listed_is_not_there(tmp_path, monkeypatch):
+    """Other programs write beside: a folder is gone, or a file."""
+    for name in ("a.wav", "gone/b.wav", "short", "stays/c.wav"):
+        touched(tmp_path / name)
+    is_folder = listing._is_folder
+
+    def removing(entry):
+        found = is_folder(entry)
+        if entry.name == "gone":
+            shutil.rmtree(entry.path)
+        if entry.name == "short":
+            os.unlink(entry.path)
+        return found
+
+    monkeypatch.setattr(listing, "_is_folder", removing)
+    assert names(tmp_path) == ["a.wav", "short", "stays/c.wav"]
+    with pytest.raises(FileNotFoundError):
+        names(tmp_path / "never")
 
 
 # ---- spellings ------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from braindash.cli import report as reports
 from braindash.cli import store as results
 from braindash.cli.options import notes, plain
 from braindash.core.devices import tell_memory
-from braindash.errors import BraindashError
+from braindash.errors import BraindashError, printable
 from braindash.process import let_threads_sleep, require_platform
 
 __all__ = ["app", "main"]
@@ -33,6 +33,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class _Printable(logging.Formatter):
+    """Messages hold names from files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write what a terminal would obey."""
+        return printable(super().format(record))
 
 
 def _tell_version(wanted: bool) -> None:
@@ -49,11 +57,9 @@ def _start(
         typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True),
     ] = False,
 ) -> None:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(message)s",
-        handlers=[RichHandler(console=notes, show_path=False, markup=False)],
-    )
+    shown = RichHandler(console=notes, show_path=False, markup=False)
+    shown.setFormatter(_Printable("%(message)s"))
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[shown])
 
 
 @app.command(name="version")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from braindash.cli.options import JsonOption, maybe_listed, print_json, progress_bar
+from braindash.cli.options import JsonOption, maybe_listed, print_json, progress_bar, say
 from braindash.io.layouts.index import (
     finding_document,
     finding_lines,
@@ -44,7 +44,7 @@ def check(
     if as_json:
         print_json(report.as_dict())
     else:
-        typer.echo("\n".join(lines(report)))
+        say("\n".join(lines(report)))
     if report.verdict == "fault":
         sys.exit(1)
 
@@ -73,9 +73,9 @@ def index(
         print_json(finding_document(found, written))
         return
     for line in finding_lines(found):
-        typer.echo(line)
+        say(line)
     if written is not None:
-        typer.echo(f"Written: {written}")
+        say(f"Written: {written}")
     elif found.draft is not None:
         given = "" if audio is None else f" --audio {audio}"
-        typer.echo(f"Its manifest: braindash index {folder}{given} --write manifest.toml")
+        say(f"Its manifest: braindash index {folder}{given} --write manifest.toml")

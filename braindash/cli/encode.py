@@ -27,6 +27,7 @@ from braindash.cli.options import (
     open_store,
     plain,
     print_json,
+    say,
 )
 from braindash.defaults import DEFAULT_DELAYS, PRESETS, difference_lines
 from braindash.errors import InputError
@@ -300,16 +301,16 @@ def print_results(
         result = seen_in(loaded, regions, hemisphere or "both", store, data=data)
         table = result.regions()
         invalid = int((~result.valid).sum())
-        typer.echo(result.provenance_line())
-        typer.echo(f"{invalid} of {result.n_targets} targets have no score (constant or NaN)")
+        say(result.provenance_line())
+        say(f"{invalid} of {result.n_targets} targets have no score (constant or NaN)")
         wide = table.pivot(index="region", columns="layer", values="r").round(3)
         wide.columns = [str(layer) for layer in wide.columns]
         covered = table.groupby("region")["coverage"].min()
         wide["coverage"] = [f"{covered[name]:.0%}" for name in wide.index]
-        typer.echo(wide.loc[list(result.masks)].to_string(na_rep="-"))
+        say(wide.loc[list(result.masks)].to_string(na_rep="-"))
         for line in null_lines(result):
-            typer.echo(line)
-        typer.echo(f"{result.folder}\n")
+            say(line)
+        say(f"{result.folder}\n")
 
 
 def null_lines(result: Any) -> list[str]:

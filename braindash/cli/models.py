@@ -14,6 +14,7 @@ from braindash.cli.options import (
     plain,
     print_json,
     print_rows,
+    say,
 )
 
 app = typer.Typer(help="Models on this computer, and what a model is and costs.")
@@ -100,7 +101,7 @@ def check_model(
         print_json(told)
         return
     for line in lines:
-        typer.echo(line)
+        say(line)
 
 
 @app.command(name="card")
@@ -125,7 +126,7 @@ def write_cards(
     if not places:
         notes.print("There is no tuned model in the store: give its folder.")
     for place in places:
-        typer.echo(str(write_card(place, licence=licence, replace=replace)))
+        say(str(write_card(place, licence=licence, replace=replace)))
 
 
 @app.command(name="push")
@@ -163,7 +164,7 @@ def push_model(
     if as_json:
         print_json(planned.as_dict() | {"commit": address})
     else:
-        typer.echo(address)
+        say(address)
 
 
 def _found(folders: list[Path], root: Path | None) -> list[Any]:
@@ -222,4 +223,4 @@ def take_over_checkpoint(
         return
     for line in record.lines():
         notes.print(plain(line), highlight=False)
-    typer.echo(str(out))
+    say(str(out))

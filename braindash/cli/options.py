@@ -15,6 +15,7 @@ from rich.progress import Progress as RichBar
 from rich.table import Table
 from rich.text import Text
 
+from braindash.errors import printable
 from braindash.io.regions.masks import Hemisphere
 from braindash.io.store import Store, default_root
 from braindash.requests import Request
@@ -208,8 +209,8 @@ _NARROWEST = 11
 
 
 def plain(text: str) -> str:
-    """Keep rich from reading brackets in ``text`` as its markup."""
-    return text.replace("[", r"\[")
+    """Keep rich from reading brackets in ``text`` as its markup, and a terminal its controls."""
+    return printable(text).replace("[", r"\[")
 
 
 class _Bar:
@@ -221,7 +222,7 @@ class _Bar:
 
     def advance(self, done: float, total: float, message: str) -> None:
         """Move the bar."""
-        self._bar.update(self._task, completed=done / (total or 1.0), description=message)
+        self._bar.update(self._task, completed=done / (total or 1.0), description=plain(message))
 
 
 @contextmanager
@@ -235,6 +236,11 @@ def progress_bar() -> Iterator[_Bar]:
     )
     with RichBar(*columns, console=notes, transient=True) as bar:
         yield _Bar(bar)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text; what files and their names hold moves no cursor and colours nothing."""
+    typer.echo(printable(text), err=err)
 
 
 def print_json(document: Any) -> None:
@@ -254,17 +260,17 @@ def print_rows(columns: list[str], rows: list[dict[str, Any]], *, whole_keys: bo
         table.add_column(column, no_wrap=column == "key", overflow="fold")
     for row in rows:
         shown = row | {"key": row["key"] if whole_keys else row["key"][:_KEY_DIGITS]}
-        table.add_row(*[Text(str(shown[column])) for column in columns])
+        table.add_row(*[Text(printable(str(shown[column]))) for column in columns])
     if sys.stdout.isatty() and console.width >= _NARROWEST * len(columns):
         console.print(table)
         return
     for row in rows:
-        typer.echo("\t".join(" ".join(str(row[column]).split()) for column in columns))
+        say("\t".join(" ".join(str(row[column]).split()) for column in columns))
 
 
 def print_damaged(place: object, problem: str) -> None:
     """Say on stderr, in one line, what cannot be read and why."""
-    typer.echo(f"Damaged, not read: {place}: {problem}", err=True)
+    say(f"Damaged, not read: {place}: {problem}", err=True)
 
 
 def carry_out(
@@ -278,7 +284,7 @@ def carry_out(
         if as_json:
             print_json(found.as_dict())
         else:
-            typer.echo("\n".join(found.lines()))
+            say("\n".join(found.lines()))
         return None
     if quiet:
         return kinds.run(request, store)
@@ -300,5 +306,5 @@ def carry_out_all(
         print_json({name: found.as_dict() for name, found in needs.items()})
     else:
         for name, found in needs.items():
-            typer.echo("\n    ".join([f"{name}:", *found.lines()]))
+            say("\n    ".join([f"{name}:", *found.lines()]))
     return []

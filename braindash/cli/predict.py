@@ -15,6 +15,7 @@ from braindash.cli.options import (
     open_store,
     print_json,
     progress_bar,
+    say,
 )
 from braindash.encoding.sounds.prediction import SoundPrediction
 from braindash.errors import InputError
@@ -108,10 +109,10 @@ def predict(
     if as_json:
         print_json(made.sidecar() | {"files": [str(path) for path in files]})
         return
-    typer.echo(made.caption())
-    typer.echo(_course(made))
+    say(made.caption())
+    say(_course(made))
     for path in files:
-        typer.echo(str(path))
+        say(str(path))
 
 
 def _other(
@@ -142,7 +143,7 @@ def _tell_needs(requests: list[SoundRequest], store: Store, as_json: bool) -> No
         print_json([one.as_dict() for one in needs])
         return
     for one in needs:
-        typer.echo("\n".join(one.lines()))
+        say("\n".join(one.lines()))
 
 
 def _predicted(

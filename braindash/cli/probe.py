@@ -24,6 +24,7 @@ from braindash.cli.options import (
     named_value,
     open_store,
     print_json,
+    say,
 )
 from braindash.io.labels.sources import LABEL_FLAGS, LABEL_NUMBERS, LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
@@ -156,12 +157,12 @@ def _pair(text: str) -> tuple[str, str]:
 def print_probing(results: list[Any]) -> None:
     """Print the scores of probing results, each with its provenance."""
     for result in results:
-        typer.echo(result.provenance_line())
+        say(result.provenance_line())
         wide = result.table().pivot(index="task", columns="layer", values="score")
         wide.insert(0, "chance", [float(result.chance(task).mean()) for task in wide.index])
         wide.insert(0, "metric", [result.metric(task) for task in wide.index])
-        typer.echo(wide.loc[list(result.tasks)].round(3).to_string(na_rep="-"))
-        typer.echo(f"{result.folder}\n")
+        say(wide.loc[list(result.tasks)].round(3).to_string(na_rep="-"))
+        say(f"{result.folder}\n")
 
 
 def probing_document(result: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from braindash.cli.options import (
     plain,
     print_json,
     print_rows,
+    say,
 )
 from braindash.encoding.result import EncodingResult
 from braindash.io.regions.sets import (
@@ -67,19 +68,19 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     if as_json:
         print_json(document)
         return
-    typer.echo(f"{one.name}: {one.title}\nSource: {one.source}\nLicence: {one.licence}")
-    typer.echo(f"Space: {one.space}")
+    say(f"{one.name}: {one.title}\nSource: {one.source}\nLicence: {one.licence}")
+    say(f"Space: {one.space}")
     if one.note:
-        typer.echo(f"Note: {one.note}")
+        say(f"Note: {one.note}")
     for file in document["files"]:
-        typer.echo(f"File: {file['path'] or file['name'] + ', not here; from ' + file['where']}")
+        say(f"File: {file['path'] or file['name'] + ', not here; from ' + file['where']}")
     for region in document["regions"]:
         labels = one.groups.get(region)
-        typer.echo(f"  {region}: {', '.join(labels)}" if labels else f"  {region}")
+        say(f"  {region}: {', '.join(labels)}" if labels else f"  {region}")
     if not document["regions"]:
-        typer.echo("  every label of its files is a region")
+        say("  every label of its files is a region")
     if one.terms:
-        typer.echo(f"\n{one.terms}")
+        say(f"\n{one.terms}")
 
 
 @app.command()
@@ -94,7 +95,7 @@ def fetch(
     if not one.is_ready and one.fetch is not None:
         notes.print(plain(one.terms), highlight=False)
     for path in fetch_set(name, accepted=accept_licence):
-        typer.echo(str(path))
+        say(str(path))
 
 
 @app.command()
@@ -108,7 +109,7 @@ def add(
     """Take over label files (.annot, .label.gii, .npy), for a known set or as one of your own."""
     one = take_over(name, given_path(left), given_path(right))
     for path in one.paths:
-        typer.echo(str(path))
+        say(str(path))
 
 
 def _document(one: RegionSet) -> dict[str, Any]:

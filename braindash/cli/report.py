@@ -17,6 +17,7 @@ from braindash.cli.options import (
     plain,
     print_json,
     progress_bar,
+    say,
 )
 
 
@@ -73,7 +74,7 @@ def report(
     for line in made.lines():
         notes.print(plain(line), highlight=False)
     if not dry_run:
-        typer.echo(str(output))
+        say(str(output))
 
 
 DIFFERENT = 1
@@ -136,7 +137,7 @@ def rerun(
     if as_json:
         print_json(found.as_dict())
     else:
-        typer.echo("\n".join(found.lines()))
+        say("\n".join(found.lines()))
     if not found.equal:
         raise typer.Exit(DIFFERENT)
 
@@ -151,4 +152,4 @@ def _write_manifest(text: str | None, path: Path) -> None:
         raise InputError(f"{path} exists already", hint="Give a new file.")
     replace_text(path, text)
     notes.print("Paths in it are relative to its own folder: put it where the old one lay.")
-    typer.echo(str(path))
+    say(str(path))

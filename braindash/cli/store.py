@@ -17,6 +17,7 @@ from braindash.cli.options import (
     print_damaged,
     print_json,
     print_rows,
+    say,
 )
 from braindash.io.store import LISTED_KINDS, REGIONS, DamagedEntry, Entry, Store
 from braindash.specs import older_version
@@ -143,7 +144,7 @@ def export_result(
 ) -> None:
     """Write one result to a file that another machine can import."""
     opened = open_store(store)
-    typer.echo(str(opened.export(key, to, with_predictions=with_predictions)))
+    say(str(opened.export(key, to, with_predictions=with_predictions)))
     folder = opened.find(key).provenance.get("model_folder")
     if folder is not None:
         notes.print(
@@ -157,4 +158,4 @@ def import_result(
     store: StoreOption = None,
 ) -> None:
     """Take over a result that another store exported."""
-    typer.echo(str(open_store(store).import_(file).folder))
+    say(str(open_store(store).import_(file).folder))

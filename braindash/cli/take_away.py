@@ -11,6 +11,7 @@ from braindash.cli.options import (
     StoreOption,
     listed,
     open_store,
+    say,
 )
 from braindash.encoding.result import EncodingResult
 from braindash.io.regions.masks import Hemisphere
@@ -60,7 +61,7 @@ def take_away(
     found = [_seen(one, opened, regions, hemisphere, data) for one in loaded]
     if bids:
         place = to or Path(f"braindash-bids-{found[0].key[:8]}")
-        typer.echo(str(export_bids(found, place)))
+        say(str(export_bids(found, place)))
         return
     wanted, forms = listed(parts, "--parts"), listed(formats, "--format")
     for one in found:
@@ -68,7 +69,7 @@ def take_away(
         place = to if to is not None else Path(f"braindash-{name}")
         if len(found) > 1 and to is not None:
             place = given_path(to, exact=True) / name
-        typer.echo(str(write(one, place, parts=wanted, formats=forms, layer=layer)))
+        say(str(write(one, place, parts=wanted, formats=forms, layer=layer)))
 
 
 def _seen(

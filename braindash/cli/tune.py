@@ -21,6 +21,7 @@ from braindash.cli.options import (
     open_store,
     plain,
     print_json,
+    say,
     settings,
 )
 from braindash.names import given_path
@@ -161,4 +162,4 @@ def _tell(result: Any, as_json: bool) -> None:
     for warning in result.record["warnings"]:
         notes.print(plain(f"Note: {warning}"), highlight=False)
     notes.print(plain(result.line()), highlight=False)
-    typer.echo(str(result.folder))
+    say(str(result.folder))

@@ -4,9 +4,10 @@ Everything here is made up. It shows that the pipeline can find an effect that w
 no evidence about brains.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from braindash.files import parse_json
 
 DEMO_FOLDER = Path(__file__).parent
 AUDIO_FOLDER = DEMO_FOLDER / "audio"
@@ -51,7 +52,7 @@ class Lexicon:
 
 def load_lexicon() -> Lexicon:
     """Read the demo's lexicon (package data ``lexicon.json``)."""
-    raw = json.loads((DEMO_FOLDER / "lexicon.json").read_text(encoding="utf-8"))
+    raw = parse_json((DEMO_FOLDER / "lexicon.json").read_text(encoding="utf-8"))
     return Lexicon(
         category_of={word: name for name, words in raw["categories"].items() for word in words},
         categories=tuple(raw["categories"]),

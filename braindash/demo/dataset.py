@@ -51,7 +51,7 @@ from braindash.demo.stimulus import (
     word_vectors,
 )
 from braindash.errors import ResourceError
-from braindash.files import replace_text, replaced
+from braindash.files import parse_json, replace_text, replaced
 from braindash.io.dataset.audio import load_audio
 from braindash.io.labels.textgrid import Interval, read_textgrid
 from braindash.io.regions.discs import mni_to_fsaverage, published_spheres
@@ -205,7 +205,7 @@ def prepare_demo(
 
 def _marker(root: Path) -> dict[str, object]:
     try:
-        marker = json.loads((root / _MARKER).read_text(encoding="utf-8"))
+        marker = parse_json((root / _MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return marker if isinstance(marker, dict) else {}

@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 import braindash
 from braindash.errors import InputError, StoreError
-from braindash.files import digest_file
+from braindash.files import digest_file, parse_json
 from braindash.io.hdf5 import opened_hdf5, refuse_other_files
 from braindash.io.netcdf import open_netcdf
 from braindash.specs import VERSIONED, StoredStrategy, current_version, older_version, version_of
@@ -166,7 +166,7 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
         The content is no UTF-8, no JSON, no object, or holds half a character; the text says which.
     """
     try:
-        found = json.loads(content.decode("utf-8"))
+        found = parse_json(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8") from error
     except (ValueError, RecursionError) as error:
@@ -182,7 +182,14 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
 
 def read_object(path: Path) -> dict[str, Any]:
     """Return the JSON object of a file; errors as :func:`parse_object`, and those of the disk."""
+    _require_short(path.name, path.stat().st_size)
     return parse_object(path.read_bytes(), path.name)
+
+
+def _require_short(name: str, n_bytes: int) -> None:
+    """Refuse a record that is longer than any; a few deflated bytes may become gigabytes."""
+    if n_bytes > _LONGEST_RECORD:
+        raise ValueError(f"{name} is {n_bytes / 2**20:.0f} MB long, longer than any record")
 
 
 def require(form: type[Form], content: dict[str, Any], *inside: str) -> None:
@@ -230,6 +237,7 @@ RESULT_FILE = "result.nc"
 SPEC_FILE = "spec.json"
 PROVENANCE_FILE = "provenance.json"
 CHECKSUM_FILE = "checksums.json"
+_LONGEST_RECORD = 64 << 20
 FILES = (RESULT_FILE, SPEC_FILE, PROVENANCE_FILE, CHECKSUM_FILE)
 KEY = re.compile(r"[0-9a-f]{8,64}")
 
@@ -424,6 +432,9 @@ def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     named = [(head[0], head[-1]) for head in heads]
     if set(members) != whole or not named:
         return []
+    for name in members:
+        if not name.endswith(RESULT_FILE):
+            _require_short(name, archive.getinfo(name).file_size)
     named.sort(key=lambda head: head[0] in _BESIDE)
     result, *beside = named
     kinds = [kind for kind, _ in beside]

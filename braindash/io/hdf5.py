@@ -5,7 +5,7 @@ virtual arrays. A file that somebody was sent could so show what only its reader
 digest of it would not say what was read. All three are refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import h5py
 from braindash.errors import InputError
 
 _LINKS_FOLLOWED = 16
+_DEEPEST, _NAME_SHOWN = 64, 60
 
 
 @contextmanager
@@ -81,7 +82,30 @@ def refuse_other_files(file: h5py.File) -> None:
             _refuse_links(item)
 
     _refuse_links(file)
-    file.visititems(look)
+    visit(file, look)
+
+
+def visit(file: h5py.File, look: Callable[[str, Any], None]) -> None:
+    """Show every group and array of a file to ``look``, by its name.
+
+    Names behind links to other files are not visited.
+
+    Raises
+    ------
+    InputError
+        Groups lie in groups without an end: HDF5 goes through all of them for each name.
+    """
+
+    def shallow(name: str, item: Any) -> None:
+        if name.count("/") > _DEEPEST:
+            raise InputError(
+                f"{file.filename} has groups more than {_DEEPEST} deep in each other: "
+                f"{name[:_NAME_SHOWN]}...",
+                hint="Give a file whose arrays lie in a few groups.",
+            )
+        look(name, item)
+
+    file.visititems(shallow)
 
 
 def _refuse_links(group: h5py.Group) -> None:

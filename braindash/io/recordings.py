@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from braindash.errors import InputError
+from braindash.files import parse_json
 from braindash.io.dataset.audio import find_recording, look_at_sound
 from braindash.process import usable_cores
 from braindash.remembered.digests import digest_input
@@ -259,7 +260,7 @@ def _read_findings(path: Path) -> dict[str, tuple[str, ...]]:
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                one = json.loads(line)
+                one = parse_json(line)
                 if one["look"] == _LOOK:
                     found[str(one["audio"])] = tuple(map(str, one["told"]))
             except (ValueError, KeyError, TypeError):

@@ -33,6 +33,8 @@ _EXCEL_SEPARATOR = re.compile(r'"?sep=([,;|\t])"?,*;*', re.IGNORECASE)
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 _WORKBOOK_ENDINGS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 _LINES_NAMED = 10
+# A table of so many columns is a matrix, or a line that never ends.
+_MOST_COLUMNS = 5000
 # A cell with more lines in it that could be rows is one whose quote was never closed.
 _WHOLE_LINES = 100
 BROKEN = "\ufffd"
@@ -235,6 +237,11 @@ def read_table(path: Path, needed: Sequence[str]) -> TextTable:
     if said and head + 1 < len(text):  # Excel's own line in front of the table
         separator, head = said[1], head + 1
     columns = _without_unnamed([cell.strip() for cell in _cells(text[head], separator)[0]])
+    if len(columns) > _MOST_COLUMNS:
+        raise InputError(
+            f"the table {path} has {len(columns)} columns",
+            hint=f"Give a table with a row for each thing. Needed: {', '.join(needed)}.",
+        )
     columns = tuple(meant_columns(columns, needed))
     _check_columns(path, text[head], columns, needed, separator)
     found = _Rows(len(columns))

@@ -4,7 +4,6 @@ Connections are short-lived, so any thread of any process may use a table. Chang
 ``BEGIN IMMEDIATE`` transactions: of two that come at once, one sees what the other has written.
 """
 
-import json
 import logging
 import os
 import re
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from braindash.errors import JobError, StoreError
-from braindash.files import canonical_json
+from braindash.files import canonical_json, parse_json
 
 logger = logging.getLogger(__name__)
 
@@ -404,7 +403,7 @@ class JobTable:
         values = {name: row[_NAMED_OTHERWISE.get(name, name)] for name in _COLUMNS}
         for name in ("request", "result"):
             with suppress(ValueError, TypeError, RecursionError):
-                values[name] = json.loads(values[name])
+                values[name] = parse_json(values[name])
         odd = [name for name, kinds in _COLUMNS.items() if not isinstance(values[name], kinds)]
         if "key" not in odd and not NAME.fullmatch(values["key"]):
             odd.append("key")

@@ -17,6 +17,7 @@ from braindash.core.probes.model import Probes
 from braindash.core.probes.result import LayerProbe, ProbeResult, mean_of_divisions
 from braindash.core.scores import constant_columns
 from braindash.errors import InputError
+from braindash.files import parse_json
 from braindash.probing.features import UnitEntries
 from braindash.probing.plan import SOUND_SPACE, ProbingPlan, probe_task
 from braindash.probing.questions import Question, Sides, divide
@@ -333,7 +334,7 @@ def _as_part(probes: Sequence[tuple[LayerProbe, ...]]) -> xr.Dataset:
 
 
 def _from_part(part: xr.Dataset, counts: list[int]) -> list[tuple[LayerProbe, ...]]:
-    values, facts = part["values"].values, json.loads(part["facts"].values.tobytes())
+    values, facts = part["values"].values, parse_json(part["facts"].values.tobytes())
     place = 0
 
     def cut(kind: str, shape: list[int]) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from braindash.files import replaced
+from braindash.files import parse_json, replaced
 
 logger = logging.getLogger(__name__)
 
@@ -160,7 +160,7 @@ class Table:
 
     def _took(self, line: bytes) -> bool:
         try:
-            identity, value = self._read_line(json.loads(line.decode("utf-8", errors="replace")))
+            identity, value = self._read_line(parse_json(line.decode("utf-8", errors="replace")))
         except (ValueError, TypeError, RecursionError):
             return False
         self._known[str(identity[0])] = identity, value

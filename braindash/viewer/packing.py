@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from braindash.files import parse_json
+
 
 def pack(header: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> bytes:
     """Join arrays and a header into one blob.
@@ -52,7 +54,7 @@ def unpack(blob: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read a blob that :func:`pack` made: its header and its arrays by name."""
     content = zlib.decompress(blob)
     (length,) = struct.unpack_from("<I", content)
-    header = json.loads(content[4 : 4 + length])
+    header = parse_json(content[4 : 4 + length])
     arrays = {}
     for item in header.pop("arrays"):
         start = 4 + length + item["offset"]

@@ -1,6 +1,5 @@
 """Checks of data sets as background work, whose reports are kept beside the results."""
 
-import json
 import logging
 import os
 import shutil
@@ -13,7 +12,7 @@ import numpy as np
 from braindash.checking.report import SCHEMA, DataReport
 from braindash.checking.run import check_data
 from braindash.errors import InputError
-from braindash.files import digest_json, new_folder, write_json
+from braindash.files import digest_json, new_folder, parse_json, write_json
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store
@@ -112,7 +111,7 @@ def kept_report(key: str, store: Store) -> DataReport | None:
     if not place.is_file():
         return None
     try:
-        return DataReport.from_dict(json.loads(place.read_text(encoding="utf-8")))
+        return DataReport.from_dict(parse_json(place.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("the report %s cannot be read, and is made again: %s", place, error)
         shutil.rmtree(place.parent, ignore_errors=True)

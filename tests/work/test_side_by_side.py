@@ -8,6 +8,7 @@ import time
 import numpy as np
 import psutil
 import pytest
+from kit.rounding import assert_same_scores
 from kit.spoken_corpus import make_corpus
 from kit.toy_lab import make_lab
 
@@ -21,8 +22,6 @@ from braindash.probing.run import ProbingRun, run_probing
 from braindash.requests import EncodeRequest, ProbeRequest, build_request
 
 SEVERAL = 2  # each loads torch first; one is left when the other is killed
-# p follows a model of the series that is fitted to few rows, and shares have ties of draws.
-LOOSE = {"p", "q", "p_best", "q_best", "preferred_share"}
 PROBED = ("score", "low", "high", "samples", "chance_shuffled", "metrics")
 
 
@@ -72,11 +71,9 @@ def kill_one(store, killed, before):
 
 def assert_same_encoding(found, expected):
     """Threads and processes may round differently, nothing else."""
-    assert found.key == expected.key and set(found.dataset) == set(expected.dataset)
+    assert found.key == expected.key
     assert not found.dataset.attrs
-    for name, values in expected.dataset.drop_vars("preferred_layer").items():
-        tolerance = 0.01 if name in LOOSE else 1e-5
-        np.testing.assert_allclose(found.dataset[name], values, atol=tolerance, err_msg=name)
+    assert_same_scores(found.dataset, expected.dataset)
 
 
 def assert_same_probing(found, expected):

@@ -1,7 +1,6 @@
 """The methods of results in sentences, computed from their specifications, with what to cite."""
 
 import logging
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from braindash.core.ridge.settings import folds_line
 from braindash.core.statistics.words import counted
 from braindash.encoding.result import EncodingResult, significance_words
 from braindash.encoding.several.comparison import Group
+from braindash.files import parse_toml
 from braindash.io.asked import manifest_of
 from braindash.io.entries import StoredResult
 from braindash.probing.result import ProbingResult
@@ -59,7 +59,7 @@ def source_of(result: StoredResult) -> Source:
     named = result.provenance["data"].get("manifest")
     try:
         told = manifest_of(result.provenance) or (_text_of(Path(named)) if named else "")
-        table = tomllib.loads(told).get("dataset", {})
+        table = parse_toml(told).get("dataset", {})
     except ValueError:  # no manifest any more; tomllib's error is one
         logger.debug("the manifest of %s cannot be read", result.key)
         table = {}

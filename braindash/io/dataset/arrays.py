@@ -21,7 +21,7 @@ from braindash.io.dataset.array_kinds import (
     refuse_no_numbers,
     require_filters,
 )
-from braindash.io.hdf5 import find_item, opened_hdf5
+from braindash.io.hdf5 import find_item, opened_hdf5, visit
 from braindash.io.images.opened import open_series, series_kind
 
 _NPY_MAGIC = b"\x93NUMPY"
@@ -55,7 +55,7 @@ def opened_array(path: Path, key: str | None, mask: Path | None = None) -> Itera
     """
     magic = _first_bytes(existing_file(path))
     if magic.startswith(_NPY_MAGIC):
-        yield _opened_npy(path)
+        yield open_npy(path)
     elif magic.startswith(_HDF5_MAGIC) or h5py.is_hdf5(path):
         with _opened_hdf5(path) as file:
             yield _hdf5_array(file, path, key)
@@ -86,10 +86,17 @@ def _first_bytes(path: Path) -> bytes:
         raise damaged(path, error) from error
 
 
-def _opened_npy(path: Path) -> NDArray[Any]:
+def open_npy(path: Path) -> NDArray[Any]:
+    """Map an array of numpy's own format; nothing is allocated by what its header promises.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, holds objects, or goes on behind its array.
+    """
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # numpy lets the errors of ast, tokenize and mmap through
         if "Python objects" in str(error) or "Object arrays" in str(error):
             raise no_numbers(path, "Python objects") from error
         raise damaged(path, error) from error
@@ -195,10 +202,9 @@ def available_keys(path: Path) -> dict[str, tuple[int, ...]]:
         if isinstance(item, h5py.Dataset) and not hidden_in_matlab(name):
             found[name] = item.shape or ()
 
-    # Names behind links to other files are not visited.
     if existing_file(path).suffix != ".npy" and h5py.is_hdf5(path):
         with _opened_hdf5(path) as file:
-            file.visititems(note)
+            visit(file, note)
     return found
 
 

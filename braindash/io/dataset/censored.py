@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
-from braindash.files import DIGEST_BYTES, digest_bytes, digest_json
+from braindash.files import DIGEST_BYTES, digest_bytes, digest_json, parse_json
 from braindash.io.dataset.marks import Marks, marked_rows, one_value
 from braindash.io.dataset.responses import ResponseSource, repeats_shape, row_blocks
 from braindash.remembered.tables import FileIdentity, Identity, file_identity, is_settled, table_of
@@ -175,7 +175,7 @@ def _packed(found: Presentation) -> str:
 
 
 def _unpacked(packed: str) -> Presentation:
-    censored, n_rows, n_zero, n_targets, marked, marks = json.loads(packed[_DIGITS:])
+    censored, n_rows, n_zero, n_targets, marked, marks = parse_json(packed[_DIGITS:])
     flags = np.frombuffer(zlib.decompress(base64.b85decode(marks)), np.uint8).reshape(3, -1)
     told = tuple((row, value) for row, value in marked)
     return Presentation(tuple(censored), n_rows, n_zero, n_targets, told, flags)

@@ -17,7 +17,7 @@ from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails
 
 from braindash.errors import InputError, near_match
-from braindash.files import refuse_placeholder
+from braindash.files import parse_toml, refuse_placeholder
 
 Space = Literal[
     "native-volume", "native-surface", "fsaverage5", "fsaverage6", "fsaverage", "fsLR32k", "roi"
@@ -351,11 +351,15 @@ def manifest_text(path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(
             f"{path} is not valid TOML: {error}",
             hint=_toml_hint(text, error),
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{path} is no manifest: {error}", hint="Give a manifest.toml that describes the data."
         ) from error
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from braindash.errors import InputError
 from braindash.io.dataset.array_kinds import damaged
+from braindash.io.images.loading import require_held
 
 logger = logging.getLogger(__name__)
 
@@ -214,6 +215,7 @@ def cifti_series(path: Path) -> tuple[tuple[int, int], Callable[[], Values]]:
 
     try:
         image: Any = nibabel.Nifti2Image.from_filename(path)
+        require_held(path, image)
         *_, n_rows, n_columns = image.shape
         header = _cifti_header(image)
         series, columns = (header.matrix.get_index_map(number) for number in (0, 1))

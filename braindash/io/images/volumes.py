@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.dataset.array_kinds import damaged
+from braindash.io.images.loading import load_image
 
 Values = NDArray[np.float32]
 
@@ -83,14 +84,12 @@ def volume_grid(path: Path) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
 
 
 def _loaded(path: Path, what: str) -> Any:
-    import nibabel
-
     refuse_placeholder(path, what)
     if not path.is_file():
         raise InputError(f"there is no {what} {path}", hint="Correct its name in the manifest.")
     try:
         # A compressed file that is opened for each volume would be unpacked from its start again.
-        return nibabel.load(path, keep_file_open=True)
+        return load_image(path, keep_file_open=True)
     except Exception as error:  # nibabel lets the errors of zlib, struct and numpy through
         raise damaged(path, error) from error
 

@@ -11,6 +11,7 @@ is cut short is never read as a shorter one.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ _INTERVALS, _POINTS = "IntervalTier", "TextTier"
 _ROUNDING_SECONDS = 1e-3
 # A line of the long form whose quotes inside were not written twice, as they must be.
 _OPEN_QUOTES = re.compile(r'^([ \t]*(?:text|mark|name)[ \t]*=[ \t]*")(.*)("[ \t]*)$', re.MULTILINE)
-_TOKEN = re.compile(r'"((?:[^"]|"")*)"|(<[^>\n]*>)|(![^\n]*)|([^\s"]+)')
+# What stands between quotes is taken at once (++): a step back for each of its letters would fill
+# the memory.
+_TOKEN = re.compile(r'"((?:[^"]++|"")*)"|(<[^>\n]*>)|(![^\n]*)|([^\s"]+)')
 _NUMBER = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?$")
 
 
@@ -110,6 +113,7 @@ def _read_tiers(text: str, path: Path, told: list[str]) -> dict[str, list[Interv
         return {}
     n_promised = tokens.count()
     tiers: dict[str, list[Interval]] = {}
+    uses = Counter[str]()
     while tokens.next_kind() != "end":
         kind, name = tokens.text(), tokens.text()
         if kind not in (_INTERVALS, _POINTS):
@@ -127,7 +131,7 @@ def _read_tiers(text: str, path: Path, told: list[str]) -> dict[str, list[Interv
             if len(found) < n_entries and not whole:
                 tokens.refuse(odd)
             told.append(f"{path}: {odd}; all of them are read")
-        tiers[_free_name(name, tiers)] = found
+        tiers[_free_name(name, tiers, uses)] = found
     if len(tiers) < n_promised:
         tokens.refuse(f"the file ends after {len(tiers)} of {n_promised} tiers")
     if len(tiers) > n_promised:
@@ -148,10 +152,12 @@ def _entry(tokens: "_Tokens", kind: str) -> Interval:
     return Interval(min(start, end), end, label) if end >= 0 else Interval(0.0, 0.0, label)
 
 
-def _free_name(name: str, taken: Mapping[str, object]) -> str:
-    free, number = name, 2
+def _free_name(name: str, taken: Mapping[str, object], uses: Counter[str]) -> str:
+    """Return a name with a number behind it where it is taken; ``uses`` counts the takers."""
+    free = name
     while free in taken:
-        free, number = f"{name}_{number}", number + 1
+        uses[name] += 1
+        free = f"{name}_{uses[name] + 1}"
     return free
 
 
@@ -207,7 +213,10 @@ class _Tokens:
 
     def number(self) -> float:
         """Read a time in seconds."""
-        return float(self._next("number").replace(",", "."))
+        value = float(self._next("number").replace(",", "."))
+        if not math.isfinite(value):
+            self.refuse(f"{value} stands where a time or a count should stand")
+        return value
 
     def count(self) -> int:
         """Read how many things follow."""

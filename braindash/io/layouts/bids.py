@@ -14,6 +14,7 @@ from typing import Any
 
 from braindash.errors import InputError
 from braindash.io.dataset.audio import AUDIO_EXTENSIONS
+from braindash.io.images.loading import load_image
 from braindash.io.images.surfaces import gifti_shape
 from braindash.io.layouts.bids_files import (
     BidsFiles,
@@ -444,10 +445,8 @@ def _stored_tr(file: File) -> float | None:
         return _gifti_tr(file)
     if not file.name.endswith((".nii", ".nii.gz")):
         return None
-    import nibabel
-
     try:
-        image: Any = nibabel.load(file.path)
+        image: Any = load_image(file.path)
         if file.name.endswith(_DTSERIES):
             return positive(float(image.header.get_axis(0).step))
         units = image.header.get_xyzt_units()[1]

@@ -1,6 +1,5 @@
 """Names, sidecars and events of BIDS, as far as responses to sounds need them."""
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from braindash.errors import InputError
+from braindash.files import parse_json
 from braindash.io.layouts.tree import File, Tree
 from braindash.io.texts import lines, read_text
 
@@ -167,7 +167,7 @@ def read_json(file: File, problems: list[str]) -> dict[str, Any]:
         problems.append(f"{file.path} is {told}")
         return {}
     try:
-        content = json.loads(file.path.read_bytes().decode("utf-8-sig"))
+        content = parse_json(file.path.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{file.path} cannot be read: {error}")
         return {}

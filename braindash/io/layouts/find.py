@@ -37,7 +37,6 @@ of a distribution whose ``pyproject.toml`` says ::
 
 import logging
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint
@@ -46,7 +45,7 @@ from types import MappingProxyType
 from typing import Any
 
 from braindash.errors import InputError
-from braindash.files import find_placeholder
+from braindash.files import find_placeholder, parse_toml
 from braindash.io.layouts import (
     algonauts,
     bids,
@@ -159,7 +158,7 @@ def own_manifest(folder: Path) -> Path | None:
 
 def _is_manifest(path: Path) -> bool:
     try:
-        content: dict[str, Any] = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        content: dict[str, Any] = parse_toml(path.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError):
         return False
     return {"dataset", "responses"} <= content.keys()

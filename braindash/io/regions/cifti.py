@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from braindash.errors import InputError
+from braindash.io.images.loading import load_image
 from braindash.io.images.surfaces import cortex_places
 
 ENDINGS = (".dlabel.nii", ".dscalar.nii")
@@ -71,7 +72,7 @@ def cifti_map(path: Path) -> tuple[npt.NDArray[np.float32], dict[int, str]]:
 def _loaded(path: Path) -> Any:
     import nibabel
 
-    image: Any = nibabel.load(path)
+    image: Any = load_image(path)
     if not isinstance(image, nibabel.Cifti2Image):
         raise InputError(
             f"{path} is no CIFTI-2 file, as its name says", hint="Give a .dlabel.nii file."

@@ -19,7 +19,9 @@ import numpy.typing as npt
 
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
+from braindash.io.dataset.arrays import open_npy
 from braindash.io.hdf5 import find_item, opened_hdf5
+from braindash.io.images.loading import load_image
 from braindash.io.regions.cifti import cifti_map, is_cifti_map
 
 logger = logging.getLogger(__name__)
@@ -478,7 +480,7 @@ def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
     """Read an array of one file as it is, and make it one row."""
     name = path.name.lower()
     if name.endswith(".npy"):
-        return _flat(path, np.load(path, allow_pickle=False))
+        return _flat(path, open_npy(path))
     if name.endswith(_HDF5):
         return _flat(path, _read_hdf5(path, key))
     if name.endswith(_GIFTI):
@@ -486,9 +488,7 @@ def _read_array(path: Path, key: str) -> npt.NDArray[Any]:
     if is_cifti_map(path):
         return cifti_map(path)[0]
     if name.endswith(_OVERLAYS):
-        import nibabel
-
-        image: Any = nibabel.load(path)
+        image: Any = load_image(path)
         if sum(size > 1 for size in image.shape) > 1:
             raise InputError(
                 f"{path} is a volume of {' x '.join(map(str, image.shape))}, not one value per "

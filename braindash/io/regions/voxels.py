@@ -10,6 +10,7 @@ from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.dataset.arrays import is_volume
 from braindash.io.dataset.dataset import Dataset
+from braindash.io.images.loading import load_image
 from braindash.io.spaces.volumes import Columns, column_numbers, read_mask
 from braindash.names import given_path
 
@@ -82,10 +83,8 @@ def voxel_values(dataset: Dataset, subject: str, path: Path) -> npt.NDArray[Any]
 
 
 def _loaded(path: Path) -> Any:
-    import nibabel
-
     try:
-        return nibabel.load(path)
+        return load_image(path)
     except Exception as error:  # nibabel raises many kinds for a broken file
         raise InputError(
             f"{path} cannot be read as a volume: {error}", hint="Give a .nii or .nii.gz file."

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from braindash.errors import InputError
 from braindash.files import parse_json, refuse_placeholder
+from braindash.io.images.loading import load_image
 from braindash.io.spaces.meshes import OwnSurfaces
 from braindash.io.spaces.surface_map import COMMON, OWN, SurfaceMap
 from braindash.io.surfaces import HEMISPHERES, SPACES, load_surface
@@ -42,10 +43,8 @@ def read_mask(path: Path) -> tuple[Bools, npt.NDArray[np.float64]]:
     refuse_placeholder(path, "mask")
     if not path.is_file():
         raise InputError(f"there is no mask {path}", hint="Check mask in [responses].")
-    import nibabel
-
     try:
-        image: Any = nibabel.load(path)
+        image: Any = load_image(path)
         values = np.asarray(image.dataobj)
         affine = np.asarray(image.affine, dtype=np.float64)
     except Exception as error:  # nibabel raises many kinds for a broken file

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import regex
+
 from braindash.core.devices import tell_memory
 from braindash.errors import ModelError
 from braindash.speech.checkpoints.families import FAMILIES, Family
@@ -29,6 +31,7 @@ _LORA = "lora_"
 _BLOCK = re.compile(r"\.layers?\.(\d+)\.")
 # Of a weight's norm: what rounding alone moves when an adapter of zeros is merged.
 _ROUNDING = 1e-6
+_PATTERN_SECONDS = 1.0
 
 
 def merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
@@ -59,7 +62,7 @@ def merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
     _require_adapted(files, stored, holder)
     made: Any = LoraConfig  # its class methods are not annotated
     try:
-        settings = made.check_kwargs(**read_json(files.folder / ADAPTER_CONFIG))
+        settings = made.check_kwargs(**_settings(files, stored))
         config = made.from_peft_type(**settings)
         config.modules_to_save = [
             name for name in config.modules_to_save or () if _has_part(holder, name)
@@ -91,7 +94,14 @@ def merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
         if name.endswith(".base_layer.weight")
     }
     unloading: Any = wrapped.merge_and_unload  # it changes the encoder in place
-    unloading()
+    try:
+        unloading()
+    except NotImplementedError as error:
+        raise ModelError(
+            f"the adapter in {files.folder} is of a kind that acts beside the weights: {error}",
+            hint="braindash takes adapters that can be put into the weights: LoRA, DoRA and their "
+            "rank patterns. Train one of these, or give the base alone.",
+        ) from error
     _check_effect(files, stored, holder, before)
     return encoder
 
@@ -204,6 +214,44 @@ def _adapter_tensors(files: ModelFiles, family: Family) -> tuple[dict[str, "Tens
         hint=f"Names of peft begin with {_PEFT_PREFIX!r}; check that base and adapter belong "
         "together.",
     )
+
+
+def _settings(files: ModelFiles, stored: Mapping[str, "Tensor"]) -> dict[str, Any]:
+    """Read an adapter's settings, with its layers named one by one in place of patterns.
+
+    Which layers are adapted is what the weights say. Patterns of ranks and scales are matched
+    here as peft does, but with an end: one from elsewhere may be made to take years.
+    """
+    path = files.folder / ADAPTER_CONFIG
+    settings = read_json(path)
+    names = (name.removeprefix(_PEFT_PREFIX).partition(f".{_LORA}") for name in stored)
+    layers = sorted({layer for layer, found, _ in names if found})
+    if isinstance(settings.get("target_modules"), str):
+        settings["target_modules"] = layers
+    if isinstance(settings.get("exclude_modules"), str):
+        settings["exclude_modules"] = None
+    for field in ("rank_pattern", "alpha_pattern"):
+        patterns = settings.get(field)
+        if isinstance(patterns, dict):
+            try:
+                settings[field] = _by_layer(patterns, layers)
+            except (TimeoutError, regex.error) as error:
+                raise ModelError(
+                    f"{path}: a pattern in {field} cannot be matched: {error}",
+                    hint="Name the layers in place of patterns, or simplify these.",
+                ) from error
+    return settings
+
+
+def _by_layer(patterns: Mapping[str, Any], layers: Iterable[str]) -> dict[str, Any]:
+    """Give each layer the value of the first pattern that fits the end of its name."""
+    found: dict[str, Any] = {}
+    for layer in layers:
+        for pattern, value in patterns.items():
+            if regex.match(rf"(.*\.)?({pattern})$", layer, timeout=_PATTERN_SECONDS):
+                found[re.escape(layer)] = value
+                break
+    return found
 
 
 def _require_adapted(

@@ -163,7 +163,7 @@ class ConvolutionalFront:
         The first convolution is linear, so mean and variance of its channels follow from mean
         ``m`` and covariance ``C`` of the short pieces of waveform that it sees: for filter ``w``
         they are ``w m + bias`` and ``w C w'``. So blocks of frames can be made one by one. Where
-        filters are fewer than their taps, the variance of their outputs is the shorter way.
+        filters are fewer than their taps, their outputs are the shorter way.
 
         Returns
         -------
@@ -172,21 +172,32 @@ class ConvolutionalFront:
         convolution, norm = self._convolutions[0], self._norm
         if norm is None or norm.num_groups != norm.num_channels or convolution.in_channels != 1:
             raise ValueError("the first layer does not normalise each channel by itself")
-        pieces = waves.double().unfold(1, convolution.kernel_size[0], convolution.stride[0])
-        mean = pieces.mean(dim=1, keepdim=True)
-        centred = pieces - mean
         filters = convolution.weight[:, 0].double()
         if len(filters) < filters.shape[1]:
-            variance = (centred @ filters.T).square().mean(dim=1)
+            mean, variance = _moments_of_outputs(waves, convolution)
         else:
+            pieces = waves.double().unfold(1, convolution.kernel_size[0], convolution.stride[0])
+            middle = pieces.mean(dim=1, keepdim=True)
+            centred = pieces - middle
             covariance = centred.transpose(1, 2) @ centred / pieces.shape[1]
+            mean = (middle @ filters.T)[:, 0]
             variance = ((filters @ covariance) * filters).sum(dim=2)
         scale = norm.weight.double() / torch.sqrt(variance + norm.eps)
-        middle = (mean @ filters.T)[:, 0]
         if convolution.bias is not None:
-            middle = middle + convolution.bias.double()
-        shift = norm.bias.double() - scale * middle
+            mean = mean + convolution.bias.double()
+        shift = norm.bias.double() - scale * mean
         return scale.float()[:, :, None], shift.float()[:, :, None]
+
+
+def _moments_of_outputs(waves: Tensor, convolution: nn.Conv1d) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each filter's output without its bias, (n_windows, n_channels) each."""
+    # Without the waveform's own level, single precision is enough for what is left.
+    level = waves.mean(dim=1, keepdim=True)
+    weight, stride = convolution.weight, convolution.stride
+    outputs = functional.conv1d((waves - level)[:, None], weight, stride=stride)
+    mean = outputs.mean(dim=2).double()
+    variance = outputs.square_().mean(dim=2).double() - mean.square()
+    return mean + level.double() * weight.double().sum(dim=(1, 2)), variance
 
 
 class PaddedFront:

@@ -6,7 +6,6 @@ before removed: there is always a whole one. The best epoch so far stays too.
 """
 
 import errno
-import json
 import logging
 import os
 import re
@@ -22,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from braindash.errors import InputError, ResourceError
-from braindash.files import digest_file, flush, write_json
+from braindash.files import digest_file, flush, parse_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -227,7 +226,7 @@ def restore_optimiser(
 
 def _whole(place: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = json.loads((place / STATE).read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json((place / STATE).read_text(encoding="utf-8"))
         whole = all(digest_file(place / name) == it for name, it in content["digests"].items())
     except (OSError, ValueError, KeyError, AttributeError):
         return None

@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 
 from braindash.errors import InputError, ModelError
+from braindash.speech.checkpoints import merging
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.checkpoints.merging import lora_strengths, read_adapter
 from braindash.speech.checkpoints.places import ADAPTER_FILES
@@ -86,6 +87,7 @@ def test_adapter_folder_opens_as_the_merged_model(kind, headed, tmp_path):
         {"use_dora": True},
         {"target_modules": ["intermediate_dense"], "rank_pattern": {"intermediate_dense": 5}},
         {"target_modules": r".*layers\.1\.attention\.[qv]_proj"},
+        {"rank_pattern": {r"layers\.[01]\..*_proj": 5}, "alpha_pattern": {"q_proj|k_proj": 32}},
         {"bias": "lora_only"},
         {"modules_to_save": ["layer_norm"]},
     ],
@@ -104,6 +106,41 @@ def test_adapter_of_a_classifier_leaves_its_head_out(tmp_path, caplog):
         found = answer(adapter)
     np.testing.assert_allclose(found, answer(merged.wav2vec2), atol=1e-5)
     assert "classifier" in caplog.text
+
+
+# Patterns that Python's own `re` would match for years.
+ENDLESS = (r"(.*a.*a.*a.*a.*)*x", r"((q|q)+_?)+!", "(" * 20 + ".*" + ")*" * 20 + "!")
+
+
+@pytest.mark.parametrize("pattern", ENDLESS)
+@pytest.mark.parametrize("field", ["target_modules", "exclude_modules", "rank_pattern"])
+def test_a_pattern_that_never_ends_is_matched_with_an_end(pair, field, pattern, monkeypatch):
+    """The weights say what is adapted; where a pattern is needed it may be refused, in no time."""
+    base, adapter = pair
+    value = {pattern: 4} if field == "rank_pattern" else pattern
+    edit_json(adapter / CONFIG, **{field: value})
+    monkeypatch.setattr(merging, "_PATTERN_SECONDS", 0.05)
+    try:
+        found = answer(adapter)
+    except ModelError as error:
+        refused = error.message
+    else:
+        refused = ""
+        assert np.abs(found - answer(base)).max() > 0.01
+    assert not refused or (field == "rank_pattern" and "cannot be matched" in refused)
+
+
+@pytest.mark.parametrize("pattern", ["([", "*"])
+def test_a_pattern_that_is_none_is_refused(pair, pattern):
+    edit_json(pair[1] / CONFIG, alpha_pattern={pattern: 4})
+    with pytest.raises(ModelError, match="alpha_pattern cannot be matched"):
+        open_model(pair[1], device="cpu")
+
+
+def test_an_adapter_beside_the_weights_is_refused(pair):
+    edit_json(pair[1] / CONFIG, alora_invocation_tokens=[1])
+    with pytest.raises(ModelError, match="acts beside the weights"):
+        open_model(pair[1], device="cpu")
 
 
 # --- WavLM -------------------------------------------------------------------------------------

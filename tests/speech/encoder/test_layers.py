@@ -156,7 +156,10 @@ def test_mixed_precision_gives_nearly_the_same_layers(kind, precision, model_of,
     _, windows = model_input(kind, sound)
     wanted = model.encoder.layer_frames(model.encoder.embed(windows), slice(None))
     encoder = Encoder(model.module, precision)
-    found = encoder.layer_frames(encoder.embed(windows), slice(None))
+    # On processors with AMX, oneDNN's bf16 convolution of groups of 8 channels, which only models
+    # as small as these have, gives other numbers altogether.
+    with torch.backends.mkldnn.flags(enabled=False):
+        found = encoder.layer_frames(encoder.embed(windows), slice(None))
     assert found.dtype == np.float32
     assert largest(found, wanted) > 1e-6
     for layer in range(N_BLOCKS + 1):
