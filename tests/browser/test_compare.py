@@ -117,7 +117,7 @@ def test_models_mix_as_inks_with_a_key(compare):
     assert compare.traffic.rest(compare) - before < 60_000, "no map travels again"
     key = part(compare, "inks").locator("span")
     assert key.all_text_contents() == ["A: toy", "B: tuned"]
-    compare.keyboard.press("m")  # alone
+    compare.locator(VIEWER).press("m")  # alone
     settle(compare)
     assert compare.locator(".title").count() == 0
     url = part(compare, "canvas").evaluate("c => c.toDataURL('image/png')")
