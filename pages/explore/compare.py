@@ -11,7 +11,7 @@ from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.several.group_maps import prevalence_at
 from braindash.encoding.several.tested import untestable
 from braindash.ui import address, state, texts, widgets
-from braindash.ui.explore import arrays, comparing
+from braindash.ui.explore import comparing
 from braindash.ui.explore.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
 from braindash.ui.take_away import Take, linked_picture, map_take, take
@@ -251,7 +251,7 @@ def show_target(compared: Compared) -> bool:
 def curve_of(compared: Compared, index: int, target: int) -> TargetCurve:
     """Take one target's scores with one model; of several subjects their mean, untested."""
     group = compared.groups[index]
-    values = arrays.target_scores(group, compared.normalised, compared.ceilings[index])
+    values = comparing.target_scores(group, compared.normalised, compared.ceilings[index])
     significant = None
     if group.n_subjects == 1 and group.first.has_significance:
         significant = group.first.significant(LEVEL)[:, target]
@@ -267,7 +267,7 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
     left, right = st.columns([1, 1])
     groups, names = compared.groups, compared.names
     scores = [
-        arrays.target_scores(group, compared.normalised, ceiling)[layer]
+        comparing.target_scores(group, compared.normalised, ceiling)[layer]
         for group, ceiling, layer in zip(groups, compared.ceilings, (one, two), strict=False)
     ]
     simulated = any(group.simulated for group in groups[:2])

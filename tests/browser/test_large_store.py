@@ -24,6 +24,7 @@ def test_one_of_500_results_is_found_and_opened(page, url):
     page.keyboard.press("Enter")
     page.get_by_text("1 of 500 results").wait_for()
     grid = page.locator('.st-key-results [data-testid="stDataFrame"]')
+    grid.scroll_into_view_if_needed()
     box = grid.bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 52)  # the box at the head of the only row
     page.get_by_text(re.compile("wavlm-large · subject sub-07")).first.wait_for()
