@@ -18,7 +18,7 @@ if __name__ == "__main__":  # run as a script: the kit is a package beside its f
 from braindash.encoding.result import EncodingResult
 from braindash.files import digest_file, digest_json, write_json
 from braindash.io.store import Store
-from kit.made_up import made_up_result
+from kit.made_up import made_up_result, made_up_statistics
 
 N_LAYERS = 25
 N_SUBJECTS = 40
@@ -30,6 +30,7 @@ MODELS = (
 # Of a second data set with fewer subjects.
 N_MORE = 20
 _DRAWN = 6
+_SEEN = 0.1  # a score above it is significant
 # Where along the layers a region is predicted best, 0 to 1, and how well.
 _PEAKS = {
     "primary_auditory": (0.15, 0.5),
@@ -63,8 +64,15 @@ def drawn_result(seed: int) -> EncodingResult:
         if name in made.masks:
             curve = height * np.exp(-(((depth - peak) / 0.35) ** 2))
             values[:, made.masks[name]] += curve * (1 + 0.1 * rng.standard_normal())
-    r += values.astype(np.float32)
-    return made
+    r += np.clip(values, -0.2, 0.8).astype(np.float32)
+    statistics = made_up_statistics(rng, r, made.masks, made.dataset["ceiling"].values)
+    q = np.where(r > _SEEN, 0.001, statistics["q"])
+    best = np.nan_to_num(r, nan=-1).argmax(axis=0)
+    arrays = statistics.assign(
+        q=(("layer", "target"), np.where(np.isnan(r), np.nan, q).astype(np.float32)),
+        preferred_layer=("target", np.where(np.isnan(r).all(axis=0), -1, best).astype(np.int16)),
+    )
+    return replace(made, dataset=made.dataset.assign(arrays.data_vars))
 
 
 def make_large_store(root: Path, *, models=MODELS, n_subjects=N_SUBJECTS, n_more=N_MORE) -> Store:
