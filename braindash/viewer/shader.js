@@ -51,7 +51,7 @@ void main() {
   if (inked > 0.5) {
     vec3 there = step(0.5, v_present);
     vec3 shares = clamp((values - range.x) / (range.y - range.x), 0.0, 1.0) * there;
-    vec3 sizes = mix(vec3(-1e9), values, there);
+    vec3 sizes = values * there - 1e9 * (1.0 - there); // a mix of such unequal numbers is not exact
     shown = max(max(sizes.x, sizes.y), sizes.z) >= threshold;
     painted = min(inks * shares, 1.0);
   }
