@@ -14,10 +14,12 @@ from that description (their penalties are squared, ours are not).
 """
 
 import argparse
+import cProfile
 import json
 import math
 import os
 import platform
+import pstats
 import statistics
 import subprocess
 import sys
@@ -222,6 +224,28 @@ def measure(
     return {name: (middle[name], max(peaks[name]) / 1e6, results[name]) for name in runs}
 
 
+# Functions of core/ridge that make operators, and those that apply them or make what they apply to.
+MAKING = ("__init__", "operators")
+APPLYING = ("apply", "apply_outside", "apply_whole", "right_sides")
+
+
+def shares(run: Callable[[], Any]) -> dict[str, float]:
+    """Where the time of a fit goes: making operators, in double precision, and applying them."""
+    watch = cProfile.Profile()
+    watch.runcall(run)
+    rows: Any = pstats.Stats(watch).stats.items()  # type: ignore[attr-defined]
+    whole = sum(own for _, (_, _, own, _, _) in rows)
+    spent = dict.fromkeys(("making", "applying"), 0.0)
+    for (file, _, function), (_, _, _, inside, callers) in rows:
+        if Path(file).name not in ("dual.py", "primal.py", "data.py") or not callers:
+            continue
+        if function in MAKING and Path(file).name != "data.py":
+            spent["making"] += inside
+        elif function in APPLYING and not any(name in APPLYING for *_, name in callers):
+            spent["applying"] += inside
+    return {name: seconds / whole for name, seconds in spent.items()}
+
+
 def fresh_growth(name: str, device: str, threads: int) -> float:
     """Megabytes by which a process grows that holds nothing but the data and the libraries."""
     command = [sys.executable, __file__, "--growth-of", name, "--device", device]
@@ -270,6 +294,7 @@ def bench(
             gap = np.abs(prediction[:, :ORACLE_TARGETS] - true)[:, same]
             rows[run]["equal_alphas"] = float(same.mean())
             rows[run]["largest_difference"] = float(gap.max()) if gap.size else math.nan
+    rows["braindash"]["shares"] = shares(runs["braindash"])
     return {
         "shape": vars(SHAPES[name]) | {"alphas": len(SHAPES[name].alphas)},
         "memory_formula_mb": formula(SHAPES[name]),
@@ -297,6 +322,8 @@ def show(name: str, outcome: dict[str, Any]) -> None:
         if "equal_alphas" in row:
             line += f"{row['equal_alphas']:13.3%}{row['largest_difference']:12.1e}"
         print(line)
+    spent = outcome["results"]["braindash"]["shares"]
+    print(f"of braindash: {spent['making']:.0%} making operators, {spent['applying']:.0%} applying")
 
 
 def main(arguments: list[str]) -> None:

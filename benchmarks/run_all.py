@@ -70,7 +70,8 @@ def ridge(found: dict[str, Any]) -> Iterator[Row]:
             f"ridge {name}: {size['n_rows']} rows, {4 * size['n_features']} features, "
             f"{size['n_targets']} targets, {size['alphas']} alphas",
             f"{own['seconds']:.2f} CPU s, {own['over_floor']:.1f}x the floor, "
-            f"{own['peak_extra_mb']:.0f} MB; {'; '.join(told)}",
+            f"{own['peak_extra_mb']:.0f} MB ({own['shares']['making']:.0%} making operators, "
+            f"{own['shares']['applying']:.0%} applying them); {'; '.join(told)}",
             f"{own['largest_difference']:.0e} of predictions, "
             f"{own['equal_alphas']:.2%} of alphas equal",
             RIDGE_GOALS.get(name, ""),

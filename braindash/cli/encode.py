@@ -15,10 +15,12 @@ from braindash.cli.options import (
     LeaveOutOption,
     ModelOption,
     PrecisionOption,
+    QueueOption,
     RegionsOption,
     RevisionOption,
     StoreOption,
     StrategyOption,
+    Way,
     carry_out,
     carry_out_all,
     choices,
@@ -28,6 +30,7 @@ from braindash.cli.options import (
     plain,
     print_json,
     say,
+    way_of,
 )
 from braindash.defaults import DEFAULT_DELAYS, PRESETS, difference_lines
 from braindash.errors import InputError
@@ -172,11 +175,13 @@ def encode(
     keep_weights: WeightsOption = None,
     leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
+    queue: QueueOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score how well each layer of a model predicts subjects' responses."""
     drawn = {"n_permutations": permutations, "n_bootstraps": bootstraps, "block_rows": block_rows}
     around = {"device": device, "threads": threads, "leave_out_bad": leave_out_bad}
+    kept = {"keep_frames": keep_frames, "keep_weights": keep_weights}
     request = build_request(
         EncodeRequest,
         data=data,
@@ -202,11 +207,9 @@ def encode(
         low_level=low_level,
         low_level_space=low_level_space,
         null_panel=null_panel,
-        **around,
-        keep_frames=keep_frames,
-        keep_weights=keep_weights,
+        **(around | kept),
     )
-    _score(request, open_store(store), regions, hemisphere, check_only, as_json)
+    _score(request, open_store(store), regions, hemisphere, way_of(check_only, queue), as_json)
 
 
 def _score(
@@ -214,12 +217,12 @@ def _score(
     store: Store,
     regions: str | None,
     hemisphere: Hemisphere | None,
-    check_only: bool,
+    way: Way,
     as_json: bool,
 ) -> None:
     """Carry a request out and print its results, as they are seen in a region set."""
     _check_regions(request, regions)
-    results, several = _encode(request, store, check_only, as_json)
+    results, several = _encode(request, store, way, as_json)
     if not as_json:
         print_results(results, store, regions, hemisphere, request.data)
     elif results:
@@ -264,16 +267,16 @@ def _require_set(name: str, request: EncodeRequest) -> None:
 
 
 def _encode(
-    request: EncodeRequest, store: Store, check_only: bool, as_json: bool
+    request: EncodeRequest, store: Store, way: Way, as_json: bool
 ) -> tuple[list[Any], bool]:
     """Return the results, and whether several subjects were named."""
     names = _subjects(request.data, request.subject)
     requests = {name: request.model_copy(update={"subject": name}) for name in names}
     if len(names) == 1:
-        result = carry_out(requests[names[0]], store, check_only, as_json)
+        result = carry_out(requests[names[0]], store, way, as_json)
         results = [] if result is None else [result]
     else:
-        results = carry_out_all(requests, store, check_only, as_json)
+        results = carry_out_all(requests, store, way, as_json)
     return results, len(names) > 1
 
 

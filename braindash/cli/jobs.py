@@ -14,12 +14,15 @@ from braindash.cli.options import (
     open_store,
     print_json,
     print_rows,
+    say,
 )
 from braindash.work.kinds import COMMANDS
 
 KindOption = Annotated[str | None, typer.Option(help=f"Only {', '.join(COMMANDS)}.")]
 
-app = typer.Typer(help="Watch and stop background jobs.", no_args_is_help=True)
+KeyArgument = Annotated[str, typer.Argument(help="The job's key.")]
+
+app = typer.Typer(help="Watch, stop and repeat background jobs.", no_args_is_help=True)
 
 
 @app.command(name="list")
@@ -65,10 +68,34 @@ def list_jobs(
 
 
 @app.command(name="cancel")
-def cancel_job(
-    key: Annotated[str, typer.Argument(help="The job's key.")], store: StoreOption = None
-) -> None:
+def cancel_job(key: KeyArgument, store: StoreOption = None) -> None:
     """Ask a background job to stop; its finished parts are kept."""
     from braindash.jobs.queue import JobQueue
 
     JobQueue(open_store(store).root).cancel(key)
+
+
+@app.command(name="retry")
+def retry_job(key: KeyArgument, store: StoreOption = None) -> None:
+    """Queue a failed or cancelled job again; it goes on after its finished parts."""
+    from braindash.jobs.queue import JobQueue
+
+    job = JobQueue(open_store(store).root).retry(key)
+    say(f"{job.key}\t{job.state}\t{job.title}")
+
+
+@app.command(name="log")
+def show_log(
+    key: KeyArgument,
+    n_lines: Annotated[int, typer.Option("--lines", min=1, help="Of the end of the log.")] = 50,
+    store: StoreOption = None,
+) -> None:
+    """Print what a job said, the end of it."""
+    from braindash.jobs.queue import JobQueue
+
+    queue = JobQueue(open_store(store).root)
+    job = queue.get(key)
+    say(f"{job.title}: {job.state}. {job.error or job.message}".rstrip())
+    told = queue.log_tail(key, n_lines)
+    if told:
+        say(told.rstrip("\n"))

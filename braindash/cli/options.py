@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -38,6 +38,15 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout.")]
 CheckOption = Annotated[bool, typer.Option("--check", help="Only say what would be needed.")]
+QueueOption = Annotated[
+    bool,
+    typer.Option(
+        "--queue",
+        help="Leave it to a background process, which goes on when the terminal is closed "
+        "(`braindash jobs list`).",
+    ),
+]
+Way = Literal["run", "check", "queue"]
 LeaveOutOption = Annotated[
     bool,
     typer.Option(
@@ -273,13 +282,23 @@ def print_damaged(place: object, problem: str) -> None:
     say(f"Damaged, not read: {place}: {problem}", err=True)
 
 
+def way_of(check_only: bool, queue: bool) -> Way:
+    """Say what is done with a request, from the options that name it."""
+    if check_only and queue:
+        raise typer.BadParameter("--check only tells, and --queue runs", param_hint="--queue")
+    return "check" if check_only else "queue" if queue else "run"
+
+
 def carry_out(
-    request: Request, store: Store, check_only: bool, as_json: bool, *, quiet: bool = False
+    request: Request, store: Store, way: Way, as_json: bool, *, quiet: bool = False
 ) -> Any:
-    """Run a request under a bar and return its result; or print what it would need: None."""
+    """Run a request under a bar and return its result; or queue it or print its needs: None."""
     from braindash.work import kinds
 
-    if check_only:
+    if way == "queue":
+        _queue([request], store, as_json)
+        return None
+    if way == "check":
         found = kinds.preflight(request, store)
         if as_json:
             print_json(found.as_dict())
@@ -293,14 +312,17 @@ def carry_out(
 
 
 def carry_out_all(
-    requests: Mapping[str, Request], store: Store, check_only: bool, as_json: bool
+    requests: Mapping[str, Request], store: Store, way: Way, as_json: bool
 ) -> list[Any]:
-    """Run several requests together, under one bar; or print what each, by its name, would need."""
+    """Run several requests together, under one bar; or queue them or print each one's needs."""
     from braindash.work import kinds
 
-    if not check_only:
+    if way == "run":
         with progress_bar() as bar:
             return kinds.run_all(list(requests.values()), store, bar)
+    if way == "queue":
+        _queue(list(requests.values()), store, as_json)
+        return []
     needs = {name: kinds.preflight(request, store) for name, request in requests.items()}
     if as_json:
         print_json({name: found.as_dict() for name, found in needs.items()})
@@ -308,3 +330,16 @@ def carry_out_all(
         for name, found in needs.items():
             say("\n    ".join([f"{name}:", *found.lines()]))
     return []
+
+
+def _queue(requests: Sequence[Request], store: Store, as_json: bool) -> None:
+    """Make jobs of requests and say their keys."""
+    from braindash.work.submit import submit
+
+    jobs = [submit(request, store) for request in requests]
+    if as_json:
+        print_json([{"key": job.key, "title": job.title, "state": job.state} for job in jobs])
+        return
+    for job in jobs:
+        say(f"{job.key}\t{job.state}\t{job.title}")
+    notes.print("`braindash jobs list` and the page Jobs show how far they are.", highlight=False)

@@ -14,6 +14,7 @@ from braindash.cli.options import (
     LeaveOutOption,
     ModelOption,
     PrecisionOption,
+    QueueOption,
     RevisionOption,
     StoreOption,
     StrategyOption,
@@ -25,6 +26,7 @@ from braindash.cli.options import (
     open_store,
     print_json,
     say,
+    way_of,
 )
 from braindash.io.labels.sources import LABEL_FLAGS, LABEL_NUMBERS, LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
@@ -90,6 +92,7 @@ def probe(
     threads: CoresOption = None,
     leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
+    queue: QueueOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score what each layer of a model tells about labelled speech, from sound to meaning."""
@@ -120,7 +123,7 @@ def probe(
         threads=threads,
         leave_out_bad=leave_out_bad,
     )
-    result = carry_out(request, open_store(store), check_only, as_json)
+    result = carry_out(request, open_store(store), way_of(check_only, queue), as_json)
     if result is None:
         return
     if as_json:

@@ -1,6 +1,7 @@
 """Commands about stored results: list them, and move them between stores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from braindash.cli.options import (
     ModelFilter,
     StoreOption,
     SubjectFilter,
+    listed,
     matches,
     notes,
     open_store,
@@ -20,8 +22,18 @@ from braindash.cli.options import (
     say,
 )
 from braindash.io.store import LISTED_KINDS, REGIONS, DamagedEntry, Entry, Store
+from braindash.progress import spoken_duration
 from braindash.specs import older_version
 from braindash.tuning.result import DamagedModel, damaged_models
+from braindash.work.housekeeping import (
+    LEFTOVERS,
+    REMADE,
+    Item,
+    belongings,
+    prunable,
+    remove,
+    shares,
+)
 
 _KINDS = (*LISTED_KINDS, REGIONS)
 KindOption = Annotated[
@@ -159,3 +171,69 @@ def import_result(
 ) -> None:
     """Take over a result that another store exported."""
     say(str(open_store(store).import_(file).folder))
+
+
+app = typer.Typer(help="What a store holds, and what of it can go.", no_args_is_help=True)
+
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")]
+
+
+@app.command(name="size")
+def show_sizes(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Say what takes how much of the store, and how long it took to compute."""
+    opened = open_store(store)
+    found = shares(opened)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    for one in found:
+        took = f", {spoken_duration(one.seconds)} of computing" if one.seconds else ""
+        say(f"{_told_size(one.n_bytes):>9}  {one.name}: {one.what} ({one.n}{took})")
+    say(f"{_told_size(sum(one.n_bytes for one in found)):>9}  {opened.root}")
+
+
+@app.command(name="remove")
+def remove_results(
+    keys: Annotated[list[str], typer.Argument(help="Keys of results, or their first digits.")],
+    dry_run: DryRunOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Remove results, and what is kept for them alone."""
+    opened = open_store(store)
+    found = [one for key in keys for one in belongings(opened, opened.find(key))]
+    _take_out(opened, list({one.place: one for one in found}.values()), dry_run)
+
+
+@app.command(name="prune")
+def prune_store(
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            help="What may go, with commas. By default what nothing reads any more: "
+            f"{', '.join(LEFTOVERS)}. What is computed again when it is needed: "
+            f"{', '.join(REMADE)}."
+        ),
+    ] = None,
+    older_than: Annotated[
+        float, typer.Option(min=0, help="Days since it was written, at the least.")
+    ] = 0.0,
+    dry_run: DryRunOption = False,
+    store: StoreOption = None,
+) -> None:
+    """Remove what no result needs; say what it would cost to compute again."""
+    opened = open_store(store)
+    named = tuple(LEFTOVERS) if kinds is None else tuple(listed(kinds, "--kinds"))
+    _take_out(opened, prunable(opened, named, older_than), dry_run)
+
+
+def _take_out(store: Store, items: Sequence[Item], dry_run: bool) -> None:
+    for one in items:
+        took = f", {spoken_duration(one.seconds)} to compute again" if one.seconds else ""
+        say(f"{_told_size(one.n_bytes):>9}  {one.what}{took}")
+    n_bytes = sum(one.n_bytes for one in items) if dry_run else remove(store, items)
+    done = "Would be free" if dry_run else "Free now"
+    notes.print(f"{done}: {_told_size(n_bytes)} of {len(items)} things.", highlight=False)
+
+
+def _told_size(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.2f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"

@@ -11,6 +11,7 @@ from braindash.cli.options import (
     DeviceOption,
     JsonOption,
     LeaveOutOption,
+    QueueOption,
     RevisionOption,
     StoreOption,
     carry_out,
@@ -23,6 +24,7 @@ from braindash.cli.options import (
     print_json,
     say,
     settings,
+    way_of,
 )
 from braindash.names import given_path
 from braindash.process import is_first_process
@@ -114,6 +116,7 @@ def tune(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
     leave_out_bad: LeaveOutOption = False,
     check_only: CheckOption = False,
+    queue: QueueOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tune a model to the responses of subjects; the same command goes on after an interruption.
@@ -148,7 +151,8 @@ def tune(
     request = build_tune_request(**fields | settings(setting or [], "--setting", *_FORMS))
     _check_out(out)
     first = is_first_process()
-    result = carry_out(request, open_store(store), check_only, as_json, quiet=not first)
+    way = way_of(check_only, queue)
+    result = carry_out(request, open_store(store), way, as_json, quiet=not first)
     if result is None or not first:
         return
     _tell(result if out is None else result.copied(out), as_json)

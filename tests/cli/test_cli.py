@@ -14,6 +14,7 @@ from braindash import cli
 from braindash.cli import app
 from braindash.errors import InputError, StoreError
 from braindash.io.store import Store
+from braindash.jobs.queue import JobQueue
 
 RUN = CliRunner()
 
@@ -168,6 +169,23 @@ def test_check_says_what_is_needed_and_computes_nothing(lab, tmp_path):
     RUN.invoke(app, encode_arguments(lab, tmp_path / "store"))
     done = RUN.invoke(app, encode_arguments(lab, tmp_path / "store", "--check"))
     assert "Already computed" in done.stdout
+
+
+def test_what_is_queued_is_a_job_and_computes_nothing_here(lab, tmp_path, monkeypatch):
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: None)
+    store = tmp_path / "store"
+    command = encode_arguments(lab, store, "--queue")
+    command[command.index("--subject") + 1] = "A,B"
+    done = RUN.invoke(app, command)
+    assert done.exit_code == 0, done.output
+    told = [line.split("\t") for line in done.stdout.splitlines()]
+    jobs = JobQueue(store).list()
+    assert {key for key, *_ in told} == {job.key for job in jobs} and len(jobs) == 2
+    assert {state for _, state, _ in told} == {"queued"}
+    assert not (store / "encoding").exists()
+    assert {job.request["subject"] for job in jobs} == {"A", "B"}
+    both = RUN.invoke(app, [*command, "--check"])
+    assert both.exit_code == 2 and "--queue" in both.output
 
 
 @pytest.mark.parametrize(
