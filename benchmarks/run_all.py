@@ -228,6 +228,12 @@ def scale(found: dict[str, Any]) -> Iterator[Row]:
                 yield Row(f"scale: {name}, {what}", f"{whole[what]:.2f}", "", goal)
 
 
+def dashboard(found: dict[str, Any]) -> Iterator[Row]:
+    """Tell what visitors of the dashboard wait for."""
+    for row in found["rows"]:
+        yield Row(row["what"], row["measured"], "", row["goal"])
+
+
 BENCHMARKS = {
     "ridge": Benchmark(
         "bench_ridge.py",
@@ -272,6 +278,7 @@ BENCHMARKS = {
     "parts": Benchmark("bench_parts.py", (), (), parts),
     "demo": Benchmark("bench_parts.py", ("--demo",), (), demo),
     "growth": Benchmark("bench_growth.py", (), (), growth),
+    "dashboard": Benchmark("bench_dashboard.py", (), ("--repeats", "1"), dashboard),
 }
 # Nothing of these is small: the quick way goes without.
 NEVER_QUICK = ("parts", "demo", "growth")

@@ -257,9 +257,10 @@ def region_means(
             rows += _weighted_rows(table, region, np.asarray(mask), allowed, size)
             continue
         members = _as_mask(mask, n_targets, f"region {region!r}")
-        used = np.isfinite(table) & (members & allowed)
+        own = table[:, members & allowed]  # most regions are a small part of the targets
+        used = np.isfinite(own)
         n_members, n_valid = int(members.sum()), used.sum(axis=1)
-        sums = np.where(used, table, 0.0).sum(axis=1)
+        sums = np.where(used, own, 0.0).sum(axis=1)
         for layer in range(n_layers):
             count = int(n_valid[layer])
             value = sums[layer] / count if count else np.nan

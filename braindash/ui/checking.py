@@ -135,7 +135,7 @@ def _show_subject(one: SubjectReport, dataset: Dataset, key: str) -> None:
     figure = views.lag_figure(one, simulated=dataset.simulated)
     source = f"Check of {dataset.name}, {one.subject}"
     if figure is not None:
-        st.plotly_chart(figure, key="lag_scan")
+        widgets.chart(figure, "lag_scan")
         line = views.lag_line(one)
         taken = _take(dataset, "lag-scan", f"{source}: responses and sound by lag", figure=figure)
         widgets.told(line, [], [taken], source=(source, [line]))

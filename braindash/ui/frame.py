@@ -52,7 +52,8 @@ def head(title: str, introduction: str, identity: Callable[[], None]) -> None:
     style()
     shown = presenting()
     if shown:
-        st.query_params[PRESENT] = "true"
+        if st.query_params.get(PRESENT) != "true":
+            st.query_params[PRESENT] = "true"
         st.html(_PRESENT_STYLE)
     else:
         st.query_params.pop(PRESENT, None)

@@ -20,6 +20,7 @@ from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.regions.sources import home
 from braindash.io.store import Store
 from braindash.io.surfaces import SPACES
+from braindash.ui.explore.loaded import loaded
 from braindash.work.regions import queue_regions
 
 SET = "set"
@@ -39,8 +40,8 @@ _PENDING = "pending_regions"
 def ready(space: str, manifest: str | Path | None) -> list[str]:
     """Name the sets that can be chosen for results of a space, the usual one first."""
     named = None if manifest is None else str(manifest)
-    found: list[str] = _ready(space, named, str(home()))
-    return found
+    found: tuple[str, ...] = _ready(space, named, str(home()))
+    return list(found)
 
 
 def offers(result: EncodingResult) -> list[str]:
@@ -49,9 +50,9 @@ def offers(result: EncodingResult) -> list[str]:
     return sorted(found, key=lambda name: name != wanted)
 
 
-@st.cache_data(ttl=3, max_entries=64, show_spinner=False)
-def _ready(space: str, manifest: str | None, folder: str) -> list[str]:
-    return ready_sets(space, data=manifest)
+@st.cache_resource(ttl=3, max_entries=64, show_spinner=False)
+def _ready(space: str, manifest: str | None, folder: str) -> tuple[str, ...]:
+    return tuple(ready_sets(space, data=manifest))
 
 
 def title(name: str) -> str:
@@ -105,25 +106,12 @@ def seen(result: EncodingResult, store: Store) -> EncodingResult:
             _ask(result, regions, store)
         else:
             key = entry.key
-    found: EncodingResult = _seen(
-        str(store.root), result.key, regions.name, regions.digest, side, key, result, regions
-    )
-    return found
 
+    def look() -> EncodingResult:
+        return look_at(result, regions, side, None if key is None else store.get("regions", key))
 
-@st.cache_resource(max_entries=48, show_spinner=False)
-def _seen(
-    root: str,
-    result_key: str,
-    name: str,
-    digest: str,
-    side: Hemisphere,
-    entry_key: str | None,
-    _result: EncodingResult,
-    _regions: Regions,
-) -> EncodingResult:
-    entry = None if entry_key is None else Store(root).get("regions", entry_key)
-    return look_at(_result, _regions, side, entry)
+    how = (regions.name, regions.digest, side, key)
+    return loaded().view((str(store.root), result.key), how, look)
 
 
 # ---- work that a choice makes ---------------------------------------------------------------

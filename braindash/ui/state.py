@@ -1,7 +1,8 @@
 """What the visitor looks at: the store, the index of results and the selection in the URL."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +14,13 @@ from braindash.demo.results import tuned_bases
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group, LayerPairs, compare
 from braindash.errors import InputError
-from braindash.io.store import Store, default_root
+from braindash.io.store import LISTED_KINDS, Store, default_root
 from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
 from braindash.sharing.asking import require_runner
 from braindash.sharing.settings import folders_to_name
 from braindash.ui import region_sets
+from braindash.ui.explore.loaded import loaded
 from braindash.views.captions import short_names
 
 NORMALISED = "r / ceiling"
@@ -38,6 +40,7 @@ CEILING_HELP = (
 )
 COMPARE_HELP = "A second model on the same data; every difference is the first minus the second."
 _MOST_NAMED = 12  # names in a menu's help
+_MANY = 8  # results that take a while to read
 THIRD_HELP = "One more model beside the two, for example a control."
 
 
@@ -120,9 +123,13 @@ class Selection:
         InputError
             When the two cannot be compared, or not with the chosen ceiling.
         """
+        return self._difference
+
+    @cached_property
+    def _difference(self) -> Difference | None:
         if not self.other_rows:
             return None
-        pair = compare(self.group, [load(row) for row in self.other_rows])
+        pair = compare(self.group, load_all(self.other_rows))
         if self.normalised and self.ceiling not in pair.b.ceiling_names:
             raise InputError(
                 f"{pair.b.model} has no noise ceiling {self.ceiling!r}",
@@ -147,14 +154,33 @@ def queue() -> JobQueue:
 
 def result_rows() -> list[ResultRow]:
     """List the encoding results, newest first; read again when one came or went."""
-    folder = store().root / "encoding"
-    written = folder.stat().st_mtime_ns if folder.is_dir() else 0
-    found: list[ResultRow] = _result_rows(str(store().root), written)
+    found: tuple[ResultRow, ...] = _result_rows(str(store().root), written("encoding"))
+    return list(found)
+
+
+def written(kind: str) -> int:
+    """Return when a result of a kind came or went last, in ns; 0 where there was never any."""
+    folder = store().root / kind
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
+
+
+def damaged_folders() -> dict[str, str]:
+    """List what ought to be results and cannot be read, with what is wrong.
+
+    Every file of every result is read for it: that is done when one came or went, and now and then.
+    """
+    times = tuple(written(kind) for kind in LISTED_KINDS)
+    found: dict[str, str] = _damaged_folders(str(store().root), times)
     return found
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _result_rows(root: str, written: int) -> list[ResultRow]:
+@st.cache_data(ttl=30, max_entries=8, show_spinner=False)
+def _damaged_folders(root: str, times: tuple[int, ...]) -> dict[str, str]:
+    return {str(one.folder): one.problem for one in Store(root).damaged()}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _result_rows(root: str, written: int) -> tuple[ResultRow, ...]:
     rows = []
     seen: dict[tuple[str, str, str], int] = {}
     for entry in Store(root).entries("encoding"):
@@ -179,7 +205,7 @@ def _result_rows(root: str, written: int) -> list[ResultRow]:
                 fingerprint=str(provenance["model"]["fingerprint"]),
             )
         )
-    return rows
+    return tuple(rows)
 
 
 def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, ResultRow] | None:
@@ -249,19 +275,29 @@ def was_tuned(selection: Selection) -> bool:
     return found is not None and found[1] == selection.row
 
 
-@st.cache_resource(max_entries=24, show_spinner=False)
 def load_result(root: str, key: str) -> EncodingResult:
     """Load a result once per server; its arrays must not be changed."""
-    result = EncodingResult.load(Store(root).get("encoding", key))
-    for array in (result.r, result.ceiling):
-        array.setflags(write=False)
-    return result
+
+    def load() -> EncodingResult:
+        result = EncodingResult.load(Store(root).get("encoding", key))
+        for array in (result.r, result.ceiling):
+            array.setflags(write=False)
+        return result
+
+    return loaded().get((root, key), load)
+
+
+def load_all(rows: Sequence[ResultRow]) -> list[EncodingResult]:
+    """Load the results of rows; of many it is said that they are read."""
+    if len(rows) < _MANY:
+        return [load(row) for row in rows]
+    with st.spinner(f"Reading {len(rows)} results"):
+        return [load(row) for row in rows]
 
 
 def load(row: ResultRow) -> EncodingResult:
     """Load the result of a row, looked at in the chosen region set and side."""
-    found: EncodingResult = load_result(str(store().root), row.key)
-    return region_sets.seen(found, store())
+    return region_sets.seen(load_result(str(store().root), row.key), store())
 
 
 # ---- tables, computed once per server -------------------------------------------------------
@@ -369,7 +405,9 @@ def choose(
     else:
         chosen = str(st.selectbox(label, options, width=width, **told))
     session[f"instead_{key}"] = None if chosen == session.get(f"wanted_{key}") else chosen
-    st.query_params[key] = session[f"written_{key}"] = chosen
+    session[f"written_{key}"] = chosen
+    if st.query_params.get(key) != chosen:  # each assignment is a message to the browser
+        st.query_params[key] = chosen
     return chosen
 
 
@@ -440,7 +478,7 @@ def choose_result(
         place, more = st.container(width="content"), st.popover("Regions, ceiling")
     with more:
         choose_regions(chosen[0])
-    group = Group.of([load(row) for row in chosen])
+    group = Group.of(load_all(chosen))
     normalised, ceiling = _choose_score(group, place, more)
     row = next(row for row in chosen if row.key == group.first.key)
     other_rows = tuple(row for row in others if row.model == other)

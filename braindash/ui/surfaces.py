@@ -15,7 +15,7 @@ from braindash.files import digest_bytes
 from braindash.ui.frame import presenting
 from braindash.viewer import CARRIER_MODULES, markup, script
 from braindash.viewer.blobs import MapSet, geometry_blob, map_blob
-from braindash.viewer.colours import colour_blob, region_title
+from braindash.viewer.colours import MIX_COLOURS, colour_blob, region_title
 from braindash.viewer.drawn import Geometry
 from braindash.views.linked import (
     DIFFERENCE,
@@ -169,6 +169,7 @@ def linked_viewer(
     lists_regions: bool = True,
     outlined: Sequence[str] = (),
     source: str = "",
+    full_names: Sequence[str] = (),
 ) -> Asked:
     """Show maps of several models, turned by one camera and coloured by one scale.
 
@@ -194,6 +195,8 @@ def linked_viewer(
         Regions that are outlined and named at first.
     source : str, optional
         Where the numbers come from, for pictures that are saved.
+    full_names : sequence of str, optional
+        What pointing at a panel's name tells.
 
     Returns
     -------
@@ -213,6 +216,8 @@ def linked_viewer(
     settings |= {"height": height, "views": views, "listsRegions": lists_regions}
     settings |= {"outlined": [region_title(name) for name in outlined], "present": presenting()}
     settings |= {"source": source}
+    for panel, told in zip(settings["panels"], full_names, strict=False):
+        panel["full"] = told
     # What carries the bytes stands below the viewer: it takes no room above the brains.
     above, below = st.container(gap=None), st.container(gap=None)
     with below:
@@ -276,11 +281,15 @@ def _settings(linked: LinkedMaps, names: Sequence[str]) -> dict[str, Any]:
     difference = None
     if linked.end is not None:
         difference = {"name": DIFFERENCE, "end": linked.end, "cmap": DIFFERENCE_COLOURS}
+    mix = None
+    if linked.mix is not None:
+        mix = {"name": linked.mix.name, "alone": linked.mix.alone, "colours": MIX_COLOURS}
     return {
         "panels": [
             {"maps": blob, "name": name} for blob, name in zip(names, linked.names, strict=True)
         ],
         "difference": difference,
+        "mix": mix,
         "vmin": first.vmin,
         "vmax": first.vmax,
         "threshold": first.threshold,

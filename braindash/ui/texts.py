@@ -292,6 +292,11 @@ MESH_HELP = (
     "drawn have their own values, and a click gives the exact one."
 )
 
+MIX_HELP = (
+    "One more panel: every model is an ink, and where several predict well the inks add up. The "
+    "key below the surfaces says which is whose; M shows it alone."
+)
+
 NO_SCORE = (
     "This vertex has no score: its responses are constant or missing, or its noise ceiling is too "
     "low to divide by."

@@ -24,7 +24,13 @@ from braindash.ui.visitors import sign_in
 from braindash.ui.visitors.rights import visitor
 from braindash.viewer.drawn import drawable
 from braindash.views import tables
-from braindash.views.captions import keys_line, provenance_line, short_line, subject_lines
+from braindash.views.captions import (
+    figure_words,
+    keys_line,
+    provenance_line,
+    short_line,
+    subject_lines,
+)
 from braindash.views.curves import difference_curves, share_curves
 from braindash.work.differences import queue_difference
 from braindash.work.submit import submit_demo
@@ -102,7 +108,7 @@ def part(draw: Callable[_Given, None]) -> Callable[_Given, None]:
 
 def chart(figure: Any, key: str) -> None:
     """Draw a figure of plotly as wide as its place, without a bar of buttons over its points."""
-    st.plotly_chart(figure, key=key, config=CHART)
+    st.plotly_chart(figure, key=key, config=CHART, alt=figure_words(figure))
 
 
 def kept(identity: Hashable, make: Callable[[], _Made]) -> _Made:
@@ -206,7 +212,7 @@ def damaged(folders: Mapping[str, str]) -> None:
 
 def damaged_results() -> None:
     """List the results that cannot be read; nothing when there are none."""
-    damaged({str(one.folder): one.problem for one in state.store().damaged()})
+    damaged(state.damaged_folders())
 
 
 def simulated_stamp() -> None:
@@ -365,9 +371,18 @@ def difference_by_layer(
     )
     notes = [other, pair.interval_line(), *chosen]
     provenance(pair.a, ceiling, *notes, again=True, taken=[taken])
-    with st.expander("Differences by layer and region"):
-        st.dataframe(tables.difference_by_layer(table, regions))
-        st.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))
+    _listed_differences(table, regions, lines)
+
+
+@part
+def _listed_differences(table: pd.DataFrame, regions: list[str], lines: list[str]) -> None:
+    """List differences when somebody opens the list."""
+    with st.expander(
+        "Differences by layer and region", key="listed", on_change="rerun", bind="query-params"
+    ) as place:
+        if place.open:
+            st.dataframe(tables.difference_by_layer(table, regions))
+            st.caption(". ".join([*lines, "Shaded: the interval does not hold 0."]))
 
 
 def stage_summary(
@@ -408,7 +423,12 @@ def stage_summary(
     difference = None
     if pair is not None and not flat:
         difference = state.stage_differences(pair, score, selection.ceiling_for(pair.b))
-    st.dataframe(tables.stage_table(sides, regions, difference), hide_index=True, height="content")
+    table = kept(
+        ("stages", *(one.identity for one in groups), selection.score, selection.ceiling, names,
+         regions),
+        lambda: tables.stage_table(sides, regions, difference),
+    )  # fmt: skip
+    st.dataframe(table, hide_index=True, height="content")
     line = deep[0][1].interval_line() if pair is None or flat else pair.stages_line()
     layer = "" if difference is None else " A difference of preferred layers is one of depths."
     parts = [side.table.assign(model=one.model) for side, (_, one) in zip(sides, deep, strict=True)]
@@ -431,14 +451,18 @@ def stage_summary(
 
 def low_level(group: Group, regions: list[str], *, relative: bool) -> None:
     """Show the share of the score that low-level features explain, where it was computed."""
-    table = low_level_shares(group.first)
+    first = group.first
+    table = kept(("low level", first.identity), lambda: low_level_shares(first))
     if table is None:
         return
     st.header("Share explained by low-level features", anchor=False)
     if group.n_subjects > 1:
         st.info("Choose one subject to see it.")
         return
-    figure = share_curves(table, regions, relative_depth=relative)
+    figure = kept(
+        ("low level", first.identity, regions, relative),
+        lambda: share_curves(table, regions, relative_depth=relative),
+    )
     chart(figure, "low_level")
     title = "Share explained by low-level features"
     taken = take([group], "low-level", title, figure=figure, table=table)
@@ -516,7 +540,7 @@ def running_jobs(*, follow_results: bool = False) -> None:
             job_progress(job)
         if active:
             state.queue().ensure_worker()
-        now = (len(active), len(state.store().entries("encoding")))
+        now = (len(active), len(state.result_rows()))
         before = st.session_state.setdefault("seen_work", now)
         st.session_state["seen_work"] = now
         if follow_results and before != now:

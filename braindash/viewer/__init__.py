@@ -14,6 +14,7 @@ FOLDER = Path(__file__).parent
 MODULES = (
     "blobs",
     "dom",
+    "inks",
     "address",
     "geometry",
     "camera",

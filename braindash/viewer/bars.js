@@ -2,8 +2,7 @@
 
 import { element, spoken } from "./dom.js";
 import { between } from "./courses.js";
-
-const inkOfRegion = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
+import { inkOf } from "./inks.js";
 
 export class Bars {
   // `outline` is called with the regions to outline, `choose` with the place of a course.
@@ -58,7 +57,7 @@ export class Bars {
 
   tellOutlines() {
     const shown = this.regions.flatMap((region, bit) => (this.outlined.has(region.name) ? [bit] : []));
-    this.outline(shown.map((bit) => ({ bit, ink: inkOfRegion(this.regions[bit].colour) })));
+    this.outline(shown.map((bit) => ({ bit, ink: inkOf(this.regions[bit].colour) })));
   }
 
   mark(place) {

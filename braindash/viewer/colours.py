@@ -25,10 +25,10 @@ REGION_COLOURS: Mapping[str, str] = {
     "late_language": "#D55E00",
     "angular_gyrus": "#CC79A7",
     "lateral_temporal": "#E69F00",
-    "ifg_mfg": "#882255",
-    "inferior_frontal": "#882255",
-    "middle_frontal": "#332288",
-    "early_visual": "#999933",
+    "ifg_mfg": "#E6004D",
+    "inferior_frontal": "#E6004D",
+    "middle_frontal": "#4D66E6",
+    "early_visual": "#664DFF",
     "auditory_core": "#0072B2",
     "auditory_belt": "#56B4E9",
     "auditory_parabelt": "#44AA99",
@@ -36,11 +36,11 @@ REGION_COLOURS: Mapping[str, str] = {
     "dorsal_sts": "#E69F00",
     "ventral_sts": "#D55E00",
     "anterior_stg": "#CC79A7",
-    "temporo_parietal_junction": "#882255",
+    "temporo_parietal_junction": "#E6004D",
     "language": "#D55E00",
-    "ifg": "#882255",
+    "ifg": "#E6004D",
     "ifg_orbital": "#AA4499",
-    "mfg": "#332288",
+    "mfg": "#4D66E6",
     "anterior_temporal": "#E69F00",
     "posterior_temporal": "#009E73",
     "superior_frontal": "#999933",
@@ -57,6 +57,8 @@ _TITLES = {
 }
 SEQUENTIAL = ("inferno", "viridis", "magma", "cividis")
 DIVERGING = ("RdBu_r", "coolwarm")
+MIX_COLOURS = ("#EE3377", "#CCAA33", "#1122FF")
+"""Inks of two or three maps that mix; their seven sums are told apart without red or green."""
 
 
 def region_title(region: str) -> str:

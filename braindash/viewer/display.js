@@ -75,7 +75,8 @@ export function smooth(bytes, { starts, list }) {
   return means;
 }
 
-// Which vertices of a panel are coloured: 1 where its value, or the larger of two, reaches the threshold.
+// Which vertices of a panel are coloured: 1 where its value, the larger of two, or one of those that
+// mix reaches the threshold.
 export function shownVertices(panel, threshold, isDiverging) {
   const parts = panel.sources.map(({ header, bytes }) => {
     const reaches = Uint8Array.from({ length: 256 }, (_, byte) => {
@@ -85,6 +86,10 @@ export function shownVertices(panel, threshold, isDiverging) {
     return { bytes, reaches };
   });
   const [one, two = one] = parts;
+  if (panel.isMix) {
+    return one.bytes.map((_, v) => (
+      parts.some(({ bytes, reaches }) => bytes[v] !== MISSING && reaches[bytes[v]]) ? 1 : 0));
+  }
   return one.bytes.map((byte, v) => {
     const other = two.bytes[v];
     if (byte === MISSING || other === MISSING) return 0;

@@ -1,4 +1,5 @@
-// What is shown: maps of one model, a layer each, or the difference of two models' shown layers.
+// What is shown: maps of one model, a layer each, the difference of two models' shown layers, or
+// two or three maps as colours that mix.
 
 import { LARGEST_STEP, MISSING } from "./blobs.js";
 
@@ -8,7 +9,9 @@ export function layerAt(place, steps, last) {
 }
 
 export class ScorePanel {
-  constructor({ header, arrays }, name) {
+  // `full`: a longer name, for those who point at the short one.
+  constructor({ header, arrays }, name, full = name) {
+    this.full = full;
     this.header = header;
     this.maps = arrays.maps;
     this.bits = arrays.regions;
@@ -75,5 +78,24 @@ export class DifferencePanel {
   valueAt(index) {
     const [one, two] = this.sources.map((panel) => panel.valueAt(index));
     return one === null || two === null ? null : one - two;
+  }
+}
+
+// Two or three panels in one: each has an ink, and where several have high values the inks mix.
+export class MixPanel {
+  constructor(parts, name) {
+    Object.assign(this, { parts, name, isMix: true });
+  }
+
+  get sources() {
+    return this.parts;
+  }
+
+  get layerName() {
+    return [...new Set(this.parts.map((panel) => panel.layerName))].join(", ");
+  }
+
+  get label() {
+    return this.name;
   }
 }

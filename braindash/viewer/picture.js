@@ -21,15 +21,28 @@ function writeOverlay(context, root, box) {
 
 function drawScales(context, scales, top, ink) {
   let x = PICTURE_MARGIN;
-  for (const { label, low, high, bar } of scales) {
-    for (const text of [label, String(low)]) {
-      write(context, text, x, top + SCALES_HEIGHT / 2, ink);
-      x += context.measureText(text).width + 10;
+  const say = (text, gap, colour = ink.color) => {
+    write(context, text, x, top + SCALES_HEIGHT / 2, { ...ink, color: colour });
+    x += context.measureText(text).width + gap;
+  };
+  const show = (bar, height) => {
+    const width = (bar.width * height) / bar.height;
+    context.drawImage(bar, x, top + (SCALES_HEIGHT - height) / 2, width, height);
+    x += width + 10;
+  };
+  for (const { label, low, high, bar, inks } of scales) {
+    if (inks) {
+      show(bar, SCALES_HEIGHT - 4);
+      for (const { name, colour } of inks) {
+        say("■", 4, colour);
+        say(name, 14);
+      }
+      continue;
     }
-    context.drawImage(bar, x, top + SCALES_HEIGHT / 2 - 6, bar.width, 12);
-    x += bar.width + 10;
-    write(context, String(high), x, top + SCALES_HEIGHT / 2, ink);
-    x += context.measureText(String(high)).width + 28;
+    for (const text of [label, String(low)]) say(text, 10);
+    if (bar) show(bar, 12);
+    else say("to", 10);
+    say(String(high), 28);
   }
 }
 

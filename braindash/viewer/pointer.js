@@ -47,7 +47,9 @@ export class Pointer {
     this.markTwins(found ? found.twins : []);
     if (!found) return;
     const { panels, visible } = this.viewer, { bits, count, header } = panels[0];
-    const lines = visible.map((panel) => {
+    // What mixes is told part by part.
+    const told = visible.flatMap((panel) => (panel.isMix ? panel.sources : [panel]));
+    const lines = [...new Set(told)].map((panel) => {
       const value = panel.valueAt(found.index), known = value !== null;
       if (panels.length === 1) return known ? `${panel.label} ${spoken(value, 2)}` : "no value";
       return `${panel.name}, ${panel.layerName}: ${known ? spoken(value, 2, panel.isDifference) : "no value"}`;

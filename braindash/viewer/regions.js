@@ -2,18 +2,20 @@
 // interval; a click outlines a region on the surface.
 
 import { element, spoken } from "./dom.js";
+import { inkOf } from "./inks.js";
 
 const signed = (value) => spoken(value, 3, true);
-const inkOf = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
 
 export class RegionList {
   constructor(list, outline) {
     Object.assign(this, { list, outline, outlined: new Set(), rows: [] });
   }
 
-  // `statistics`: {header, arrays} with a difference for every pair of layers, or null.
-  setPanels(panels, statistics) {
-    this.scores = panels.filter((panel) => !panel.isDifference);
+  // `statistics`: {header, arrays} with a difference for every pair of layers, or null; `colours` of
+  // the panels' bars, where they mix, else each region's own.
+  setPanels(panels, statistics, colours = []) {
+    this.colours = colours;
+    this.scores = panels.filter((panel) => !panel.isDifference && !panel.isMix);
     this.difference = panels.find((panel) => panel.isDifference);
     this.statistics = statistics;
     this.reach = this.findReach();
@@ -54,9 +56,9 @@ export class RegionList {
     const name = element("span", "name", region.name);
     if (region.coverage !== null) name.append(element("i", "coverage", `${Math.round(100 * region.coverage)}%`));
     row.append(name);
-    const bars = this.scores.map(() => {
+    const bars = this.scores.map((_, index) => {
       const [track, fill, value] = [element("span", "track"), element("i", ""), element("span", "value")];
-      fill.style.background = region.colour;
+      fill.style.background = this.colours[index] ?? region.colour;
       track.append(fill);
       row.append(track, value);
       return { fill, value };

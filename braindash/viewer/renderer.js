@@ -191,18 +191,22 @@ export class Renderer {
   useMaps(scene, panel, side) {
     const gl = this.gl, { attribute, uniform } = this.programs.surface;
     const kind = panel.isDifference ? "difference" : "score";
-    const [one, two = one] = panel.sources, { gain = 1 } = panel;
+    const [one, two = one, three] = panel.sources, { gain = 1 } = panel;
     const start = side === SIDES[0] ? 0 : this.hemispheres[SIDES[0]].count;
     this.useValues(attribute.value, attribute.next, one, start);
     this.useValues(attribute.other, attribute.otherNext, two, start);
+    if (three) this.useValues(attribute.third, -1, three, start);
+    else this.constant(attribute.third, 1);
     gl.uniform2f(uniform.mixing, one.mix ?? 0, two.mix ?? 0);
     const faint = this.faintBuffers.get(panel);
     if (faint) this.attribute(attribute.faint, faint, 1, gl.UNSIGNED_BYTE, true, start);
     else this.constant(attribute.faint, 0);
     // Bytes arrive as 0..1 of 255, values span 0..254.
-    const spans = [one, two].map(({ header }) => ((header.high - header.low) * MISSING) / LARGEST_STEP);
-    gl.uniform2f(uniform.low, one.header.low, two.header.low);
-    gl.uniform2f(uniform.span, ...spans);
+    const headers = [one, two, three ?? one].map(({ header }) => header);
+    gl.uniform3f(uniform.low, ...headers.map(({ low }) => low));
+    gl.uniform3f(uniform.span, ...headers.map(({ low, high }) => ((high - low) * MISSING) / LARGEST_STEP));
+    gl.uniform1f(uniform.inked, panel.isMix ? 1 : 0);
+    if (panel.isMix) gl.uniformMatrix3fv(uniform.inks, false, [...scene.inks.flat(), 0, 0, 0].slice(0, 9));
     gl.uniform2f(uniform.range, scene[kind].low * gain, scene[kind].high * gain);
     gl.uniform1f(uniform.threshold, scene.threshold * gain);
     gl.uniform1f(uniform.difference, panel.isDifference || panel.isResidual ? 1 : 0);

@@ -17,9 +17,10 @@ export class Titles {
 
   makeTitle(panel) {
     const [title, name, layer] = [element("div", "title"), element("strong", "name"), element("span", "at")];
-    name.textContent = name.title = panel.name;
+    name.textContent = panel.name;
+    name.title = panel.full ?? panel.name;
     title.append(name, layer);
-    if (panel.isDifference || panel.last < 1) return { title, layer };
+    if (panel.isDifference || panel.isMix || panel.last < 1) return { title, layer };
     const [hold, slider] = [element("input", ""), element("input", "")];
     Object.assign(hold, { type: "checkbox", title: "Hold this panel at its layer" });
     hold.setAttribute("aria-label", `Hold ${panel.name} at its layer`);

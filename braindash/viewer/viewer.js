@@ -7,7 +7,8 @@ import { DISPLAYS, Display } from "./display.js";
 import { readHemispheres } from "./geometry.js";
 import { Labels } from "./labels.js";
 import { VIEW_SETS, arrange } from "./layout.js";
-import { DifferencePanel, ScorePanel } from "./panels.js";
+import { inkOf, showKey } from "./inks.js";
+import { DifferencePanel, MixPanel, ScorePanel } from "./panels.js";
 import { drawPicture, saveFile } from "./picture.js";
 import { Pointer } from "./pointer.js";
 import { RegionList } from "./regions.js";
@@ -93,7 +94,7 @@ export class Viewer {
     if (this.wanted !== settings) return; // newer settings came while the bytes travelled
     this.useGeometry(settings.geometry, geometry);
     if (!this.colours) this.setColours(colours);
-    const shown = JSON.stringify(settings.panels) + JSON.stringify(settings.difference);
+    const shown = JSON.stringify([settings.panels, settings.difference, settings.mix]);
     if (this.shown !== shown) this.setPanels(rest, settings);
     this.shown = shown;
     this.part("stamp").hidden = !settings.simulated;
@@ -120,15 +121,19 @@ export class Viewer {
   setPanels(blobs, settings) {
     const isFirst = !this.panels;
     const held = isFirst ? settings.held : this.panels.map((panel) => panel.held ?? null);
-    const scores = settings.panels.map(({ name }, index) => new ScorePanel(blobs[index], name));
+    const scores = settings.panels.map(({ name, full }, index) => new ScorePanel(blobs[index], name, full));
     scores.forEach((panel, index) => { panel.held = held[index] ?? null; });
     this.panels = scores;
     if (settings.difference) {
       this.panels = [...scores, new DifferencePanel(scores[0], scores[1], settings.difference.name)];
     }
+    if (settings.mix) this.addMix(scores, settings.mix);
+    const mixed = JSON.stringify(settings.mix);
+    if (this.mixed !== mixed) this.solo = settings.mix?.alone ? "isMix" : null;
+    this.mixed = mixed;
     if (isFirst) this.openViews(settings);
     this.usePanels();
-    this.regions.setPanels(this.panels, blobs[scores.length] ?? null);
+    this.regions.setPanels(this.panels, blobs[scores.length] ?? null, settings.mix?.colours);
     if (isFirst) this.openOutlines(settings.outlined ?? []);
     this.part("use").hidden = this.panels.length < 2 || settings.listsRegions === false;
     this.part("heading").hidden = this.panels.length > 1;
@@ -141,18 +146,34 @@ export class Viewer {
     if (isFirst) this.saved.open();
   }
 
-  // The panels that are drawn: all of them, or the difference alone.
+  // One more panel, in which the others are inks that mix.
+  addMix(scores, { name, colours }) {
+    const inks = colours.slice(0, scores.length);
+    this.scene.inks = inks.map(inkOf);
+    this.panels = [...this.panels, new MixPanel(scores, name)];
+    showKey(this.part("inks"), this.part("discs"), scores.map((panel) => panel.name), inks);
+  }
+
+  // The panels that are drawn: all of them, or one kind alone.
   usePanels() {
-    this.visible = this.solo ? this.panels.filter((panel) => panel.isDifference) : this.panels;
+    this.visible = this.solo ? this.panels.filter((panel) => panel[this.solo]) : this.panels;
     if (!this.visible.length) this.visible = this.panels;
+    this.part("mix-scale").hidden = !this.visible.some((panel) => panel.isMix);
+    // Of inks alone the ends of the scale count, and no other colours.
+    this.part("bar").hidden = this.visible.every((panel) => panel.isMix);
     this.renderer.setPanels(this.visible);
     this.display.forget();
     this.titles.setPanels(this.visible);
   }
 
   toggleDifference() {
-    if (!this.panels.some((panel) => panel.isDifference)) return;
-    this.solo = !this.solo;
+    this.toggleSolo("isDifference");
+  }
+
+  // Show one kind of panel alone, or all again.
+  toggleSolo(kind) {
+    if (!this.panels.some((panel) => panel[kind])) return;
+    this.solo = this.solo === kind ? null : kind;
     this.usePanels();
     this.titles.showLayers();
     this.redraw();
@@ -351,7 +372,11 @@ export class Viewer {
     this.drawNow();
     const { score, difference } = this.scales;
     const described = (scale, label) => ({ label: this.part(label).textContent, low: scale.low, high: scale.high, bar: scale.bar });
-    const scales = [described(score, "label")];
+    const scales = [{ ...described(score, "label"), bar: this.part("bar").hidden ? null : score.bar }];
+    if (!this.part("mix-scale").hidden) {
+      const inks = [...this.part("inks").children].map((word) => ({ name: word.textContent, colour: word.style.borderColor }));
+      scales.push({ inks, bar: this.part("discs") });
+    }
     if (difference.table && !this.part("difference-scale").hidden) scales.push(described(difference, "difference-label"));
     const stamp = this.part("stamp").hidden ? [] : ["SIMULATED DATA"];
     const shown = `${this.part("layer-name").textContent}; threshold ${this.scene.threshold.toFixed(2)}. ${DISPLAYS[this.display.mode]}`;
@@ -506,6 +531,7 @@ export class Viewer {
       ArrowRight: () => this.stepLayer(1),
       f: () => this.toggleFlat(),
       d: () => this.toggleDifference(),
+      m: () => this.toggleSolo("isMix"),
       v: () => this.nextViews(),
       s: () => this.saved.save(this.viewState()),
       " ": () => this.play(!this.playing),

@@ -11,6 +11,8 @@ from braindash.encoding.several.groups import ceilings_of, rows_of, settings_of
 _MOST_KEYS = 4
 _UNTRAINED = re.compile(r"untrained:(?P<name>.+?)@(?P<seed>\d+)(?P<rest>.*)")
 _JOINT = " · "
+_TAGS = re.compile(r"<[^>]*>")
+_MOST_NAMES = 10  # of curves, said of a figure
 
 
 def provenance_line(group: Group, ceiling: str | None = None) -> str:
@@ -66,6 +68,11 @@ def short_line(group: Group) -> str:
         count = f"mean of {len(first.members)} subjects" if first.members else "n = 1 subject"
         who = f"subject {first.subject} · {count}"
     return f"{stamp}{first.data} · {group.model} · {who} · {keys_line(group)}"
+
+
+def full_name(group: Group) -> str:
+    """Return a model's whole name, with how its features were made."""
+    return f"{group.model}, features: {group.first.provenance['strategy']}"
 
 
 def keys_line(group: Group) -> str:
@@ -145,6 +152,33 @@ def tuning_line(record: Mapping[str, Any]) -> str:
         f"{', '.join(stories['never_trained_on'])} · epoch {record['kept_epoch']} of "
         f"{history[-1]['epoch']} kept{stopped}{better} · seed {spec['settings']['seed']}"
     )
+
+
+def figure_words(figure: Any) -> str:
+    """Say what a figure of plotly shows, for who hears a page.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Any of the views.
+
+    Returns
+    -------
+    str
+        Its title or its axes, and the names of its curves.
+    """
+    across, up = (_plain(axis.title.text) for axis in (figure.layout.xaxis, figure.layout.yaxis))
+    axes = " by ".join(filter(None, [up, across]))
+    head = _plain(figure.layout.title.text) or axes
+    found = dict.fromkeys(_plain(trace.name) for trace in figure.data)
+    names = [name for name in found if name]
+    shown = ", ".join(names[:_MOST_NAMES])
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{head}: {shown}{more}" if names else head
+
+
+def _plain(text: str | None) -> str:
+    return _TAGS.sub(" ", text or "").strip()
 
 
 # ---- names of models -----------------------------------------------------------------------

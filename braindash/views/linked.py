@@ -24,6 +24,7 @@ from braindash.encoding.several.group_maps import (
 from braindash.errors import InputError
 from braindash.io.regions.masks import WHOLE
 from braindash.viewer.blobs import MapSet, shown_regions
+from braindash.viewer.colours import MIX_COLOURS
 from braindash.viewer.packing import pack
 from braindash.views.maps import (
     colour_top,
@@ -33,7 +34,7 @@ from braindash.views.maps import (
     surface_options,
 )
 
-MOST_PANELS = 4
+MOST_PANELS = 4  # and one more in which they mix
 GROUP_MAPS: Mapping[str, str] = {
     "mean": "mean of the subjects",
     "tested": "mean where p ≤ 0.05 over subjects",
@@ -46,6 +47,22 @@ DIFFERENCE_COLOURS = "RdBu_r"
 _THRESHOLD_SHARE = 0.2  # of the score's scale
 
 Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """One more panel, in which two or three maps are inks that mix.
+
+    Parameters
+    ----------
+    name : str
+        What the panel is of.
+    alone : bool, default False
+        Whether it is at first the only panel that is seen.
+    """
+
+    name: str
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,8 @@ class LinkedMaps:
         Differences of the regions with their intervals.
     note : str
         What maps of several subjects show beside their mean.
+    mix : Mix or None
+        A panel of all of them in one.
     """
 
     names: tuple[str, ...]
@@ -71,6 +90,7 @@ class LinkedMaps:
     end: float | None = None
     statistics: LayerPairs | None = None
     note: str = ""
+    mix: Mix | None = None
 
     def __post_init__(self) -> None:
         count = len(self.maps) + (self.end is not None)
@@ -81,6 +101,11 @@ class LinkedMaps:
             )
         if self.end is not None and len(self.maps) < 2:
             raise InputError("a difference needs two models", hint="Choose a second model.")
+        if self.mix is not None and not 2 <= len(self.maps) <= len(MIX_COLOURS):
+            raise InputError(
+                f"{len(self.maps)} maps cannot be mixed as colours",
+                hint=f"Mix two or {len(MIX_COLOURS)}: more colours cannot be told apart.",
+            )
         first = self.maps[0]
         for other in self.maps[1:]:
             same = other.drawn.geometry.identity == first.drawn.geometry.identity
@@ -294,6 +319,7 @@ def linked_note(
         parts.append(normalised_note(groups[0].first, ceiling))
     parts.append("Grey: below the threshold, or without a score.")
     parts += [linked.note] if linked.note else []
+    parts += [mixed_note(linked.names)] if linked.mix is not None else []
     parts += [note] if (note := surface_note(first)) else []
     if linked.end is not None:
         parts.append(
@@ -306,6 +332,15 @@ def linked_note(
             "subject and equal layers."
         )
     return " ".join(parts)
+
+
+def mixed_note(names: Sequence[str]) -> str:
+    """Say how inks mix."""
+    count = "two" if len(names) == 2 else "three"
+    return (
+        f"Mixed: the {count} maps are inks, none at the lower end of the scale, full at the upper "
+        "one; where several are high the inks add up."
+    )
 
 
 # ---- layers ---------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Models side by side on linked surfaces: two or three, and the difference of the first two."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
@@ -16,9 +17,15 @@ from braindash.ui.surfaces import linked_viewer
 from braindash.ui.take_away import Take, linked_picture, map_take, take
 from braindash.viewer.blobs import MapSet
 from braindash.viewer.drawn import can_show
-from braindash.views.captions import comparison_lines, keys_line, short_line, subject_lines
+from braindash.views.captions import (
+    comparison_lines,
+    full_name,
+    keys_line,
+    short_line,
+    subject_lines,
+)
 from braindash.views.curves import key_regions
-from braindash.views.linked import GROUP_MAPS, LinkedMaps, difference_maps, linked_note
+from braindash.views.linked import GROUP_MAPS, LinkedMaps, Mix, difference_maps, linked_note
 from braindash.views.maps import LEVELS, score_label
 from braindash.views.scatter import scatter_table, target_scatter
 from braindash.views.tables import pair_cells, pair_table
@@ -128,10 +135,12 @@ def show_surfaces(compared: Compared) -> None:
         with_difference = st.toggle("Difference", value=True, key="minus", bind="query-params")
         mesh = widgets.choose_mesh(compared.groups[0])
         shown = choose_group_map(compared)
+        mixed = st.toggle("Mixed colours", key="mixed", bind="query-params", help=texts.MIX_HELP)
         with_difference = with_difference and shown != "prevalence"
         wanted = choose_tests(compared) if with_difference else False
     tests = widgets.difference_tests(compared.pair) if wanted else None
     linked = compared.linked(with_difference=with_difference, mesh=mesh, tests=tests, shown=shown)
+    linked = replace(linked, mix=Mix("mixed")) if mixed else linked
     place, held = comparing.address_layers(compared.last_layers)
     asked = linked_viewer(
         linked,
@@ -140,6 +149,7 @@ def show_surfaces(compared: Compared) -> None:
         layer=place,
         held=held,
         source=" · ".join(sources(compared)),
+        full_names=[full_name(group) for group in compared.groups],
     )
     if asked.use:
         st.rerun()
@@ -221,7 +231,8 @@ def show_target(compared: Compared) -> bool:
         score="r_over_ceiling" if compared.normalised else "r",
         simulated=any(group.simulated for group in compared.groups),
     )
-    left.plotly_chart(figure, key="target_curves", config=widgets.CHART)
+    with left:
+        widgets.chart(figure, "target_curves")
     table.dataframe(target_table(curves).style.format("{:.3f}", na_rep="-"), height=320)
     if not any(np.isfinite(curve.values).any() for curve in curves):
         st.info(texts.NO_SCORE)
@@ -240,7 +251,7 @@ def show_target(compared: Compared) -> bool:
 def curve_of(compared: Compared, index: int, target: int) -> TargetCurve:
     """Take one target's scores with one model; of several subjects their mean, untested."""
     group = compared.groups[index]
-    values = group.scores(normalised=compared.normalised, ceiling=compared.ceilings[index])
+    values = comparing.target_scores(group, compared.normalised, compared.ceilings[index])
     significant = None
     if group.n_subjects == 1 and group.first.has_significance:
         significant = group.first.significant(LEVEL)[:, target]
@@ -256,7 +267,7 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
     left, right = st.columns([1, 1])
     groups, names = compared.groups, compared.names
     scores = [
-        group.scores(normalised=compared.normalised, ceiling=ceiling)[layer]
+        comparing.target_scores(group, compared.normalised, ceiling)[layer]
         for group, ceiling, layer in zip(groups, compared.ceilings, (one, two), strict=False)
     ]
     simulated = any(group.simulated for group in groups[:2])
@@ -273,7 +284,8 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
             simulated=simulated,
         ),
     )
-    left.plotly_chart(figure, key="scatter", config=widgets.CHART)
+    with left:
+        widgets.chart(figure, "scatter")
     source = (" · ".join(sources(compared)), comparison_lines(groups, names, compared.ceilings))
     with left:
         taken = take(

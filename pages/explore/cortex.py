@@ -6,10 +6,11 @@ import streamlit as st
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference
 from braindash.ui import address, state, texts, widgets
-from braindash.ui.surfaces import surface_viewer
-from braindash.ui.take_away import map_take, picture_of, take
+from braindash.ui.surfaces import Pick, linked_viewer, surface_viewer
+from braindash.ui.take_away import linked_picture, map_take, picture_of, take
 from braindash.viewer.drawn import can_show
 from braindash.views.captions import short_line
+from braindash.views.linked import LinkedMaps
 from braindash.views.maps import (
     KINDS,
     LEVELS,
@@ -18,6 +19,7 @@ from braindash.views.maps import (
     make_map,
     missing_kinds,
 )
+from braindash.views.partition import PARTS, PARTS_TITLE, has_parts, part_maps, parts_note
 from braindash.views.targets import TargetCurve, target_curves, target_note, target_title
 
 INTRODUCTION = (
@@ -36,7 +38,9 @@ def choose_map(selection: state.Selection, *, compared: bool) -> MapChoice:
     level, share, relative = LEVELS[0], 0.0, False
     with st.container(horizontal=True, vertical_alignment="bottom", key="controls"):
         kinds = available_kinds(result, compared=compared)
-        kind = state.choose("Map", kinds, "map", show=KINDS.__getitem__, width=260)
+        kinds += [PARTS] if has_parts(result) else []
+        titles = {**KINDS, PARTS: PARTS_TITLE}
+        kind = state.choose("Map", kinds, "map", show=titles.__getitem__, width=260)
         if result.has_significance:
             text = state.choose(
                 "Significant",
@@ -124,6 +128,60 @@ def show(selection: state.Selection) -> None:
     pair = widgets.pair_models(selection)
     same_layers = pair is not None and pair.b.first.n_layers == result.n_layers
     choice = choose_map(selection, compared=same_layers)
+    if choice.kind == PARTS:
+        pick = show_parts(selection, choice)
+    else:
+        pick = show_map(selection, pair, choice, same_layers=same_layers)
+    if pick is not None:
+        if pick.target < 0:
+            st.info("No target of the data is shown there.")
+        else:
+            st.query_params["target"] = str(pick.target)
+    target = address.target(result.n_targets)
+    if target is None:
+        st.info("Click the surface to see a vertex's score in every layer.")
+    else:
+        show_target(selection, pair, choice, target)
+
+
+def show_parts(selection: state.Selection, choice: MapChoice) -> Pick | None:
+    """Draw what low-level features explain and what they leave, as inks that mix."""
+    result = selection.result
+    linked, note = widgets.kept(
+        ("parts", result.identity, choice.mesh), lambda: noted_parts(result, choice.mesh)
+    )
+    place = address.layer(result.n_layers - 1)
+    asked = linked_viewer(
+        linked,
+        key="cortex",
+        identities=[f"{result.identity} {PARTS} {name} {choice.mesh}" for name in linked.names],
+        layer=place,
+        source=short_line(selection.group),
+    )
+    st.caption(note)
+    named = zip(linked.names, linked.maps, strict=True)
+    shown = {f"map-{name}": maps for name, maps in named}
+    taken = map_take(
+        lambda: shown,
+        [selection.group] * len(shown),
+        PARTS_TITLE,
+        lambda: linked_picture(linked, [place] * len(shown)),
+    )
+    widgets.provenance(selection.group, selection.ceiling, note, taken=[taken])
+    return asked.pick
+
+
+def noted_parts(result: EncodingResult, mesh: str) -> tuple[LinkedMaps, str]:
+    """Make the maps of the parts, and what is said of them."""
+    linked = part_maps(result, mesh)
+    return linked, parts_note(linked, result)
+
+
+def show_map(
+    selection: state.Selection, pair: Difference | None, choice: MapChoice, *, same_layers: bool
+) -> Pick | None:
+    """Draw one map of every layer, or a single one; give the vertex that was clicked."""
+    result = selection.result
     tests = None
     if pair is not None and choice.kind == "tested-difference":
         tests = widgets.difference_tests(pair)
@@ -153,16 +211,7 @@ def show(selection: state.Selection) -> None:
         lambda: picture_of(shown.maps, address.layer(result.n_layers - 1)),
     )
     widgets.provenance(selection.group, selection.ceiling, shown.note, *notes, taken=[taken])
-    if pick is not None:
-        if pick.target < 0:
-            st.info("No target of the data is shown there.")
-        else:
-            st.query_params["target"] = str(pick.target)
-    target = address.target(result.n_targets)
-    if target is None:
-        st.info("Click the surface to see a vertex's score in every layer.")
-    else:
-        show_target(selection, pair, choice, target)
+    return pick
 
 
 with widgets.page("Cortex", INTRODUCTION):

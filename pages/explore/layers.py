@@ -1,5 +1,7 @@
 """The paper's figure: layer by score, one curve per region; of one model, or of two."""
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +11,7 @@ from braindash.ui import state, texts, widgets
 from braindash.ui.explore import probing
 from braindash.ui.take_away import take
 from braindash.viewer.colours import region_title
-from braindash.views.captions import provenance_line, short_line
+from braindash.views.captions import figure_words, provenance_line, short_line
 from braindash.views.curves import key_regions, layer_curves
 from braindash.views.tables import download_table, score_by_layer
 
@@ -64,6 +66,20 @@ def tables(selection: state.Selection, group: Group, pair: Difference | None) ->
 
 
 @widgets.part
+def clicked_curves(selection: state.Selection, figure: Any) -> None:
+    """Draw the curves; a click on a point leads on, and draws nothing but them again."""
+    chosen = st.plotly_chart(
+        figure,
+        key="curves",
+        on_select="rerun",
+        selection_mode="points",
+        config=widgets.CHART,
+        alt=figure_words(figure),
+    )
+    open_on_cortex(selection, [point["customdata"] for point in chosen["selection"]["points"]])
+
+
+@widgets.part
 def show_curves(
     selection: state.Selection, group: Group, pair: Difference | None, regions: list[str]
 ) -> None:
@@ -90,10 +106,7 @@ def show_curves(
             other=found[1] if len(found) > 1 else None,
         ),
     )
-    chosen = st.plotly_chart(
-        figure, key="curves", on_select="rerun", selection_mode="points", config=widgets.CHART
-    )
-    open_on_cortex(selection, [point["customdata"] for point in chosen["selection"]["points"]])
+    clicked_curves(selection, figure)
     notes = [group.interval_line()]
     notes += widgets.chosen_by_ceiling(selection, [group])
     if pair is not None:

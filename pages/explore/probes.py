@@ -14,7 +14,6 @@ from braindash.views.curves import key_regions, layer_curves
 from braindash.views.probes import (
     SCALE_TEXTS,
     SCALES,
-    depth_curves,
     depth_table,
     difference_map,
     heat_map,
@@ -121,8 +120,13 @@ def show_difference(
         st.caption(f"A: {result.model}. Choose B to subtract it, layer by layer.")
         return
     other = probing.load(next(row for row in others if row.model == name))
-    table = probing_difference(result, other)
-    figure = difference_map(table, result.tasks, relative_depth=relative)
+    table = widgets.kept(
+        ("probe difference", result.key, other.key), lambda: probing_difference(result, other)
+    )
+    figure = widgets.kept(
+        ("probe difference", result.key, other.key, relative),
+        lambda: difference_map(table, result.tasks, relative_depth=relative),
+    )
     widgets.chart(figure, "difference")
     widgets.told(
         f"A: {result.model}, key {result.key[:8]} · B: {other.model}, key {other.key[:8]} · dot: "
@@ -157,12 +161,15 @@ def show_with_encoding(row: probing.ProbeRow, result: ProbingResult, relative: b
     group = Group.of([state.load(chosen)])
     table = state.region_table(group, False, None)
     regions = key_regions(group.region_names)
-    figure = layer_curves(table, regions, score="r", relative_depth=relative)
+    figure = widgets.kept(
+        ("encoding", group.identity, regions, relative),
+        lambda: layer_curves(table, regions, score="r", relative_depth=relative),
+    )
     widgets.chart(figure, "encoding")
     taken = take([group], "encoding", "Score by layer and region", figure=figure, table=table)
     widgets.provenance(group, None, group.interval_line(), taken=[taken])
     tasks = probing.key_tasks(result.tasks)
-    depths = depth_curves(result.table(), tasks, relative_depth=relative)
+    depths = probing.above_chance(result, tasks, relative=relative)
     widgets.chart(depths, "above_chance")
     widgets.told(
         f"0: chance, 1: a perfect probe · key {result.key[:8]}",

@@ -109,6 +109,25 @@ def test_each_panel_shows_its_model_and_the_last_one_their_difference(compare):
         assert len(patch) > 200 and (patch[:, channel] > patch[:, other]).mean() > 0.95
 
 
+def test_models_mix_as_inks_with_a_key(compare):
+    assert part(compare, "mix-scale").is_hidden()
+    before = compare.traffic.rest(compare)
+    compare.get_by_text("Mixed colours", exact=True).click()
+    compare.locator(".title .name", has_text="mixed").wait_for()
+    assert compare.traffic.rest(compare) - before < 60_000, "no map travels again"
+    key = part(compare, "inks").locator("span")
+    assert key.all_text_contents() == ["A: toy", "B: tuned"]
+    compare.locator(VIEWER).press("m")  # alone
+    settle(compare)
+    assert compare.locator(".title").count() == 0
+    url = part(compare, "canvas").evaluate("c => c.toDataURL('image/png')")
+    left, right = halves(mpimg.imread(io.BytesIO(base64.b64decode(url.split(",")[1]))))
+    pink, gold = (cut[coloured(cut)] for cut in (left, right))
+    assert len(pink) > 300 and (pink[:, 0] > pink[:, 2]).all() and (pink[:, 2] > pink[:, 1]).all()
+    assert len(gold) > 300 and (gold[:, 1] > gold[:, 2]).all()
+    wait_for_address(compare, "mixed=true")
+
+
 def test_dragging_one_panel_turns_the_others(compare):
     before = panels(compare)
     box = part(compare, "canvas").bounding_box()

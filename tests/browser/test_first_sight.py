@@ -4,14 +4,15 @@ from io import BytesIO
 
 import pandas as pd
 import pytest
-from kit.browser import check_words, settle
+from kit.browser import check_words, pixels, settle
 from kit.made_up import made_up_result, put_result
 
 from braindash.io.store import Store
 
 pytestmark = pytest.mark.browser
 VIEWER = ".braindash-viewer[data-ready]"
-WIDEST = ("", "compare", "tuning")
+PAGES = ("", "layers", "cortex", "compare", "probes", "data", "run", "tuning", "jobs")
+NARROW = {"phone": 390, "1280 pixels at 200 %": 640}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_brains_curves_and_words_are_seen_without_scrolling(page, url):
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 
-def test_an_audience_sees_the_figure_alone_and_keys_do_everything(page, url):
+def test_an_audience_sees_the_figure_alone_and_keys_do_everything(page, url, chromium):
     opened(page, url, "cortex?model=toy-model&subject=S1", width=1440, height=900)
     page.keyboard.press("p")
     page.wait_for_function("() => location.search.includes('present=true')")
@@ -74,12 +75,29 @@ def test_an_audience_sees_the_figure_alone_and_keys_do_everything(page, url):
     page.keyboard.press("1")
     assert name.text_content() == kept and part(page, "views").input_value() == "four"
     page.wait_for_function("() => location.search.includes('saved=layer')")
-    page.goto(page.url)  # the link opens the same view
-    page.wait_for_selector(".braindash-viewer.present[data-ready]")
-    assert part(page, "saved").locator("button").count() == 1
-    assert name.text_content() == kept
+    page.wait_for_timeout(1000)  # software graphics draw smooth edges when nothing moves
+    seen = pixels(page)
+    context = chromium.new_context(viewport={"width": 1440, "height": 900})
+    other = context.new_page()  # of somebody who was sent the link
+    other.goto(page.url)
+    other.wait_for_selector(".braindash-viewer.present[data-ready]", timeout=60_000)
+    other.wait_for_timeout(1500)
+    assert part(other, "saved").locator("button").count() == 1
+    assert part(other, "layer-name").text_content() == kept and pixels(other) == seen
+    context.close()
     page.keyboard.press("p")
     page.get_by_role("combobox", name="Model").wait_for()
+
+
+def test_a_clicked_vertex_of_the_first_page_leads_to_its_curves(page, url):
+    opened(page, url, "?model=toy-tuned&compare=toy-model&subject=S1", width=1440, height=1000)
+    box = part(page, "canvas").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.get_by_role("link", name="The clicked vertex in every layer").click()
+    title = page.locator(".js-plotly-plot .gtitle").first
+    title.wait_for()
+    assert title.text_content().startswith("left vertex")
+    assert "/compare" in page.url and "target=" in page.url and "subject=S1" in page.url
 
 
 def test_a_picture_is_saved_with_its_source(page, url):
@@ -108,14 +126,17 @@ def test_a_figure_leaves_with_the_numbers_that_it_shows(page, url):
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 
-@pytest.mark.parametrize("name", WIDEST)
-def test_a_phone_needs_no_scrolling_sideways(page, url, name):
-    page.set_viewport_size({"width": 390, "height": 844})
+@pytest.mark.parametrize("name", PAGES)
+def test_narrow_windows_need_no_scrolling_sideways(page, url, name):
+    page.set_viewport_size({"width": NARROW["phone"], "height": 844})
     page.goto(f"{url}/{name}")
     page.get_by_role("heading", level=1).wait_for()
-    page.wait_for_timeout(1500)
-    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-    assert width <= 390
+    page.wait_for_timeout(1000)
+    for said, width in NARROW.items():
+        page.set_viewport_size({"width": width, "height": 700})
+        page.wait_for_timeout(300)
+        main = "document.querySelector('[data-testid=stMain]').scrollWidth"
+        assert page.evaluate(main) <= width, said
 
 
 @pytest.mark.parametrize(("name", "scheme"), [("", "light"), ("layers", "dark")])

@@ -86,7 +86,7 @@ def test_a_result_of_a_mean_response_is_no_subject_of_the_mean(empty_root):
 
 def test_five_subjects_have_a_paired_test(empty_root):
     made = put_models(empty_root, [f"S{number}" for number in range(5)], **ROI)
-    app = run("explore/layers", model="toy", subject="all subjects", compare="tuned")
+    app = run("explore/layers", model="toy", subject="all subjects", compare="tuned", listed="true")
     assert not app.exception
     pair = compare(Group.of(made["toy"]), Group.of(made["tuned"]))
     curves, difference = figures(app)[:2]
@@ -110,7 +110,7 @@ def test_two_subjects_have_a_difference_without_p(two_subjects):
     for made in two_subjects.values():
         assert made[1].key[:8] in below, "the provenance of both"
     assert not any("p = " in trace.get("hovertemplate", "") for trace in difference["data"])
-    table = app.dataframe[1].value
+    table = app.dataframe[0].value  # that of the differences is made when it is opened
     depths = table["score-weighted depth"]
     assert list(depths) == ["A: toy", "B: tuned", "A minus B"]
     expected = compare([two_subjects["toy"][1]], [two_subjects["tuned"][1]]).stages()

@@ -77,6 +77,22 @@ def test_the_mean_of_subjects_is_no_choice_on_the_cortex(filled_root):
     assert app.selectbox(key="subject").options == ["S1", "S2"]
 
 
+def test_low_level_parts_are_mixed_where_they_were_weighed(empty_root):
+    made = made_up_result(resampled=False, n_layers=2)
+    spec = made.spec | {"low_level": {"method": "residual", "space": "acoustic:lowlevel",
+                                      "features": ["f" * 32, "f" * 32]}}  # fmt: skip
+    arrays = made.dataset.assign(residual_r=made.dataset["r"] / 2)
+    Store(empty_root).put(
+        "encoding", made.key, spec=spec, provenance=made.provenance, dataset=arrays
+    )
+    app = run("explore/cortex", map="parts", target="1000")
+    assert not app.exception and not app.error
+    assert app.selectbox(key="map").value == "parts"
+    shown = texts(app)
+    assert "explained by acoustic:lowlevel, left without it" in shown and "inks add up" in shown
+    assert len(figures(app)) == 1, "a vertex has its curve beside this map too"
+
+
 # ---- overview -------------------------------------------------------------------------------
 
 

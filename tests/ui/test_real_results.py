@@ -85,7 +85,7 @@ def test_five_subjects_are_compared_as_textbooks_do(five, monkeypatch):
     ]
     found = shared_story_mean(gap, np.stack(drawn), pair.a.first.n_blocks)
     low, high = found.interval()
-    app = run("explore/layers", subject="all subjects", **NAMES)
+    app = run("explore/layers", subject="all subjects", listed="true", **NAMES)
     assert not app.exception and not app.error
     shown = texts(app)
     assert "variance components" in shown and "units: n = 5 subjects and" in shown

@@ -560,3 +560,25 @@ def test_the_player_is_the_viewer_with_more_in_it():
     assert set(re.findall(r'data-part="([\w-]+)"', viewer)) < set(parts)
     asked = re.findall(r'\bpart\("([\w-]+)"\)', script(PLAYER_MODULES))
     assert set(asked) <= set(parts)
+
+
+@needs_node
+def test_inks_are_shown_where_any_of_their_maps_reaches_the_threshold(tmp_path):
+    code = """
+    const source = (values) => ({
+      header: { low: 0, high: 254, names: ["layer 0"], label: "r", regions: [] },
+      arrays: { maps: Uint8Array.from(values), regions: new Uint16Array(4) },
+    });
+    const parts = [[9, 0, 255, 255], [0, 9, 255, 9]]
+      .map((one, at) => new panels.ScorePanel(source(one), "AB"[at]));
+    const mix = new panels.MixPanel(parts, "mixed");
+    const shown = (panel) => Array.from(display.shownVertices(panel, 5, false));
+    console.log(JSON.stringify({
+      mix: shown(mix), minus: shown(new panels.DifferencePanel(...parts, "A minus B")),
+      layer: mix.layerName, ink: inks.inkOf("#FF0033"),
+    }));
+    """
+    found = run_node(tmp_path, code)
+    assert found["mix"] == [1, 1, 0, 1], "what has no value adds nothing"
+    assert found["minus"] == [1, 1, 0, 0]
+    assert found["layer"] == "layer 0" and found["ink"] == [1, 0, 0.2]

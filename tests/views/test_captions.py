@@ -1,10 +1,12 @@
 """Lines under figures: every number has its source beside it."""
 
+import plotly.graph_objects as go
 from kit.made_up import made_up_result
 
 from braindash.encoding.several.comparison import Group
 from braindash.views.captions import (
     comparison_lines,
+    figure_words,
     provenance_line,
     short_line,
     subject_lines,
@@ -58,3 +60,13 @@ def test_the_short_line_names_data_model_subject_n_and_key():
     several = short_line(Group.of(results))
     assert "mean of n = 6 subjects" in several and "3 more" in several
     assert several.count(",") == 3, "keys of many subjects stay one line"
+
+
+def test_a_figure_is_told_to_who_hears_the_page():
+    figure = go.Figure([go.Scatter(y=[1], name=f"<b>curve {n}</b>") for n in range(12)])
+    figure.update_layout(xaxis_title="Layer", yaxis_title="Pearson r")
+    words = figure_words(figure)
+    assert words.startswith("Pearson r by Layer: curve 0, curve 1") and words.endswith("and 2 more")
+    figure.update_layout(title="left vertex 12")
+    assert figure_words(figure).startswith("left vertex 12: curve 0")
+    assert figure_words(go.Figure([go.Heatmap(z=[[1]])])) == ""

@@ -13,6 +13,7 @@ from braindash.viewer.blobs import MapSet, map_blob
 from braindash.viewer.packing import unpack
 from braindash.views.linked import (
     LinkedMaps,
+    Mix,
     difference_maps,
     layer_at,
     link_maps,
@@ -193,3 +194,14 @@ def test_a_groups_map_can_show_in_how_many_subjects(seven):
     assert np.isnan(maps.values[:, :25]).all() and (maps.vmin, maps.vmax) == (0, 1)
     note = linked_note(found, (seven,), "repeats")
     assert note.startswith("share of subjects with q ≤ 0.05 at the shown layer; 95 % intervals")
+
+
+def test_two_or_three_maps_mix_and_the_note_says_how(linked, pair):
+    mixed = replace(linked, mix=Mix("mixed"))
+    assert "the two maps are inks" in linked_note(mixed, (pair.a, pair.b), None)
+    three = LinkedMaps(("A", "B", "C"), (constant_maps(0.3),) * 3, mix=Mix("mixed"))
+    assert "the three maps are inks" in linked_note(three, (pair.a,), None)
+    for count in (1, 4):
+        maps = (constant_maps(0.3),) * count
+        with pytest.raises(InputError, match="cannot be mixed"):
+            LinkedMaps(tuple("ABCD"[:count]), maps, mix=Mix("mixed"))

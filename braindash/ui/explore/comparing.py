@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from braindash.core.statistics.components import nanmean
 from braindash.encoding.several.comparison import Difference, Group, compare
@@ -13,6 +14,8 @@ from braindash.ui import address, state
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
 
 LETTERS = "ABC"
+
+Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Compared:
     def coverage(self, one: int, two: int) -> np.ndarray:
         """Return the share of each region's targets that are in both means, (n_regions,)."""
         shares = [
-            group.coverage(normalised=self.normalised, ceiling=ceiling)[layer]
+            coverage(group, self.normalised, ceiling)[layer]
             for group, ceiling, layer in zip(self.groups, self.ceilings, (one, two), strict=False)
         ]
         return np.asarray(np.fmin(*shares))
@@ -118,7 +121,7 @@ class Compared:
     def means(self) -> list[np.ndarray]:
         """Return every model's region means, (n_layers, n_regions), averaged over subjects."""
         return [
-            nanmean(group.values(normalised=self.normalised, ceiling=ceiling))
+            region_means(group, self.normalised, ceiling)
             for group, ceiling in zip(self.groups, self.ceilings, strict=True)
         ]
 
@@ -180,3 +183,47 @@ def _linked(
         only=None if _tests is None else _tests.significant(),
         shown=shown,
     )
+
+
+# ---- means over subjects, made once per server ---------------------------------------------
+# As for the tables of braindash.ui.state, the identity of results names their content and their
+# regions; what comes back must not be changed.
+
+
+def target_scores(group: Group, normalised: bool, ceiling: str | None) -> Floats:
+    """Return the mean score of every target, (n_layers, n_targets); see ``Group.scores``."""
+    found: Floats = _target_scores(group.identity, normalised, ceiling, group)
+    return found
+
+
+def region_means(group: Group, normalised: bool, ceiling: str | None) -> Floats:
+    """Return the mean of the subjects' region means, (n_layers, n_regions)."""
+    found: Floats = _region_means(group.identity, normalised, ceiling, group)
+    return found
+
+
+def coverage(group: Group, normalised: bool, ceiling: str | None) -> Floats:
+    """Return the share of the regions' targets that are in the means, (n_layers, n_regions)."""
+    found: Floats = _coverage(group.identity, normalised, ceiling, group)
+    return found
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _target_scores(
+    keys: tuple[str, ...], normalised: bool, ceiling: str | None, _group: Group
+) -> Floats:
+    return _group.scores(normalised=normalised, ceiling=ceiling)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _region_means(
+    keys: tuple[str, ...], normalised: bool, ceiling: str | None, _group: Group
+) -> Floats:
+    return np.asarray(nanmean(_group.values(normalised=normalised, ceiling=ceiling)))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _coverage(
+    keys: tuple[str, ...], normalised: bool, ceiling: str | None, _group: Group
+) -> Floats:
+    return _group.coverage(normalised=normalised, ceiling=ceiling)

@@ -12,7 +12,7 @@ from braindash.ui.take_away import Picture, Take, linked_picture, map_take, take
 from braindash.viewer.blobs import MapSet
 from braindash.viewer.colours import region_title
 from braindash.viewer.drawn import can_show
-from braindash.views.captions import keys_line, short_line
+from braindash.views.captions import full_name, keys_line, short_line
 from braindash.views.curves import key_regions, region_panels
 from braindash.views.finding import finding_sentences, significance_sentence, told_regions
 from braindash.views.linked import LinkedMaps, shown_layers
@@ -108,6 +108,7 @@ def _brains(selection: state.Selection, group: Group, pair: Difference | None) -
             lists_regions=False,
             outlined=told_regions(group.region_names),
             source=" · ".join(short_line(one) for one in groups),
+            full_names=[full_name(one) for one in groups],
         )
         if asked.pick is not None and asked.pick.target >= 0:
             row = selection.row

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -41,9 +42,15 @@ class ProbeRow:
 
 def probe_rows() -> list[ProbeRow]:
     """List the probing results, newest first, trained models before controls."""
+    found: tuple[ProbeRow, ...] = _probe_rows(str(state.store().root), state.written("probing"))
+    return list(found)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _probe_rows(root: str, written: int) -> tuple[ProbeRow, ...]:
     rows: list[ProbeRow] = []
     seen: dict[tuple[str, str], int] = {}
-    for entry in state.store().entries("probing"):
+    for entry in Store(root).entries("probing"):
         told = entry.provenance
         model, data = told["model"]["name"], told["data"]["name"]
         if told["strategy"] == "exact":  # chunk is usual here, and acoustic spaces have no choice
@@ -61,7 +68,7 @@ def probe_rows() -> list[ProbeRow]:
                 questions_digest(entry.spec),
             )
         )
-    return sorted(rows, key=lambda row: row.is_control)
+    return tuple(sorted(rows, key=lambda row: row.is_control))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -150,7 +157,8 @@ def beside_encoding(fingerprint: str, *, relative: bool) -> None:
         key="tasks",
         bind="query-params",
     )
-    figure = depth_curves(result.table(), tasks or key_tasks(result.tasks), relative_depth=relative)
+    shown = tasks or key_tasks(result.tasks)
+    figure = above_chance(result, shown, relative=relative)
     widgets.chart(figure, "probing")
     taken = take([result], "probing", "Probing: share above chance", figure=figure)
     line = f"0: chance, 1: a perfect probe · {result.short_line()}"
@@ -160,6 +168,14 @@ def beside_encoding(fingerprint: str, *, relative: bool) -> None:
         label="All tasks, with chance levels and controls",
         icon=":material/hub:",
         query_params={"data": rows[0].data, "model": rows[0].model},
+    )
+
+
+def above_chance(result: ProbingResult, tasks: Sequence[str], *, relative: bool) -> Any:
+    """Return the curves of tasks as shares above chance, drawn once per server."""
+    return widgets.kept(
+        ("above chance", result.key, list(tasks), relative),
+        lambda: depth_curves(result.table(), tasks, relative_depth=relative),
     )
 
 
