@@ -277,6 +277,14 @@ def probe_tasks() -> str:
     return "\n".join(["**Tasks**", "", *lines])
 
 
+def no_sounds(reason: str) -> str:
+    """Say to whoever may only look that sounds are not predicted for them, and why."""
+    return (
+        f"Predictions for sounds are computed when they are asked for, and {reason}. The test "
+        "story, measured and predicted, plays for everybody."
+    )
+
+
 def no_surface(space: str) -> str:
     """Say that targets of a space have no surface, and what gives them one."""
     return (

@@ -11,6 +11,7 @@ from kit.worked import work_one
 
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
+from braindash.sharing.settings import READ_ONLY
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +141,10 @@ def test_a_page_without_weights_says_how_to_keep_them(store, tmp_path, monkeypat
 def test_where_browsers_refuse_the_microphone_the_page_says_so(url, is_told, store, monkeypatch):
     monkeypatch.setattr(type(st.context), "url", property(lambda self: url))
     assert ("HTTPS or from localhost" in texts(open_page())) == is_told
+
+
+def test_who_may_only_look_brings_no_sound(store, monkeypatch):
+    monkeypatch.setenv(READ_ONLY, "1")
+    app = open_page()
+    assert "read-only" in texts(app) and not app.file_uploader
+    assert not [one for one in app.button if one.key and one.key.startswith("sound")]

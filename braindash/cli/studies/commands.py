@@ -16,6 +16,7 @@ from braindash.cli.options import (
     plain,
     print_json,
     progress_bar,
+    say,
 )
 from braindash.io.store import Store
 from braindash.studies.record import StudyRecord
@@ -186,7 +187,7 @@ def export(
             add=add if with_results else None,
             progress=bar,
         )
-    typer.echo(str(written))
+    say(str(written))
 
 
 @app.command(name="import")
@@ -198,7 +199,7 @@ def take_over(
     from braindash.work.studies import import_study
 
     record, count = import_study(folder, open_store(store))
-    typer.echo(f"{record.tables.title}: {count} results; `braindash study show {record.name}`")
+    say(f"{record.tables.title}: {count} results; `braindash study show {record.name}`")
 
 
 @app.command(name="list")
@@ -223,7 +224,7 @@ def list_studies(store: StoreOption = None, as_json: JsonOption = False) -> None
         print_json(rows)
     for one in () if as_json else found:
         stored = len(one.keys) - len(one.missing(opened))
-        typer.echo(f"{one.name}\t{stored} of {len(one.keys)}\t{one.tables.title}")
+        say(f"{one.name}\t{stored} of {len(one.keys)}\t{one.tables.title}")
     for place, problem in damaged.items():
         print_damaged(place, problem)
 
@@ -280,4 +281,4 @@ def _print(told: dict[str, Any], lines: list[str], as_json: bool) -> None:
     if as_json:
         print_json(told)
     else:
-        typer.echo("\n".join(lines))
+        say("\n".join(lines))

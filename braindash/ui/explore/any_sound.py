@@ -27,6 +27,7 @@ from braindash.ui import state, texts, widgets
 from braindash.ui.explore import listening
 from braindash.ui.explore.listening import Player, Sound
 from braindash.ui.frame import presenting
+from braindash.ui.visitors.rights import visitor
 from braindash.viewer.drawn import can_show
 from braindash.views.listening.clips import Clip, clip_lines, clip_programme, heard_line
 from braindash.work.brought import (
@@ -89,7 +90,10 @@ def show(
     bar : DeltaGenerator
         The selection bar, which the region goes into.
     """
-    result = results[0]
+    result, who = results[0], visitor()
+    if not who.may_compute:
+        st.info(texts.no_sounds(who.reason))
+        return
     with bar:
         region = listening.choose_region(result)
     if not can_show(result.space, result.n_targets, result.surface):
