@@ -25,7 +25,8 @@ def test_the_table_of_a_figure_has_every_number_that_it_draws(name):
     expected = 0
     for trace in shown.data:
         if trace.type == "heatmap":
-            cells = table[table["part"] == "cell"]
+            panel = f"{trace.xaxis or 'x'} {trace.yaxis or 'y'}"
+            cells = table[(table["part"] == "cell") & (table["panel"] == panel)]
             z = np.asarray(trace.z, dtype=float)
             np.testing.assert_array_equal(cells["value"].to_numpy(float), z.ravel())
             assert set(cells["y"]) == set(trace.y) and cells["value_title"].all()

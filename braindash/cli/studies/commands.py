@@ -71,7 +71,7 @@ def run(
         jobs = queue_study(plan, opened)
         _note(plan, opened)
         told = {"study": asked.name, "queued": [job.key for job in jobs]}
-        _print(told, [f"{len(jobs)} jobs are queued; `braindash jobs` shows them"], as_json)
+        _print(told, [f"{len(jobs)} jobs are queued; `braindash jobs list` shows them"], as_json)
         return
     with progress_bar() as bar:
         found = run_study(
