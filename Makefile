@@ -49,7 +49,7 @@ lint: $(VENV)/.test-installed
 # themselves, also where something before has failed.
 test: lint
 	@$(BIN)/pytest -n logical --dist worksteal -m "not browser and not campaign"; status=$$?; \
-	echo "The journeys in a browser:"; $(BIN)/pytest -m browser && exit $$status
+	echo "The journeys in a browser:"; $(BIN)/pytest -m "browser and not campaign" && exit $$status
 
 # What takes minutes and repeats what was done once; its last figures are in scripts/README.md.
 campaign: $(VENV)/.test-installed
