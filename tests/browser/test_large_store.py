@@ -38,6 +38,7 @@ def test_one_of_500_results_is_found_and_opened(page, url):
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 
+@pytest.mark.campaign
 def test_damage_and_an_address_with_nonsense_hide_nothing_else(page, serve, tmp_path):
     store = make_large_store(tmp_path / "store", models=("one", "two"), n_subjects=2, n_more=0)
     folders = sorted((store.root / "encoding").iterdir())

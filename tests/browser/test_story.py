@@ -94,6 +94,7 @@ def test_a_file_is_predicted_and_contrasted_with_itself_reversed(page, url, stor
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 
+@pytest.mark.campaign
 def test_what_the_microphone_hears_is_predicted(hearing, url, clip):
     page = hearing(clip)
     page.goto(f"{url}/story?heard=sound&model=toy-model&compare=toy-tuned")
