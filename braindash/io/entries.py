@@ -169,7 +169,7 @@ def parse_object(content: bytes, name: str) -> dict[str, Any]:
         found = parse_json(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{name} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{name} is JSON, but no object")

@@ -416,7 +416,7 @@ class JobTable:
             name: row[_NAMED_OTHERWISE.get(name, name)] for name in _COLUMNS if name not in values
         }
         for name in ("request", "result"):
-            with suppress(ValueError, TypeError, RecursionError):
+            with suppress(ValueError, TypeError):
                 values[name] = parse_json(values[name])
         odd = [name for name, kinds in _COLUMNS.items() if not isinstance(values[name], kinds)]
         if "key" not in odd and not NAME.fullmatch(values["key"]):

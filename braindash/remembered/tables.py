@@ -161,7 +161,7 @@ class Table:
     def _took(self, line: bytes) -> bool:
         try:
             identity, value = self._read_line(parse_json(line.decode("utf-8", errors="replace")))
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, TypeError):
             return False
         self._known[str(identity[0])] = identity, value
         return True

@@ -18,6 +18,7 @@ from braindash.files import replace_json
 from braindash.io.entries import Form, disk_errors, read_object, require
 from braindash.io.store import Store
 from braindash.names import without_places
+from braindash.sharing.asking import require_runner
 from braindash.studies.file import StudyTables, parse_study
 from braindash.studies.study import ModelFacts, StudyPlan, Wanted
 
@@ -171,6 +172,7 @@ def take_record(document: dict[str, Any], store: Store) -> StudyRecord:
 
 
 def _write(document: dict[str, Any], name: str, store: Store) -> None:
+    require_runner("write to the store")
     with disk_errors(store.root):
         place = store.root / FOLDER / f"{name}.json"
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,7 @@ from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
 from braindash.progress import Progress
 from braindash.requests import SoundRequest
+from braindash.sharing.asking import require_runner
 from braindash.speech.checkpoints.locate import absolute_source
 from braindash.work.sounds import (
     SOUNDS,
@@ -73,7 +74,10 @@ def keep_sound(content: bytes, name: str, store: Store) -> Path:
     ------
     InputError
         When it is too large, or no sound that can be read: nothing is kept then.
+    AccessError
+        When the visitor may not compute.
     """
+    require_runner("bring a sound")
     if len(content) > LARGEST_SOUND_BYTES:
         raise InputError(
             f"{name} has {len(content) / 1e6:.0f} MB, and {LARGEST_SOUND_BYTES / 1e6:.0f} are "

@@ -51,6 +51,10 @@ _NEEDED: Mapping[str, str] = MappingProxyType(
         "difference": "tests between encoding results",
         "surfaces": "surface maps of own meshes",
         "demo": "data of the embedded demo",
+        "studies": "what studies ask for",
+        "checks": "reports on data sets",
+        "jobs": "the queue of background jobs, and what they said",
+        "heard": "sounds of visitors, until their predictions are made",
     }
 )
 # Where programs write: what is young may be of one that runs, perhaps on another machine.
@@ -120,7 +124,7 @@ def shares(store: Store) -> list[Share]:
         found.append(
             Share(
                 folder.name,
-                told.get(folder.name, "what braindash remembers"),
+                told.get(folder.name, "other files"),
                 len(items),
                 sum(item.n_bytes for item in items),
                 sum(item.seconds for item in items),

@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from braindash.errors import AccessError, InputError
+from braindash.io.store import Store
 from braindash.sharing import asking
 from braindash.sharing.asking import Visitor, account, ask_by, present, require_runner
 from braindash.sharing.roles import Roles, read_roles
 from braindash.sharing.settings import READ_ONLY, Sharing, sharing
+from braindash.studies import record
+from braindash.work.brought import keep_sound
 
 GOOD = """
 default = "viewer"
@@ -119,3 +122,16 @@ def test_an_account_without_a_name_has_its_number(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("pwd.getpwuid", lambda uid: (_ for _ in ()).throw(KeyError(uid)))
     assert account() == f"uid {os.getuid()}"
+
+
+def test_a_viewer_writes_nothing_beside_the_store_either(tmp_path, monkeypatch):
+    """A sound that is brought and the record of a study are files of their own."""
+    store = Store(tmp_path / "store")
+    monkeypatch.setattr(asking, "_source", lambda: Visitor("", "viewer", "you may look"))
+    for write in (
+        lambda: keep_sound(b"RIFF", "a.wav", store),
+        lambda: record._write({}, "study", store),
+    ):
+        with pytest.raises(AccessError, match="may not"):
+            write()
+    assert not store.root.exists()

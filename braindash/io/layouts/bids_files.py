@@ -168,7 +168,7 @@ def read_json(file: File, problems: list[str]) -> dict[str, Any]:
         return {}
     try:
         content = parse_json(file.path.read_bytes().decode("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         problems.append(f"{file.path} cannot be read: {error}")
         return {}
     return content if isinstance(content, dict) else {}
