@@ -30,6 +30,7 @@ AT_REST = """([since, quiet]) => {
 VIEWER = ".braindash-viewer[data-ready]"
 # Pages with what has to be there, in the order of the goals.
 PAGES = ("", "layers", "cortex", "compare", "probes")
+MEAN_OF_40 = "?model=hubert-base&compare=hubert-base-tuned&subject=all+subjects"
 WITH_BRAINS = ("", "cortex", "compare")
 
 
@@ -171,7 +172,7 @@ def controls(browser, server: psutil.Process, url: str, query: str, repeats: int
 
 
 def list_of_results(browser, server: psutil.Process, url: str, repeats: int):
-    """Open, filter and sort a list of 500 results."""
+    """Open and filter a list of 500 results; open means of 40 subjects."""
     visit = Visit(browser, server)
     yield "open overview, 500 results, new server", visit.open(url, brains=True), ""
     found = [visit.open(url, brains=True) for _ in range(repeats)]
@@ -187,6 +188,15 @@ def list_of_results(browser, server: psutil.Process, url: str, repeats: int):
     found = [visit.act(type_words(words)) for words in ("wavlm", "hubert", "large sub-07")]
     yield "filter 500 results", median(found), "0.4 s"
     visit.context.close()
+    for page in ("", "layers", "compare"):
+        found = []
+        for _ in range(repeats + 1):
+            visit = Visit(browser, server)
+            found.append(visit.open(f"{url}/{page}{MEAN_OF_40}", brains=page in WITH_BRAINS))
+            visit.context.close()
+        what = f"open {page or 'overview'}, two models, mean of 40 subjects, 25 layers"
+        yield f"{what}, first time", found[0], ""
+        yield f"{what}, again", median(found[1:]), "2 s, brains first"
 
 
 def idle_memory(browser, server: psutil.Process, url: str, query: str, count: int = 12) -> float:
