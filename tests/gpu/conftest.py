@@ -1,12 +1,13 @@
-"""A device that stands for a GPU: where it is missing, its tests are skipped with a message."""
+"""A GPU, or a device that stands for one: without either its tests are skipped with a message."""
 
 import pytest
-from kit.pretend_gpu import build_guard, load_guard, pretend_gpu
+import torch
+from kit.pretend_gpu import build_guard, load_guard, pretend_gpu, real_gpu
 
 
 @pytest.fixture(scope="session")
 def guard(tmp_path_factory):
-    """Compile and load the device guard of this process."""
+    """Compile and load the guard of the pretended device of this process."""
     made = build_guard(tmp_path_factory.mktemp("guard"))
     if made is None:
         pytest.skip("there is no C++ compiler for the pretended device")
@@ -14,7 +15,17 @@ def guard(tmp_path_factory):
 
 
 @pytest.fixture
-def gpu(guard):
-    """Give torch a device "cuda" for the time of a test; gives the log of what happens on it."""
+def pretended(guard):
+    """Give torch a device "cuda" that stands for one; gives the log of what happens on it."""
     with pretend_gpu() as log:
         yield log
+
+
+@pytest.fixture
+def gpu(request):
+    """Give the device "cuda": the real one where there is one; gives the log of what happens."""
+    if torch.cuda.is_available():
+        with real_gpu() as log:
+            yield log
+    else:
+        yield request.getfixturevalue("pretended")

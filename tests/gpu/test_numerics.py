@@ -18,6 +18,8 @@ from braindash.core.statistics.permutation import permutation_tests
 from braindash.core.statistics.prewhitened import prewhitened_difference, prewhitened_tests
 from braindash.errors import ResourceError, is_out_of_memory
 
+pytestmark = pytest.mark.gpu
+
 N_ROWS, N_TEST, N_FEATURES, N_TARGETS = 90, 45, 8, 1100
 ALPHAS = np.logspace(-1, 5, 7)
 Arrays = dict[str, np.ndarray]
@@ -183,6 +185,6 @@ MOST_WAITS = {"ridge, primal": 30, "ridge, dual": 30, "ridge, r": 20, "probes, r
 
 
 @pytest.mark.parametrize("name", MOST_WAITS)
-def test_the_host_rarely_waits_for_the_device(gpu, name):
+def test_the_host_rarely_waits_for_the_device(pretended, name):
     WORK[name]("cuda", made_up())
-    assert gpu.n_waits <= MOST_WAITS[name], gpu.waits
+    assert pretended.n_waits <= MOST_WAITS[name], pretended.waits

@@ -10,6 +10,8 @@ from braindash.speech.features import extract
 from braindash.speech.models import open_model
 from braindash.speech.unit_features import unit_features
 
+pytestmark = pytest.mark.gpu
+
 RATE = 16_000
 TIMES = np.array([0.6, 1.4, 2.0])
 
@@ -50,10 +52,10 @@ def test_features_of_labelled_units(gpu, tmp_path):
     np.testing.assert_allclose(found.features, wanted.features, atol=1e-4)
 
 
-def test_a_model_asks_the_host_to_wait_for_its_features_alone(gpu, tmp_path, short_windows):
+def test_a_model_asks_the_host_to_wait_for_its_features_alone(pretended, tmp_path, short_windows):
     model = opened("wavlm-stable", tmp_path, "cuda")
     extract(model, speechlike(2.2), TIMES, strategy="exact")
-    before = gpu.n_waits
+    before = pretended.n_waits
     extract(model, speechlike(4.2), TIMES, strategy="exact")
-    gpu_waits = {where: n for where, n in gpu.waits.items() if n}
-    assert gpu.n_waits - before < 60, gpu_waits
+    waits = {where: n for where, n in pretended.waits.items() if n}
+    assert pretended.n_waits - before < 60, waits

@@ -10,6 +10,8 @@ from braindash.specs import AdapterSettings
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.training.run import tune_model
 
+pytestmark = pytest.mark.gpu
+
 SETTINGS = QUICK.model_copy(update={"epochs": 1, "mask_share": 0.1})
 
 

@@ -78,6 +78,7 @@ class Log:
         self.waits: Counter[str] = Counter()
         self.from_cpu = 0
         self.fails: Callable[[str], None] | None = None
+        self.is_real = False
 
     @property
     def n_waits(self) -> int:
@@ -255,6 +256,21 @@ class _Made(TorchDispatchMode):
         return func(*args, **kwargs)
 
 
+class _Watched(TorchDispatchMode):
+    """Count what happens on a real device."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self.log = log
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        given = (one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor))
+        if _is_device(kwargs.get("device")) or any(one.is_cuda for one in given):
+            self.log.note(func._schema.name)
+        return func(*args, **kwargs)
+
+
 class _ToDevice(torch.autograd.Function):
     """Copy to the device, and gradients back."""
 
@@ -326,6 +342,15 @@ class _Asked(TorchFunctionMode):
             for one in keys
         )
         return keys if isinstance(key, tuple) else keys[0]
+
+
+@contextmanager
+def real_gpu() -> Iterator[Log]:
+    """Watch the device that is there, without telling when the host waits for it."""
+    log = Log()
+    log.is_real = True
+    with _Watched(log):
+        yield log
 
 
 def build_guard(folder: Path) -> Path | None:
