@@ -133,7 +133,9 @@ class ProbingRun(StoredRun[Entry]):
         )
 
     def _extract(self, members: Sequence[UnitFeatures], progress: Progress) -> None:
-        for entry in self._extraction.put(self._lacking(members), progress):
+        # All units of the pass, those that are stored too: which windows are computed together
+        # hangs on all of them, and a resumed run has the bits of one that was not stopped.
+        for entry in self._extraction.put(members, progress):
             self.know(entry)
 
     def _lacking(self, members: Sequence[UnitFeatures]) -> list[UnitFeatures]:
