@@ -83,12 +83,8 @@ def test_a_job_whose_worker_is_killed_is_noticed_and_goes_on(whole, tmp_path):
         time.sleep(rng.uniform(0, seconds / 2))
         for pid in left_running(work.store):
             stop(_Process(pid), "KILL", rng)
-        before, attempt = time.monotonic(), one[0]["attempt"]
-        wait_for(
-            lambda: jobs(work)[0]["state"] != "running" or jobs(work)[0]["attempt"] > attempt,
-            "somebody to notice",
-            60,
-        )
+        before = time.monotonic()
+        wait_for(lambda known=one[0]: _is_noticed(jobs(work)[0], known), "somebody to notice", 60)
         noticed.append(time.monotonic() - before)
     assert all(one < NOTICED_SECONDS for one in noticed), noticed
     if jobs(work)[0]["state"] != "done":
@@ -96,6 +92,10 @@ def test_a_job_whose_worker_is_killed_is_noticed_and_goes_on(whole, tmp_path):
         wait_for(lambda: jobs(work)[0]["state"] == "done", "the end", 300)
     assert_equal_to(reference, work)
     print(f"\n{work.kind}: dead workers noticed after {', '.join(f'{n:.1f} s' for n in noticed)}")
+
+
+def _is_noticed(job: dict, before: dict) -> bool:
+    return job["state"] != "running" or job["attempt"] > before["attempt"]
 
 
 class _Process:
