@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from braindash.defaults import PresetName
+from braindash.defaults import PresetName, ProbePresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
 from braindash.encoding.several.tested import TargetDifference
@@ -38,6 +38,7 @@ from braindash.specs import (
     Penalty,
     Precision,
     ProbeMethod,
+    ProbeMetric,
     Scheme,
     Strategy,
     TargetRule,
@@ -291,6 +292,8 @@ def probe(
     revision: str | None = None,
     strategy: Strategy = "chunk",
     precision: Precision = "float32",
+    preset: ProbePresetName = "default",
+    metric: ProbeMetric | None = None,
     method: ProbeMethod = "ridge",
     split: Literal["auto", "drawn", "given"] = "auto",
     max_units: int = 20_000,
@@ -319,7 +322,8 @@ def probe(
     recordings : sequence of str, optional
         Names or patterns; all by default.
     tasks : sequence of str, optional
-        Of :data:`braindash.probing.tasks.PROBE_TASKS`; all that the labels allow by default.
+        Of :data:`braindash.probing.tasks.PROBE_TASKS`; all that the labels allow by default, of a
+        preset its own.
     categories : Path or str, optional
         Table of word and semantic category.
     word_vectors : Path or str, optional
@@ -330,8 +334,12 @@ def probe(
         As for :func:`encode`.
     precision : {"float32", "bf16", "fp16"}, default "float32"
         Of the model's features; all but float32 need a CUDA device.
+    preset : {"default", "moussa2025-a"}, default "default"
+        The protocol of a paper, for what is not given.
+    metric : {"task", "accuracy", "balanced_accuracy", "macro_f1"}, optional
+        Score of tasks that have classes; by default each task's own. R² and sets have theirs.
     method : {"ridge", "discriminant", "logistic"}, default "ridge"
-        The linear classifier; values are always foretold by ridge.
+        The linear classifier; values and sets are always foretold by ridge.
     split : {"auto", "drawn", "given"}, default "auto"
         Sides of the units: drawn from the seed, or as the labels' source has them.
     max_units : int, default 20_000

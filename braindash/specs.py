@@ -51,6 +51,8 @@ TuningLoss = Literal["mse", "correlation", "mse+cosine"]
 TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
 TargetRule = Literal["train-repeats", "train-inter-subject", "test-repeats", "regions", "all"]
 ProbeMethod = Literal["ridge", "discriminant", "logistic"]
+# The score of tasks that have classes; it chooses the penalty too.
+ProbeMetric = Literal["task", "accuracy", "balanced_accuracy", "macro_f1"]
 # What intervals of probes draw again: recordings, or stretches of them where there were fewer than
 # eight; or the highest level that is on one side only, speakers before recordings.
 IntervalUnits = Literal["recording", "highest"]
@@ -76,6 +78,14 @@ CEILING_SELECTIONS: Mapping[CeilingSelection, str] = MappingProxyType(
         "same": "the ceiling that divides",
         "halves": "the ceiling of every second presentation of the test stories",
         "training": "the ceiling of repeated training stories",
+    }
+)
+PROBE_METRICS: Mapping[ProbeMetric, str] = MappingProxyType(
+    {
+        "task": "each task's own: balanced accuracy or accuracy",
+        "accuracy": "share of right units",
+        "balanced_accuracy": "mean over classes of the share of right units",
+        "macro_f1": "mean over classes of F1, as papers report",
     }
 )
 PRECISIONS: Mapping[Precision, str] = MappingProxyType(
@@ -587,7 +597,7 @@ class ProbeTaskSpec(Spec):
     task_version: Literal[1] = 1
     name: str
     units: str = Field(description="name of its units")
-    problem: Literal["classification", "regression"]
+    problem: Literal["classification", "regression", "multilabel"]
     labels: str = Field(description="digest of the labels of all units")
     targets: tuple[str, ...] = Field(
         default=(), description="keys of the acoustic features that are foretold, if so"

@@ -388,7 +388,7 @@ def as_dataset(results: Mapping[str, ProbeResult]) -> xr.Dataset:
     arrays["samples"] = (("task", "sample", "layer"), samples)
     for task, result in results.items():
         inner = [f"{task}_{axis}" for axis in ("true", "predicted", "output")]
-        axes = inner[:2] if result.classes else inner[2:]
+        axes = inner[:2] if result.detail.ndim == 3 else inner[2:]
         arrays[f"detail_{task}"] = (("layer", *axes), result.detail)
     coords = {"task": list(results), "metric": names, "layer": np.arange(shape[2])}
     return xr.Dataset(arrays, coords=coords)

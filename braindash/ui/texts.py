@@ -232,8 +232,12 @@ For semantic tasks words are kept apart as well: the words of the test part were
 so a probe cannot look a category up. The words fall into five folds, each tested once; the score is
 their mean.
 
+**Mean over models**: the mean of their scores, and the standard error over models: how much models
+differ, such as those tuned to several subjects, not how sure one score is.
+
 **Score.** $R^2$, weighted by variance, for values; accuracy or balanced accuracy (mean share of
-right units over the classes) for classes. **Chance**: one and the same answer for all units, and
+right units over the classes) for classes, or macro-F1 where it was asked for; macro-F1 for sets of
+labels. **Chance**: one and the same answer for all units, and
 the mean of probes that learnt from shuffled labels, penalty and all. **Share above chance**:
 $(s - c)/(1 - c)$ with the score $s$ and the higher of the two chance levels $c$. **Selectivity** is
 the score minus that of shuffled labels.
