@@ -43,6 +43,7 @@ from braindash.specs import (
     Strategy,
     TargetRule,
     TuningControl,
+    TuningHead,
     TuningLoss,
 )
 
@@ -400,6 +401,8 @@ def tune(
     adapter_dropout: float | None = None,
     layers: Sequence[str] | None = None,
     loss: TuningLoss = "mse",
+    head: TuningHead = "subject",
+    bottleneck: int = 100,
     window_trs: int = 5,
     segment_trs: int = 5,
     attention_trs: int | None = None,
@@ -412,6 +415,7 @@ def tune(
     clip_norm: float = 1.0,
     batch_rows: int = 128,
     epochs: int = 30,
+    steps: int | None = None,
     patience: int | None = 5,
     keep: Literal["best", "last"] = "best",
     dropout: float = 0.1,
@@ -435,7 +439,7 @@ def tune(
     model : str or Path
         A local model folder or a hub id.
     subjects : sequence of str
-        Subjects of the manifest; each gets a head of its own.
+        Subjects of the manifest.
     revision : str, optional
         Branch, tag or commit of a hub id.
     train : sequence of str, optional
@@ -465,6 +469,11 @@ def tune(
         Names of the layers that get adapters; the family's usual ones by default.
     loss : {"mse", "correlation", "mse+cosine"}, default "mse"
         Between predicted and measured responses.
+    head : {"subject", "shared", "bottleneck"}, default "subject"
+        One linear head for each subject; one for all, who are in a common space; or one linear map
+        to few values and a head for each subject behind it.
+    bottleneck : int, default 100
+        Values of that map.
     window_trs : int, default 5
         Audio that predicts a row, in TRs.
     segment_trs : int, default 5
@@ -489,6 +498,9 @@ def tune(
         Rows of responses per step.
     epochs : int, default 30
         At most so many.
+    steps : int, optional
+        Exactly so many steps of the optimiser in place of ``epochs``, ``patience`` and ``keep``,
+        and the last weights are kept: a model and its controls then have the same.
     patience : int or None, default 5
         Epochs without a better validation r before the training stops; None: never early.
     keep : {"best", "last"}, default "best"

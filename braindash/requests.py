@@ -274,7 +274,7 @@ class TuneRequest(Request):
     command: ClassVar[str] = "tune"
 
     data: Path
-    subjects: tuple[str, ...] = Field(min_length=1, description="one head each")
+    subjects: tuple[str, ...] = Field(min_length=1, description="of the manifest")
     train: tuple[str, ...] = Field(default=(), description="stories; the manifest's by default")
     validation: tuple[str, ...] = Field(
         default=(), description="stories; the manifest's, or the last training story by default"

@@ -48,6 +48,8 @@ Search = Literal["sampled", "checked"]
 History = Literal["padded", "full"]
 LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
+# How the tuned model's features become predictions of several subjects.
+TuningHead = Literal["subject", "shared", "bottleneck"]
 TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
 TargetRule = Literal["train-repeats", "train-inter-subject", "test-repeats", "regions", "all"]
 ProbeMethod = Literal["ridge", "discriminant", "logistic"]
@@ -107,6 +109,13 @@ TUNING_LOSSES: Mapping[TuningLoss, str] = MappingProxyType(
         "mse": "Mean squared error",
         "correlation": "1 - r over targets, row by row",
         "mse+cosine": "Mean squared error and 1 - cosine",
+    }
+)
+TUNING_HEADS: Mapping[TuningHead, str] = MappingProxyType(
+    {
+        "subject": "One linear head for each subject",
+        "shared": "One linear head for all subjects, who are in a common space",
+        "bottleneck": "One linear map to few values, and a linear head for each subject behind it",
     }
 )
 TUNING_CONTROLS: Mapping[TuningControl, str] = MappingProxyType(
@@ -455,11 +464,22 @@ class TuningSettings(Spec):
     ``window_trs`` every row is encoded by itself, as published. Longer segments are encoded once
     for all their rows (the first ``window_trs - 1`` TRs are lead-in only), each row is predicted
     from the mean over its own window, and features and responses are centred within the segment.
+
+    With ``steps`` training takes exactly so many steps, whatever the validation says, and the last
+    weights are kept: a model and its controls then have the same. ``epochs``, ``patience`` and
+    ``keep`` do not count then.
     """
 
     kind: ClassVar[str] = "tuning-settings"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"head": "subject", "bottleneck": 100, "steps": None}
+    )
     adapter: AdapterSettings | None = Field(default=None, description="None: full fine-tuning")
     loss: TuningLoss = Field(default="mse", description="what is made small, row by row")
+    head: TuningHead = Field(default="subject", description="what subjects have in common")
+    bottleneck: int = Field(
+        default=100, ge=1, description="values between model and heads, of the head 'bottleneck'"
+    )
     window_trs: int = Field(default=5, ge=1, description="audio that predicts a row, in TRs")
     segment_trs: int = Field(default=5, ge=1, description="audio that is encoded at once, in TRs")
     attention_trs: int | None = Field(
@@ -478,6 +498,9 @@ class TuningSettings(Spec):
     clip_norm: float = Field(default=1.0, gt=0, description="longer gradients are shortened to it")
     batch_rows: int = Field(default=128, ge=1, description="rows per step of the optimiser")
     epochs: int = Field(default=30, ge=1, description="at most so many passes over the stories")
+    steps: int | None = Field(
+        default=None, ge=1, description="exactly so many steps of the optimiser, in place of epochs"
+    )
     patience: int | None = Field(
         default=5, ge=1, description="epochs without a better validation r; None: never stop early"
     )
@@ -488,6 +511,19 @@ class TuningSettings(Spec):
     precision: Literal["float32", "bf16"] = Field(
         default="float32", description="of the arithmetic; bf16 needs a CUDA device"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_form(cls, values: Any) -> Any:
+        """Give what does not count one value, so that equal training has one key."""
+        if not isinstance(values, dict):
+            return values
+        made = dict(values)
+        if made.get("steps") is not None:
+            made |= {"epochs": 30, "patience": None, "keep": "last"}
+        if made.get("head", "subject") != "bottleneck":
+            made["bottleneck"] = 100
+        return made
 
     @model_validator(mode="after")
     def _segments_hold_a_window(self) -> "TuningSettings":
@@ -547,7 +583,7 @@ class TuningSpec(Spec):
     kind: ClassVar[str] = "tuning"
     version: Literal[1] = 1
     model: str = Field(description="fingerprint of the base model")
-    subjects: tuple[str, ...] = Field(description="one head each")
+    subjects: tuple[str, ...] = Field(description="whose responses are predicted")
     targets: tuple[TargetSettings, ...] = Field(description="one per subject")
     train: tuple[TunedStory, ...]
     validation: tuple[TunedStory, ...]

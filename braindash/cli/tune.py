@@ -32,16 +32,29 @@ from braindash.requests import METHODS, TuneRequest, build_tune_request
 from braindash.specs import (
     TARGET_RULES,
     TUNING_CONTROLS,
+    TUNING_HEADS,
     TUNING_LOSSES,
     AdapterSettings,
     TuningSettings,
 )
 from braindash.speech.checkpoints.copying import check_free
+from braindash.tuning.record import adapter_words
 
 # Whose fields --setting takes, also those of a list.
 _FORMS = (AdapterSettings, TuningSettings, TuneRequest)
 
-SubjectsOption = Annotated[str, typer.Option(help="Comma-separated; each gets a head of its own.")]
+SubjectsOption = Annotated[str, typer.Option(help="Comma-separated.")]
+HeadOption = Annotated[str, typer.Option(help=choices(TUNING_HEADS))]
+BottleneckOption = Annotated[
+    int | None, typer.Option(help="Values of the head bottleneck; 100 by default.")
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Exactly so many steps, in place of epochs, without an early stop: a model and its "
+        "controls then have the same."
+    ),
+]
 OutOption = Annotated[
     Path | None, typer.Option(help="New folder to copy the model to; it stays in the store.")
 ]
@@ -97,6 +110,8 @@ def tune(
     revision: RevisionOption = None,
     method: Annotated[str, typer.Option(help=choices(METHODS))] = "full",
     loss: Annotated[str, typer.Option(help=choices(TUNING_LOSSES))] = "mse",
+    head: HeadOption = "subject",
+    bottleneck: BottleneckOption = None,
     control: ControlOption = "none",
     words: WordsOption = None,
     validation: ValidationOption = None,
@@ -108,6 +123,7 @@ def tune(
     attention_trs: AttentionOption = None,
     epochs: Annotated[int | None, typer.Option(help="At most; 30 by default.")] = None,
     patience: PatienceOption = None,
+    steps: StepsOption = None,
     encoder_rate: Annotated[float | None, typer.Option(help="Learning rate; 5e-5.")] = None,
     seed: SeedOption = 0,
     at_once: AtOnceOption = None,
@@ -130,6 +146,8 @@ def tune(
         "revision": revision,
         "method": method,
         "loss": loss,
+        "head": head,
+        "bottleneck": bottleneck,
         "control": control,
         "words": words,
         "validation": maybe_listed(validation, "--validation"),
@@ -141,6 +159,7 @@ def tune(
         "attention_trs": attention_trs,
         "epochs": epochs,
         "patience": patience,
+        "steps": steps,
         "encoder_rate": encoder_rate,
         "seed": seed,
         "n_at_once": at_once,
@@ -166,4 +185,6 @@ def _tell(result: Any, as_json: bool) -> None:
     for warning in result.record["warnings"]:
         notes.print(plain(f"Note: {warning}"), highlight=False)
     notes.print(plain(result.line()), highlight=False)
+    if told := adapter_words(result.record):
+        notes.print(plain(told), highlight=False)
     say(str(result.folder))

@@ -85,6 +85,9 @@ def load_tuning_data(plan: TuningPlan, progress: Progress) -> TuningData:
     for number, one in enumerate(plan.subjects):
         progress.advance(number, len(plan.subjects), f"choosing targets of {one.subject}")
         masks[one.subject] = choose_targets(plan, one)
+    if plan.spec.settings.head == "shared":
+        masks = _shared_targets(plan, masks)
+    for one in plan.subjects:
         responses[one.subject] = partial(_read, plan, mask=masks[one.subject])
     sides = [
         _merged(
@@ -134,12 +137,33 @@ def choose_targets(plan: TuningPlan, one: SubjectStories) -> NDArray[np.bool_]:
             f"no target of {one.subject!r} has {why}",
             hint="Give a lower threshold, choose targets by regions, or check the responses.",
         )
-    if settings.limit is not None and chosen.sum() > settings.limit:
-        rng = np.random.default_rng(plan.spec.settings.seed)
-        drawn = rng.choice(np.flatnonzero(chosen), settings.limit, replace=False)
-        chosen = np.zeros_like(chosen)
-        chosen[drawn] = True
-    return chosen
+    return _limited(chosen, settings.limit, plan.spec.settings.seed)
+
+
+def _shared_targets(
+    plan: TuningPlan, masks: Mapping[str, NDArray[np.bool_]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Take for all subjects what any of them would have, where all have responses."""
+    usable = np.all([_usable(one) for one in plan.subjects], axis=0)
+    chosen = usable & np.any(list(masks.values()), axis=0)
+    if not chosen.any():
+        raise InputError(
+            "no target that was chosen has finite, varying responses in all subjects",
+            hint="Give a lower threshold, or heads of their own (head 'subject').",
+        )
+    limit = plan.subjects[0].targets.settings.limit
+    shared = _limited(chosen, limit, plan.spec.settings.seed)
+    return dict.fromkeys(masks, shared)
+
+
+def _limited(chosen: NDArray[np.bool_], limit: int | None, seed: int) -> NDArray[np.bool_]:
+    """Draw so many of the targets where there are more."""
+    if limit is None or chosen.sum() <= limit:
+        return chosen
+    drawn = np.random.default_rng(seed).choice(np.flatnonzero(chosen), limit, replace=False)
+    kept = np.zeros_like(chosen)
+    kept[drawn] = True
+    return kept
 
 
 def subject_ceiling(targets: TargetPlan) -> NDArray[np.float64]:

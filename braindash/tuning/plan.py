@@ -150,6 +150,7 @@ def plan_tuning(request: TuneRequest) -> TuningPlan:
     if len(set(request.subjects)) < len(request.subjects):
         raise InputError("a subject is named twice", hint="Name every subject once.")
     _check_spaces(dataset, planned)
+    _check_head(dataset, request)
     subjects = tuple(planned[:1] if request.control == "text" else planned)
     warnings = tuple(dict.fromkeys(_warnings(dataset, request, subjects)))
     for warning in warnings:
@@ -328,6 +329,17 @@ def _check_spaces(dataset: Dataset, subjects: Sequence[SubjectStories]) -> None:
             f"their numbers of targets differ ({told})",
             hint="Correct responses.space or the files; responses in each subject's own space are "
             "'native-volume' or 'native-surface'.",
+        )
+
+
+def _check_head(dataset: Dataset, request: TuneRequest) -> None:
+    """Refuse a head that subjects share where their targets are no common ones."""
+    reason = native_reason(dataset.space)
+    if request.settings.head == "shared" and reason:
+        raise InputError(
+            f"the head 'shared' predicts the same targets of all subjects, but {reason}",
+            hint="Give every subject a head (head 'subject'), with a bottleneck before them if "
+            "they are to have something in common (head 'bottleneck').",
         )
 
 

@@ -25,6 +25,7 @@ from braindash.speech.checkpoints.copying import check_free
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.speech.checkpoints.listing import licence_of
 from braindash.speech.checkpoints.locate import ModelFiles, absolute_source, pinned_revision
+from braindash.speech.checkpoints.merging import strength_words
 from braindash.tuning.card import card_text, controls_beside
 from braindash.tuning.data import TuningData, load_tuning_data
 from braindash.tuning.plan import TuningPlan, plan_tuning
@@ -167,9 +168,8 @@ def _told(plan: TuningPlan, store: Store) -> "Callable[[TrainingState], None]":
 
     def told(state: "TrainingState") -> None:
         epochs = [record.as_dict() for record in state.history]
-        document = progress_document(
-            plan.spec.settings.epochs, epochs, simulated=plan.dataset.simulated
-        )
+        n_epochs = state.facts.get("n_epochs", plan.spec.settings.epochs)
+        document = progress_document(n_epochs, epochs, simulated=plan.dataset.simulated)
         replace_json(folder / PROGRESS_FILE, document)
 
     return told
@@ -221,9 +221,11 @@ def _nothing_learned(
     if tuned.team.is_first:
         replace_json(path, _record(plan, data, seconds) | tuned.outcome())
     settings, last = plan.spec.settings, tuned.state.epoch
+    strengths = tuned.strengths()
+    told = f" ({strength_words(strengths)})" if strengths else ""
     return TuningError(
         f"nothing was learned: the weights of epoch {tuned.kept_epoch} of {last} compute what "
-        f"{plan.model.name} computes, so there is no tuned model",
+        f"{plan.model.name} computes{told}, so there is no tuned model",
         hint=f"Give a higher encoder_rate (it was {settings.encoder_rate:g}) or more epochs, and "
         f"check that the responses vary. Settings, losses and validation r are kept in {path}, "
         "with the epochs: the same command says this again without training.",

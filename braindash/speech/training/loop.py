@@ -26,9 +26,9 @@ from braindash.speech.training.evaluation import (
     validation_r,
 )
 from braindash.speech.training.front import Inputs
+from braindash.speech.training.heads import Rows, start_heads
 from braindash.speech.training.losses import LOSSES
 from braindash.speech.training.network import TuningNetwork, responses_of
-from braindash.speech.training.start import probe_scale, ridge_head
 from braindash.speech.training.stories import Segment, TuningStory, epoch_batches
 from braindash.speech.training.team import Team
 
@@ -98,6 +98,8 @@ class Trainer:
         self._trained = network.trained()
         self._optimiser = _optimiser(network, settings)
         self._n_batches = len(epoch_batches(train.stories, settings, 1))
+        self._n_steps = settings.steps or settings.epochs * self._n_batches
+        self._n_epochs = math.ceil(self._n_steps / self._n_batches)
         self._checks = every_segment(validation.stories, settings)
         mixed = settings.precision == "bf16"
         if mixed and on_cpu:
@@ -126,7 +128,7 @@ class Trainer:
         """
         starting, span = shared(progress, (_PROBE_SHARE, 1 - _PROBE_SHARE))
         state = self._resumed() or self._started(starting)
-        while state.epoch < self.settings.epochs and not self._is_stale(state):
+        while state.epoch < self._n_epochs and not self._is_stale(state):
             try:
                 self._run_epoch(state, span)
             except Diverged as error:
@@ -144,7 +146,12 @@ class Trainer:
 
     def kept(self, state: TrainingState) -> int:
         """Say which epoch's weights are the result."""
-        return state.best.epoch if self.settings.keep == "best" else state.epoch
+        best = self.settings.keep == "best" and self.settings.steps is None
+        return state.best.epoch if best else state.epoch
+
+    def steps_of(self, epoch: int) -> int:
+        """Say after how many steps of the optimiser an epoch ended."""
+        return min(epoch * self._n_batches, self._n_steps)
 
     # ---- epochs ---------------------------------------------------------------------------
 
@@ -156,6 +163,8 @@ class Trainer:
         if self.settings.start == "probe":
             progress.advance(1, 2, "linear probe of the base model")
             state.facts["penalties"] = self._start_heads(checks)
+        if self.settings.steps is not None:
+            state.facts["n_epochs"] = self._n_epochs
         scores = self._scores(checks)
         if not _all_finite(scores):
             raise TuningError(
@@ -176,31 +185,25 @@ class Trainer:
         segments = every_segment(self._train.stories, self.settings)
         torch.manual_seed(_mixed_seed(self.settings.seed, 0, self.team.rank))
         features = self._features(self._train, segments, training=True)
-        penalties = {}
-        for subject in self.network.subjects:
-            x, y = self._rows(self._train.stories, segments, features, subject)
-            valid_x, valid_y = self._rows(self._validation.stories, self._checks, checks, subject)
-            mean, scale = probe_scale(x)
-            head = self.network.head(subject)
-            weight, bias, penalty = ridge_head(
-                (x - mean) / scale, y, ((valid_x - mean) / scale, valid_y)
+
+        def rows(subject: str) -> tuple[Rows, Rows]:
+            return (
+                self._rows(self._train.stories, segments, features, subject),
+                self._rows(self._validation.stories, self._checks, checks, subject),
             )
-            with torch.no_grad():
-                head.set_scale(mean, scale)
-                head.linear.weight.copy_(weight)
-                head.linear.bias.copy_(bias)
-            penalties[subject] = penalty
-        return penalties
+
+        return start_heads(self.network.heads, rows)
 
     def _run_epoch(self, state: TrainingState, progress: Progress) -> None:
         began = time.monotonic()
         epoch = state.epoch + 1
-        total = self.settings.epochs * self._n_batches
+        total = self._n_steps
         # Dropout draws from here; every epoch anew, so that a resumed run draws the same.
         torch.manual_seed(_mixed_seed(self.settings.seed, epoch, self.team.rank))
         self.network.train()
         losses, n_rows, step = 0.0, 0, state.step
-        for batch in epoch_batches(self._train.stories, self.settings, epoch):
+        batches = epoch_batches(self._train.stories, self.settings, epoch)
+        for batch in batches[: total - step]:
             progress.advance(step, total, self._message(state, epoch))
             loss = self._step(batch, step, epoch, total)
             losses, n_rows, step = losses + loss * len(batch), n_rows + len(batch), step + 1
@@ -218,10 +221,10 @@ class Trainer:
         known = f"validation r {last.score:.4f}"
         if last.loss is not None:
             known = f"loss {last.loss:.4f}, {known}"
-        return f"epoch {epoch} of {self.settings.epochs}: {known} after epoch {last.epoch}"
+        return f"epoch {epoch} of {self._n_epochs}: {known} after epoch {last.epoch}"
 
     def _is_stale(self, state: TrainingState) -> bool:
-        patience = self.settings.patience
+        patience = self.settings.patience if self.settings.steps is None else None
         stale = patience is not None and state.epoch - state.best.epoch >= patience
         if stale:
             self.stopped = f"validation r has not risen for {patience} epochs"
@@ -317,8 +320,7 @@ class Trainer:
         return loss
 
     def _predicted(self, pooled: Tensor, subject: str) -> Tensor:
-        predicted: Tensor = self.network.head(subject)(pooled.flatten(0, 1))
-        return predicted
+        return self.network.predict(pooled, subject)
 
     def _responses(self, part: Sequence[Segment], found: Sequence[int], subject: str) -> Tensor:
         n_rows = self.network.shape.n_rows

@@ -1,4 +1,4 @@
-"""The model that is tuned: an encoder behind its frozen front end, and a head per subject."""
+"""The model that is tuned: an encoder behind its frozen front end, and heads."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,36 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from braindash.specs import TuningHead
+from braindash.speech.training.heads import Head, Heads
 from braindash.speech.training.stories import SegmentShape
 
 _MASK_FRAMES = 10
-
-
-class Head(nn.Module):
-    """Linear map from a row's pooled features to one subject's targets.
-
-    Features are first brought to the mean and the scale that those of the base model had (0 and 1
-    unless :meth:`set_scale` says otherwise).
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, n_features: int, n_targets: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(n_features, n_targets)
-        self.register_buffer("mean", torch.zeros(n_features))
-        self.register_buffer("scale", torch.ones(n_features))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Predict, (n_rows, n_targets) from (n_rows, n_features)."""
-        predicted: Tensor = self.linear((features - self.mean) / self.scale)
-        return predicted
-
-    def set_scale(self, mean: Tensor, scale: Tensor) -> None:
-        """Fix the standardisation of the features, both (n_features,)."""
-        self.mean.copy_(mean)
-        self.scale.copy_(scale)
 
 
 class TuningNetwork(nn.Module):
@@ -50,6 +25,8 @@ class TuningNetwork(nn.Module):
     shape : SegmentShape
     mask_share : float
         Share of the frames that training hides from the transformer, in spans of 10.
+    head, bottleneck
+        Of :class:`braindash.speech.training.heads.Heads`.
     """
 
     pooling: Tensor
@@ -61,23 +38,27 @@ class TuningNetwork(nn.Module):
         shape: SegmentShape,
         *,
         mask_share: float = 0.0,
+        head: TuningHead = "subject",
+        bottleneck: int = 100,
     ) -> None:
         super().__init__()
         config: Any = encoder.config
         self.width = int(config.hidden_size)
         self.encoder: Any = encoder
         self.subjects = tuple(n_targets)
-        # Subjects' ids may hold dots, which names of modules may not.
-        self.heads = nn.ModuleList(Head(self.width, count) for count in n_targets.values())
+        self.heads = Heads(self.width, n_targets, head, bottleneck)
         self.shape = shape
         self.mask_share = mask_share
         self.register_buffer("pooling", torch.from_numpy(shape.pooling), persistent=False)
 
     def head(self, subject: str) -> Head:
-        """Return the head of a subject."""
-        head = self.heads[self.subjects.index(subject)]
-        assert isinstance(head, Head)  # for the type checker
-        return head
+        """Return the last map of a subject."""
+        return self.heads.of(subject)
+
+    def predict(self, pooled: Tensor, subject: str) -> Tensor:
+        """Predict a subject's rows, (n, n_targets), from pooled features (..., n_features)."""
+        predicted: Tensor = self.heads(pooled.flatten(0, -2), subject)
+        return predicted
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Return what is trained, by name, in a fixed order."""

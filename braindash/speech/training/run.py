@@ -14,6 +14,7 @@ from braindash.files import digest_json
 from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.locate import ModelFiles
+from braindash.speech.checkpoints.merging import lora_strengths
 from braindash.speech.encoder.front import front_of
 from braindash.speech.models import load_encoder
 from braindash.speech.training.adapters import has_learned, prepare
@@ -52,6 +53,8 @@ class Tuned:
     state : TrainingState
         The epochs.
     kept_epoch : int
+    kept_steps : int
+        Steps of the optimiser up to it.
     stopped : str
         Why training ended before the last epoch; empty when it did not.
     team : Team
@@ -64,6 +67,7 @@ class Tuned:
     wrapper: nn.Module
     state: TrainingState
     kept_epoch: int
+    kept_steps: int
     stopped: str
     team: Team
 
@@ -72,6 +76,10 @@ class Tuned:
         """Number of trained weights of the encoder."""
         trained = self.network.trained().items()
         return sum(value.numel() for name, value in trained if not name.startswith("heads."))
+
+    def strengths(self) -> dict[str, float]:
+        """Norm of the adapters' ``lora_B`` by block; empty where the whole model is tuned."""
+        return lora_strengths(dict(self.wrapper.named_parameters()))
 
     def learned(self) -> bool:
         """Say whether the weights of the kept epoch compute anything else than the base's."""
@@ -86,6 +94,8 @@ class Tuned:
             "stopped": self.stopped,
             "improved": kept.score > start.score,
             "n_trained": self.n_trained,
+            "steps": {"trained": self.state.step, "kept": self.kept_steps},
+            **({"lora_b": self.strengths()} if self.settings.adapter is not None else {}),
             **self.state.facts,
         }
 
@@ -127,7 +137,7 @@ def tune_model(
     """Teach a speech model to predict responses to stories.
 
     The audio of the last ``settings.window_trs`` TRs before a row, the mean over time of the
-    encoder's last layer, and one linear head per subject predict the row (arXiv 2410.09230). The
+    encoder's last layer, and linear heads predict the row (arXiv 2410.09230). The
     front end stays frozen. Evaluation is in eval mode. From one seed, a CPU gives the same weights
     each time, also when the run was interrupted between two epochs.
 
@@ -170,6 +180,11 @@ def tune_model(
     check_base(files, adapter=settings.adapter is not None)
     tr = check_stories([*train, *validation], settings)
     n_targets = _count_targets(train, validation)
+    if settings.head == "shared" and len(set(n_targets.values())) > 1:
+        raise InputError(
+            f"a shared head predicts the same targets of all subjects, who have {n_targets}",
+            hint="Give every subject the same targets, or heads of their own (head 'subject').",
+        )
     if settings.loss != "mse" and min(n_targets.values()) < 2:
         raise InputError(
             f"the loss {settings.loss!r} compares patterns over targets, but a subject has one",
@@ -202,7 +217,8 @@ def tune_model(
         team.wait()
     state = trainer.run(training)
     kept = trainer.kept(state)
-    return Tuned(files, settings, network, wrapper, state, kept, trainer.stopped, team)
+    steps = trainer.steps_of(kept)
+    return Tuned(files, settings, network, wrapper, state, kept, steps, trainer.stopped, team)
 
 
 def _count_targets(
@@ -278,7 +294,14 @@ def make_network(
             dropout=settings.dropout,
             seed=settings.seed,
         )
-        network = TuningNetwork(encoder, n_targets, shape, mask_share=settings.mask_share)
+        network = TuningNetwork(
+            encoder,
+            n_targets,
+            shape,
+            mask_share=settings.mask_share,
+            head=settings.head,
+            bottleneck=settings.bottleneck,
+        )
     return network.to(device), wrapper
 
 
