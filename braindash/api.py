@@ -395,6 +395,8 @@ def tune(
     limit: int | None = None,
     control: TuningControl = "none",
     words: Path | str | None = None,
+    teacher: str | None = None,
+    teacher_layer: int | None = None,
     method: Method = "full",
     rank: int | None = None,
     alpha: float | None = None,
@@ -457,10 +459,17 @@ def tune(
         Of these regions; discs around published coordinates when left out.
     limit : int, optional
         Targets per subject, at most.
-    control : {"none", "shuffled", "other-story", "text", "random-init"}, default "none"
-        Takes the relation between sound and brain away, at the same budget.
+    control : str, default "none"
+        Takes the relation between sound and brain away, at the same budget: "shuffled",
+        "other-story", "text", "language-model", "speech-model", "stimulus", "joint" or
+        "random-init", see :data:`braindash.specs.TUNING_CONTROLS`.
     words : Path or str, optional
-        Of the control "text": word vectors, or the folder of a sentence model.
+        Of the control "text": word vectors, or the folder of a sentence model. Of the control
+        "language-model": the folder of a text model.
+    teacher : str, optional
+        Of the control "speech-model": a model, best a larger one than the base.
+    teacher_layer : int, optional
+        Of that model or of the text model; the last by default.
     method : {"full", "lora"}, default "full"
         All weights behind the front end, or low-rank adapters.
     rank, alpha, adapter_dropout : int, float and float, optional

@@ -289,7 +289,15 @@ class TuneRequest(Request):
     )
     limit: int | None = Field(default=None, ge=1, description="targets per subject, at most")
     control: TuningControl = "none"
-    words: Path | None = Field(default=None, description="of the control 'text'")
+    words: Path | None = Field(
+        default=None, description="of the controls 'text' and 'language-model'"
+    )
+    teacher: str | None = Field(
+        default=None, description="model whose layer the control 'speech-model' foretells"
+    )
+    teacher_layer: int | None = Field(
+        default=None, ge=0, description="of that model or the text model; the last by default"
+    )
     settings: TuningSettings = TuningSettings()
     n_at_once: int | None = Field(default=None, ge=1, description="segments in memory at once")
 

@@ -50,7 +50,17 @@ LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
 # How the tuned model's features become predictions of several subjects.
 TuningHead = Literal["subject", "shared", "bottleneck"]
-TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
+TuningControl = Literal[
+    "none",
+    "shuffled",
+    "other-story",
+    "text",
+    "language-model",
+    "speech-model",
+    "stimulus",
+    "joint",
+    "random-init",
+]
 TargetRule = Literal["train-repeats", "train-inter-subject", "test-repeats", "regions", "all"]
 ProbeMethod = Literal["ridge", "discriminant", "logistic"]
 # The score of tasks that have classes; it chooses the penalty too.
@@ -124,6 +134,10 @@ TUNING_CONTROLS: Mapping[TuningControl, str] = MappingProxyType(
         "shuffled": "Blocks of rows in another order",
         "other-story": "Responses to another story",
         "text": "Vectors of the spoken text instead of responses",
+        "language-model": "A layer of a text model, word by word, instead of responses",
+        "speech-model": "A layer of another speech model instead of responses",
+        "stimulus": "The sound alone: what hidden frames of it are",
+        "joint": "Real responses, and what hidden frames of the sound are as well",
         "random-init": "Real responses, but random weights to begin with",
     }
 )
@@ -581,6 +595,9 @@ class TuningSpec(Spec):
     """A brain-tuned model: everything that changes its weights."""
 
     kind: ClassVar[str] = "tuning"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"teacher": None, "teacher_layer": None}
+    )
     version: Literal[1] = 1
     model: str = Field(description="fingerprint of the base model")
     subjects: tuple[str, ...] = Field(description="whose responses are predicted")
@@ -590,6 +607,12 @@ class TuningSpec(Spec):
     standardise_responses: bool
     control: TuningControl = "none"
     text: str | None = Field(default=None, description="digest of the control's text model")
+    teacher: str | None = Field(
+        default=None, description="fingerprint of the speech model that the control foretells"
+    )
+    teacher_layer: int | None = Field(
+        default=None, description="of it or of the text model, of which None is the last"
+    )
     settings: TuningSettings = TuningSettings()
 
 

@@ -63,7 +63,17 @@ ControlOption = Annotated[
 ]
 WordsOption = Annotated[
     Path | None,
-    typer.Option(help="Of the control text: word vectors, or the folder of a sentence model."),
+    typer.Option(
+        help="Of the control text: word vectors, or the folder of a sentence model. Of the control "
+        "language-model: the folder of a text model."
+    ),
+]
+TeacherOption = Annotated[
+    str | None,
+    typer.Option(help="Of the control speech-model: a model, best a larger one than the base."),
+]
+LayerOption = Annotated[
+    int | None, typer.Option(help="Of that model or text model; the last by default.")
 ]
 ValidationOption = Annotated[
     str | None, typer.Option(help="Stories; the manifest's or the last one by default.")
@@ -114,6 +124,8 @@ def tune(
     bottleneck: BottleneckOption = None,
     control: ControlOption = "none",
     words: WordsOption = None,
+    teacher: TeacherOption = None,
+    teacher_layer: LayerOption = None,
     validation: ValidationOption = None,
     targets: TargetsOption = "auto",
     threshold: Annotated[float | None, typer.Option(help="Of the noise ceiling.")] = None,
@@ -150,6 +162,8 @@ def tune(
         "bottleneck": bottleneck,
         "control": control,
         "words": words,
+        "teacher": teacher,
+        "teacher_layer": teacher_layer,
         "validation": maybe_listed(validation, "--validation"),
         "targets": targets,
         "threshold": threshold,

@@ -16,6 +16,7 @@ from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.speech.checkpoints.listing import licence_of
 from braindash.speech.checkpoints.places import CARD, is_hub_id
+from braindash.tuning.controls import STAND_INS
 from braindash.tuning.record import adapter_words, head_words, read_record
 
 _MARK = f"<!-- Written by braindash from {TUNING_RECORD}. -->"
@@ -26,6 +27,10 @@ _CONTROLS = {
     "shuffled": "rows of responses in another order",
     "other-story": "responses to another story",
     "text": "vectors of the spoken text in place of responses",
+    "language-model": "a layer of a text model, word by word, in place of responses",
+    "speech-model": "a layer of another speech model in place of responses",
+    "stimulus": "what hidden frames of the sound are, in place of responses",
+    "joint": "responses, and what hidden frames of the sound are as well",
     "random-init": "random weights to begin with",
 }
 _METHOD_FIELDS = (
@@ -166,10 +171,25 @@ def _opening(record: Mapping[str, Any]) -> str:
         stamp += f"**This is a CONTROL ({control}: {told}), not a brain-tuned model.**\n\n"
         what = f"control ({control})"
     return (
-        f"# {base}, {what}\n\n{stamp}{base} was taught to predict fMRI responses to speech: the "
-        "audio before each row of responses goes through the model, and the mean of its last "
-        f"layer predicts the row with {head_words(record)}. The heads are not part of this model; "
-        "it is a speech encoder like its base."
+        f"# {base}, {what}\n\n{stamp}{base} {_taught(record)} The heads are not part of this model; it "
+        "is a speech encoder like its base."
+    )
+
+
+def _taught(record: Mapping[str, Any]) -> str:
+    """Say in a sentence or two what the model learnt."""
+    control = record["spec"]["control"]
+    if control == "stimulus":
+        return (
+            "was tuned on the sound alone: half of the frames were hidden from the transformer, which "
+            "learnt in which cluster of mel-frequency cepstral coefficients each is."
+        )
+    what = "to predict fMRI responses to speech"
+    if control in STAND_INS:
+        what = f"to predict {_CONTROLS[control]}"
+    return (
+        f"was taught {what}: the audio before each row of them goes through the model, and the mean "
+        f"of its last layer predicts the row with {head_words(record)}."
     )
 
 

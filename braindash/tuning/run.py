@@ -27,6 +27,7 @@ from braindash.speech.checkpoints.listing import licence_of
 from braindash.speech.checkpoints.locate import ModelFiles, absolute_source, pinned_revision
 from braindash.speech.checkpoints.merging import strength_words
 from braindash.tuning.card import card_text, controls_beside
+from braindash.tuning.controls import OF_HIDDEN_FRAMES
 from braindash.tuning.data import TuningData, load_tuning_data
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.tuning.result import (
@@ -154,6 +155,7 @@ class TuningRun(StoredRun[Entry]):
                 n_at_once=plan.request.n_at_once,
                 progress=training,
                 on_epoch=_told(plan, self._store),
+                stimulus=plan.request.control in OF_HIDDEN_FRAMES,
             )
         if not tuned.learned():
             raise _nothing_learned(plan, data, tuned, self._store, time.monotonic() - started)
@@ -241,17 +243,19 @@ def _record(plan: TuningPlan, data: TuningData, seconds: float) -> dict[str, Any
 
 def _seen(plan: TuningPlan, data: TuningData) -> dict[str, Any]:
     """Say what the training saw, and what chose it."""
+    from braindash.speech.training.stimulus import N_CLUSTERS as n_clusters
+
     targets = {}
     for subject, settings in zip(plan.spec.subjects, plan.spec.targets, strict=True):
         mask = data.masks.get(subject)
+        rows = data.train[0].responses.get(subject)
         targets[subject] = {
             "rule": settings.rule,
             "threshold": settings.threshold,
             "regions": list(settings.regions),
             "region_set": settings.region_set,
-            "n_targets": data.train[0].responses[subject].shape[1]
-            if mask is None
-            else int(mask.sum()),
+            # Where nothing but the sound is learnt, clusters of it are the targets.
+            "n_targets": n_clusters if rows is None else rows.shape[1],
             "n_of": None if mask is None else len(mask),
         }
     return {

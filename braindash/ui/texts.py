@@ -195,8 +195,9 @@ together, use the wheel to zoom.
 
 TUNING = r"""
 **Brain-tuning** (arXiv 2410.09230): the audio of the last 5 TRs before a response row goes through
-the model; the mean of its last layer over that time predicts the row with one linear head per
-subject. Gradients reach everything behind the convolutional front end, which is frozen, or
+the model; the mean of its last layer over that time predicts the row with a linear head: one per
+subject, one for all subjects of a common space, or one per subject behind a linear map to few
+values. Gradients reach everything behind the convolutional front end, which is frozen, or
 low-rank adapters alone.
 
 **What is never seen.** The test story plays no part, and neither do targets whose noise ceiling is
@@ -218,7 +219,11 @@ so it is far below a score on a repeated test story. The training loss falls for
 only held-out stories tell tuning from memorising.
 
 **Controls** have the same budget and one thing changed. A gain that a control shows too is not
-about the brain.
+about the brain. With a number of *steps* model and control have exactly the same; an early stop
+gives a shuffled control mostly fewer.
+
+**Adapters.** $|B|$, the norm of what low-rank adapters add, is 0 before training. It is told block
+by block under a tuned model: a block at 0 learned nothing.
 """
 
 PROBES = r"""

@@ -47,6 +47,11 @@ STEPS_HELP = (
     "have the same."
 )
 BOTTLENECK_HELP = "Between model and heads, where the heads have one."
+TEACHER_HINTS = {
+    "text": "Name a file of word vectors, or the folder of a sentence model.",
+    "language-model": "Name the folder of a text model.",
+    "speech-model": "Name a speech model, by its folder or its id on the hub.",
+}
 # Small models need higher rates; the published ones are of models 768 and more wide.
 RATES = {True: (6e-4, 5e-4, 27), False: (5e-5, 1e-4, 128)}
 
@@ -106,6 +111,25 @@ def choose_regions(data: Path) -> tuple[str, list[str]]:
     return name, st.multiselect("Regions", known, format_func=region_title, key="tune_regions")
 
 
+def choose_teacher(control: str) -> dict[str, Any] | None:
+    """Ask what a control learns from; empty where nothing is asked, None where it lacks."""
+    if control not in TEACHER_HINTS:
+        return {}
+    if control == "speech-model":
+        given = choices.own_model("Model that is foretold", "tune_teacher")
+        taught: dict[str, Any] = {"teacher": given}
+    else:
+        label = "Text model" if control == "language-model" else "Word vectors or sentence model"
+        given = st.text_input(label, key="tune_words")
+        taught = {"words": state.resolve_inside_roots(given) if given else None}
+    if control != "text":
+        layer = st.number_input(
+            "Layer of it (-1: the last)", -1, 1000, -1, key="tune_teacher_layer"
+        )
+        taught["teacher_layer"] = None if layer < 0 else int(layer)
+    return taught if given else None
+
+
 def choose_request(data: Path | None) -> TuneRequest | None:
     """Ask for everything else; None as long as something is missing."""
     base = choices.model("tune")
@@ -123,18 +147,10 @@ def choose_request(data: Path | None) -> TuneRequest | None:
         targets = menu("Targets", {"auto": AUTO_TARGETS} | TARGET_RULES, "tune_targets")
         control = menu("Control", TUNING_CONTROLS, "tune_control", help=CONTROL_HELP)
         region_set, regions = choose_regions(data) if targets == "regions" else (None, None)
-        words = (
-            st.text_input("Word vectors or sentence model", key="tune_words")
-            if control == "text"
-            else ""
-        )
+        taught = choose_teacher(control)
     further = choose_settings(base in map(str, DEMO_MODELS.values()))
-    if not subjects or (control == "text" and not words):
-        st.info(
-            "Choose subjects."
-            if not subjects
-            else "Name a file of word vectors, or the folder of a sentence model."
-        )
+    if not subjects or taught is None:
+        st.info("Choose subjects." if not subjects else TEACHER_HINTS[control])
         return None
     return build_tune_request(
         data=data,
@@ -147,7 +163,7 @@ def choose_request(data: Path | None) -> TuneRequest | None:
         control=control,
         regions=None if regions is None else tuple(regions),
         region_set=region_set,
-        words=state.resolve_inside_roots(words) if words else None,
+        **taught,
         **RECIPE_SETTINGS[recipe],
         **further,
     )

@@ -19,10 +19,11 @@ from braindash.io.store import Store
 from braindash.progress import NoProgress
 from braindash.requests import build_tune_request
 from braindash.speech.checkpoints.locate import locate
-from braindash.tuning.data import load_tuning_data, texts_of_rows, with_control, word_targets
+from braindash.tuning.data import load_tuning_data, with_control
 from braindash.tuning.plan import plan_tuning
 from braindash.tuning.result import damaged_models, read_progress, tuned_models
 from braindash.tuning.run import run_tuning
+from braindash.tuning.teachers import texts_of_rows, word_targets
 from braindash.work.again import plan_again
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import preflight, run_job
@@ -712,53 +713,3 @@ def test_the_command_line_tunes(lab, store, capsys, monkeypatch):
     assert "Did you mean 'batch_rows'" in capsys.readouterr().err.replace("\n", " ")
     assert run(*base, "--setting", "batch_rows") == 2
     assert "NAME=VALUE" in capsys.readouterr().err
-
-
-# ---- adapters, heads and budgets ----------------------------------------------------------------
-
-
-def test_the_strength_of_every_block_is_told(lab, store, tmp_path):
-    result = run_tuning(request_for(lab, method="lora", epochs=1), store)
-    from safetensors.numpy import load_file
-
-    stored = load_file(result.folder / "adapter_model.safetensors")
-    wanted = {}
-    for block in ("0", "1"):
-        parts = [t for n, t in stored.items() if f".layers.{block}." in n and "lora_B" in n]
-        wanted[str(int(block) + 1)] = np.sqrt(
-            sum(float((t.astype(float) ** 2).sum()) for t in parts)
-        )
-    assert result.record["lora_b"] == pytest.approx(wanted, rel=1e-4)
-    assert all(norm > 0 for norm in wanted.values())
-    from braindash.views.captions import tuning_line
-
-    told = f"|lora_B| by block: 1: {wanted['1']:.3g}, 2: {wanted['2']:.3g}"
-    assert told in tuning_line(result.record)
-    card = (result.folder / "README.md").read_text().replace("\\", "")
-    assert told in card and "nothing learned in the blocks" not in card
-    assert result.record["steps"]["kept"] == result.record["steps"]["trained"] > 0
-    assert f"({result.record['steps']['kept']} steps)" in result.line()
-
-
-def test_adapters_that_learned_nothing_are_named(lab, store):
-    with pytest.raises(TuningError, match=r"\|lora_B\| by block: 1: .*, 2: ") as caught:
-        run_tuning(request_for(lab, method="lora", encoder_rate=1e-30), store)
-    assert "nothing was learned" in caught.value.message
-
-
-def test_a_shared_head_has_what_any_subject_would_have(lab, store):
-    asked = {"subjects": ("A", "B"), "threshold": 0.2}
-    own, shared = data_for(lab, **asked).masks, data_for(lab, head="shared", **asked).masks
-    np.testing.assert_array_equal(shared["A"], own["A"] | own["B"])
-    np.testing.assert_array_equal(shared["A"], shared["B"])
-    few = data_for(lab, head="shared", limit=2, **asked).masks["B"]
-    assert few.sum() == 2 and (few & shared["A"]).sum() == 2
-    result = run_tuning(request_for(lab, head="shared", epochs=1, **asked), store)
-    assert "one linear head for all subjects" in (result.folder / "README.md").read_text()
-    assert result.record["spec"]["settings"]["head"] == "shared"
-
-
-def test_a_shared_head_is_refused_where_every_subject_has_its_own_space(lab):
-    lab.edit('space = "roi"', 'space = "native-volume"')
-    with pytest.raises(InputError, match="same targets of all subjects, but native-volume"):
-        plan_tuning(request_for(lab, subjects=("A", "B"), head="shared", targets="all"))

@@ -58,11 +58,14 @@ class Heads(nn.Module):
         subject behind it.
     bottleneck : int, default 100
         Of that map.
+    n_clusters : int, default 0
+        Of the sound, which a head of single frames tells; 0: there is none.
 
     Attributes
     ----------
     subjects : tuple of str
     bottleneck : Head or None
+    clusters : nn.Linear or None
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Heads(nn.Module):
         n_targets: Mapping[str, int],
         kind: TuningHead = "subject",
         bottleneck: int = 100,
+        n_clusters: int = 0,
     ) -> None:
         super().__init__()
         self.kind = kind
@@ -81,6 +85,7 @@ class Heads(nn.Module):
         # Subjects' ids may hold dots, which names of modules may not.
         for number, count in enumerate(counts[:1] if kind == "shared" else counts):
             self.add_module(str(number), Head(width, count))
+        self.clusters = nn.Linear(n_features, n_clusters) if n_clusters else None
 
     def of(self, subject: str) -> Head:
         """Return the last map of a subject."""

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from braindash.errors import InputError, ResourceError, TuningError, is_out_of_memory
 from braindash.progress import Progress, shared
 from braindash.specs import TuningSettings
+from braindash.speech.encoder.front import front_of
+from braindash.speech.training import stimulus
 from braindash.speech.training.epochs import (
     Checkpoints,
     EpochRecord,
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 # Frames that a CPU works on at once: more do not make it faster, but take memory.
 _CPU_FRAMES = 4000
 _PROBE_SHARE = 0.03
+_FORETOLD_AT_ONCE = 4
 
 
 class Diverged(Exception):
@@ -45,10 +48,14 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Material:
-    """Training or validation stories, and how their segments become inputs."""
+    """Training or validation stories, and how their segments become inputs.
+
+    ``clusters`` are those of each story's frames, where hidden frames are foretold.
+    """
 
     stories: Sequence[TuningStory]
     inputs: Inputs
+    clusters: Sequence[stimulus.Labels] | None = None
 
 
 class Trainer:
@@ -98,6 +105,7 @@ class Trainer:
         self._trained = network.trained()
         self._optimiser = _optimiser(network, settings)
         self._n_batches = len(epoch_batches(train.stories, settings, 1))
+        self._hop = front_of(network.encoder).geometry.hop
         self._n_steps = settings.steps or settings.epochs * self._n_batches
         self._n_epochs = math.ceil(self._n_steps / self._n_batches)
         self._checks = every_segment(validation.stories, settings)
@@ -158,9 +166,9 @@ class Trainer:
     def _started(self, progress: Progress) -> TrainingState:
         began = time.monotonic()
         progress.advance(0, 2, "scoring the base model")
-        checks = self._features(self._validation, self._checks)
+        checks = self._checked()
         state = TrainingState()
-        if self.settings.start == "probe":
+        if self.settings.start == "probe" and checks is not None:
             progress.advance(1, 2, "linear probe of the base model")
             state.facts["penalties"] = self._start_heads(checks)
         if self.settings.steps is not None:
@@ -207,7 +215,7 @@ class Trainer:
             progress.advance(step, total, self._message(state, epoch))
             loss = self._step(batch, step, epoch, total)
             losses, n_rows, step = losses + loss * len(batch), n_rows + len(batch), step + 1
-        scores = self._scores(self._features(self._validation, self._checks))
+        scores = self._scores(self._checked())
         if not _all_finite(scores):
             raise Diverged(f"the predictions are not finite after epoch {epoch}")
         seconds = time.monotonic() - began
@@ -283,12 +291,25 @@ class Trainer:
         total = torch.zeros((), device=self.team.device)
         for start in range(0, len(own), self.n_at_once):
             part = own[start : start + self.n_at_once]
-            with self._autocast:
-                pooled = self.network(self._train.inputs.take(part))
-            loss = self._loss(pooled, part, shares)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's is not annotated
-            total += loss.detach()
+            taken = self._train.inputs.take(part)
+            if self.network.subjects:
+                with self._autocast:
+                    pooled = self.network(taken)
+                total += _backward(self._loss(pooled, part, shares))
+            if self._train.clusters is not None:
+                foretold = self._foretold(self._train, part, taken)
+                total += _backward(stimulus.hidden_loss(*foretold) / len(batch))
         return total
+
+    def _foretold(
+        self, material: Material, part: Sequence[Segment], taken: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tell hidden frames; gives logits, the true clusters, and which frames were hidden."""
+        assert material.clusters is not None  # asked where there are some
+        with self._autocast:
+            logits, hidden = self.network.foretell(taken, stimulus.HIDDEN_SHARE)
+        labels = stimulus.labels_of(part, material.clusters, self.network.shape, self._hop)
+        return logits, labels.to(hidden.device), hidden
 
     def _shares(self, batch: Sequence[Segment]) -> dict[str, float]:
         """Return what one row of each subject counts in the batch's mean over rows and subjects."""
@@ -353,8 +374,31 @@ class Trainer:
 
         return self._fitting(work)
 
-    def _scores(self, features: Tensor) -> dict[str, float]:
-        return validation_r(self.network, features, self._validation.stories, self._checks)
+    def _checked(self) -> Tensor | None:
+        """Encode the validation stories; None where no subject's responses are predicted."""
+        if not self.network.subjects:
+            return None
+        return self._features(self._validation, self._checks)
+
+    def _scores(self, features: Tensor | None) -> dict[str, float]:
+        if features is not None:
+            return validation_r(self.network, features, self._validation.stories, self._checks)
+        return {stimulus.NAME: self._hidden_r()}
+
+    def _hidden_r(self) -> float:
+        """Tell hidden frames of the validation stories, the same ones every time."""
+        # Always as many at once: what is hidden is drawn part by part.
+        starts = range(0, len(self._checks), _FORETOLD_AT_ONCE)
+        parts = [self._checks[start : start + _FORETOLD_AT_ONCE] for start in starts]
+
+        def foretell(part: Sequence[Segment]) -> tuple[Tensor, Tensor, Tensor]:
+            return self._foretold(self._validation, part, self._validation.inputs.take(part))
+
+        self.network.eval()
+        devices = [self.team.device] if self.team.device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.settings.seed)
+            return stimulus.hidden_r(parts, foretell)
 
     def _rows(
         self,
@@ -394,6 +438,12 @@ class Trainer:
         with torch.no_grad():
             for name, value in self._weights().items():
                 value.copy_(stored[name])
+
+
+def _backward(loss: Tensor) -> Tensor:
+    """Add a loss's gradients up, and give its value."""
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's is not annotated
+    return loss.detach()
 
 
 def rate_factor(step: int, total: int, warm_up: float) -> float:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from braindash.speech.training.front import make_inputs
 from braindash.speech.training.loop import Material, Trainer
 from braindash.speech.training.network import TuningNetwork
 from braindash.speech.training.saving import check_base, save_tuned
+from braindash.speech.training.stimulus import N_CLUSTERS, story_clusters
 from braindash.speech.training.stories import (
     SegmentShape,
     TuningStory,
@@ -133,6 +134,7 @@ def tune_model(
     n_at_once: int | None = None,
     progress: Progress = _SILENT,
     on_epoch: Callable[[TrainingState], None] | None = None,
+    stimulus: bool = False,
 ) -> Tuned:
     """Teach a speech model to predict responses to stories.
 
@@ -162,6 +164,9 @@ def tune_model(
         Told of every batch; may stop the run.
     on_epoch : callable, optional
         Called with the state after every epoch.
+    stimulus : bool, default False
+        Foretell hidden frames of the sound, besides responses or, where the stories have none, in
+        their place (:mod:`braindash.speech.training.stimulus`).
 
     Returns
     -------
@@ -180,24 +185,40 @@ def tune_model(
     check_base(files, adapter=settings.adapter is not None)
     tr = check_stories([*train, *validation], settings)
     n_targets = _count_targets(train, validation)
+    if not n_targets and not stimulus:
+        raise InputError(
+            "the stories have no responses to learn", hint="Give responses of a subject."
+        )
     if settings.head == "shared" and len(set(n_targets.values())) > 1:
         raise InputError(
             f"a shared head predicts the same targets of all subjects, who have {n_targets}",
             hint="Give every subject the same targets, or heads of their own (head 'subject').",
         )
-    if settings.loss != "mse" and min(n_targets.values()) < 2:
+    if n_targets and settings.loss != "mse" and min(n_targets.values()) < 2:
         raise InputError(
             f"the loss {settings.loss!r} compares patterns over targets, but a subject has one",
             hint="Give more targets, or the loss 'mse'.",
         )
     team = Team(device)
-    network, wrapper = make_network(files, settings, n_targets, tr, team.device)
+    clusters = N_CLUSTERS if stimulus else 0
+    network, wrapper = make_network(
+        files, settings, n_targets, tr, team.device, n_clusters=clusters
+    )
     identity = identity or _identity(files, train, validation, settings)
     materials = [
         _material(network, files, stories, settings, folder / name)
         for name, stories in (("train", train), ("validation", validation))
     ]
     checkpoints = Checkpoints(folder / "epochs", identity)
+    # One process computes what all of them read.
+    preparing, training = shared(progress, (_FRONT_SHARE, 1 - _FRONT_SHARE))
+    for first in (True, False):
+        if team.is_first == first:
+            for material, span in zip(materials, shared(preparing, [1.0] * 2), strict=True):
+                material.inputs.prepare(span)
+            if stimulus:
+                materials = _with_clusters(materials, network, folder / "clusters", settings.seed)
+        team.wait()
     trainer = Trainer(
         network,
         materials[0],
@@ -208,13 +229,6 @@ def tune_model(
         n_at_once=n_at_once,
         on_epoch=on_epoch,
     )
-    # One process computes what all of them read.
-    preparing, training = shared(progress, (_FRONT_SHARE, 1 - _FRONT_SHARE))
-    for first in (True, False):
-        if team.is_first == first:
-            for material, span in zip(materials, shared(preparing, [1.0] * 2), strict=True):
-                material.inputs.prepare(span)
-        team.wait()
     state = trainer.run(training)
     kept = trainer.kept(state)
     steps = trainer.steps_of(kept)
@@ -262,6 +276,8 @@ def make_network(
     n_targets: Mapping[str, int],
     tr: float,
     device: torch.device,
+    *,
+    n_clusters: int = 0,
 ) -> tuple[TuningNetwork, nn.Module]:
     """Load the base, freeze and adapt it, and put heads on it.
 
@@ -274,6 +290,8 @@ def make_network(
     tr : float
         Seconds between two rows.
     device : torch.device
+    n_clusters : int, default 0
+        Of the sound, where hidden frames are foretold.
 
     Returns
     -------
@@ -301,6 +319,7 @@ def make_network(
             mask_share=settings.mask_share,
             head=settings.head,
             bottleneck=settings.bottleneck,
+            n_clusters=n_clusters,
         )
     return network.to(device), wrapper
 
@@ -321,6 +340,18 @@ def _material(
         normalise=files.normalise,
     )
     return Material(stories, inputs)
+
+
+def _with_clusters(
+    materials: Sequence[Material], network: TuningNetwork, folder: Path, seed: int
+) -> list[Material]:
+    geometry = front_of(network.encoder).geometry
+    stories = [material.stories for material in materials]
+    found = story_clusters(stories[0], stories[1], geometry, folder, seed=seed)
+    return [
+        replace(material, clusters=clusters)
+        for material, clusters in zip(materials, found, strict=True)
+    ]
 
 
 def _identity(
