@@ -171,8 +171,8 @@ def _opening(record: Mapping[str, Any]) -> str:
         stamp += f"**This is a CONTROL ({control}: {told}), not a brain-tuned model.**\n\n"
         what = f"control ({control})"
     return (
-        f"# {base}, {what}\n\n{stamp}{base} {_taught(record)} The heads are not part of this model; it "
-        "is a speech encoder like its base."
+        f"# {base}, {what}\n\n{stamp}{base} {_taught(record)} The heads are not part of this "
+        "model; it is a speech encoder like its base."
     )
 
 
@@ -181,15 +181,15 @@ def _taught(record: Mapping[str, Any]) -> str:
     control = record["spec"]["control"]
     if control == "stimulus":
         return (
-            "was tuned on the sound alone: half of the frames were hidden from the transformer, which "
-            "learnt in which cluster of mel-frequency cepstral coefficients each is."
+            "was tuned on the sound alone: half of the frames were hidden from the transformer, "
+            "which learnt in which cluster of mel-frequency cepstral coefficients each is."
         )
     what = "to predict fMRI responses to speech"
     if control in STAND_INS:
         what = f"to predict {_CONTROLS[control]}"
     return (
-        f"was taught {what}: the audio before each row of them goes through the model, and the mean "
-        f"of its last layer predicts the row with {head_words(record)}."
+        f"was taught {what}: the audio before each row of them goes through the model, and the "
+        f"mean of its last layer predicts the row with {head_words(record)}."
     )
 
 
