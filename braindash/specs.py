@@ -656,7 +656,7 @@ class ProbeTaskSpec(Spec):
     task_version: Literal[1] = 1
     name: str
     units: str = Field(description="name of its units")
-    problem: Literal["classification", "regression", "multilabel"]
+    problem: Literal["classification", "regression", "multilabel", "transcription"]
     labels: str = Field(description="digest of the labels of all units")
     targets: tuple[str, ...] = Field(
         default=(), description="keys of the acoustic features that are foretold, if so"
@@ -664,7 +664,7 @@ class ProbeTaskSpec(Spec):
     apart: Literal["recording", "word type"]
     metric: str
     balanced: bool
-    method: ProbeMethod
+    method: ProbeMethod | Literal["ctc"]
 
 
 class ProbingSpec(Spec):

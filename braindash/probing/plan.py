@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -441,8 +442,15 @@ def _task_spec(plan: ProbingPlan, question: Question, method: ProbeMethod) -> Pr
         apart="word type" if info.by_type else "recording",
         metric=info.scored_by(plan.request.metric),
         balanced=info.balanced,
-        method=method if info.problem == "classification" else "ridge",
+        method=_method(info, method),
     )
+
+
+def _method(info: TaskInfo, method: ProbeMethod) -> ProbeMethod | Literal["ctc"]:
+    """Say how a task is fitted: what is asked for is of classes."""
+    if info.problem == "transcription":
+        return "ctc"
+    return method if info.problem == "classification" else "ridge"
 
 
 def _divisible(
@@ -478,7 +486,7 @@ def _check_sides(question: Question, spec: ProbingSpec) -> list[str]:
             folds=spec.type_folds,
             seed=spec.seed,
         )
-        if question.answers is not None:
+        if question.answers is not None and question.info.problem != "transcription":
             for one in sides:
                 code_task(probe_task(tasks[question.info.name], question, one.rows), one.split)
     except BraindashError as error:

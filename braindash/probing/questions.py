@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from braindash.core.ipa import fold_ipa, uses_ipa
 from braindash.core.phones import SILENCE, class_of
+from braindash.core.probes.sentences import MARK, spoken_words
 from braindash.core.probes.split import Split, given_split, split_units
 from braindash.defaults import PARTS
 from braindash.errors import InputError
@@ -121,6 +122,9 @@ def _asked(info: TaskInfo, units: Units, labels: Labels, tables: WordTables) -> 
         return _ask_phones(info, units, labels, given)
     if info.problem == "multilabel":
         return _ask_sets(info, units, labels)
+    if info.problem == "transcription":
+        spoken = {text: bool(spoken_words(text.partition(MARK)[2])) for text in set(given)}
+        return Question(info, units, np.array([spoken[text] for text in given]), given)
     if info.needs == "word_vectors":
         return _ask_vectors(info, units, given, tables)
     if info.needs == "categories":

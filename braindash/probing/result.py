@@ -263,11 +263,14 @@ class ProbingResult(StoredResult):
             facts = self.facts(task)
             split, asked = f"{task}: {facts['split']} · ", [self._task_spec(task)]
         preset = "" if self.preset == "default" else f"preset {self.preset} · "
+        chosen = " or ".join(
+            dict.fromkeys("passes" if one["method"] == "ctc" else "penalty" for one in asked)
+        )
         method = " and ".join(dict.fromkeys(one["method"] for one in asked))
         return (
             f"{stamp}{self.data} · {preset}{self.model} · {self.provenance['recordings']} "
             f"recordings · features: {self.provenance['strategy']}, mean over each unit's own span "
-            f"· {split}score: {self.score_words(task)} · {method} probes, penalty chosen on the "
+            f"· {split}score: {self.score_words(task)} · {method} probes, {chosen} chosen on the "
             f"validation part, test part scored once · {self.spec['n_shuffles']} shuffled runs · "
             f"seed {self.spec['seed']} · braindash {self.provenance['versions']['braindash']} · "
             f"key {self.key[:8]}{older}"

@@ -16,6 +16,8 @@ from braindash.specs import ProbeMetric
 # How the sources of models begin that nobody trained.
 CONTROL_PREFIXES = ("untrained:", "acoustic:")
 FRAME, PHONE, WORD, SENTENCE, PROMPT = "frame", "phone", "word", "sentence", "prompt"
+# Frames within sentences, one after the other.
+SENTENCE_FRAME = "sentence_frame"
 Stage = Literal["acoustic", "phonetic", "lexical", "semantic", "utterance"]
 STAGES: tuple[Stage, ...] = ("acoustic", "phonetic", "lexical", "semantic", "utterance")
 # Stages that stand on the way from sound to meaning; a whole utterance has no place on it.
@@ -26,6 +28,7 @@ METRIC_TITLES: Mapping[str, str] = MappingProxyType(
         "accuracy": "Accuracy",
         "balanced_accuracy": "Balanced accuracy",
         "macro_f1": "Macro-F1",
+        "word_accuracy": "Word accuracy (1 - WER)",
     }
 )
 
@@ -52,7 +55,7 @@ class TaskInfo:
         What it asks about: ``"frame"``, or a tier of the labels.
     description : str
         One sentence for interfaces.
-    problem : {"classification", "regression", "multilabel"}
+    problem : {"classification", "regression", "multilabel", "transcription"}
         What is foretold.
     space : str, optional
         The acoustic space whose columns are foretold.
@@ -81,7 +84,9 @@ class TaskInfo:
     stage: Stage
     units: str
     description: str
-    problem: Literal["classification", "regression", "multilabel"] = "classification"
+    problem: Literal["classification", "regression", "multilabel", "transcription"] = (
+        "classification"
+    )
     space: str | None = None
     columns: tuple[int, int] | None = None
     relative: bool = False
@@ -96,11 +101,17 @@ class TaskInfo:
     @property
     def tiers(self) -> frozenset[str]:
         """Tiers of the labels that it needs, or ``"frame"``, which needs none."""
-        return frozenset({self.units} if self.reads is None else {self.units, self.reads})
+        own = SENTENCE if self.units == SENTENCE_FRAME else self.units
+        return frozenset({own} if self.reads is None else {own, self.reads})
 
     @property
     def metric(self) -> str:
-        """The score by default: R^2, macro-F1 of sets, accuracy, or balanced accuracy."""
+        """The score by default: R^2, macro-F1 of sets, accuracy, or balanced accuracy.
+
+        Of a transcription 1 minus the word error rate, so that more is better as everywhere.
+        """
+        if self.problem == "transcription":
+            return "word_accuracy"
         if self.problem == "regression":
             return "r2"
         if self.problem == "multilabel":
@@ -201,6 +212,15 @@ PROBE_TASKS: Mapping[str, TaskInfo] = MappingProxyType(
                 "Whether a word begins with this phone.",
                 balanced=True,
                 reads=WORD,
+            ),
+            TaskInfo(
+                "asr",
+                "Speech recognition",
+                "lexical",
+                SENTENCE_FRAME,
+                "The text of a sentence, letter by letter, by CTC on the frozen layer.",
+                problem="transcription",
+                on_request=True,
             ),
             TaskInfo(
                 "word",
