@@ -109,3 +109,30 @@ def test_of_a_preset_is_asked_what_the_labels_allow(tmp_path, spoken, tiny_model
     table = write_text(tmp_path / "t.csv", "path,start,end,label,tier", *rows)
     request = asked((corpus, table), tiny_model, preset="moussa2025-a")
     assert [one.info.name for one in plan_probing(request).questions] == ["mfcc"]
+
+
+def test_sentences_are_told_from_their_frames(spoken, tiny_model, tmp_path):
+    request = asked(spoken, tiny_model, tasks=("asr",))
+    [question] = plan_probing(request).questions
+    table = question.units.table
+    assert set((table["end"] - table["start"]).round(6)) == {0.04}
+    for (_, label), rows in table.groupby(["recording", "label"]):
+        start, text = label.split("|")
+        np.testing.assert_allclose(rows["start"], float(start) + 0.04 * np.arange(len(rows)))
+        assert len(text.split()) == 6
+    few = plan_probing(asked(spoken, tiny_model, tasks=("asr",), max_units=400))
+    kept = few.questions[0].units.table
+    whole = table.groupby(["recording", "label"]).size()
+    assert len(kept) <= 400 and any("sentences are drawn" in text for text in few.warnings)
+    for name, count in kept.groupby(["recording", "label"]).size().items():
+        assert count == whole[name], "sentences are taken whole"
+    fields = request.model_dump(exclude={"model", "data", "revision", "left_out"})
+    result = braindash.probe(tiny_model, store=tmp_path, **fields)
+    assert result.metric("asr") == "word_accuracy" and result.n_layers == 3
+    wer = result.dataset["metrics"].sel(task="asr", metric="wer").values
+    np.testing.assert_allclose(result.score("asr"), 1 - wer)
+    assert "word accuracy (1 - WER)" in result.provenance_line("asr")
+    assert "ctc probes, passes chosen" in result.provenance_line("asr")
+    assert (result.chance("asr") == 0).all() and result.facts("asr")["n_test"] > 0
+    both = plan_probing(asked(spoken, tiny_model, tasks=("asr", "phone"))).spec.tasks
+    assert [one.method for one in both] == ["ridge", "ctc"]

@@ -114,7 +114,8 @@ class TranscriptProbes:
                         np.array(places),
                         # A letter that was never learnt cannot be told.
                         torch.tensor(
-                            [number[one] for one in " ".join(words[text]) if one in number]
+                            [number[one] for one in " ".join(words[text]) if one in number],
+                            dtype=torch.long,
                         ),
                         words[text],
                         int(units[places[0] - first + len(units)]),
