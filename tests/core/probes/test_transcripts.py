@@ -69,7 +69,7 @@ def probed():
 def test_what_features_tell_is_read_and_noise_tells_nothing(probed):
     _, _, _, probes, layers = probed
     (result,) = probes.results(layers)
-    assert result.score[0] > 0.9 and result.metrics["wer"][0] < 0.1 < 0.8 < result.metrics["wer"][1]
+    assert result.score[0] > 0.9 and result.metrics["wer"][1] > 0.8
     np.testing.assert_allclose(result.score, 1 - result.metrics["wer"])
     assert result.metric == "word_accuracy" and result.chance_majority == 0
     again = probes.fit_layer(spoken()[0])[0]
