@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from braindash.errors import InputError, ResourceError, TuningError, is_out_of_memory
+from braindash.errors import ResourceError, TuningError, is_out_of_memory
 from braindash.progress import Progress, shared
 from braindash.specs import TuningSettings
 from braindash.speech.encoder.front import front_of
@@ -110,11 +110,6 @@ class Trainer:
         self._n_epochs = math.ceil(self._n_steps / self._n_batches)
         self._checks = every_segment(validation.stories, settings)
         mixed = settings.precision == "bf16"
-        if mixed and on_cpu:
-            raise InputError(
-                "the precision 'bf16' was asked for on a CPU",
-                hint="Use float32: on a CPU bf16 is slower.",
-            )
         self._autocast = torch.autocast(team.device.type, torch.bfloat16, enabled=mixed)
 
     def run(self, progress: Progress) -> TrainingState:

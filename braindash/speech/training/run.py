@@ -200,6 +200,11 @@ def tune_model(
             hint="Give more targets, or the loss 'mse'.",
         )
     team = Team(device)
+    if settings.precision == "bf16" and team.device.type == "cpu":
+        raise InputError(
+            "the precision 'bf16' was asked for on a CPU",
+            hint="Use float32: on a CPU bf16 is slower.",
+        )
     clusters = N_CLUSTERS if stimulus else 0
     network, wrapper = make_network(
         files, settings, n_targets, tr, team.device, n_clusters=clusters
