@@ -146,7 +146,7 @@ def word_targets(
     """
     known, found = vectors.of([word.label for word in words])
     there = [word for word, has in zip(words, found, strict=True) if has]
-    return mean_of_words(there, known, times, window_seconds)
+    return mean_of_words(there, known[found], times, window_seconds)
 
 
 def mean_of_words(
