@@ -125,30 +125,19 @@ def start_heads(heads: Heads, rows: Callable[[str], tuple[Rows, Rows]]) -> dict[
     dict of str to float
         By subject.
     """
-    groups = [(one,) for one in heads.subjects]
-    if heads.kind == "shared":
-        groups = [heads.subjects]
-    pooled = scale = None
-    if heads.bottleneck is not None:  # all subjects' features pass through one map
-        pooled = torch.cat([rows(one)[0][0] for one in heads.subjects])
-        scale = probe_scale(pooled)
-    penalties, found = {}, []
+    groups = [heads.subjects] if heads.kind == "shared" else [(one,) for one in heads.subjects]
+    if heads.bottleneck is not None:
+        return _start_bottleneck(heads, heads.bottleneck, rows)
+    penalties: dict[str, float] = {}
     for members in groups:
         train, validation = zip(*(rows(one) for one in members), strict=True)
-        x, y = _joined(train)
-        held, wanted = _joined(validation)
-        mean, spread = scale or probe_scale(x)
-        check = (held - mean) / spread, wanted
-        weight, bias, penalty = ridge_head((x - mean) / spread, y, check)
+        (x, y), (held, wanted) = _joined(train), _joined(validation)
+        mean, scale = probe_scale(x)
+        weight, bias, penalty = ridge_head((x - mean) / scale, y, ((held - mean) / scale, wanted))
         penalties |= dict.fromkeys(members, penalty)
-        found.append((heads.of(members[0]), weight, bias))
-        if heads.bottleneck is None:
-            with torch.no_grad():
-                found[-1][0].set_scale(mean, spread)
-                found[-1][0].set_weights(weight, bias)
-    if pooled is not None and scale is not None and heads.bottleneck is not None:
         with torch.no_grad():
-            _start_bottleneck(heads.bottleneck, (pooled - scale[0]) / scale[1], scale, found)
+            heads.of(members[0]).set_scale(mean, scale)
+            heads.of(members[0]).set_weights(weight, bias)
     return penalties
 
 
@@ -159,21 +148,32 @@ def _joined(parts: Sequence[Rows]) -> Rows:
 
 
 def _start_bottleneck(
-    bottleneck: Head, features: Tensor, scale: Rows, found: list[tuple[Head, Tensor, Tensor]]
-) -> None:
-    weights = torch.cat([weight for _, weight, _ in found])
-    after, before = low_rank(weights, features, bottleneck.linear.out_features)
-    rank = len(before)
-    bottleneck.set_scale(*scale)
-    # Values beyond the rank of the solution begin as drawn, and nothing listens to them yet.
-    bottleneck.linear.weight[:rank].copy_(before)
-    bottleneck.linear.bias.zero_()
-    for (head, weight, bias), own in zip(
-        found, after.split([len(one[1]) for one in found]), strict=True
-    ):
-        behind = torch.zeros(len(weight), bottleneck.linear.out_features, device=weight.device)
-        behind[:, :rank] = own
-        head.set_weights(behind, bias)
+    heads: Heads, bottleneck: Head, rows: Callable[[str], tuple[Rows, Rows]]
+) -> dict[str, float]:
+    """Factor the subjects' own solutions; all their features pass through one map."""
+    pooled = torch.cat([rows(one)[0][0] for one in heads.subjects])
+    mean, scale = probe_scale(pooled)
+    penalties, weights, biases = {}, [], []
+    for subject in heads.subjects:
+        (x, y), (held, wanted) = rows(subject)
+        x, held = (x - mean) / scale, (held - mean) / scale
+        own = x.mean(dim=0)  # what is standardised are all subjects' features together
+        weight, bias, penalties[subject] = ridge_head(x - own, y, (held - own, wanted))
+        weights.append(weight)
+        biases.append(bias - weight @ own)
+    width = bottleneck.linear.out_features
+    after, before = low_rank(torch.cat(weights), (pooled - mean) / scale, width)
+    with torch.no_grad():
+        bottleneck.set_scale(mean, scale)
+        # Values beyond the rank of the solution begin as drawn, and nothing listens to them yet.
+        bottleneck.linear.weight[: len(before)].copy_(before)
+        bottleneck.linear.bias.zero_()
+        parts = after.split([len(weight) for weight in weights])
+        for subject, part, bias in zip(heads.subjects, parts, biases, strict=True):
+            behind = torch.zeros(len(part), width, device=part.device)
+            behind[:, : len(before)] = part
+            heads.of(subject).set_weights(behind, bias)
+    return penalties
 
 
 def low_rank(weights: Tensor, features: Tensor, rank: int) -> tuple[Tensor, Tensor]:
