@@ -80,7 +80,8 @@ class Tuned:
 
     def strengths(self) -> dict[str, float]:
         """Norm of the adapters' ``lora_B`` by block; empty where the whole model is tuned."""
-        return lora_strengths(dict(self.wrapper.named_parameters()))
+        parameters = self.wrapper.named_parameters()
+        return lora_strengths({name: value.detach() for name, value in parameters})
 
     def learned(self) -> bool:
         """Say whether the weights of the kept epoch compute anything else than the base's."""
