@@ -66,7 +66,7 @@ def test_the_strength_of_every_block_is_told(lab, store, tmp_path):
     card = (result.folder / "README.md").read_text().replace("\\", "")
     assert told in card and "nothing learned in the blocks" not in card
     assert result.record["steps"]["kept"] == result.record["steps"]["trained"] > 0
-    assert f"({result.record['steps']['kept']} steps)" in result.line()
+    assert f"; {result.record['steps']['kept']} steps" in result.line()
 
 
 def test_adapters_that_learned_nothing_are_named(lab, store):
