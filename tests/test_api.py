@@ -78,6 +78,10 @@ def test_editors_and_type_checkers_see_the_public_names():
 OTHERS = {"store", "progress", "out"}
 
 
+# What a preset of encoding or of probing fills.
+FILLED = {*PRESETS["moussa2025-a"].settings, *PRESETS["moussa2025-a"].probes.settings}
+
+
 def accepted(annotation: Any) -> Any:
     """What a caller may give for a request's field."""
     if get_origin(annotation) is tuple:
@@ -97,7 +101,7 @@ def expected_parameters(fields: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]
             continue
         annotation, default = accepted(field.annotation), field.get_default()
         # A preset fills what is not given, which a default of its own would hide.
-        if field.default_factory is not None or name in PRESETS["moussa2025-a"].settings:
+        if field.default_factory is not None or name in FILLED:
             annotation, default = annotation | None, None
         found[name] = (annotation, inspect.Parameter.empty if field.is_required() else default)
     return found | {"model": (str | Path, inspect.Parameter.empty)}

@@ -60,6 +60,8 @@ READING = {
     "plan",
     "kept",
     "prediction",
+    "several",
+    "controls",
 }
 RUNNING = {
     "run",
@@ -72,6 +74,7 @@ RUNNING = {
     "within",
     "ask",
     "data",
+    "teachers",
     "regions",
     "differences",
     "keep",

@@ -86,11 +86,14 @@ def check_model(
     told = explain(files)
     lines = explained_lines(told)
     if files.base is not None and files.language is None:
-        from braindash.speech.checkpoints.merging import lora_strengths, read_adapter
+        from braindash.speech.checkpoints.merging import (
+            lora_strengths,
+            read_adapter,
+            strength_words,
+        )
 
         told["lora_b"] = lora_strengths(read_adapter(files))
-        norms = ", ".join(f"{block}: {norm:.3g}" for block, norm in told["lora_b"].items())
-        lines.append(f"|lora_B| by block: {norms}")
+        lines.append(strength_words(told["lora_b"]))
     if load:
         told["measured"] = _measured(files)
         lines += [

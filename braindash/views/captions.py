@@ -7,6 +7,7 @@ from typing import Any
 
 from braindash.encoding.several.comparison import Group
 from braindash.encoding.several.groups import ceilings_of, rows_of, settings_of
+from braindash.tuning.record import adapter_words, head_words, steps_words
 
 _MOST_KEYS = 4
 _UNTRAINED = re.compile(r"untrained:(?P<name>.+?)@(?P<seed>\d+)(?P<rest>.*)")
@@ -144,13 +145,17 @@ def tuning_line(record: Mapping[str, Any]) -> str:
     control = "" if spec["control"] == "none" else f"CONTROL ({spec['control']}) · "
     stopped = f" · {record['stopped']}" if record["stopped"] else ""
     better = "" if record["improved"] else " · no epoch was better than the start"
+    told, strengths = steps_words(record), adapter_words(record)
+    steps = f" ({told})" if told else ""
+    adapters = f" · {strengths}" if strengths else ""
     return (
-        f"{control}base {record['base']['name']} · {method} · loss {spec['settings']['loss']} · "
-        f"{targets} · trained on {len(stories['train'])} stories "
+        f"{control}base {record['base']['name']} · {method} · {head_words(record)} · "
+        f"loss {spec['settings']['loss']} · {targets} · trained on {len(stories['train'])} stories "
         f"({sum(stories['train'].values())} rows), validated on "
         f"{', '.join(stories['validation'])} · never trained on: "
         f"{', '.join(stories['never_trained_on'])} · epoch {record['kept_epoch']} of "
-        f"{history[-1]['epoch']} kept{stopped}{better} · seed {spec['settings']['seed']}"
+        f"{history[-1]['epoch']} kept{steps}{stopped}{better} · seed {spec['settings']['seed']}"
+        f"{adapters}"
     )
 
 
