@@ -266,7 +266,7 @@ BENCHMARKS = {
     "netcdf": Benchmark("bench_netcdf.py", (), ("--repeats", "2"), netcdf),
     "frames": Benchmark(
         "bench_frames.py",
-        (),
+        ("--seconds", "40"),
         ("--stories", "3", "--seconds", "20", "--strategies", "chunk"),
         frames,
     ),

@@ -48,6 +48,7 @@ from braindash.io.entries import (
 from braindash.io.netcdf import write_netcdf
 from braindash.io.surface_links import SURFACES, link_surface, linked_surface
 from braindash.names import given_path, without_places
+from braindash.process import is_running, process_mark
 from braindash.sharing.asking import present, require_runner
 
 __all__ = ["DamagedEntry", "Entry", "Store", "as_store", "checkout", "default_root"]
@@ -438,10 +439,13 @@ class Store:
         with disk_errors(self.root):
             base = self.root / "tmp"
             base.mkdir(parents=True, exist_ok=True)
+            for left in base.iterdir():
+                if is_running(left.name) is False:  # its writer was killed
+                    shutil.rmtree(left, ignore_errors=True)
             free = shutil.disk_usage(base).free
             if free < n_bytes:
                 raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:.0f} MB needed, {free / 1e6:.0f} free")
-            folder = base / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+            folder = base / f"{process_mark()}-{uuid.uuid4().hex[:12]}"
             folder.mkdir()
             try:
                 yield folder
