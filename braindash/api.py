@@ -87,6 +87,9 @@ def encode(
     score_from_row: int | None = None,
     ceiling_threshold: float | None = None,
     ceiling_selection: CeilingSelection = "same",
+    context_seconds: float | None = None,
+    train_share: float | None = None,
+    train_draw: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
     keep_frames: bool | None = None,
@@ -103,7 +106,8 @@ def encode(
         The data set's manifest (TOML).
     model : str or Path
         A local folder (of a whole model or a low-rank adapter), a hub id, ``"untrained:MODEL"`` or
-        ``"acoustic:NAME"``.
+        ``"acoustic:NAME"``, ``"words:FILE"`` (word vectors) or ``"text:FOLDER"`` (a local model of
+        text); the last two need annotated words.
     subject : str
         A subject of the manifest, or "mean" for the mean of all.
     revision : str, optional
@@ -146,7 +150,8 @@ def encode(
         Compute as well how much of the score low-level features explain: regressed out of the
         model's features, or weighed against them with a penalty of their own.
     low_level_space : str, default "acoustic:lowlevel"
-        The acoustic space that counts as low level.
+        The acoustic space that counts as low level, or several joined by "+": "residual" takes
+        all of them out together, "banded" gives each a penalty of its own.
     null_panel : bool, default False
         Score as well what cannot know the responses: a constant, a ramp, an onset, shifted
         features, and the model with shuffled and with random weights.
@@ -161,6 +166,14 @@ def encode(
         What chooses the targets whose score is divided by the ceiling from repeats: that ceiling
         itself, the one from every second presentation (of four or more), or that of training
         stories which were presented again. The last two do not choose by the noise that divides.
+    context_seconds : float, optional
+        Longest audio that the model sees at once; 16.1 s when left out. With "chunk" the windows
+        then step by half of it where that is less than 2 s.
+    train_share : float, optional
+        Share of the training stories that the fit sees, at least one story; all when left out.
+        Smaller shares of one draw are part of larger ones.
+    train_draw : int, default 0
+        Seed of the order from which the first stories are taken.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Changes how long it takes, never the result's key.
     threads : int, optional

@@ -146,7 +146,9 @@ class EncodeRequest(Request):
     scheme: Scheme = "prewhitened"
     seed: int = Field(default=0, ge=0)
     low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
-    low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
+    low_level_space: str = Field(
+        default=LOW_LEVEL_SPACE, description="an acoustic space, or several joined by +"
+    )
     null_panel: bool = Field(
         default=False, description="score as well what cannot know the responses"
     )
@@ -166,6 +168,13 @@ class EncodeRequest(Request):
     ceiling_selection: CeilingSelection = Field(
         default="same", description="what chooses the targets that the repeats' ceiling divides"
     )
+    context_seconds: float | None = Field(
+        default=None, ge=0.1, description="longest audio that the model sees at once; 16.1 if none"
+    )
+    train_share: float | None = Field(
+        default=None, gt=0, le=1, description="share of the training stories; all if none"
+    )
+    train_draw: int = Field(default=0, ge=0, description="which order these are drawn from")
     keep_frames: bool | None = Field(
         default=None,
         description="keep the model's frames, for rows at other times; None: where the data set "

@@ -139,7 +139,7 @@ def _kind(annotation: Any) -> str:
         return "table"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "table"
-    return _KINDS[annotation]
+    return "value" if annotation is Any else _KINDS[annotation]
 
 
 def _bounds(metadata: Iterable[Any]) -> Iterator[str]:

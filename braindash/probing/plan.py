@@ -140,7 +140,7 @@ class ProbingPlan:
     @property
     def strategy(self) -> StoredStrategy:
         """How the model's features are made."""
-        return "frames" if self.model.family == ACOUSTIC else self.request.strategy
+        return self.request.strategy if self.model.is_speech else "frames"
 
     def features(self, model: ModelFiles, units: Units) -> tuple[UnitFeatures, ...]:
         """Name the features of units of one kind, group by group."""

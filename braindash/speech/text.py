@@ -11,10 +11,9 @@ from braindash.core.devices import find_device, tell_memory
 from braindash.errors import ModelError
 from braindash.progress import NoProgress, Progress
 from braindash.speech.checkpoints.loading import quiet_transformers
+from braindash.speech.language.spaces import CONTEXT_WORDS
 
 _BATCH = 32
-CONTEXT_WORDS = 32
-"""Words before a word that a model of text reads with it."""
 _SILENT = NoProgress()
 
 
@@ -72,6 +71,36 @@ def embed_words(
     device: str = "auto",
     progress: Progress = _SILENT,
 ) -> NDArray[np.float32]:
+    """Embed the words of a text at one layer; see :func:`word_layers`.
+
+    Parameters
+    ----------
+    folder, words, device, progress
+        As for that function.
+    layer : int, optional
+        0 is what goes into the first block, n what comes out of the nth; None: the last.
+
+    Returns
+    -------
+    float32 array of shape (n_words, n_dims)
+
+    Raises
+    ------
+    ModelError
+        As of that function; or the model has no such layer.
+    """
+    layers = word_layers(folder, words, device=device, progress=progress)
+    if layer is not None and layer >= len(layers):
+        raise ModelError(
+            f"the model in {folder} has no layer {layer}",
+            hint=f"Its layers are 0 (before the blocks) to {len(layers) - 1}.",
+        )
+    return layers[-1 if layer is None else layer]
+
+
+def word_layers(
+    folder: Path, words: Sequence[str], *, device: str = "auto", progress: Progress = _SILENT
+) -> NDArray[np.float32]:
     """Embed the words of a text, each read with the 32 words before it and none after it.
 
     Parameters
@@ -81,22 +110,20 @@ def embed_words(
         its tokens are.
     words : sequence of str
         In the order in which they are said.
-    layer : int, optional
-        0 is what goes into the first block, n what comes out of the nth; None: the last.
     device : str, default "auto"
     progress : Progress
         Told of every batch.
 
     Returns
     -------
-    float32 array of shape (n_words, n_dims)
-        Mean over the tokens of each word; zeros where a word has none.
+    float32 array of shape (n_layers, n_words, n_dims)
+        Mean over the tokens of each word; zeros where a word has none. Layer 0 is what goes into
+        the first block, layer n what comes out of the nth.
 
     Raises
     ------
     ModelError
-        When the folder holds no such model, lacks weights or this layer, or its tokenizer does not
-        know places.
+        When the folder holds no such model, lacks weights, or its tokenizer does not know places.
     """
     import torch
 
@@ -109,7 +136,9 @@ def embed_words(
     _prepare(tokenizer, model.config)
     place = find_device(device)
     model = model.to(place).eval()
-    found: NDArray[np.float32] = np.zeros((len(words), model.config.hidden_size), np.float32)
+    parts = [
+        np.zeros((model.config.num_hidden_layers + 1, 0, model.config.hidden_size), np.float32)
+    ]
     for start in range(0, len(words), _BATCH):
         progress.advance(start, len(words), "embedding words")
         at = range(start, min(start + _BATCH, len(words)))
@@ -129,15 +158,11 @@ def embed_words(
         own = (places[..., 1] > begins[:, None]) & (places[..., 1] > places[..., 0])
         with torch.inference_mode():
             states = model(**tokens.to(place), output_hidden_states=True).hidden_states
-        if layer is not None and layer >= len(states):
-            raise ModelError(
-                f"the model in {folder} has no layer {layer}",
-                hint=f"Its layers are 0 (before the blocks) to {len(states) - 1}.",
-            )
-        hidden = states[-1 if layer is None else layer].float().cpu()
         mask = own[:, :, None].float()
-        found[start : at.stop] = (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-    return found
+        total = mask.sum(dim=1).clamp(min=1)
+        means = [(hidden.float().cpu() * mask).sum(dim=1) / total for hidden in states]
+        parts.append(torch.stack(means).numpy())
+    return np.concatenate(parts, axis=1)
 
 
 def _prepare(tokenizer: Any, config: Any) -> None:

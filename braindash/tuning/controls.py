@@ -12,7 +12,6 @@ from braindash.names import given_path
 from braindash.remembered.digests import digest_input
 from braindash.requests import TuneRequest
 from braindash.specs import TuningControl
-from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import ModelFiles, locate
 
 # What stands for the subject where the targets are no responses.
@@ -91,9 +90,9 @@ def plan_teacher(request: TuneRequest, base: ModelFiles) -> Teacher:
 def _speech_teacher(request: TuneRequest) -> Teacher:
     assert request.teacher is not None  # checked
     files = locate(request.teacher)
-    if files.family == ACOUSTIC:
+    if not files.is_speech:
         raise InputError(
-            f"{request.teacher!r} is an acoustic feature space, not a speech model",
+            f"{request.teacher!r} is an acoustic feature space or one of words, no speech model",
             hint="Give a speech model, best a larger one than the base.",
         )
     last = files.n_layers - 1

@@ -23,7 +23,6 @@ from braindash.io.spaces.find import surface_for
 from braindash.remembered.digests import digest_input
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
-from braindash.speech.acoustic.spaces import ACOUSTIC
 from braindash.speech.checkpoints.locate import ModelFiles, absolute_source, locate
 from braindash.stories import (
     StoryPlan,
@@ -184,9 +183,9 @@ def _base(request: TuneRequest) -> ModelFiles:
     if request.control == "random-init" and not model.lower().startswith(_RANDOM_INIT):
         model = f"{_RANDOM_INIT}{model}@{request.settings.seed}"
     files = locate(model, request.revision)
-    if files.family == ACOUSTIC:
+    if not files.is_speech:
         raise InputError(
-            f"{model!r} is an acoustic feature space: it has nothing to tune",
+            f"{model!r} is a feature space without a speech model: it has nothing to tune",
             hint="Give a speech model.",
         )
     if request.settings.adapter is not None and files.seed is not None:

@@ -21,7 +21,7 @@ from braindash.sharing.asking import require_runner
 from braindash.sharing.settings import folders_to_name
 from braindash.ui import region_sets
 from braindash.ui.explore.loaded import loaded
-from braindash.views.captions import short_names
+from braindash.views.captions import short_names, varied_words
 
 NORMALISED = "r / ceiling"
 SCORES = {"r": "Pearson r", NORMALISED: "r / ceiling"}
@@ -49,7 +49,7 @@ class ResultRow:
     """One encoding result, as the menus need it.
 
     ``of_mean`` says that it is of the mean response of several subjects, not of one;
-    ``fingerprint`` is the model's.
+    ``fingerprint`` is the model's, ``varied`` what was otherwise than usual.
     """
 
     key: str
@@ -61,6 +61,7 @@ class ResultRow:
     created: str
     of_mean: bool = False
     fingerprint: str = ""
+    varied: str = ""
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,8 @@ def _result_rows(root: str, written: int) -> tuple[ResultRow, ...]:
         model = provenance["model"]["name"]
         if provenance["strategy"] not in ("exact", "frames"):  # an acoustic space has no choice
             model = f"{model} · {provenance['strategy']}"
+        varied = varied_words(entry.spec, provenance)
+        model = f"{model} · {varied}" if varied else model
         place = (provenance["data"]["name"], entry.spec["subject"], model)
         seen[place] = seen.get(place, 0) + 1
         if seen[place] > 1:  # same names, other content: the key tells them apart
@@ -203,6 +206,7 @@ def _result_rows(root: str, written: int) -> tuple[ResultRow, ...]:
                 created=provenance["created"],
                 of_mean=bool(entry.spec.get("members")),
                 fingerprint=str(provenance["model"]["fingerprint"]),
+                varied=varied,
             )
         )
     return tuple(rows)
@@ -217,7 +221,8 @@ def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, 
     same = [
         one
         for one in rows
-        if (one.data, one.subject, one.strategy) == (row.data, row.subject, row.strategy)
+        if (one.data, one.subject, one.strategy, one.varied)
+        == (row.data, row.subject, row.strategy, row.varied)
     ]
     pairs = [
         (before, after)
@@ -239,7 +244,8 @@ def open_with_finding(rows: list[ResultRow]) -> None:
         return
     if before is not None and any(session.get(key) != value for key, value in before.items()):
         return
-    session["opened_with"] = choices_for(rows[0], rows)
+    usual = next((one for one in rows if not one.varied), rows[0])
+    session["opened_with"] = choices_for(usual, rows)
     set_choices(session["opened_with"])
 
 
