@@ -22,7 +22,16 @@ from braindash.progress import Joined, Progress
 from braindash.requests import Request
 from braindash.specs import Spec
 
-__all__ = ["Order", "Part", "Run", "StoredRun", "carry_out", "require_same", "seconds_of"]
+__all__ = [
+    "Order",
+    "Part",
+    "Run",
+    "StoredRun",
+    "carry_out",
+    "missing_parts",
+    "require_same",
+    "seconds_of",
+]
 
 # Starting a process, which loads torch, takes some seconds: less work than this is done here.
 WORTH_SECONDS = 20.0
@@ -67,7 +76,7 @@ def carry_out(
     ResourceError
         When a process that makes a part dies, twice.
     """
-    wanted = _wanted(runs)
+    wanted = missing_parts(runs)
     if not wanted:
         progress.advance(1, 1, "already computed")
         return
@@ -102,8 +111,19 @@ def require_same(found: str, expected: str) -> None:
         )
 
 
-def _wanted(runs: Sequence[Run]) -> list[Ordered]:
-    """List what is missing of the parts that no other part needs, each behind what it needs."""
+def missing_parts(runs: Sequence[Run]) -> list[Ordered]:
+    """List what is missing of the parts that no other part needs, each behind what it needs.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        In the order in which their results are wanted.
+
+    Returns
+    -------
+    list of Ordered
+        A part that several runs need is there once.
+    """
     named: dict[str, Ordered] = {}
     goals: list[str] = []
     for run in runs:
@@ -263,6 +283,10 @@ class StoredRun(Generic[EntryT]):
         """Say whether a result was not there when it was last looked up, which is now or before."""
         return (kind, key) in self._absent or not self.has(kind, key)
 
+    def look_again(self) -> None:
+        """Forget what was not there: others may have made it meanwhile."""
+        self._absent.clear()
+
     def has(self, kind: str, key: str) -> bool:
         """Say whether a result is there, and whole."""
         return self.find(kind, key) is not None
@@ -357,7 +381,7 @@ class StoredRun(Generic[EntryT]):
                     make(progress)
                 except FileNotFoundError:
                     # Another run of the same was quicker: what was put together has no parts.
-                    self._absent.clear()
+                    self.look_again()
                     if not self.has(self.kind, self.key):
                         if not left:
                             raise

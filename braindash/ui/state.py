@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.cluster.all_jobs import AllJobs
 from braindash.demo.results import tuned_bases
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group, LayerPairs, compare
@@ -149,8 +150,13 @@ def store() -> Store:
 
 
 def queue() -> JobQueue:
-    """Return the store's job queue."""
+    """Return the store's job queue, on this machine."""
     return JobQueue(store().root)
+
+
+def jobs() -> AllJobs:
+    """Return all jobs of the store, also those that other machines work on."""
+    return AllJobs(store().root)
 
 
 def result_rows() -> list[ResultRow]:

@@ -8,6 +8,7 @@ import pytest
 from kit.made_up import put_old_result
 from kit.made_up_store import put_result
 from kit.pages import run, texts
+from kit.pulled import share
 from kit.spaces.files import random_mapper
 
 from braindash.encoding.unfinished import KIND, described
@@ -183,6 +184,19 @@ def test_jobs_lists_states_and_takes_cancel(empty_root, monkeypatch):
     assert JobQueue(empty_root).get("a" * 32).state == "cancelled"
     app.button(key=f"retry_{'a' * 32}").click().run()
     assert JobQueue(empty_root).get("a" * 32).state == "queued"
+
+
+def test_jobs_that_machines_share_are_listed_and_take_cancel(empty_root):
+    shared = share(empty_root, {"name": "a"})
+    app = run("compute/jobs")
+    assert not app.exception and "Toy job" in texts(app) and "Asked for by ada" in texts(app)
+    app.button(key="cancel_toy").click().run()
+    assert not app.exception and shared.job("toy").state == "cancelled"
+    app.button(key="retry_toy").click().run()
+    assert shared.job("toy").state == "queued"
+    shared.finish("toy", "part a: no sound", "Add it.")
+    app = run("compute/jobs")
+    assert "part a: no sound" in texts(app)
 
 
 def test_paths_are_resolved_before_they_are_compared(monkeypatch, tmp_path):
