@@ -5,7 +5,7 @@
 # make campaign    tests that repeat for minutes what was done once, such as a model's tuning
 # make docs        build the site of documents into build/site, offline
 # make bench       run every benchmark, two hours on a quiet machine; prints one table (docs/performance.md)
-# make demo-tune   tune the demo's model anew, with adapter and control, and score them (over an hour)
+# make demo-tune   tune the demo's model anew, with adapter and controls, and score them (over an hour)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -13,9 +13,11 @@ BIN    := $(VENV)/bin
 # Where demo-tune puts its stories, models and scores (scripts/README.md says how much).
 WORLD  ?= build/demo-world
 BASE   := braindash/demo/models/tiny-hubert
-TUNED  := tuned lora shuffled
+TUNED    := tuned lora shuffled text
+CONTROLS := shuffled text
 OPTIONS_lora     := --method lora
-OPTIONS_shuffled := --control shuffled
+OPTIONS_shuffled := --control shuffled --steps-of $(WORLD)/tuned
+OPTIONS_text     := --control text --steps-of $(WORLD)/tuned
 
 .PHONY: demo app dist test lint campaign docs bench demo-tune clean
 
@@ -71,6 +73,9 @@ $(WORLD)/corpus.json: $(VENV)/.scripts-installed
 
 $(WORLD)/%/tuning.json: $(WORLD)/corpus.json
 	$(BIN)/python scripts/tune_demo_model.py $(WORLD) $(OPTIONS_$*) --output $(WORLD)/$*
+
+# A control has as many steps as the tuned model, which has to be there before.
+$(CONTROLS:%=$(WORLD)/%/tuning.json): $(WORLD)/tuned/tuning.json
 
 demo-tune: $(TUNED:%=$(WORLD)/%/tuning.json)
 	$(BIN)/python scripts/score_demo.py $(WORLD) base=$(BASE) $(foreach name,$(TUNED),$(name)=$(WORLD)/$(name))

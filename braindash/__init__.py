@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from braindash.io.dataset.manifest import load_manifest
     from braindash.io.store import Store
     from braindash.probing.result import ProbingResult
+    from braindash.probing.several import probing_mean
     from braindash.speech.models import open_model
     from braindash.studies.results import StudyResults
     from braindash.studies.study import Study
@@ -65,6 +66,7 @@ __all__ = [
     "predict",
     "prepare_demo",
     "probe",
+    "probing_mean",
     "region_table",
     "report",
     "run_study",
@@ -101,6 +103,7 @@ _HOMES = {
     "predict": "braindash.api",
     "prepare_demo": "braindash.demo.dataset",
     "probe": "braindash.api",
+    "probing_mean": "braindash.probing.several",
     "region_table": "braindash.api",
     "report": "braindash.api",
     "run_study": "braindash.work.studies",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from braindash.defaults import PresetName
+from braindash.defaults import PresetName, ProbePresetName
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.seen import plain_result
 from braindash.encoding.several.tested import TargetDifference
@@ -38,10 +38,12 @@ from braindash.specs import (
     Penalty,
     Precision,
     ProbeMethod,
+    ProbeMetric,
     Scheme,
     Strategy,
     TargetRule,
     TuningControl,
+    TuningHead,
     TuningLoss,
 )
 
@@ -85,6 +87,9 @@ def encode(
     score_from_row: int | None = None,
     ceiling_threshold: float | None = None,
     ceiling_selection: CeilingSelection = "same",
+    context_seconds: float | None = None,
+    train_share: float | None = None,
+    train_draw: int = 0,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int | None = None,
     keep_frames: bool | None = None,
@@ -101,7 +106,8 @@ def encode(
         The data set's manifest (TOML).
     model : str or Path
         A local folder (of a whole model or a low-rank adapter), a hub id, ``"untrained:MODEL"`` or
-        ``"acoustic:NAME"``.
+        ``"acoustic:NAME"``, ``"words:FILE"`` (word vectors) or ``"text:FOLDER"`` (a local model of
+        text); the last two need annotated words.
     subject : str
         A subject of the manifest, or "mean" for the mean of all.
     revision : str, optional
@@ -144,7 +150,8 @@ def encode(
         Compute as well how much of the score low-level features explain: regressed out of the
         model's features, or weighed against them with a penalty of their own.
     low_level_space : str, default "acoustic:lowlevel"
-        The acoustic space that counts as low level.
+        The acoustic space that counts as low level, or several joined by "+": "residual" takes
+        all of them out together, "banded" gives each a penalty of its own.
     null_panel : bool, default False
         Score as well what cannot know the responses: a constant, a ramp, an onset, shifted
         features, and the model with shuffled and with random weights.
@@ -159,6 +166,14 @@ def encode(
         What chooses the targets whose score is divided by the ceiling from repeats: that ceiling
         itself, the one from every second presentation (of four or more), or that of training
         stories which were presented again. The last two do not choose by the noise that divides.
+    context_seconds : float, optional
+        Longest audio that the model sees at once; 16.1 s when left out. With "chunk" the windows
+        then step by half of it where that is less than 2 s.
+    train_share : float, optional
+        Share of the training stories that the fit sees, at least one story; all when left out.
+        Smaller shares of one draw are part of larger ones.
+    train_draw : int, default 0
+        Seed of the order from which the first stories are taken.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Changes how long it takes, never the result's key.
     threads : int, optional
@@ -291,6 +306,8 @@ def probe(
     revision: str | None = None,
     strategy: Strategy = "chunk",
     precision: Precision = "float32",
+    preset: ProbePresetName = "default",
+    metric: ProbeMetric | None = None,
     method: ProbeMethod = "ridge",
     split: Literal["auto", "drawn", "given"] = "auto",
     max_units: int = 20_000,
@@ -319,7 +336,8 @@ def probe(
     recordings : sequence of str, optional
         Names or patterns; all by default.
     tasks : sequence of str, optional
-        Of :data:`braindash.probing.tasks.PROBE_TASKS`; all that the labels allow by default.
+        Of :data:`braindash.probing.tasks.PROBE_TASKS`; all that the labels allow by default, of a
+        preset its own.
     categories : Path or str, optional
         Table of word and semantic category.
     word_vectors : Path or str, optional
@@ -330,8 +348,12 @@ def probe(
         As for :func:`encode`.
     precision : {"float32", "bf16", "fp16"}, default "float32"
         Of the model's features; all but float32 need a CUDA device.
+    preset : {"default", "moussa2025-a"}, default "default"
+        The protocol of a paper, for what is not given.
+    metric : {"task", "accuracy", "balanced_accuracy", "macro_f1"}, optional
+        Score of tasks that have classes; by default each task's own. R² and sets have theirs.
     method : {"ridge", "discriminant", "logistic"}, default "ridge"
-        The linear classifier; values are always foretold by ridge.
+        The linear classifier; values and sets are always foretold by ridge.
     split : {"auto", "drawn", "given"}, default "auto"
         Sides of the units: drawn from the seed, or as the labels' source has them.
     max_units : int, default 20_000
@@ -386,12 +408,16 @@ def tune(
     limit: int | None = None,
     control: TuningControl = "none",
     words: Path | str | None = None,
+    teacher: str | None = None,
+    teacher_layer: int | None = None,
     method: Method = "full",
     rank: int | None = None,
     alpha: float | None = None,
     adapter_dropout: float | None = None,
     layers: Sequence[str] | None = None,
     loss: TuningLoss = "mse",
+    head: TuningHead = "subject",
+    bottleneck: int = 100,
     window_trs: int = 5,
     segment_trs: int = 5,
     attention_trs: int | None = None,
@@ -404,6 +430,7 @@ def tune(
     clip_norm: float = 1.0,
     batch_rows: int = 128,
     epochs: int = 30,
+    steps: int | None = None,
     patience: int | None = 5,
     keep: Literal["best", "last"] = "best",
     dropout: float = 0.1,
@@ -427,7 +454,7 @@ def tune(
     model : str or Path
         A local model folder or a hub id.
     subjects : sequence of str
-        Subjects of the manifest; each gets a head of its own.
+        Subjects of the manifest.
     revision : str, optional
         Branch, tag or commit of a hub id.
     train : sequence of str, optional
@@ -445,10 +472,17 @@ def tune(
         Of these regions; discs around published coordinates when left out.
     limit : int, optional
         Targets per subject, at most.
-    control : {"none", "shuffled", "other-story", "text", "random-init"}, default "none"
-        Takes the relation between sound and brain away, at the same budget.
+    control : str, default "none"
+        Takes the relation between sound and brain away, at the same budget: "shuffled",
+        "other-story", "text", "language-model", "speech-model", "stimulus", "joint" or
+        "random-init", see :data:`braindash.specs.TUNING_CONTROLS`.
     words : Path or str, optional
-        Of the control "text": word vectors, or the folder of a sentence model.
+        Of the control "text": word vectors, or the folder of a sentence model. Of the control
+        "language-model": the folder of a text model.
+    teacher : str, optional
+        Of the control "speech-model": a model, best a larger one than the base.
+    teacher_layer : int, optional
+        Of that model or of the text model; the last by default.
     method : {"full", "lora"}, default "full"
         All weights behind the front end, or low-rank adapters.
     rank, alpha, adapter_dropout : int, float and float, optional
@@ -457,6 +491,11 @@ def tune(
         Names of the layers that get adapters; the family's usual ones by default.
     loss : {"mse", "correlation", "mse+cosine"}, default "mse"
         Between predicted and measured responses.
+    head : {"subject", "shared", "bottleneck"}, default "subject"
+        One linear head for each subject; one for all, who are in a common space; or one linear map
+        to few values and a head for each subject behind it.
+    bottleneck : int, default 100
+        Values of that map.
     window_trs : int, default 5
         Audio that predicts a row, in TRs.
     segment_trs : int, default 5
@@ -481,6 +520,9 @@ def tune(
         Rows of responses per step.
     epochs : int, default 30
         At most so many.
+    steps : int, optional
+        Exactly so many steps of the optimiser in place of ``epochs``, ``patience`` and ``keep``,
+        and the last weights are kept: a model and its controls then have the same.
     patience : int or None, default 5
         Epochs without a better validation r before the training stops; None: never early.
     keep : {"best", "last"}, default "best"

@@ -21,9 +21,32 @@ DEFAULT_ALPHAS = tuple(10.0 ** (step / 2) for step in range(17))
 DEFAULT_DELAYS = (1, 2, 3, 4)
 
 PresetName = Literal["default", "moussa2025-a", "moussa2025-b", "moussa2025-c"]
+ProbePresetName = Literal["default", "moussa2025-a"]
 
 # The authors' logspace(1, 4, 15) is of singular values, which their code squares: penalties here.
 _ALPHAS = tuple(10.0 ** (2 + 6 * step / 14) for step in range(15))
+
+
+@dataclass(frozen=True)
+class ProbeProtocol:
+    """How a paper probes.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+        What it asks, of the labels that allow it.
+    settings : mapping of str to value
+        Fields of a probing request.
+    labels_options : mapping of str to mapping
+        Options of the readers of labels, by source.
+    not_reproduced : str
+        What it does otherwise.
+    """
+
+    tasks: tuple[str, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    labels_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    not_reproduced: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,8 @@ class Preset:
         What a reader has to know of its regions.
     not_reproduced : str
         What of the paper's protocol no setting reproduces, or the preset leaves otherwise.
+    probes : ProbeProtocol, optional
+        How the paper probes; None where probing has no preset of this name.
     """
 
     name: PresetName
@@ -52,6 +77,7 @@ class Preset:
     region_set: str | None = None
     note: str = ""
     not_reproduced: str = ""
+    probes: ProbeProtocol | None = None
 
 
 _PAPERS: Mapping[str, Any] = MappingProxyType(
@@ -78,6 +104,14 @@ PRESETS: Mapping[PresetName, Preset] = MappingProxyType(
                 "windows of 16 s in steps of 0.1 s: features are of the run's strategy; an FIR of "
                 "10 s, 5 delays at a TR of 2 s: delays are those of the other presets "
                 "(--delays 1,2,3,4,5 takes five)",
+                ProbeProtocol(
+                    ("mfcc", "phone", "phone_set", "word", "phonetic_sentence_type"),
+                    {"metric": "macro_f1"},
+                    {"timit": {"prompts": True}},
+                    "the paper's probes were trained by gradient descent; here ridge regression "
+                    "whose penalty a validation part chooses, on speakers that were not learnt "
+                    "from, with chance levels",
+                ),
             ),
             Preset("moussa2025-b", "arXiv 2410.09230", _PAPERS, "moussa2025-iclr"),
             Preset("moussa2025-c", "arXiv 2510.21520", _PAPERS, "moussa2025-neurips"),
@@ -116,6 +150,55 @@ def with_preset(given: Mapping[str, Any]) -> dict[str, Any]:
     preset = PRESETS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
     own = {} if preset is None else preset.settings
     return dict(given) | {name: value for name, value in own.items() if given.get(name) is None}
+
+
+def with_probe_preset(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill what a probing request does not give, as :func:`with_preset` does.
+
+    Parameters
+    ----------
+    given : mapping
+        Fields of a request, as they were given; None is not given.
+    """
+    name = given.get("preset", "default")
+    preset = PRESETS.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
+    own = None if preset is None else preset.probes
+    if own is None:
+        return dict(given)
+    found = dict(given) | {n: value for n, value in own.settings.items() if given.get(n) is None}
+    source, options = given.get("labels"), given.get("labels_options") or {}
+    if isinstance(source, str) and isinstance(options, Mapping):
+        found["labels_options"] = {**own.labels_options.get(source, {}), **options}
+    return found
+
+
+def probe_differences(name: ProbePresetName) -> list[tuple[str, str, str]]:
+    """List what a preset probes otherwise than the default; as :func:`differences`."""
+    own = PRESETS[name].probes
+    if own is None:
+        return []
+    lines = [
+        ("tasks", f"{', '.join(own.tasks)}, as far as the labels allow", "all that labels allow"),
+        ("score of classes", own.settings["metric"], "each task's own"),
+    ]
+    for source, options in own.labels_options.items():
+        told = ", ".join(f"{option} = {str(value).lower()}" for option, value in options.items())
+        lines.append((f"labels of {source}", told, "the reader's own"))
+    return [*lines, ("not reproduced", own.not_reproduced, "")]
+
+
+def probe_difference_lines(name: ProbePresetName) -> list[str]:
+    """Say in lines what a preset probes otherwise than the default; empty for "default"."""
+    found = probe_differences(name)
+    if not found:
+        return []
+    return [
+        f"Preset {name}: the protocol of {PRESETS[name].paper}. Otherwise than the default:",
+        *(
+            f"  {title}: {own}" + (f"; by default {default}" if default else "")
+            for title, own, default in found
+        ),
+    ]
 
 
 def differences(name: PresetName) -> list[tuple[str, str, str]]:

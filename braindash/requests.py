@@ -7,7 +7,14 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from braindash.defaults import DEFAULT_ALPHAS, DEFAULT_DELAYS, PresetName, with_preset
+from braindash.defaults import (
+    DEFAULT_ALPHAS,
+    DEFAULT_DELAYS,
+    PresetName,
+    ProbePresetName,
+    with_preset,
+    with_probe_preset,
+)
 from braindash.errors import InputError, near_match
 from braindash.specs import (
     CeilingSelection,
@@ -17,6 +24,7 @@ from braindash.specs import (
     Penalty,
     Precision,
     ProbeMethod,
+    ProbeMetric,
     Scheme,
     StatisticsSettings,
     Strategy,
@@ -138,7 +146,9 @@ class EncodeRequest(Request):
     scheme: Scheme = "prewhitened"
     seed: int = Field(default=0, ge=0)
     low_level: LowLevelMethod | None = Field(default=None, description="how to remove low level")
-    low_level_space: str = Field(default=LOW_LEVEL_SPACE, description="an acoustic space")
+    low_level_space: str = Field(
+        default=LOW_LEVEL_SPACE, description="an acoustic space, or several joined by +"
+    )
     null_panel: bool = Field(
         default=False, description="score as well what cannot know the responses"
     )
@@ -158,6 +168,13 @@ class EncodeRequest(Request):
     ceiling_selection: CeilingSelection = Field(
         default="same", description="what chooses the targets that the repeats' ceiling divides"
     )
+    context_seconds: float | None = Field(
+        default=None, ge=0.1, description="longest audio that the model sees at once; 16.1 if none"
+    )
+    train_share: float | None = Field(
+        default=None, gt=0, le=1, description="share of the training stories; all if none"
+    )
+    train_draw: int = Field(default=0, ge=0, description="which order these are drawn from")
     keep_frames: bool | None = Field(
         default=None,
         description="keep the model's frames, for rows at other times; None: where the data set "
@@ -199,8 +216,9 @@ class ProbeRequest(Request):
 
     Give ``data``, a manifest whose ``alignment_dir`` holds TextGrids of its stories, or ``labels``,
     a source of :data:`braindash.io.labels.sources.LABEL_SOURCES`, with ``labels_path`` and
-    ``labels_options``. Without ``tasks`` all that the labels allow are asked. ``max_units`` bounds
-    how many units of one kind are taken; more are drawn from by ``seed``.
+    ``labels_options``. Without ``tasks`` all that the labels allow are asked, of a ``preset`` its
+    own, which also fills what is not given. ``max_units`` bounds how many units of one kind are
+    taken; more are drawn from by ``seed``.
     """
 
     command: ClassVar[str] = "probe"
@@ -215,12 +233,21 @@ class ProbeRequest(Request):
     word_vectors: Path | None = None
     strategy: Strategy = "chunk"
     precision: Precision = Field(default="float32", description="bf16 and fp16 need a CUDA device")
+    preset: ProbePresetName = Field(
+        default="default", description="a paper's protocol, for what is not given"
+    )
+    metric: ProbeMetric = Field(default="task", description="score of tasks that have classes")
     method: ProbeMethod = "ridge"
     split: Literal["auto", "drawn", "given"] = "auto"
     max_units: int = Field(default=20_000, ge=100)
     n_shuffles: int = Field(default=10, ge=0, description="0: no shuffled labels")
     n_bootstraps: int = Field(default=1000, ge=1)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_by_preset(cls, values: Any) -> Any:
+        return with_probe_preset(values) if isinstance(values, Mapping) else values
 
     @field_validator("tasks", "recordings")
     @classmethod
@@ -256,7 +283,7 @@ class TuneRequest(Request):
     command: ClassVar[str] = "tune"
 
     data: Path
-    subjects: tuple[str, ...] = Field(min_length=1, description="one head each")
+    subjects: tuple[str, ...] = Field(min_length=1, description="of the manifest")
     train: tuple[str, ...] = Field(default=(), description="stories; the manifest's by default")
     validation: tuple[str, ...] = Field(
         default=(), description="stories; the manifest's, or the last training story by default"
@@ -271,7 +298,15 @@ class TuneRequest(Request):
     )
     limit: int | None = Field(default=None, ge=1, description="targets per subject, at most")
     control: TuningControl = "none"
-    words: Path | None = Field(default=None, description="of the control 'text'")
+    words: Path | None = Field(
+        default=None, description="of the controls 'text' and 'language-model'"
+    )
+    teacher: str | None = Field(
+        default=None, description="model whose layer the control 'speech-model' foretells"
+    )
+    teacher_layer: int | None = Field(
+        default=None, ge=0, description="of that model or the text model; the last by default"
+    )
     settings: TuningSettings = TuningSettings()
     n_at_once: int | None = Field(default=None, ge=1, description="segments in memory at once")
 

@@ -48,9 +48,23 @@ Search = Literal["sampled", "checked"]
 History = Literal["padded", "full"]
 LowLevelMethod = Literal["residual", "banded"]
 TuningLoss = Literal["mse", "correlation", "mse+cosine"]
-TuningControl = Literal["none", "shuffled", "other-story", "text", "random-init"]
+# How the tuned model's features become predictions of several subjects.
+TuningHead = Literal["subject", "shared", "bottleneck"]
+TuningControl = Literal[
+    "none",
+    "shuffled",
+    "other-story",
+    "text",
+    "language-model",
+    "speech-model",
+    "stimulus",
+    "joint",
+    "random-init",
+]
 TargetRule = Literal["train-repeats", "train-inter-subject", "test-repeats", "regions", "all"]
 ProbeMethod = Literal["ridge", "discriminant", "logistic"]
+# The score of tasks that have classes; it chooses the penalty too.
+ProbeMetric = Literal["task", "accuracy", "balanced_accuracy", "macro_f1"]
 # What intervals of probes draw again: recordings, or stretches of them where there were fewer than
 # eight; or the highest level that is on one side only, speakers before recordings.
 IntervalUnits = Literal["recording", "highest"]
@@ -78,6 +92,14 @@ CEILING_SELECTIONS: Mapping[CeilingSelection, str] = MappingProxyType(
         "training": "the ceiling of repeated training stories",
     }
 )
+PROBE_METRICS: Mapping[ProbeMetric, str] = MappingProxyType(
+    {
+        "task": "each task's own: balanced accuracy or accuracy",
+        "accuracy": "share of right units",
+        "balanced_accuracy": "mean over classes of the share of right units",
+        "macro_f1": "mean over classes of F1, as papers report",
+    }
+)
 PRECISIONS: Mapping[Precision, str] = MappingProxyType(
     {
         "float32": "the reference, on every device",
@@ -99,12 +121,23 @@ TUNING_LOSSES: Mapping[TuningLoss, str] = MappingProxyType(
         "mse+cosine": "Mean squared error and 1 - cosine",
     }
 )
+TUNING_HEADS: Mapping[TuningHead, str] = MappingProxyType(
+    {
+        "subject": "One linear head for each subject",
+        "shared": "One linear head for all subjects, who are in a common space",
+        "bottleneck": "One linear map to few values, and a linear head for each subject behind it",
+    }
+)
 TUNING_CONTROLS: Mapping[TuningControl, str] = MappingProxyType(
     {
         "none": "No: real responses",
         "shuffled": "Blocks of rows in another order",
         "other-story": "Responses to another story",
         "text": "Vectors of the spoken text instead of responses",
+        "language-model": "A layer of a text model, word by word, instead of responses",
+        "speech-model": "A layer of another speech model instead of responses",
+        "stimulus": "The sound alone: what hidden frames of it are",
+        "joint": "Real responses, and what hidden frames of the sound are as well",
         "random-init": "Real responses, but random weights to begin with",
     }
 )
@@ -445,11 +478,22 @@ class TuningSettings(Spec):
     ``window_trs`` every row is encoded by itself, as published. Longer segments are encoded once
     for all their rows (the first ``window_trs - 1`` TRs are lead-in only), each row is predicted
     from the mean over its own window, and features and responses are centred within the segment.
+
+    With ``steps`` training takes exactly so many steps, whatever the validation says, and the last
+    weights are kept: a model and its controls then have the same. ``epochs``, ``patience`` and
+    ``keep`` do not count then.
     """
 
     kind: ClassVar[str] = "tuning-settings"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"head": "subject", "bottleneck": 100, "steps": None}
+    )
     adapter: AdapterSettings | None = Field(default=None, description="None: full fine-tuning")
     loss: TuningLoss = Field(default="mse", description="what is made small, row by row")
+    head: TuningHead = Field(default="subject", description="what subjects have in common")
+    bottleneck: int = Field(
+        default=100, ge=1, description="values between model and heads, of the head 'bottleneck'"
+    )
     window_trs: int = Field(default=5, ge=1, description="audio that predicts a row, in TRs")
     segment_trs: int = Field(default=5, ge=1, description="audio that is encoded at once, in TRs")
     attention_trs: int | None = Field(
@@ -468,6 +512,9 @@ class TuningSettings(Spec):
     clip_norm: float = Field(default=1.0, gt=0, description="longer gradients are shortened to it")
     batch_rows: int = Field(default=128, ge=1, description="rows per step of the optimiser")
     epochs: int = Field(default=30, ge=1, description="at most so many passes over the stories")
+    steps: int | None = Field(
+        default=None, ge=1, description="exactly so many steps of the optimiser, in place of epochs"
+    )
     patience: int | None = Field(
         default=5, ge=1, description="epochs without a better validation r; None: never stop early"
     )
@@ -478,6 +525,19 @@ class TuningSettings(Spec):
     precision: Literal["float32", "bf16"] = Field(
         default="float32", description="of the arithmetic; bf16 needs a CUDA device"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_form(cls, values: Any) -> Any:
+        """Give what does not count one value, so that equal training has one key."""
+        if not isinstance(values, dict):
+            return values
+        made = dict(values)
+        if made.get("steps") is not None:
+            made |= {"epochs": 30, "patience": None, "keep": "last"}
+        if made.get("head", "subject") != "bottleneck":
+            made["bottleneck"] = 100
+        return made
 
     @model_validator(mode="after")
     def _segments_hold_a_window(self) -> "TuningSettings":
@@ -535,15 +595,24 @@ class TuningSpec(Spec):
     """A brain-tuned model: everything that changes its weights."""
 
     kind: ClassVar[str] = "tuning"
+    implied: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"teacher": None, "teacher_layer": None}
+    )
     version: Literal[1] = 1
     model: str = Field(description="fingerprint of the base model")
-    subjects: tuple[str, ...] = Field(description="one head each")
+    subjects: tuple[str, ...] = Field(description="whose responses are predicted")
     targets: tuple[TargetSettings, ...] = Field(description="one per subject")
     train: tuple[TunedStory, ...]
     validation: tuple[TunedStory, ...]
     standardise_responses: bool
     control: TuningControl = "none"
     text: str | None = Field(default=None, description="digest of the control's text model")
+    teacher: str | None = Field(
+        default=None, description="fingerprint of the speech model that the control foretells"
+    )
+    teacher_layer: int | None = Field(
+        default=None, description="of it or of the text model, of which None is the last"
+    )
     settings: TuningSettings = TuningSettings()
 
 
@@ -587,7 +656,7 @@ class ProbeTaskSpec(Spec):
     task_version: Literal[1] = 1
     name: str
     units: str = Field(description="name of its units")
-    problem: Literal["classification", "regression"]
+    problem: Literal["classification", "regression", "multilabel", "transcription"]
     labels: str = Field(description="digest of the labels of all units")
     targets: tuple[str, ...] = Field(
         default=(), description="keys of the acoustic features that are foretold, if so"
@@ -595,7 +664,7 @@ class ProbeTaskSpec(Spec):
     apart: Literal["recording", "word type"]
     metric: str
     balanced: bool
-    method: ProbeMethod
+    method: ProbeMethod | Literal["ctc"]
 
 
 class ProbingSpec(Spec):

@@ -21,15 +21,15 @@ from braindash.io.dataset.row_counts import count_rows
 from braindash.io.labels.tiers import Tier, story_tier
 from braindash.remembered.digests import digest_input
 from braindash.specs import ExtractionSpec, FramesSpec, RowTimes, StoredStrategy, StoryInput
-from braindash.speech.acoustic.annotated import ANNOTATION_SPACES
-from braindash.speech.acoustic.spaces import ACOUSTIC, find_space
+from braindash.speech.acoustic.annotated import ANNOTATION_SPACES, word_shares
+from braindash.speech.acoustic.spaces import ACOUSTIC, ANNOTATED_STEP_SECONDS, find_space
 from braindash.speech.checkpoints.locate import ModelFiles
+from braindash.speech.language.spaces import LANGUAGE
 from braindash.speech.windows import (
-    CHUNK_STEP_SECONDS,
-    EXACT_STEP_SECONDS,
     LEAST_GRID_TR,
     context_seconds,
     find_strategy,
+    step_seconds,
 )
 
 
@@ -174,6 +174,7 @@ def plan_story(
     story: str,
     *,
     repeated: bool = False,
+    context: float | None = None,
 ) -> StoryPlan:
     """Find the rows of a subject's story that the audio covers, and what features they need.
 
@@ -188,6 +189,8 @@ def plan_story(
     story : str
     repeated : bool, default False
         Whether the repeats are read, where there are some, as of a test story.
+    context : float, optional
+        Longest audio in seconds that the model sees at once; the strategy's when left out.
 
     Raises
     ------
@@ -209,7 +212,7 @@ def plan_story(
     row_times = RowTimes(
         first=float(times[rows.start]), tr=timing.tr, n_rows=rows.stop - rows.start
     )
-    context, step = _context_and_step(strategy, model)
+    seen, step = _context_and_step(strategy, model, context)
     tier = _annotated_tier(dataset, story, model, recording.seconds)
     extraction = ExtractionSpec(
         model=model.fingerprint,
@@ -217,7 +220,7 @@ def plan_story(
         counted=recording.counted,
         times=row_times,
         strategy=strategy,
-        context_seconds=context,
+        context_seconds=seen,
         step_seconds=step,
         annotation=None if tier is None else tier.digest,
     )
@@ -290,16 +293,22 @@ def _is_cut_otherwise(dataset: Dataset, subject: str, story: StoryPlan) -> bool:
     return False
 
 
-def _context_and_step(strategy: StoredStrategy, model: ModelFiles) -> tuple[float, float]:
+def _context_and_step(
+    strategy: StoredStrategy, model: ModelFiles, context: float | None
+) -> tuple[float, float]:
     """Return the longest audio that a model sees at once, and the step to the next window."""
+    if model.family in LANGUAGE:
+        return ANNOTATED_STEP_SECONDS, ANNOTATED_STEP_SECONDS
     if strategy == "frames":
         return find_space(model.name).window_and_step_seconds
-    step = EXACT_STEP_SECONDS if strategy == "exact" else CHUNK_STEP_SECONDS
-    return context_seconds(strategy, model.padded_samples), step
+    seen = context_seconds(strategy, model.padded_samples, context)
+    return seen, step_seconds(strategy, context)
 
 
 def _annotated_tier(dataset: Dataset, story: str, model: ModelFiles, seconds: float) -> Tier | None:
-    unit = find_space(model.name).tier if model.family == ACOUSTIC else None
+    unit = "word" if model.family in LANGUAGE else None
+    if model.family == ACOUSTIC:
+        unit = find_space(model.name).tier
     if unit is None:
         return None
     tier = story_tier(dataset, story, unit)
@@ -313,13 +322,16 @@ def _annotated_tier(dataset: Dataset, story: str, model: ModelFiles, seconds: fl
 @lru_cache(maxsize=1024)
 def _try_tier(tier: Tier, digest: str, space: str, seconds: float) -> None:
     """Make the features of a tier once, so that what is wrong with it is said by the plan."""
-    (part,) = find_space(space).parts
     intervals = tier.intervals()
     if not any(one.label.strip() for one in intervals):
         raise InputError(
             f"the tier {tier.name!r} is empty: nothing is said to be spoken",
             hint="Align the recording again, name another tier, or take the story out of [splits].",
         )
+    if not space.startswith(f"{ACOUSTIC}:"):
+        word_shares(intervals, seconds)
+        return
+    (part,) = find_space(space).parts
     ANNOTATION_SPACES[part.name](intervals, seconds)
 
 
@@ -348,6 +360,7 @@ def plan_stories(
     names: Sequence[str],
     *,
     repeated: bool,
+    context: float | None = None,
 ) -> tuple[StoryPlan, ...]:
     """Plan stories of one subject, or of the mean of several; see :func:`plan_story`.
 
@@ -358,7 +371,9 @@ def plan_stories(
     """
 
     def plan(subject: str, name: str) -> StoryPlan:
-        return plan_story(dataset, subject, strategy, model, name, repeated=repeated)
+        return plan_story(
+            dataset, subject, strategy, model, name, repeated=repeated, context=context
+        )
 
     first = [plan(subjects[0], name) for name in names]
     if len(subjects) == 1:

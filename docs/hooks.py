@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 import braindash
 from braindash.cli import app
-from braindash.defaults import PRESETS, differences
+from braindash.defaults import PRESETS, differences, probe_differences
 from braindash.io.dataset.tables import ManifestTables, Space
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.io.regions.discs import (
@@ -33,7 +33,7 @@ from braindash.io.regions.discs import (
 from braindash.io.regions.masks import WHOLE
 from braindash.io.regions.sets import FAMILIES, SETS
 from braindash.io.surfaces import SPACE_NAMES
-from braindash.probing.tasks import PROBE_TASKS
+from braindash.probing.tasks import PROBE_TASKS, metric_words
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.acoustic.spaces import PARTS, SPACES
@@ -139,7 +139,7 @@ def _kind(annotation: Any) -> str:
         return "table"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "table"
-    return _KINDS[annotation]
+    return "value" if annotation is Any else _KINDS[annotation]
 
 
 def _bounds(metadata: Iterable[Any]) -> Iterator[str]:
@@ -299,17 +299,20 @@ def tasks() -> str:
             task.title,
             task.stage,
             " and ".join(sorted(task.tiers)),
-            task.description,
-            task.metric.replace("_", " ").replace("r2", "R²"),
+            f"{task.description}{f' Weak: {task.weak}.' if task.weak else ''}",
+            metric_words(task.metric),
             needs[task.needs],
         ]
         for task in PROBE_TASKS.values()
     ]
+    named = [code(task.name) for task in PROBE_TASKS.values() if task.on_request]
     return page(
         "Probing tasks",
         "What `braindash probe --tasks` takes, from acoustic to semantic. A task is asked wherever "
-        "the labels have what it is about (*needs*), except `command`, which has to be named. How "
-        "a probe is fitted and scored is on the page [Science](../science.md#probing).",
+        f"the labels have what it is about (*needs*), except {', '.join(named)}, which have to be "
+        "named, or come with a [preset](presets.md). Scores of classes can be others "
+        "(`--metric macro_f1`). How a probe is fitted and scored is on the page "
+        "[Science](../science.md#probing).",
         table(["name", "title", "stage", "needs", "what it asks", "score", "file"], rows),
     )
 
@@ -449,9 +452,14 @@ def presets() -> str:
             continue
         parts += [f"## {one.name}", f"The protocol of {one.paper}."]
         parts.append(table(["setting", one.name, "default"], differences(one.name)))
+        if one.probes is not None:
+            parts.append(f"`braindash probe --preset {one.name}`:")
+            found = probe_differences(one.name)
+            parts.append(table(["setting", one.name, "default"], found))
     return page(
         "Presets",
-        "What `braindash encode --preset NAME` does otherwise than the default, which is the "
+        "What `braindash encode --preset NAME`, and where it is named `braindash probe --preset "
+        "NAME`, do otherwise than the default, which is the "
         "corrected protocol. A setting that you give yourself stays. [Regions](../regions.md) says "
         "what of the papers is not reproduced.",
         *parts,

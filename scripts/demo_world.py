@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
-from braindash.demo import TEST_STORIES
+import numpy as np
+
+from braindash.demo import TEST_STORIES, load_lexicon
 from braindash.demo.dataset import SHIPPED, World, prepare_demo
+from braindash.demo.stimulus import word_vectors
 from braindash.progress import Progress
 
 # kind -> (number of stories, seconds of each); the order decides the seeds
@@ -60,3 +63,22 @@ def scoring_data(folder: Path, seed: int | None = None, progress: Progress | Non
     probed = stories("pretrain")[:N_PROBED]
     world = World(test=fresh, seed=own, name=name, extra=folder, without_responses=probed)
     return prepare_demo(folder / f"scoring-{own}", progress, world)
+
+
+def text_vectors(folder: Path, seed: int | None = None) -> Path:
+    """Write the vectors of words that the simulation puts into the subjects' late language cortex.
+
+    A control that learns them learns what tuning could find at best, without any response.
+
+    Parameters as for :func:`tuning_data`.
+
+    Returns
+    -------
+    Path
+        What the control "text" takes.
+    """
+    own = SHIPPED.seed if seed is None else seed
+    vectors = word_vectors(load_lexicon(), np.random.SeedSequence(own))
+    path = folder / f"word-vectors-{own}.npz"
+    np.savez(path, words=np.array(list(vectors)), vectors=np.stack(list(vectors.values())))
+    return path

@@ -2,7 +2,10 @@
 
     python scripts/tune_demo_model.py WORLD --ship
     python scripts/tune_demo_model.py WORLD --method lora --ship
-    python scripts/tune_demo_model.py WORLD --control shuffled --output WORLD/shuffled
+    python scripts/tune_demo_model.py WORLD --control shuffled --steps-of WORLD/tuned \
+        --output WORLD/shuffled
+    python scripts/tune_demo_model.py WORLD --control text --steps-of WORLD/tuned \
+        --output WORLD/text
 
 WORLD is where ``make_demo_corpus.py`` put the stories. This is ``braindash tune`` with the settings
 below: they were chosen on the validation story; no test story plays a part. A run that was stopped
@@ -18,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from demo_world import tuning_data
+from demo_world import text_vectors, tuning_data
 
 import braindash
 from braindash.cli.options import progress_bar
@@ -27,6 +30,7 @@ from braindash.demo.dataset import prepare_demo
 from braindash.demo.requests import SUBJECTS
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.speech.checkpoints.locate import ADAPTER_CONFIG
+from braindash.tuning.record import read_record
 from braindash.tuning.result import TuningResult
 
 logger = logging.getLogger("tune_demo_model")
@@ -54,6 +58,16 @@ SHIPPED_FOLDERS = {"full": TUNED_FOLDER, "lora": ADAPTER_FOLDER}
 def settings_of(method: str) -> dict[str, Any]:
     """Return all settings of a method."""
     return SETTINGS | (ADAPTER_SETTINGS if method == "lora" else {})
+
+
+def further(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what a control learns from, and how many steps it has."""
+    given: dict[str, Any] = {}
+    if arguments.control == "text":
+        given["words"] = text_vectors(arguments.world, arguments.world_seed)
+    if arguments.steps_of is not None:
+        given["steps"] = read_record(arguments.steps_of)["steps"]["kept"]
+    return given
 
 
 def check_record(method: str, manifest: Path, store: Path) -> dict[str, Any]:
@@ -97,6 +111,9 @@ def main() -> None:
     parser.add_argument("--ship", action="store_true", help="put it into the package")
     parser.add_argument("--method", choices=tuple(SHIPPED_FOLDERS), default="full")
     parser.add_argument("--control", default="none")
+    parser.add_argument(
+        "--steps-of", type=Path, help="tuned model whose kept weights took so many steps"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the tuning")
     parser.add_argument("--world-seed", type=int, help="of the subjects; the demo's by default")
     parser.add_argument("--threads", type=int, default=2)
@@ -104,6 +121,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with progress_bar() as bar:
         manifest = tuning_data(arguments.world, arguments.world_seed, bar)
+        given = further(arguments)
         result = braindash.tune(
             manifest,
             MODEL_FOLDER,
@@ -114,7 +132,7 @@ def main() -> None:
             control=arguments.control,
             seed=arguments.seed,
             threads=arguments.threads,
-            **settings_of(arguments.method),
+            **settings_of(arguments.method) | given,
         )
     for epoch in result.record["history"]:
         logger.info("%s", epoch)

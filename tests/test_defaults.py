@@ -13,12 +13,15 @@ from braindash.defaults import (
     PRESETS,
     difference_lines,
     differences,
+    probe_difference_lines,
+    probe_differences,
     with_preset,
 )
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.seen import wanted_set
 from braindash.errors import InputError
-from braindash.requests import EncodeRequest, build_request
+from braindash.probing.tasks import PROBE_TASKS
+from braindash.requests import EncodeRequest, ProbeRequest, build_request
 from braindash.specs import EncodingSpec
 
 PAPERS = [name for name in PRESETS if name != "default"]
@@ -151,3 +154,23 @@ def test_the_command_prints_the_difference(lab, tmp_path):
     assert "regions are not here" in said and "lh.HCPMMP1.annot" in said
     plain = CliRunner().invoke(app, command)
     assert plain.exit_code == 0 and "protocol of" not in plain.output
+
+
+def test_a_preset_of_probes_fills_what_is_not_given():
+    def asked(**fields):
+        return build_request(ProbeRequest, model="m", labels="timit", labels_path="t", **fields)
+
+    paper = asked(preset="moussa2025-a")
+    assert paper.metric == "macro_f1" and paper.labels_options == {"prompts": True}
+    assert asked(preset="moussa2025-a", metric="task").metric == "task"
+    given = asked(preset="moussa2025-a", labels_options={"prompts": False, "phones": 61})
+    assert given.labels_options == {"prompts": False, "phones": 61}
+    assert asked().metric == "task" and asked().labels_options == {}
+    assert ProbeRequest.model_validate_json(paper.model_dump_json()) == paper
+    with pytest.raises(InputError, match="preset"):
+        asked(preset="moussa2025-b")
+    own = PRESETS["moussa2025-a"].probes
+    assert set(own.tasks) <= set(PROBE_TASKS)
+    told = "\n".join(probe_difference_lines("moussa2025-a"))
+    assert all(name in told for name in (*own.tasks, "macro_f1", "prompts", "not reproduced"))
+    assert not probe_differences("default") and not probe_difference_lines("default")

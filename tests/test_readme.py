@@ -39,8 +39,13 @@ def test_demo_tune_calls_scripts_that_exist_with_their_options(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     lines = [shlex.split(line) for line in done.stdout.splitlines() if "scripts/" in line]
     scripts = [Path(words[1]).name for words in lines]
-    tuning = ["tune_demo_model.py"] * 3
+    tuning = ["tune_demo_model.py"] * 4
     assert scripts == ["make_demo_corpus.py", *tuning, "score_demo.py"]
+    after = {words[words.index("--output") + 1].rpartition("/")[2]: words for words in lines[1:-1]}
+    assert list(after) == ["tuned", "lora", "shuffled", "text"]
+    for control in ("shuffled", "text"):
+        at = after[control].index("--steps-of")
+        assert after[control][at + 1].endswith("/tuned") and control in after[control]
     for words in lines:
         source = (ROOT / words[1]).read_text()
         assert all(f'"{word}"' in source for word in words if word.startswith("--")), words

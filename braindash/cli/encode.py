@@ -137,7 +137,26 @@ LowLevelOption = Annotated[
 ]
 
 
-LowSpaceOption = Annotated[str, typer.Option(help="The acoustic space that counts as low level.")]
+LowSpaceOption = Annotated[
+    str,
+    typer.Option(help="The acoustic space that counts as low level, or several joined by +."),
+]
+ContextOption = Annotated[
+    float | None,
+    typer.Option(
+        "--context", help="Longest audio in seconds that the model sees at once; 16.1 if none."
+    ),
+]
+ShareOption = Annotated[
+    float | None,
+    typer.Option(help="Share of the training stories that the fit sees; all if none."),
+]
+DrawOption = Annotated[
+    int,
+    typer.Option(
+        help="Seed of the order from which that share is taken: smaller ones lie in larger ones."
+    ),
+]
 
 
 def encode(
@@ -167,6 +186,9 @@ def encode(
     low_level: LowLevelOption = None,
     low_level_space: LowSpaceOption = LOW_LEVEL_SPACE,
     null_panel: NullsOption = False,
+    context: ContextOption = None,
+    train_share: ShareOption = None,
+    train_draw: DrawOption = 0,
     regions: RegionsOption = None,
     hemisphere: HemisphereOption = None,
     device: DeviceOption = "auto",
@@ -179,35 +201,24 @@ def encode(
     as_json: JsonOption = False,
 ) -> None:
     """Score how well each layer of a model predicts subjects' responses."""
+    asked = {"data": data, "model": model, "subject": subject, "revision": revision}
+    features = {"strategy": strategy, "precision": precision, "context_seconds": context}
+    share = {"train_share": train_share, "train_draw": train_draw}
+    fit = {"metric": metric, "intercept": intercept, "penalty": penalty, "history": history}
+    rows = {"high_pass": high_pass, "score_from_row": score_from_row}
+    ceilings = {"ceiling_threshold": ceiling_threshold, "ceiling_selection": ceiling_selection}
     drawn = {"n_permutations": permutations, "n_bootstraps": bootstraps, "block_rows": block_rows}
+    beside = {"low_level": low_level, "low_level_space": low_level_space, "null_panel": null_panel}
     around = {"device": device, "threads": threads, "leave_out_bad": leave_out_bad}
     kept = {"keep_frames": keep_frames, "keep_weights": keep_weights}
     request = build_request(
         EncodeRequest,
-        data=data,
-        model=model,
-        subject=subject,
-        revision=revision,
-        strategy=strategy,
-        precision=precision,
         preset=preset,
-        high_pass=high_pass,
-        score_from_row=score_from_row,
-        ceiling_threshold=ceiling_threshold,
-        ceiling_selection=ceiling_selection,
         alphas=None if alphas is None else listed(alphas, "--alphas", float),
         delays=None if delays is None else listed(delays, "--delays", int),
-        metric=metric,
-        intercept=intercept,
-        penalty=penalty,
-        history=history,
-        **drawn,
         scheme=scheme,
         seed=seed,
-        low_level=low_level,
-        low_level_space=low_level_space,
-        null_panel=null_panel,
-        **(around | kept),
+        **(asked | features | share | fit | rows | ceilings | drawn | beside | around | kept),
     )
     _score(request, open_store(store), regions, hemisphere, way_of(check_only, queue), as_json)
 

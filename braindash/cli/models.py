@@ -72,25 +72,29 @@ def check_model(
     as_json: JsonOption = False,
 ) -> None:
     """Explain a model: layers, frames, context, memory and time per hour of sound."""
+    from braindash.core.statistics.words import counted
     from braindash.errors import InputError
-    from braindash.speech.checkpoints.families import FAMILIES
     from braindash.speech.checkpoints.listing import explain, explained_lines
     from braindash.speech.checkpoints.locate import locate
 
     files = locate(model, revision)
-    if files.family not in FAMILIES:
+    if not files.is_speech:
         raise InputError(
-            f"{files.name} is an acoustic feature space: one layer of {files.n_features} values",
+            f"{files.name} is a feature space, no speech model: "
+            f"{counted(files.n_layers, 'layer')} of {files.n_features} values",
             hint="Give a speech model.",
         )
     told = explain(files)
     lines = explained_lines(told)
     if files.base is not None and files.language is None:
-        from braindash.speech.checkpoints.merging import lora_strengths, read_adapter
+        from braindash.speech.checkpoints.merging import (
+            lora_strengths,
+            read_adapter,
+            strength_words,
+        )
 
         told["lora_b"] = lora_strengths(read_adapter(files))
-        norms = ", ".join(f"{block}: {norm:.3g}" for block, norm in told["lora_b"].items())
-        lines.append(f"|lora_B| by block: {norms}")
+        lines.append(strength_words(told["lora_b"]))
     if load:
         told["measured"] = _measured(files)
         lines += [

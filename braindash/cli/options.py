@@ -66,7 +66,8 @@ ModelOption = Annotated[
     typer.Option(
         help="Local folder (of a whole model or a LoRA adapter), hub id, either with the "
         "language of an adapter beside it (MODEL@LANG), untrained:MODEL[@SEED] or "
-        f"acoustic:NAME, of {', '.join(space_names())}."
+        f"acoustic:NAME, of {', '.join(space_names())}; words:FILE or text:FOLDER, with annotated "
+        "words."
     ),
 ]
 CoresOption = Annotated[

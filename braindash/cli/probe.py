@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -19,18 +19,23 @@ from braindash.cli.options import (
     StoreOption,
     StrategyOption,
     carry_out,
+    choices,
     keep,
     listed,
     maybe_listed,
     named_value,
+    notes,
     open_store,
+    plain,
     print_json,
     say,
     way_of,
 )
+from braindash.defaults import PRESETS, ProbePresetName, probe_difference_lines
 from braindash.io.labels.sources import LABEL_FLAGS, LABEL_NUMBERS, LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
+from braindash.specs import PROBE_METRICS
 
 _READER = "--labels-option"
 _DIGITS = re.compile(r"[0-9]{1,9}")
@@ -38,6 +43,7 @@ _FLAG_VALUES = dict.fromkeys(("yes", "true", "on", "1"), True) | dict.fromkeys(
     ("no", "false", "off", "0"), False
 )
 _TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the labels allow by default."
+_PRESETS = {name: PRESETS[name].paper for name in get_args(ProbePresetName)}
 _SOURCES_HELP = f"Source of labels: {', '.join(LABEL_SOURCES)}."
 
 DataOption = Annotated[
@@ -65,6 +71,23 @@ VectorsOption = Annotated[
 ]
 
 
+PresetOption = Annotated[
+    str,
+    typer.Option(help=f"The protocol of a paper, for what no option gives. {choices(_PRESETS)}"),
+]
+MetricOption = Annotated[
+    str | None, typer.Option(help=f"Score of tasks that have classes. {choices(PROBE_METRICS)}")
+]
+WithOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mean-with",
+        help="Comma-separated keys of other models' results that were asked the same: prints mean "
+        "and standard error over all.",
+    ),
+]
+
+
 def probe(
     model: ModelOption,
     data: DataOption = None,
@@ -80,6 +103,8 @@ def probe(
     revision: RevisionOption = None,
     strategy: StrategyOption = "chunk",
     precision: PrecisionOption = "float32",
+    preset: PresetOption = "default",
+    metric: MetricOption = None,
     method: Annotated[str, typer.Option(help="ridge, discriminant or logistic.")] = "ridge",
     split: Annotated[
         str, typer.Option(help="auto (the source's own, else drawn), drawn or given.")
@@ -91,14 +116,13 @@ def probe(
     device: DeviceOption = "auto",
     threads: CoresOption = None,
     leave_out_bad: LeaveOutOption = False,
+    mean_with: WithOption = None,
     check_only: CheckOption = False,
     queue: QueueOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score what each layer of a model tells about labelled speech, from sound to meaning."""
-    options = _options(labels_option or [])
-    if labels_audio is not None:
-        keep(options, "audio", str(labels_audio), "--labels-audio")
+    options = _options(labels_option or [], labels_audio)
     request = build_request(
         ProbeRequest,
         data=data,
@@ -113,6 +137,8 @@ def probe(
         revision=revision,
         strategy=strategy,
         precision=precision,
+        preset=preset,
+        metric=metric,
         method=method,
         split=split,
         max_units=max_units,
@@ -123,16 +149,43 @@ def probe(
         threads=threads,
         leave_out_bad=leave_out_bad,
     )
-    result = carry_out(request, open_store(store), way_of(check_only, queue), as_json)
+    opened = open_store(store)
+    others = [_opened(opened, key) for key in maybe_listed(mean_with, "--mean-with") or ()]
+    for line in probe_difference_lines(request.preset):
+        notes.print(plain(line), highlight=False)
+    result = carry_out(request, opened, way_of(check_only, queue), as_json)
     if result is None:
         return
+    _tell(result, others, as_json)
+
+
+def _tell(result: Any, others: list[Any], as_json: bool) -> None:
+    """Print a result and, where there are others, the mean over all of them."""
+    mean = _mean([result, *others]) if others else None
     if as_json:
-        print_json(probing_document(result))
-    else:
-        print_probing([result])
+        told = {} if mean is None else {"mean": mean.to_dict(orient="records")}
+        print_json(probing_document(result) | told)
+        return
+    print_probing([result])
+    if mean is not None:
+        say(f"Mean and standard error over {len(others) + 1} models: {mean['models'].iloc[0]}")
+        say(mean.drop(columns=["models", "simulated"]).round(3).to_string(index=False))
 
 
-def _options(given: list[str]) -> dict[str, Any]:
+def _opened(store: Any, key: str) -> Any:
+    """Open another model's result, before anything is computed."""
+    from braindash.probing.result import ProbingResult
+
+    return ProbingResult.load(store.find(key))
+
+
+def _mean(results: list[Any]) -> Any:
+    from braindash.probing.several import probing_mean
+
+    return probing_mean(results)
+
+
+def _options(given: list[str], audio: Path | None = None) -> dict[str, Any]:
     """Read NAME=VALUE: yes, no and digits for flags and numbers, A:B,C:D is a table of names."""
     found: dict[str, Any] = {}
     for text in given:
@@ -147,6 +200,8 @@ def _options(given: list[str]) -> dict[str, Any]:
                 keep(tiers, tier, meaning, _READER)
         else:
             keep(found, name, value, _READER)
+    if audio is not None:
+        keep(found, "audio", str(audio), "--labels-audio")
     return found
 
 

@@ -32,16 +32,31 @@ from braindash.requests import METHODS, TuneRequest, build_tune_request
 from braindash.specs import (
     TARGET_RULES,
     TUNING_CONTROLS,
+    TUNING_HEADS,
     TUNING_LOSSES,
     AdapterSettings,
     TuningSettings,
 )
 from braindash.speech.checkpoints.copying import check_free
+from braindash.tuning.record import adapter_words
 
+# Options that are no fields of the request.
+_NOT_ASKED = {"out", "store", "at_once", "setting", "check_only", "queue", "as_json"}
 # Whose fields --setting takes, also those of a list.
 _FORMS = (AdapterSettings, TuningSettings, TuneRequest)
 
-SubjectsOption = Annotated[str, typer.Option(help="Comma-separated; each gets a head of its own.")]
+SubjectsOption = Annotated[str, typer.Option(help="Comma-separated.")]
+HeadOption = Annotated[str, typer.Option(help=choices(TUNING_HEADS))]
+BottleneckOption = Annotated[
+    int | None, typer.Option(help="Values of the head bottleneck; 100 by default.")
+]
+StepsOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Exactly so many steps, in place of epochs, without an early stop: a model and its "
+        "controls then have the same."
+    ),
+]
 OutOption = Annotated[
     Path | None, typer.Option(help="New folder to copy the model to; it stays in the store.")
 ]
@@ -50,7 +65,17 @@ ControlOption = Annotated[
 ]
 WordsOption = Annotated[
     Path | None,
-    typer.Option(help="Of the control text: word vectors, or the folder of a sentence model."),
+    typer.Option(
+        help="Of the control text: word vectors, or the folder of a sentence model. Of the control "
+        "language-model: the folder of a text model."
+    ),
+]
+TeacherOption = Annotated[
+    str | None,
+    typer.Option(help="Of the control speech-model: a model, best a larger one than the base."),
+]
+LayerOption = Annotated[
+    int | None, typer.Option(help="Of that model or text model; the last by default.")
 ]
 ValidationOption = Annotated[
     str | None, typer.Option(help="Stories; the manifest's or the last one by default.")
@@ -97,8 +122,12 @@ def tune(
     revision: RevisionOption = None,
     method: Annotated[str, typer.Option(help=choices(METHODS))] = "full",
     loss: Annotated[str, typer.Option(help=choices(TUNING_LOSSES))] = "mse",
+    head: HeadOption = "subject",
+    bottleneck: BottleneckOption = None,
     control: ControlOption = "none",
     words: WordsOption = None,
+    teacher: TeacherOption = None,
+    teacher_layer: LayerOption = None,
     validation: ValidationOption = None,
     targets: TargetsOption = "auto",
     threshold: Annotated[float | None, typer.Option(help="Of the noise ceiling.")] = None,
@@ -108,6 +137,7 @@ def tune(
     attention_trs: AttentionOption = None,
     epochs: Annotated[int | None, typer.Option(help="At most; 30 by default.")] = None,
     patience: PatienceOption = None,
+    steps: StepsOption = None,
     encoder_rate: Annotated[float | None, typer.Option(help="Learning rate; 5e-5.")] = None,
     seed: SeedOption = 0,
     at_once: AtOnceOption = None,
@@ -123,30 +153,12 @@ def tune(
 
     Several GPUs: accelerate launch -m braindash tune ...
     """
-    fields: dict[str, Any] = {
-        "data": data,
-        "model": model,
+    fields = {name: value for name, value in locals().items() if name not in _NOT_ASKED}
+    fields |= {
         "subjects": listed(subjects, "--subjects"),
-        "revision": revision,
-        "method": method,
-        "loss": loss,
-        "control": control,
-        "words": words,
         "validation": maybe_listed(validation, "--validation"),
-        "targets": targets,
-        "threshold": threshold,
         "regions": maybe_listed(regions, "--regions"),
-        "region_set": region_set,
-        "segment_trs": segment_trs,
-        "attention_trs": attention_trs,
-        "epochs": epochs,
-        "patience": patience,
-        "encoder_rate": encoder_rate,
-        "seed": seed,
         "n_at_once": at_once,
-        "device": device,
-        "threads": threads,
-        "leave_out_bad": leave_out_bad,
     }
     request = build_tune_request(**fields | settings(setting or [], "--setting", *_FORMS))
     _check_out(out)
@@ -166,4 +178,6 @@ def _tell(result: Any, as_json: bool) -> None:
     for warning in result.record["warnings"]:
         notes.print(plain(f"Note: {warning}"), highlight=False)
     notes.print(plain(result.line()), highlight=False)
+    if told := adapter_words(result.record):
+        notes.print(plain(told), highlight=False)
     say(str(result.folder))

@@ -35,6 +35,7 @@ UNHEARD_STORIES = PROBE_STORIES + TEST_STORIES
 
 MANIFEST_NAME = "manifest.toml"
 _CATEGORIES = "noun-categories.csv"
+_VECTORS = "word-categories.txt"
 
 
 def demo_requests(manifest: Path) -> list[EncodeRequest]:
@@ -81,6 +82,20 @@ def demo_categories(folder: Path | str) -> Path:
     lexicon = load_lexicon()
     nouns = [f"{word},{name}" for name in lexicon.noun_categories for word in lexicon.words(name)]
     path, text = Path(folder) / _CATEGORIES, "\n".join(["word,category", *nouns]) + "\n"
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        replace_text(path, text)
+    return path
+
+
+def demo_word_vectors(folder: Path | str) -> Path:
+    """Write a vector for every content word of the demo, its category one of n; give the file."""
+    lexicon = load_lexicon()
+    rows = {name: place for place, name in enumerate(lexicon.categories)}
+    lines = [
+        " ".join([word, *("01"[place == rows[category]] for place in range(len(rows)))])
+        for word, category in sorted(lexicon.category_of.items())
+    ]
+    path, text = Path(folder) / _VECTORS, "\n".join(lines) + "\n"
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         replace_text(path, text)
     return path

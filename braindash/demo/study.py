@@ -7,7 +7,7 @@ from string import Template
 
 from braindash.demo import ADAPTER_FOLDER, MODEL_FOLDER, TUNED_FOLDER
 from braindash.demo.dataset import prepare_demo
-from braindash.demo.requests import UNHEARD_STORIES, demo_categories
+from braindash.demo.requests import UNHEARD_STORIES, demo_categories, demo_word_vectors
 from braindash.files import replace_text
 from braindash.io.store import Store
 from braindash.progress import NoProgress, Progress
@@ -61,6 +61,12 @@ model = "acoustic:logmel"
 role = "control"
 encode = false
 
+[[models]]
+name = "word categories"
+model = $words
+role = "other"
+probe = false
+
 [[comparisons]]
 a = "brain-tuned"
 b = "pretrained"
@@ -73,10 +79,42 @@ b = "pretrained"
 a = "pretrained"
 b = "untrained"
 
+# What is varied has intervals of fewer samples, and no test of every target.
+[[sweeps]]
+name = "low-level"
+setting = "low_level_space"
+values = $spaces
+models = ["pretrained", "brain-tuned"]
+encode = $quick
+
+[[sweeps]]
+name = "lags"
+setting = "delays"
+values = [[0], [1], [2], [3], [4], [5]]
+models = ["pretrained"]
+encode = $quick
+
+[[sweeps]]
+name = "context"
+setting = "context_seconds"
+values = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+models = ["pretrained"]
+encode = $quick
+
+[[sweeps]]
+name = "efficiency"
+setting = "train_share"
+values = [0.2, 0.6, 1.0]
+draws = 2
+models = ["pretrained", "brain-tuned"]
+encode = $quick
+
 [figures]
 task = "word"
 """
 )
+# Each of the low-level spaces of arXiv 2410.09230, then all of them together.
+_SPACES = ("spectrum", "diphones", "triphones", "articulation")
 
 
 def demo_study(store: Store, progress: Progress | None = None) -> Study:
@@ -91,20 +129,25 @@ def demo_study(store: Store, progress: Progress | None = None) -> Study:
     """
     manifest = prepare_demo(store.demo_folder, progress or NoProgress())
     categories = demo_categories(manifest.parent)
-    path, text = manifest.parent / STUDY_FILE, _text(categories)
+    words = demo_word_vectors(manifest.parent)
+    path, text = manifest.parent / STUDY_FILE, _text(categories, words)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         replace_text(path, text)
     return Study.load(path)
 
 
-def _text(categories: Path) -> str:
+def _text(categories: Path, words: Path) -> str:
+    spaces = [f"acoustic:{name}" for name in _SPACES]
     told: Mapping[str, object] = {
         "recordings": list(UNHEARD_STORIES),
         "categories": categories.name,
+        "words": f"words:{words.name}",
         "model": str(MODEL_FOLDER),
         "tuned": str(TUNED_FOLDER),
         "adapter": str(ADAPTER_FOLDER),
         "untrained": f"untrained:{MODEL_FOLDER}",
+        "spaces": [*spaces, "+".join(spaces)],
     }
     # Strings and lists of TOML are those of JSON.
-    return _TEXT.substitute({name: json.dumps(one) for name, one in told.items()})
+    texts = {name: json.dumps(one) for name, one in told.items()}
+    return _TEXT.substitute(texts | {"quick": "{n_permutations = 0, n_bootstraps = 200}"})

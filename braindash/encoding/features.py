@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,12 +19,19 @@ from braindash.errors import InputError
 from braindash.io.dataset.audio import audio_seconds, load_audio
 from braindash.io.entries import common_provenance
 from braindash.io.frames import FrameFile, opened_frames
+from braindash.io.labels.words import WordVectors, read_word_vectors
 from braindash.io.store import Entry, Store
+from braindash.process import expected_device
 from braindash.progress import Progress, spoken_duration
 from braindash.specs import Strategy
-from braindash.speech.acoustic.annotated import annotated_features
+from braindash.speech.acoustic.annotated import (
+    AnnotatedFrames,
+    annotated_features,
+    word_shares,
+)
 from braindash.speech.acoustic.spaces import AcousticSpace, find_space
 from braindash.speech.checkpoints.locate import ModelFiles
+from braindash.speech.language.spaces import LANGUAGE, WORDS
 from braindash.stories import StoryPlan, frames_of
 
 if TYPE_CHECKING:
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
     from braindash.speech.models import SpeechModel
 
 logger = logging.getLogger(__name__)
+
+_NAMED_WORDS = 8
 
 Features = Mapping[str, Entry]
 """Stored features of stories, by their keys."""
@@ -144,6 +153,8 @@ class Extraction:
 
     def _open(self, progress: Progress) -> Maker:
         """Open what makes the features of a story."""
+        if self.files.family in LANGUAGE:
+            return self._open_words(progress)
         if self.stories[0].tier is not None:
             return _Annotations(find_space(self.files.name))
         # torch and transformers are needed from here on, so planning and cached runs stay light.
@@ -158,7 +169,59 @@ class Extraction:
         told = f"about {spoken_duration(expected)} for {len(self.stories)} stories"
         logger.info("features with %s on %s: %s", self.files.name, model.device, told)
         progress.advance(0, 1, told)
-        return _Model(model, request.strategy)
+        return _Model(model, request.strategy, request.context_seconds)
+
+    def _open_words(self, progress: Progress) -> "_Words":
+        """Open what gives words their vectors."""
+        if self.files.family == WORDS:
+            # Files of vectors are large: they are read once, for the words of all stories.
+            said = [label for story in self.stories for label in _words_of(story).names]
+            every = sorted(set(said))
+            progress.advance(0, 1, "reading word vectors")
+            known = read_word_vectors(self.files.weights[0], vocabulary=every)
+            _tell_unknown(known, every, self.files.name)
+            return _Words(lambda words, _: known.of(words)[0][None], "cpu")
+        from braindash.speech.text import word_layers
+
+        folder, device = self.files.folder, self._plan.request.device
+        return _Words(
+            lambda words, report: word_layers(folder, words, device=device, progress=report),
+            expected_device(device),
+        )
+
+
+def _words_of(story: StoryPlan) -> AnnotatedFrames:
+    """Read which word of a story is spoken when."""
+    if story.tier is None:
+        raise ValueError(f"the plan names no annotation of {story.name}")
+    try:
+        return word_shares(story.tier.intervals(), audio_seconds(story.audio))
+    except InputError as error:
+        raise InputError(f"{story.tier.path}: {error.message}", hint=error.hint) from error
+
+
+def _tell_unknown(known: WordVectors, words: Sequence[str], name: str) -> None:
+    """Say in the log how many words have no vector; theirs is 0."""
+    _, found = known.of(words)
+    lacking = [word for word, there in zip(words, found, strict=True) if not there]
+    if lacking:
+        few = ", ".join(map(repr, lacking[:_NAMED_WORDS]))
+        told = f"{len(lacking)} of {len(words)} words have no vector in {name}: {few}"
+        logger.warning("%s", told)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Makes features of words by their vectors, (n_layers, n_words, n_features)."""
+
+    vectors_of: Callable[[Sequence[str], Progress], NDArray[np.float32]]
+    device: str
+
+    def rows(self, story: StoryPlan, progress: Progress) -> NDArray[np.float32]:
+        spoken = _words_of(story)
+        shares = spoken.at(story.times, story.extraction.times.tr)[0].astype(np.float64)
+        vectors = self.vectors_of(spoken.names, progress)
+        return np.stack([(shares @ one).astype(np.float32) for one in vectors])
 
 
 @dataclass(frozen=True)
@@ -185,6 +248,7 @@ class _Model:
 
     model: "SpeechModel | AcousticModel"
     strategy: Strategy
+    context: float | None = None
 
     @property
     def device(self) -> str:
@@ -199,13 +263,14 @@ class _Model:
             story.times,
             strategy=self.strategy,
             tr=story.extraction.times.tr,
+            context=self.context,
             progress=progress,
         )
 
     def frames(self, story: StoryPlan, progress: Progress) -> FrameFile:
         from braindash.speech.frames import FrameStream
 
-        made = FrameStream(self.model, load_audio(story.audio), self.strategy)
+        made = FrameStream(self.model, load_audio(story.audio), self.strategy, self.context)
         shape = self.model.n_layers, self.model.n_features
         return FrameFile(made.times, made.mass, *shape, made.pieces(progress))
 

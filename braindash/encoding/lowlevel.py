@@ -1,8 +1,8 @@
 """The step that says how much of a layer's score low-level features explain.
 
 Two ways: take what low-level features predict of the model's features out of these and score the
-rest ("residual"), or fit both spaces together with a penalty each and divide what they explain
-("banded").
+rest ("residual"), or fit the model and every low-level space together with a penalty each and
+divide what they explain ("banded").
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from braindash.core.ridge.banded import BandedRidgeCV
 from braindash.core.ridge.model import RidgeCV
-from braindash.core.ridge.nuisance import partition_variance, residual_features
+from braindash.core.ridge.nuisance import (
+    explained_variance,
+    partition_variance,
+    residual_features,
+)
 from braindash.core.scores import pearson_r, zscore
 from braindash.encoding.features import Features, layer_features
 from braindash.encoding.plan import EncodingPlan
@@ -22,7 +26,7 @@ from braindash.encoding.statistics import MEANS_ONLY, ScoredRows, compute_statis
 from braindash.io.regions.masks import named_masks
 from braindash.stories import StoryPlan
 
-MODEL, LOW = "model", "low-level"
+MODEL = "model"
 
 Floats = NDArray[np.float32]
 
@@ -44,12 +48,15 @@ class Weighing:
         assert plan.low_level is not None  # the caller asks
         self._plan, self._responses, self._features = plan, responses, features
         n_train = len(plan.train)
-        self._low = layer_features(
-            plan.low_level.stories[:n_train], features, 0, plan.spec.high_pass
-        )
-        self._low_test = layer_features(
-            plan.low_level.stories[n_train:], features, 0, plan.spec.high_pass
-        )
+
+        def of_spaces(part: slice) -> dict[str, Floats]:
+            return {
+                files.name: layer_features(stories[part], features, 0, plan.spec.high_pass)
+                for files, stories in spaces
+            }
+
+        spaces = plan.low_level.spaces
+        self._low, self._low_test = of_spaces(slice(n_train)), of_spaces(slice(n_train, None))
         self._measured = responses.test[responses.scored]
         self._options = plan.ridge_options
 
@@ -62,7 +69,10 @@ class Weighing:
             "residual": ``residual_r`` (target) and, with bootstraps, ``residual_region_samples``
             (sample, region), with the draws of ``region_samples``. "banded": ``joint_r2``,
             ``model_r2``, ``low_r2`` (product measures, which add up to the joint),
-            ``model_unique_r2``, ``low_unique_r2`` and ``shared_r2`` (target). float32.
+            ``model_unique_r2``, ``low_unique_r2`` and ``shared_r2`` (target), where all low-level
+            spaces together count as one; with several of them also ``alone_r2`` and ``without_r2``
+            (space, target), the R² of each space alone and of all others together, the model being
+            the first one. float32.
         """
         own = layer_features(self._plan.train, self._features, layer, self._plan.spec.high_pass)
         test = layer_features(self._plan.test, self._features, layer, self._plan.spec.high_pass)
@@ -73,10 +83,10 @@ class Weighing:
         """Score what low-level features do not know of a layer."""
         left, left_test = residual_features(
             own,
-            self._low,
+            np.concatenate(list(self._low.values()), axis=1),
             self._responses.train_story,
             test,
-            self._low_test,
+            np.concatenate(list(self._low_test.values()), axis=1),
             self._responses.test_story,
             alphas=self._plan.spec.alphas,
             device=self._plan.request.device,
@@ -105,31 +115,41 @@ class Weighing:
         return part.assign(residual_region_samples=samples)
 
     def banded(self, own: Floats, test: Floats) -> xr.Dataset:
-        """Divide what both spaces explain together."""
+        """Divide what all spaces explain together."""
         options = {name: value for name, value in self._options.items() if name != "metric"}
         plan = BandedRidgeCV(
-            {MODEL: own, LOW: self._low},
+            {MODEL: own} | self._low,
             self._responses.train_story,
             kept=self._responses.train_kept,
             **options,
         )
+        several, scored = len(self._low) > 1, self._responses.scored
         result = plan.fit(
-            self._responses.train, {MODEL: test, LOW: self._low_test}, self._responses.test_story
+            self._responses.train,
+            {MODEL: test} | self._low_test,
+            self._responses.test_story,
+            alone=several,
         )
-        shares = partition_variance(
-            result.parts[:, self._responses.scored],
-            result.without[:, self._responses.scored],
-            self._measured,
-        )
+        without = result.without[:, scored]
+        shares = partition_variance(result.parts[:, scored], without, self._measured)
+        alone = [explained_variance(one[scored], self._measured) for one in result.alone]
+        # What all low-level spaces together add to the model.
+        low_unique = shares.joint - alone[0] if several else shares.unique[1]
         values = {
             "joint_r2": shares.joint,
             "model_r2": shares.split[0],
-            "low_r2": shares.split[1],
+            "low_r2": shares.split[1:].sum(axis=0),
             "model_unique_r2": shares.unique[0],
-            "low_unique_r2": shares.unique[1],
-            "shared_r2": shares.shared,
+            "low_unique_r2": low_unique,
+            "shared_r2": shares.joint - (shares.unique[0] + low_unique),
         }
-        return xr.Dataset({name: ("target", v.astype(np.float32)) for name, v in values.items()})
+        found = xr.Dataset({name: ("target", v.astype(np.float32)) for name, v in values.items()})
+        if not several:
+            return found
+        spaces = {"alone_r2": np.stack(alone), "without_r2": shares.joint - shares.unique}
+        return found.assign(
+            {name: (("space", "target"), v.astype(np.float32)) for name, v in spaces.items()}
+        ).assign_coords(space=[MODEL, *self._low])
 
     def _region_samples(self, predicted: Floats, r: NDArray[np.float64]) -> xr.DataArray | None:
         """Bootstrap the regions' mean r with the draws that the full score has."""

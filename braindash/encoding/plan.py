@@ -5,7 +5,7 @@ Planning reads headers and digests only and never imports torch, so the dashboar
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ from braindash.speech.checkpoints.locate import (
     locate,
     require_precision,
 )
+from braindash.speech.language.spaces import LANGUAGE
 from braindash.stories import (
     StoryPlan,
     few_rows_warning,
@@ -74,14 +75,22 @@ class LowLevelPlan:
 
     Attributes
     ----------
-    model : ModelFiles
-        The acoustic space.
-    stories : tuple of StoryPlan
-        Training stories, then test stories, at the rows of the run.
+    spaces : tuple of (ModelFiles, tuple of StoryPlan)
+        Each acoustic space with its training stories, then its test stories, at the rows of the
+        run.
     """
 
-    model: ModelFiles
-    stories: tuple[StoryPlan, ...]
+    spaces: tuple[tuple[ModelFiles, tuple[StoryPlan, ...]], ...]
+
+    @property
+    def stories(self) -> tuple[StoryPlan, ...]:
+        """Stories of all spaces."""
+        return tuple(story for _, stories in self.spaces for story in stories)
+
+    @property
+    def name(self) -> str:
+        """Names of all spaces, joined by +."""
+        return "+".join(files.name for files, _ in self.spaces)
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,7 @@ class EncodingPlan:
         """All features the run needs, model by model."""
         found = [(self.model, self.stories)]
         if self.low_level is not None:
-            found.append((self.low_level.model, self.low_level.stories))
+            found += self.low_level.spaces
         controls = () if self.nulls is None else self.nulls.controls
         return (*found, *((files, stories) for _, files, stories in controls))
 
@@ -207,12 +216,8 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
     checks = [check_subject(dataset, name) for name in members]
     model = locate(request.model, request.revision, precision=request.precision)
     require_precision(model, request.device)
-    strategy: StoredStrategy = "frames" if model.family == ACOUSTIC else request.strategy
-    split = _split(dataset, members)
-    train = plan_stories(dataset, members, strategy, model, split.train, repeated=False)
-    test = plan_stories(dataset, members, strategy, model, split.test, repeated=True)
-    test = _scored_from(test, request.score_from_row)
-    train, test = (_with_history(part, request) for part in (train, test))
+    strategy: StoredStrategy = request.strategy if model.is_speech else "frames"
+    train, test = _plan_sides(dataset, members, strategy, model, request)
     within = _within(dataset, request, members, train)
     _require_settings(request, model, train + test, within)
     test = test if within is None else _in_blocks(test, within)
@@ -267,6 +272,50 @@ def plan_encoding(request: EncodeRequest) -> EncodingPlan:
         surface,
         nulls,
     )
+
+
+def _plan_sides(
+    dataset: Dataset,
+    members: tuple[str, ...],
+    strategy: StoredStrategy,
+    model: ModelFiles,
+    request: EncodeRequest,
+) -> tuple[tuple[StoryPlan, ...], tuple[StoryPlan, ...]]:
+    """Plan the training stories and the test stories, with the rows that are used of them."""
+    split, context = _split(dataset, members), request.context_seconds
+    names = split.train
+    if request.train_share is not None:
+        names = share_of_stories(names, request.train_share, request.train_draw)
+    of = (dataset, members, strategy, model)
+    train = plan_stories(*of, names, repeated=False, context=context)
+    test = plan_stories(*of, split.test, repeated=True, context=context)
+    test = _scored_from(test, request.score_from_row)
+    return _with_history(train, request), _with_history(test, request)
+
+
+def share_of_stories(names: Sequence[str], share: float, draw: int) -> tuple[str, ...]:
+    """Take a share of the training stories: the first ones of an order that is drawn.
+
+    Shares of one draw are nested: the stories of a smaller one are among those of a larger one.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All training stories.
+    share : float
+        Of their number, rounded up, so at least one.
+    draw : int
+        Seed of the order.
+
+    Returns
+    -------
+    tuple of str
+        In the order of ``names``.
+    """
+    order = np.random.default_rng(draw).permutation(len(names))
+    count = int(np.ceil(share * len(names) - 1e-9))
+    chosen = set(order[:count].tolist())
+    return tuple(name for place, name in enumerate(names) if place in chosen)
 
 
 def _thin(train: tuple[StoryPlan, ...], test: tuple[StoryPlan, ...]) -> list[str]:
@@ -360,6 +409,17 @@ def _require_settings(
             require_period(request.high_pass, story.extraction.times.tr)
     if request.keep_weights is not None:
         require_keepable(request.keep_weights, model.n_layers, within=within is not None)
+        if model.family in LANGUAGE:
+            raise InputError(
+                f"{model.name} is made of words, so its weights predict no sound",
+                hint="Leave keep_weights out.",
+            )
+        if request.context_seconds is not None:
+            raise InputError(
+                "weights that predict any sound are of the usual context, and context_seconds is "
+                f"{request.context_seconds:g}",
+                hint="Leave keep_weights out, or context_seconds.",
+            )
 
 
 def _within(
@@ -369,6 +429,12 @@ def _within(
     schemes = {dataset.scheme(name) for name in members}
     if WITHIN_STORY not in schemes:
         return None
+    if request.train_share is not None:
+        raise InputError(
+            f"{request.subject!r} is scored within one story, of which there is no share of "
+            "training stories",
+            hint="Leave train_share out, or use several stories.",
+        )
     if len(schemes) > 1 or request.low_level is not None:
         what = "low-level features are weighed" if len(schemes) == 1 else "all are averaged"
         raise InputError(
@@ -425,16 +491,25 @@ def _plan_low_level(
 ) -> LowLevelPlan | None:
     if request.low_level is None:
         return None
-    space = locate(request.low_level_space)
-    if space.family != ACOUSTIC or space.fingerprint == model.fingerprint:
-        raise InputError(
-            f"{request.low_level_space!r} cannot be taken out of {request.model!r} as its low "
-            "level",
-            hint="Give another acoustic space, such as 'acoustic:lowlevel' or 'acoustic:logmel'.",
-        )
-    names = (story.name for story in stories)
-    planned = (plan_story(dataset, subject, "frames", space, name) for name in names)
-    return LowLevelPlan(space, tuple(planned))
+    names = [story.name for story in stories]
+    asked = dict.fromkeys(part.strip() for part in request.low_level_space.split("+"))
+    spaces = []
+    for source in asked:
+        if not source:
+            raise InputError(
+                f"{request.low_level_space!r} names no space beside a +",
+                hint="Join names of acoustic spaces, such as 'acoustic:mfcc+acoustic:pitch'.",
+            )
+        space = locate(source)
+        if space.family != ACOUSTIC or space.fingerprint == model.fingerprint:
+            raise InputError(
+                f"{source!r} cannot be taken out of {request.model!r} as its low level",
+                hint="Give another acoustic space, such as 'acoustic:lowlevel' or "
+                "'acoustic:logmel', or several joined by '+'.",
+            )
+        planned = (plan_story(dataset, subject, "frames", space, name) for name in names)
+        spaces.append((space, tuple(planned)))
+    return LowLevelPlan(tuple(spaces))
 
 
 def _plan_nulls(
@@ -448,7 +523,7 @@ def _plan_nulls(
     if not request.null_panel:
         return None
     shift = NullPanelSettings().shift_seconds
-    if model.family == ACOUSTIC or model.seed is not None:
+    if not model.is_speech or model.seed is not None:
         return NullPlan((), shift)
     controls = []
     for name, prefix in (("layer-shuffled", SHUFFLED), ("untrained", UNTRAINED)):
@@ -461,7 +536,8 @@ def _plan_nulls(
 
 def _control(dataset: Dataset, subject: str, files: ModelFiles, story: StoryPlan) -> StoryPlan:
     """Plan a story for a control of the model; its frames are kept where the model's are."""
-    planned = plan_story(dataset, subject, story.extraction.strategy, files, story.name)
+    strategy, context = story.extraction.strategy, story.extraction.context_seconds
+    planned = plan_story(dataset, subject, strategy, files, story.name, context=context)
     return replace(planned, frames=None if story.frames is None else frames_of(planned.extraction))
 
 
@@ -479,7 +555,7 @@ def _low_level_settings(
         return None
     return LowLevelSettings(
         method=request.low_level,
-        space=low_level.model.name,
+        space=low_level.name,
         features=tuple(story.extraction.key() for story in low_level.stories),
     )
 

@@ -141,6 +141,11 @@ class EncodingResult(StoredResult):
         return int(self.dataset.sizes["target"])
 
     @property
+    def n_training_rows(self) -> int:
+        """Number of rows of the training stories."""
+        return sum(self._n_rows(story) for story in self.spec["train"])
+
+    @property
     def n_scored_rows(self) -> int:
         """Number of test rows that enter the scores."""
         stories = zip(self.spec["test"], self.spec["score_from_row"], strict=True)
@@ -692,7 +697,7 @@ class EncodingResult(StoredResult):
         """
         train = _listed([story["name"] for story in self.spec["train"]])
         test = _listed([story["name"] for story in self.spec["test"]])
-        rows = sum(self._n_rows(story) for story in self.spec["train"])
+        rows = self.n_training_rows
         stamp = "SIMULATED DATA · " if self.simulated else ""
         preset = "" if self.preset == "default" else f"preset {self.preset} · "
         regions = self.regions_line()
@@ -700,7 +705,7 @@ class EncodingResult(StoredResult):
         return (
             f"{stamp}{self.data} · {preset}{self.model} · subject {self.subject} · train: {train} "
             f"({rows} rows) · test: {test} from row {self.spec['score_from_row'][0]} · "
-            f"features: {self.provenance['strategy']} · {self.fit_line()} · "
+            f"features: {self.features_line()} · {self.fit_line()} · "
             f"ceiling: {self.ceiling_line(ceiling)} · {regions}"
             f"{self._subject_count()} · braindash {self.provenance['versions']['braindash']} · "
             f"key {self.key[:8]}{f' · {self.older}' if self.older else ''}"
@@ -714,6 +719,12 @@ class EncodingResult(StoredResult):
             return f"ceiling ({name}) above {least:g}"
         chooses = CEILING_SELECTIONS[self.selection].removeprefix("the ")
         return f"{chooses} above {least:g}, and the one that divides above {LEAST_DIVISOR:g}"
+
+    def features_line(self) -> str:
+        """Say in a few words how the model's features were made."""
+        strategy, context = self.provenance["strategy"], self.provenance.get("context_seconds")
+        seen = "" if context is None or strategy == "frames" else f", {context:g} s of context"
+        return f"{strategy}{seen}"
 
     def fit_line(self) -> str:
         """Say in a few words what was fitted: delays, alphas, and the folds that chose them."""

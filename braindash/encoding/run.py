@@ -454,6 +454,7 @@ class EncodingRun(StoredRun[Entry]):
             "parents": sorted(keys),
             "predictions": self._fit_key,
             "preset": plan.request.preset,
+            **_varied(plan),
             "no_inter_subject_ceiling_with": dict(plan.ceilings.left_out),
             "warnings": list(plan.warnings),
             "left_out": dict(plan.request.left_out),
@@ -465,6 +466,13 @@ class EncodingRun(StoredRun[Entry]):
     @cached_property
     def _fit_key(self) -> str:
         return self._plan.spec.fit.key()
+
+
+def _varied(plan: EncodingPlan) -> dict[str, Any]:
+    """Say which context and which share of the training stories were asked for, if any."""
+    asked = {name: getattr(plan.request, name) for name in ("context_seconds", "train_share")}
+    found = {name: value for name, value in asked.items() if value is not None}
+    return found | ({"train_draw": plan.request.train_draw} if "train_share" in found else {})
 
 
 def _selecting(plan: EncodingPlan) -> dict[str, Any]:

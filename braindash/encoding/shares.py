@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from braindash.core.ridge.nuisance import shared_parts
 from braindash.core.ridge.settings import folds_line
 from braindash.core.statistics.bootstrap import interval
 from braindash.encoding.result import EncodingResult, add_intervals
@@ -13,6 +14,7 @@ LEAST_SCORE = 0.02
 _BANDED = ("joint_r2", "model_r2", "low_r2", "model_unique_r2", "low_unique_r2", "shared_r2")
 
 Floats = NDArray[np.floating]
+Spaces = tuple[str, ...]
 
 
 def low_level_shares(result: EncodingResult, level: float = 0.95) -> pd.DataFrame | None:
@@ -45,6 +47,40 @@ def low_level_shares(result: EncodingResult, level: float = 0.95) -> pd.DataFram
     return table.assign(
         method=settings["method"], space=settings["space"], simulated=result.simulated
     )
+
+
+def variance_parts(result: EncodingResult) -> dict[Spaces, Floats] | None:
+    """Divide the explained variance of every target among a model and low-level spaces.
+
+    Parameters
+    ----------
+    result : EncodingResult
+        Any; of the method "banded" there are parts.
+
+    Returns
+    -------
+    dict of tuple of str to array of shape (n_layers, n_targets), or None
+        R² that each set of spaces explains and no other space does, by their names, the model's
+        first; see :func:`braindash.core.ridge.nuisance.shared_parts`. None where the spaces were
+        not weighed against each other.
+    """
+    settings = result.spec.get("low_level")
+    if settings is None or settings["method"] != "banded":
+        return None
+    names = (result.model, *settings["space"].split("+"))
+
+    def of(name: str) -> Floats:
+        found = result.dataset[name]
+        first = [one for one in ("space",) if one in found.dims]
+        return np.asarray(found.transpose(*first, "layer", "target").values, dtype=float)
+
+    joint = of("joint_r2")
+    if "alone_r2" in result.dataset:
+        parts = shared_parts(joint, of("alone_r2"), of("without_r2"))
+    else:  # of two spaces, what the other explains alone is what the first does not
+        rest = joint - np.stack([of("model_unique_r2"), of("low_unique_r2")])
+        parts = shared_parts(joint, rest[::-1], rest)
+    return {tuple(names[place] for place in which): values for which, values in parts.items()}
 
 
 def low_level_line(result: EncodingResult) -> str:

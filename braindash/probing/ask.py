@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from braindash.core.probes.labels import ProbeTask, code_task
 from braindash.core.probes.model import Probes
 from braindash.core.probes.result import LayerProbe, ProbeResult, mean_of_divisions
+from braindash.core.probes.transcripts import TranscriptProbes
 from braindash.core.scores import constant_columns
 from braindash.errors import InputError
 from braindash.files import parse_json
@@ -43,7 +44,7 @@ class Sitting:
         All units of their kind.
     sides : Sides
         Those that take part.
-    plan : Probes
+    plan : Probes or TranscriptProbes
         Asks the tasks.
     names : tuple of str
         Their names, in the order of the plan.
@@ -53,7 +54,7 @@ class Sitting:
 
     units: Units
     sides: Sides
-    plan: Probes
+    plan: Probes | TranscriptProbes
     names: tuple[str, ...]
     warnings: Mapping[str, tuple[str, ...]]
 
@@ -96,14 +97,19 @@ def plan_sittings(plan: ProbingPlan, features: UnitEntries, told: list[str]) -> 
         for number, member in enumerate(members):
             split = member.sides.split
             parts = (member.sides.rows, split.train, split.valid, split.test)
-            key = (name, number, *(part.tobytes() for part in parts))
+            key = (
+                name,
+                question.info.problem == "transcription",
+                number,
+                *(part.tobytes() for part in parts),
+            )
             joined.setdefault(key, []).append(member)
     if refused and not joined:
         raise refused[0]
     for problem in refused:
         told.append(f"left out: {problem.message}")
         logger.warning("%s", told[-1])
-    return [_sitting(plan, key[1], members) for key, members in joined.items()]
+    return [_sitting(plan, key[2], members) for key, members in joined.items()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +118,7 @@ class _Member:
 
     question: Question
     sides: Sides
-    task: ProbeTask
+    task: ProbeTask | None
     told: tuple[str, ...]
 
 
@@ -145,6 +151,9 @@ def _members(
     )
     members = []
     for sides in divisions:
+        if question.info.problem == "transcription":
+            members.append(_Member(question, sides, None, (*told, *sides.warnings)))
+            continue
         task, left = _task(plan, question, sides, features)
         code_task(task, sides.split)
         members.append(_Member(question, sides, task, (*told, *sides.warnings, *left)))
@@ -153,8 +162,14 @@ def _members(
 
 def _sitting(plan: ProbingPlan, division: int, members: list[_Member]) -> Sitting:
     sides, spec, request = members[0].sides, plan.spec, plan.request
+    names = tuple(one.question.info.name for one in members)
+    told = {one.question.info.name: one.told for one in members}
+    units = members[0].question.units
+    tasks = [one.task for one in members if one.task is not None]
+    if not tasks:
+        return Sitting(units, sides, _transcripts(plan, members[0]), names, told)
     made = Probes(
-        [one.task for one in members],
+        tasks,
         sides.split,
         n_shuffles=spec.n_shuffles,
         n_samples=spec.n_bootstraps,
@@ -163,9 +178,21 @@ def _sitting(plan: ProbingPlan, division: int, members: list[_Member]) -> Sittin
         device=request.device,
         threads=request.threads,
     )
-    names = tuple(one.question.info.name for one in members)
-    told = {one.question.info.name: one.told for one in members}
-    return Sitting(members[0].question.units, sides, made, names, told)
+    return Sitting(units, sides, made, names, told)
+
+
+def _transcripts(plan: ProbingPlan, member: _Member) -> TranscriptProbes:
+    answers = member.question.answers
+    assert answers is not None  # texts
+    return TranscriptProbes(
+        member.question.info.name,
+        [str(text) for text in answers[member.sides.rows]],
+        member.sides.split,
+        n_samples=plan.spec.n_bootstraps,
+        seed=plan.spec.seed,
+        device=plan.request.device,
+        threads=plan.request.threads,
+    )
 
 
 def ask_layer(
@@ -388,7 +415,7 @@ def as_dataset(results: Mapping[str, ProbeResult]) -> xr.Dataset:
     arrays["samples"] = (("task", "sample", "layer"), samples)
     for task, result in results.items():
         inner = [f"{task}_{axis}" for axis in ("true", "predicted", "output")]
-        axes = inner[:2] if result.classes else inner[2:]
+        axes = inner[:2] if result.detail.ndim == 3 else inner[2:]
         arrays[f"detail_{task}"] = (("layer", *axes), result.detail)
     coords = {"task": list(results), "metric": names, "layer": np.arange(shape[2])}
     return xr.Dataset(arrays, coords=coords)

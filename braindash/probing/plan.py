@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from braindash.core.probes.labels import ProbeTask, code_task
+from braindash.defaults import PRESETS, ProbePresetName
 from braindash.errors import BraindashError, InputError, near_match
 from braindash.files import digest_json
 from braindash.io.dataset.manifest import load_manifest
@@ -138,7 +140,7 @@ class ProbingPlan:
     @property
     def strategy(self) -> StoredStrategy:
         """How the model's features are made."""
-        return "frames" if self.model.family == ACOUSTIC else self.request.strategy
+        return self.request.strategy if self.model.is_speech else "frames"
 
     def features(self, model: ModelFiles, units: Units) -> tuple[UnitFeatures, ...]:
         """Name the features of units of one kind, group by group."""
@@ -255,7 +257,7 @@ def _draft(request: ProbeRequest, model: ModelFiles) -> tuple[ProbingPlan, list[
     """Read the labels and ask the questions; without the specification, and what was found."""
     labels, data_name, simulated = read_request_labels(request)
     tables = _tables(request, labels)
-    names = request.tasks or default_tasks(labels, tables)
+    names = request.tasks or default_tasks(labels, tables, request.preset)
     infos = sorted((find_task(name) for name in names), key=list(PROBE_TASKS.values()).index)
     _require_tiers(infos, labels)
     told = [*labels.warnings]
@@ -309,13 +311,33 @@ def _usable(labels: Labels, request: ProbeRequest) -> Labels:
     return kept
 
 
-def default_tasks(labels: Labels, tables: WordTables) -> tuple[str, ...]:
-    """Name the tasks that labels allow; where every recording is one word, it is a command."""
+def default_tasks(
+    labels: Labels, tables: WordTables, preset: ProbePresetName = "default"
+) -> tuple[str, ...]:
+    """Name the tasks that labels allow; where every recording is one word, it is a command.
+
+    Of a preset, its own among them.
+
+    Raises
+    ------
+    InputError
+        The labels allow none of the preset's.
+    """
+    protocol = PRESETS[preset].probes
     names = possible_tasks(
         labels.tiers,
         categories=tables.categories is not None,
         word_vectors=tables.vectors is not None,
+        on_request=protocol is not None,
     )
+    if protocol is not None:
+        names = tuple(name for name in names if name in protocol.tasks)
+        if not names:
+            raise InputError(
+                f"the labels of {labels.source} allow none of the tasks of the preset {preset!r}: "
+                f"{', '.join(protocol.tasks)}",
+                hint="Give labels with phones, words or sentences, or name tasks.",
+            )
     words = labels.table[labels.table["tier"] == WORD]
     if len(words) and len(words) == words["recording"].nunique() == len(labels.recordings):
         names = tuple("command" if name == "word" else name for name in names)
@@ -418,10 +440,17 @@ def _task_spec(plan: ProbingPlan, question: Question, method: ProbeMethod) -> Pr
         labels=question.digest,
         targets=targets,
         apart="word type" if info.by_type else "recording",
-        metric=info.metric,
+        metric=info.scored_by(plan.request.metric),
         balanced=info.balanced,
-        method=method if info.problem == "classification" else "ridge",
+        method=_method(info, method),
     )
+
+
+def _method(info: TaskInfo, method: ProbeMethod) -> ProbeMethod | Literal["ctc"]:
+    """Say how a task is fitted: what is asked for is of classes."""
+    if info.problem == "transcription":
+        return "ctc"
+    return method if info.problem == "classification" else "ridge"
 
 
 def _divisible(
@@ -457,7 +486,7 @@ def _check_sides(question: Question, spec: ProbingSpec) -> list[str]:
             folds=spec.type_folds,
             seed=spec.seed,
         )
-        if question.answers is not None:
+        if question.answers is not None and question.info.problem != "transcription":
             for one in sides:
                 code_task(probe_task(tasks[question.info.name], question, one.rows), one.split)
     except BraindashError as error:
@@ -471,10 +500,10 @@ def probe_task(task: ProbeTaskSpec, question: Question, rows: np.ndarray) -> Pro
     """Make the probe's task of the answers of some units."""
     assert question.answers is not None  # those from the sound are made from features
     answers = question.answers[rows]
-    classes = task.problem == "classification"
+    texts = task.problem != "regression"
     return ProbeTask(
         name=task.name,
-        labels=answers.astype(str) if classes else answers,
+        labels=answers.astype(str) if texts else answers,
         kind=task.problem,
         metric=task.metric,
         balanced=task.balanced,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from braindash.core.ipa import fold_ipa, uses_ipa
 from braindash.core.phones import SILENCE, class_of
+from braindash.core.probes.sentences import MARK, spoken_words
 from braindash.core.probes.split import Split, given_split, split_units
 from braindash.defaults import PARTS
 from braindash.errors import InputError
@@ -107,11 +108,23 @@ def ask(info: TaskInfo, units: Units, labels: Labels, tables: WordTables) -> Que
     InputError
         When too few units have an answer, or a file that the task needs was not given.
     """
+    question = _asked(info, units, labels, tables)
+    if not info.weak:
+        return question
+    return replace(question, warnings=(f"{info.name} is weak: {info.weak}", *question.warnings))
+
+
+def _asked(info: TaskInfo, units: Units, labels: Labels, tables: WordTables) -> Question:
     if info.space is not None:
         return Question(info, units, np.ones(len(units), dtype=bool))
     given = _composed(np.asarray(units.table["label"].astype(str), dtype=object))
     if info.units == PHONE:
         return _ask_phones(info, units, labels, given)
+    if info.problem == "multilabel":
+        return _ask_sets(info, units, labels)
+    if info.problem == "transcription":
+        spoken = {text: bool(spoken_words(text.partition(MARK)[2])) for text in set(given)}
+        return Question(info, units, np.array([spoken[text] for text in given]), given)
     if info.needs == "word_vectors":
         return _ask_vectors(info, units, given, tables)
     if info.needs == "categories":
@@ -168,6 +181,32 @@ def _ask_phones(
         keep=phones.keep & ~unknown,
         warnings=(*phones.warnings, f"{told}phones that are known and are left out"),
     )
+
+
+def _ask_sets(info: TaskInfo, units: Units, labels: Labels) -> Question:
+    """Say which labels of another tier have their middle in each unit's span."""
+    assert info.reads is not None  # of sets there is one
+    table = labels.tier(info.reads).table
+    table = table[table["label"] != SILENCE]
+    inside = dict(iter(table.groupby("recording")))
+    answers = np.full(len(units), "", dtype=object)
+    for name, rows in units.table.groupby("recording"):
+        if name not in inside:
+            continue
+        own = inside[name]
+        middles = (own["start"].to_numpy() + own["end"].to_numpy()) / 2
+        spoken = _composed(np.asarray(own["label"].astype(str), dtype=object))
+        for at, start, end in rows[["start", "end"]].itertuples():
+            found = set(spoken[(middles >= start) & (middles < end)])
+            answers[at] = " ".join(sorted("_".join(label.split()) for label in found))
+    keep = np.array([bool(text) for text in answers])
+    if not keep.any():
+        raise InputError(
+            f"{info.name}: no {units.name} holds a {info.reads}",
+            hint="Check that both tiers are of the same recordings and times.",
+        )
+    told = () if keep.all() else (f"{info.name}: {(~keep).sum()} units hold no {info.reads}",)
+    return Question(info, units, keep, answers, warnings=told)
 
 
 def _phone_classes(names: NDArray[np.object_], classes: Mapping[str, str]) -> NDArray[np.object_]:
@@ -396,7 +435,7 @@ def _require_two_types(name: str, types: NDArray[Any], sides: dict[str, NDArray[
 
 
 def _side(question: Question, rows: NDArray[np.intp], split: Split, told: list[str]) -> Sides:
-    if question.answers is None or question.info.problem == "regression":
+    if question.answers is None or question.info.problem != "classification":
         return Sides(rows, split, tuple(told))
     closed, left_out = _closed(split, question.answers[rows], question.info.name)
     return Sides(rows, closed, (*told, *left_out))

@@ -25,7 +25,7 @@ from braindash.core.statistics.words import interval_words, no_interval_words
 from braindash.errors import InputError, near_match
 from braindash.files import digest_json
 from braindash.io.entries import StoredResult
-from braindash.probing.tasks import HIERARCHY, PROBE_TASKS, STAGES
+from braindash.probing.tasks import HIERARCHY, PROBE_TASKS, STAGES, metric_words
 
 Floats = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ class ProbingResult(StoredResult):
         ``chance_shuffled_sd`` (task, layer); ``chance_majority`` (task); ``metrics`` (task,
         metric, layer), NaN where a task has no such metric; ``samples`` (task, sample, layer); for
         every task ``detail_TASK``: test units by true and predicted class (layer, class, class) or
-        R^2 of every output (layer, output).
+        R^2 of every output, or F1 of every label (layer, output).
     """
 
     kind: ClassVar[str] = "probing"
@@ -67,8 +67,18 @@ class ProbingResult(StoredResult):
         return questions_digest(self.spec)
 
     def metric(self, task: str) -> str:
-        """Say what a task's score is: "r2", "accuracy" or "balanced_accuracy"."""
+        """Say what a task's score is: "r2", "accuracy", "balanced_accuracy" or "macro_f1"."""
         return str(self._task_spec(task)["metric"])
+
+    @property
+    def preset(self) -> str:
+        """Name of the paper's protocol that was asked for; "default" where none was."""
+        return str(self.provenance.get("preset", "default"))
+
+    def score_words(self, task: str | None = None) -> str:
+        """Name the metric of one task, or those of all."""
+        asked = self.tasks if task is None else (task,)
+        return " and ".join(dict.fromkeys(metric_words(self.metric(one)) for one in asked))
 
     def facts(self, task: str) -> dict[str, Any]:
         """Return the classes, the numbers of units, the split and the warnings of a task."""
@@ -252,13 +262,18 @@ class ProbingResult(StoredResult):
         if task is not None:
             facts = self.facts(task)
             split, asked = f"{task}: {facts['split']} · ", [self._task_spec(task)]
+        preset = "" if self.preset == "default" else f"preset {self.preset} · "
+        chosen = " or ".join(
+            dict.fromkeys("passes" if one["method"] == "ctc" else "penalty" for one in asked)
+        )
         method = " and ".join(dict.fromkeys(one["method"] for one in asked))
         return (
-            f"{stamp}{self.data} · {self.model} · {self.provenance['recordings']} recordings · "
-            f"features: {self.provenance['strategy']}, mean over each unit's own span · {split}"
-            f"{method} probes, penalty chosen on the validation part, test part scored once · "
-            f"{self.spec['n_shuffles']} shuffled runs · seed {self.spec['seed']} · braindash "
-            f"{self.provenance['versions']['braindash']} · key {self.key[:8]}{older}"
+            f"{stamp}{self.data} · {preset}{self.model} · {self.provenance['recordings']} "
+            f"recordings · features: {self.provenance['strategy']}, mean over each unit's own span "
+            f"· {split}score: {self.score_words(task)} · {method} probes, {chosen} chosen on the "
+            f"validation part, test part scored once · {self.spec['n_shuffles']} shuffled runs · "
+            f"seed {self.spec['seed']} · braindash {self.provenance['versions']['braindash']} · "
+            f"key {self.key[:8]}{older}"
         )
 
     def short_line(self) -> str:

@@ -204,6 +204,7 @@ class ProbingRun(StoredRun[Entry]):
             probing_provenance(plan, plan.model, seconds)
             | told
             | {
+                "preset": plan.request.preset,
                 "parents": sorted(one.key for one in plan.extractions),
                 "tasks": facts,
                 "recordings": len(plan.labels.recordings),

@@ -11,14 +11,32 @@ from typing import Literal
 
 from braindash.core.phones import MANNER_OF, PLACE_OF, VOICING_OF
 from braindash.errors import InputError, near_match
+from braindash.specs import ProbeMetric
 
 # How the sources of models begin that nobody trained.
 CONTROL_PREFIXES = ("untrained:", "acoustic:")
-FRAME, PHONE, WORD, SENTENCE = "frame", "phone", "word", "sentence"
+FRAME, PHONE, WORD, SENTENCE, PROMPT = "frame", "phone", "word", "sentence", "prompt"
+# Frames within sentences, one after the other.
+SENTENCE_FRAME = "sentence_frame"
 Stage = Literal["acoustic", "phonetic", "lexical", "semantic", "utterance"]
 STAGES: tuple[Stage, ...] = ("acoustic", "phonetic", "lexical", "semantic", "utterance")
 # Stages that stand on the way from sound to meaning; a whole utterance has no place on it.
 HIERARCHY: tuple[Stage, ...] = STAGES[:4]
+METRIC_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "r2": "R²",
+        "accuracy": "Accuracy",
+        "balanced_accuracy": "Balanced accuracy",
+        "macro_f1": "Macro-F1",
+        "word_accuracy": "Word accuracy (1 - WER)",
+    }
+)
+
+
+def metric_words(metric: str) -> str:
+    """Write a metric's name inside a sentence."""
+    title = METRIC_TITLES.get(metric, metric)
+    return title if metric == "r2" else title[:1].lower() + title[1:]
 
 
 @dataclass(frozen=True)
@@ -37,7 +55,7 @@ class TaskInfo:
         What it asks about: ``"frame"``, or a tier of the labels.
     description : str
         One sentence for interfaces.
-    problem : {"classification", "regression"}
+    problem : {"classification", "regression", "multilabel", "transcription"}
         What is foretold.
     space : str, optional
         The acoustic space whose columns are foretold.
@@ -53,6 +71,12 @@ class TaskInfo:
         Give every class the same weight.
     needs : str, optional
         A file that the user must give: ``"categories"`` or ``"word_vectors"``.
+    reads : str, optional
+        Another tier, of which the answers are made.
+    on_request : bool
+        Only asked where it is named, or a preset names it.
+    weak : str
+        Why a high score says little; empty where it does not.
     """
 
     name: str
@@ -60,7 +84,9 @@ class TaskInfo:
     stage: Stage
     units: str
     description: str
-    problem: Literal["classification", "regression"] = "classification"
+    problem: Literal["classification", "regression", "multilabel", "transcription"] = (
+        "classification"
+    )
     space: str | None = None
     columns: tuple[int, int] | None = None
     relative: bool = False
@@ -68,18 +94,34 @@ class TaskInfo:
     by_type: bool = False
     balanced: bool = False
     needs: Literal["categories", "word_vectors"] | None = None
+    reads: str | None = None
+    on_request: bool = False
+    weak: str = ""
 
     @property
     def tiers(self) -> frozenset[str]:
         """Tiers of the labels that it needs, or ``"frame"``, which needs none."""
-        return frozenset({PHONE, WORD} if self.name == "boundary" else {self.units})
+        own = SENTENCE if self.units == SENTENCE_FRAME else self.units
+        return frozenset({own} if self.reads is None else {own, self.reads})
 
     @property
     def metric(self) -> str:
-        """The score: R^2, accuracy, or balanced accuracy."""
+        """The score by default: R^2, macro-F1 of sets, accuracy, or balanced accuracy.
+
+        Of a transcription 1 minus the word error rate, so that more is better as everywhere.
+        """
+        if self.problem == "transcription":
+            return "word_accuracy"
         if self.problem == "regression":
             return "r2"
+        if self.problem == "multilabel":
+            return "macro_f1"
         return "balanced_accuracy" if self.balanced else "accuracy"
+
+    def scored_by(self, metric: ProbeMetric) -> str:
+        """Name the score where a metric of classes is asked for; others have their own."""
+        chosen = self.problem == "classification" and metric != "task"
+        return metric if chosen else self.metric
 
 
 def _regression(
@@ -151,12 +193,34 @@ PROBE_TASKS: Mapping[str, TaskInfo] = MappingProxyType(
             ),
             TaskInfo("phone", "Phone", "phonetic", PHONE, "Which phone it is.", balanced=True),
             TaskInfo(
+                "phone_set",
+                "Phones of a sentence",
+                "phonetic",
+                SENTENCE,
+                "Which phones a sentence holds, without their order and times: several labels at "
+                "once.",
+                problem="multilabel",
+                balanced=True,
+                reads=PHONE,
+                on_request=True,
+            ),
+            TaskInfo(
                 "boundary",
                 "Word boundary",
                 "lexical",
                 PHONE,
                 "Whether a word begins with this phone.",
                 balanced=True,
+                reads=WORD,
+            ),
+            TaskInfo(
+                "asr",
+                "Speech recognition",
+                "lexical",
+                SENTENCE_FRAME,
+                "The text of a sentence, letter by letter, by CTC on the frozen layer.",
+                problem="transcription",
+                on_request=True,
             ),
             TaskInfo(
                 "word",
@@ -195,6 +259,17 @@ PROBE_TASKS: Mapping[str, TaskInfo] = MappingProxyType(
                 balanced=True,
             ),
             TaskInfo(
+                "phonetic_sentence_type",
+                "Phonetic sentence type (weak)",
+                "utterance",
+                PROMPT,
+                "Which part of TIMIT a sentence is of: SA (dialect), SX (compact) or SI (diverse).",
+                balanced=True,
+                on_request=True,
+                weak="all speakers read the same two SA sentences, in training and test, so that a "
+                "probe that knows these words by their sound is right",
+            ),
+            TaskInfo(
                 "intent", "Intent", "utterance", "intent", "What a speaker asks for.", balanced=True
             ),
             TaskInfo("scenario", "Scenario", "utterance", "scenario", "What it is about."),
@@ -213,6 +288,7 @@ PROBE_TASKS: Mapping[str, TaskInfo] = MappingProxyType(
                 "utterance",
                 WORD,
                 "Which word of a closed set an utterance of one word is.",
+                on_request=True,
             ),
             TaskInfo(
                 "label",
@@ -241,7 +317,11 @@ def find_task(name: str) -> TaskInfo:
 
 
 def possible_tasks(
-    tiers: Iterable[str], *, categories: bool = False, word_vectors: bool = False
+    tiers: Iterable[str],
+    *,
+    categories: bool = False,
+    word_vectors: bool = False,
+    on_request: bool = False,
 ) -> tuple[str, ...]:
     """Name the tasks that labels allow, from acoustic to semantic.
 
@@ -251,12 +331,13 @@ def possible_tasks(
         Tiers of the labels.
     categories, word_vectors : bool
         Whether the user gave such a file.
+    on_request : bool
+        Also those that are only asked where they are named.
     """
     there = {FRAME, *tiers}
     given = {"categories": categories, "word_vectors": word_vectors, None: True}
-    # Commands are words under another name, and have to be asked for.
     return tuple(
         task.name
         for task in PROBE_TASKS.values()
-        if task.tiers <= there and given[task.needs] and task.name != "command"
+        if task.tiers <= there and given[task.needs] and (on_request or not task.on_request)
     )

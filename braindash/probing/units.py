@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from braindash.core.probes.sentences import MARK
 from braindash.errors import InputError
 from braindash.files import digest_bytes
 from braindash.io.dataset.audio import find_recording
 from braindash.io.labels.checks import some
 from braindash.io.labels.table import Labels
-from braindash.probing.tasks import FRAME
+from braindash.probing.tasks import FRAME, SENTENCE, SENTENCE_FRAME
 from braindash.remembered.digests import digest_input
 
 FRAME_SECONDS, FRAME_STEP_SECONDS = 0.02, 0.1
+# Of sentences that are to be told: two frames of most models, and more than letters are spoken.
+SENTENCE_FRAME_SECONDS = 0.04
 # Shorter recordings hold too few frames of any model.
 LEAST_SECONDS = 0.2
 # Recordings are worked on in groups of about this much audio: what an interrupted run may lose.
@@ -154,7 +157,7 @@ def plan_units(labels: Labels, name: str, *, max_units: int, seed: int) -> tuple
     InputError
         There is no such tier, or no unit is left.
     """
-    table = _frames(labels) if name == FRAME else labels.tier(name).table
+    table = _unit_table(labels, name)
     told = []
     seconds = labels.recordings.set_index("recording")["seconds"]
     short = sorted(seconds.index[seconds < LEAST_SECONDS])
@@ -165,7 +168,9 @@ def plan_units(labels: Labels, name: str, *, max_units: int, seed: int) -> tuple
             f" are left out: {some(short)}"
         )
         table = table[~lost]
-    if len(table) > max_units:
+    if len(table) > max_units and name == SENTENCE_FRAME:
+        table = _whole_sentences(table, max_units, seed, told)
+    elif len(table) > max_units:
         told.append(f"{max_units} of {len(table)} units ({name}) are drawn, seed {seed}")
         chosen = np.random.default_rng(seed).choice(len(table), max_units, replace=False)
         table = table.iloc[np.sort(chosen)]
@@ -177,6 +182,43 @@ def plan_units(labels: Labels, name: str, *, max_units: int, seed: int) -> tuple
     columns = ["recording", "start", "end", "label", "speaker", "split"]
     table = table[columns].sort_values(["recording", "start"], kind="stable")
     return Units(name, table.reset_index(drop=True)), told
+
+
+def _unit_table(labels: Labels, name: str) -> pd.DataFrame:
+    if name == SENTENCE_FRAME:
+        return _sentence_frames(labels)
+    return _frames(labels) if name == FRAME else labels.tier(name).table
+
+
+def _sentence_frames(labels: Labels) -> pd.DataFrame:
+    """Lay frames of 40 ms over every sentence; their labels tell sentences apart."""
+    table = labels.tier(SENTENCE).table
+    spans = table[["start", "end"]].to_numpy(dtype=float)
+    counts = np.maximum(
+        np.floor((spans[:, 1] - spans[:, 0]) / SENTENCE_FRAME_SECONDS + 1e-6).astype(int), 0
+    )
+    rows = table.loc[table.index.repeat(counts)].reset_index(drop=True)
+    number = np.concatenate([np.arange(count) for count in counts])
+    names = [
+        f"{start:.3f}{MARK}{text}" for start, text in zip(rows["start"], rows["label"], strict=True)
+    ]
+    start = rows["start"] + SENTENCE_FRAME_SECONDS * number
+    return rows.assign(label=names, start=start, end=start + SENTENCE_FRAME_SECONDS)
+
+
+def _whole_sentences(
+    table: pd.DataFrame, max_units: int, seed: int, told: list[str]
+) -> pd.DataFrame:
+    """Draw sentences as long as their frames are not too many."""
+    code = table.groupby(["recording", "label"], sort=False).ngroup().to_numpy()
+    counts = np.bincount(code)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    taken = order[: max(1, int((np.cumsum(counts[order]) <= max_units).sum()))]
+    told.append(
+        f"{len(taken)} of {len(counts)} sentences are drawn, seed {seed}: they hold at most "
+        f"{max_units} frames"
+    )
+    return table[np.isin(code, taken)]
 
 
 def _frames(labels: Labels) -> pd.DataFrame:

@@ -38,6 +38,7 @@ def extract(
     strategy: str = "exact",
     layers: Sequence[int] | None = None,
     tr: float | None = None,
+    context: float | None = None,
     progress: Progress = _SILENT,
 ) -> NDArray[np.float32]:
     """Compute a model's features for one recording, resampled to response times.
@@ -69,6 +70,9 @@ def extract(
     tr : float, optional
         Seconds between responses, the unit of the resampling; by default the median step of
         ``times``.
+    context : float, optional
+        Longest audio of a window in seconds; the strategy's when left out. Without effect on
+        acoustic spaces.
     progress : Progress
         Told after every window, in seconds of audio the model has seen.
 
@@ -84,7 +88,7 @@ def extract(
         When the device has no memory for a single window.
     """
     samples = checked_audio(audio)
-    windows = plan_windows(model, len(samples), strategy)
+    windows = plan_windows(model, len(samples), strategy, context)
     instants = _checked_times(times, len(samples) / SAMPLE_RATE_HZ)
     chosen = _checked_layers(layers, model.n_layers)
     seconds = _checked_tr(tr, instants)
@@ -106,7 +110,10 @@ def extract(
 
 
 def plan_windows(
-    model: SpeechModel | AcousticModel, n_samples: int, strategy: str = "exact"
+    model: SpeechModel | AcousticModel,
+    n_samples: int,
+    strategy: str = "exact",
+    context: float | None = None,
 ) -> list[Window]:
     """List the windows of a recording.
 
@@ -117,6 +124,8 @@ def plan_windows(
         Length of the recording at 16 kHz.
     strategy : {"exact", "chunk"}, default "exact"
         Without effect on acoustic spaces, whose windows are blocks of frames.
+    context : float, optional
+        Longest audio of a window in seconds; the strategy's when left out.
 
     Returns
     -------
@@ -132,7 +141,7 @@ def plan_windows(
     if isinstance(model, AcousticModel):
         windows, also = model.windows(n_samples), ""
     else:
-        windows = cut(n_samples, model.geometry)
+        windows = cut(n_samples, model.geometry, context)
         also = ", and the strategy 'exact' at least 0.1 s"
     if not windows:
         raise InputError(

@@ -30,6 +30,8 @@ class FrameStream:
         Mono, 16 kHz, floating point.
     strategy : {"exact", "chunk"}
         How the recording is cut into windows.
+    context : float, optional
+        Longest audio of a window in seconds; the strategy's when left out.
 
     Attributes
     ----------
@@ -44,9 +46,15 @@ class FrameStream:
         For audio or a strategy that cannot be used.
     """
 
-    def __init__(self, model: SpeechModel | AcousticModel, audio: ArrayLike, strategy: str) -> None:
+    def __init__(
+        self,
+        model: SpeechModel | AcousticModel,
+        audio: ArrayLike,
+        strategy: str,
+        context: float | None = None,
+    ) -> None:
         self._model, self._samples = model, checked_audio(audio)
-        self._windows = plan_windows(model, len(self._samples), strategy)
+        self._windows = plan_windows(model, len(self._samples), strategy, context)
         step = find_strategy(strategy).grid_seconds
         instants = frame_times(self._windows)
         self._grid = None if step is None else Spreading(instants, step)

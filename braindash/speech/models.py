@@ -142,6 +142,12 @@ def open_model(
     files = _located(source, precision)
     if files.family == ACOUSTIC:
         return open_space(files.name)
+    if not files.is_speech:
+        raise InputError(
+            f"{files.name} is made of words, not of sound",
+            hint="Use it with `braindash encode` and a manifest whose dataset.alignment_dir holds "
+            "TextGrids.",
+        )
     chosen = find_device(device)
     require_precision(files, chosen.type)
     module = load_encoder(files).to(chosen).eval()

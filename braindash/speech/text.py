@@ -1,4 +1,4 @@
-"""Embeddings of text from a local sentence model, as targets of a control."""
+"""Embeddings of text, and of words in their context, from a local model of text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from braindash.core.devices import find_device, tell_memory
 from braindash.errors import ModelError
 from braindash.progress import NoProgress, Progress
 from braindash.speech.checkpoints.loading import quiet_transformers
+from braindash.speech.language.spaces import CONTEXT_WORDS
 
 _BATCH = 32
 _SILENT = NoProgress()
@@ -60,6 +61,117 @@ def embed_texts(
         means = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
         found[part] = means.float().cpu().numpy()
     return found
+
+
+def embed_words(
+    folder: Path,
+    words: Sequence[str],
+    *,
+    layer: int | None = None,
+    device: str = "auto",
+    progress: Progress = _SILENT,
+) -> NDArray[np.float32]:
+    """Embed the words of a text at one layer; see :func:`word_layers`.
+
+    Parameters
+    ----------
+    folder, words, device, progress
+        As for that function.
+    layer : int, optional
+        0 is what goes into the first block, n what comes out of the nth; None: the last.
+
+    Returns
+    -------
+    float32 array of shape (n_words, n_dims)
+
+    Raises
+    ------
+    ModelError
+        As of that function; or the model has no such layer.
+    """
+    layers = word_layers(folder, words, device=device, progress=progress)
+    if layer is not None and layer >= len(layers):
+        raise ModelError(
+            f"the model in {folder} has no layer {layer}",
+            hint=f"Its layers are 0 (before the blocks) to {len(layers) - 1}.",
+        )
+    return layers[-1 if layer is None else layer]
+
+
+def word_layers(
+    folder: Path, words: Sequence[str], *, device: str = "auto", progress: Progress = _SILENT
+) -> NDArray[np.float32]:
+    """Embed the words of a text, each read with the 32 words before it and none after it.
+
+    Parameters
+    ----------
+    folder : Path
+        As for :func:`embed_texts`; the tokenizer must be a fast one, which knows where in the text
+        its tokens are.
+    words : sequence of str
+        In the order in which they are said.
+    device : str, default "auto"
+    progress : Progress
+        Told of every batch.
+
+    Returns
+    -------
+    float32 array of shape (n_layers, n_words, n_dims)
+        Mean over the tokens of each word; zeros where a word has none. Layer 0 is what goes into
+        the first block, layer n what comes out of the nth.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds no such model, lacks weights, or its tokenizer does not know places.
+    """
+    import torch
+
+    tokenizer, model = _load(folder)
+    if not getattr(tokenizer, "is_fast", False):
+        raise ModelError(
+            f"the tokenizer in {folder} does not know where in a text its tokens are",
+            hint="Save it as a fast tokenizer (tokenizer.json), or take another model.",
+        )
+    _prepare(tokenizer, model.config)
+    place = find_device(device)
+    model = model.to(place).eval()
+    parts = [
+        np.zeros((model.config.num_hidden_layers + 1, 0, model.config.hidden_size), np.float32)
+    ]
+    for start in range(0, len(words), _BATCH):
+        progress.advance(start, len(words), "embedding words")
+        at = range(start, min(start + _BATCH, len(words)))
+        texts = [" ".join(words[max(0, one - CONTEXT_WORDS) : one + 1]) for one in at]
+        tokens = tokenizer(
+            texts,
+            padding=True,
+            truncation=True,
+            return_offsets_mapping=True,
+            return_tensors="pt",
+        )
+        places = tokens.pop("offset_mapping")
+        begins = torch.tensor(
+            [len(text) - len(words[one]) for text, one in zip(texts, at, strict=True)]
+        )
+        # Signs that stand for no letters have the same begin and end.
+        own = (places[..., 1] > begins[:, None]) & (places[..., 1] > places[..., 0])
+        with torch.inference_mode():
+            states = model(**tokens.to(place), output_hidden_states=True).hidden_states
+        mask = own[:, :, None].float()
+        total = mask.sum(dim=1).clamp(min=1)
+        means = [(hidden.float().cpu() * mask).sum(dim=1) / total for hidden in states]
+        parts.append(torch.stack(means).numpy())
+    return np.concatenate(parts, axis=1)
+
+
+def _prepare(tokenizer: Any, config: Any) -> None:
+    """Have texts that are too long lose their beginning, and short ones be filled up."""
+    tokenizer.truncation_side = "left"
+    most = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    tokenizer.model_max_length = min(tokenizer.model_max_length, most)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
 
 
 def _load(folder: Path) -> tuple[Any, Any]:

@@ -62,8 +62,9 @@ class Strategy:
     name : str
         Its name in specifications and commands.
     windows : callable
-        ``windows(n_samples, geometry)`` lists the windows in order of time; the times of all kept
-        frames increase strictly.
+        ``windows(n_samples, geometry, context)`` lists the windows in order of time; the times of
+        all kept frames increase strictly. ``context`` is the longest audio of a window in seconds;
+        None: the usual one.
     future_seconds : float
         How far behind a kept frame's time the audio may lie that the model saw for it.
     description : str
@@ -74,13 +75,15 @@ class Strategy:
     """
 
     name: str
-    windows: Callable[[int, Geometry], list[Window]]
+    windows: Callable[[int, Geometry, float | None], list[Window]]
     future_seconds: float
     description: str
     grid_seconds: float | None = None
 
 
-def context_seconds(strategy: str, padded_samples: int | None = None) -> float:
+def context_seconds(
+    strategy: str, padded_samples: int | None = None, asked: float | None = None
+) -> float:
     """Return the longest audio that a model sees at once.
 
     Parameters
@@ -88,6 +91,8 @@ def context_seconds(strategy: str, padded_samples: int | None = None) -> float:
     strategy : {"exact", "chunk"}
     padded_samples : int, optional
         :attr:`braindash.speech.checkpoints.locate.ModelFiles.padded_samples` of the model.
+    asked : float, optional
+        Seconds that were asked for; a padded model sees no more than its input.
 
     Returns
     -------
@@ -96,16 +101,45 @@ def context_seconds(strategy: str, padded_samples: int | None = None) -> float:
         attention sees the padding, so chunks are full of audio; causal windows keep the context
         of the other models and are padded.
     """
-    return _context(strategy, padded_samples) / SAMPLE_RATE_HZ
+    return _context(strategy, padded_samples, asked) / SAMPLE_RATE_HZ
 
 
-def _context(strategy: str, padded: int | None) -> int:
+def step_seconds(strategy: str, asked: float | None = None) -> float:
+    """Return the step from one window to the next.
+
+    Parameters
+    ----------
+    strategy : {"exact", "chunk"}
+    asked : float, optional
+        Context in seconds that was asked for.
+
+    Returns
+    -------
+    float
+        Seconds: 0.1; of "chunk" 2, or half the context where that is less, so that every frame has
+        half of the context before it.
+    """
+    if strategy == "exact":
+        return EXACT_STEP_SECONDS
+    return _chunk_step(asked) / SAMPLE_RATE_HZ
+
+
+def _chunk_step(asked: float | None) -> int:
+    if asked is None:
+        return _CHUNK_STEP
+    return max(1, min(_CHUNK_STEP, round(asked * SAMPLE_RATE_HZ / 2)))
+
+
+def _context(strategy: str, padded: int | None, asked: float | None = None) -> int:
+    if asked is not None:
+        context = round(asked * SAMPLE_RATE_HZ)
+        return context if padded is None else min(context, padded)
     if padded is None:
         return _WINDOW
     return padded if strategy == "chunk" else min(_WINDOW, padded)
 
 
-def exact_windows(n_samples: int, geometry: Geometry) -> list[Window]:
+def exact_windows(n_samples: int, geometry: Geometry, context: float | None = None) -> list[Window]:
     """Cut causal windows: one ends at every 0.1 s and holds the 16.1 s before; keep its last frame.
 
     Near the beginning windows are shorter; the first one holds at least one frame. The kept
@@ -117,15 +151,17 @@ def exact_windows(n_samples: int, geometry: Geometry) -> list[Window]:
     n_samples : int
         Length of the recording at 16 kHz.
     geometry : Geometry
+    context : float, optional
+        Seconds in place of 16.1.
 
     Returns
     -------
     list of Window
     """
-    context = _context("exact", geometry.padded)
+    longest = _context("exact", geometry.padded, context)
     windows = []
     for end in range(_EXACT_STEP, n_samples + 1, _EXACT_STEP):
-        start = max(0, end - context)
+        start = max(0, end - longest)
         last = geometry.n_frames(end - start) - 1
         if last >= 0:
             kept = slice(last, last + 1)
@@ -133,7 +169,7 @@ def exact_windows(n_samples: int, geometry: Geometry) -> list[Window]:
     return windows
 
 
-def chunk_windows(n_samples: int, geometry: Geometry) -> list[Window]:
+def chunk_windows(n_samples: int, geometry: Geometry, context: float | None = None) -> list[Window]:
     """Cut one window per 2 s and keep every frame of its last 2 s.
 
     A window holds 16.1 s, or the whole input of a padded model. The last one ends with the
@@ -145,17 +181,21 @@ def chunk_windows(n_samples: int, geometry: Geometry) -> list[Window]:
     n_samples : int
         Length of the recording at 16 kHz.
     geometry : Geometry
+    context : float, optional
+        Seconds in place of 16.1 and of a padded model's input; windows then step by half of it
+        where that is less than 2 s.
 
     Returns
     -------
     list of Window
     """
-    context, hop = _context("chunk", geometry.padded), geometry.hop
+    longest, hop = _context("chunk", geometry.padded, context), geometry.hop
+    step = _chunk_step(context)
     windows = []
-    for previous_end in range(0, n_samples, _CHUNK_STEP):
-        end = min(previous_end + _CHUNK_STEP, n_samples)
+    for previous_end in range(0, n_samples, step):
+        end = min(previous_end + step, n_samples)
         # Rounded up to the frame grid, so that all windows' frames fall on the same instants.
-        start = -(-max(0, end - context) // hop) * hop
+        start = -(-max(0, end - longest) // hop) * hop
         frame_ends = np.arange(start + geometry.first, end + 1, hop)
         first = int(np.searchsorted(frame_ends, previous_end, side="right"))
         if first < len(frame_ends):

@@ -1,5 +1,6 @@
 """The TOML file of a study: its tables, and errors that name the place."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from braindash.defaults import PresetName
 from braindash.errors import InputError, near_match
+from braindash.files import parse_json
 from braindash.io.dataset.tables import Problem, parsed_toml, raise_problems
 from braindash.io.regions.masks import Hemisphere
 from braindash.names import absent, given_path
@@ -25,12 +27,12 @@ MOST_MODELS = 12
 """Models of one study: more curves are not told apart."""
 ALL: Literal["all"] = "all"
 # What a study says elsewhere, or what is said when it is run.
-_ELSEWHERE = {"model", "revision", "subject", "preset", "device", "threads", "left_out"}
+_ELSEWHERE = {"model", "revision", "subject", "device", "threads", "left_out"}
 
 
 def settings_of(kind: type[Request]) -> tuple[str, ...]:
     """Name the settings of a request that the table of its kind takes."""
-    taken = _ELSEWHERE | ({"data"} if kind is EncodeRequest else set())
+    taken = _ELSEWHERE | ({"data", "preset"} if kind is EncodeRequest else set())
     return tuple(name for name in kind.model_fields if name not in taken)
 
 
@@ -54,7 +56,7 @@ class ModelTable(_Table):
     name: Text = Field(description="what figures and tables call it")
     model: Text = Field(
         description="as of `--model`: a hub id, a folder (relative to this file), "
-        "untrained:MODEL@SEED, shuffled:MODEL@SEED or acoustic:NAME"
+        "untrained:MODEL@SEED, shuffled:MODEL@SEED, acoustic:NAME, words:FILE or text:FOLDER"
     )
     revision: Text | None = Field(None, description="of a hub model: a branch, tag or commit")
     role: Role = Field("other", description="what it is in this study; figures are ordered by it")
@@ -70,6 +72,73 @@ class ModelTable(_Table):
     )
     encode: bool = Field(True, description="false: it predicts no responses here")
     probe: bool = Field(True, description="false: it is not probed here")
+
+
+SHARE = "train_share"
+"""The setting whose values are drawn several times."""
+SPACES = "low_level_space"
+"""The setting whose values are taken out of a model's features, or weighed against them."""
+_BESIDE = ("low_level", "null_panel", "keep_weights")
+_MOST_DRAWS = 50
+
+
+class SweepTable(_Table):
+    """``[[sweeps]]``: one setting of encodings at several values, of the first preset."""
+
+    name: StudyName = Field(description="lower-case letters, digits, hyphens")
+    setting: Text = Field(
+        description="what takes the values: a setting of `braindash.encode`, such as `delays`, "
+        "`context_seconds`, `train_share` or `low_level_space`"
+    )
+    values: Annotated[tuple[Any, ...], Field(strict=False, min_length=1, max_length=40)] = Field(
+        description="its values, each of which is computed for every subject"
+    )
+    models: Names | None = Field(None, description="names of models; all that encode if none")
+    draws: int = Field(
+        1,
+        ge=1,
+        le=_MOST_DRAWS,
+        description="of `train_share` alone: how many orders of the stories the shares are taken "
+        "from; figures are of their mean",
+    )
+    encode: dict[str, Any] = Field(
+        default_factory=dict,
+        description="further settings of these encodings alone, over those of `[encode]`, of which "
+        "`low_level`, `null_panel` and `keep_weights` are not taken over",
+    )
+
+    @property
+    def points(self) -> tuple[tuple[Any, int], ...]:
+        """Values with the number of their draw; the whole is drawn once."""
+        return tuple(
+            (value, draw)
+            for value in self.values
+            for draw in range(1 if value == 1 else self.draws)
+        )
+
+    def settings(self, usual: Mapping[str, Any], value: Any, draw: int) -> dict[str, Any]:
+        """Return the settings of an encoding of a value; ``usual`` are those of the study's others.
+
+        What is computed beside scores is left out, for it would be so for every value.
+        """
+        own = {name: one for name, one in usual.items() if name not in _BESIDE}
+        if self.setting == SPACES:
+            own["low_level"] = usual.get("low_level", "residual")
+        drawn = {"train_draw": draw} if self.setting == SHARE else {}
+        return own | self.encode | {self.setting: value} | drawn
+
+
+def value_text(value: Any) -> str:
+    """Write a value of a sweep as JSON, as records name it."""
+    return json.dumps(value, sort_keys=True)
+
+
+def value_label(text: str) -> str:
+    """Write a value for readers: lists with commas, acoustic spaces without their prefix."""
+    value = parse_json(text)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value).replace("acoustic:", "").replace("+", " + ")
 
 
 class ComparisonTable(_Table):
@@ -126,11 +195,19 @@ class StudyTables(_Table):
     comparisons: Annotated[tuple[ComparisonTable, ...], Field(strict=False)] = Field(
         (), description="pairs to test; every model with a base against it if none"
     )
+    sweeps: Annotated[tuple[SweepTable, ...], Field(strict=False)] = Field(
+        (), description="settings that are varied, one after the other"
+    )
     figures: FiguresTable = Field(FiguresTable(), description="how figures are first shown")
 
     def model(self, name: str) -> ModelTable:
         """Return the model of a name."""
         return next(one for one in self.models if one.name == name)
+
+    def swept(self, sweep: SweepTable) -> list[ModelTable]:
+        """Return the models of a sweep."""
+        encoded = [one for one in self.models if one.encode]
+        return [one for one in encoded if sweep.models is None or one.name in sweep.models]
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -142,6 +219,7 @@ class StudyTables(_Table):
 TABLES: Mapping[str, type[_Table]] = {
     "models": ModelTable,
     "comparisons": ComparisonTable,
+    "sweeps": SweepTable,
     "figures": FiguresTable,
 }
 """The tables of a study's file beside its own fields."""
@@ -184,7 +262,8 @@ def parse_study(text: str, place: Path) -> StudyTables:
         details = error.errors(include_url=False)
         raise_problems(str(place), _form_problems(details, data))
         raise
-    raise_problems(str(place), [*_setting_problems(tables), *_name_problems(tables)])
+    problems = [*_setting_problems(tables), *_name_problems(tables), *_sweep_problems(tables)]
+    raise_problems(str(place), problems)
     return tables
 
 
@@ -234,14 +313,37 @@ def _setting_problems(tables: StudyTables) -> Iterator[Problem]:
     kinds: tuple[tuple[str, type[Request], Any], ...] = (
         ("encode", EncodeRequest, tables.encode),
         ("probe", ProbeRequest, tables.probe),
+        *((f"[sweeps] {one.name!r} encode", EncodeRequest, one.encode) for one in tables.sweeps),
     )
     for table, kind, given in kinds:
         allowed = settings_of(kind)
+        where = table if table.startswith("[") else f"[{table}]"
         for name in given or ():
             if name not in allowed:
+                yield Problem(f"{where} has the unknown field {name!r}", near_match(name, allowed))
+
+
+def _sweep_problems(tables: StudyTables) -> Iterator[Problem]:
+    allowed = settings_of(EncodeRequest)
+    encoded = [one.name for one in tables.models if one.encode]
+    for name, count in Counter(one.name for one in tables.sweeps).items():
+        if count > 1:
+            yield Problem(f"{count} sweeps are named {name!r}", "Give each a name of its own.")
+    for one in tables.sweeps:
+        where = f"[[sweeps]] {one.name!r}"
+        if one.setting not in allowed:
+            yield Problem(
+                f"{where} setting = {one.setting!r} is no setting of encodings",
+                near_match(one.setting, allowed),
+            )
+        for model in one.models or ():
+            if model not in encoded:
                 yield Problem(
-                    f"[{table}] has the unknown field {name!r}", near_match(name, allowed)
+                    f"{where} names {model!r}, which is no model that encodes",
+                    near_match(model, encoded),
                 )
+        if one.draws > 1 and one.setting != SHARE:
+            yield Problem(f"{where} has draws, but nothing is drawn", f"Draws are of {SHARE!r}.")
 
 
 def _name_problems(tables: StudyTables) -> Iterator[Problem]:

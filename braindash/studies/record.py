@@ -26,7 +26,8 @@ FOLDER = "studies"
 """In a store: the records of its studies."""
 FILE, RECORD, RESULTS = "study.toml", "study.json", "results"
 """In the folder of a shared study: its file, its record, its results."""
-_FORM = 1
+_FORM = 2
+"""Since 2 there are sweeps; a record without any is one of the first form."""
 
 
 class _Named(Form):
@@ -35,12 +36,17 @@ class _Named(Form):
     subject: str
     preset: str
     key: str
+    sweep: str = ""
+    value: str = ""
+    draw: int = 0
 
 
 class _Facts(Form):
     name: str
     parameters: int | None
     tuned_on: list[str]
+    hours: float | None = None
+    rank: int | None = None
 
 
 class _Record(Form):
@@ -102,7 +108,7 @@ class StudyRecord:
     def document(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
-            "form": _FORM,
+            "form": _FORM if self.tables.sweeps else 1,
             "file": self.file,
             "text": self.text,
             "written": self.written,
@@ -134,15 +140,24 @@ class StudyRecord:
             tables = parse_study(document["text"], Path(document["file"]))
         except (InputError, ValidationError) as error:
             raise ValueError(str(error)) from error
-        keys = {
-            Wanted(one["kind"], one["model"], one["subject"], one["preset"]): one["key"]
-            for one in document["results"]
-        }
+        keys = {_wanted(one): one["key"] for one in document["results"]}
         models = {
-            name: ModelFacts(one["name"], one["parameters"], tuple(one["tuned_on"]))
+            name: ModelFacts(
+                one["name"],
+                one["parameters"],
+                tuple(one["tuned_on"]),
+                one.get("hours"),
+                one.get("rank"),
+            )
             for name, one in document["models"].items()
         }
         return cls(tables, document["text"], document["file"], document["written"], keys, models)
+
+
+def _wanted(told: Mapping[str, Any]) -> Wanted:
+    """Read which result an entry of a record names."""
+    varied = (told.get("sweep", ""), told.get("value", ""), told.get("draw", 0))
+    return Wanted(told["kind"], told["model"], told["subject"], told["preset"], *varied)
 
 
 def note_study(plan: StudyPlan, store: Store) -> StudyRecord:

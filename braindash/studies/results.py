@@ -1,8 +1,8 @@
 """The stored results of a study, put together by model and preset."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self, TypeVar
 
 import pandas as pd
 
@@ -18,6 +18,24 @@ from braindash.studies.study import ModelFacts, Wanted
 
 Read = Callable[[str, str], EncodingResult | ProbingResult]
 """Reads a result by its kind and key; an encoding result looked at in a region set."""
+
+
+class SweepPoint(NamedTuple):
+    """One value of a varied setting, of one model.
+
+    Attributes
+    ----------
+    sweep, value : str
+        Name of the sweep, and the value as JSON.
+    draw : int
+        Which order of the training stories it is of, where shares of them are drawn.
+    model : str
+    """
+
+    sweep: str
+    value: str
+    draw: int
+    model: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class StudyResults:
         What is not in the store.
     notes : tuple of str
         What a reader must know, such as which results do not belong together.
+    swept : mapping of SweepPoint to Group
+        Encoding results of varied settings, one per subject; of the first preset.
     """
 
     tables: StudyTables
@@ -46,6 +66,7 @@ class StudyResults:
     models: Mapping[str, ModelFacts]
     missing: tuple[Wanted, ...]
     notes: tuple[str, ...]
+    swept: Mapping[SweepPoint, Group] = field(default_factory=dict)
 
     @classmethod
     def open(cls, record: StudyRecord, store: Store, read: Read | None = None) -> Self:
@@ -63,6 +84,7 @@ class StudyResults:
         reading = read or (lambda kind, key: read_result(store, kind, key))
         missing, notes = [], []
         encodings: dict[tuple[str, str], list[EncodingResult]] = {}
+        swept: dict[SweepPoint, list[EncodingResult]] = {}
         probings = {}
         for wanted, key in record.keys.items():
             if not store.has(wanted.kind, key):
@@ -76,12 +98,16 @@ class StudyResults:
                 continue
             if isinstance(loaded, ProbingResult):
                 probings[wanted.model] = loaded
+            elif wanted.sweep:
+                place = SweepPoint(wanted.sweep, wanted.value, wanted.draw, wanted.model)
+                swept.setdefault(place, []).append(loaded)
             else:
                 encodings.setdefault((wanted.preset, wanted.model), []).append(loaded)
-        groups, refused = _groups(encodings)
-        return cls(
-            record.tables, groups, probings, record.models, tuple(missing), (*notes, *refused)
-        )
+        groups, refused = _groups(encodings, lambda place: place[1])
+        varied, also = _groups(swept, lambda place: f"{place.model}, {place.sweep} {place.value}")
+        told = (*notes, *refused, *also)
+        facts = record.models
+        return cls(record.tables, groups, probings, facts, tuple(missing), told, varied)
 
     @property
     def presets(self) -> tuple[str, ...]:
@@ -92,18 +118,23 @@ class StudyResults:
     def simulated(self) -> bool:
         """Whether anything in it was made by a generator."""
         probed = any(one.simulated for one in self.probings.values())
-        return probed or any(one.simulated for one in self.groups.values())
+        return probed or any(one.simulated for one in self._every)
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Keys of all results."""
-        encoded = [one.key for group in self.groups.values() for one in group.results]
-        return (*encoded, *(one.key for one in self.probings.values()))
+        encoded = [one.key for group in self._every for one in group.results]
+        keys = (*encoded, *(one.key for one in self.probings.values()))
+        return tuple(dict.fromkeys(keys))  # a value of a sweep may be the study's own
+
+    @property
+    def _every(self) -> tuple[Group, ...]:
+        return (*self.groups.values(), *self.swept.values())
 
     @property
     def identity(self) -> tuple[str, ...]:
         """What tables depend on: the results with their regions."""
-        seen = [one for group in self.groups.values() for one in group.identity]
+        seen = [one for group in self._every for one in group.identity]
         return (*seen, *(one.key for one in self.probings.values()))
 
     def of(self, preset: str) -> dict[str, Group]:
@@ -156,22 +187,48 @@ class StudyResults:
             :meth:`braindash.EncodingResult.region_intervals`, ``depth`` (layer / last layer),
             ``model_files`` (the name of the model's files) and ``key``.
         """
-        parts = []
-        for (preset, name), group in self.groups.items():
-            for one in group.results:
-                table = one.region_intervals()
-                parts.append(
-                    table.assign(
-                        study=self.tables.name,
-                        preset=preset,
-                        model=name,
-                        model_files=one.model,
-                        role=self.tables.model(name).role,
-                        depth=table["layer"] / max(1, one.n_layers - 1),
-                        key=one.key,
-                    )
-                )
+        parts = [
+            self._long_scores(one, preset, name)
+            for (preset, name), group in self.groups.items()
+            for one in group.results
+        ]
         return _long(parts, ["study", "preset", "model", "role"])
+
+    def swept_scores(self) -> pd.DataFrame:
+        """Tabulate every encoding score of varied settings, in long form.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of :meth:`scores`, and ``sweep``, ``setting``, ``setting_value`` (as
+            JSON) and ``draw``.
+        """
+        preset = self.tables.presets[0]
+        settings = {one.name: one.setting for one in self.tables.sweeps}
+        parts = [
+            self._long_scores(one, preset, place.model).assign(
+                sweep=place.sweep,
+                setting=settings[place.sweep],
+                setting_value=place.value,
+                draw=place.draw,
+            )
+            for place, group in self.swept.items()
+            for one in group.results
+        ]
+        first = ["study", "preset", "sweep", "setting", "setting_value", "draw", "model", "role"]
+        return _long(parts, first)
+
+    def _long_scores(self, one: EncodingResult, preset: str, name: str) -> pd.DataFrame:
+        table = one.region_intervals()
+        return table.assign(
+            study=self.tables.name,
+            preset=preset,
+            model=name,
+            model_files=one.model,
+            role=self.tables.model(name).role,
+            depth=table["layer"] / max(1, one.n_layers - 1),
+            key=one.key,
+        )
 
     def probes(self) -> pd.DataFrame:
         """Tabulate every probing score of the study, in long form.
@@ -214,14 +271,17 @@ def _long(parts: Iterable[pd.DataFrame], first: list[str]) -> pd.DataFrame:
     return table[[*first, *(name for name in table if name not in first)]]
 
 
+PlaceT = TypeVar("PlaceT")
+
+
 def _groups(
-    found: Mapping[tuple[str, str], list[EncodingResult]],
-) -> tuple[dict[tuple[str, str], Group], list[str]]:
+    found: Mapping[PlaceT, list[EncodingResult]], name_of: Callable[[PlaceT], str]
+) -> tuple[dict[PlaceT, Group], list[str]]:
     """Put the results of each model together; say of which that cannot be done."""
     groups, notes = {}, []
-    for (preset, name), results in found.items():
+    for place, results in found.items():
         try:
-            groups[preset, name] = Group.of(results)
+            groups[place] = Group.of(results)
         except InputError as error:
-            notes.append(f"{name} is left out: {error.message}.")
+            notes.append(f"{name_of(place)} is left out: {error.message}.")
     return groups, notes

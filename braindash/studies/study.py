@@ -18,13 +18,22 @@ from braindash.probing.plan import ProbingPlan, plan_probing
 from braindash.progress import NoProgress, Progress
 from braindash.requests import MEAN_SUBJECT, EncodeRequest, ProbeRequest, Request, build_request
 from braindash.speech.checkpoints.locate import SHUFFLED, UNTRAINED, is_acoustic, locate
+from braindash.speech.language.spaces import is_language
 from braindash.speech.windows import n_parameters
-from braindash.studies.file import ALL, ModelTable, StudyTables, read_study
+from braindash.studies.file import (
+    ALL,
+    ModelTable,
+    StudyTables,
+    read_study,
+    value_label,
+    value_text,
+)
 from braindash.tuning.record import read_record
 
 Kind = Literal["encoding", "probing"]
 AnyPlan = EncodingPlan | ProbingPlan
 
+_HOUR = 3600.0  # seconds
 # Fields of requests whose paths are relative to the study's file.
 _PATHS = ("data", "labels_path", "categories", "word_vectors")
 
@@ -40,18 +49,30 @@ class Wanted:
         As the study calls it.
     subject, preset : str
         Empty for probes, which have neither.
+    sweep, value : str
+        Of an encoding that varies a setting: name of the sweep, and the value as JSON.
+    draw : int
+        Which order of the training stories it is of, where shares of them are drawn.
     """
 
     kind: Kind
     model: str
     subject: str = ""
     preset: str = ""
+    sweep: str = ""
+    value: str = ""
+    draw: int = 0
 
     def told(self) -> str:
         """Say in a few words what it is."""
-        whose = [self.subject, "" if self.preset == "default" else self.preset]
+        whose = [self.subject, "" if self.preset == "default" else self.preset, self.varied()]
         named = ", ".join(one for one in (self.model, *whose) if one)
         return f"{self.kind} of {named}"
+
+    def varied(self) -> str:
+        """Say in a few words what is varied in it; empty where nothing is."""
+        drawn = f", draw {self.draw}" if self.draw else ""
+        return f"{self.sweep} {value_label(self.value)}{drawn}" if self.sweep else ""
 
 
 @dataclass(frozen=True)
@@ -87,11 +108,17 @@ class ModelFacts:
         Number of weights; None for an acoustic space.
     tuned_on : tuple of str
         Subjects that it was tuned on; empty where nothing says so.
+    hours : float or None
+        Of responses that it was tuned on, all subjects together; None where nothing says so.
+    rank : int or None
+        Of the adapters that it was tuned by; None without any.
     """
 
     name: str
     parameters: int | None = None
     tuned_on: tuple[str, ...] = ()
+    hours: float | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -210,7 +237,7 @@ class Study:
     # ---- requests ---------------------------------------------------------------------------
 
     def requests(self) -> dict[Wanted, Request]:
-        """Expand the study to requests: encodings by preset, subject and model, then probes.
+        """Expand the study to requests: encodings by preset, subject and model, sweeps, probes.
 
         Raises
         ------
@@ -226,6 +253,7 @@ class Study:
                     found[wanted] = self._request(
                         EncodeRequest, model, given | {"preset": preset} | self.tables.encode
                     )
+        found |= self._swept_requests()
         if self.tables.probe is None:
             return found
         given = dict(self.tables.probe)
@@ -233,6 +261,21 @@ class Study:
             given["data"] = self.tables.data
         for model in (one for one in self.tables.models if one.probe):
             found[Wanted("probing", model.name)] = self._request(ProbeRequest, model, given)
+        return found
+
+    def _swept_requests(self) -> dict[Wanted, Request]:
+        """Expand the sweeps: by subject, model and value, of the first preset."""
+        found: dict[Wanted, Request] = {}
+        preset, data = self.tables.presets[0], self._place(self.tables.data)
+        for sweep in self.tables.sweeps:
+            for subject in self.subjects:
+                for model in self.tables.swept(sweep):
+                    for value, draw in sweep.points:
+                        named = (sweep.name, value_text(value), draw)
+                        wanted = Wanted("encoding", model.name, subject, preset, *named)
+                        given = {"data": data, "subject": subject, "preset": preset}
+                        own = sweep.settings(self.tables.encode, value, draw)
+                        found[wanted] = self._request(EncodeRequest, model, given | own)
         return found
 
     def _request(self, kind: type[Request], model: ModelTable, given: Mapping[str, Any]) -> Request:
@@ -254,6 +297,8 @@ class Study:
     def _source(self, text: str) -> str:
         """Write a folder beside the study's file as an absolute path; other models as they are."""
         control, colon, rest = text.partition(":")
+        if is_language(text):
+            return f"{control}:{self._place(rest)}"
         is_control = bool(colon) and control in (UNTRAINED, SHUFFLED)
         model = rest if is_control else text
         if is_acoustic(text) or Path(model).is_absolute():
@@ -321,12 +366,13 @@ class Study:
             except BraindashError as error:
                 problems.append(Problem(f"[[models]] {one.name!r}: {error.message}", error.hint))
                 continue
-            is_space = is_acoustic(one.model)
-            is_control = is_space or files.seed is not None
+            is_control = not files.is_speech or files.seed is not None
+            record = {} if is_control else _record(files.folder)
             found[one.name] = ModelFacts(
                 files.name,
-                None if is_space else round(n_parameters(files)),
-                one.tuned_on or (() if is_control else _tuned(files.folder)),
+                round(n_parameters(files)) if files.is_speech else None,
+                one.tuned_on or tuple(record.get("targets", ())),
+                *_budget(record),
             )
         raise_problems(str(self.path), problems)
         return found
@@ -337,9 +383,20 @@ def _planner(like: ProbingPlan | None) -> Any:
     return lambda request: plan_probing(request, like)
 
 
-def _tuned(folder: Path) -> tuple[str, ...]:
-    """Name the subjects that a model of ``braindash tune`` was tuned on; empty for other models."""
+def _record(folder: Path) -> Mapping[str, Any]:
+    """Read the record of a model of ``braindash tune``; empty for other models."""
     try:
-        return tuple(read_record(folder)["targets"])
+        return read_record(folder)
     except (OSError, ValueError):  # none of ours
-        return ()
+        return {}
+
+
+def _budget(record: Mapping[str, Any]) -> tuple[float | None, int | None]:
+    """Return the hours of responses and the rank of adapters that a record tells of."""
+    if not record:
+        return None, None
+    rows = [one.get("times") for one in record["spec"].get("train", ())]
+    known = [one["tr"] * one["n_rows"] for one in rows if isinstance(one, Mapping)]
+    adapter = record["spec"]["settings"]["adapter"]
+    hours = sum(known) / _HOUR if known and len(known) == len(rows) else None
+    return hours, None if adapter is None else int(adapter["rank"])

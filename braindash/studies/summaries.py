@@ -129,7 +129,7 @@ def curve_table(results: StudyResults, chosen: Chosen) -> pd.DataFrame:
         table = group.regions(normalised=chosen.normalised)
         table = table[table["region"].isin(chosen.regions)].reset_index(drop=True)
         values = group.values(normalised=chosen.normalised)
-        errors = _standard_errors(values)
+        errors = standard_errors(values)
         places = [group.region_names.index(region) for region in table["region"]]
         parts.append(
             pd.DataFrame(
@@ -154,7 +154,7 @@ def curve_table(results: StudyResults, chosen: Chosen) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _standard_errors(values: Floats) -> Floats:
+def standard_errors(values: Floats) -> Floats:
     """Return the standard error over the first axis, of those who have a value."""
     known = np.isfinite(values)
     n = known.sum(axis=0)
@@ -183,7 +183,7 @@ def bar_table(results: StudyResults, chosen: Chosen) -> pd.DataFrame:
     pairs, _ = results.pairs(chosen.preset, bases)
     parts = []
     for name, group in groups.items():
-        low, high = _interval_of(group, region_scores(group, chosen))
+        low, high = interval_of(group, region_scores(group, chosen))
         base = results.tables.model(name).base
         percents = _percents(pairs.get((name, str(base))), chosen)
         parts.append(
@@ -232,7 +232,7 @@ def subject_table(results: StudyResults, chosen: Chosen) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _interval_of(group: Group, scores: RegionScores) -> tuple[Floats, Floats]:
+def interval_of(group: Group, scores: RegionScores) -> tuple[Floats, Floats]:
     """Return the ends of the interval of a group's mean, as a group has them of single layers."""
     if group.over_subjects:
         return group.shared_mean(scores.values, scores.samples).interval()
@@ -333,7 +333,7 @@ def _tested(pair: Difference, chosen: Chosen) -> pd.DataFrame:
     a, b = (region_scores(side, chosen) for side in (pair.a, pair.b))
     gap, samples = a.values - b.values, _both(a, b)
     drawn = None if samples is None else samples[0] - samples[1]
-    low, high = _interval_of(pair.a, RegionScores(gap, drawn))
+    low, high = interval_of(pair.a, RegionScores(gap, drawn))
     nothing = np.full(gap.shape[1], np.nan)
     p = p_signs = p_ranks = nothing
     if pair.a.over_subjects:
@@ -374,19 +374,26 @@ def alignment_table(results: StudyResults, chosen: Chosen, task: str | None = No
     pandas.DataFrame
         ``preset``, ``model``, ``role``, ``region``, ``measure``, ``alignment``, ``low``, ``high``,
         ``n_subjects``, ``simulated`` as in bars; ``task``, ``probe`` (score above chance, 1 is
-        perfect, over the same layers; NaN without) and ``parameters`` (number of weights; NaN of an
-        acoustic space).
+        perfect, over the same layers; NaN without), ``parameters`` (number of weights; NaN of other
+        spaces than speech models), ``hours`` (of responses that it was tuned on, all subjects
+        together) and ``rank`` (of its adapters); NaN of models that were not tuned so.
     """
     table = bar_table(results, chosen)
     if table.empty:
         return table
     probes = {name: _probe_score(results, name, task, chosen) for name in table["model"].unique()}
-    sizes = {name: one.parameters for name, one in results.models.items()}
+    facts = {
+        fact: {name: getattr(one, fact) for name, one in results.models.items()}
+        for fact in ("parameters", "hours", "rank")
+    }
     left_out = ["base", "percent", "percent_low", "percent_high", "ceiling"]
     return table.drop(columns=left_out).assign(
         task=task or "",
         probe=table["model"].map(probes).astype(float),
-        parameters=pd.to_numeric(table["model"].map(sizes)).astype(float),
+        **{
+            fact: pd.to_numeric(table["model"].map(told)).astype(float)
+            for fact, told in facts.items()
+        },
     )
 
 

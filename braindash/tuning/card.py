@@ -16,7 +16,8 @@ from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.speech.checkpoints.listing import licence_of
 from braindash.speech.checkpoints.places import CARD, is_hub_id
-from braindash.tuning.record import read_record
+from braindash.tuning.controls import STAND_INS
+from braindash.tuning.record import adapter_words, head_words, read_record
 
 _MARK = f"<!-- Written by braindash from {TUNING_RECORD}. -->"
 _HOUR = 3600.0
@@ -26,12 +27,18 @@ _CONTROLS = {
     "shuffled": "rows of responses in another order",
     "other-story": "responses to another story",
     "text": "vectors of the spoken text in place of responses",
+    "language-model": "a layer of a text model, word by word, in place of responses",
+    "speech-model": "a layer of another speech model in place of responses",
+    "stimulus": "what hidden frames of the sound are, in place of responses",
+    "joint": "responses, and what hidden frames of the sound are as well",
     "random-init": "random weights to begin with",
 }
 _METHOD_FIELDS = (
     *("window_trs", "segment_trs", "attention_trs", "encoder_rate", "head_rate", "batch_rows"),
     *("epochs", "patience", "keep", "dropout", "precision", "seed"),
 )
+# In place of which a number of steps was asked for.
+_BY_EPOCHS = frozenset({"epochs", "patience", "keep"})
 
 
 def card_text(
@@ -164,10 +171,25 @@ def _opening(record: Mapping[str, Any]) -> str:
         stamp += f"**This is a CONTROL ({control}: {told}), not a brain-tuned model.**\n\n"
         what = f"control ({control})"
     return (
-        f"# {base}, {what}\n\n{stamp}{base} was taught to predict fMRI responses to speech: the "
-        "audio before each row of responses goes through the model, and the mean of its last "
-        "layer predicts the row with one linear head per subject. The heads are not part of this "
+        f"# {base}, {what}\n\n{stamp}{base} {_taught(record)} The heads are not part of this "
         "model; it is a speech encoder like its base."
+    )
+
+
+def _taught(record: Mapping[str, Any]) -> str:
+    """Say in a sentence or two what the model learnt."""
+    control = record["spec"]["control"]
+    if control == "stimulus":
+        return (
+            "was tuned on the sound alone: half of the frames were hidden from the transformer, "
+            "which learnt in which cluster of mel-frequency cepstral coefficients each is."
+        )
+    what = "to predict fMRI responses to speech"
+    if control in STAND_INS:
+        what = f"to predict {_CONTROLS[control]}"
+    return (
+        f"was taught {what}: the audio before each row of them goes through the model, and the "
+        f"mean of its last layer predicts the row with {head_words(record)}."
     )
 
 
@@ -216,10 +238,15 @@ def _method(record: Mapping[str, Any]) -> str:
         if adapter is None
         else f"low-rank adapters of rank {adapter['rank']}"
     )
+    left_out = _BY_EPOCHS if settings.get("steps") is not None else frozenset()
+    names = [name for name in ("steps", *_METHOD_FIELDS) if name not in left_out]
     rows = [f"| {name} | {value} | {TuningSettings.model_fields[name].description} |"
-            for name in _METHOD_FIELDS if (value := settings.get(name)) is not None]  # fmt: skip
+            for name in names if (value := settings.get(name)) is not None]  # fmt: skip
     head = "| setting | value | meaning |\n| --- | --- | --- |\n"
-    return f"## Method\n\nTrained: {how}. Loss: {settings['loss']}.\n\n{head}" + "\n".join(rows)
+    strengths = adapter_words(record)
+    told = f"\n\n{_plain(strengths)} (0 before training)." if strengths else ""
+    opening = f"Trained: {how}. Loss: {settings['loss']}.{told}"
+    return f"## Method\n\n{opening}\n\n{head}" + "\n".join(rows)
 
 
 def _scores(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) -> str:
@@ -234,8 +261,8 @@ def _scores(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) ->
         lines.append(f"| {one['epoch']}{mark} | {loss} | {scores} |")
     own = record["spec"]["control"]
     beside = [
-        "| model | epoch kept | mean validation r before | after |",
-        "| --- | --- | --- | --- |",
+        "| model | epoch kept | steps | mean validation r before | after |",
+        "| --- | --- | --- | --- | --- |",
         _outcome(record, "this model" if own == "none" else f"this control ({own})"),
         *(_outcome(one, f"control: {one['spec']['control']}") for one in controls),
     ]
@@ -255,7 +282,9 @@ def _outcome(record: Mapping[str, Any], name: str) -> str:
     means = [float(np.mean(list(history[epoch]["validation_r"].values())))
              for epoch in (0, record["kept_epoch"]) if epoch in history]  # fmt: skip
     before, after = (means[0], means[-1]) if means else (float("nan"), float("nan"))
-    return f"| {name} | {record['kept_epoch']} | {before:.4f} | {after:.4f} |"
+    steps = record.get("steps")
+    told = steps.get("kept", "-") if isinstance(steps, dict) else "-"
+    return f"| {name} | {record['kept_epoch']} | {told} | {before:.4f} | {after:.4f} |"
 
 
 def _limits(record: Mapping[str, Any], licence: str) -> str:

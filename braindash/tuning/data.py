@@ -13,26 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
-from braindash.core.phones import is_word
 from braindash.core.scores import constant_columns, zscore
 from braindash.errors import InputError
 from braindash.io.dataset.audio import load_audio
 from braindash.io.dataset.censored import presentations
 from braindash.io.dataset.responses import ResponseSource, load_repeats, load_responses
-from braindash.io.labels.textgrid import Interval
-from braindash.io.labels.tiers import story_tier
-from braindash.io.labels.words import WordVectors, read_word_vectors
-from braindash.names import given_path
 from braindash.progress import Progress
 from braindash.specs import TuningControl
 from braindash.stories import StoryPlan, rows_present
+from braindash.tuning.controls import OF_HIDDEN_FRAMES, STAND_INS
 from braindash.tuning.plan import (
-    TEXT_SUBJECT,
     SubjectStories,
     TargetPlan,
     TuningPlan,
     target_masks,
 )
+from braindash.tuning.teachers import teacher_rows
 
 if TYPE_CHECKING:
     from braindash.speech.training.stories import TuningStory
@@ -52,7 +48,7 @@ class TuningData:
     ----------
     train, validation : tuple of TuningStory
     masks : mapping of str to bool array of shape (n_targets,)
-        By subject: the targets that are tuned on; empty where the targets are word vectors.
+        By subject: the targets that are tuned on; empty where the targets are no responses.
     """
 
     train: tuple["TuningStory", ...]
@@ -78,13 +74,17 @@ def load_tuning_data(plan: TuningPlan, progress: Progress) -> TuningData:
     InputError
         When no target is left, or the control cannot be made of so few stories.
     """
-    if plan.request.control == "text":
-        return _text_data(plan, progress)
+    stand_in = STAND_INS.get(plan.request.control)
+    if stand_in is not None:
+        return _without_responses(plan, stand_in, progress)
     responses: dict[str, Callable[[StoryPlan], Rows]] = {}
     masks = {}
     for number, one in enumerate(plan.subjects):
         progress.advance(number, len(plan.subjects), f"choosing targets of {one.subject}")
         masks[one.subject] = choose_targets(plan, one)
+    if plan.spec.settings.head == "shared":
+        masks = _shared_targets(plan, masks)
+    for one in plan.subjects:
         responses[one.subject] = partial(_read, plan, mask=masks[one.subject])
     sides = [
         _merged(
@@ -134,12 +134,33 @@ def choose_targets(plan: TuningPlan, one: SubjectStories) -> NDArray[np.bool_]:
             f"no target of {one.subject!r} has {why}",
             hint="Give a lower threshold, choose targets by regions, or check the responses.",
         )
-    if settings.limit is not None and chosen.sum() > settings.limit:
-        rng = np.random.default_rng(plan.spec.settings.seed)
-        drawn = rng.choice(np.flatnonzero(chosen), settings.limit, replace=False)
-        chosen = np.zeros_like(chosen)
-        chosen[drawn] = True
-    return chosen
+    return _limited(chosen, settings.limit, plan.spec.settings.seed)
+
+
+def _shared_targets(
+    plan: TuningPlan, masks: Mapping[str, NDArray[np.bool_]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Take for all subjects what any of them would have, where all have responses."""
+    usable = np.all([_usable(one) for one in plan.subjects], axis=0)
+    chosen = usable & np.any(list(masks.values()), axis=0)
+    if not chosen.any():
+        raise InputError(
+            "no target that was chosen has finite, varying responses in all subjects",
+            hint="Give a lower threshold, or heads of their own (head 'subject').",
+        )
+    limit = plan.subjects[0].targets.settings.limit
+    shared = _limited(chosen, limit, plan.spec.settings.seed)
+    return dict.fromkeys(masks, shared)
+
+
+def _limited(chosen: NDArray[np.bool_], limit: int | None, seed: int) -> NDArray[np.bool_]:
+    """Draw so many of the targets where there are more."""
+    if limit is None or chosen.sum() <= limit:
+        return chosen
+    drawn = np.random.default_rng(seed).choice(np.flatnonzero(chosen), limit, replace=False)
+    kept = np.zeros_like(chosen)
+    kept[drawn] = True
+    return kept
 
 
 def subject_ceiling(targets: TargetPlan) -> NDArray[np.float64]:
@@ -237,7 +258,7 @@ def with_control(
     Parameters
     ----------
     stories : sequence of TuningStory
-    control : {"none", "random-init", "shuffled", "other-story"}
+    control : {"none", "random-init", "joint", "shuffled", "other-story"}
         "shuffled": blocks of 10 rows are put in another order, none stays where it was, the same
         for all targets and subjects of a story. "other-story": every story takes the responses of
         another one, cut to the shorter of the two.
@@ -308,109 +329,22 @@ def _other_places(count: int, seed: list[int]) -> NDArray[np.intp]:
     return places
 
 
-# Text as targets --------------------------------------------------------------------------------
+# Targets of no brain ---------------------------------------------------------------------------
 
 
-def _text_data(plan: TuningPlan, progress: Progress) -> TuningData:
+def _without_responses(plan: TuningPlan, stand_in: str, progress: Progress) -> TuningData:
+    """Take the stories with what stands in for responses, or with nothing but the sound."""
     from braindash.speech.training.stories import TuningStory
 
     one = plan.subjects[0]
     stories = one.train + one.validation
-    targets = _text_rows(plan, stories, progress)
+    if plan.request.control in OF_HIDDEN_FRAMES:
+        targets: list[dict[str, Rows]] = [{} for _ in stories]
+    else:
+        targets = [{stand_in: rows} for rows in teacher_rows(plan, stories, progress)]
     made = [
-        TuningStory(story.name, partial(load_audio, story.audio), story.times, {TEXT_SUBJECT: rows})
+        TuningStory(story.name, partial(load_audio, story.audio), story.times, rows)
         for story, rows in zip(stories, targets, strict=True)
     ]
     n_train = len(one.train)
     return TuningData(tuple(made[:n_train]), tuple(made[n_train:]), {})
-
-
-def _text_rows(plan: TuningPlan, stories: Sequence[StoryPlan], progress: Progress) -> list[Rows]:
-    """Make the targets of every story, from word vectors or a sentence model."""
-    place = plan.request.words
-    assert place is not None  # planned
-    place = given_path(place)
-    spoken = [_words(plan, story) for story in stories]
-    window = plan.spec.settings.window_trs * stories[0].extraction.times.tr
-    if place.is_dir():
-        from braindash.speech.text import embed_texts
-
-        return [
-            standardised_rows(
-                embed_texts(
-                    place,
-                    texts_of_rows(words, story.times, window),
-                    device=plan.request.device,
-                    progress=progress,
-                )
-            )
-            for story, words in zip(stories, spoken, strict=True)
-        ]
-    vectors = read_word_vectors(
-        place, vocabulary={word.label for words in spoken for word in words}
-    )
-    for warning in vectors.warnings:
-        logger.warning("%s", warning)
-    return [
-        word_targets(words, vectors, story.times, window)
-        for story, words in zip(stories, spoken, strict=True)
-    ]
-
-
-def _words(plan: TuningPlan, story: StoryPlan) -> list[Interval]:
-    tier = story_tier(plan.dataset, story.name, "word")
-    return [word for word in tier.intervals() if is_word(word.label)]
-
-
-def word_targets(
-    words: Sequence[Interval],
-    vectors: WordVectors,
-    times: NDArray[np.float64],
-    window_seconds: float,
-) -> Rows:
-    """Average the vectors of the words whose middle lies in the window before each row.
-
-    Parameters
-    ----------
-    words : sequence of Interval
-    vectors : WordVectors
-    times : array of shape (n_rows,)
-        In seconds.
-    window_seconds : float
-        Rows at ``t`` hold the words from ``t - window_seconds`` to ``t``.
-
-    Returns
-    -------
-    float32 array of shape (n_rows, n_dims)
-        Z-scored over the rows; dimensions that do not vary are 0, as are rows without a word
-        before that.
-    """
-    known, found = vectors.of([word.label for word in words])
-    inside = _words_inside(words, times, window_seconds)[:, found]
-    counts = np.maximum(inside.sum(axis=1, keepdims=True), 1)
-    return standardised_rows(inside.astype(np.float64) @ known[found] / counts)
-
-
-def texts_of_rows(
-    words: Sequence[Interval], times: NDArray[np.float64], window_seconds: float
-) -> list[str]:
-    """Join the words whose middle lies in the window before each row; empty where there is none."""
-    inside = _words_inside(words, times, window_seconds)
-    return [" ".join(words[int(at)].label for at in np.flatnonzero(row)) for row in inside]
-
-
-def standardised_rows(values: NDArray[np.floating]) -> Rows:
-    """Z-score each dimension over the rows; one that does not vary becomes 0."""
-    made: Rows = np.nan_to_num(zscore(values)).astype(np.float32)
-    return made
-
-
-def _words_inside(
-    words: Sequence[Interval], times: NDArray[np.float64], window_seconds: float
-) -> NDArray[np.bool_]:
-    """Mark the words of each row's window, (n_rows, n_words)."""
-    middles = np.array([(word.start + word.end) / 2 for word in words])
-    inside: NDArray[np.bool_] = (middles > times[:, None] - window_seconds) & (
-        middles <= times[:, None]
-    )
-    return inside

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from braindash.core.ceilings import ceiling_threshold
 from braindash.errors import InputError, near_match
-from braindash.files import digest_json
 from braindash.io.dataset.manifest import Dataset, load_manifest
 from braindash.io.dataset.responses import ResponseSource, repeats_shape
 from braindash.io.dataset.responses import digest as digest_responses
@@ -21,12 +20,10 @@ from braindash.io.recordings import require_countable
 from braindash.io.regions.find import find_regions
 from braindash.io.regions.masks import DISCS, Regions
 from braindash.io.spaces.find import surface_for
-from braindash.names import given_path
 from braindash.remembered.digests import digest_input
 from braindash.requests import TuneRequest
 from braindash.specs import CeilingName, TargetRule, TargetSettings, TunedStory, TuningSpec
-from braindash.speech.acoustic.spaces import ACOUSTIC
-from braindash.speech.checkpoints.locate import ModelFiles, locate
+from braindash.speech.checkpoints.locate import ModelFiles, absolute_source, locate
 from braindash.stories import (
     StoryPlan,
     native_reason,
@@ -34,11 +31,9 @@ from braindash.stories import (
     response_warnings,
     story_difference,
 )
+from braindash.tuning.controls import OF_WORDS, STAND_INS, Teacher, plan_teacher
 
 logger = logging.getLogger(__name__)
-
-TEXT_SUBJECT = "text"
-"""Stands for the subject where the targets are word vectors."""
 
 # The ceiling behind each rule that has one.
 CEILINGS: Mapping[TargetRule, CeilingName] = {
@@ -101,6 +96,8 @@ class TuningPlan:
     subjects : tuple of SubjectStories
     test : tuple of str
         Names of the stories that are kept for the score.
+    teacher : Teacher
+        What gives the targets of a control that has none of the brain.
     spec : TuningSpec
         Names the result.
     warnings : tuple of str
@@ -112,6 +109,7 @@ class TuningPlan:
     model: ModelFiles
     subjects: tuple[SubjectStories, ...]
     test: tuple[str, ...]
+    teacher: Teacher
     spec: TuningSpec
     warnings: tuple[str, ...]
 
@@ -145,30 +143,36 @@ def plan_tuning(request: TuneRequest) -> TuningPlan:
     """
     dataset = load_manifest(request.data).without(request.left_out)
     model = _base(request)
-    _check_words(request)
+    teacher = plan_teacher(request, model)
+    if teacher.model is not None and request.teacher is not None:
+        place = absolute_source(request.teacher, teacher.model)
+        request = request.model_copy(update={"teacher": place})
     planned = [_plan_subject(dataset, request, model, name) for name in request.subjects]
     if len(set(request.subjects)) < len(request.subjects):
         raise InputError("a subject is named twice", hint="Name every subject once.")
     _check_spaces(dataset, planned)
-    subjects = tuple(planned[:1] if request.control == "text" else planned)
+    _check_head(dataset, request)
+    stand_in = STAND_INS.get(request.control)
+    subjects = tuple(planned if stand_in is None else planned[:1])
     warnings = tuple(dict.fromkeys(_warnings(dataset, request, subjects)))
     for warning in warnings:
         logger.warning("%s", warning)
     names = tuple(one.subject for one in subjects)
-    text = None if request.words is None else _text_digest(given_path(request.words))
     spec = TuningSpec(
         model=model.fingerprint,
-        subjects=(TEXT_SUBJECT,) if request.control == "text" else names,
+        subjects=names if stand_in is None else (stand_in,),
         targets=tuple(one.targets.settings for one in subjects),
         train=_inputs(dataset, request, subjects, "train"),
         validation=_inputs(dataset, request, subjects, "validation"),
         standardise_responses=dataset.zscored == "none",
         control=request.control,
-        text=text,
+        text=teacher.text,
+        teacher=None if teacher.model is None else teacher.model.fingerprint,
+        teacher_layer=teacher.layer,
         settings=request.settings,
     )
     test = dataset.test_stories
-    return TuningPlan(request, dataset, model, subjects, test, spec, warnings)
+    return TuningPlan(request, dataset, model, subjects, test, teacher, spec, warnings)
 
 
 # The base and the control -----------------------------------------------------------------------
@@ -179,9 +183,9 @@ def _base(request: TuneRequest) -> ModelFiles:
     if request.control == "random-init" and not model.lower().startswith(_RANDOM_INIT):
         model = f"{_RANDOM_INIT}{model}@{request.settings.seed}"
     files = locate(model, request.revision)
-    if files.family == ACOUSTIC:
+    if not files.is_speech:
         raise InputError(
-            f"{model!r} is an acoustic feature space: it has nothing to tune",
+            f"{model!r} is a feature space without a speech model: it has nothing to tune",
             hint="Give a speech model.",
         )
     if request.settings.adapter is not None and files.seed is not None:
@@ -195,28 +199,6 @@ def _base(request: TuneRequest) -> ModelFiles:
             hint="Use method 'full', or give the adapter's base.",
         )
     return files
-
-
-def _check_words(request: TuneRequest) -> None:
-    if (request.words is not None) != (request.control == "text"):
-        raise InputError(
-            "the control 'text' and word vectors or a sentence model belong together",
-            hint="Give both (control 'text', words FILE_OR_FOLDER), or neither.",
-        )
-    if request.words is not None and not given_path(request.words).exists():
-        raise InputError(
-            f"there is no file {request.words}",
-            hint="Give a file of word vectors, or the folder of a sentence model.",
-        )
-
-
-def _text_digest(place: Path) -> str:
-    """Name word vectors by their file, a sentence model by the files of its folder."""
-    if place.is_file():
-        return digest_input(place)
-    # Hidden ones too: keys are made of them since there are keys.
-    files = sorted(path for path in place.iterdir() if path.is_file())
-    return digest_json({path.name: digest_input(path) for path in files})
 
 
 # Stories ----------------------------------------------------------------------------------------
@@ -293,16 +275,18 @@ def _inputs(
     found = []
     for one in subjects:
         for story in getattr(one, side):
-            if request.control == "text":
+            if request.control in OF_WORDS:
                 tier = story_tier(dataset, story.name, "word")
                 # Keys of a tier with a usual name are older than the choice of the tier.
                 responses = digest_input(tier.path) if tier.usual else tier.digest
+            elif request.control in STAND_INS:  # nothing but the sound is read
+                responses = story.extraction.audio
             else:
                 responses = digest_responses(story.responses)
             found.append(
                 TunedStory(
                     name=story.name,
-                    subject=TEXT_SUBJECT if request.control == "text" else one.subject,
+                    subject=STAND_INS.get(request.control, one.subject),
                     audio=story.extraction.audio,
                     counted=story.extraction.counted,
                     responses=responses,
@@ -331,6 +315,17 @@ def _check_spaces(dataset: Dataset, subjects: Sequence[SubjectStories]) -> None:
         )
 
 
+def _check_head(dataset: Dataset, request: TuneRequest) -> None:
+    """Refuse a head that subjects share where their targets are no common ones."""
+    reason = native_reason(dataset.space)
+    if request.settings.head == "shared" and reason:
+        raise InputError(
+            f"the head 'shared' predicts the same targets of all subjects, but {reason}",
+            hint="Give every subject a head (head 'subject'), with a bottleneck before them if "
+            "they are to have something in common (head 'bottleneck').",
+        )
+
+
 # Targets ----------------------------------------------------------------------------------------
 
 
@@ -341,7 +336,7 @@ def _plan_targets(
     subject: str,
     stories: tuple[StoryPlan, ...],
 ) -> TargetPlan:
-    if request.control == "text":
+    if request.control in STAND_INS:
         return TargetPlan(TargetSettings(rule="all"))
     wanted = request.targets
     if wanted == "regions" or (wanted == "auto" and request.regions):
@@ -461,7 +456,7 @@ def _warnings(
                 f"the manifest names no validation story: {one.validation[0].name!r}, the last "
                 "training story, is kept for it"
             )
-        if request.control != "text":
+        if request.control not in STAND_INS:
             yield from response_warnings(one.train + one.validation)
         rule = one.targets.settings.rule
         if rule == "test-repeats":
@@ -470,5 +465,5 @@ def _warnings(
                 "these targets on it are selected on it. Repeats of a training story, other "
                 "subjects in the same space, or regions would avoid that"
             )
-        if rule == "all" and request.control != "text":
+        if rule == "all" and request.control not in STAND_INS:
             yield f"all targets of {one.subject!r} are tuned on, noise included"

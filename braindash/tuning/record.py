@@ -1,5 +1,6 @@
 """The record of a tuned model, and how far a run under way is: form and reading."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from pydantic import Field
 
 from braindash.io.entries import Form, read_object, require
 from braindash.speech.checkpoints.folders import TUNING_RECORD
+from braindash.speech.checkpoints.merging import strength_words
 
 
 class _Epoch(Form):
@@ -87,6 +89,33 @@ def read_record(folder: Path) -> dict[str, Any]:
 def read_run(path: Path) -> dict[str, Any]:
     """Return what the progress file of a run under way holds; errors as :func:`read_record`."""
     return _checked(_Progress, path)
+
+
+def adapter_words(record: Mapping[str, Any]) -> str:
+    """Say how strong the adapters of a tuned model are, block by block; empty without any."""
+    strengths = record.get("lora_b")
+    return strength_words(strengths) if isinstance(strengths, dict) and strengths else ""
+
+
+def steps_words(record: Mapping[str, Any]) -> str:
+    """Say how many steps of the optimiser made the weights; empty for older records."""
+    steps = record.get("steps")
+    if not isinstance(steps, dict):
+        return ""
+    kept, trained = steps.get("kept"), steps.get("trained")
+    more = "" if kept == trained else f", {trained} trained"
+    return f"{kept} steps{more}"
+
+
+def head_words(record: Mapping[str, Any]) -> str:
+    """Say what subjects' predictions have in common."""
+    settings = record["spec"]["settings"]
+    head = settings.get("head", "subject")
+    if head == "bottleneck":
+        return (
+            f"a linear map to {settings.get('bottleneck', 100)} values, then one head per subject"
+        )
+    return "one linear head for all subjects" if head == "shared" else "one linear head per subject"
 
 
 def _checked(form: type[Form], path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from braindash.names import given_path
 from braindash.specs import TuningSpec
 from braindash.speech.checkpoints.copying import copy_model
 from braindash.speech.checkpoints.folders import TUNING_RECORD
-from braindash.tuning.record import read_record, read_run
+from braindash.tuning.record import read_record, read_run, steps_words
 
 logger = logging.getLogger(__name__)
 
@@ -131,9 +131,11 @@ class TuningResult:
 
         stopped = f"; {self.record['stopped']}" if self.record["stopped"] else ""
         better = "" if self.record["improved"] else "; no epoch was better than the start"
+        steps = steps_words(self.record)
+        told = f"; {steps}" if steps else ""
         return (
             f"epoch {kept} of {history[-1]['epoch']} kept, validation r {mean_r(kept):.4f} "
-            f"({mean_r(0):.4f} before tuning){stopped}{better}"
+            f"({mean_r(0):.4f} before tuning){told}{stopped}{better}"
         )
 
 

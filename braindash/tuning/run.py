@@ -25,7 +25,9 @@ from braindash.speech.checkpoints.copying import check_free
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.speech.checkpoints.listing import licence_of
 from braindash.speech.checkpoints.locate import ModelFiles, absolute_source, pinned_revision
+from braindash.speech.checkpoints.merging import strength_words
 from braindash.tuning.card import card_text, controls_beside
+from braindash.tuning.controls import OF_HIDDEN_FRAMES
 from braindash.tuning.data import TuningData, load_tuning_data
 from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.tuning.result import (
@@ -153,6 +155,7 @@ class TuningRun(StoredRun[Entry]):
                 n_at_once=plan.request.n_at_once,
                 progress=training,
                 on_epoch=_told(plan, self._store),
+                stimulus=plan.request.control in OF_HIDDEN_FRAMES,
             )
         if not tuned.learned():
             raise _nothing_learned(plan, data, tuned, self._store, time.monotonic() - started)
@@ -167,9 +170,8 @@ def _told(plan: TuningPlan, store: Store) -> "Callable[[TrainingState], None]":
 
     def told(state: "TrainingState") -> None:
         epochs = [record.as_dict() for record in state.history]
-        document = progress_document(
-            plan.spec.settings.epochs, epochs, simulated=plan.dataset.simulated
-        )
+        n_epochs = state.facts.get("n_epochs", plan.spec.settings.epochs)
+        document = progress_document(n_epochs, epochs, simulated=plan.dataset.simulated)
         replace_json(folder / PROGRESS_FILE, document)
 
     return told
@@ -221,9 +223,11 @@ def _nothing_learned(
     if tuned.team.is_first:
         replace_json(path, _record(plan, data, seconds) | tuned.outcome())
     settings, last = plan.spec.settings, tuned.state.epoch
+    strengths = tuned.strengths()
+    told = f" ({strength_words(strengths)})" if strengths else ""
     return TuningError(
         f"nothing was learned: the weights of epoch {tuned.kept_epoch} of {last} compute what "
-        f"{plan.model.name} computes, so there is no tuned model",
+        f"{plan.model.name} computes{told}, so there is no tuned model",
         hint=f"Give a higher encoder_rate (it was {settings.encoder_rate:g}) or more epochs, and "
         f"check that the responses vary. Settings, losses and validation r are kept in {path}, "
         "with the epochs: the same command says this again without training.",
@@ -239,17 +243,19 @@ def _record(plan: TuningPlan, data: TuningData, seconds: float) -> dict[str, Any
 
 def _seen(plan: TuningPlan, data: TuningData) -> dict[str, Any]:
     """Say what the training saw, and what chose it."""
+    from braindash.speech.training.stimulus import N_CLUSTERS as n_clusters
+
     targets = {}
     for subject, settings in zip(plan.spec.subjects, plan.spec.targets, strict=True):
         mask = data.masks.get(subject)
+        rows = data.train[0].responses.get(subject)
         targets[subject] = {
             "rule": settings.rule,
             "threshold": settings.threshold,
             "regions": list(settings.regions),
             "region_set": settings.region_set,
-            "n_targets": data.train[0].responses[subject].shape[1]
-            if mask is None
-            else int(mask.sum()),
+            # Where nothing but the sound is learnt, clusters of it are the targets.
+            "n_targets": n_clusters if rows is None else rows.shape[1],
             "n_of": None if mask is None else len(mask),
         }
     return {

@@ -118,10 +118,10 @@ def model(page: str, further: Mapping[str, str] | None = None) -> str | None:
     return named[chosen] if chosen != OWN_MODEL else own_model()
 
 
-def own_model() -> str | None:
+def own_model(label: str = "Hub id or folder", key: str = "own_model") -> str | None:
     """Ask for a hub id or a folder; folders stay inside the allowed ones."""
     text = st.text_input(
-        "Hub id or folder", placeholder="organisation/model or /path/to/folder", key="own_model"
+        label, placeholder="organisation/model or /path/to/folder", key=key
     ).strip()
     if ":" in text:
         raise InputError(

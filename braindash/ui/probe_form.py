@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import pandas as pd
 import streamlit as st
 
+from braindash.defaults import PRESETS, ProbePresetName, probe_differences
 from braindash.demo.requests import UNHEARD_STORIES, demo_categories
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
+from braindash.specs import PROBE_METRICS
 from braindash.ui import choices, state
 from braindash.views.probes import task_title
 
@@ -20,7 +23,11 @@ _CONTROLS_HELP = (
 )
 _CATEGORIES_HELP = "A CSV file with the columns word and category, for the semantic task."
 _VECTORS_HELP = "GloVe or word2vec as text, or .npz, for the task word embedding."
-_TASKS_HELP = "All that the labels allow, when nothing is chosen."
+_TASKS_HELP = "All that the labels allow, when nothing is chosen; of a paper's protocol its own."
+_PROTOCOLS: tuple[ProbePresetName, ...] = get_args(ProbePresetName)
+_METRIC_HELP = (
+    "Of tasks that have classes. It chooses the penalty too, so each is a result of its own."
+)
 
 Labels = Mapping[str, Any]
 """Fields of a request that say which recordings and labels are meant."""
@@ -75,6 +82,7 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
     tasks = st.multiselect(
         "Tasks", list(PROBE_TASKS), format_func=task_title, help=_TASKS_HELP, key="probe_tasks"
     )
+    preset = _choose_preset()
     given = dict(labels)
     with st.expander("Words, seed and features"):
         left, right = st.columns(2)
@@ -84,6 +92,13 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
         vectors = right.text_input("Word vectors", help=_VECTORS_HELP, key="probe_vectors")
         seed = left.number_input("Seed", min_value=0, value=0, key="probe_seed")
         strategy = choices.strategy(right, "probe", "chunk")
+        metric = left.selectbox(
+            "Score of classes",
+            _metrics(preset),
+            format_func=PROBE_METRICS.__getitem__,
+            help=_METRIC_HELP,
+            key=f"probe_metric_{preset}",
+        )
         leave_out = choices.leave_out_bad("probe")
     if categories:
         given["categories"] = state.resolve_inside_roots(categories)
@@ -96,5 +111,31 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
     if with_controls and not model.startswith(CONTROL_PREFIXES):
         models += [f"untrained:{model}", "acoustic:logmel"]
     settings = given | {"tasks": tuple(tasks), "strategy": strategy, "seed": int(seed)}
-    settings["leave_out_bad"] = leave_out
+    settings |= {"leave_out_bad": leave_out, "preset": preset, "metric": metric}
     return [build_request(ProbeRequest, model=one, **settings) for one in models]
+
+
+def _choose_preset() -> ProbePresetName:
+    """Ask for the protocol, and say what it probes otherwise than the default."""
+    preset: ProbePresetName = st.selectbox(
+        "Protocol",
+        _PROTOCOLS,
+        format_func=lambda name: f"{name}: {PRESETS[name].paper}",
+        help="The default is the corrected protocol; the others are those of papers.",
+        key="probe_preset",
+    )
+    found = probe_differences(preset)
+    if found:
+        st.dataframe(
+            pd.DataFrame(found, columns=["setting", preset, "default"]),
+            hide_index=True,
+            height="content",
+        )
+    return preset
+
+
+def _metrics(preset: ProbePresetName) -> list[str]:
+    """List the metrics, the protocol's own first."""
+    protocol = PRESETS[preset].probes
+    first = "task" if protocol is None else protocol.settings["metric"]
+    return sorted(PROBE_METRICS, key=lambda name: name != first)

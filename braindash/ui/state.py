@@ -22,7 +22,7 @@ from braindash.sharing.asking import require_runner
 from braindash.sharing.settings import folders_to_name
 from braindash.ui import region_sets
 from braindash.ui.explore.loaded import loaded
-from braindash.views.captions import short_names
+from braindash.views.captions import short_names, varied_words
 
 NORMALISED = "r / ceiling"
 SCORES = {"r": "Pearson r", NORMALISED: "r / ceiling"}
@@ -50,7 +50,7 @@ class ResultRow:
     """One encoding result, as the menus need it.
 
     ``of_mean`` says that it is of the mean response of several subjects, not of one;
-    ``fingerprint`` is the model's.
+    ``fingerprint`` is the model's, ``varied`` what was otherwise than usual.
     """
 
     key: str
@@ -62,6 +62,7 @@ class ResultRow:
     created: str
     of_mean: bool = False
     fingerprint: str = ""
+    varied: str = ""
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,8 @@ def _result_rows(root: str, written: int) -> tuple[ResultRow, ...]:
         model = provenance["model"]["name"]
         if provenance["strategy"] not in ("exact", "frames"):  # an acoustic space has no choice
             model = f"{model} · {provenance['strategy']}"
+        varied = varied_words(entry.spec, provenance)
+        model = f"{model} · {varied}" if varied else model
         place = (provenance["data"]["name"], entry.spec["subject"], model)
         seen[place] = seen.get(place, 0) + 1
         if seen[place] > 1:  # same names, other content: the key tells them apart
@@ -209,6 +212,7 @@ def _result_rows(root: str, written: int) -> tuple[ResultRow, ...]:
                 created=provenance["created"],
                 of_mean=bool(entry.spec.get("members")),
                 fingerprint=str(provenance["model"]["fingerprint"]),
+                varied=varied,
             )
         )
     return tuple(rows)
@@ -223,7 +227,8 @@ def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, 
     same = [
         one
         for one in rows
-        if (one.data, one.subject, one.strategy) == (row.data, row.subject, row.strategy)
+        if (one.data, one.subject, one.strategy, one.varied)
+        == (row.data, row.subject, row.strategy, row.varied)
     ]
     pairs = [
         (before, after)
@@ -245,7 +250,8 @@ def open_with_finding(rows: list[ResultRow]) -> None:
         return
     if before is not None and any(session.get(key) != value for key, value in before.items()):
         return
-    session["opened_with"] = choices_for(rows[0], rows)
+    usual = next((one for one in rows if not one.varied), rows[0])
+    session["opened_with"] = choices_for(usual, rows)
     set_choices(session["opened_with"])
 
 
@@ -390,10 +396,14 @@ def choose(
 
     A menu bound to the query leaves its default out; here the default depends on what the store
     holds, so it has to be written too. A choice is kept for pages that offer it, also where a page
-    between does not. What stands side by side may be ``bare``: its label is for screen readers.
+    between does not. An address may have the words of the menu. What stands side by side may be
+    ``bare``: its label is for screen readers.
     """
     session = st.session_state
     in_address, written = st.query_params.get(key), session.get(f"written_{key}")
+    if in_address not in options:  # typed as the menu shows it, perhaps
+        meant = [one for one in options if show(one) == in_address]
+        in_address = meant[0] if len(meant) == 1 else None
     if in_address in options and in_address != written:
         session[f"wanted_{key}"] = session[key] = in_address  # somebody opened a link
     else:

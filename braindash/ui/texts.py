@@ -195,8 +195,9 @@ together, use the wheel to zoom.
 
 TUNING = r"""
 **Brain-tuning** (arXiv 2410.09230): the audio of the last 5 TRs before a response row goes through
-the model; the mean of its last layer over that time predicts the row with one linear head per
-subject. Gradients reach everything behind the convolutional front end, which is frozen, or
+the model; the mean of its last layer over that time predicts the row with a linear head: one per
+subject, one for all subjects of a common space, or one per subject behind a linear map to few
+values. Gradients reach everything behind the convolutional front end, which is frozen, or
 low-rank adapters alone.
 
 **What is never seen.** The test story plays no part, and neither do targets whose noise ceiling is
@@ -218,7 +219,11 @@ so it is far below a score on a repeated test story. The training loss falls for
 only held-out stories tell tuning from memorising.
 
 **Controls** have the same budget and one thing changed. A gain that a control shows too is not
-about the brain.
+about the brain. With a number of *steps* model and control have exactly the same; an early stop
+gives a shuffled control mostly fewer.
+
+**Adapters.** $|B|$, the norm of what low-rank adapters add, is 0 before training. It is told block
+by block under a tuned model: a block at 0 learned nothing.
 """
 
 PROBES = r"""
@@ -232,8 +237,12 @@ For semantic tasks words are kept apart as well: the words of the test part were
 so a probe cannot look a category up. The words fall into five folds, each tested once; the score is
 their mean.
 
+**Mean over models**: the mean of their scores, and the standard error over models: how much models
+differ, such as those tuned to several subjects, not how sure one score is.
+
 **Score.** $R^2$, weighted by variance, for values; accuracy or balanced accuracy (mean share of
-right units over the classes) for classes. **Chance**: one and the same answer for all units, and
+right units over the classes) for classes, or macro-F1 where it was asked for; macro-F1 for sets of
+labels. **Chance**: one and the same answer for all units, and
 the mean of probes that learnt from shuffled labels, penalty and all. **Share above chance**:
 $(s - c)/(1 - c)$ with the score $s$ and the higher of the two chance levels $c$. **Selectivity** is
 the score minus that of shuffled labels.

@@ -5,8 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from braindash.defaults import DEFAULT_DELAYS
 from braindash.encoding.several.comparison import Group
 from braindash.encoding.several.groups import ceilings_of, rows_of, settings_of
+from braindash.requests import LOW_LEVEL_SPACE
+from braindash.tuning.record import adapter_words, head_words, steps_words
 
 _MOST_KEYS = 4
 _UNTRAINED = re.compile(r"untrained:(?P<name>.+?)@(?P<seed>\d+)(?P<rest>.*)")
@@ -42,7 +45,7 @@ def provenance_line(group: Group, ceiling: str | None = None) -> str:
     return (
         f"{stamp}{first.data} · {group.model} · mean of n = {group.n_subjects} subjects "
         f"({', '.join(group.subjects)}) · test: {test} from row {first.spec['score_from_row'][0]}"
-        f" · features: {first.provenance['strategy']} · {fits} · "
+        f" · features: {first.features_line()} · {fits} · "
         f"ceiling: {kind or 'none that all subjects have'} · "
         f"{f'regions: {regions} · ' if regions else ''}n = {group.n_subjects} subjects"
     )
@@ -126,6 +129,33 @@ def subject_lines(group: Group, ceiling: str | None = None) -> list[str]:
     return [result.provenance_line(ceiling) for result in group.results]
 
 
+def varied_words(spec: Mapping[str, Any], provenance: Mapping[str, Any]) -> str:
+    """Say in which settings, that studies vary, an encoding result is not the usual one.
+
+    Parameters
+    ----------
+    spec, provenance : mapping
+        Of a stored result of any age.
+
+    Returns
+    -------
+    str
+        Such as "delays 3 TR, 4 s of context"; empty for a usual one.
+    """
+    told = []
+    delays = tuple(spec.get("delays", DEFAULT_DELAYS))
+    if delays != DEFAULT_DELAYS:
+        told.append(f"{'delay' if len(delays) == 1 else 'delays'} {', '.join(map(str, delays))} TR")
+    if (context := provenance.get("context_seconds")) is not None:
+        told.append(f"{context:g} s of context")
+    if (share := provenance.get("train_share")) is not None and share < 1:
+        told.append(f"{share:.0%} of training, draw {provenance.get('train_draw', 0)}")
+    space = (spec.get("low_level") or {}).get("space", LOW_LEVEL_SPACE)
+    if space != LOW_LEVEL_SPACE:
+        told.append(f"low level {space}")
+    return ", ".join(told)
+
+
 def tuning_line(record: Mapping[str, Any]) -> str:
     """Say in one line what a tuned model learnt from, and what chose its targets.
 
@@ -144,13 +174,17 @@ def tuning_line(record: Mapping[str, Any]) -> str:
     control = "" if spec["control"] == "none" else f"CONTROL ({spec['control']}) · "
     stopped = f" · {record['stopped']}" if record["stopped"] else ""
     better = "" if record["improved"] else " · no epoch was better than the start"
+    told, strengths = steps_words(record), adapter_words(record)
+    steps = f" ({told})" if told else ""
+    adapters = f" · {strengths}" if strengths else ""
     return (
-        f"{control}base {record['base']['name']} · {method} · loss {spec['settings']['loss']} · "
-        f"{targets} · trained on {len(stories['train'])} stories "
+        f"{control}base {record['base']['name']} · {method} · {head_words(record)} · "
+        f"loss {spec['settings']['loss']} · {targets} · trained on {len(stories['train'])} stories "
         f"({sum(stories['train'].values())} rows), validated on "
         f"{', '.join(stories['validation'])} · never trained on: "
         f"{', '.join(stories['never_trained_on'])} · epoch {record['kept_epoch']} of "
-        f"{history[-1]['epoch']} kept{stopped}{better} · seed {spec['settings']['seed']}"
+        f"{history[-1]['epoch']} kept{steps}{stopped}{better} · seed {spec['settings']['seed']}"
+        f"{adapters}"
     )
 
 

@@ -190,7 +190,7 @@ def _prevalence(groups: Sequence[Group], names: Sequence[str], mesh: str) -> Lin
     maps = []
     for group in groups:
         share = prevalence_maps(group, q=_LEVEL).share
-        options = _group_options(group, share, mesh)
+        options = group_options(group, share, mesh)
         maps.append(
             MapSet(
                 values=share,
@@ -223,7 +223,7 @@ def _maps(
     ceiling: str | None,
     mesh: str,
 ) -> MapSet:
-    options = _group_options(group, values, mesh)
+    options = group_options(group, values, mesh)
     options["regions"] = {
         name: mask for name, mask in options["regions"].items() if name in group.region_names
     }
@@ -240,7 +240,7 @@ def _maps(
     )
 
 
-def _group_options(group: Group, values: Floats, mesh: str) -> dict[str, Any]:
+def group_options(group: Group, values: Floats, mesh: str) -> dict[str, Any]:
     """Say on what a group's maps are drawn; those of subjects that meet on fsaverage5, there."""
     if not group.on_common:
         return surface_options(group.first, values, mesh)

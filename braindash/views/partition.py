@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.encoding.result import EncodingResult
-from braindash.encoding.shares import low_level_line
+from braindash.encoding.shares import low_level_line, variance_parts
 from braindash.errors import InputError
 from braindash.viewer.blobs import MapSet
 from braindash.views.linked import LinkedMaps, Mix, mixed_note
@@ -13,6 +13,7 @@ from braindash.views.maps import colour_top, score_label, surface_note, surface_
 PARTS = "parts"
 PARTS_TITLE = "low level and the rest, mixed"
 _SHOWN_FROM = 0.1  # of the highest value
+_MOST_INKS = 3  # more cannot be told apart where they mix
 
 Floats = NDArray[np.floating]
 
@@ -36,7 +37,9 @@ def part_maps(result: EncodingResult, mesh: str = "") -> LinkedMaps:
     -------
     LinkedMaps
         "banded": what low-level features explain alone, what both share and what the model
-        explains alone, in R²; "residual": r minus r without low-level features, and the latter.
+        explains alone, in R²; with several low-level spaces what each of the first three spaces
+        explains alone, the model's first; "residual": r minus r without low-level features, and
+        the latter.
 
     Raises
     ------
@@ -73,6 +76,10 @@ def _parts(result: EncodingResult) -> tuple[dict[str, Floats], str]:
         return np.asarray(result.dataset[name].transpose("layer", "target").values)
 
     space = settings["space"]
+    several = variance_parts(result)
+    if several is not None and "+" in space:
+        alone = {f"{one[0]} alone": of_one for one, of_one in several.items() if len(one) == 1}
+        return dict(list(alone.items())[:_MOST_INKS]), "R²"
     if settings["method"] == "banded":
         parts = {
             f"{space} alone": of("low_unique_r2"),

@@ -5,13 +5,17 @@ from io import BytesIO
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, SubFigure
+from numpy.typing import NDArray
 
 from braindash.io.surfaces import HEMISPHERES
 from braindash.viewer.blobs import MapSet
+from braindash.viewer.colours import MIX_COLOURS
 from braindash.views.linked import DIFFERENCE, LinkedMaps, difference_maps
 
 _VIEWS = ("lateral", "medial")
+_INK_STEPS = 8  # of each ink's share: 512 colours of three
 # Of four views in one row: mirrored about the middle, as in the viewer.
 _STRIP = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
 Picture = tuple[MapSet, int]
@@ -89,6 +93,104 @@ def pictures_of(linked: LinkedMaps, layers: Sequence[int]) -> Figure:
         pictures.append((difference_maps(linked, layers), 0))
         titles.append(DIFFERENCE)
     return linked_figure(pictures, titles)
+
+
+def mixed_figure(linked: LinkedMaps, layers: Sequence[int]) -> Figure:
+    """Draw two or three maps in one, as inks whose light adds up, as the viewer does.
+
+    Parameters
+    ----------
+    linked : LinkedMaps
+        Two or three panels.
+    layers : sequence of int
+        One for each.
+    """
+    from matplotlib import pyplot as plt
+    from matplotlib.patches import Patch
+
+    first = linked.maps[0]
+    shares = np.stack(
+        [
+            np.clip((maps.values[layer] - maps.vmin) / (maps.vmax - maps.vmin), 0, 1)
+            for maps, layer in zip(linked.maps, layers, strict=True)
+        ]
+    )
+    values = np.stack([maps.values[at] for maps, at in zip(linked.maps, layers, strict=True)])
+    known = np.isfinite(values)
+    shown = np.where(known, values, -np.inf).max(axis=0) >= first.threshold
+    inks = np.array([to_rgb(colour) for colour in MIX_COLOURS[: len(shares)]])
+    numbers, palette = ink_numbers(np.where(known, shares, 0.0), inks)
+    figure = plt.figure(figsize=(11, 3.3), layout="constrained")
+    axes = [figure.add_subplot(1, 4, place + 1, projection="3d") for place in range(4)]
+    _draw_numbers(axes, first, np.where(shown, numbers, 0), palette)
+    handles = [
+        Patch(color=tuple(ink), label=name) for ink, name in zip(inks, linked.names, strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle("  ·  ".join(filter(None, [first.label, _stamp([first])])))
+    return figure
+
+
+def ink_numbers(
+    shares: NDArray[np.floating], inks: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
+    """Give each mix of inks a number, and each number its colour.
+
+    Parameters
+    ----------
+    shares : array of shape (n_inks, n_targets)
+        From 0 to 1; in steps of a seventh.
+    inks : array of shape (n_inks, 3)
+        Red, green and blue of each, from 0 to 1.
+
+    Returns
+    -------
+    numbers : array of int, shape (n_targets,)
+        From 1.
+    palette : array of shape (n_colours, 3)
+        ``palette[number - 1]`` is the sum of the inks by their shares, at most 1.
+    """
+    last, count = _INK_STEPS - 1, len(shares)
+    places = _INK_STEPS ** np.arange(count)[::-1]
+    numbers = 1 + places @ np.rint(np.asarray(shares) * last).astype(np.int64)
+    every = np.indices((_INK_STEPS,) * count).reshape(count, -1) / last
+    return numbers, np.minimum(every.T @ inks, 1.0)
+
+
+def _draw_numbers(
+    axes: Sequence[Axes],
+    maps: MapSet,
+    numbers: NDArray[np.integer],
+    palette: NDArray[np.floating],
+) -> None:
+    """Draw four views of colours by number; 0 is cortex."""
+    from matplotlib.colors import ListedColormap
+    from nilearn.plotting import plot_surf_roi
+
+    shown, geometry = maps.drawn, maps.drawn.geometry
+    # The main target of each vertex: numbers of colours have no mean.
+    on_mesh = np.nan_to_num(shown.values(numbers.astype(np.float32), nearest=True))
+    sides = np.split(on_mesh, [geometry.counts[0]])
+    shape = next(iter(geometry.shapes))
+    for one, (side, view) in zip(axes, _STRIP, strict=True):
+        plot_surf_roi(
+            (geometry.shapes[shape][side].copy(), geometry.faces[side]),
+            roi_map=sides[HEMISPHERES.index(side)].astype(int),
+            bg_map=geometry.depth[side],
+            hemi=side,
+            view=view,
+            engine="matplotlib",
+            avg_method="median",  # of three numbers it is one of them
+            threshold=0.5,
+            vmin=1,
+            vmax=len(palette),
+            cmap=ListedColormap(palette),
+            colorbar=False,
+            axes=one,
+            figure=one.get_figure(root=True),
+            title=f"{side}, {view}",
+        )
+        one.set_box_aspect(None, zoom=1.4)  # type: ignore[call-arg]
 
 
 def picture_png(figure: Figure) -> bytes:

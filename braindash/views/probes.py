@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from braindash.probing.result import ProbingResult
-from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS, STAGES
+from braindash.probing.tasks import CONTROL_PREFIXES, METRIC_TITLES, PROBE_TASKS, STAGES
 from braindash.viewer.colours import GREY, PALETTE
 from braindash.views.curves import DepthAxis, layer_axes
 from braindash.views.tables import with_interval
@@ -21,13 +21,7 @@ SCALE_TEXTS: Mapping[str, str] = {
     "above": "colour: (score - chance) / (1 - chance); 0 is chance, 1 a perfect probe",
     "z": "colour: score of a layer minus the mean over layers, in standard deviations of that "
     "task's layers: where a task peaks, not how high",
-    "score": "colour: the score itself (R², accuracy or balanced accuracy)",
-}
-METRIC_TITLES: Mapping[str, str] = {
-    "r2": "R²",
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro-F1",
+    "score": "colour: the score itself, each task in its own metric",
 }
 _BAND = "rgba(0,114,178,0.16)"
 _ROW_PIXELS, _FRAME_PIXELS = 30, 130
@@ -185,6 +179,51 @@ def probe_curves(
         figure.add_trace(shuffled.update(line={"color": PALETTE[1]}))
     title = f"{task_title(task)}: {METRIC_TITLES[result.metric(task)]}"
     return layer_axes(figure, axis, title, result.simulated)
+
+
+def mean_curves(table: pd.DataFrame, task: str, *, relative_depth: bool = False) -> go.Figure:
+    """Draw one task's mean over models, shaded by its standard error.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`braindash.probing.several.probing_mean` gives.
+    task : str
+        The task.
+    relative_depth : bool, default False
+        Use layer / last layer as the horizontal axis.
+    """
+    rows = _rows(table, task)
+    last = int(rows["layer"].max())
+    axis = DepthAxis(last, relative_depth)
+    x = axis.places(rows["layer"], last)
+    mean, se = rows["mean"].to_numpy(), rows["se"].to_numpy()
+    figure = go.Figure(
+        go.Scatter(
+            x=np.concatenate([x, x[::-1]]),
+            y=np.concatenate([mean + se, (mean - se)[::-1]]),
+            fill="toself",
+            fillcolor=_BAND,
+            mode="lines",
+            line={"width": 0},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=mean,
+            name=f"mean ± SE of {rows['n_models'].iloc[0]} models",
+            mode="lines+markers",
+            line={"color": PALETTE[0], "width": 2.5},
+            marker={"size": 8},
+            customdata=np.column_stack([rows["layer"], se]),
+            hovertemplate="layer %{customdata[0]}: %{y:.3f} ± %{customdata[1]:.3f}<extra></extra>",
+        )
+    )
+    title = f"{task_title(task)}: {METRIC_TITLES[_first(table, task, 'metric')]}"
+    return layer_axes(figure, axis, title, bool(table["simulated"].any()))
 
 
 def difference_map(

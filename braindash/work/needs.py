@@ -1,5 +1,6 @@
 """Will it run here? What a run would need, and what this machine has."""
 
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -220,7 +221,7 @@ def tuning_needs(plan: TuningPlan, store: Store) -> Preflight:
     device = expected_device(plan.request.device)
     known = read_progress(store, plan.spec.key())
     n_done = len(known["history"]) - 1 if known else 0
-    n_epochs = plan.spec.settings.epochs
+    n_epochs = _tuning_epochs(plan)
     memory, disk = _tuning_sizes(plan)
     return _compared(
         plan.spec,
@@ -261,7 +262,17 @@ def _tuning_seconds(plan: TuningPlan, device: str) -> float:
     segments = plan.n_rows / settings.rows_per_segment
     frames = segments * settings.segment_trs * _tr(plan) * frame_rate_hz(plan.model)
     operations = 3 * 2 * n_parameters(plan.model) * frames
-    return float(settings.epochs * operations / _encoder_rate(device, _product_rate()))
+    return float(_tuning_epochs(plan) * operations / _encoder_rate(device, _product_rate()))
+
+
+def _tuning_epochs(plan: TuningPlan) -> int:
+    """Say how many epochs there are at most; of steps about as many."""
+    settings = plan.spec.settings
+    if settings.steps is None:
+        return settings.epochs
+    segments = plan.n_rows / settings.rows_per_segment
+    per_step = max(1, settings.batch_rows // settings.rows_per_segment)
+    return max(1, math.ceil(settings.steps / math.ceil(segments / per_step)))
 
 
 def _tr(plan: TuningPlan) -> float:

@@ -17,7 +17,7 @@ from braindash.requests import (
     build_request,
     build_tune_request,
 )
-from braindash.specs import TARGET_RULES, TUNING_CONTROLS, TUNING_LOSSES
+from braindash.specs import TARGET_RULES, TUNING_CONTROLS, TUNING_HEADS, TUNING_LOSSES
 from braindash.tuning.result import TunedModel, damaged_models, read_progress, tuned_models
 from braindash.ui import choices, region_sets, state, texts, widgets
 from braindash.ui.take_away import Take
@@ -42,6 +42,16 @@ RECIPE_SETTINGS: dict[str, dict[str, int]] = {
 AUTO_TARGETS = "By the first noise ceiling that training data allow"
 CONTROL_HELP = "The same budget with the relation between sound and brain taken away, or changed."
 SEED_HELP = "Of everything that is drawn: the order of segments, dropout, adapters, controls."
+STEPS_HELP = (
+    "Exactly so many steps of the optimiser, without an early stop: a model and its controls then "
+    "have the same."
+)
+BOTTLENECK_HELP = "Between model and heads, where the heads have one."
+TEACHER_HINTS = {
+    "text": "Name a file of word vectors, or the folder of a sentence model.",
+    "language-model": "Name the folder of a text model.",
+    "speech-model": "Name a speech model, by its folder or its id on the hub.",
+}
 # Small models need higher rates; the published ones are of models 768 and more wide.
 RATES = {True: (6e-4, 5e-4, 27), False: (5e-5, 1e-4, 128)}
 
@@ -56,10 +66,30 @@ def choose_settings(small: bool) -> dict[str, Any]:
     encoder, head, rows = RATES[small]
     with st.expander("Advanced"):
         one, two, three = st.columns(3)
+        steps = three.number_input(
+            "Steps (0: by epochs)", 0, 10**6, 0, help=STEPS_HELP, key="tune_steps"
+        )
+        by_steps = steps > 0
         return {
-            "epochs": one.number_input("Epochs, at most", 1, 500, 15, key="tune_epochs"),
+            "epochs": one.number_input(
+                "Epochs, at most", 1, 500, 15, key="tune_epochs", disabled=by_steps
+            ),
             "patience": two.number_input(
-                "Stop after epochs without a better r (0: never)", 0, 500, 5, key="tune_patience"
+                "Stop after epochs without a better r (0: never)",
+                0,
+                500,
+                5,
+                key="tune_patience",
+                disabled=by_steps,
+            ),
+            "steps": int(steps) or None,
+            "bottleneck": two.number_input(
+                "Values of a bottleneck",
+                1,
+                10_000,
+                100,
+                help=BOTTLENECK_HELP,
+                key="tune_bottleneck",
             ),
             "seed": three.number_input("Seed", 0, 2**31 - 1, 0, help=SEED_HELP, key="tune_seed"),
             "encoder_rate": one.number_input(
@@ -81,34 +111,46 @@ def choose_regions(data: Path) -> tuple[str, list[str]]:
     return name, st.multiselect("Regions", known, format_func=region_title, key="tune_regions")
 
 
+def choose_teacher(control: str) -> dict[str, Any] | None:
+    """Ask what a control learns from; empty where nothing is asked, None where it lacks."""
+    if control not in TEACHER_HINTS:
+        return {}
+    if control == "speech-model":
+        given = choices.own_model("Model that is foretold", "tune_teacher")
+        taught: dict[str, Any] = {"teacher": given}
+    else:
+        label = "Text model" if control == "language-model" else "Word vectors or sentence model"
+        given = st.text_input(label, key="tune_words")
+        taught = {"words": state.resolve_inside_roots(given) if given else None}
+    if control != "text":
+        layer = st.number_input(
+            "Layer of it (-1: the last)", -1, 1000, -1, key="tune_teacher_layer"
+        )
+        taught["teacher_layer"] = None if layer < 0 else int(layer)
+    return taught if given else None
+
+
 def choose_request(data: Path | None) -> TuneRequest | None:
     """Ask for everything else; None as long as something is missing."""
     base = choices.model("tune")
     if data is None or base is None:
         st.info("Choose a data set and a model.")
         return None
-    subjects = choices.subjects("Subjects (one head each)", data, "tune")
+    subjects = choices.subjects("Subjects", data, "tune")
     left, right = st.columns(2)
     with left:
         method = menu("What is tuned", METHODS, "tune_method")
         recipe = menu("What is encoded", RECIPES, "tune_recipe")
         loss = menu("Loss", TUNING_LOSSES, "tune_loss")
+        head = menu("Heads", TUNING_HEADS, "tune_head")
     with right:
         targets = menu("Targets", {"auto": AUTO_TARGETS} | TARGET_RULES, "tune_targets")
         control = menu("Control", TUNING_CONTROLS, "tune_control", help=CONTROL_HELP)
         region_set, regions = choose_regions(data) if targets == "regions" else (None, None)
-        words = (
-            st.text_input("Word vectors or sentence model", key="tune_words")
-            if control == "text"
-            else ""
-        )
+        taught = choose_teacher(control)
     further = choose_settings(base in map(str, DEMO_MODELS.values()))
-    if not subjects or (control == "text" and not words):
-        st.info(
-            "Choose subjects."
-            if not subjects
-            else "Name a file of word vectors, or the folder of a sentence model."
-        )
+    if not subjects or taught is None:
+        st.info("Choose subjects." if not subjects else TEACHER_HINTS[control])
         return None
     return build_tune_request(
         data=data,
@@ -116,11 +158,12 @@ def choose_request(data: Path | None) -> TuneRequest | None:
         subjects=tuple(subjects),
         method=method,
         loss=loss,
+        head=head,
         targets=targets,
         control=control,
         regions=None if regions is None else tuple(regions),
         region_set=region_set,
-        words=state.resolve_inside_roots(words) if words else None,
+        **taught,
         **RECIPE_SETTINGS[recipe],
         **further,
     )

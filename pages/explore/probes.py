@@ -7,6 +7,8 @@ import streamlit as st
 
 from braindash.encoding.several.comparison import Group
 from braindash.probing.result import ProbingResult, probing_difference
+from braindash.probing.several import probing_mean
+from braindash.tuning.result import tuned_models
 from braindash.ui import state, texts, widgets
 from braindash.ui.explore import probing
 from braindash.ui.take_away import take
@@ -18,6 +20,7 @@ from braindash.views.probes import (
     difference_map,
     heat_map,
     hierarchy_line,
+    mean_curves,
     probe_curves,
     task_title,
 )
@@ -45,7 +48,8 @@ def show_map(result: ProbingResult, relative: bool) -> None:
     widgets.chart(figure, "heat_map")
     taken = take([result], "tasks", "Probing tasks by layer", figure=figure, table=result.table)
     widgets.told(
-        f"{SCALE_TEXTS[scale]} · dot: best layer of each task · {result.short_line()}",
+        f"{SCALE_TEXTS[scale]} · score: {result.score_words()} · dot: best layer of each task · "
+        f"{result.short_line()}",
         [result.provenance_line()],
         [taken],
     )
@@ -89,7 +93,8 @@ def show_task(result: ProbingResult, others: Sequence[probing.ProbeRow], relativ
         table=lambda: scores_of(task, [result, *controls]),
     )
     widgets.told(
-        f"{task_title(task)} · key {result.key[:8]}" + " · dashed: controls" * bool(controls),
+        f"{task_title(task)}: {result.score_words(task)} · key {result.key[:8]}"
+        + " · dashed: controls" * bool(controls),
         [
             f"{result.provenance_line(task)} · {result.interval_line(task)}",
             *(f"dashed: {control.provenance_line()}" for control in controls),
@@ -104,6 +109,48 @@ def show_task(result: ProbingResult, others: Sequence[probing.ProbeRow], relativ
             "No control was computed. Run the same with the models `untrained:MODEL` and "
             "`acoustic:logmel`: what they reach needs no training."
         )
+
+
+@widgets.part
+def show_mean(row: probing.ProbeRow, others: Sequence[probing.ProbeRow], relative: bool) -> None:
+    """Draw one task's mean over several models, by default the tuned ones."""
+    result = probing.load(row)
+    alike = [
+        one
+        for one in (row, *others)
+        if not one.is_control and probing.load(one).n_layers == result.n_layers
+    ]
+    if len(alike) < 2 or result.n_layers < 2:
+        return
+    st.header("Mean over models", anchor=False)
+    tuned = {model.fingerprint for model in tuned_models(state.store())}
+    with st.container(horizontal=True, vertical_alignment="bottom", key="mean_controls"):
+        task = state.choose("Task of the mean", list(result.tasks), "mean_task", show=task_title)
+        chosen = st.multiselect(
+            "Mean over",
+            [one.model for one in alike],
+            default=[one.model for one in alike if one.fingerprint in tuned],
+            key="mean_models",
+            bind="query-params",
+            width=520,
+        )
+    members = [probing.load(one) for one in alike if one.model in chosen]
+    if len(members) < 2:
+        st.caption("Choose two models or more, such as those tuned to several subjects.")
+        return
+    table = probing_mean(members)
+    figure = mean_curves(table, task, relative_depth=relative)
+    widgets.chart(figure, "mean")
+    widgets.told(
+        f"{task_title(task)}: {result.score_words(task)} · band: mean ± standard error over "
+        f"{len(members)} models; how much models differ, not how sure a score is",
+        [one.provenance_line(task) for one in members],
+        [
+            take(
+                members, "mean", f"{task_title(task)}: mean over models", figure=figure, table=table
+            )
+        ],
+    )
 
 
 @widgets.part
@@ -210,6 +257,7 @@ def show(rows: list[probing.ProbeRow]) -> None:
         widgets.simulated_stamp()
     show_map(result, relative)
     show_task(result, others, relative)
+    show_mean(row, others, relative)
     show_difference(result, others, relative)
     show_depths(result)
     show_with_encoding(row, result, relative)

@@ -15,6 +15,7 @@ from braindash.core.statistics.depth import QUANTITIES
 from braindash.encoding import shares
 from braindash.encoding.nulls.panel import NULLS, WARNED_R, WARNED_SHARE
 from braindash.encoding.nulls.scored import ONSET_SECONDS
+from braindash.probing.tasks import METRIC_TITLES
 from braindash.requests import EncodeRequest, ProbeRequest
 from braindash.specs import (
     AdapterSettings,
@@ -29,7 +30,7 @@ from braindash.specs import (
 )
 from braindash.speech.windows import STRATEGIES, WINDOW_SECONDS
 from braindash.views.maps import KINDS
-from braindash.views.probes import METRIC_TITLES, SCALES
+from braindash.views.probes import SCALES
 from braindash.views.tables import STAGE_COLUMNS
 
 TEXT = (ROOT / "docs" / "science.md").read_text()

@@ -7,11 +7,15 @@ import typer
 from kit.documents import ROOT, blocks, commands
 
 from braindash.cli import app
+from braindash.defaults import PRESETS
 from braindash.exports.studies.items import FIGURES
+from braindash.io.regions.sets import find_set
 from braindash.probing.tasks import PROBE_TASKS
+from braindash.speech.acoustic.spaces import find_space
 from braindash.studies.file import parse_study
 
 PAGE = ROOT / "docs" / "studies.md"
+PAPERS = ROOT / "docs" / "reproduce.md"
 
 
 def test_the_file_on_the_page_is_a_study():
@@ -34,3 +38,40 @@ def test_the_commands_on_the_page_take_what_it_gives_them():
             if words[0] == "study":
                 inner = root.commands["study"].commands[words[1]]
                 inner.make_context("study", list(words[2:]), resilient_parsing=False)
+
+
+def test_the_sweeps_on_the_page_are_sweeps():
+    [study] = [one.text for one in blocks(PAGE) if one.title == "study.toml"]
+    [sweeps] = [one.text for one in blocks(PAGE) if one.text.lstrip().startswith("[[sweeps]]")]
+    tables = parse_study(f"{study}\n{sweeps}", Path("study.toml"))
+    assert [one.name for one in tables.sweeps][:3] == ["lags", "context", "efficiency"]
+
+
+def test_every_paper_has_a_study_in_its_preset():
+    files = {one.title: one.text for one in blocks(PAPERS) if one.title}
+    assert list(files) == ["paper-a.toml", "paper-b.toml", "paper-c.toml"]
+    for (name, text), letter in zip(files.items(), "abc", strict=True):
+        tables = parse_study(text, Path(name))
+        assert tables.presets == (f"moussa2025-{letter}",)
+        wanted = tables.figures.regions
+        assert wanted == PRESETS[tables.presets[0]].region_set
+        assert set(tables.figures.shown) <= set(find_set(wanted).region_names)
+        if tables.probe is not None:
+            assert tables.probe["preset"] == tables.presets[0] and letter == "a"
+    asked = list(parse_study(files["paper-b.toml"], Path("b")).sweeps[0].values)
+    for spaces in asked:
+        for name in spaces.split("+"):
+            find_space(name)
+
+
+def test_the_commands_of_the_papers_are_commands():
+    root = typer.main.get_command(app)
+    lines = [line for one in blocks(PAPERS) if one.language == "text"
+             for line in one.text.splitlines() if line.startswith("braindash ")]  # fmt: skip
+    assert len(lines) >= 5
+    for line in lines:
+        _, name, *words = line.split()
+        command = root.commands[name]
+        if hasattr(command, "commands"):
+            command, words = command.commands[words[0]], words[1:]
+        command.make_context(name, list(words), resilient_parsing=False)

@@ -21,7 +21,14 @@ from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
 from braindash.work.kinds import preflight
 
-SPACES = {"phones": 39, "articulation": len(ARTICULATIONS), "phonerate": 1, "wordrate": 1}
+SPACES = {
+    "phones": 39,
+    "articulation": len(ARTICULATIONS),
+    "diphones": 39 * 39,
+    "triphones": 4096,
+    "phonerate": 1,
+    "wordrate": 1,
+}
 
 
 @pytest.fixture

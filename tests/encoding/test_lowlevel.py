@@ -15,7 +15,7 @@ from braindash.core.timing import delayed
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.run import run_encoding
-from braindash.encoding.shares import low_level_line, low_level_shares
+from braindash.encoding.shares import low_level_line, low_level_shares, variance_parts
 from braindash.errors import BraindashError, Cancelled
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
@@ -109,6 +109,69 @@ def test_banded_shares_add_up(lab, store):
     assert "banded" in low_level_line(result)
 
 
+def test_several_spaces_are_taken_out_together(lab, store):
+    """As one space that has the columns of both: here of the space that is made of its parts."""
+    parts = "acoustic:logmel + acoustic:energy+acoustic:pitch"
+    whole = run_encoding(request_for(lab), store)
+    found = run_encoding(request_for(lab, low_level_space=parts), store)
+    assert found.key != whole.key
+    assert found.spec["low_level"]["space"] == parts.replace(" ", "")
+    np.testing.assert_allclose(found.dataset["residual_r"], whole.dataset["residual_r"], atol=1e-5)
+
+
+def test_variance_is_divided_among_three_spaces(lab, store):
+    spaces = "acoustic:logmel+acoustic:energy"
+    result = run_encoding(request_for(lab, low_level="banded", low_level_space=spaces), store)
+    parts = variance_parts(result)
+    low = ("acoustic:logmel", "acoustic:energy")
+    assert len(parts) == 7 and (result.model, *low) in parts
+    joint = result.dataset["joint_r2"].values
+    np.testing.assert_allclose(sum(parts.values()), joint, atol=1e-5)
+    np.testing.assert_allclose(
+        parts[result.model,], result.dataset["model_unique_r2"].values, atol=1e-6
+    )
+    # The model alone is its own ridge: so much is not of the low-level spaces only.
+    plan = plan_encoding(request_for(lab, low_level="banded", low_level_space=spaces))
+    n_train = len(plan.train)
+    own = features_of(store, plan.stories, 1)
+    groups = np.repeat(np.arange(n_train), [len(part) for part in own[:n_train]])
+    low_own = [features_of(store, stories, 0) for _, stories in plan.low_level.spaces]
+    sizes = [
+        float((delayed(np.concatenate(one[:n_train]), groups=groups) ** 2).sum())
+        for one in (own, *low_own)
+    ]
+    trained, tested = (
+        StoryResponses(stories, standardise=plan.spec.standardise_responses)
+        for stories in (plan.train, plan.test)
+    )
+    measured, responses = tested.mean()[tested.scored], trained.train()
+    design = delayed(np.concatenate(own[:n_train]), groups=groups)
+    test = delayed(np.concatenate(own[n_train:]))[tested.scored]
+    target = 2
+    fit = Ridge(alpha=ALPHA * sizes[0] / sum(sizes)).fit(design, responses[:, target])
+    y = measured[:, target] - measured[:, target].mean()
+    p = fit.predict(test)
+    alone = 1 - ((y - (p - p.mean())) ** 2).sum() / (y**2).sum()
+    assert float(result.dataset["alone_r2"][1, 0, target]) == pytest.approx(alone, abs=1e-3)
+    of_low = sum(values for which, values in parts.items() if result.model not in which)
+    assert of_low[1, target] == pytest.approx(joint[1, target] - alone, abs=1e-3)
+    np.testing.assert_allclose(of_low, result.dataset["low_unique_r2"].values, atol=1e-5)
+
+
+def test_two_spaces_have_three_parts(lab, store):
+    result = run_encoding(request_for(lab, low_level="banded"), store)
+    parts = variance_parts(result)
+    assert list(parts) == [
+        (result.model,),
+        ("acoustic:lowlevel",),
+        (result.model, "acoustic:lowlevel"),
+    ]
+    np.testing.assert_allclose(
+        parts[result.model, "acoustic:lowlevel"], result.dataset["shared_r2"].values, atol=1e-5
+    )
+    assert variance_parts(run_encoding(request_for(lab), store)) is None
+
+
 def test_what_is_low_level_itself_has_nothing_left(lab, store):
     request = request_for(
         lab, model="acoustic:energy", alphas=(1e-3, 1.0, ALPHA), low_level_space="acoustic:lowlevel"
@@ -154,6 +217,8 @@ def test_a_stopped_run_goes_on_at_the_next_layer(lab, store, monkeypatch):
         ({"low_level": "magic"}, "low_level"),
         ({"low_level_space": "acoustic:nothing"}, "nothing"),
         ({"model": "acoustic:lowlevel"}, "cannot be taken out"),
+        ({"low_level_space": "acoustic:mfcc+acoustic:nothing"}, "nothing"),
+        ({"low_level_space": "acoustic:mfcc+"}, "no space beside"),
     ],
 )
 def test_what_cannot_be_taken_out_is_refused(lab, fields, words):

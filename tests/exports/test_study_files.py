@@ -29,8 +29,15 @@ from braindash.work.studies import exported_results, import_study, require_some
 
 # No two of the same kind: figures with few panels are drawn quickly.
 FEW = (MODELS[0], *MODELS[2:])
-# Made-up results weigh no low-level features: tests/studies/test_lowlevel.py computes some.
-DRAWN = tuple(name for name in FIGURES if name != "low-level")
+# Made-up results weigh no low-level features and vary nothing, and regions have no sides:
+# tests/studies/test_lowlevel.py, test_sweeps.py and test_maps.py have what does.
+ABSENT = (
+    *("low-level", "partition", "against-hours", "against-rank", "lags", "context", "efficiency"),
+    *("settings", "hemispheres"),
+)
+DRAWN = tuple(name for name in FIGURES if name not in ABSENT)
+# Targets that are regions come to no surface: there are tables alone.
+WITH_PICTURE = tuple(name for name in DRAWN if name != "group-maps")
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +114,10 @@ def test_what_the_results_do_not_allow_is_not_offered_and_named(tmp_path):
     record = put_study(tmp_path, models=MODELS[:1], space="roi")
     found = StudyResults.open(record, Store(tmp_path))
     figures = StudyFigures(found, default_choice(found), Store(tmp_path))
-    assert figures.names == ("curves", "bars", "against-probe")
+    assert figures.names == ("curves", "bars", "against-probe", "group-maps")
     html = study_page(figures, record).html
-    assert "do not allow it: Low level, Against size, Transfer, Similarity of layers" in html
+    assert "do not allow it: Low level, Variance partition, Against size, Against hours" in html
+    assert "Further settings, Hemispheres, Transfer, Similarity of layers" in html
     empty = StudyResults.open(record, Store(tmp_path / "none"))
     with pytest.raises(InputError, match="nothing is stored"):
         require_some(record, empty)
@@ -118,7 +126,7 @@ def test_what_the_results_do_not_allow_is_not_offered_and_named(tmp_path):
 def test_the_page_holds_every_figure_and_asks_for_nothing(shared):
     html = (shared / "report.html").read_text()
     pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
-    assert len(pictures) == len(DRAWN)
+    assert len(pictures) == len(WITH_PICTURE)
     for one in pictures:
         assert ET.fromstring(base64.b64decode(one)).tag.endswith("svg")
     assert "A made-up study &lt;b&gt;of &amp; markup&lt;/b&gt;" in html
@@ -135,7 +143,7 @@ def test_a_study_is_shared_by_its_folder(tmp_path, shared, root, record, figures
     place = shutil.copytree(shared, tmp_path / "shared")
     names = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
     assert {"report.html", "study.toml", "study.json"} <= names
-    assert {f"figures/{name}.svg" for name in DRAWN} <= names
+    assert {f"figures/{name}.svg" for name in WITH_PICTURE} <= names
     assert {f"tables/{name}.parquet" for name in (*DRAWN, "scores", "probes")} <= names
     table = pd.read_parquet(place / "tables/bars-comparisons.parquet")
     assert len(table) == 3

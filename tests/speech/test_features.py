@@ -97,6 +97,32 @@ def test_exact_equals_the_published_loop(kind, model_of, sound, short_windows):
     assert largest_in_sd(found, wanted) <= 1e-4
 
 
+@pytest.mark.parametrize("strategy", STRATEGY_NAMES)
+def test_a_context_that_is_asked_for_is_all_that_the_model_sees(strategy, model_of, sound):
+    """Against windows that are cut by hand: of chunks each as long as half of the context."""
+    kind = "wav2vec2-stable"
+    model, audio, times = model_of(kind), sound[: 2 * RATE], np.arange(0.4, 1.9, 0.4)
+    found = extract(model, audio, times, strategy=strategy, context=0.5, tr=0.4)
+    if strategy == "exact":
+        wanted = published_loop(kind, model, audio, times, 0.4, context=8000)
+    else:
+        preprocess, hop, field = extractor_of(kind), KINDS[kind].hop, KINDS[kind].first
+        samples, ends = [], []
+        for step_end in range(4000, len(audio) + 1, 4000):
+            start = -(-max(0, step_end - 8000) // hop) * hop
+            wave = preprocess(audio[start:step_end], sampling_rate=RATE, return_tensors="np")
+            states = reference_states(model, *wave.values())
+            for frame in range((step_end - start - field) // hop + 1):
+                end = start + hop * frame + field
+                if end > step_end - 4000:
+                    samples.append(states[:, frame])
+                    ends.append(end / RATE)
+        wanted = lanczos_sum(samples, ends, times, 0.4)
+    assert largest_in_sd(found, wanted) <= 1e-4
+    usual = extract(model, audio, times, strategy=strategy, tr=0.4)
+    assert largest_in_sd(found, usual) > 1e-3, "the usual context is longer"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_chunk_equals_a_literal_loop(kind, model_of, sound, short_windows):
     model, audio, times = model_of(kind), sound[: int(2.8 * RATE)], np.arange(0.3, 2.7, 0.4)

@@ -13,6 +13,7 @@ from braindash.speech.windows import (
     context_seconds,
     exact_windows,
     find_strategy,
+    step_seconds,
 )
 
 RATE = 16000
@@ -64,6 +65,23 @@ def test_chunks_see_at_most_one_step_of_the_future(n_samples, geometry):
         np.testing.assert_allclose(frame_ends[window.frames] / RATE, window.times)
 
 
+@given(lengths, geometries, st.floats(0.1, 20.0))
+def test_any_context_keeps_every_frame_once_and_is_never_exceeded(n_samples, geometry, context):
+    longest = min(round(context * RATE), geometry.padded or 10**9)
+    for windows in (
+        exact_windows(n_samples, geometry, context),
+        chunk_windows(n_samples, geometry, context),
+    ):
+        assert all(one.end - one.start <= longest for one in windows)
+    kept = [round(t * RATE) for one in windows for t in one.times]
+    frames = range(geometry.first, n_samples + 1, geometry.hop)
+    step = round(step_seconds("chunk", context) * RATE)
+    if longest - step >= geometry.first + geometry.hop:  # every frame has audio enough before it
+        assert kept == list(frames)
+    assert set(kept) <= set(frames) and len(set(kept)) == len(kept)
+    assert step <= max(1, round(context * RATE / 2)) + 1 and step <= 2 * RATE
+
+
 def test_usual_chunks_hold_100_frames_and_16_seconds():
     windows = chunk_windows(40 * RATE, Geometry(320, 400))
     assert [window.end for window in windows] == list(range(32000, 640001, 32000))
@@ -83,6 +101,10 @@ def test_context_is_what_the_longest_window_holds():
         for strategy in STRATEGIES.values():
             longest = max(w.seconds for w in strategy.windows(60 * RATE, geometry))
             assert context_seconds(strategy.name, geometry.padded) == longest
+            shorter = max(w.seconds for w in strategy.windows(60 * RATE, geometry, 2.0))
+            assert context_seconds(strategy.name, geometry.padded, 2.0) == shorter == 2.0
+    assert (step_seconds("chunk"), step_seconds("exact", 0.5)) == (2.0, 0.1)
+    assert (step_seconds("chunk", 3.0), step_seconds("chunk", 16.0)) == (1.5, 2.0)
 
 
 def test_unknown_strategy_names_the_near_one():

@@ -1,5 +1,6 @@
 """The numbers of a study's figures, each computed again by another route."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -20,6 +21,7 @@ from braindash.studies.summaries import (
     subject_table,
     transfer_table,
 )
+from braindash.views.studies.points import alignment_scatter
 
 REGIONS = ("late_language", "primary_auditory")
 
@@ -212,6 +214,20 @@ def test_alignment_stands_beside_probes_and_sizes(study):
     assert table.loc["untrained", "parameters"].iloc[0] == 310_000_000
     nothing = alignment_table(study, Chosen("default", REGIONS), "no such task")
     assert nothing["probe"].isna().all()
+
+
+def test_tuned_models_stand_beside_their_hours_and_ranks(study):
+    told = {"tuned": (0.5, None), "tuned 1": (2.0, 8)}
+    models = {
+        name: replace(one, hours=told[name][0], rank=told[name][1]) if name in told else one
+        for name, one in study.models.items()
+    }
+    table = alignment_table(replace(study, models=models), Chosen("default", REGIONS))
+    own = table.drop_duplicates("model").set_index("model")
+    assert own.loc["tuned", "hours"] == 0.5 and own.loc["tuned 1", "rank"] == 8
+    assert own.loc[["base", "untrained"], ["hours", "rank"]].isna().all(axis=None)
+    figure = alignment_scatter(table, REGIONS, against="hours")
+    assert {one.name for one in figure.data} == {"tuned", "tuned 1"}
 
 
 def test_transfer_is_of_models_of_one_subject_over_their_base(study):

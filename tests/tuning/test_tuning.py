@@ -19,10 +19,11 @@ from braindash.io.store import Store
 from braindash.progress import NoProgress
 from braindash.requests import build_tune_request
 from braindash.speech.checkpoints.locate import locate
-from braindash.tuning.data import load_tuning_data, texts_of_rows, with_control, word_targets
+from braindash.tuning.data import load_tuning_data, with_control
 from braindash.tuning.plan import plan_tuning
 from braindash.tuning.result import damaged_models, read_progress, tuned_models
 from braindash.tuning.run import run_tuning
+from braindash.tuning.teachers import texts_of_rows, word_targets
 from braindash.work.again import plan_again
 from braindash.work.changes import PROMISED
 from braindash.work.kinds import preflight, run_job

@@ -112,6 +112,15 @@ def test_layers_shows_the_regions_means_with_their_provenance(filled_root):
     assert "25 of 20484 targets have no score" in shown
 
 
+def test_an_address_may_have_the_words_of_a_menu(filled_root):
+    app = run("explore/cortex")
+    menu = next(one for one in app.selectbox if one.label == "Map")
+    shown = menu.options[2]
+    app = run("explore/cortex", map=shown)
+    chosen = next(one for one in app.selectbox if one.label == "Map").value
+    assert chosen not in (menu.value, shown) and app.query_params["map"] == chosen
+
+
 def test_an_address_of_something_that_is_gone_falls_back(filled_root):
     app = run("explore/layers", model="no-such-model", subject="S9", score="cubic")
     assert not app.exception

@@ -40,7 +40,8 @@ def numbers(stored) -> np.ndarray:
     if not isinstance(stored, dict):
         return np.array(stored, dtype=float)
     flat = np.frombuffer(base64.b64decode(stored["bdata"]), dtype=stored["dtype"])
-    return flat.reshape([int(size) for size in stored["shape"].split(",")])
+    shape = stored.get("shape", str(len(flat)))  # of a list plotly writes none
+    return flat.reshape([int(size) for size in shape.split(",")])
 
 
 def names(figure):
@@ -92,6 +93,23 @@ def test_a_task_has_chance_levels_controls_and_intervals(probed):
     assert "untrained:toy@0" not in names(figures(app)[1])
     regression = run("explore/probes", model="toy", task="energy")
     assert "chance: one answer for all" not in names(figures(regression)[1])
+
+
+def test_the_mean_over_models_is_drawn_with_its_standard_error(empty_root):
+    store = Store(empty_root)
+    made = [put_probing(store, model=f"tuned-{draw}", draw=draw) for draw in range(3)]
+    app = run("explore/probes", model="tuned-0", mean_task="word")
+    assert "Choose two models or more" in texts(app)
+    app.multiselect(key="mean_models").set_value(["tuned-0", "tuned-1", "tuned-2"]).run()
+    assert not app.exception
+    told = [figure for figure in figures(app) if "mean ± SE of 3 models" in names(figure)]
+    scores = np.stack([one.score("word") for one in made])
+    np.testing.assert_allclose(numbers(told[0]["data"][1]["y"]), scores.mean(axis=0))
+    error = scores.std(axis=0, ddof=1) / np.sqrt(3)
+    band = numbers(told[0]["data"][0]["y"])
+    np.testing.assert_allclose(band[:4], scores.mean(axis=0) + error)
+    shown = texts(app)
+    assert "mean ± standard error over 3 models" in shown and "balanced accuracy" in shown
 
 
 def test_two_models_are_subtracted_with_paired_intervals(probed, empty_root):
@@ -211,6 +229,12 @@ def test_run_checks_a_probe_and_submits_it_with_its_controls(
     assert {tuple(job.request["tasks"]) for job in jobs} == {("phone",)}
     app.toggle(key="probe_with_controls").set_value(False).run()
     assert app.button(key="submit").label == "Start 1 job"
+    app.multiselect(key="probe_tasks").set_value([]).run()
+    app.selectbox(key="probe_preset").select("moussa2025-a").run()
+    assert not app.exception and app.selectbox(key="probe_metric_moussa2025-a").value == "macro_f1"
+    app.button(key="submit").click().run()
+    (job,) = [one for one in JobQueue(empty_root).list() if one.key not in {j.key for j in jobs}]
+    assert (job.request["preset"], job.request["metric"]) == ("moussa2025-a", "macro_f1")
 
 
 def test_run_takes_labels_of_a_corpus_inside_the_allowed_folders(
@@ -245,3 +269,19 @@ def test_a_finished_job_leads_to_its_result(empty_root, probed, monkeypatch):
     opened = run("explore/probes", result=key[:8])
     assert opened.selectbox(key="model").value == "untrained:toy@0"
     assert "result" not in opened.query_params
+
+
+def test_another_metric_is_named_in_menus_and_lines(empty_root):
+    store = Store(empty_root)
+    usual = put_probing(store, model="toy")
+    tasks = [one | {"metric": "macro_f1"} if one["name"] == "phone" else one
+             for one in usual.spec["tasks"]]  # fmt: skip
+    key = "f" * 32
+    spec = usual.spec | {"tasks": tasks}
+    store.put("probing", key, spec=spec, provenance=usual.provenance, dataset=usual.dataset)
+    app = run("explore/probes", model="toy · macro-F1", task="phone")
+    assert not app.exception
+    assert "Phone: macro-F1" in texts(app)
+    titles = [figure["layout"]["yaxis"]["title"]["text"] for figure in figures(app)
+              if "title" in figure["layout"].get("yaxis", {})]  # fmt: skip
+    assert "Phone: Macro-F1" in titles

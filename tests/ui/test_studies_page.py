@@ -39,7 +39,8 @@ def test_every_figure_is_drawn_with_its_line_and_taken_away(filled, monkeypatch)
     assert not app.exception and "16** results are stored" in texts(app)
     assert "SIMULATED DATA" in texts(app)
     menu = app.segmented_control(key="figure")
-    assert len(menu.options) == len(FIGURES) - 1, "all but low level; files try each"
+    absent = "low level, its parts, hours, ranks, hemispheres, four that vary settings"
+    assert len(menu.options) == len(FIGURES) - 9, f"all but {absent}"
     for name in ("bars", "transfer", "drift"):
         app.segmented_control(key="figure").set_value(name).run()
         assert not app.exception, name
@@ -51,6 +52,17 @@ def test_every_figure_is_drawn_with_its_line_and_taken_away(filled, monkeypatch)
     found = StudyResults.open(record, Store(root))
     expected = bar_table(found, Chosen("default", ("all targets",)))
     np.testing.assert_allclose(table_of(offered["bars"])["alignment"], expected["alignment"])
+
+
+def test_group_maps_are_pictures_with_their_tables(empty_root, monkeypatch):
+    offered = takes(monkeypatch)
+    put_study(empty_root, models=FEW[:1])
+    app = run(PAGE, figure="group-maps")
+    assert not app.exception and "SIMULATED DATA" in texts(app)
+    assert {"group-mean", "group-maps", "group-targets"} <= set(offered)
+    assert offered["group-mean"].picture is not None
+    assert len(table_of(offered["group-targets"])) == 20459
+    assert "sign flips (8 patterns, all) with the largest t" in texts(app)
 
 
 def test_choices_change_the_numbers_and_are_said(filled, monkeypatch):

@@ -73,6 +73,29 @@ def test_a_control_with_words_asks_for_them(empty_root, lab):
     assert "there is no file" in texts(app)
 
 
+def test_heads_steps_and_what_a_control_learns_become_the_request(empty_root, lab):
+    app = chosen(lab)
+    app.selectbox(key="tune_head").select("bottleneck").run()
+    app.number_input(key="tune_bottleneck").set_value(7).run()
+    app.number_input(key="tune_steps").set_value(40).run()
+    assert app.number_input(key="tune_epochs").disabled
+    app.selectbox(key="tune_control").select("speech-model").run()
+    assert "Name a speech model" in texts(app)
+    app.text_input(key="tune_teacher").input(str(lab.model)).run()
+    app.number_input(key="tune_teacher_layer").set_value(1).run()
+    assert not app.exception and not app.error
+    app.button(key="tune_submit").click().run()
+    (job,) = JobQueue(empty_root).list()
+    settings = job.request["settings"]
+    assert (settings["head"], settings["bottleneck"], settings["steps"]) == ("bottleneck", 7, 40)
+    assert (job.request["control"], job.request["teacher_layer"]) == ("speech-model", 1)
+    assert job.request["teacher"] == str(lab.model)
+    app.selectbox(key="tune_control").select("language-model").run()
+    assert "Name the folder of a text model" in texts(app)
+    app.selectbox(key="tune_control").select("stimulus").run()
+    assert not app.exception and not app.error
+
+
 def test_what_cannot_be_tuned_is_said(empty_root, lab):
     app = chosen(lab)
     app.selectbox(key="tune_targets").select("train-repeats").run()

@@ -11,10 +11,12 @@ from braindash.core.scores import constant_columns
 from braindash.defaults import PARTS
 from braindash.errors import InputError, near_match
 
-KINDS = ("classification", "regression")
+KINDS = ("classification", "regression", "multilabel")
 METHODS = ("ridge", "discriminant", "logistic")
 CLASS_METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 VALUE_METRICS = ("r2",)
+SET_METRICS = ("macro_f1", "micro_f1")
+_METRICS = dict(zip(KINDS, (CLASS_METRICS, VALUE_METRICS, SET_METRICS), strict=True))
 # A shuffle is drawn again, up to so often, while more than this share of the units get the label
 # of one that near.
 _DRAWS, _NEAR_SHARE, _NEAR_UNITS = 20, 0.05, 25
@@ -33,15 +35,17 @@ class ProbeTask:
         Name of the task.
     labels : array
         Classification: whole numbers or texts, shape (n_units,). Regression: numbers, shape
-        (n_units,) or (n_units, n_outputs).
-    kind : {"classification", "regression"}, default "classification"
+        (n_units,) or (n_units, n_outputs). Multilabel: texts, shape (n_units,), that hold the
+        labels of a unit with blanks between.
+    kind : {"classification", "regression", "multilabel"}, default "classification"
         What the labels are.
     metric : str, optional
         The score: "accuracy", "balanced_accuracy" or "macro_f1" of a classification, "r2"
-        (variance-weighted) of a regression; also chooses the penalty. None: "accuracy", with
-        ``balanced`` "balanced_accuracy"; "r2".
+        (variance-weighted) of a regression, "macro_f1" or "micro_f1" of sets; also chooses the
+        penalty. None: "accuracy", with ``balanced`` "balanced_accuracy"; "r2"; "macro_f1".
     balanced : bool, default False
-        Give every class the same weight, however many units it has.
+        Give every class the same weight, however many units it has; of sets units with a label
+        and without it.
     method : {"ridge", "discriminant", "logistic"}, default "ridge"
         Of a classification: least squares on one-hot labels; linear discriminant analysis, as
         fast and better with many or unequal classes; or multinomial logistic regression, the
@@ -67,11 +71,12 @@ class Coded:
     metric : str
         Its score.
     classes : tuple of str or int
-        Classes in sorted order; empty for a regression.
+        Classes, or labels of sets, in sorted order; empty for a regression.
     labels : array
-        Class numbers, int64 of shape (n_units,), or values, float64 of shape (n_units, n_outputs).
+        Class numbers, int64 of shape (n_units,); values, float64 of shape (n_units, n_outputs); or
+        which labels a unit has, bool of shape (n_units, n_labels).
     n_columns : int
-        Number of classes or outputs.
+        Number of classes, outputs or labels.
     warnings : tuple of str
         What a reader of the scores should know.
     """
@@ -87,6 +92,11 @@ class Coded:
     def is_classes(self) -> bool:
         """Whether the task is a classification."""
         return self.task.kind == KINDS[0]
+
+    @property
+    def is_sets(self) -> bool:
+        """Whether every unit has a set of labels."""
+        return self.task.kind == KINDS[2]
 
 
 def code_task(task: ProbeTask, split: Split) -> Coded:
@@ -120,6 +130,8 @@ def code_task(task: ProbeTask, split: Split) -> Coded:
         )
     if task.kind == "regression":
         return _code_values(task, given, split)
+    if task.kind == "multilabel":
+        return _code_sets(task, given, split)
     return _code_classes(task, given, split)
 
 
@@ -174,11 +186,16 @@ def _check_words(task: ProbeTask) -> None:
             raise InputError(
                 f"{task.name}: unknown {name} {given!r}", hint=near_match(str(given), known)
             )
-    allowed: tuple[str, ...] = CLASS_METRICS if task.kind == "classification" else VALUE_METRICS
+    allowed = _METRICS[task.kind]
     if task.metric is not None and task.metric not in allowed:
         raise InputError(
             f"{task.name}: {task.metric!r} is no metric of a {task.kind}",
             hint=near_match(task.metric, allowed),
+        )
+    if task.kind == "multilabel" and task.method != "ridge":
+        raise InputError(
+            f"{task.name}: ridge is the only method for sets of labels",
+            hint="Leave method='ridge'.",
         )
     if task.kind == "regression" and (task.method != "ridge" or task.balanced):
         raise InputError(
@@ -255,6 +272,35 @@ def _code_values(task: ProbeTask, given: NDArray[Any], split: Split) -> Coded:
                 hint="Leave it out, or give more recordings: R^2 has no meaning there.",
             )
     return Coded(task, VALUE_METRICS[0], (), values, values.shape[1], ())
+
+
+def _code_sets(task: ProbeTask, given: NDArray[Any], split: Split) -> Coded:
+    if given.ndim != 1 or given.dtype.kind not in "OU":
+        raise InputError(
+            f"{task.name}: the labels have shape {given.shape} and type {given.dtype}",
+            hint="Give one text per unit: its labels with blanks between.",
+        )
+    used = np.concatenate([split.train, split.valid, split.test])
+    sets = [frozenset(str(text).split()) for text in given]
+    names = np.array(sorted(set().union(*(sets[unit] for unit in used))), dtype=str)
+    has = np.array([[name in one for name in names] for one in sets], dtype=bool)
+    has = has.reshape(len(sets), len(names))
+    share = has[split.train].mean(axis=0)
+    learnt = (share > 0) & (share < 1)
+    if not learnt.any():
+        raise InputError(
+            f"{task.name}: no label is in some of the training units and not in others",
+            hint="Give shorter segments, or more recordings.",
+        )
+    warnings = []
+    if not learnt.all():
+        warnings.append(
+            f"{int((~learnt).sum())} labels ({_some(names[~learnt])}) are in all training units "
+            "or in none, and are left out"
+        )
+    names, has = names[learnt], has[:, learnt]
+    metric = task.metric or SET_METRICS[0]
+    return Coded(task, metric, tuple(names.tolist()), has, len(names), tuple(warnings))
 
 
 def _some(classes: NDArray[Any]) -> str:

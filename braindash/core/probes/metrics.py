@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from braindash.core.probes.labels import CLASS_METRICS, VALUE_METRICS, Coded
+from braindash.core.probes.labels import CLASS_METRICS, SET_METRICS, VALUE_METRICS, Coded
 from braindash.core.probes.split import Split
 from braindash.core.statistics.bootstrap import block_counts
 
@@ -15,6 +15,14 @@ Floats = NDArray[np.float64]
 
 class ClassSums(NamedTuple):
     """How many units of each class, each (..., n_classes): right ones, true ones, predicted."""
+
+    hits: Floats
+    true: Floats
+    predicted: Floats
+
+
+class SetSums(NamedTuple):
+    """How many units have each label, each (..., n_labels): rightly told, true ones, predicted."""
 
     hits: Floats
     true: Floats
@@ -33,7 +41,7 @@ class ValueSums(NamedTuple):
     square: Floats
 
 
-Sums = TypeVar("Sums", ClassSums, ValueSums)
+Sums = TypeVar("Sums", ClassSums, SetSums, ValueSums)
 
 
 class Pieces(NamedTuple):
@@ -158,31 +166,65 @@ def value_sums(
     ValueSums
         Arrays of shape (n_pieces, n_outputs), ``n`` (n_pieces, 1).
     """
-    index = np.zeros(len(true), dtype=np.int64) if piece is None else piece
-    add = csr_matrix((np.ones(len(true)), (index, np.arange(len(true)))), (n_pieces, len(true)))
-    n_units = np.bincount(index, minlength=n_pieces).astype(np.float64)[:, None]
+    add = _adder(len(true), piece, n_pieces)
+    n_units = np.asarray(add.sum(axis=1)).reshape(-1, 1)
     return ValueSums(n_units, add @ (true - predicted) ** 2, add @ true, add @ true**2)
 
 
-def measure(sums: ClassSums | ValueSums) -> dict[str, Floats]:
+def set_sums(
+    true: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
+    piece: NDArray[np.int64] | None = None,
+    n_pieces: int = 1,
+) -> SetSums:
+    """Count units by label, within each piece.
+
+    Parameters
+    ----------
+    true, predicted : array of bool, shape (n_units, n_labels)
+        Whether a unit has a label.
+    piece, n_pieces
+        As for :func:`class_sums`.
+
+    Returns
+    -------
+    SetSums
+        Arrays of shape (n_pieces, n_labels).
+    """
+    add = _adder(len(true), piece, n_pieces)
+    return SetSums(*(add @ part.astype(np.float64) for part in (true & predicted, true, predicted)))
+
+
+def measure(sums: ClassSums | SetSums | ValueSums) -> dict[str, Floats]:
     """Return every metric of sums, each (...) without their last axis.
 
     Accuracy; balanced accuracy, the mean share of right units over the classes that have any;
     macro-F1, the mean of ``2 hits / (true + predicted)`` over the classes that are true or
     predicted anywhere; or, variance-weighted, ``R^2 = 1 - sum error / sum variance``, both over
-    units and outputs, the variance about the mean of the same units. NaN where nothing is known.
+    units and outputs, the variance about the mean of the same units. Of sets macro-F1 likewise over
+    the labels, and micro-F1, ``2 sum hits / sum (true + predicted)``. NaN where nothing is known.
     """
     if isinstance(sums, ValueSums):
         r2 = _r2(sums.error.sum(axis=-1), _variation(sums).sum(axis=-1))
         return dict(zip(VALUE_METRICS, [r2], strict=True))
     hits, true, predicted = sums
+    if isinstance(sums, SetSums):
+        with np.errstate(invalid="ignore"):
+            micro = 2 * hits.sum(axis=-1) / (true + predicted).sum(axis=-1)
+        return dict(zip(SET_METRICS, (_macro_f1(hits, true + predicted), micro), strict=True))
     with np.errstate(invalid="ignore"):
         accuracy = hits.sum(axis=-1) / true.sum(axis=-1)
-        n_true, n_seen = (true > 0).sum(axis=-1), (true + predicted > 0).sum(axis=-1)
+        n_true = (true > 0).sum(axis=-1)
         recall = (hits / np.where(true > 0, true, 1)).sum(axis=-1) / n_true
-        both = true + predicted
-        f1 = (2 * hits / np.where(both > 0, both, 1)).sum(axis=-1) / n_seen
-        return dict(zip(CLASS_METRICS, (accuracy, recall, f1), strict=True))
+    f1 = _macro_f1(hits, true + predicted)
+    return dict(zip(CLASS_METRICS, (accuracy, recall, f1), strict=True))
+
+
+def _macro_f1(hits: Floats, both: Floats) -> Floats:
+    """Average F1 over what is true or predicted anywhere; ``both`` are true ones and predicted."""
+    with np.errstate(invalid="ignore"):
+        f1 = (2 * hits / np.where(both > 0, both, 1)).sum(axis=-1) / (both > 0).sum(axis=-1)
+    return np.asarray(f1)
 
 
 def output_r2(sums: ValueSums) -> Floats:
@@ -223,7 +265,7 @@ def scores_of(
     coded : Coded
         The task.
     true, predicted : array, shape (n_test,) or (n_test, n_outputs)
-        Class numbers, or values.
+        Class numbers, values, or whether a unit has each label.
     pieces : Pieces
         Pieces of the test part.
     counts : array of float32, shape (n_samples, n_pieces)
@@ -237,13 +279,15 @@ def scores_of(
     if coded.is_classes:
         classes = class_sums(true, predicted, coded.n_columns, piece, n_pieces)
         return measure(resampled(classes, counts))
+    if coded.is_sets:
+        return measure(resampled(set_sums(true, predicted, piece, n_pieces), counts))
     centre = true.mean(axis=0)
     values = value_sums(true - centre, predicted - centre, piece, n_pieces)
     return measure(resampled(values, counts))
 
 
 def detail_of(coded: Coded, true: NDArray[Any], predicted: NDArray[Any]) -> NDArray[Any]:
-    """Count units by true and predicted class, or give R^2 of every output.
+    """Count units by true and predicted class, or give R^2 of every output, F1 of every label.
 
     Parameters
     ----------
@@ -253,14 +297,24 @@ def detail_of(coded: Coded, true: NDArray[Any], predicted: NDArray[Any]) -> NDAr
     Returns
     -------
     array
-        int64 of shape (n_classes, n_classes), or float64 of shape (n_outputs,).
+        int64 of shape (n_classes, n_classes), or float64 of shape (n_outputs,) or (n_labels,).
     """
     if coded.is_classes:
         n_classes = coded.n_columns
         pairs = np.bincount(true * n_classes + predicted, minlength=n_classes**2)
         return np.asarray(pairs.reshape(n_classes, n_classes))
+    if coded.is_sets:
+        hits, *both = set_sums(true, predicted)
+        told = np.add(*both)[0]
+        return np.asarray(np.where(told > 0, 2 * hits[0] / np.maximum(told, 1), np.nan))
     centre = true.mean(axis=0)
     return np.asarray(output_r2(value_sums(true - centre, predicted - centre))[0])
+
+
+def _adder(n_units: int, piece: NDArray[np.int64] | None, n_pieces: int) -> csr_matrix:
+    """Make the matrix that sums units up within each piece, (n_pieces, n_units)."""
+    index = np.zeros(n_units, dtype=np.int64) if piece is None else piece
+    return csr_matrix((np.ones(n_units), (index, np.arange(n_units))), (n_pieces, n_units))
 
 
 def _variation(sums: ValueSums) -> Floats:

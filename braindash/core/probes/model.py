@@ -204,9 +204,11 @@ class Probes:
         )
 
     def _majority(self, coded: Coded) -> float:
-        """Score one and the same answer: the most frequent class, or the mean."""
+        """Score one and the same answer: the most frequent class, the mean, or frequent labels."""
         known, true = coded.labels[self._sources[0]], coded.labels[self._split.test]
         answer = np.bincount(known).argmax() if coded.is_classes else known.mean(axis=0)
+        if coded.is_sets:
+            answer = answer > 1 / 2
         predicted = np.broadcast_to(answer, true.shape)
         whole = np.ones_like(self._counts[:1])
         return float(scores_of(coded, true, predicted, self._pieces, whole)[coded.metric][0])

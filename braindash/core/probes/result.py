@@ -28,7 +28,8 @@ class LayerProbe:
         The task's metric after learning from shuffled labels.
     detail : array
         Classification: int64 (n_classes, n_classes), test units by true and predicted class.
-        Regression: float64 (n_outputs,), R^2 of every output.
+        Regression: float64 (n_outputs,), R^2 of every output. Sets: float64 (n_labels,), F1 of
+        every label, NaN where it is neither true nor predicted.
     warnings : tuple of str
         What a reader of the scores should know about this layer.
     """
@@ -50,7 +51,7 @@ class ProbeResult:
     task, kind, metric, method : str
         Name of the task, what it is, what ``score`` is, how it was fitted.
     classes : tuple of str or int
-        Names of the classes, sorted; empty for a regression.
+        Names of the classes, or of the labels of sets, sorted; empty for a regression.
     score : array of float64, shape (n_layers,)
         On the test part, after choosing the penalty on the validation part.
     low, high : array of float64, shape (n_layers,)
@@ -64,7 +65,8 @@ class ProbeResult:
         Every metric, ``score`` among them.
     detail : array
         Classification: int64 (n_layers, n_classes, n_classes), test units by true and predicted
-        class. Regression: float64 (n_layers, n_outputs), R^2 of every output.
+        class. Regression: float64 (n_layers, n_outputs), R^2 of every output. Sets: float64
+        (n_layers, n_labels), F1 of every label.
     alpha : array of float64, shape (n_layers,)
         Penalty, relative to the mean eigenvalue of X'X.
     chance_majority : float
@@ -159,7 +161,7 @@ def mean_of_divisions(results: Sequence[ProbeResult]) -> ProbeResult:
 
 
 def _joined_detail(results: Sequence[ProbeResult], classes: tuple[Any, ...]) -> NDArray[Any]:
-    if not classes:
+    if results[0].detail.ndim == 2:  # one number for each output
         return np.asarray(np.mean([one.detail for one in results], axis=0))
     place = {name: index for index, name in enumerate(classes)}
     total = np.zeros((len(results[0].score), len(classes), len(classes)), dtype=np.int64)

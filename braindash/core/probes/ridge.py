@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from braindash.core.probes.design import SUMMED_ROWS, Basis, Design
 from braindash.core.probes.labels import Coded
-from braindash.core.probes.metrics import class_sums, measure
+from braindash.core.probes.metrics import SetSums, class_sums, measure
 from braindash.progress import NoProgress, Progress
 
 # Numbers of the label matrix made at once: 128 MB.
@@ -30,7 +30,7 @@ class Fitted(NamedTuple):
     alpha : array of float64, shape (n_runs,)
         Penalty each run chose.
     predicted : array, shape (n_runs, n_test) or (n_runs, n_test, n_outputs)
-        Class numbers, int64, or values, float64.
+        Class numbers, int64; values, float64; or whether a unit has each label, bool.
     warnings : tuple of str
         What a reader of the scores should know.
     """
@@ -44,7 +44,8 @@ class _Targets(NamedTuple):
     """Label matrices of several runs, as the regression sees them.
 
     ``values`` float32 (n_learning, n_runs, n_columns); ``offset`` and ``scale`` float64
-    (n_columns,) take an output back to its unit; ``labels`` int64 (n_runs, n_learning) of classes.
+    (n_columns,) take an output back to its unit; ``labels`` int64 (n_runs, n_learning) of classes,
+    bool (n_runs, n_learning, n_columns) of sets.
     """
 
     values: torch.Tensor
@@ -77,6 +78,11 @@ def fit_ridge(
     *discriminant*: the same with A of the covariance within classes, ``A = (X'X/n - sum_c pi_c m_c
     m_c' + alpha)^-1``, and ``+ log pi_c`` unless balanced: regularised linear discriminant
     analysis, which follows from the weights of the former (Hastie, Buja & Tibshirani 1995).
+
+    *sets of labels*: least squares on 0 and 1, label by label; a unit has a label where the
+    prediction is above 1/2, or, balanced, where the mean of the units that have it is nearer than
+    that of the others in the metric A, ``x'w > c'w (1 - 2 pi) / (2 pi (1 - pi))`` with c the
+    covariance of features and label, ``w = A c`` and pi the label's share.
 
     Parameters
     ----------
@@ -126,6 +132,8 @@ def _fit_some(
     scores = _Fit(design.final, coded, product + added, total + more).predict(chosen)
     if coded.is_classes:
         return chosen, scores.argmax(dim=2).T.cpu().numpy()
+    if coded.is_sets:
+        return chosen, (scores > 0).transpose(0, 1).cpu().numpy()
     values = scores.double() * targets.scale + targets.offset
     return chosen, values.transpose(0, 1).cpu().numpy()
 
@@ -143,7 +151,10 @@ class _Fit:
         self._share = (total / basis.n_units).view(shape[1:])
 
     def predict(self, alpha: NDArray[np.float64]) -> torch.Tensor:
-        """Score every class, or predict every output, (n_new, n_runs, n_columns) float32."""
+        """Score every class, or predict every output, (n_new, n_runs, n_columns) float32.
+
+        Labels of sets are scored about their threshold.
+        """
         penalty = torch.as_tensor(alpha, device=self._right.device) * self._basis.n_units
         weights = self._right / (self._basis.power[:, None, None] + penalty[:, None])
         offset = self._share
@@ -155,6 +166,13 @@ class _Fit:
                 weights = weights / known
                 offset = -(self._right * weights).sum(dim=0) / (2 * self._basis.n_units * known)
             offset = torch.where(self._share > 0, offset, -torch.inf)
+        if self._coded.is_sets:
+            offset = offset - 0.5
+            if self._coded.task.balanced:
+                n_units, share = self._basis.n_units, self._share
+                share = share.clamp(1 / n_units, 1 - 1 / n_units)
+                power = (self._right * weights).sum(dim=0) / n_units
+                offset = -power * (1 - 2 * share) / (2 * share * (1 - share))
         scores = self._basis.rotated @ weights.flatten(1).float()
         return scores.view(len(scores), *offset.shape).add_(offset.float())
 
@@ -198,6 +216,9 @@ def _make_targets(coded: Coded, sources: NDArray[np.int64], device: torch.device
         codes = torch.as_tensor(labels.T.copy(), device=device)[:, :, None]
         values = torch.zeros((*codes.shape[:2], coded.n_columns), device=device)
         return _Targets(values.scatter_(2, codes, 1.0), 0 * one, one, labels)
+    if coded.is_sets:
+        has = torch.as_tensor(labels, device=device).float().transpose(0, 1).contiguous()
+        return _Targets(has, 0 * one, one, labels)
     offset, scale = coded.labels[sources[0]].mean(axis=0), coded.labels[sources[0]].std(axis=0)
     values = torch.as_tensor(((labels - offset) / scale).astype(np.float32), device=device)
     values = values.transpose(0, 1).contiguous()
@@ -221,6 +242,10 @@ def _score(
 ) -> NDArray[np.float64]:
     """Measure every run on the validation part, (n_runs,)."""
     n_runs = scores.shape[1]
+    if coded.is_sets:
+        told, has = scores > 0, targets.values[n_train:] > 0
+        counts = [part.sum(dim=0).double().cpu().numpy() for part in (told & has, has, told)]
+        return np.asarray(measure(SetSums(*counts))[coded.metric])
     if targets.labels is not None:
         predicted = scores.argmax(dim=2).T.cpu().numpy()
         run = np.repeat(np.arange(n_runs), predicted.shape[1])

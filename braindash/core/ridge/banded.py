@@ -42,6 +42,9 @@ class BandedResult:
         The prediction itself: the sum of the parts and the intercept.
     without : array of float32, shape (n_bands, n_test, n_targets)
         Prediction of the best model that does not have the band; NaN where it was not asked for.
+    alone : array of float32, shape (n_bands, n_test, n_targets)
+        Prediction of the best model that has the band alone; of no bands where it was not asked
+        for.
     """
 
     bands: tuple[str, ...]
@@ -51,6 +54,7 @@ class BandedResult:
     parts: NDArray[np.float32]
     prediction: NDArray[np.float32]
     without: NDArray[np.float32]
+    alone: NDArray[np.float32]
 
 
 class BandedRidgeCV:
@@ -140,6 +144,7 @@ class BandedRidgeCV:
         groups_test: ArrayLike | None = None,
         *,
         unique: bool = True,
+        alone: bool = False,
     ) -> BandedResult:
         """Choose mixture and alpha for each target and predict the test rows.
 
@@ -154,6 +159,8 @@ class BandedRidgeCV:
             Story index of the test rows; None: one story.
         unique : bool, default True
             Whether to fit without each band as well, which unique variance is told from.
+        alone : bool, default False
+            Whether to fit each band by itself as well.
 
         Returns
         -------
@@ -181,6 +188,7 @@ class BandedRidgeCV:
             for left_out in every if unique else ():
                 some = [band for band in every if band != left_out]
                 without[left_out] = search.predict(search.best(some))[1]
+            single = [search.predict(search.best([band]))[1] for band in every if alone]
         return BandedResult(
             bands=self.bands,
             weights=choice.weights(),
@@ -189,6 +197,7 @@ class BandedRidgeCV:
             parts=parts,
             prediction=prediction,
             without=without,
+            alone=np.stack(single) if single else np.zeros((0, *prediction.shape), np.float32),
         )
 
     def _test_designs(

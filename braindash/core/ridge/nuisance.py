@@ -70,6 +70,43 @@ def residual_features(
     return left[: len(train)], left[len(train) :]
 
 
+def shared_parts(
+    joint: ArrayLike, alone: ArrayLike, without: ArrayLike
+) -> dict[tuple[int, ...], NDArray[np.float64]]:
+    """Divide the joint R^2 of spaces into what each set of them, and no other, explains.
+
+    Inclusion and exclusion of the R^2 of all subsets (de Heer, Huth, Griffiths, Gallant and
+    Theunissen 2017), which two or three spaces give: unique parts are the joint minus the R^2
+    without the space; of three, what two share is ``R_without1 + R_without2 - R_third - joint``,
+    and what all share is the rest. A part may be negative, where one space suppresses another or
+    by noise. Of more spaces the subsets are not all known: there are the unique parts, and what
+    two or more share.
+
+    Parameters
+    ----------
+    joint : array of shape (...)
+        R^2 of all spaces together.
+    alone, without : array of shape (n_bands, ...)
+        R^2 of each space alone, and of all others together.
+
+    Returns
+    -------
+    dict of tuple of int to array of shape (...)
+        Numbers of the spaces of each part, single ones first, all of them last; they add up to the
+        joint R^2.
+    """
+    whole, single = np.asarray(joint, float), np.asarray(alone, float)
+    rest = np.asarray(without, float)
+    count = len(rest)
+    found = {(band,): whole - rest[band] for band in range(count)}
+    if count == 3:
+        for first, second in ((0, 1), (0, 2), (1, 2)):
+            (third,) = {0, 1, 2} - {first, second}
+            found[first, second] = rest[first] + rest[second] - single[third] - whole
+    found[tuple(range(count))] = whole - sum(found.values())
+    return found
+
+
 @dataclass(frozen=True)
 class Partition:
     """Explained variance of several feature spaces on rows that no fit has seen.
@@ -90,6 +127,25 @@ class Partition:
     split: NDArray[np.float64]
     unique: NDArray[np.float64]
     shared: NDArray[np.float64]
+
+
+def explained_variance(prediction: ArrayLike, response: ArrayLike) -> NDArray[np.float64]:
+    """Return R^2 of a prediction, both centred over the rows, as :func:`partition_variance` does.
+
+    Parameters
+    ----------
+    prediction, response : array of shape (n_rows, n_targets)
+        Of the same rows.
+
+    Returns
+    -------
+    array of float64, shape (n_targets,)
+        NaN for targets that are constant or hold a NaN.
+    """
+    predicted, measured = np.asarray(prediction), np.asarray(response)
+    y = _centred(measured)
+    power = np.where(constant_columns(measured), np.nan, (y**2).sum(axis=0))
+    return np.asarray(1 - ((y - _centred(predicted)) ** 2).sum(axis=0) / power)
 
 
 def partition_variance(parts: ArrayLike, without: ArrayLike, response: ArrayLike) -> Partition:
@@ -127,7 +183,7 @@ def partition_variance(parts: ArrayLike, without: ArrayLike, response: ArrayLike
     together = bands.sum(axis=0)
     split = np.stack([(band * (2 * y - together)).sum(axis=0) / power for band in bands])
     joint = 1 - ((y - together) ** 2).sum(axis=0) / power
-    rest = np.stack([1 - ((y - _centred(other)) ** 2).sum(axis=0) / power for other in others])
+    rest = np.stack([explained_variance(other, measured) for other in others])
     unique = joint - rest
     return Partition(joint, split, unique, joint - unique.sum(axis=0))
 

@@ -175,7 +175,15 @@ def _plan_selecting(
         return test
     strategy = train[0].extraction.strategy
     found = tuple(
-        plan_story(dataset, request.subject, strategy, model, story.name, repeated=True)
+        plan_story(
+            dataset,
+            request.subject,
+            strategy,
+            model,
+            story.name,
+            repeated=True,
+            context=request.context_seconds,
+        )
         for story in train
         if repeats_shape(story.responses) is not None
     )
@@ -209,7 +217,8 @@ def _plan_others(
     for name in names:
         reason = native_reason(dataset.space)
         try:
-            theirs = () if reason else _stories_of(dataset, name, model, test)
+            context = request.context_seconds
+            theirs = () if reason else _stories_of(dataset, name, model, test, context)
             reason = reason or _difference(test, theirs)
         except InputError as error:
             reason = error.message
@@ -222,7 +231,11 @@ def _plan_others(
 
 
 def _stories_of(
-    dataset: Dataset, subject: str, model: ModelFiles, test: tuple[StoryPlan, ...]
+    dataset: Dataset,
+    subject: str,
+    model: ModelFiles,
+    test: tuple[StoryPlan, ...],
+    context: float | None,
 ) -> tuple[StoryPlan, ...]:
     for story in test:
         missing = dataset.missing_responses(subject, story.name)
@@ -230,7 +243,8 @@ def _stories_of(
             raise InputError(missing, hint="Give the file, or go on without this subject.")
     strategy = test[0].extraction.strategy
     return tuple(
-        plan_story(dataset, subject, strategy, model, story.name, repeated=True) for story in test
+        plan_story(dataset, subject, strategy, model, story.name, repeated=True, context=context)
+        for story in test
     )
 
 

@@ -466,7 +466,7 @@ def settings_of(result: EncodingResult) -> dict[str, Any]:
         (*(story[field] for field in fields), *story.get("censored", [])) for story in spec["train"]
     ]
     return {
-        "features": result.provenance["strategy"],
+        "features": result.features_line(),
         "training stories": train,
         "version of the computation": result.older or "today's",
         "penalty": (spec.get("penalty", "target"), spec.get("pools")),

@@ -18,13 +18,14 @@ from braindash.exports.report.methods import Methods, Source
 from braindash.exports.report.story import StoryPart
 from braindash.exports.report.surfaces import Surfaces
 from braindash.probing.result import ProbingResult
+from braindash.probing.tasks import METRIC_TITLES
 from braindash.references import written
 from braindash.tuning.result import TuningResult
 from braindash.viewer.colours import GREY, PALETTE, region_colour, region_title
 from braindash.views.captions import provenance_line, subject_lines, tuning_line
 from braindash.views.curves import key_regions
 from braindash.views.finding import significance_sentence
-from braindash.views.probes import METRIC_TITLES, task_title
+from braindash.views.probes import task_title
 from braindash.views.tables import with_interval
 
 _MOST_CURVES = len(PALETTE)  # models in one chart

@@ -1,24 +1,31 @@
 """The figures of a study, each with its numbers and where they come from."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
 
 from braindash.core.representations.dimension import APART_ROWS
 from braindash.core.statistics.words import counted, family_words, p_words
-from braindash.encoding.ceilings.chosen import selections_line
-from braindash.encoding.several.groups import Group
 from braindash.exports.results import Item
 from braindash.exports.source import Source, file_name
-from braindash.io.store import Store
-from braindash.studies.lowlevel import impact_table, was_removed
+from braindash.exports.studies.lowlevel import has_impact, has_partition, impact, partition
+from braindash.exports.studies.maps import has_hemispheres, has_maps, hemispheres, maps
+from braindash.exports.studies.sweeps import (
+    contexts,
+    efficiency,
+    has_contexts,
+    has_efficiency,
+    has_lags,
+    has_other_settings,
+    lags,
+    other_settings,
+)
+from braindash.exports.studies.view import StudyView
 from braindash.studies.representations import (
     dimension_table,
     drift_table,
-    features_of,
     has_features,
     similarity_table,
 )
@@ -30,22 +37,18 @@ from braindash.studies.summaries import (
     bar_table,
     comparison_table,
     curve_table,
-    layers_words,
     subject_table,
     tasks_of,
     transfer_table,
     tuned_alone,
 )
-from braindash.views.captions import provenance_line
 from braindash.views.curves import SCORE_TITLES, key_regions
 from braindash.views.probes import task_title
-from braindash.views.studies.bars import MOST_BRACKETS, impact_bars, region_bars
+from braindash.views.studies.bars import MOST_BRACKETS, region_bars
 from braindash.views.studies.lines import SPREADS, dimension_curves, drift_curves, model_curves
 from braindash.views.studies.matrices import MOST_MATRICES, similarity_matrices, transfer_matrix
-from braindash.views.studies.panels import model_colours
-from braindash.views.studies.points import alignment_scatter
+from braindash.views.studies.points import AGAINST, alignment_scatter
 
-_MOST_KEYS = 3
 _CONTROLS = (
     "Percents are of subject means, (model - base) / base, with the interval of a ratio of means; "
     f"none where the base scores below {LEAST_BASE_R:g}."
@@ -53,27 +56,8 @@ _CONTROLS = (
 
 
 @dataclass(frozen=True)
-class StudyFigures:
-    """What a study shows, as figures that are made when they are asked for.
-
-    Attributes
-    ----------
-    results : StudyResults
-    chosen : Chosen
-        Preset, regions, layers and score.
-    store : Store
-        Holds the features of layers.
-    spread : {"interval", "se", "none"}
-        What the bands of curves are.
-    task : str or None
-        The probing task of scatters.
-    """
-
-    results: StudyResults
-    chosen: Chosen
-    store: Store
-    spread: str = "interval"
-    task: str | None = None
+class StudyFigures(StudyView):
+    """What a study shows, as figures that are made when they are asked for."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,74 +73,6 @@ class StudyFigures:
     @cached_property
     def _made(self) -> dict[str, list[Item]]:
         return {}
-
-    @property
-    def colours(self) -> dict[str, str]:
-        """The colour of every model, the same one in all figures."""
-        return model_colours([one.name for one in self.results.ordered()])
-
-    @cached_property
-    def groups(self) -> dict[str, Group]:
-        """The groups of the chosen preset."""
-        return self.results.of(self.chosen.preset)
-
-    @cached_property
-    def features(self) -> tuple[dict[str, Any], list[str]]:
-        """The stored features of every model, and why some are left out."""
-        return features_of(self.results, self.chosen.preset, self.store)
-
-    # ---- where numbers come from ------------------------------------------------------------
-
-    def line(self) -> str:
-        """Say in one line where the numbers come from; the details say the rest."""
-        results, chosen = self.results, self.chosen
-        first = next(iter(self.groups.values()), None)
-        probed = next(iter(results.probings.values()), None)
-        data = first.first.data if first is not None else probed.data if probed else ""
-        stamp = "SIMULATED DATA · " if results.simulated else ""
-        preset = "" if chosen.preset == "default" else f"preset {chosen.preset} · "
-        who = "" if first is None else f"{subjects_words(list(self.groups.values()))} · "
-        keys = [key[:8] for key in results.keys]
-        rest = len(keys) - _MOST_KEYS
-        told = ", ".join(keys[:_MOST_KEYS]) + (f" and {rest} more" if rest > 0 else "")
-        models = list(dict.fromkeys([*self.groups, *results.probings]))
-        return (
-            f"{stamp}{data} · study {results.tables.name} · {preset}"
-            f"{counted(len(models), 'model')} · {who}keys {told}"
-        )
-
-    def source(self, title: str, *details: str) -> Source:
-        """Say where the numbers of a figure come from, with a line for every model."""
-        lines = [f"{name}: {provenance_line(one)}" for name, one in self.groups.items()]
-        told = [one for one in (*details, *self.results.notes) if one]
-        return Source(
-            title, self.line(), (*told, *lines), self.results.keys, self.results.simulated
-        )
-
-    def measure_line(self) -> str:
-        """Say what is averaged over which layers and targets."""
-        return f"{SCORE_TITLES[self.chosen.score]}, {layers_words(self.chosen.layers)}"
-
-    def interval_lines(self) -> list[str]:
-        """Say what the intervals of every model are; once where they are alike."""
-        lines = {name: one.interval_line() for name, one in self.groups.items()}
-        alike = list(dict.fromkeys(lines.values()))
-        named = alike if len(alike) == 1 else [f"{name}: {line}" for name, line in lines.items()]
-        if self.chosen.normalised:
-            named += [
-                f"{name}: {line}"
-                for name, one in self.groups.items()
-                if (line := selections_line(one.results, None))
-            ]
-        return named
-
-
-def subjects_words(groups: Sequence[Group]) -> str:
-    """Say how many subjects there are; from least to most where models have other numbers."""
-    counts = sorted({one.n_subjects for one in groups})
-    if len(counts) == 1:
-        return f"n = {counted(counts[0], 'subject')}"
-    return f"n = {counts[0]} to {counts[-1]} subjects"
 
 
 def default_choice(results: StudyResults, preset: str | None = None) -> Chosen:
@@ -177,7 +93,7 @@ def default_choice(results: StudyResults, preset: str | None = None) -> Chosen:
 # ---- the figures ----------------------------------------------------------------------------
 
 
-def _curves(study: StudyFigures) -> Iterator[Item]:
+def _curves(study: StudyView) -> Iterator[Item]:
     table = curve_table(study.results, study.chosen)
     title = "Layer curves by region and model"
     bands = f"Bands: {SPREADS[study.spread]}."
@@ -186,7 +102,7 @@ def _curves(study: StudyFigures) -> Iterator[Item]:
     yield Item("curves", study.source(title, *details), figure=figure, table=table)
 
 
-def _bars(study: StudyFigures) -> Iterator[Item]:
+def _bars(study: StudyView) -> Iterator[Item]:
     table = bar_table(study.results, study.chosen)
     subjects = subject_table(study.results, study.chosen)
     tests, notes = comparison_table(study.results, study.chosen)
@@ -202,7 +118,7 @@ def _bars(study: StudyFigures) -> Iterator[Item]:
         yield Item("bars-comparisons", told, table=tests)
 
 
-def comparison_lines(study: StudyFigures, tests: pd.DataFrame) -> list[str]:
+def comparison_lines(study: StudyView, tests: pd.DataFrame) -> list[str]:
     """Say what the p values of comparisons are, of how many subjects, and adjusted over what."""
     if tests.empty:
         return []
@@ -228,35 +144,22 @@ def comparison_lines(study: StudyFigures, tests: pd.DataFrame) -> list[str]:
     ]
 
 
-def _impact(study: StudyFigures) -> Iterator[Item]:
-    models, subjects = impact_table(study.results, study.chosen)
-    rule = layers_words(study.chosen.layers)
-    details = [
-        f"Percent of r that is gone when low-level features were regressed out, {rule}; of subject "
-        f"means, with the interval of a ratio; none where r is below {LEAST_BASE_R:g}.",
-        *study.interval_lines(),
-    ]
-    title = "Impact of low-level features"
-    figure = impact_bars(models, subjects, study.chosen.regions, colours=study.colours)
-    yield Item("low-level", study.source(title, *details), figure=figure, table=models)
-    told = study.source("Impact of low-level features, every subject", rule)
-    yield Item("low-level-subjects", told, table=subjects)
-
-
-def _scatter(study: StudyFigures, against: str) -> Iterator[Item]:
+def _scatter(study: StudyView, against: str) -> Iterator[Item]:
     task = study.task or next(iter(tasks_of(study.results)), None)
     table = alignment_table(study.results, study.chosen, task)
     of_task = against == "probe"
-    what = f"probing: {task_title(task)}" if of_task and task else "number of weights"
+    what = f"probing: {task_title(task)}" if of_task and task else AGAINST[against].lower()
     figure = alignment_scatter(table, study.chosen.regions, against=against, colours=study.colours)
     details = [study.measure_line(), *study.interval_lines()]
+    if against in ("hours", "rank"):
+        details.append("Models that braindash tuned, by their records; others are left out.")
     if of_task:
         details.append("Probing score: share above chance, over the same layers; 1 is perfect.")
     title = f"Alignment against {what}"
     yield Item(f"against-{against}", study.source(title, *details), figure=figure, table=table)
 
 
-def _transfer(study: StudyFigures) -> Iterator[Item]:
+def _transfer(study: StudyView) -> Iterator[Item]:
     table = transfer_table(study.results, study.chosen)
     has_base = bool(table["gain"].notna().any())
     what = "Gain over the base" if has_base else "Score"
@@ -270,12 +173,12 @@ def _transfer(study: StudyFigures) -> Iterator[Item]:
     yield Item("transfer", study.source(title, *details), figure=figure, table=table)
 
 
-def _rows_line(study: StudyFigures) -> str:
+def _rows_line(study: StudyView) -> str:
     found, _ = study.features
     return next(iter(found.values())).line() if found else ""
 
 
-def _similarity(study: StudyFigures) -> Iterator[Item]:
+def _similarity(study: StudyView) -> Iterator[Item]:
     found, notes = study.features
     pairs = [(name, name) for name in found] + list(study.results.tables.pairs)
     ordered = sorted(dict.fromkeys(pairs), key=lambda pair: pair[0] == pair[1])  # across, within
@@ -295,7 +198,7 @@ def _similarity(study: StudyFigures) -> Iterator[Item]:
     yield Item("similarity", study.source(title, *details), figure=figure, table=table)
 
 
-def _dimension(study: StudyFigures) -> Iterator[Item]:
+def _dimension(study: StudyView) -> Iterator[Item]:
     found, notes = study.features
     table = dimension_table(found)
     details = [
@@ -310,7 +213,7 @@ def _dimension(study: StudyFigures) -> Iterator[Item]:
     yield Item("dimension", study.source(title, *details), figure=figure, table=table)
 
 
-def _drift(study: StudyFigures) -> Iterator[Item]:
+def _drift(study: StudyView) -> Iterator[Item]:
     found, notes = study.features
     table, refused = drift_table(found, _with_base(study))
     details = [
@@ -326,7 +229,7 @@ def _drift(study: StudyFigures) -> Iterator[Item]:
         yield Item("drift", study.source(title, *details), figure=figure, table=table)
 
 
-def _with_base(study: StudyFigures) -> list[tuple[str, str]]:
+def _with_base(study: StudyView) -> list[tuple[str, str]]:
     """Return what was tuned with its base; how far a control is from it says nothing."""
     models = study.results.tables.models
     return [(one.name, one.base) for one in models if one.base and one.role != "control"]
@@ -335,49 +238,62 @@ def _with_base(study: StudyFigures) -> list[tuple[str, str]]:
 # ---- which the results allow ----------------------------------------------------------------
 
 
-def _has_scores(study: StudyFigures) -> bool:
+def _has_scores(study: StudyView) -> bool:
     return bool(study.groups)
 
 
-def _has_impact(study: StudyFigures) -> bool:
-    return any(all(was_removed(one) for one in group.results) for group in study.groups.values())
-
-
-def _has_probes(study: StudyFigures) -> bool:
+def _has_probes(study: StudyView) -> bool:
     return bool(study.groups) and bool(set(study.groups) & set(study.results.probings))
 
 
-def _has_sizes(study: StudyFigures) -> bool:
-    sizes = {study.results.models[name].parameters for name in study.groups
-             if name in study.results.models}  # fmt: skip
-    return len(sizes - {None}) > 1
+def _differ(study: StudyView, fact: str) -> bool:
+    """Say whether models that encode differ in what is known of them."""
+    models = study.results.models
+    known = {getattr(models[name], fact) for name in study.groups if name in models}
+    return len(known - {None}) > 1
 
 
-def _has_transfer(study: StudyFigures) -> bool:
+def _has_transfer(study: StudyView) -> bool:
     return len(tuned_alone(study.results, study.chosen.preset)) > 1
 
 
-def _with_features(study: StudyFigures) -> set[str]:
+def _with_features(study: StudyView) -> set[str]:
     return {name for name, one in study.groups.items() if has_features(one.first, study.store)}
 
 
-def _has_features(study: StudyFigures) -> bool:
+def _has_features(study: StudyView) -> bool:
     return bool(_with_features(study))
 
 
-def _has_drift(study: StudyFigures) -> bool:
+def _has_drift(study: StudyView) -> bool:
     there = _with_features(study)
     return any({name, base} <= there for name, base in _with_base(study))
 
 
-FIGURES: dict[
-    str, tuple[Callable[[StudyFigures], Iterator[Item]], Callable[[StudyFigures], bool]]
-] = {
+FIGURES: dict[str, tuple[Callable[[StudyView], Iterator[Item]], Callable[[StudyView], bool]]] = {
     "curves": (_curves, _has_scores),
     "bars": (_bars, _has_scores),
-    "low-level": (_impact, _has_impact),
+    "low-level": (impact, has_impact),
+    "partition": (partition, has_partition),
     "against-probe": (lambda study: _scatter(study, "probe"), _has_probes),
-    "against-parameters": (lambda study: _scatter(study, "parameters"), _has_sizes),
+    "against-parameters": (
+        lambda study: _scatter(study, "parameters"),
+        lambda study: _differ(study, "parameters"),
+    ),
+    "against-hours": (
+        lambda study: _scatter(study, "hours"),
+        lambda study: _differ(study, "hours"),
+    ),
+    "against-rank": (
+        lambda study: _scatter(study, "rank"),
+        lambda study: _differ(study, "rank"),
+    ),
+    "lags": (lags, has_lags),
+    "context": (contexts, has_contexts),
+    "efficiency": (efficiency, has_efficiency),
+    "settings": (other_settings, has_other_settings),
+    "group-maps": (maps, has_maps),
+    "hemispheres": (hemispheres, has_hemispheres),
     "transfer": (_transfer, _has_transfer),
     "similarity": (_similarity, _has_features),
     "dimension": (_dimension, _has_features),
@@ -388,8 +304,17 @@ TITLES = {
     "curves": "Layer curves",
     "bars": "Regions",
     "low-level": "Low level",
+    "partition": "Variance partition",
     "against-probe": "Against probing",
     "against-parameters": "Against size",
+    "against-hours": "Against hours",
+    "against-rank": "Against rank",
+    "lags": "Lags",
+    "context": "Context",
+    "efficiency": "Data efficiency",
+    "settings": "Further settings",
+    "group-maps": "Group maps",
+    "hemispheres": "Hemispheres",
     "transfer": "Transfer",
     "similarity": "Similarity of layers",
     "dimension": "Dimension",
@@ -399,7 +324,12 @@ TITLES = {
 
 
 def table_items(results: StudyResults, source: Source) -> Iterator[Item]:
-    """Yield the long-form tables of a study: all scores, all probes."""
-    for name, table in (("scores", results.scores()), ("probes", results.probes())):
+    """Yield the long-form tables of a study: all scores, those of sweeps, all probes."""
+    tables = (
+        ("scores", results.scores()),
+        ("sweeps", results.swept_scores()),
+        ("probes", results.probes()),
+    )
+    for name, table in tables:
         if not table.empty:
             yield Item(file_name(name), source, table=table)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as Tree
 
 import braindash
 from braindash.core.statistics.words import counted
-from braindash.exports.figures import figure_files
+from braindash.exports.figures import figure_files, picture_files
 from braindash.exports.report.build import Report
 from braindash.exports.report.methods import (
     Methods,
@@ -27,6 +27,7 @@ from braindash.names import without_places
 from braindash.studies.record import StudyRecord
 
 _WIDTH = "1100"  # of a figure, in pixels; a narrower window shrinks it
+_MOST_ROWS = 20_000  # of a table in the page; those of single targets lie in the folder alone
 _NOTHING: Mapping[str, Any] = {"panels": [], "settings": {}, "pair": None}
 
 
@@ -106,18 +107,22 @@ def _figure(
     parts = [tag("h2", title)]
     files = {}
     for item in items:
-        if item.figure is not None:
+        if item.figure is not None or item.picture is not None:
             parts.append(_drawing(item, drawn.get(item.name)))
             parts.append(tag("p", item.source.stamped, class_="source"))
             parts += [tag("p", one, class_="note") for one in item.source.details[:8]]
-        if item.table is not None:
+        if item.table is not None and len(item.table) <= _MOST_ROWS:
             files[f"{item.name}.csv"] = packed.text("tables", item.table.to_csv(index=False))
     return [*parts, savable(files)]
 
 
 def _drawing(item: Item, drawn: bytes | None) -> Tree.Element:
     """Embed a figure as it is written to files; its text stays text."""
-    content = drawn or figure_files(item.figure, ["svg"], item.source)["svg"]
+    content = drawn
+    if content is None and item.picture is not None:
+        content = picture_files(item.picture, ["svg"], item.source)["svg"]
+    elif content is None:
+        content = figure_files(item.figure, ["svg"], item.source)["svg"]
     address = f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
     picture = tag("img", src=address, alt=item.source.title, width=_WIDTH)
     return tag("div", parts=[picture], class_="scroll", tabindex="0")

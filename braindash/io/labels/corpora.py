@@ -11,7 +11,7 @@ from braindash.errors import InputError, near_match
 from braindash.files import parse_json, refuse_placeholder
 from braindash.io.dataset.tables import Problem, raise_problems
 from braindash.io.labels.checks import some
-from braindash.io.labels.intervals import PHONE, SENTENCE, WORD
+from braindash.io.labels.intervals import PHONE, PROMPT, SENTENCE, WORD
 from braindash.io.labels.recordings import check_folder, find_audio, refuse_several
 from braindash.io.labels.table import Labels, Segment, make_labels
 from braindash.io.texts import lines, read_text, such_rows
@@ -37,7 +37,12 @@ _TEST_SETS = ("core", "complete")
 
 
 def read_timit(
-    folder: Path | str, *, phones: int = 39, test: str = "core", with_sa: bool = False
+    folder: Path | str,
+    *,
+    phones: int = 39,
+    test: str = "core",
+    with_sa: bool = False,
+    prompts: bool = False,
 ) -> Labels:
     """Read TIMIT, or a part of it.
 
@@ -56,12 +61,17 @@ def read_timit(
     with_sa : bool, default False
         Take the two SA sentences as well, which all speakers read: with them every speaker's
         sentences stand in train and test.
+    prompts : bool, default False
+        Give every utterance a label for the part of the corpus that it was read from: ``"SA"``
+        (dialect), ``"SX"`` (compact) or ``"SI"`` (diverse). Of the SA sentences nothing else is
+        taken, unless ``with_sa`` says so.
 
     Returns
     -------
     Labels
-        Tiers ``"phone"``, ``"word"`` (lower case) and ``"sentence"``. Neighbouring words may
-        overlap where they share a sound; a warning counts them.
+        Tiers ``"phone"``, ``"word"`` (lower case) and ``"sentence"``, with ``prompts`` also
+        ``"prompt"``. Neighbouring words may overlap where they share a sound; a warning counts
+        them.
 
     Raises
     ------
@@ -71,33 +81,32 @@ def read_timit(
     """
     folder = given_path(folder)
     check_folder(folder)
-    for name, value, allowed in (("phones", phones, _PHONE_SETS), ("test", test, _TEST_SETS)):
-        if value not in allowed:
-            raise InputError(
-                f"{name} = {value!r} is unknown", hint=near_match(str(value), map(str, allowed))
-            )
+    _check_choice("phones", phones, _PHONE_SETS)
+    _check_choice("test", test, _TEST_SETS)
     segments: list[Segment] = []
     sounds: dict[str, list[Path]] = {}
     lacking: list[str] = []
     problems: list[Problem] = []
     unknown: dict[str, list[InputError]] = {}
     for stem, files in _utterances(folder).items():
-        if stem.name.upper().startswith(_READ_BY_ALL) and not with_sa:
+        kind = stem.name.upper()[:2]
+        whole = with_sa or kind != _READ_BY_ALL
+        if not whole and not prompts:
             continue
         recording = stem.relative_to(folder).as_posix()
         sounds[recording] = _sounds(files)
+        split = _split(folder, stem, test)
+        if prompts:
+            speaker = stem.parent.name.upper()
+            segments.append(Segment(recording, 0.0, None, kind, PROMPT, speaker, split))
+        if not whole:
+            continue
         labelled = [ending for ending in _TIERS if ending in files]
         if len(labelled) < len(_TIERS):
             lacking.append(recording)
-        split = _split(folder, stem, test)
         for ending in labelled:
-            folded = _TIERS[ending] == PHONE and phones == 39
-            try:
-                segments += _segments(
-                    files[ending], recording, _TIERS[ending], split, unknown if folded else None
-                )
-            except InputError as error:
-                problems.append(Problem(error.message, error.hint))
+            folds = unknown if _TIERS[ending] == PHONE and phones == 39 else None
+            segments += _readable(files[ending], recording, _TIERS[ending], split, folds, problems)
     refuse_several(sounds)
     audio = {name: paths[0] for name, paths in sounds.items() if paths}
     raise_problems(f"TIMIT in {folder}", problems)
@@ -110,6 +119,13 @@ def read_timit(
     if lacking:
         told.append(f"{len(lacking)} utterances lack a .PHN, .WRD or .TXT file: {some(lacking)}")
     return make_labels(f"TIMIT in {folder}", segments, audio, told)
+
+
+def _check_choice(name: str, value: object, allowed: Sequence[object]) -> None:
+    if value not in allowed:
+        raise InputError(
+            f"{name} = {value!r} is unknown", hint=near_match(str(value), map(str, allowed))
+        )
 
 
 def _utterances(folder: Path) -> dict[Path, dict[str, Path]]:
@@ -139,6 +155,23 @@ def _split(folder: Path, stem: Path, test: str) -> str | None:
     part = next((p.lower() for p in place.parts[::-1] if p.lower() in _PARTS), None)
     core = stem.parent.name.upper() in CORE_TEST_SPEAKERS
     return part if part == "train" or core or test == "complete" else None
+
+
+def _readable(
+    path: Path,
+    recording: str,
+    tier: str,
+    split: str | None,
+    unknown: dict[str, list[InputError]] | None,
+    problems: list[Problem],
+) -> list[Segment]:
+    """Return the labels of a file; what is wrong with it is one problem."""
+    found: list[Segment] = []
+    try:
+        found.extend(_segments(path, recording, tier, split, unknown))
+    except InputError as error:
+        problems.append(Problem(error.message, error.hint))
+    return found
 
 
 def _segments(

@@ -15,7 +15,7 @@ from braindash.io.labels.gentle import read_tiers
 from braindash.io.labels.table import Segment
 from braindash.io.labels.textgrid import Interval
 
-PHONE, WORD, SENTENCE = "phone", "word", "sentence"
+PHONE, WORD, SENTENCE, PROMPT = "phone", "word", "sentence", "prompt"
 
 # MFA puts the speaker before the tier's name where a file has several.
 _SPEAKER_MARK = " - "

@@ -5,13 +5,16 @@ brought to the times of brain responses like all others, by Lanczos resampling.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.ipa import uses_ipa
@@ -25,7 +28,11 @@ from braindash.core.phones import (
 )
 from braindash.core.timing import lanczos_weights
 from braindash.errors import InputError
-from braindash.speech.acoustic.spaces import ANNOTATED_STEP_SECONDS, AcousticSpace
+from braindash.speech.acoustic.spaces import (
+    ANNOTATED_STEP_SECONDS,
+    TRIPLE_COLUMNS,
+    AcousticSpace,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +40,8 @@ logger = logging.getLogger(__name__)
 _BEYOND_SECONDS = 0.5
 # A share of a step: times such as 0.29 s are no exact multiple of 0.01 s in binary.
 _ROUNDING = 1e-9
+# Phones further apart are no neighbours: something else, or nothing, is between them.
+_APART_SECONDS = 0.02
 
 
 class Labelled(Protocol):
@@ -57,18 +66,19 @@ class AnnotatedFrames:
 
     Parameters
     ----------
-    values : float32 array of shape (n_steps, n_features)
+    values : float32 array, or sparse array, of shape (n_steps, n_features)
+        Sparse where there are thousands of columns.
     names : tuple of str
         Names of the columns.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[np.float32] | sp.csr_array
     names: tuple[str, ...]
 
     @property
     def times(self) -> NDArray[np.float64]:
         """Middle of every step in seconds, (n_steps,)."""
-        return np.asarray((np.arange(len(self.values)) + 0.5) * ANNOTATED_STEP_SECONDS)
+        return np.asarray((np.arange(self.values.shape[0]) + 0.5) * ANNOTATED_STEP_SECONDS)
 
     def at(self, times: ArrayLike, tr: float) -> NDArray[np.float32]:
         """Bring the features to response times.
@@ -91,8 +101,9 @@ class AnnotatedFrames:
             When a time has no step near enough to carry it.
         """
         weights = lanczos_weights(self.times, times, tr)
-        rows: NDArray[np.float32] = (weights @ self.values.astype(np.float64)).astype(np.float32)
-        return rows[None]
+        rows = weights @ self.values.astype(np.float64)
+        dense = rows.toarray() if sp.issparse(rows) else rows
+        return np.asarray(dense, dtype=np.float32)[None]
 
 
 def phone_identity(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
@@ -154,6 +165,105 @@ def articulation(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
         return frozenset().union(*(made_as(phone) for phone in names_of(label)))
 
     return _covered(phones, seconds, ARTICULATIONS, features_of)
+
+
+def diphones(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
+    """Say which phone is spoken after which: a column for each of the 39 x 39 pairs of phones.
+
+    A pair is there while its second phone is spoken. Phones are neighbours across words, not
+    across pauses, gaps of more than 20 ms or sounds that English lacks.
+
+    Parameters
+    ----------
+    phones : sequence of Labelled
+        The phone tier.
+    seconds : float
+        Length of the recording.
+
+    Returns
+    -------
+    AnnotatedFrames
+        Share of the step that the pair fills; columns are named such as ``AE-T``.
+
+    Raises
+    ------
+    InputError
+        For labels that are no phones, and intervals that do not fit the recording.
+    """
+    names = tuple(f"{one}-{two}" for one in ARPABET for two in ARPABET)
+    place = {name: column for column, name in enumerate(names)}
+    spans = [
+        _Span(two.start, two.end, f"{one.label}-{two.label}")
+        for one, two in pairwise(_in_a_row(phones, seconds))
+        if one.label and two.label
+    ]
+    return _covered_few(spans, seconds, names, place.__getitem__)
+
+
+def triphones(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
+    """Say which phone is spoken between which two.
+
+    A triple is there while its middle phone is spoken; neighbours are those of :func:`diphones`.
+    Of the 39^3 triples speech has some thousand: each has one of 4096 columns, by the CRC-32 of its
+    name such as ``K-AE-T``, so that columns are the same for all stories. Where more than some
+    hundred occur, a few share a column by chance.
+
+    Parameters
+    ----------
+    phones : sequence of Labelled
+        The phone tier.
+    seconds : float
+        Length of the recording.
+
+    Returns
+    -------
+    AnnotatedFrames
+        Share of the step that the column's triples fill.
+
+    Raises
+    ------
+    InputError
+        For labels that are no phones, and intervals that do not fit the recording.
+    """
+    row = _in_a_row(phones, seconds)
+    spans = [
+        _Span(two.start, two.end, f"{one.label}-{two.label}-{three.label}")
+        for one, two, three in zip(row, row[1:], row[2:], strict=False)
+        if one.label and two.label and three.label
+    ]
+    names = tuple(map(str, range(TRIPLE_COLUMNS)))
+    return _covered_few(spans, seconds, names, triple_column)
+
+
+def triple_column(triple: str) -> int:
+    """Return the column of three phones, such as ``K-AE-T``."""
+    return zlib.crc32(triple.encode()) % TRIPLE_COLUMNS
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A phone, a pair or a triple of phones in time; without a label where phones are apart."""
+
+    start: float
+    end: float
+    label: str
+
+
+def _in_a_row(phones: Sequence[Labelled], seconds: float) -> list[_Span]:
+    """List single phones in order of time, with a span without a label where neighbours end."""
+    return list(_with_breaks(sorted(_checked(phones, seconds), key=lambda one: one.start)))
+
+
+def _with_breaks(phones: Sequence[Labelled]) -> Iterator[_Span]:
+    names_of, end = _names_in(phones), 0.0
+    for one in phones:
+        names = names_of(one.label)
+        if not names or one.start > end + _APART_SECONDS:
+            yield _Span(one.start, one.start, "")
+        # Of a label of several phones each fills the whole of it, as in the other spaces.
+        for name in names:
+            yield _Span(one.start, one.end, name if name in ARTICULATION_OF else "")
+        end = one.end
 
 
 def phone_rate(phones: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
@@ -228,11 +338,41 @@ def word_rate(words: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
     return _begun(words, seconds, "words per second", lambda label: int(is_word(label)))
 
 
+def word_shares(words: Sequence[Labelled], seconds: float) -> AnnotatedFrames:
+    """Say which word is spoken: a column for each, in the order of time.
+
+    Parameters
+    ----------
+    words : sequence of Labelled
+        The word tier; what :func:`word_rate` does not count has no column.
+    seconds : float
+        Length of the recording.
+
+    Returns
+    -------
+    AnnotatedFrames
+        Share of the step that the word fills; the columns' names are the words, so that one that
+        is said twice has two columns.
+
+    Raises
+    ------
+    InputError
+        For intervals that do not fit the recording.
+    """
+    said = sorted(
+        (one for one in _checked(words, seconds) if is_word(one.label)), key=lambda one: one.start
+    )
+    spans = [_Span(one.start, one.end, str(place)) for place, one in enumerate(said)]
+    return _covered_few(spans, seconds, tuple(one.label.strip() for one in said), int)
+
+
 ANNOTATION_SPACES: Mapping[str, Callable[[Sequence[Labelled], float], AnnotatedFrames]] = (
     MappingProxyType(
         {
             "phones": phone_identity,
             "articulation": articulation,
+            "diphones": diphones,
+            "triphones": triphones,
             "phonerate": phone_rate,
             "wordrate": word_rate,
         }
@@ -286,14 +426,40 @@ def _covered(
     place = {name: column for column, name in enumerate(names)}
     for interval in _checked(intervals, seconds):
         columns = [place[name] for name in columns_of(interval.label)]
-        first = int(interval.start / ANNOTATED_STEP_SECONDS)
-        stop = min(len(values), int(np.ceil(interval.end / ANNOTATED_STEP_SECONDS)))
-        if not columns or stop <= first:
-            continue
-        edges = np.arange(first, stop + 1) * ANNOTATED_STEP_SECONDS
-        share = np.diff(np.clip(edges, interval.start, interval.end)) / ANNOTATED_STEP_SECONDS
-        values[first:stop, columns] += share[:, None].astype(np.float32)
+        first, share = _shares(interval, len(values))
+        if columns and len(share):
+            values[first : first + len(share), columns] += share[:, None]
     return AnnotatedFrames(values, names)
+
+
+def _covered_few(
+    spans: Sequence[Labelled],
+    seconds: float,
+    names: tuple[str, ...],
+    column_of: Callable[[str], int],
+) -> AnnotatedFrames:
+    """Fill a column of each span as :func:`_covered` does, where there are thousands of columns."""
+    n_steps = _n_steps(seconds)
+    rows, columns, shares = [np.zeros(0, int)], [np.zeros(0, int)], [np.zeros(0, np.float32)]
+    for span in spans:
+        first, share = _shares(span, n_steps)
+        rows.append(np.arange(first, first + len(share)))
+        columns.append(np.full(len(share), column_of(span.label)))
+        shares.append(share)
+    places = (np.concatenate(rows), np.concatenate(columns))
+    shape = (n_steps, len(names))
+    return AnnotatedFrames(sp.csr_array((np.concatenate(shares), places), shape=shape), names)
+
+
+def _shares(interval: Labelled, n_steps: int) -> tuple[int, NDArray[np.float32]]:
+    """Return the first step of an interval, and the share that it fills of that and the next."""
+    first = int(interval.start / ANNOTATED_STEP_SECONDS)
+    stop = min(n_steps, int(np.ceil(interval.end / ANNOTATED_STEP_SECONDS)))
+    if stop <= first:
+        return first, np.zeros(0, np.float32)
+    edges = np.arange(first, stop + 1) * ANNOTATED_STEP_SECONDS
+    share = np.diff(np.clip(edges, interval.start, interval.end)) / ANNOTATED_STEP_SECONDS
+    return first, share.astype(np.float32)
 
 
 def _begun(

@@ -16,6 +16,7 @@ from braindash.speech.acoustic.spectral import (
     Frames,
     Samples,
     cepstrum,
+    even_spectrum,
     frame_times,
     log_energy,
     log_mel,
@@ -26,7 +27,13 @@ from braindash.speech.windows import Window
 # Frames computed at once, 10 s of audio: the memory needed does not grow with the recording.
 _BLOCK_FRAMES = 1000
 _COMPUTED_BY: Mapping[str, Callable[[Samples, int, int], Frames]] = MappingProxyType(
-    {"logmel": log_mel, "mfcc": cepstrum, "energy": log_energy, "pitch": pitch}
+    {
+        "logmel": log_mel,
+        "mfcc": cepstrum,
+        "energy": log_energy,
+        "pitch": pitch,
+        "spectrum": even_spectrum,
+    }
 )
 
 

@@ -57,6 +57,8 @@ Compute = Callable[[NDArray[np.float32], int, int], NDArray[np.float32]]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Of the spaces made of annotations.
 ANNOTATED_STEP_SECONDS = 0.01
+TRIPLE_COLUMNS = 4096
+"""Columns of three phones in a row: of the 59,319 triples few occur, and each has its column."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,12 @@ class SpectralSettings:
     power_floor: float = 1e-10
     n_coefficients: int = 13
     delta_frames: int = 2
+
+    @property
+    def even_edges_hz(self) -> tuple[float, ...]:
+        """Edges of the even bands of the power spectrum, each of four bins of the transform."""
+        bin_hz = 2 * self.high_hz / self.n_fft
+        return tuple((4 * band + 0.5) * bin_hz for band in range(self.n_fft // 8 + 1))
 
 
 @dataclass(frozen=True)
@@ -230,6 +238,7 @@ _SPECTRUM_OF_BANDS = {
     name: value for name, value in asdict(SPECTRUM).items() if name not in _CEPSTRAL_ONLY
 }
 _GRID = {name: getattr(SPECTRUM, name) for name in ("window_seconds", "hop_seconds")}
+_EVEN_BANDS = len(SPECTRUM.even_edges_hz) - 1
 
 
 def _annotated(name: str, columns: tuple[str, ...]) -> Part:
@@ -245,8 +254,32 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             Part("mfcc", 1, 3 * SPECTRUM.n_coefficients, asdict(SPECTRUM)),
             Part("energy", 1, 1, _GRID | {"power_floor": SPECTRUM.power_floor}),
             Part("pitch", 1, 2, {"grid": _GRID} | asdict(PITCH)),
+            Part(
+                "spectrum",
+                1,
+                _EVEN_BANDS,
+                _GRID
+                | {"n_fft": SPECTRUM.n_fft, "power_floor": SPECTRUM.power_floor}
+                | {"edges_hz": SPECTRUM.even_edges_hz},
+            ),
             _annotated("phones", ARPABET),
             _annotated("articulation", ARTICULATIONS),
+            Part(
+                "diphones",
+                1,
+                len(ARPABET) ** 2,
+                {"step_seconds": ANNOTATED_STEP_SECONDS, "pairs_of": ARPABET},
+            ),
+            Part(
+                "triphones",
+                1,
+                TRIPLE_COLUMNS,
+                {
+                    "step_seconds": ANNOTATED_STEP_SECONDS,
+                    "triples_of": ARPABET,
+                    "columns_by": ("CRC-32",),
+                },
+            ),
             _annotated("phonerate", ("phones per second",)),
             _annotated("wordrate", ("words per second",)),
         )
@@ -272,6 +305,11 @@ SPACES: Mapping[str, AcousticSpace] = MappingProxyType(
                 "Logarithm of the fundamental frequency, and whether there is one.",
             ),
             AcousticSpace(
+                "spectrum",
+                (PARTS["spectrum"],),
+                f"Power spectrum: log power in {_EVEN_BANDS} bands of 125 Hz from 16 to 8016 Hz.",
+            ),
+            AcousticSpace(
                 "lowlevel",
                 (PARTS["logmel"], PARTS["energy"], PARTS["pitch"]),
                 "Log-mel spectrogram, energy and pitch together.",
@@ -286,6 +324,18 @@ SPACES: Mapping[str, AcousticSpace] = MappingProxyType(
                 "articulation",
                 (PARTS["articulation"],),
                 "How the sound is made (voicing, manner, place), from the annotated phones.",
+                "phone",
+            ),
+            AcousticSpace(
+                "diphones",
+                (PARTS["diphones"],),
+                "Which phone is spoken after which, from the annotations.",
+                "phone",
+            ),
+            AcousticSpace(
+                "triphones",
+                (PARTS["triphones"],),
+                "Which phone is spoken between which two, from the annotations.",
                 "phone",
             ),
             AcousticSpace(

@@ -126,6 +126,28 @@ def log_energy(samples: Samples, first: int, stop: int) -> Frames:
     return logarithm
 
 
+def even_spectrum(samples: Samples, first: int, stop: int) -> Frames:
+    """Compute the log power spectrum in even bands.
+
+    ``log(max(sum_k |X[k]|^2, floor))`` over the four bins of each band, ``X`` as of
+    :func:`log_mel`; bin 0, the offset, is in none.
+
+    Parameters
+    ----------
+    samples : float32 array of shape (n_samples,)
+    first, stop : int
+        First frame, and the frame behind the last one.
+
+    Returns
+    -------
+    float32 array of shape (stop - first, 64)
+        Natural logarithm of power, from the lowest band to the highest.
+    """
+    power = _power(samples, first, stop)[:, 1:]
+    bands = power.reshape(len(power), -1, 4).sum(axis=2)
+    return np.asarray(np.log(np.maximum(bands, SPECTRUM.power_floor)), dtype=np.float32)
+
+
 def slopes(frames: NDArray[np.float64], width: int = SPECTRUM.delta_frames) -> NDArray[np.float64]:
     """Fit a line through each frame and its neighbours and give its slope per frame.
 
@@ -195,9 +217,14 @@ def _hann() -> NDArray[np.float64]:
 
 
 def _log_mel(samples: Samples, first: int, stop: int) -> NDArray[np.float64]:
+    power = _power(samples, first, stop) @ mel_bank().T
+    return np.asarray(np.log(np.maximum(power, SPECTRUM.power_floor)))
+
+
+def _power(samples: Samples, first: int, stop: int) -> NDArray[np.float64]:
+    """Return the power of every bin of the transform, (stop - first, n_fft // 2 + 1)."""
     taper = _hann()
     spectrum = np.fft.rfft(
         centred(samples, first, stop, WINDOW) * (taper / taper.sum()), SPECTRUM.n_fft
     )
-    power = np.square(spectrum.real) + np.square(spectrum.imag)
-    return np.asarray(np.log(np.maximum(power @ mel_bank().T, SPECTRUM.power_floor)))
+    return np.asarray(np.square(spectrum.real) + np.square(spectrum.imag))

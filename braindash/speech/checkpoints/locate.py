@@ -41,6 +41,12 @@ from braindash.speech.checkpoints.preprocessing import (
     read_scale,
 )
 from braindash.speech.checkpoints.tensors import refuse_quantised
+from braindash.speech.language.spaces import (
+    absolute_language,
+    find_language_space,
+    is_language,
+    refuse_revision,
+)
 
 __all__ = [
     "SAMPLE_RATE_HZ",
@@ -72,13 +78,14 @@ _BOOKKEEPING = frozenset(
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A speech model on disk, found and checked but not loaded; or an acoustic feature space.
+    """A speech model on disk, found and checked but not loaded; or another feature space.
 
     Parameters
     ----------
     source : str
         What the user gave: a folder, a hub id, one of the two with a language
-        (``FOLDER_OR_ID@LANG``), ``untrained:FOLDER_OR_ID[@SEED]`` or ``acoustic:NAME``.
+        (``FOLDER_OR_ID@LANG``), ``untrained:FOLDER_OR_ID[@SEED]``, ``acoustic:NAME``,
+        ``words:FILE`` or ``text:FOLDER``.
     name : str
         Short name for tables and figures: the hub id, the name of the folder (behind
         ``untrained:`` and with the seed for such a control) or ``acoustic:NAME``.
@@ -88,7 +95,8 @@ class ModelFiles:
         Where the files lie (an adapter's own folder); an acoustic space has none, and the empty
         path stands here.
     family : str
-        Key of :data:`braindash.speech.checkpoints.families.FAMILIES`, or ``"acoustic"``.
+        Key of :data:`braindash.speech.checkpoints.families.FAMILIES`, ``"acoustic"``, or one of
+        :data:`braindash.speech.language.spaces.LANGUAGE`.
     config : mapping
         Content of ``config.json``; the size of the model stands under ``num_hidden_layers`` and
         ``hidden_size`` for every family and for acoustic spaces.
@@ -137,6 +145,11 @@ class ModelFiles:
     language: str | None = None
 
     @property
+    def is_speech(self) -> bool:
+        """Whether it is a speech model, which hears windows of sound; no other feature space."""
+        return self.family in FAMILIES
+
+    @property
     def n_layers(self) -> int:
         """Layers of a feature array: the input of the first block, and one per block."""
         return int(self.config["num_hidden_layers"]) + 1
@@ -172,7 +185,8 @@ def locate(
         ``"untrained:SOURCE"`` is the same configuration with random weights, drawn from seed 0 or
         from the one in ``"untrained:SOURCE@SEED"``; ``"shuffled:SOURCE@SEED"`` has the weights of
         every tensor in another order; ``"acoustic:NAME"`` is always one of
-        :func:`braindash.speech.acoustic.spaces.known_spaces`.
+        :func:`braindash.speech.acoustic.spaces.known_spaces`, ``"words:FILE"`` and
+        ``"text:FOLDER"`` are spaces of words (:mod:`braindash.speech.language.spaces`).
     revision : str, optional
         Branch, tag or commit of a hub id.
     precision : {"float32", "bf16", "fp16"}, default "float32"
@@ -197,6 +211,8 @@ def locate(
         )
     if is_acoustic(text):
         return _acoustic_space(text, revision)
+    if is_language(text):
+        return _language_space(text, revision)
     prefix, colon, rest = text.partition(":")
     if colon and prefix.lower() == UNTRAINED:
         files = _untrained(text, rest, revision)
@@ -223,6 +239,8 @@ def absolute_source(source: str | Path, files: ModelFiles) -> str:
     text = str(source)
     if files.revision is not None:
         return text
+    if is_language(text):
+        return absolute_language(text)
     seed = files.seed if files.shuffled is None else files.shuffled
     control, place = "", text
     if seed is not None:
@@ -434,7 +452,7 @@ def _model_and_seed(text: str, rest: str, control: str) -> tuple[str, int]:
         (match["model"], int(match["seed"])) if match and not whole_is_folder else (rest, 0)
     )
     is_control = model.partition(":")[0].lower() in (UNTRAINED, SHUFFLED) and ":" in model
-    if is_acoustic(model) or is_control or not model:
+    if is_acoustic(model) or is_language(model) or is_control or not model:
         raise InputError(
             f"{text!r} names no model that could be trained",
             hint=f"Give {control}:FOLDER or {control}:HUB_ID, if you like with @SEED behind.",
@@ -497,6 +515,23 @@ def is_acoustic(source: str) -> bool:
     """Say whether a model's source means an acoustic space: it begins with ``acoustic:``."""
     prefix, colon, _ = source.partition(":")
     return bool(colon) and prefix.lower() == ACOUSTIC
+
+
+def _language_space(source: str, revision: str | None) -> ModelFiles:
+    refuse_revision(source, revision)
+    space = find_language_space(source)
+    size = {"num_hidden_layers": space.n_layers - 1, "hidden_size": space.n_features}
+    return ModelFiles(
+        source=source,
+        name=space.name,
+        revision=None,
+        folder=space.folder,
+        family=space.family,
+        config={"model_type": space.family, **size},
+        normalise=False,
+        weights=space.files,
+        fingerprint=space.fingerprint,
+    )
 
 
 def _acoustic_space(source: str, revision: str | None) -> ModelFiles:

@@ -131,6 +131,14 @@ def lora_strengths(stored: Mapping[str, "Tensor"]) -> dict[str, float]:
     return {str(block) if block else "other": squares[block] ** 0.5 for block in sorted(squares)}
 
 
+def strength_words(strengths: Mapping[str, float]) -> str:
+    """Say in a line how strong an adapter is by block, and which blocks learned nothing."""
+    told = ", ".join(f"{block}: {norm:.3g}" for block, norm in strengths.items())
+    silent = [block for block, norm in strengths.items() if not norm]
+    nothing = f"; nothing learned in the blocks {', '.join(silent)}" if silent else ""
+    return f"|lora_B| by block: {told}{nothing}"
+
+
 def read_adapter(files: ModelFiles) -> dict[str, "Tensor"]:
     """Read an adapter's weights, safetensors or what peft wrote before 0.7; nothing but tensors.
 
@@ -165,8 +173,7 @@ def _check_effect(
 ) -> None:
     """Refuse an adapter that changes nothing: it was never trained, or saved before that."""
     strengths = lora_strengths(stored)
-    told = ", ".join(f"{block}: {norm:.3g}" for block, norm in strengths.items())
-    logger.info("%s: |lora_B| by block: %s", files.name, told)
+    logger.info("%s: %s", files.name, strength_words(strengths))
     after = dict(holder.named_parameters())
     changed = any(alters(old, after[_merged_name(name)]) for name, old in before.items())
     others = [name for name in stored if _LORA not in name]

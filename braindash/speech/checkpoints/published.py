@@ -10,7 +10,7 @@ import logging
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from braindash.speech.checkpoints.families import FAMILIES
 from braindash.speech.checkpoints.folders import CONFIGS
 from braindash.speech.checkpoints.loading import quiet_transformers
 from braindash.speech.checkpoints.locate import ModelFiles, locate
-from braindash.speech.checkpoints.merging import tell_deaf
+from braindash.speech.checkpoints.merging import strength_words, tell_deaf
 from braindash.speech.checkpoints.state_dicts import (
     StateDict,
     complete,
@@ -100,6 +100,8 @@ class Conversion:
         Parts behind the encoder, besides the head, and what lies beside the state dictionary.
     adapters_alone : bool
         Whether the file holds no other weights than adapters: all others are the base's.
+    lora_b : mapping of str to float
+        Euclidean norm of the adapters' ``lora_B`` by block; 0 before training.
     """
 
     checkpoint: str
@@ -122,6 +124,7 @@ class Conversion:
     n_lora_layers: int
     left_out: tuple[str, ...] = ()
     adapters_alone: bool = False
+    lora_b: Mapping[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as JSON has it."""
@@ -139,7 +142,7 @@ class Conversion:
         if self.form == "lora":
             said.append(
                 f"adapters of {self.n_lora_layers} layers are folded in (rank {self.lora_rank}, "
-                f"alpha {self.lora_alpha:g})"
+                f"alpha {self.lora_alpha:g}); {strength_words(self.lora_b)}"
             )
         if self.adapters_alone:
             said.append("the file holds adapters alone: all other weights are the base's")
@@ -186,8 +189,8 @@ def import_checkpoint(
     Raises
     ------
     InputError
-        The file is missing, damaged, holds anything but tensors, or does not belong to the base;
-        ``out`` is taken.
+        The file is missing, damaged, holds anything but tensors, does not belong to the base, or
+        holds adapters that were never trained; ``out`` is taken.
     ModelError
         The base cannot be found or loaded.
     """
@@ -223,7 +226,9 @@ def import_checkpoint(
         n_lora_layers=len(found.lora_layers),
         left_out=found.left_out,
         adapters_alone=alone,
+        lora_b=found.lora_b,
     )
+    _require_moved(record, found, file)
     tell_deaf(file.name, FAMILIES[files.family], found.lora_layers)
     if not record.front_end_equal:
         logger.warning(
@@ -236,6 +241,26 @@ def import_checkpoint(
 
 
 # The base ---------------------------------------------------------------------------------------
+
+
+def _require_moved(record: Conversion, found: StateDict, file: Path) -> None:
+    """Refuse adapters that change nothing of the base; warn of those beside weights that moved."""
+    silent = [block for block, norm in record.lora_b.items() if not norm]
+    if silent and len(silent) < len(record.lora_b):
+        logger.warning(
+            "%s: the adapters change nothing in the blocks %s", file.name, ", ".join(silent)
+        )
+    if not silent or len(silent) < len(record.lora_b):
+        return
+    told = f"all lora_B are 0, as they are before training, in {shortened(found.lora_layers)}"
+    if record.relative_change > 0:
+        logger.warning("%s: %s; other weights differ from the base's", file.name, told)
+        return
+    raise InputError(
+        f"the adapters of {file} change nothing: {told}",
+        hint=f"This is {record.base} itself, not a tuned model: give the checkpoint of a later "
+        "step. Adapters on layers that the model reads past (WavLM's attention) never train.",
+    )
 
 
 def _check_family(found: StateDict, files: ModelFiles) -> None:

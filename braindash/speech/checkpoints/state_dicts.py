@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from braindash.core.devices import tell_memory
 from braindash.errors import InputError
+from braindash.speech.checkpoints.merging import lora_strengths
 from braindash.speech.checkpoints.tensors import unwrapped
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class StateDict:
         Rank of the adapters, once they are folded in.
     lora_layers : tuple of str
         Names of the adapted layers.
+    lora_b : dict of str to float
+        Euclidean norm of the adapters' ``lora_B`` by block.
     left_out : tuple of str
         Parts that follow the encoder, besides the head, and what lies beside the state dictionary.
     """
@@ -98,6 +101,7 @@ class StateDict:
     n_duplicates: int = 0
     lora_rank: int | None = None
     lora_layers: tuple[str, ...] = ()
+    lora_b: dict[str, float] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
 
@@ -222,7 +226,7 @@ def fold_adapters(found: StateDict, alpha: float | None, default: float) -> floa
     Parameters
     ----------
     found : StateDict
-        Its tensors, ``lora_rank`` and ``lora_layers`` are changed.
+        Its tensors, ``lora_rank``, ``lora_layers`` and ``lora_b`` are changed.
     alpha : float or None
         What the user gave.
     default : float
@@ -253,6 +257,7 @@ def fold_adapters(found: StateDict, alpha: float | None, default: float) -> floa
             )
         return None
     used = default if alpha is None else float(alpha)
+    found.lora_b = lora_strengths(found.tensors)
     ranks = {_fold_layer(found, layer, names, used) for layer, names in sides.items()}
     if len(ranks) > 1:
         raise _bad_adapter(found.path, f"they have the ranks {sorted(ranks)}")

@@ -121,6 +121,6 @@ def validation_r(
             places, responses = subject_rows(
                 stories, segments, subject, network.shape.n_rows, features.device
             )
-            prediction = network.head(subject)(features[places].flatten(0, 1))
+            prediction = network.predict(features[places], subject)
             scores[subject] = float(column_correlation(prediction, responses).mean())
     return scores

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from braindash.errors import InputError, ResourceError, TuningError, is_out_of_memory
+from braindash.errors import ResourceError, TuningError, is_out_of_memory
 from braindash.progress import Progress, shared
 from braindash.specs import TuningSettings
+from braindash.speech.encoder.front import front_of
+from braindash.speech.training import stimulus
 from braindash.speech.training.epochs import (
     Checkpoints,
     EpochRecord,
@@ -26,9 +28,9 @@ from braindash.speech.training.evaluation import (
     validation_r,
 )
 from braindash.speech.training.front import Inputs
+from braindash.speech.training.heads import Rows, start_heads
 from braindash.speech.training.losses import LOSSES
 from braindash.speech.training.network import TuningNetwork, responses_of
-from braindash.speech.training.start import probe_scale, ridge_head
 from braindash.speech.training.stories import Segment, TuningStory, epoch_batches
 from braindash.speech.training.team import Team
 
@@ -37,6 +39,7 @@ logger = logging.getLogger(__name__)
 # Frames that a CPU works on at once: more do not make it faster, but take memory.
 _CPU_FRAMES = 4000
 _PROBE_SHARE = 0.03
+_FORETOLD_AT_ONCE = 4
 
 
 class Diverged(Exception):
@@ -45,10 +48,14 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Material:
-    """Training or validation stories, and how their segments become inputs."""
+    """Training or validation stories, and how their segments become inputs.
+
+    ``clusters`` are those of each story's frames, where hidden frames are foretold.
+    """
 
     stories: Sequence[TuningStory]
     inputs: Inputs
+    clusters: Sequence[stimulus.Labels] | None = None
 
 
 class Trainer:
@@ -98,13 +105,11 @@ class Trainer:
         self._trained = network.trained()
         self._optimiser = _optimiser(network, settings)
         self._n_batches = len(epoch_batches(train.stories, settings, 1))
+        self._hop = front_of(network.encoder).geometry.hop
+        self._n_steps = settings.steps or settings.epochs * self._n_batches
+        self._n_epochs = math.ceil(self._n_steps / self._n_batches)
         self._checks = every_segment(validation.stories, settings)
         mixed = settings.precision == "bf16"
-        if mixed and on_cpu:
-            raise InputError(
-                "the precision 'bf16' was asked for on a CPU",
-                hint="Use float32: on a CPU bf16 is slower.",
-            )
         self._autocast = torch.autocast(team.device.type, torch.bfloat16, enabled=mixed)
 
     def run(self, progress: Progress) -> TrainingState:
@@ -126,7 +131,7 @@ class Trainer:
         """
         starting, span = shared(progress, (_PROBE_SHARE, 1 - _PROBE_SHARE))
         state = self._resumed() or self._started(starting)
-        while state.epoch < self.settings.epochs and not self._is_stale(state):
+        while state.epoch < self._n_epochs and not self._is_stale(state):
             try:
                 self._run_epoch(state, span)
             except Diverged as error:
@@ -144,18 +149,25 @@ class Trainer:
 
     def kept(self, state: TrainingState) -> int:
         """Say which epoch's weights are the result."""
-        return state.best.epoch if self.settings.keep == "best" else state.epoch
+        best = self.settings.keep == "best" and self.settings.steps is None
+        return state.best.epoch if best else state.epoch
+
+    def steps_of(self, epoch: int) -> int:
+        """Say after how many steps of the optimiser an epoch ended."""
+        return min(epoch * self._n_batches, self._n_steps)
 
     # ---- epochs ---------------------------------------------------------------------------
 
     def _started(self, progress: Progress) -> TrainingState:
         began = time.monotonic()
         progress.advance(0, 2, "scoring the base model")
-        checks = self._features(self._validation, self._checks)
+        checks = self._checked()
         state = TrainingState()
-        if self.settings.start == "probe":
+        if self.settings.start == "probe" and checks is not None:
             progress.advance(1, 2, "linear probe of the base model")
             state.facts["penalties"] = self._start_heads(checks)
+        if self.settings.steps is not None:
+            state.facts["n_epochs"] = self._n_epochs
         scores = self._scores(checks)
         if not _all_finite(scores):
             raise TuningError(
@@ -176,35 +188,29 @@ class Trainer:
         segments = every_segment(self._train.stories, self.settings)
         torch.manual_seed(_mixed_seed(self.settings.seed, 0, self.team.rank))
         features = self._features(self._train, segments, training=True)
-        penalties = {}
-        for subject in self.network.subjects:
-            x, y = self._rows(self._train.stories, segments, features, subject)
-            valid_x, valid_y = self._rows(self._validation.stories, self._checks, checks, subject)
-            mean, scale = probe_scale(x)
-            head = self.network.head(subject)
-            weight, bias, penalty = ridge_head(
-                (x - mean) / scale, y, ((valid_x - mean) / scale, valid_y)
+
+        def rows(subject: str) -> tuple[Rows, Rows]:
+            return (
+                self._rows(self._train.stories, segments, features, subject),
+                self._rows(self._validation.stories, self._checks, checks, subject),
             )
-            with torch.no_grad():
-                head.set_scale(mean, scale)
-                head.linear.weight.copy_(weight)
-                head.linear.bias.copy_(bias)
-            penalties[subject] = penalty
-        return penalties
+
+        return start_heads(self.network.heads, rows)
 
     def _run_epoch(self, state: TrainingState, progress: Progress) -> None:
         began = time.monotonic()
         epoch = state.epoch + 1
-        total = self.settings.epochs * self._n_batches
+        total = self._n_steps
         # Dropout draws from here; every epoch anew, so that a resumed run draws the same.
         torch.manual_seed(_mixed_seed(self.settings.seed, epoch, self.team.rank))
         self.network.train()
         losses, n_rows, step = 0.0, 0, state.step
-        for batch in epoch_batches(self._train.stories, self.settings, epoch):
+        batches = epoch_batches(self._train.stories, self.settings, epoch)
+        for batch in batches[: total - step]:
             progress.advance(step, total, self._message(state, epoch))
             loss = self._step(batch, step, epoch, total)
             losses, n_rows, step = losses + loss * len(batch), n_rows + len(batch), step + 1
-        scores = self._scores(self._features(self._validation, self._checks))
+        scores = self._scores(self._checked())
         if not _all_finite(scores):
             raise Diverged(f"the predictions are not finite after epoch {epoch}")
         seconds = time.monotonic() - began
@@ -218,10 +224,10 @@ class Trainer:
         known = f"validation r {last.score:.4f}"
         if last.loss is not None:
             known = f"loss {last.loss:.4f}, {known}"
-        return f"epoch {epoch} of {self.settings.epochs}: {known} after epoch {last.epoch}"
+        return f"epoch {epoch} of {self._n_epochs}: {known} after epoch {last.epoch}"
 
     def _is_stale(self, state: TrainingState) -> bool:
-        patience = self.settings.patience
+        patience = self.settings.patience if self.settings.steps is None else None
         stale = patience is not None and state.epoch - state.best.epoch >= patience
         if stale:
             self.stopped = f"validation r has not risen for {patience} epochs"
@@ -280,12 +286,25 @@ class Trainer:
         total = torch.zeros((), device=self.team.device)
         for start in range(0, len(own), self.n_at_once):
             part = own[start : start + self.n_at_once]
-            with self._autocast:
-                pooled = self.network(self._train.inputs.take(part))
-            loss = self._loss(pooled, part, shares)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's is not annotated
-            total += loss.detach()
+            taken = self._train.inputs.take(part)
+            if self.network.subjects:
+                with self._autocast:
+                    pooled = self.network(taken)
+                total += _backward(self._loss(pooled, part, shares))
+            if self._train.clusters is not None:
+                foretold = self._foretold(self._train, part, taken)
+                total += _backward(stimulus.hidden_loss(*foretold) / len(batch))
         return total
+
+    def _foretold(
+        self, material: Material, part: Sequence[Segment], taken: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Tell hidden frames; gives logits, the true clusters, and which frames were hidden."""
+        assert material.clusters is not None  # asked where there are some
+        with self._autocast:
+            logits, hidden = self.network.foretell(taken, stimulus.HIDDEN_SHARE)
+        labels = stimulus.labels_of(part, material.clusters, self.network.shape, self._hop)
+        return logits, labels.to(hidden.device), hidden
 
     def _shares(self, batch: Sequence[Segment]) -> dict[str, float]:
         """Return what one row of each subject counts in the batch's mean over rows and subjects."""
@@ -317,8 +336,7 @@ class Trainer:
         return loss
 
     def _predicted(self, pooled: Tensor, subject: str) -> Tensor:
-        predicted: Tensor = self.network.head(subject)(pooled.flatten(0, 1))
-        return predicted
+        return self.network.predict(pooled, subject)
 
     def _responses(self, part: Sequence[Segment], found: Sequence[int], subject: str) -> Tensor:
         n_rows = self.network.shape.n_rows
@@ -351,8 +369,31 @@ class Trainer:
 
         return self._fitting(work)
 
-    def _scores(self, features: Tensor) -> dict[str, float]:
-        return validation_r(self.network, features, self._validation.stories, self._checks)
+    def _checked(self) -> Tensor | None:
+        """Encode the validation stories; None where no subject's responses are predicted."""
+        if not self.network.subjects:
+            return None
+        return self._features(self._validation, self._checks)
+
+    def _scores(self, features: Tensor | None) -> dict[str, float]:
+        if features is not None:
+            return validation_r(self.network, features, self._validation.stories, self._checks)
+        return {stimulus.NAME: self._hidden_r()}
+
+    def _hidden_r(self) -> float:
+        """Tell hidden frames of the validation stories, the same ones every time."""
+        # Always as many at once: what is hidden is drawn part by part.
+        starts = range(0, len(self._checks), _FORETOLD_AT_ONCE)
+        parts = [self._checks[start : start + _FORETOLD_AT_ONCE] for start in starts]
+
+        def foretell(part: Sequence[Segment]) -> tuple[Tensor, Tensor, Tensor]:
+            return self._foretold(self._validation, part, self._validation.inputs.take(part))
+
+        self.network.eval()
+        devices = [self.team.device] if self.team.device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.settings.seed)
+            return stimulus.hidden_r(parts, foretell)
 
     def _rows(
         self,
@@ -392,6 +433,12 @@ class Trainer:
         with torch.no_grad():
             for name, value in self._weights().items():
                 value.copy_(stored[name])
+
+
+def _backward(loss: Tensor) -> Tensor:
+    """Add a loss's gradients up, and give its value."""
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's is not annotated
+    return loss.detach()
 
 
 def rate_factor(step: int, total: int, warm_up: float) -> float:

@@ -1,4 +1,4 @@
-"""The model that is tuned: an encoder behind its frozen front end, and a head per subject."""
+"""The model that is tuned: an encoder behind its frozen front end, and heads."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,36 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from braindash.specs import TuningHead
+from braindash.speech.training.heads import Head, Heads
 from braindash.speech.training.stories import SegmentShape
 
 _MASK_FRAMES = 10
-
-
-class Head(nn.Module):
-    """Linear map from a row's pooled features to one subject's targets.
-
-    Features are first brought to the mean and the scale that those of the base model had (0 and 1
-    unless :meth:`set_scale` says otherwise).
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, n_features: int, n_targets: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(n_features, n_targets)
-        self.register_buffer("mean", torch.zeros(n_features))
-        self.register_buffer("scale", torch.ones(n_features))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Predict, (n_rows, n_targets) from (n_rows, n_features)."""
-        predicted: Tensor = self.linear((features - self.mean) / self.scale)
-        return predicted
-
-    def set_scale(self, mean: Tensor, scale: Tensor) -> None:
-        """Fix the standardisation of the features, both (n_features,)."""
-        self.mean.copy_(mean)
-        self.scale.copy_(scale)
 
 
 class TuningNetwork(nn.Module):
@@ -50,6 +25,8 @@ class TuningNetwork(nn.Module):
     shape : SegmentShape
     mask_share : float
         Share of the frames that training hides from the transformer, in spans of 10.
+    head, bottleneck, n_clusters
+        Of :class:`braindash.speech.training.heads.Heads`.
     """
 
     pooling: Tensor
@@ -61,23 +38,28 @@ class TuningNetwork(nn.Module):
         shape: SegmentShape,
         *,
         mask_share: float = 0.0,
+        head: TuningHead = "subject",
+        bottleneck: int = 100,
+        n_clusters: int = 0,
     ) -> None:
         super().__init__()
         config: Any = encoder.config
         self.width = int(config.hidden_size)
         self.encoder: Any = encoder
         self.subjects = tuple(n_targets)
-        # Subjects' ids may hold dots, which names of modules may not.
-        self.heads = nn.ModuleList(Head(self.width, count) for count in n_targets.values())
+        self.heads = Heads(self.width, n_targets, head, bottleneck, n_clusters)
         self.shape = shape
         self.mask_share = mask_share
         self.register_buffer("pooling", torch.from_numpy(shape.pooling), persistent=False)
 
     def head(self, subject: str) -> Head:
-        """Return the head of a subject."""
-        head = self.heads[self.subjects.index(subject)]
-        assert isinstance(head, Head)  # for the type checker
-        return head
+        """Return the last map of a subject."""
+        return self.heads.of(subject)
+
+    def predict(self, pooled: Tensor, subject: str) -> Tensor:
+        """Predict a subject's rows, (n, n_targets), from pooled features (..., n_features)."""
+        predicted: Tensor = self.heads(pooled.flatten(0, -2), subject)
+        return predicted
 
     def trained(self) -> dict[str, nn.Parameter]:
         """Return what is trained, by name, in a fixed order."""
@@ -98,26 +80,50 @@ class TuningNetwork(nn.Module):
         -------
         Tensor of shape (n_segments, n_rows, n_features), float32
         """
-        hidden = self._heard(inputs) if inputs.ndim == 4 else self._convolved(inputs)
+        share = self.mask_share if self.training else 0.0
+        hidden = self._heard(inputs) if inputs.ndim == 4 else self._convolved(inputs, share)[0]
         pooled = self.pooling @ hidden[:, : self.shape.n_frames].float()
         return centred(pooled)
 
-    def _convolved(self, inputs: Tensor) -> Tensor:
-        """Run the transformer over output of the convolutions, piece by piece of attention."""
+    def foretell(self, inputs: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Hide frames from the transformer, and tell which cluster of the sound each is in.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            Output of the convolutions.
+        share : float
+            Of the frames that are hidden, in eval mode as well.
+
+        Returns
+        -------
+        logits : Tensor of shape (n_segments, n_frames, n_clusters)
+        hidden : Tensor of bool, shape (n_segments, n_frames)
+        """
+        frames, hidden = self._convolved(inputs, share)
+        assert self.heads.clusters is not None  # where frames are hidden there is such a head
+        return self.heads.clusters(frames), hidden
+
+    def _convolved(self, inputs: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Run the transformer over output of the convolutions, piece by piece of attention.
+
+        Gives its frames, and which of them it did not hear.
+        """
         whole = self.shape.n_frames // self.shape.n_attended * self.shape.n_attended
         parts = []
         if whole:
             pieces = inputs[:, :whole].reshape(-1, self.shape.n_attended, inputs.shape[2])
-            parts.append(self._transformed(pieces).reshape(len(inputs), whole, -1))
+            frames, masks = self._transformed(pieces, share)
+            parts.append((frames.reshape(len(inputs), whole, -1), masks.reshape(-1, whole)))
         if whole < self.shape.n_frames:
-            parts.append(self._transformed(inputs[:, whole : self.shape.n_frames]))
-        return torch.cat(parts, dim=1)
+            parts.append(self._transformed(inputs[:, whole : self.shape.n_frames], share))
+        return torch.cat([f for f, _ in parts], dim=1), torch.cat([m for _, m in parts], dim=1)
 
-    def _transformed(self, frames: Tensor) -> Tensor:
+    def _transformed(self, frames: Tensor, share: float) -> tuple[Tensor, Tensor]:
         projected = self.encoder.feature_projection(frames)
         hidden = projected[0] if isinstance(projected, tuple) else projected
-        answer: Tensor = self.encoder.encoder(self._masked(hidden)).last_hidden_state
-        return answer
+        heard, mask = self._masked(hidden, share)
+        return self.encoder.encoder(heard).last_hidden_state, mask
 
     def _heard(self, inputs: Tensor) -> Tensor:
         """Run a padded model over spectrograms; what lies in the padding is left out."""
@@ -126,18 +132,18 @@ class TuningNetwork(nn.Module):
         heard: Tensor = answer.reshape(-1, n_pieces * answer.shape[1], answer.shape[2])
         return heard
 
-    def _masked(self, hidden: Tensor) -> Tensor:
-        if not (self.training and self.mask_share):
-            return hidden
+    def _masked(self, hidden: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """Hide a share of the frames; gives also which."""
         n_windows, n_frames, _ = hidden.shape
-        share = self.mask_share / _MASK_FRAMES
-        begins = torch.rand(n_windows, n_frames, device=hidden.device) < share
+        if not share:
+            return hidden, torch.zeros(n_windows, n_frames, dtype=torch.bool, device=hidden.device)
+        begins = torch.rand(n_windows, n_frames, device=hidden.device) < share / _MASK_FRAMES
         hidden_frames = begins.clone()
         for later in range(1, min(_MASK_FRAMES, n_frames)):
             hidden_frames[:, later:] |= begins[:, :-later]
         filler = getattr(self.encoder, "masked_spec_embed", None)
         value = torch.zeros_like(hidden[0, 0]) if filler is None else filler.to(hidden.dtype)
-        return torch.where(hidden_frames[:, :, None], value, hidden)
+        return torch.where(hidden_frames[:, :, None], value, hidden), hidden_frames
 
 
 def centred(rows: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from braindash.files import digest_json
 from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.locate import ModelFiles
+from braindash.speech.checkpoints.merging import lora_strengths
 from braindash.speech.encoder.front import front_of
 from braindash.speech.models import load_encoder
 from braindash.speech.training.adapters import has_learned, prepare
@@ -22,6 +23,7 @@ from braindash.speech.training.front import make_inputs
 from braindash.speech.training.loop import Material, Trainer
 from braindash.speech.training.network import TuningNetwork
 from braindash.speech.training.saving import check_base, save_tuned
+from braindash.speech.training.stimulus import N_CLUSTERS, story_clusters
 from braindash.speech.training.stories import (
     SegmentShape,
     TuningStory,
@@ -52,6 +54,8 @@ class Tuned:
     state : TrainingState
         The epochs.
     kept_epoch : int
+    kept_steps : int
+        Steps of the optimiser up to it.
     stopped : str
         Why training ended before the last epoch; empty when it did not.
     team : Team
@@ -64,6 +68,7 @@ class Tuned:
     wrapper: nn.Module
     state: TrainingState
     kept_epoch: int
+    kept_steps: int
     stopped: str
     team: Team
 
@@ -72,6 +77,11 @@ class Tuned:
         """Number of trained weights of the encoder."""
         trained = self.network.trained().items()
         return sum(value.numel() for name, value in trained if not name.startswith("heads."))
+
+    def strengths(self) -> dict[str, float]:
+        """Norm of the adapters' ``lora_B`` by block; empty where the whole model is tuned."""
+        parameters = self.wrapper.named_parameters()
+        return lora_strengths({name: value.detach() for name, value in parameters})
 
     def learned(self) -> bool:
         """Say whether the weights of the kept epoch compute anything else than the base's."""
@@ -86,6 +96,8 @@ class Tuned:
             "stopped": self.stopped,
             "improved": kept.score > start.score,
             "n_trained": self.n_trained,
+            "steps": {"trained": self.state.step, "kept": self.kept_steps},
+            **({"lora_b": self.strengths()} if self.settings.adapter is not None else {}),
             **self.state.facts,
         }
 
@@ -123,11 +135,12 @@ def tune_model(
     n_at_once: int | None = None,
     progress: Progress = _SILENT,
     on_epoch: Callable[[TrainingState], None] | None = None,
+    stimulus: bool = False,
 ) -> Tuned:
     """Teach a speech model to predict responses to stories.
 
     The audio of the last ``settings.window_trs`` TRs before a row, the mean over time of the
-    encoder's last layer, and one linear head per subject predict the row (arXiv 2410.09230). The
+    encoder's last layer, and linear heads predict the row (arXiv 2410.09230). The
     front end stays frozen. Evaluation is in eval mode. From one seed, a CPU gives the same weights
     each time, also when the run was interrupted between two epochs.
 
@@ -152,6 +165,9 @@ def tune_model(
         Told of every batch; may stop the run.
     on_epoch : callable, optional
         Called with the state after every epoch.
+    stimulus : bool, default False
+        Foretell hidden frames of the sound, besides responses or, where the stories have none, in
+        their place (:mod:`braindash.speech.training.stimulus`).
 
     Returns
     -------
@@ -170,19 +186,27 @@ def tune_model(
     check_base(files, adapter=settings.adapter is not None)
     tr = check_stories([*train, *validation], settings)
     n_targets = _count_targets(train, validation)
-    if settings.loss != "mse" and min(n_targets.values()) < 2:
-        raise InputError(
-            f"the loss {settings.loss!r} compares patterns over targets, but a subject has one",
-            hint="Give more targets, or the loss 'mse'.",
-        )
     team = Team(device)
-    network, wrapper = make_network(files, settings, n_targets, tr, team.device)
+    _check_settings(settings, n_targets, team, stimulus)
+    clusters = N_CLUSTERS if stimulus else 0
+    network, wrapper = make_network(
+        files, settings, n_targets, tr, team.device, n_clusters=clusters
+    )
     identity = identity or _identity(files, train, validation, settings)
     materials = [
         _material(network, files, stories, settings, folder / name)
         for name, stories in (("train", train), ("validation", validation))
     ]
     checkpoints = Checkpoints(folder / "epochs", identity)
+    # One process computes what all of them read.
+    preparing, training = shared(progress, (_FRONT_SHARE, 1 - _FRONT_SHARE))
+    for first in (True, False):
+        if team.is_first == first:
+            for material, span in zip(materials, shared(preparing, [1.0] * 2), strict=True):
+                material.inputs.prepare(span)
+            if stimulus:
+                materials = _with_clusters(materials, network, folder / "clusters", settings.seed)
+        team.wait()
     trainer = Trainer(
         network,
         materials[0],
@@ -193,16 +217,35 @@ def tune_model(
         n_at_once=n_at_once,
         on_epoch=on_epoch,
     )
-    # One process computes what all of them read.
-    preparing, training = shared(progress, (_FRONT_SHARE, 1 - _FRONT_SHARE))
-    for first in (True, False):
-        if team.is_first == first:
-            for material, span in zip(materials, shared(preparing, [1.0] * 2), strict=True):
-                material.inputs.prepare(span)
-        team.wait()
     state = trainer.run(training)
     kept = trainer.kept(state)
-    return Tuned(files, settings, network, wrapper, state, kept, trainer.stopped, team)
+    steps = trainer.steps_of(kept)
+    return Tuned(files, settings, network, wrapper, state, kept, steps, trainer.stopped, team)
+
+
+def _check_settings(
+    settings: TuningSettings, n_targets: Mapping[str, int], team: Team, stimulus: bool
+) -> None:
+    """Refuse settings that do not go with the targets or the device, before any heavy work."""
+    if not n_targets and not stimulus:
+        raise InputError(
+            "the stories have no responses to learn", hint="Give responses of a subject."
+        )
+    if settings.head == "shared" and len(set(n_targets.values())) > 1:
+        raise InputError(
+            f"a shared head predicts the same targets of all subjects, who have {dict(n_targets)}",
+            hint="Give every subject the same targets, or heads of their own (head 'subject').",
+        )
+    if n_targets and settings.loss != "mse" and min(n_targets.values()) < 2:
+        raise InputError(
+            f"the loss {settings.loss!r} compares patterns over targets, but a subject has one",
+            hint="Give more targets, or the loss 'mse'.",
+        )
+    if settings.precision == "bf16" and team.device.type == "cpu":
+        raise InputError(
+            "the precision 'bf16' was asked for on a CPU",
+            hint="Use float32: on a CPU bf16 is slower.",
+        )
 
 
 def _count_targets(
@@ -246,6 +289,8 @@ def make_network(
     n_targets: Mapping[str, int],
     tr: float,
     device: torch.device,
+    *,
+    n_clusters: int = 0,
 ) -> tuple[TuningNetwork, nn.Module]:
     """Load the base, freeze and adapt it, and put heads on it.
 
@@ -258,6 +303,8 @@ def make_network(
     tr : float
         Seconds between two rows.
     device : torch.device
+    n_clusters : int, default 0
+        Of the sound, where hidden frames are foretold.
 
     Returns
     -------
@@ -278,7 +325,15 @@ def make_network(
             dropout=settings.dropout,
             seed=settings.seed,
         )
-        network = TuningNetwork(encoder, n_targets, shape, mask_share=settings.mask_share)
+        network = TuningNetwork(
+            encoder,
+            n_targets,
+            shape,
+            mask_share=settings.mask_share,
+            head=settings.head,
+            bottleneck=settings.bottleneck,
+            n_clusters=n_clusters,
+        )
     return network.to(device), wrapper
 
 
@@ -298,6 +353,18 @@ def _material(
         normalise=files.normalise,
     )
     return Material(stories, inputs)
+
+
+def _with_clusters(
+    materials: Sequence[Material], network: TuningNetwork, folder: Path, seed: int
+) -> list[Material]:
+    geometry = front_of(network.encoder).geometry
+    stories = [material.stories for material in materials]
+    found = story_clusters(stories[0], stories[1], geometry, folder, seed=seed)
+    return [
+        replace(material, clusters=clusters)
+        for material, clusters in zip(materials, found, strict=True)
+    ]
 
 
 def _identity(

@@ -1,6 +1,6 @@
 """What the visitor looks at on pages that show probing results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import streamlit as st
 
 from braindash.io.store import Store
 from braindash.probing.result import ProbingResult, questions_digest
-from braindash.probing.tasks import CONTROL_PREFIXES
+from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS, metric_words
 from braindash.ui import state, widgets
 from braindash.ui.take_away import take
 from braindash.ui.visitors.rights import visitor
@@ -55,6 +55,8 @@ def _probe_rows(root: str, written: int) -> tuple[ProbeRow, ...]:
         model, data = told["model"]["name"], told["data"]["name"]
         if told["strategy"] == "exact":  # chunk is usual here, and acoustic spaces have no choice
             model = f"{model} · exact"
+        if metric := _asked_metric(entry.spec):
+            model = f"{model} · {metric}"
         seen[data, model] = seen.get((data, model), 0) + 1
         if seen[data, model] > 1:  # same names, other content: the key tells them apart
             model = f"{model} · {entry.key[:6]}"
@@ -69,6 +71,15 @@ def _probe_rows(root: str, written: int) -> tuple[ProbeRow, ...]:
             )
         )
     return tuple(sorted(rows, key=lambda row: row.is_control))
+
+
+def _asked_metric(spec: Mapping[str, Any]) -> str:
+    """Name the score of classes where it is not each task's own; empty where it is."""
+    for one in spec["tasks"]:
+        known = PROBE_TASKS.get(one["name"])
+        if known is not None and one["metric"] != known.metric:
+            return metric_words(one["metric"])
+    return ""
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

@@ -113,6 +113,7 @@ def show_missing(record: StudyRecord, missing: tuple[Wanted, ...], *, changed: b
                 "model": one.model,
                 "subject": one.subject or "-",
                 "protocol": one.preset or "-",
+                "varied": one.varied() or "-",
             }
             for one in missing
         ]

@@ -9,7 +9,9 @@ from braindash.exports.studies.page import study_page
 from braindash.studies.record import StudyRecord
 from braindash.ui import widgets
 from braindash.ui.take_away import Take
+from braindash.views.pictures import picture_png
 
+_MOST_ROWS = 20_000  # that are listed; tables of single targets are taken away
 _PAGE_HELP = (
     "One HTML file with every figure that the stored results allow, their numbers, methods and "
     "provenance. It opens from disk, without a server or a network."
@@ -32,20 +34,34 @@ def show_figure(figures: StudyFigures, name: str) -> None:
         if item.figure is not None:
             widgets.chart(item.figure, f"study_{item.name}")
             _told(item)
+        elif item.picture is not None:
+            with st.spinner("Drawing maps"):
+                st.image(_picture(item.name, (*identity(figures), item.source.title), item))
+            _told(item)
     for item in (one for one in items if one.figure is None and one.table is not None):
         with st.expander(item.source.title):
-            st.dataframe(item.table, hide_index=True)
+            if len(item.table) <= _MOST_ROWS:
+                st.dataframe(item.table, hide_index=True)
             _told(item)
+    if not items:
+        st.info("The stored results leave nothing to draw here.")
+
+
+@st.cache_data(max_entries=24, show_spinner=False)
+def _picture(name: str, asked: tuple[object, ...], _item: Item) -> bytes:
+    assert _item.picture is not None  # the caller looked
+    return picture_png(_item.picture())
 
 
 def _told(item: Item) -> None:
-    source = item.source
+    source, draw = item.source, item.picture
     taken = Take(
         item.name,
         source.title,
         source.keys,
         source.simulated,
         figure=item.figure,
+        picture=None if draw is None else lambda: (source.title, draw),
         table=item.table,
     )
     widgets.told(source.line, source.details, [taken])

@@ -1,7 +1,8 @@
 """Bars of regions: models and controls side by side, subjects as dots, brackets with tests."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,21 @@ from plotly.subplots import make_subplots
 
 from braindash.viewer.colours import GREY, region_title
 from braindash.views.curves import LEGEND
-from braindash.views.studies.panels import finished, model_colours, score_title
+from braindash.views.studies.panels import (
+    finished,
+    model_colours,
+    panels,
+    place_of,
+    score_title,
+)
 
 MOST_BRACKETS = 6
 """Comparisons that are drawn over one region; the table has all."""
 _WIDTH = 0.8  # of the bars of a region, of the distance between two regions
 _PALE = 0.55  # of controls
 _INK = "rgb(70,70,70)"
+_SPACE_COLUMNS = 2  # of panels, one for each space
+_FIRST: Mapping[str, int] = MappingProxyType({"row": 1, "col": 1})
 
 
 class _Places(NamedTuple):
@@ -112,6 +121,8 @@ def impact_bars(
 ) -> go.Figure:
     """Draw how much of every model's score is gone without low-level features, by region.
 
+    One panel for each space that was taken out.
+
     Parameters
     ----------
     table, subjects : pandas.DataFrame
@@ -121,24 +132,132 @@ def impact_bars(
     colours : mapping of str to str, optional
         Of the models; by their order in the table if none.
     """
-    names = tuple(dict.fromkeys(table["model"]))
+    names, spaces = (tuple(dict.fromkeys(table[one])) for one in ("model", "space"))
     places = _Places(tuple(regions), names, _WIDTH / max(1, len(names)))
     inks = colours or model_colours(names)
-    figure = make_subplots(rows=1, cols=1)
-    for name in names:
-        own = table[table["model"] == name].set_index("region").loc[list(regions)]
-        columns = ("drop", "drop_low", "drop_high")
-        figure.add_trace(_bar(own, places, inks[name], columns), row=1, col=1)
-    _dots(figure, subjects, places, "drop")
+    figure = panels([f"Without {space_title(one)}" for one in spaces], columns=_SPACE_COLUMNS)
+    told: set[str] = set()
+    for number, space in enumerate(spaces):
+        place = place_of(number, len(spaces), _SPACE_COLUMNS)
+        rows = table[table["space"] == space]
+        for name in dict.fromkeys(rows["model"]):
+            own = rows[rows["model"] == name].set_index("region").loc[list(regions)]
+            bar = _bar(own, places, inks[name], ("drop", "drop_low", "drop_high"))
+            figure.add_trace(bar.update(showlegend=name not in told), **place)
+            told.add(name)
+        dots = subjects[subjects["space"] == space]
+        _dots(figure, dots, places, "drop", place, in_legend=number == 0)
     _name_regions(figure, regions)
-    space = ", ".join(dict.fromkeys(table["space"]))
-    figure.update_yaxes(title=f"% of r gone without {space}", zeroline=True)
-    figure.update_layout(
-        height=460,
-        margin={"l": 60, "r": 10, "t": 28, "b": 10},
-        legend=LEGEND,
-        hovermode="closest",
+    figure.update_yaxes(zeroline=True)
+    figure.update_yaxes(title="% of r gone", col=1)
+    return finished(figure, table)
+
+
+def partition_bars(table: pd.DataFrame, regions: Sequence[str]) -> go.Figure:
+    """Draw what each set of spaces explains and no other does, one panel per model and spaces.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`braindash.studies.lowlevel.partition_table` gives.
+    regions : sequence of str
+        In this order.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        What spaces share is paler than what one explains alone.
+    """
+    every = list(dict.fromkeys(zip(table["model"], table["spaces"], strict=True)))
+    figure = panels([f"{name} with {space_title(one)}" for name, one in every], columns=1)
+    titles = {one: _part_title(one, table) for one in dict.fromkeys(table["explained_by"])}
+    inks = model_colours(list(dict.fromkeys(titles.values())))
+    told: set[str] = set()
+    for number, (name, spaces) in enumerate(every):
+        own = table[(table["model"] == name) & (table["spaces"] == spaces)]
+        parts = tuple(dict.fromkeys(own["explained_by"]))
+        places = _Places(tuple(regions), parts, _WIDTH / len(parts))
+        for part in parts:
+            rows = own[own["explained_by"] == part].set_index("region").loc[list(regions)]
+            title = titles[part]
+            bar = _part_bar(rows, places, title, inks[title])
+            figure.add_trace(
+                bar.update(showlegend=title not in told), **place_of(number, len(every), 1)
+            )
+            told.add(title)
+    _name_regions(figure, regions)
+    figure.update_yaxes(title="R²", zeroline=True)
+    return finished(figure, table)
+
+
+def space_title(spaces: str) -> str:
+    """Write acoustic spaces for readers, without their prefix."""
+    return spaces.replace("acoustic:", "").replace("+", " + ")
+
+
+def _part_title(part: str, table: pd.DataFrame) -> str:
+    """Name a part: the model is the model whichever it is, so that panels share their colours."""
+    models = set(table["model"])
+    names = ["the model" if one in models else space_title(one) for one in part.split(" & ")]
+    return f"{names[0]} alone" if len(names) == 1 else f"shared by {' and '.join(names)}"
+
+
+def _part_bar(rows: pd.DataFrame, places: _Places, title: str, colour: str) -> go.Bar:
+    part = str(rows["explained_by"].iloc[0])
+    middle = rows["r2"].to_numpy(dtype=float)
+    ends = rows[["low", "high"]].to_numpy(dtype=float)
+    return go.Bar(
+        x=[places.x(str(region), part) for region in rows.index],
+        y=middle,
+        width=places.width * 0.92,
+        name=title,
+        legendgroup=title,
+        marker={"color": colour},
+        opacity=1.0 if rows["n_spaces"].iloc[0] == 1 else _PALE,
+        error_y=_whiskers(middle, ends),
+        customdata=np.column_stack([[region_title(str(one)) for one in rows.index], ends]),
+        hovertemplate="<b>%{fullData.name}</b>, %{customdata[0]}<br>%{y:.4f} "
+        "[%{customdata[1]:.4f}, %{customdata[2]:.4f}]<extra></extra>",
     )
+
+
+def _whiskers(middle: np.ndarray, ends: np.ndarray) -> dict[str, Any]:
+    return {
+        "array": ends[:, 1] - middle,
+        "arrayminus": middle - ends[:, 0],
+        "color": _INK,
+        "thickness": 1.5,
+        "width": 3,
+    }
+
+
+def laterality_bars(
+    table: pd.DataFrame, regions: Sequence[str], *, colours: Mapping[str, str] | None = None
+) -> go.Figure:
+    """Draw the hemisphere index of every model and region: above 0 the left side is ahead.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`braindash.studies.maps.laterality_table` gives.
+    regions : sequence of str
+        In this order; those without both sides are left out.
+    colours : mapping of str to str, optional
+        Of the models; by their order in the table if none.
+    """
+    names = tuple(dict.fromkeys(table["model"]))
+    there = set(table["region"])
+    shown = tuple(one for one in regions if one in there)
+    places = _Places(shown, names, _WIDTH / max(1, len(names)))
+    inks = colours or model_colours(names)
+    figure = panels([""])
+    for name in names:
+        own = table[table["model"] == name].set_index("region").reindex(list(shown))
+        own = own.assign(model=name, role=str(own["role"].dropna().iloc[0]))
+        bar = _bar(own, places, inks[name], ("index", "index_low", "index_high"))
+        figure.add_trace(bar, row=1, col=1)
+    _name_regions(figure, shown)
+    figure.update_yaxes(title="(left - right) / (left + right)", zeroline=True)
     return finished(figure, table)
 
 
@@ -157,8 +276,8 @@ def _bar(rows: pd.DataFrame, places: _Places, colour: str, columns: tuple[str, s
     name = str(rows["model"].iloc[0])
     middle = rows[value].to_numpy(dtype=float)
     ends = rows[[low, high]].to_numpy(dtype=float)
-    unit = "" if value == "alignment" else " %"
-    form = ".3f" if value == "alignment" else ".1f"
+    is_share = value in ("alignment", "index")
+    unit, form = ("", ".3f") if is_share else (" %", ".1f")
     return go.Bar(
         x=[places.x(str(region), name) for region in rows.index],
         y=middle,
@@ -167,13 +286,7 @@ def _bar(rows: pd.DataFrame, places: _Places, colour: str, columns: tuple[str, s
         legendgroup=name,
         marker={"color": colour},
         opacity=_PALE if rows["role"].iloc[0] == "control" else 1.0,
-        error_y={
-            "array": ends[:, 1] - middle,
-            "arrayminus": middle - ends[:, 0],
-            "color": _INK,
-            "thickness": 1.5,
-            "width": 3,
-        },
+        error_y=_whiskers(middle, ends),
         customdata=np.column_stack([[region_title(str(one)) for one in rows.index], ends]),
         hovertemplate=f"<b>%{{fullData.name}}</b>, %{{customdata[0]}}<br>%{{y:{form}}}{unit} "
         f"[%{{customdata[1]:{form}}}, %{{customdata[2]:{form}}}]<extra></extra>",
@@ -191,7 +304,13 @@ def _percents(figure: go.Figure, rows: pd.DataFrame, places: _Places, colour: st
 
 
 def _dots(
-    figure: go.Figure, subjects: pd.DataFrame, places: _Places, value: str = "alignment"
+    figure: go.Figure,
+    subjects: pd.DataFrame,
+    places: _Places,
+    value: str = "alignment",
+    place: Mapping[str, int] = _FIRST,
+    *,
+    in_legend: bool = True,
 ) -> None:
     """Draw every subject's score, one place across the bar for each subject."""
     who = list(dict.fromkeys(subjects["subject"]))
@@ -208,12 +327,13 @@ def _dots(
             y=subjects[value],
             mode="markers",
             name="subjects",
+            legendgroup="subjects",
+            showlegend=in_legend,
             marker={"color": "rgb(255,255,255)", "size": 5, "line": {"color": _INK, "width": 1}},
             customdata=subjects[["subject", "model"]].to_numpy(dtype=object),
             hovertemplate="%{customdata[1]}, %{customdata[0]}: %{y:.3f}<extra></extra>",
         ),
-        row=1,
-        col=1,
+        **place,
     )
 
 

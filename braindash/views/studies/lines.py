@@ -92,7 +92,7 @@ def _model_line(
     spread, relative, in_legend = shown
     x = rows["depth" if relative else "layer"].to_numpy(dtype=float)
     y = rows["alignment"].to_numpy(dtype=float)
-    low, high = _ends(rows, spread)
+    low, high = ends_of(rows, spread)
     if len(rows) == 1:  # a model without depth holds for every layer
         x = np.array([0.0, 1.0 if relative else max(1.0, x[0])])
         y, low, high = (np.repeat(one, 2) for one in (y, low, high))
@@ -120,7 +120,8 @@ def _model_line(
     )
 
 
-def _ends(rows: pd.DataFrame, spread: str) -> tuple[np.ndarray, np.ndarray]:
+def ends_of(rows: pd.DataFrame, spread: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ends of what is shaded around a line: its interval, standard error or nothing."""
     if spread == "interval":
         return rows["low"].to_numpy(dtype=float), rows["high"].to_numpy(dtype=float)
     middle = rows["alignment"].to_numpy(dtype=float)

@@ -17,7 +17,7 @@ _DIVERGING = [
     [0.5, "rgb(247,247,247)"],
     [1.0, "rgb(178,24,43)"],
 ]
-_SEQUENTIAL = [
+SEQUENTIAL = [
     [0.0, "rgb(252,253,191)"],
     [0.25, "rgb(252,137,97)"],
     [0.5, "rgb(183,55,121)"],
@@ -58,7 +58,7 @@ def transfer_matrix(table: pd.DataFrame, regions: Sequence[str], *, gain: bool =
                 z=wide.to_numpy(dtype=float),
                 x=list(map(str, wide.columns)),
                 y=list(map(str, wide.index)),
-                colorscale=_DIVERGING if is_gain else _SEQUENTIAL,
+                colorscale=_DIVERGING if is_gain else SEQUENTIAL,
                 zmin=-extent if is_gain else 0.0,
                 zmax=extent,
                 showscale=number == len(regions) - 1,
@@ -127,7 +127,7 @@ def similarity_matrices(
                 z=wide.to_numpy(dtype=float),
                 x=list(wide.columns),
                 y=list(wide.index),
-                colorscale=_SEQUENTIAL,
+                colorscale=SEQUENTIAL,
                 zmin=0.0,
                 zmax=1.0,
                 showscale=number == len(shown) - 1,

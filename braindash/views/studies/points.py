@@ -20,6 +20,8 @@ AGAINST: Mapping[str, str] = MappingProxyType(
     {
         "probe": "Probing score above chance",
         "parameters": "Number of weights",
+        "hours": "Hours of responses in tuning",
+        "rank": "Rank of the adapters",
     }
 )
 """What alignment is drawn against."""
@@ -41,7 +43,7 @@ def alignment_scatter(
         horizontal value are left out.
     regions : sequence of str
         One panel each.
-    against : {"probe", "parameters"}
+    against : {"probe", "parameters", "hours", "rank"}
         The horizontal axis; numbers of weights stand on a logarithmic one.
     colours : mapping of str to str, optional
         Of the models; by their order in the table if none.

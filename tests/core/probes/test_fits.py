@@ -180,6 +180,41 @@ def test_discriminant_analysis_of_classes_without_overlap_is_right(units):
     np.testing.assert_array_equal(found.predicted[0], units.phone[units.split.test])
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_sets_are_ridge_label_by_label(units, balanced):
+    """Scikit-learn's ridge on 0 and 1; balanced by the distances to two means for each label."""
+    X, learning = standard(units)
+    rng = np.random.default_rng(5)
+    extra = units.values[:, 0] > 51 + rng.standard_normal(len(units.phone))
+    has = np.stack([units.phone == 0, units.phone >= 2, extra], axis=1)
+    texts = np.array([" ".join(np.array(["x", "y", "z"])[row]) for row in has], dtype=object)
+    alpha, test = 0.1, units.split.test
+    task = ProbeTask("set", texts, "multilabel", balanced=balanced)
+    found = fitted(units, task, [alpha], n_shuffles=2)
+    assert found.predicted.shape == (3, len(test), 3) and found.predicted.dtype == bool
+    mean, _, _, covariance = centred(X[learning], units.phone[learning], 5)
+    metric = np.linalg.inv(covariance + alpha * np.eye(len(mean)))
+    for label in range(3):
+        own = has[learning, label].astype(int)
+        if balanced:
+            means = centred(X[learning], own, 2)[1]
+            scores = -(cdist(X[test] - mean, means, "mahalanobis", VI=metric) ** 2) / 2
+        else:
+            model = Ridge(alpha=alpha * len(learning)).fit(X[learning], own)
+            high = model.predict(X[test])
+            scores = np.stack([1 - high, high], axis=1)
+        told = found.predicted[0][:, label].astype(int)
+        assert_same_classes(told, scores, reach(covariance, alpha))
+    train, valid = units.split.train, units.split.valid
+    chosen = fitted(units, ProbeTask("set", texts, "multilabel")).alpha[0]
+    scores = {}
+    for alpha in ALPHAS:
+        model = Ridge(alpha=alpha * len(train)).fit(X[train], has[train].astype(float))
+        told = model.predict(X[valid]) > 1 / 2
+        scores[alpha] = f1_score(has[valid], told, average="macro")
+    assert scores[chosen] >= max(scores.values()) - 5e-3
+
+
 METRICS = {
     "accuracy": accuracy_score,
     "balanced_accuracy": balanced_accuracy_score,

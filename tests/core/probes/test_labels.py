@@ -138,3 +138,31 @@ def test_shuffles_move_labels_within_their_part_in_sequence(sizes):
     assert len(np.unique(sources, axis=0)) > 15
     np.testing.assert_array_equal(shuffled_sources(split, 20, seed=5), sources)
     assert shuffled_sources(split, 0, seed=5).shape == (1, len(recordings) * 3 // 4)
+
+
+# ---- sets of labels ----------------------------------------------------------------------------
+
+
+def test_sets_keep_the_labels_that_can_be_learnt():
+    split = three_sides(np.arange(8))
+    texts = np.array(["a b", "a", "a b c", "a c", "b", "c a", "a d", "b"], dtype=object)
+    coded = code_task(ProbeTask("set", texts, kind="multilabel"), split)
+    assert coded.is_sets and not coded.is_classes and coded.metric == "macro_f1"
+    assert coded.classes == ("b", "c") and coded.n_columns == 2
+    assert coded.labels.tolist() == [["b" in t.split(), "c" in t.split()] for t in texts]
+    assert "2 labels ('a', 'd') are in all training units or in none" in coded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"labels": np.full(8, "a")}, "no label is in some"),
+        ({"labels": np.arange(8)}, "have shape"),
+        ({"labels": np.array(["a", "b"] * 4), "method": "logistic"}, "only method for sets"),
+        ({"labels": np.array(["a", "b"] * 4), "metric": "accuracy"}, "no metric of a multilabel"),
+    ],
+)
+def test_sets_that_cannot_be_learnt_are_refused(fields, says):
+    split = three_sides(np.arange(8))
+    with pytest.raises(InputError, match=says):
+        code_task(ProbeTask("set", kind="multilabel", **fields), split)

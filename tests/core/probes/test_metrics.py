@@ -20,6 +20,7 @@ from braindash.core.probes.metrics import (
     piece_counts,
     resampled,
     scores_of,
+    set_sums,
     value_sums,
 )
 from braindash.core.probes.split import Split
@@ -81,6 +82,24 @@ def test_scores_and_details_of_the_test_part_equal_scikit_learn():
     assert scores_of(coded, true, guess, pieces, whole)["r2"][0] == pytest.approx(weighted)
     each = r2_score(true, guess, multioutput="raw_values")
     np.testing.assert_allclose(detail_of(coded, true, guess), each)
+
+
+@given(st.integers(1, 5), st.integers(2, 30), st.integers(0, 10**6))
+def test_f1_of_sets_in_every_sample_equals_scikit_learn(n_labels, n_units, seed):
+    rng = np.random.default_rng(seed)
+    true, told = rng.random((2, n_units, n_labels)) < rng.random(n_labels)
+    piece, counts = rng.integers(4, size=n_units), piece_counts(4, 3, seed)
+    found = measure(resampled(set_sums(true, told, piece, 4), counts))
+    for sample, drawn in enumerate(counts):
+        rows = np.repeat(np.arange(n_units), drawn[piece].astype(int))
+        seen = np.flatnonzero((true | told)[rows].any(axis=0)) if len(rows) else []
+        if not len(seen):
+            assert all(np.isnan(values[sample]) for values in found.values())
+            continue
+        each = [f1_score(true[rows, one], told[rows, one]) for one in seen]
+        assert found["macro_f1"][sample] == pytest.approx(np.mean(each))
+        both = f1_score(true[rows].ravel(), told[rows].ravel())
+        assert found["micro_f1"][sample] == pytest.approx(both)
 
 
 def test_an_output_that_does_not_vary_has_no_r2():

@@ -11,7 +11,7 @@ from sklearn.model_selection import LeaveOneGroupOut
 from braindash.core.ridge import banded_search
 from braindash.core.ridge.banded import BandedRidgeCV
 from braindash.core.ridge.model import RidgeCV
-from braindash.core.ridge.nuisance import partition_variance
+from braindash.core.ridge.nuisance import partition_variance, shared_parts
 from braindash.core.timing import delayed
 from braindash.errors import InputError
 
@@ -156,6 +156,39 @@ def test_a_band_alone_is_plain_ridge():
         plan = RidgeCV(bands[name], groups, alphas=ALPHAS / scale)
         alone = plan.fit(Y, later[name], return_prediction=True)
         np.testing.assert_allclose(result.without[place], alone.prediction, atol=1e-5)
+
+
+def test_each_of_three_alone_is_plain_ridge_and_parts_add_up():
+    bands, groups, Y, later, _ = make_bands(3)
+    result = BandedRidgeCV(bands, groups, alphas=ALPHAS, n_mixtures=5).fit(Y, later, alone=True)
+    traces = {n: (delayed(X, groups=groups) ** 2).sum() for n, X in bands.items()}
+    for place, name in enumerate(bands):
+        plan = RidgeCV(bands[name], groups, alphas=ALPHAS * traces[name] / sum(traces.values()))
+        alone = plan.fit(Y, later[name], return_prediction=True)
+        np.testing.assert_allclose(result.alone[place], alone.prediction, atol=1e-5)
+    assert len(BandedRidgeCV(bands, groups, alphas=ALPHAS, n_mixtures=2).fit(Y, later).alone) == 0
+
+
+def test_parts_are_the_areas_of_the_subsets():
+    """Seven areas are drawn; the R² of a subset is what its sets cover."""
+    rng = np.random.default_rng(0)
+    every = [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]
+    areas = {which: rng.normal(size=4) for which in every}
+
+    def covered(sets):
+        return sum(area for which, area in areas.items() if set(which) & set(sets))
+
+    alone = np.stack([covered([one]) for one in range(3)])
+    without = np.stack([covered({0, 1, 2} - {one}) for one in range(3)])
+    found = shared_parts(covered([0, 1, 2]), alone, without)
+    assert list(found) == every
+    for which, area in areas.items():
+        np.testing.assert_allclose(found[which], area, atol=1e-12)
+    two = shared_parts(areas[0,] + areas[1,], np.zeros((2, 4)), np.stack([areas[1,], areas[0,]]))
+    np.testing.assert_allclose(two[0, 1], 0, atol=1e-12)
+    four = shared_parts(np.ones(1), np.ones((4, 1)), np.full((4, 1), 0.9))
+    assert list(four) == [(0,), (1,), (2,), (3,), (0, 1, 2, 3)]
+    assert float(four[0, 1, 2, 3][0]) == pytest.approx(0.6)
 
 
 def test_many_targets_give_what_few_give(monkeypatch):

@@ -192,3 +192,17 @@ def test_unknown_options_are_refused(timit):
 def test_folders_without_label_files_are_refused(timit):
     with pytest.raises(InputError, match="no label file of TIMIT"):
         read_timit(timit / "DOC")
+
+
+def test_prompts_are_told_and_nothing_else_of_the_sentences_that_all_read(timit):
+    plain, labels = read_timit(timit), read_timit(timit, prompts=True)
+    kinds = labels.tier("prompt").table
+    names = [name.rpartition("/")[2][:2] for name in kinds["recording"]]
+    assert kinds["label"].tolist() == names and set(names) == {"SA", "SX", "SI"}
+    assert len(kinds) == 12 and (kinds["end"] == 1.0).all()
+    core = kinds[kinds["recording"].str.contains("MDAB0")]
+    assert set(core["split"]) == {"test"} and set(core["speaker"]) == {"MDAB0"}
+    rest = labels.table[labels.table["tier"] != "prompt"].reset_index(drop=True)
+    assert rest.drop(columns="path").equals(plain.table.drop(columns="path"))
+    whole = read_timit(timit, prompts=True, with_sa=True).tier("phone").table
+    assert whole["recording"].str.contains("SA1").any()

@@ -1,6 +1,7 @@
 """Annotation spaces against sums over intervals, and the alphabets of phones."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,8 +16,11 @@ from braindash.io.labels.textgrid import Interval, read_textgrid
 from braindash.speech.acoustic.annotated import (
     ANNOTATION_SPACES,
     articulation,
+    diphones,
     phone_identity,
     phone_rate,
+    triphones,
+    triple_column,
     word_rate,
 )
 
@@ -53,6 +57,55 @@ def test_articulation_adds_up_the_phones_that_share_a_feature():
         expected = sum(column(identity, phone) for phone in members)
         np.testing.assert_allclose(column(frames, name), expected, atol=1e-6)
     assert column(frames, "stop").sum() * 0.01 == pytest.approx(0.135, abs=1e-6)
+
+
+def test_neighbours_are_the_pairs_and_triples_of_the_phones_that_follow_each_other():
+    pairs = diphones(CAT, 0.5)
+    assert pairs.values.shape == (50, 39 * 39) and pairs.names[1] == "AA-AE"
+    there = np.flatnonzero(pairs.values.sum(axis=0))
+    assert {pairs.names[place] for place in there} == {"K-AE", "AE-T"}, "none across a pause"
+    identity = phone_identity(CAT, 0.5)
+    for pair in ("K-AE", "AE-T"):
+        own = pairs.values.toarray()[:, pairs.names.index(pair)]
+        np.testing.assert_array_equal(own, column(identity, pair.split("-")[1]))
+    triples = triphones(CAT, 0.5)
+    assert np.flatnonzero(triples.values.sum(axis=0)) == [triple_column("K-AE-T")]
+    np.testing.assert_array_equal(
+        triples.values.toarray()[:, triple_column("K-AE-T")], column(identity, "AE")
+    )
+
+
+def test_neighbours_end_at_pauses_gaps_and_foreign_sounds():
+    apart = [Interval(0.0, 0.1, "K"), Interval(0.13, 0.2, "AE"), Interval(0.21, 0.3, "T")]
+    pairs = diphones(apart, 0.5)
+    assert [pairs.names[place] for place in np.flatnonzero(pairs.values.sum(axis=0))] == ["AE-T"]
+    foreign = [Interval(0.0, 0.1, "k"), Interval(0.1, 0.2, "ʀ"), Interval(0.2, 0.3, "æ")]
+    assert diphones(foreign, 0.5).values.nnz == 0
+    assert triphones([], 0.5).values.shape == (50, 4096)
+
+
+def test_pairs_of_the_demo_are_those_that_a_count_gives():
+    from pathlib import Path
+
+    path = min(Path(demo_file).parent.glob("textgrids/*.TextGrid"))
+    tier = read_textgrid(path)["phone"]
+    spoken = [(one, phones_of(one.label)) for one in tier]
+    counts: Counter[str] = Counter()
+    for (before, first), (own, second) in pairwise(spoken):
+        if first and second and own.start - before.end <= 0.02:
+            counts[f"{first[-1]}-{second[0]}"] += own.end - own.start
+    for own, phones in spoken:  # a label such as "ɑːɹ" is two phones
+        for one, two in pairwise(phones):
+            counts[f"{one}-{two}"] += own.end - own.start
+    found = diphones(tier, tier[-1].end)
+    sums = np.asarray(found.values.sum(axis=0)).ravel() * 0.01
+    for name, total in zip(found.names, sums, strict=True):
+        assert total == pytest.approx(counts[name], abs=1e-3), name
+    times = np.arange(6.0, tier[-1].end - 6, 2.0)
+    weights = lanczos_weights(found.times, times, 2.0)
+    rows = found.at(times, 2.0)
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(rows[0], weights.toarray() @ found.values.toarray(), atol=1e-5)
 
 
 def test_rates_count_what_begins():
@@ -138,7 +191,7 @@ def test_the_demos_phones_are_all_known():
         last = tiers["phone"][-1].end
         for name, function in ANNOTATION_SPACES.items():
             frames = function(tiers["word" if name.startswith("word") else "phone"], last)
-            assert frames.values.any(axis=0).sum() >= min(20, len(frames.names))
+            assert (frames.values.sum(axis=0) > 0).sum() >= min(20, len(frames.names))
         rates = phone_rate(tiers["phone"], last), word_rate(tiers["word"], last)
         phones, words = (rate.values.mean() for rate in rates)
         assert 5 < phones < 20 and 1 < words < 5

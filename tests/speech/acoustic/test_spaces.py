@@ -23,6 +23,7 @@ from braindash.speech.acoustic.pitch import _difference, _normalised, pitch, pit
 from braindash.speech.acoustic.spaces import PARTS, SPACES, AcousticSpace
 from braindash.speech.acoustic.spectral import (
     cepstrum,
+    even_spectrum,
     frame_times,
     log_energy,
     log_mel,
@@ -69,6 +70,23 @@ def test_mel_bank_equals_that_of_transformers():
     expected = mel_filter_bank(257, 80, 60.0, 8000.0, RATE, norm=None, mel_scale="slaney")
     np.testing.assert_allclose(mel_bank(), expected.T, atol=1e-9)
     assert ((mel_bank() > 0).sum(axis=1) >= 2).all()
+
+
+def test_the_power_spectrum_is_that_of_scipy_in_bands_named_by_their_edges(sound):
+    from scipy.signal import stft
+
+    edges = PARTS["spectrum"].settings["edges_hz"]
+    assert len(edges) == 65 and edges[0] == 15.625 and np.allclose(np.diff(edges), 125)
+    found = whole(even_spectrum, sound)
+    hz, _, transform = stft(
+        sound.astype(float), RATE, "hann", 400, 240, 512, boundary=None, padded=False
+    )
+    power = np.abs(transform) ** 2  # of a taper of sum 1 too
+    for band in (0, 1, 30, 63):
+        inside = (hz > edges[band]) & (hz < edges[band + 1])
+        assert inside.sum() == 4
+        expected = np.log(np.maximum(power[inside].sum(axis=0), 1e-10))
+        np.testing.assert_allclose(found[:, band], expected[: len(found)], rtol=1e-4, atol=1e-3)
 
 
 def test_log_mel_equals_a_literal_fourier_transform(sound):

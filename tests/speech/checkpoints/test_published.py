@@ -18,7 +18,7 @@ from braindash.errors import InputError, ModelError
 from braindash.files import digest_file
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.checkpoints.published import RECORD_FILE, import_checkpoint
-from braindash.speech.models import open_model
+from braindash.speech.models import load_encoder, open_model
 
 # Name of the encoder in the training script -> kind of its base.
 KIND = {
@@ -607,3 +607,32 @@ def test_command_prints_the_folder_or_the_record(base, tmp_path):
     assert document["lora_alpha"] == 16 and document["folder"] == str(tmp_path / "b")
     assert document["fingerprint"] == locate(tmp_path / "b").fingerprint
     assert document["fingerprint"] != locate(tmp_path / "out").fingerprint
+
+
+def test_the_strength_of_adapters_is_told_and_inert_ones_are_refused(base, tmp_path, caplog):
+    folder = base("wav2vec")
+    before = load_encoder(locate(folder))
+    for number, block in enumerate(before.encoder.layers):
+        for place, layer in enumerate(PROJECTIONS):
+            own = getattr(block.attention, layer)
+            setattr(block.attention, layer, Adapted(own, ALPHA, 10 * number + place))
+    state = {f"module.wav2vec.{key}": t.clone() for key, t in before.state_dict().items()}
+
+    def imported(name, silent):
+        made = {k: t * (0 if "lora_B" in k and silent in k else 1) for k, t in state.items()}
+        file = write(made, tmp_path / f"{name}.pth")
+        return import_checkpoint(file, base=folder, out=tmp_path / name, lora_alpha=ALPHA)
+
+    record = imported("whole", "no such part")
+    for block in range(N_BLOCKS):
+        parts = [t for k, t in state.items() if f"layers.{block}." in k and "lora_B" in k]
+        norm = torch.cat([t.flatten() for t in parts]).norm()
+        assert record.lora_b[str(block + 1)] == pytest.approx(float(norm), rel=1e-5)
+    assert any("|lora_B| by block: 1: " in line for line in record.lines())
+    with caplog.at_level(logging.WARNING, logger="braindash"):
+        half = imported("half", "layers.0.")
+    assert half.lora_b["1"] == 0 and "nothing in the blocks 1" in caplog.text
+    assert "nothing learned in the blocks 1" in " ".join(half.lines())
+    with pytest.raises(InputError, match=r"all lora_B are 0, .*encoder\.layers\.0\.attention"):
+        imported("inert", "")
+    assert not (tmp_path / "inert").exists()

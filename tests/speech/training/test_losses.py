@@ -3,8 +3,8 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
+from braindash.speech.training.heads import PENALTIES, probe_scale, ridge_head
 from braindash.speech.training.losses import LOSSES, column_correlation
-from braindash.speech.training.start import PENALTIES, probe_scale, ridge_head
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from kit.tuning_stories import N_TARGETS, make_story
 
 from braindash.core.devices import limited_threads
 from braindash.errors import Cancelled, InputError, ResourceError, TuningError
-from braindash.specs import AdapterSettings
+from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.checkpoints.locate import locate
 from braindash.speech.models import open_model
 from braindash.speech.training import loop
@@ -422,3 +422,58 @@ def test_two_processes_train_as_one_does(tmp_path, tune, folder_of):
     for one, two in zip(alone.state.history[1:], together[1:], strict=True):
         assert two["loss"] == pytest.approx(one.loss, rel=1e-3)
         assert two["validation_r"] == pytest.approx(one.validation_r, abs=2e-3)
+
+
+# ---- budgets and heads ---------------------------------------------------------------------------
+
+
+def test_steps_are_exactly_so_many_and_nothing_stops_them(tune, monkeypatch):
+    """A model and its control then have the same, whatever the validation says."""
+    per_epoch = tune(QUICK.model_copy(update={"epochs": 1}), name="one").state.step
+    done = []
+    original = Trainer._step
+
+    def counted(self, batch, step, *rest):
+        done.append(rate_factor(step, rest[1], self.settings.warm_up))
+        return original(self, batch, step, *rest)
+
+    monkeypatch.setattr(Trainer, "_step", counted)
+    n_steps = 2 * per_epoch + 1
+    settings = TuningSettings(**QUICK.model_dump(exclude={"patience"}) | {"steps": n_steps})
+    assert settings.patience is None and settings.keep == "last"
+    tuned = tune(settings, name="steps")
+    assert len(done) == n_steps == tuned.state.step == tuned.kept_steps
+    assert tuned.kept_epoch == tuned.state.epoch == 3 and tuned.stopped == ""
+    assert tuned.outcome()["steps"] == {"trained": n_steps, "kept": n_steps}
+    assert tuned.state.facts["n_epochs"] == 3
+    # The rate falls to its end over these steps, and an interrupted run goes on to the same.
+    assert done[-1] == pytest.approx(rate_factor(n_steps - 1, n_steps, settings.warm_up))
+    with pytest.raises(Cancelled):
+        tune(settings, name="killed", progress=StopAfter(3, 0))
+    assert_equal(weights(tuned), weights(tune(settings, name="killed")))
+
+
+@pytest.mark.parametrize("head", ["shared", "bottleneck"])
+def test_other_heads_learn_and_go_on_after_an_interruption(tune, head):
+    def alike(number):
+        story = make_story(number, "A", "B", seconds=SHORT)
+        same = {name: values[:, :N_TARGETS] for name, values in story.responses.items()}
+        return dataclasses.replace(story, responses=same)
+
+    options = {"train": [alike(0), alike(1)], "validation": [alike(9)]}
+    calm = {"dropout": 0.0, "encoder_rate": 1e-4, "epochs": 4}
+    settings = QUICK.model_copy(update={"head": head, "bottleneck": 3} | calm)
+    whole = tune(settings, name="whole", **options)
+    history = whole.state.history
+    assert history[-1].loss < history[1].loss and set(history[0].validation_r) == {"A", "B"}
+    names = {name for name in whole.network.trained() if name.startswith("heads.")}
+    last = {"shared": {"0"}, "bottleneck": {"bottleneck", "0", "1"}}[head]
+    assert {name.split(".")[1] for name in names} == last
+    with pytest.raises(Cancelled):
+        tune(settings, name="killed", progress=StopAfter(2, 1), **options)
+    assert_equal(weights(whole), weights(tune(settings, name="killed", **options)))
+
+
+def test_a_shared_head_needs_the_same_targets(tune):
+    with pytest.raises(InputError, match="same targets of all subjects"):
+        tune(QUICK.model_copy(update={"head": "shared"}))

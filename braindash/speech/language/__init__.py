@@ -1,0 +1,1 @@
+"""Feature spaces of the words that are said: vectors of words, layers of a model of text."""
