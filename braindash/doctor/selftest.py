@@ -1,5 +1,6 @@
 """Encodes made-up responses with the demo's model: the whole path from sound to score."""
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ from braindash.requests import EncodeRequest, build_request
 from braindash.work.kinds import run
 
 _RATE_HZ = 16_000
-_SECONDS = 40
-_STORIES = ("one", "two", "three", "four")
+_SECONDS = 32
+_STORIES = ("one", "two", "three")
 _N_TARGETS = 4
 # The responses follow the loudness of the sound nearly without noise.
 _LEAST_R = 0.3
@@ -46,7 +47,7 @@ space = "roi"
 id = "S"
 
 [splits]
-test = ["four"]
+test = ["three"]
 train = "*"
 """
 
@@ -54,6 +55,7 @@ train = "*"
 def look_at_encoding() -> Iterator[Finding]:
     """Encode, and compare the scores with what is known of the made-up data."""
     started = time.monotonic()
+    logging.disable(logging.WARNING)  # what is said of little data is no news here
     try:
         with TemporaryDirectory(prefix="braindash-doctor-") as name:
             result = _encoded(Path(name))
@@ -62,6 +64,8 @@ def look_at_encoding() -> Iterator[Finding]:
         todo = getattr(error, "hint", "See the lines above.")
         yield Finding("self-test", "fail", f"an encoding fails: {told}", todo)
         return
+    finally:
+        logging.disable(logging.NOTSET)
     seconds, best = time.monotonic() - started, float(np.nanmax(np.nanmedian(result, axis=1)))
     told = f"made-up responses encoded in {seconds:.0f} s, median r {best:.2f} in the best layer"
     if not best > _LEAST_R:

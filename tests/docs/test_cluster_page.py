@@ -51,7 +51,7 @@ def test_numbers_are_those_of_the_program():
     assert f"after {PATIENCE * SHARED_SECONDS:.0f} seconds" in TEXT
     assert f"on a local disk after {PATIENCE * LOCAL_SECONDS:.0f}" in TEXT
     assert MOST_FAILURES == 3 and "after three failures" in TEXT
-    assert pulling.IDLE_SECONDS == 600 and "for ten minutes" in TEXT
+    assert pulling.IDLE_SECONDS == 600 and "(`--idle-minutes`, 10)" in TEXT
     named = re.findall(r"--kinds ([a-z,-]+)", TEXT)
     told = {kind for one in named for kind in one.split(",")}
     assert told | {"tuning"} == set(pulling.PART_KINDS)
