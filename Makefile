@@ -29,7 +29,7 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@touch $@
 
 $(VENV)/.test-installed: $(VENV)/.installed
-	$(BIN)/pip install --quiet --editable '.[test,docs,sign-in]'
+	$(BIN)/pip install --quiet --editable '.[test,docs,sign-in,cluster]'
 	touch $@
 
 demo: $(VENV)/.installed

@@ -124,6 +124,8 @@ HOMES = {
     "accelerate": {"speech"},
     "torch": {"core", "speech"},
     "plotly": {"views"},
+    "distributed": {"cluster"},
+    "dask_jobqueue": {"cluster"},
 }
 
 

@@ -11,7 +11,8 @@ if [ -f "$state/says" ]; then cat "$state/says"; exit 0; fi
 number=$((4711 + $(ls "$state" | grep -c '^job-')))
 job="$state/job-$number"
 mkdir "$job"
-cat > "$job/script"
+for word in "$@"; do [ -f "$word" ] && file=$word; done
+cat ${file:+"$file"} > "$job/script"
 last=$(sed -n 's/^#SBATCH --array=0-\([0-9]*\)$/\1/p' "$job/script")
 cpus=$(sed -n 's/^#SBATCH --cpus-per-task=\([0-9]*\)$/\1/p' "$job/script")
 for task in $(seq 0 "${last:-0}"); do
