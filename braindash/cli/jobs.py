@@ -1,6 +1,6 @@
 """Commands about background jobs."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from braindash.cli.options import (
     say,
 )
 from braindash.work.kinds import COMMANDS
+
+if TYPE_CHECKING:
+    from braindash.jobs.table import Job
 
 KindOption = Annotated[str | None, typer.Option(help=f"Only {', '.join(COMMANDS)}.")]
 
@@ -55,11 +58,19 @@ def list_jobs(
         if (kind is None or job.command == kind)
         and matches(str(job.request.get("model", "")), job.request, model, subject)
     ]
+    alive = everywhere.queue.worker_alive()
+
+    def state(job: "Job") -> str:
+        if job.damage:
+            return "damaged"
+        left = job.state == "running" and not alive and job.key not in shared
+        return "interrupted" if left else job.state
+
     rows = [
         {
             "key": job.key,
             "title": job.title,
-            "state": "damaged" if job.damage else job.state,
+            "state": state(job),
             "progress": f"{job.progress:.0%}",
             "message": job.error or job.message,
             "asked_by": job.asked_by,
@@ -71,7 +82,7 @@ def list_jobs(
     else:
         print_rows(["key", "title", "state", "progress", "message", "asked_by"], rows)
     waiting = sum(job.active for job in jobs if job.key not in shared)
-    if waiting and not everywhere.queue.worker_alive():
+    if waiting and not alive:
         notes.print(
             f"{waiting} of these jobs wait, and no worker is alive: the next command that queues "
             "work, or the page Jobs, starts one."

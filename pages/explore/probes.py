@@ -67,14 +67,16 @@ def show_task(result: ProbingResult, others: Sequence[probing.ProbeRow], relativ
     names = [row.model for row in others]
     with st.container(horizontal=True, vertical_alignment="bottom", key="task_controls"):
         task = state.choose("Task", list(result.tasks), "task", show=task_title, width=260)
-        chosen = st.multiselect(
-            "Beside it: controls and other models that were asked the same",
-            names,
-            default=[row.model for row in others if row.is_control],
-            key="controls",
-            bind="query-params",
-            width=520,
-        )
+        chosen = list[str]()
+        if names:
+            chosen = st.multiselect(
+                "Beside it: controls and other models that were asked the same",
+                names,
+                default=[row.model for row in others if row.is_control],
+                key="controls",
+                bind="query-params",
+                width=520,
+            )
         bands = st.toggle("Intervals", value=True, key="bands", bind="query-params")
     st.header(task_title(task), anchor=False)
     controls = [probing.load(row) for row in others if row.model in chosen]

@@ -196,3 +196,8 @@ def test_an_old_job_is_found_among_many_and_jobs_without_a_worker_are_told(store
     assert done.stdout.split("\t")[0] == "first" and "no worker is alive" in done.stderr
     assert len(RUN.invoke(app, jobs).stdout.splitlines()) == 151
     assert "worker" not in RUN.invoke(app, [*jobs, "--kind", "encode"]).stderr
+    with closing(sqlite3.connect(queue.table.path)) as rows:
+        rows.execute("UPDATE jobs SET state = 'running' WHERE key = 'first'")
+        rows.commit()
+    done = RUN.invoke(app, [*jobs, "--model", "early"])
+    assert done.stdout.split("\t")[2] == "interrupted", "its worker is gone"
