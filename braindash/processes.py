@@ -97,13 +97,20 @@ def _lines(stream: Iterable[str]) -> Iterator[dict[str, Any]]:
             yield parse_json(line)
 
 
-class _Helper:
+class Helper:
     """A process that makes parts, and what it says.
 
-    Its answers go to ``inbox`` as pairs of the helper and a mapping; the last one has ``ended``.
+    Parameters
+    ----------
+    threads : int
+        That its libraries start with.
+    inbox : queue.SimpleQueue
+        Gets its answers as pairs of the helper and a mapping; the last one has ``ended``.
     """
 
-    def __init__(self, threads: int, inbox: "queue.SimpleQueue[tuple[_Helper, dict[str, Any]]]"):
+    def __init__(
+        self, threads: int, inbox: "queue.SimpleQueue[tuple[Helper, dict[str, Any]]]"
+    ) -> None:
         command = "from braindash.processes import serve; serve()"
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", command],  # no module of the working directory
@@ -169,8 +176,8 @@ class Team:
         self._attempts = dict.fromkeys(self._waiting, 0)
         self._cores, self._places = cores, n_processes
         self._joined = joined
-        self._inbox: queue.SimpleQueue[tuple[_Helper, dict[str, Any]]] = queue.SimpleQueue()
-        self._helpers: list[_Helper] = []
+        self._inbox: queue.SimpleQueue[tuple[Helper, dict[str, Any]]] = queue.SimpleQueue()
+        self._helpers: list[Helper] = []
         self._failure: Exception | None = None
         self._seen_large, self._with_all_cores = False, False
 
@@ -191,7 +198,7 @@ class Team:
             raise self._failure
 
     @property
-    def _busy(self) -> list[_Helper]:
+    def _busy(self) -> list[Helper]:
         return [helper for helper in self._helpers if helper.current]
 
     def _hand_out(self) -> None:
@@ -227,14 +234,14 @@ class Team:
     def _is_ready(self, part: Part) -> bool:
         return not self._unfinished.intersection(part.after)
 
-    def _free_helper(self) -> _Helper:
+    def _free_helper(self) -> Helper:
         free = next((helper for helper in self._helpers if helper.current is None), None)
         if free is None:
-            free = _Helper(max(1, self._cores // self._places), self._inbox)
+            free = Helper(max(1, self._cores // self._places), self._inbox)
             self._helpers.append(free)
         return free
 
-    def _hear(self, helper: _Helper, answer: Mapping[str, Any]) -> None:
+    def _hear(self, helper: Helper, answer: Mapping[str, Any]) -> None:
         if "log" in answer:
             level, name, text = answer["log"]
             logging.getLogger(name).log(level, "%s", text)
@@ -245,7 +252,7 @@ class Team:
         elif helper.current is not None:
             self._hear_of_part(helper, helper.current, answer)
 
-    def _hear_of_part(self, helper: _Helper, one: Ordered, answer: Mapping[str, Any]) -> None:
+    def _hear_of_part(self, helper: Helper, one: Ordered, answer: Mapping[str, Any]) -> None:
         if "share" in answer:
             said = answer["message"]
             told = f"{one.part.label}: {said}" if said else one.part.label
@@ -253,14 +260,14 @@ class Team:
             return
         helper.current = None
         if "error" in answer:
-            self._failure = self._failure or _as_error(one.part, answer)
+            self._failure = self._failure or as_error(one.part, answer)
             return
         self._unfinished.discard(one.part.name)
         self._joined.finish(one.part.name, one.part.label)
 
     def _lose(self, one: Ordered, status: int) -> None:
         """Have a part made again whose process died, with fewer beside it; give up after that."""
-        told = f"signal {-status}" if status < 0 else f"exit status {status}"
+        told = how_it_ended(status)
         if self._attempts[one.part.name] < _ATTEMPTS:
             logger.warning(
                 "%s: its process ended (%s) and the part is made again", one.part.label, told
@@ -276,12 +283,17 @@ class Team:
         )
 
 
+def how_it_ended(status: int) -> str:
+    """Say how a process ended, from what waiting for it gave."""
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
 class PartError(RuntimeError):
     """An error that is none of braindash's own, as a process that made a part told it."""
 
 
-def _as_error(part: Part, answer: Mapping[str, Any]) -> Exception:
-    """Raise again here what was raised there; memory that ran out is still told as such."""
+def as_error(part: Part, answer: Mapping[str, Any]) -> Exception:
+    """Make again here what was raised there; memory that ran out is still told as such."""
     kind = getattr(errors, answer["error"], None)
     if isinstance(kind, type) and issubclass(kind, BraindashError) and kind is not Cancelled:
         return kind(answer["message"], hint=answer["hint"])

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args, get_origin
 
 import numpy as np
@@ -78,8 +79,7 @@ def test_editors_and_type_checkers_see_the_public_names():
 OTHERS = {"store", "progress", "out"}
 
 
-# What a preset of encoding or of probing fills.
-FILLED = {*PRESETS["moussa2025-a"].settings, *PRESETS["moussa2025-a"].probes.settings}
+PAPER = PRESETS["moussa2025-a"]
 
 
 def accepted(annotation: Any) -> Any:
@@ -93,7 +93,9 @@ def accepted(annotation: Any) -> Any:
     return annotation
 
 
-def expected_parameters(fields: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def expected_parameters(
+    fields: Mapping[str, Any], filled: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, tuple[Any, Any]]:
     """Annotation and default of every parameter, as pydantic's fields say."""
     found = {}
     for name, field in fields.items():
@@ -101,7 +103,7 @@ def expected_parameters(fields: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]
             continue
         annotation, default = accepted(field.annotation), field.get_default()
         # A preset fills what is not given, which a default of its own would hide.
-        if field.default_factory is not None or name in FILLED:
+        if field.default_factory is not None or name in filled:
             annotation, default = annotation | None, None
         found[name] = (annotation, inspect.Parameter.empty if field.is_required() else default)
     return found | {"model": (str | Path, inspect.Parameter.empty)}
@@ -122,8 +124,8 @@ def tune_parameters() -> dict[str, tuple[Any, Any]]:
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        (braindash.encode, expected_parameters(EncodeRequest.model_fields)),
-        (braindash.probe, expected_parameters(ProbeRequest.model_fields)),
+        (braindash.encode, expected_parameters(EncodeRequest.model_fields, PAPER.settings)),
+        (braindash.probe, expected_parameters(ProbeRequest.model_fields, PAPER.probes.settings)),
         (braindash.tune, tune_parameters()),
     ],
     ids=["encode", "probe", "tune"],

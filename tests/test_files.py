@@ -24,9 +24,14 @@ def test_what_a_killed_process_left_beside_a_file_goes_with_the_next(tmp_path):
 
 def test_a_failed_write_leaves_what_was_there(tmp_path):
     (tmp_path / "a").write_text("before")
-    with pytest.raises(ValueError, match="no"), replaced(tmp_path / "a") as partial:
-        partial.write_text("half")
-        raise ValueError("no")
+
+    def fail() -> None:
+        with replaced(tmp_path / "a") as partial:
+            partial.write_text("half")
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_text() == "before"
 

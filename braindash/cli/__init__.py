@@ -5,6 +5,7 @@ One module per group of commands; :data:`app` lists them all.
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +20,15 @@ from braindash.cli import data, demo, encode, jobs, predict, probe, regions, tak
 from braindash.cli import models as checkpoints
 from braindash.cli import report as reports
 from braindash.cli import store as results
+from braindash.cli.cluster import machine
+from braindash.cli.cluster import submit as handing
 from braindash.cli.options import notes, plain
 from braindash.cli.studies import commands as studies
 from braindash.core.devices import tell_memory
 from braindash.errors import BraindashError, printable
 from braindash.io.entries import disk_errors
+from braindash.jobs.place import JOBS_VARIABLE
+from braindash.names import given_path
 from braindash.process import let_threads_sleep, require_platform
 
 __all__ = ["app", "main"]
@@ -54,6 +59,17 @@ def _tell_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+JobsFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--jobs",
+        envvar=JOBS_VARIABLE,
+        help="The database of background jobs, on a disk of this machine; by default in the store, "
+        "or in the user's state folder where the store is on a file system of several machines.",
+    ),
+]
+
+
 @app.callback()
 def _start(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
@@ -61,7 +77,10 @@ def _start(
         bool,
         typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True),
     ] = False,
+    jobs_file: JobsFileOption = None,
 ) -> None:
+    if jobs_file is not None:  # whatever is started from here goes by it too
+        os.environ[JOBS_VARIABLE] = str(given_path(jobs_file, exact=True).absolute())
     shown = RichHandler(console=notes, show_path=False, markup=False)
     shown.setFormatter(_Printable("%(message)s"))
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[shown])
@@ -88,6 +107,9 @@ app.command(name="import")(results.import_result)
 app.command(name="import-checkpoint")(checkpoints.take_over_checkpoint)
 app.command(name="show")(regions.show_result)
 app.command(name="take-away")(take_away.take_away)
+app.command(name="worker")(machine.worker)
+app.command(name="submit", context_settings=handing.SUBMIT_SETTINGS)(handing.submit)
+app.command(name="doctor")(machine.doctor)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(results.app, name="store")
 app.add_typer(regions.app, name="regions")

@@ -20,7 +20,16 @@ from braindash.work.kinds import COMMANDS
 
 KindOption = Annotated[str | None, typer.Option(help=f"Only {', '.join(COMMANDS)}.")]
 
-KeyArgument = Annotated[str, typer.Argument(help="The job's key.")]
+KeyArgument = Annotated[
+    str, typer.Argument(help="The job's key; of one that machines share also its first digits.")
+]
+PartOption = Annotated[
+    str,
+    typer.Option(
+        "--part",
+        help="Of a job that machines share: only parts that have this in their name or title.",
+    ),
+]
 
 app = typer.Typer(help="Watch, stop and repeat background jobs.", no_args_is_help=True)
 
@@ -34,14 +43,15 @@ def list_jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List the background jobs of a store, the newest first; in a pipe one line each, with tabs."""
-    from braindash.jobs.queue import JobQueue
+    from braindash.cluster.all_jobs import AllJobs
 
     if kind is not None and kind not in COMMANDS:
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(COMMANDS)}", param_hint="--kind")
-    queue = JobQueue(open_store(store).root)
+    everywhere = AllJobs(open_store(store).root)
+    shared = set(everywhere.shared.job_keys())
     jobs = [
-        job
-        for job in queue.list(limit=None)
+        everywhere.get(job.key) if job.key in shared else job
+        for job in everywhere.list(limit=None)
         if (kind is None or job.command == kind)
         and matches(str(job.request.get("model", "")), job.request, model, subject)
     ]
@@ -60,8 +70,8 @@ def list_jobs(
         print_json(rows)
     else:
         print_rows(["key", "title", "state", "progress", "message", "asked_by"], rows)
-    waiting = sum(job.active for job in jobs)
-    if waiting and not queue.worker_alive():
+    waiting = sum(job.active for job in jobs if job.key not in shared)
+    if waiting and not everywhere.queue.worker_alive():
         notes.print(
             f"{waiting} of these jobs wait, and no worker is alive: the next command that queues "
             "work, or the page Jobs, starts one."
@@ -71,17 +81,17 @@ def list_jobs(
 @app.command(name="cancel")
 def cancel_job(key: KeyArgument, store: StoreOption = None) -> None:
     """Ask a background job to stop; its finished parts are kept."""
-    from braindash.jobs.queue import JobQueue
+    from braindash.cluster.all_jobs import AllJobs
 
-    JobQueue(open_store(store).root).cancel(key)
+    AllJobs(open_store(store).root).cancel(key)
 
 
 @app.command(name="retry")
 def retry_job(key: KeyArgument, store: StoreOption = None) -> None:
     """Queue a failed or cancelled job again; it goes on after its finished parts."""
-    from braindash.jobs.queue import JobQueue
+    from braindash.cluster.all_jobs import AllJobs
 
-    job = JobQueue(open_store(store).root).retry(key)
+    job = AllJobs(open_store(store).root).retry(key)
     say(f"{job.key}\t{job.state}\t{job.title}")
 
 
@@ -89,14 +99,15 @@ def retry_job(key: KeyArgument, store: StoreOption = None) -> None:
 def show_log(
     key: KeyArgument,
     n_lines: Annotated[int, typer.Option("--lines", min=1, help="Of the end of the log.")] = 50,
+    part: PartOption = "",
     store: StoreOption = None,
 ) -> None:
     """Print what a job said, the end of it."""
-    from braindash.jobs.queue import JobQueue
+    from braindash.cluster.all_jobs import AllJobs
 
-    queue = JobQueue(open_store(store).root)
-    job = queue.get(key)
+    jobs = AllJobs(open_store(store).root)
+    job = jobs.get(key)
     say(f"{job.title}: {job.state}. {job.error or job.message}".rstrip())
-    told = queue.log_tail(key, n_lines)
+    told = jobs.log_tail(key, n_lines, part)
     if told:
         say(told.rstrip("\n"))

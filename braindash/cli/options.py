@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -330,10 +331,35 @@ def carry_out_all(
     return []
 
 
+TakeOver = Callable[[Sequence[Request], Store, bool, str], None]
+"""Takes requests in place of this machine's queue, with whether to print JSON, and a title."""
+_taker: ContextVar[TakeOver | None] = ContextVar("taker", default=None)
+
+
+@contextmanager
+def taking_over(take: TakeOver) -> Iterator[None]:
+    """Let what the commands of the body would queue here be taken by somebody else."""
+    token = _taker.set(take)
+    try:
+        yield
+    finally:
+        _taker.reset(token)
+
+
+def is_taken_over(requests: Sequence[Request], store: Store, as_json: bool, title: str) -> bool:
+    """Give requests to whoever takes them in place of this machine's queue, if somebody does."""
+    take = _taker.get()
+    if take is not None:
+        take(requests, store, as_json, title)
+    return take is not None
+
+
 def _queue(requests: Sequence[Request], store: Store, as_json: bool) -> None:
     """Make jobs of requests and say their keys."""
     from braindash.work.submit import submit
 
+    if is_taken_over(requests, store, as_json, ""):
+        return
     jobs = [submit(request, store) for request in requests]
     if as_json:
         print_json([{"key": job.key, "title": job.title, "state": job.state} for job in jobs])

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -31,7 +31,7 @@ from braindash.cli.options import (
     say,
     way_of,
 )
-from braindash.defaults import PRESETS, probe_difference_lines
+from braindash.defaults import PRESETS, ProbePresetName, probe_difference_lines
 from braindash.io.labels.sources import LABEL_FLAGS, LABEL_NUMBERS, LABEL_SOURCES
 from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import ProbeRequest, build_request
@@ -43,7 +43,7 @@ _FLAG_VALUES = dict.fromkeys(("yes", "true", "on", "1"), True) | dict.fromkeys(
     ("no", "false", "off", "0"), False
 )
 _TASKS_HELP = f"Comma-separated, of {', '.join(PROBE_TASKS)}; all that the labels allow by default."
-_PRESETS = {name: one.paper for name, one in PRESETS.items() if one.probes or name == "default"}
+_PRESETS = {name: PRESETS[name].paper for name in get_args(ProbePresetName)}
 _SOURCES_HELP = f"Source of labels: {', '.join(LABEL_SOURCES)}."
 
 DataOption = Annotated[
@@ -122,9 +122,7 @@ def probe(
     as_json: JsonOption = False,
 ) -> None:
     """Score what each layer of a model tells about labelled speech, from sound to meaning."""
-    options = _options(labels_option or [])
-    if labels_audio is not None:
-        keep(options, "audio", str(labels_audio), "--labels-audio")
+    options = _options(labels_option or [], labels_audio)
     request = build_request(
         ProbeRequest,
         data=data,
@@ -158,6 +156,11 @@ def probe(
     result = carry_out(request, opened, way_of(check_only, queue), as_json)
     if result is None:
         return
+    _tell(result, others, as_json)
+
+
+def _tell(result: Any, others: list[Any], as_json: bool) -> None:
+    """Print a result and, where there are others, the mean over all of them."""
     mean = _mean([result, *others]) if others else None
     if as_json:
         told = {} if mean is None else {"mean": mean.to_dict(orient="records")}
@@ -182,7 +185,7 @@ def _mean(results: list[Any]) -> Any:
     return probing_mean(results)
 
 
-def _options(given: list[str]) -> dict[str, Any]:
+def _options(given: list[str], audio: Path | None = None) -> dict[str, Any]:
     """Read NAME=VALUE: yes, no and digits for flags and numbers, A:B,C:D is a table of names."""
     found: dict[str, Any] = {}
     for text in given:
@@ -197,6 +200,8 @@ def _options(given: list[str]) -> dict[str, Any]:
                 keep(tiers, tier, meaning, _READER)
         else:
             keep(found, name, value, _READER)
+    if audio is not None:
+        keep(found, "audio", str(audio), "--labels-audio")
     return found
 
 

@@ -40,6 +40,8 @@ from braindash.specs import (
 from braindash.speech.checkpoints.copying import check_free
 from braindash.tuning.record import adapter_words
 
+# Options that are no fields of the request.
+_NOT_ASKED = {"out", "store", "at_once", "setting", "check_only", "queue", "as_json"}
 # Whose fields --setting takes, also those of a list.
 _FORMS = (AdapterSettings, TuningSettings, TuneRequest)
 
@@ -151,35 +153,12 @@ def tune(
 
     Several GPUs: accelerate launch -m braindash tune ...
     """
-    fields: dict[str, Any] = {
-        "data": data,
-        "model": model,
+    fields = {name: value for name, value in locals().items() if name not in _NOT_ASKED}
+    fields |= {
         "subjects": listed(subjects, "--subjects"),
-        "revision": revision,
-        "method": method,
-        "loss": loss,
-        "head": head,
-        "bottleneck": bottleneck,
-        "control": control,
-        "words": words,
-        "teacher": teacher,
-        "teacher_layer": teacher_layer,
         "validation": maybe_listed(validation, "--validation"),
-        "targets": targets,
-        "threshold": threshold,
         "regions": maybe_listed(regions, "--regions"),
-        "region_set": region_set,
-        "segment_trs": segment_trs,
-        "attention_trs": attention_trs,
-        "epochs": epochs,
-        "patience": patience,
-        "steps": steps,
-        "encoder_rate": encoder_rate,
-        "seed": seed,
         "n_at_once": at_once,
-        "device": device,
-        "threads": threads,
-        "leave_out_bad": leave_out_bad,
     }
     request = build_tune_request(**fields | settings(setting or [], "--setting", *_FORMS))
     _check_out(out)

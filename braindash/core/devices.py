@@ -6,6 +6,7 @@ torch is imported when it is needed, so that what only names a device stays ligh
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from braindash.errors import InputError, ResourceError, is_out_of_memory, near_match
@@ -48,6 +49,73 @@ def find_device(device: str) -> "torch.device":
             hint="Use device='auto', or install a torch build for this machine's GPU.",
         )
     return torch.device(device)
+
+
+@dataclass(frozen=True)
+class Accelerator:
+    """A device beside the CPU.
+
+    Attributes
+    ----------
+    number : int
+        As in "cuda:N".
+    name, architecture : str
+        Such as "NVIDIA A100" and "sm_80".
+    total, free : int
+        Bytes of memory.
+    supported : bool
+        Whether torch is built for its architecture.
+    """
+
+    number: int
+    name: str
+    architecture: str
+    total: int
+    free: int
+    supported: bool
+
+
+@dataclass(frozen=True)
+class TorchBuild:
+    """What torch says about itself and this machine.
+
+    Attributes
+    ----------
+    version : str
+    cuda : str
+        Version of CUDA that it is built for; empty for none.
+    threads : int
+        That share one product.
+    devices : tuple of Accelerator
+    """
+
+    version: str
+    cuda: str
+    threads: int
+    devices: tuple[Accelerator, ...]
+
+
+def torch_build() -> TorchBuild:
+    """Ask torch how it was built and what it sees."""
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    cuda, threads = torch.version.cuda or "", torch.get_num_threads()
+    devices = tuple(_accelerator(number) for number in range(count))
+    return TorchBuild(torch.__version__, cuda, threads, devices)
+
+
+def _accelerator(number: int) -> Accelerator:
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(number)
+    free, total = torch.cuda.mem_get_info(number)
+    # Code of a major version runs on all its minor ones that are not older.
+    built = [tuple(map(int, found)) for name in torch.cuda.get_arch_list()
+             for found in re.findall(r"^(?:sm|compute)_(\d+)(\d)[a-z]?$", name)]  # fmt: skip
+    supported = any(one[0] == major and one[1] <= minor for one in built)
+    name, architecture = torch.cuda.get_device_name(number), f"sm_{major}{minor}"
+    return Accelerator(number, name, architecture, total, free, supported)
 
 
 @contextmanager

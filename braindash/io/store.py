@@ -299,7 +299,7 @@ class Store:
             write_json(temporary / SPEC_FILE, spec, sort_keys=True)
             write_json(temporary / PROVENANCE_FILE, provenance, sort_keys=True)
             self._publish(temporary, target)
-        shutil.rmtree(self.parts_folder(kind, key), ignore_errors=True)
+        self.drop_parts(kind, key)
         return self.get(kind, key)
 
     # ---- parts of a result under way -----------------------------------------------------
@@ -347,6 +347,10 @@ class Store:
         """Return the folder of a result under way, where its run may keep what it likes."""
         self.folder(kind, key)  # refuses names that are not names
         return self.root / "parts" / kind / key
+
+    def drop_parts(self, kind: str, key: str) -> None:
+        """Forget the parts of a result that is whole."""
+        shutil.rmtree(self.parts_folder(kind, key), ignore_errors=True)
 
     # ---- moving results between stores ----------------------------------------------------
 

@@ -1,10 +1,11 @@
 """The job queue: work that outlives the browser and the server.
 
 A job is a request with a key: the same request from two visitors is one job. Jobs are rows of a
-database in ``<store root>/jobs``; a detached process (:mod:`braindash.work.worker`) runs them one
+database in ``<store root>/jobs``, or in a folder of this machine where several may write to the
+store (:mod:`braindash.jobs.place`); a detached process (:mod:`braindash.work.worker`) runs them one
 after the other. Everything here is cheap, and safe to call from any thread of any process.
 
-Files of ``<store root>/jobs``: ``jobs.sqlite`` (the rows), ``<key>.log`` (what a job said),
+Files of that folder: ``jobs.sqlite`` (the rows), ``<key>.log`` (what a job said),
 ``worker.log`` (what the worker process said), ``worker.lock`` (held by the living worker for all
 its life) and ``queue.lock`` (held for milliseconds by whoever decides about workers).
 """
@@ -23,6 +24,7 @@ from typing import Any
 
 from braindash.errors import JobError
 from braindash.files import canonical_json
+from braindash.jobs.place import jobs_place, note_store
 from braindash.jobs.table import NAME, Job, JobState, JobTable, cannot_write, unknown_job
 from braindash.names import given_path
 from braindash.process import import_path, require_platform
@@ -74,8 +76,9 @@ class JobQueue:
 
     def __init__(self, root: Path | str, *, worker_command: Sequence[str] | None = None) -> None:
         self.root = given_path(root, exact=True).resolve()
-        self.folder = self.root / "jobs"
-        self.table = JobTable(self.folder / "jobs.sqlite")
+        self._place = jobs_place(self.root)
+        self.folder = self._place.folder
+        self.table = JobTable(self._place.database)
         default = (sys.executable, "-P", "-m", "braindash.work.worker", str(self.root))
         self._worker_command = tuple(worker_command or default)
 
@@ -326,6 +329,7 @@ class JobQueue:
         """Let one thread of one process at a time look at the worker's lock, or change it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            note_store(self._place, self.root)
             guard = open(self.folder / "queue.lock", "ab")  # noqa: SIM115
         except OSError as error:
             raise cannot_write(self.folder, error) from error

@@ -183,7 +183,7 @@ class ProbingRun(StoredRun[Entry]):
 
         progress.advance(0, 1, "writing")
         plan, sittings = self._plan, self._sittings
-        files = self.layers(self.kind, self.key)
+        files = self.all_layers(self.kind, self.key, plan.model.n_layers)
         layers = [load_netcdf(path) for path in files]
         results = gather(plan, sittings, layers)
         told = {name: texts for sitting in sittings for name, texts in sitting.warnings.items()}

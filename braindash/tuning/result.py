@@ -132,10 +132,10 @@ class TuningResult:
         stopped = f"; {self.record['stopped']}" if self.record["stopped"] else ""
         better = "" if self.record["improved"] else "; no epoch was better than the start"
         steps = steps_words(self.record)
-        told = f" ({steps})" if steps else ""
+        told = f"; {steps}" if steps else ""
         return (
-            f"epoch {kept} of {history[-1]['epoch']} kept{told}, validation r {mean_r(kept):.4f} "
-            f"({mean_r(0):.4f} before tuning){stopped}{better}"
+            f"epoch {kept} of {history[-1]['epoch']} kept, validation r {mean_r(kept):.4f} "
+            f"({mean_r(0):.4f} before tuning){told}{stopped}{better}"
         )
 
 

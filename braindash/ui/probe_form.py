@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import streamlit as st
@@ -24,7 +24,7 @@ _CONTROLS_HELP = (
 _CATEGORIES_HELP = "A CSV file with the columns word and category, for the semantic task."
 _VECTORS_HELP = "GloVe or word2vec as text, or .npz, for the task word embedding."
 _TASKS_HELP = "All that the labels allow, when nothing is chosen; of a paper's protocol its own."
-_PROTOCOLS = [name for name, one in PRESETS.items() if one.probes or name == "default"]
+_PROTOCOLS: tuple[ProbePresetName, ...] = get_args(ProbePresetName)
 _METRIC_HELP = (
     "Of tasks that have classes. It chooses the penalty too, so each is a result of its own."
 )

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.cluster.all_jobs import AllJobs
 from braindash.demo.results import tuned_bases
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group, LayerPairs, compare
@@ -149,8 +150,13 @@ def store() -> Store:
 
 
 def queue() -> JobQueue:
-    """Return the store's job queue."""
+    """Return the store's job queue, on this machine."""
     return JobQueue(store().root)
+
+
+def jobs() -> AllJobs:
+    """Return all jobs of the store, also those that other machines work on."""
+    return AllJobs(store().root)
 
 
 def result_rows() -> list[ResultRow]:
@@ -390,10 +396,14 @@ def choose(
 
     A menu bound to the query leaves its default out; here the default depends on what the store
     holds, so it has to be written too. A choice is kept for pages that offer it, also where a page
-    between does not. What stands side by side may be ``bare``: its label is for screen readers.
+    between does not. An address may have the words of the menu. What stands side by side may be
+    ``bare``: its label is for screen readers.
     """
     session = st.session_state
     in_address, written = st.query_params.get(key), session.get(f"written_{key}")
+    if in_address not in options:  # typed as the menu shows it, perhaps
+        meant = [one for one in options if show(one) == in_address]
+        in_address = meant[0] if len(meant) == 1 else None
     if in_address in options and in_address != written:
         session[f"wanted_{key}"] = session[key] = in_address  # somebody opened a link
     else:

@@ -535,7 +535,7 @@ def running_jobs(*, follow_results: bool = False) -> None:
 
     @st.fragment(run_every=1.0)
     def live() -> None:
-        active = [job for job in state.queue().list() if job.state in ACTIVE]
+        active = [job for job in state.jobs().list() if job.state in ACTIVE]
         for job in active:
             job_progress(job)
         if active:
@@ -552,7 +552,7 @@ def running_jobs(*, follow_results: bool = False) -> None:
 
 def work_under_way() -> bool:
     """Say whether a job waits or runs."""
-    return any(job.state in ACTIVE for job in state.queue().list())
+    return any(job.state in ACTIVE for job in state.jobs().list())
 
 
 def job_progress(job: Job) -> None:

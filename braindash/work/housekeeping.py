@@ -53,6 +53,7 @@ _NEEDED: Mapping[str, str] = MappingProxyType(
         "studies": "what studies ask for",
         "checks": "reports on data sets",
         "jobs": "the queue of background jobs, and what they said",
+        "cluster": "jobs that several machines share, and what their workers said",
         "heard": "sounds of visitors, until their predictions are made",
     }
 )

@@ -34,6 +34,9 @@ PLANNING = "reading the data and the model's files"
 class KindRun(Run, Protocol):
     """A run of one kind: its parts, and its result."""
 
+    def look_again(self) -> None:
+        """Forget what was not there: others may have made it meanwhile."""
+
     def result(self) -> Any:
         """Open the result: EncodingResult, ProbingResult or TuningResult."""
 
@@ -164,6 +167,28 @@ def carried_out(plans: Sequence[Plan], store: Store, progress: Progress) -> list
 # ---- jobs -----------------------------------------------------------------------------------
 
 
+def planned_again(command: str, document: Mapping[str, Any], store: Store) -> Any:
+    """Plan what was handed over as a document.
+
+    Parameters
+    ----------
+    command : str
+        Of ``KINDS``.
+    document : mapping
+        The request as it was handed over, with what it meant then.
+    store : Store
+
+    Raises
+    ------
+    InputError
+        When the request does not mean any more what it meant.
+    """
+    asked = {name: value for name, value in document.items() if name != PROMISED}
+    plan = planned(KINDS[command].request.model_validate(asked), store)
+    require_unchanged(plan.spec, document[PROMISED])
+    return plan
+
+
 def run_job(
     command: str, document: Mapping[str, Any], root: Path, progress: Progress
 ) -> dict[str, Any]:
@@ -200,12 +225,9 @@ def run_job(
         return run_queued_difference(document, Store(root), progress)
     if command == SOUNDS:
         return run_queued_sound(document, Store(root), progress)
-    work = KINDS[command]
     progress.advance(0, 1, PLANNING)
-    asked = {name: value for name, value in document.items() if name != PROMISED}
     store = Store(root)
-    plan = planned(work.request.model_validate(asked), store)
-    require_unchanged(plan.spec, document[PROMISED])
+    plan = planned_again(command, document, store)
     (result,) = carried_out([plan], store, progress)
     made = {"kind": plan.spec.kind, "keys": [result.key]}
     layer = getattr(plan.request, "keep_weights", None)

@@ -1,5 +1,8 @@
 """Queues requests as background jobs."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from braindash.demo.requests import demo_identity
 from braindash.encoding.sounds.kept import BEST
 from braindash.files import digest_json
@@ -20,16 +23,39 @@ def submit_demo(store: Store) -> Job:
     )
 
 
-def submit(request: Request, store: Store) -> Job:
-    """Queue a request; its key is that of the result, so equal requests are one job.
+@dataclass(frozen=True)
+class Prepared:
+    """A request as it is handed to another process.
 
-    The job carries absolute paths, because its worker may have another working directory, and the
-    specification, because the files may have changed when it runs.
+    Attributes
+    ----------
+    plan : EncodingPlan, ProbingPlan or TuningPlan
+        What it means.
+    command : str
+        What it runs, as on the command line.
+    key : str
+        Of the job: that of the result, so equal requests are one job.
+    document : dict
+        The request with absolute paths, because whoever takes it may have another working
+        directory, and the specification, because files may have changed until then.
+    title : str
+        For people.
+    """
+
+    plan: Any
+    command: str
+    key: str
+    document: dict[str, Any]
+    title: str
+
+
+def prepare(request: Request, store: Store) -> Prepared:
+    """Make a request ready for another process.
 
     Raises
     ------
     InputError, ModelError
-        When the request does not fit the data or the model: nothing is queued then.
+        When the request does not fit the data or the model.
     """
     work = KINDS[request.command]
     absolute = request.model_copy(update=absolute_paths(request))
@@ -39,7 +65,19 @@ def submit(request: Request, store: Store) -> Job:
     absolute = absolute.model_copy(update={"model": absolute_source(request.model, model)})
     document = absolute.model_dump(mode="json") | {PROMISED: plan.spec.canonical()}
     key = job_key(plan.spec.key(), absolute)
-    return JobQueue(store.root).submit(request.command, key, document, work.title(plan))
+    return Prepared(plan, request.command, key, document, work.title(plan))
+
+
+def submit(request: Request, store: Store) -> Job:
+    """Queue a request; its key is that of the result, so equal requests are one job.
+
+    Raises
+    ------
+    InputError, ModelError
+        When the request does not fit the data or the model: nothing is queued then.
+    """
+    ready = prepare(request, store)
+    return JobQueue(store.root).submit(ready.command, ready.key, ready.document, ready.title)
 
 
 def submit_weights(key: str, store: Store) -> Job:

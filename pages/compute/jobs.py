@@ -23,7 +23,7 @@ RESULT_PAGES = {
 def act(action: str, key: str) -> None:
     """Cancel or retry a job; both may be clicked twice without harm."""
     try:
-        getattr(state.queue(), action)(key)
+        getattr(state.jobs(), action)(key)
         state.queue().ensure_worker()
     except BraindashError as error:
         st.session_state["job_problem"] = error
@@ -53,7 +53,7 @@ def show(job: Job) -> None:
         if job.damage:
             return
         with st.expander("Log"):
-            st.code(state.queue().log_tail(job.key) or "The log is empty.", language=None)
+            st.code(state.jobs().log_tail(job.key) or "The log is empty.", language=None)
 
 
 def open_results(job: Job) -> None:
@@ -69,7 +69,7 @@ def open_results(job: Job) -> None:
 @st.fragment(run_every=1.0)
 def live() -> None:
     """Draw all jobs, newest first, and look again every second."""
-    jobs = state.queue().list()
+    jobs = state.jobs().list()
     if not jobs:
         st.info("No jobs yet.")
         st.page_link("pages/compute/run.py", label="Start one")

@@ -40,15 +40,15 @@ def test_what_has_no_mean_is_refused():
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory):
-    """Recordings of tones whose table names phones, and sentences of six words each."""
+    """Recordings of tones whose table names phones, and sentences of two words each."""
     corpus = make_corpus(tmp_path_factory.mktemp("spoken") / "toy", n_recordings=6, n_words=24)
     rows = ["path,start,end,label,tier"]
     for path in sorted(corpus.grids.glob("*.TextGrid")):
         tiers = braindash_tiers(path)
         rows += [f"{path.stem}.wav,{a},{b},{label},phone" for a, b, label in tiers["phones"]]
         words = tiers["words"]
-        for start in range(0, len(words), 6):
-            part = words[start : start + 6]
+        for start in range(0, len(words), 2):
+            part = words[start : start + 2]
             text = " ".join(label for _, _, label in part)
             rows.append(f"{path.stem}.wav,{part[0][0]},{part[-1][1]},{text},sentence")
     return corpus, write_text(corpus.folder / "labels.csv", *rows)
@@ -119,11 +119,11 @@ def test_sentences_are_told_from_their_frames(spoken, tiny_model, tmp_path):
     for (_, label), rows in table.groupby(["recording", "label"]):
         start, text = label.split("|")
         np.testing.assert_allclose(rows["start"], float(start) + 0.04 * np.arange(len(rows)))
-        assert len(text.split()) == 6
-    few = plan_probing(asked(spoken, tiny_model, tasks=("asr",), max_units=400))
+        assert len(text.split()) == 2
+    few = plan_probing(asked(spoken, tiny_model, tasks=("asr",), max_units=200))
     kept = few.questions[0].units.table
     whole = table.groupby(["recording", "label"]).size()
-    assert len(kept) <= 400 and any("sentences are drawn" in text for text in few.warnings)
+    assert len(kept) <= 200 and any("sentences are drawn" in text for text in few.warnings)
     for name, count in kept.groupby(["recording", "label"]).size().items():
         assert count == whole[name], "sentences are taken whole"
     fields = request.model_dump(exclude={"model", "data", "revision", "left_out"})

@@ -66,7 +66,7 @@ def test_the_strength_of_every_block_is_told(lab, store, tmp_path):
     card = (result.folder / "README.md").read_text().replace("\\", "")
     assert told in card and "nothing learned in the blocks" not in card
     assert result.record["steps"]["kept"] == result.record["steps"]["trained"] > 0
-    assert f"({result.record['steps']['kept']} steps)" in result.line()
+    assert f"; {result.record['steps']['kept']} steps" in result.line()
 
 
 def test_adapters_that_learned_nothing_are_named(lab, store):
@@ -187,7 +187,7 @@ def test_a_layer_of_another_speech_model_is_foretold(lab, store, tmp_path):
     model = open_model(larger, device="cpu")
     audio = load_audio(plan.subjects[0].train[0].audio)
     windows = plan_windows(model, len(audio), "chunk")
-    frames = np.concatenate([f[1] for _, f in window_features(model, audio, windows)])
+    frames = np.concatenate([f[:, 1] for _, f in window_features(model, audio, windows)])
     times = np.concatenate([frame_middles(model, one) for one in windows])
     rows = np.stack(
         [frames[(times >= t - 3) & (times < t)].astype(float).mean(axis=0) for t in story.times]

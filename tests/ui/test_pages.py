@@ -8,6 +8,7 @@ import pytest
 from kit.made_up import put_old_result
 from kit.made_up_store import put_result
 from kit.pages import run, texts
+from kit.pulled import share
 from kit.spaces.files import random_mapper
 
 from braindash.encoding.unfinished import KIND, described
@@ -111,6 +112,15 @@ def test_layers_shows_the_regions_means_with_their_provenance(filled_root):
     assert "25 of 20484 targets have no score" in shown
 
 
+def test_an_address_may_have_the_words_of_a_menu(filled_root):
+    app = run("explore/cortex")
+    menu = next(one for one in app.selectbox if one.label == "Map")
+    shown = menu.options[2]
+    app = run("explore/cortex", map=shown)
+    chosen = next(one for one in app.selectbox if one.label == "Map").value
+    assert chosen not in (menu.value, shown) and app.query_params["map"] == chosen
+
+
 def test_an_address_of_something_that_is_gone_falls_back(filled_root):
     app = run("explore/layers", model="no-such-model", subject="S9", score="cubic")
     assert not app.exception
@@ -174,6 +184,19 @@ def test_jobs_lists_states_and_takes_cancel(empty_root, monkeypatch):
     assert JobQueue(empty_root).get("a" * 32).state == "cancelled"
     app.button(key=f"retry_{'a' * 32}").click().run()
     assert JobQueue(empty_root).get("a" * 32).state == "queued"
+
+
+def test_jobs_that_machines_share_are_listed_and_take_cancel(empty_root):
+    shared = share(empty_root, {"name": "a"})
+    app = run("compute/jobs")
+    assert not app.exception and "Toy job" in texts(app) and "Asked for by ada" in texts(app)
+    app.button(key="cancel_toy").click().run()
+    assert not app.exception and shared.job("toy").state == "cancelled"
+    app.button(key="retry_toy").click().run()
+    assert shared.job("toy").state == "queued"
+    shared.finish("toy", "part a: no sound", "Add it.")
+    app = run("compute/jobs")
+    assert "part a: no sound" in texts(app)
 
 
 def test_paths_are_resolved_before_they_are_compared(monkeypatch, tmp_path):

@@ -40,7 +40,8 @@ def numbers(stored) -> np.ndarray:
     if not isinstance(stored, dict):
         return np.array(stored, dtype=float)
     flat = np.frombuffer(base64.b64decode(stored["bdata"]), dtype=stored["dtype"])
-    return flat.reshape([int(size) for size in stored["shape"].split(",")])
+    shape = stored.get("shape", str(len(flat)))  # of a list plotly writes none
+    return flat.reshape([int(size) for size in shape.split(",")])
 
 
 def names(figure):

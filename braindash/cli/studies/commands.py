@@ -10,6 +10,7 @@ from braindash.cli.options import (
     HemisphereOption,
     JsonOption,
     StoreOption,
+    is_taken_over,
     listed,
     notes,
     open_store,
@@ -68,6 +69,10 @@ def run(
     if queue:
         with progress_bar() as bar:
             plan = asked.plan(opened, bar)
+        requests = [one.plan.request for one in plan.missing]
+        if is_taken_over(requests, opened, as_json, asked.tables.title):
+            _note(plan, opened)
+            return
         jobs = queue_study(plan, opened)
         _note(plan, opened)
         told = {"study": asked.name, "queued": [job.key for job in jobs]}

@@ -168,7 +168,7 @@ def _start_bottleneck(
         # Values beyond the rank of the solution begin as drawn, and nothing listens to them yet.
         bottleneck.linear.weight[: len(before)].copy_(before)
         bottleneck.linear.bias.zero_()
-        parts = after.split([len(weight) for weight in weights])
+        parts = torch.split(after, [len(weight) for weight in weights])
         for subject, part, bias in zip(heads.subjects, parts, biases, strict=True):
             behind = torch.zeros(len(part), width, device=part.device)
             behind[:, : len(before)] = part

@@ -80,7 +80,8 @@ class Tuned:
 
     def strengths(self) -> dict[str, float]:
         """Norm of the adapters' ``lora_B`` by block; empty where the whole model is tuned."""
-        return lora_strengths(dict(self.wrapper.named_parameters()))
+        parameters = self.wrapper.named_parameters()
+        return lora_strengths({name: value.detach() for name, value in parameters})
 
     def learned(self) -> bool:
         """Say whether the weights of the kept epoch compute anything else than the base's."""
@@ -185,26 +186,8 @@ def tune_model(
     check_base(files, adapter=settings.adapter is not None)
     tr = check_stories([*train, *validation], settings)
     n_targets = _count_targets(train, validation)
-    if not n_targets and not stimulus:
-        raise InputError(
-            "the stories have no responses to learn", hint="Give responses of a subject."
-        )
-    if settings.head == "shared" and len(set(n_targets.values())) > 1:
-        raise InputError(
-            f"a shared head predicts the same targets of all subjects, who have {n_targets}",
-            hint="Give every subject the same targets, or heads of their own (head 'subject').",
-        )
-    if n_targets and settings.loss != "mse" and min(n_targets.values()) < 2:
-        raise InputError(
-            f"the loss {settings.loss!r} compares patterns over targets, but a subject has one",
-            hint="Give more targets, or the loss 'mse'.",
-        )
     team = Team(device)
-    if settings.precision == "bf16" and team.device.type == "cpu":
-        raise InputError(
-            "the precision 'bf16' was asked for on a CPU",
-            hint="Use float32: on a CPU bf16 is slower.",
-        )
+    _check_settings(settings, n_targets, team, stimulus)
     clusters = N_CLUSTERS if stimulus else 0
     network, wrapper = make_network(
         files, settings, n_targets, tr, team.device, n_clusters=clusters
@@ -238,6 +221,31 @@ def tune_model(
     kept = trainer.kept(state)
     steps = trainer.steps_of(kept)
     return Tuned(files, settings, network, wrapper, state, kept, steps, trainer.stopped, team)
+
+
+def _check_settings(
+    settings: TuningSettings, n_targets: Mapping[str, int], team: Team, stimulus: bool
+) -> None:
+    """Refuse settings that do not go with the targets or the device, before any heavy work."""
+    if not n_targets and not stimulus:
+        raise InputError(
+            "the stories have no responses to learn", hint="Give responses of a subject."
+        )
+    if settings.head == "shared" and len(set(n_targets.values())) > 1:
+        raise InputError(
+            f"a shared head predicts the same targets of all subjects, who have {dict(n_targets)}",
+            hint="Give every subject the same targets, or heads of their own (head 'subject').",
+        )
+    if n_targets and settings.loss != "mse" and min(n_targets.values()) < 2:
+        raise InputError(
+            f"the loss {settings.loss!r} compares patterns over targets, but a subject has one",
+            hint="Give more targets, or the loss 'mse'.",
+        )
+    if settings.precision == "bf16" and team.device.type == "cpu":
+        raise InputError(
+            "the precision 'bf16' was asked for on a CPU",
+            hint="Use float32: on a CPU bf16 is slower.",
+        )
 
 
 def _count_targets(

@@ -68,7 +68,8 @@ def story_clusters(
     def labels(name: str, story: TuningStory) -> Labels:
         def made() -> NDArray[np.float32]:
             mean, scale, *found = kept.get("centres", centres)
-            return _nearest((frames(story) - mean) / scale, np.stack(found)).astype(np.float32)
+            nearest: Labels = _nearest((frames(story) - mean) / scale, np.stack(found))
+            return nearest.astype(np.float32)
 
         return np.asarray(kept.get(name, made)).astype(np.int64)
 
@@ -85,7 +86,9 @@ def _cepstra(story: TuningStory, geometry: Geometry) -> NDArray[np.float32]:
     middles = geometry.centre + geometry.hop * np.arange(geometry.n_frames(len(audio)))
     starts = (middles - geometry.hop / 2) / SAMPLE_RATE_HZ
     ends = (middles + geometry.hop / 2) / SAMPLE_RATE_HZ
-    return unit_features(open_model(_SPACE), audio, np.maximum(starts, 0), ends).features[0]
+    heard = unit_features(open_model(_SPACE), audio, np.maximum(starts, 0), ends)
+    cepstra: NDArray[np.float32] = heard.features[0]
+    return cepstra
 
 
 def _centres(stories: Sequence[NDArray[np.float32]], seed: int) -> NDArray[np.float32]:

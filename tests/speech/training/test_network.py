@@ -166,9 +166,20 @@ def test_training_is_as_eval_without_dropout_and_masks(kind, folder_of, tmp_path
 
 
 def test_masks_hide_about_the_share_asked_for(folder_of, tmp_path):
-    settings = JOINT.model_copy(update={"mask_share": 0.2})
-    network, _, _ = build(folder_of("hubert-group"), settings, [make_story(0)], tmp_path)
+    network, _, _ = build(folder_of("hubert-group"), JOINT, [make_story(0)], tmp_path)
     hidden = torch.randn(40, 200, network.width, generator=torch.manual_seed(2))
-    masked = (network.train()._masked(hidden) != hidden).any(dim=2).float().mean()
-    assert 0.12 < float(masked) < 0.25
-    assert torch.equal(network.eval()._masked(hidden), hidden)
+    heard, marks = network._masked(hidden, 0.2)
+    assert torch.equal((heard != hidden).any(dim=2), marks)
+    assert 0.12 < float(marks.float().mean()) < 0.25
+    heard, marks = network._masked(hidden, 0.0)
+    assert torch.equal(heard, hidden) and not marks.any()
+
+
+def test_only_training_hides_frames(folder_of, tmp_path):
+    settings, story = JOINT.model_copy(update={"mask_share": 0.2}), make_story(0)
+    network, inputs, _ = build(folder_of("hubert-group"), settings, [story], tmp_path)
+    taken = inputs.take(every_segment([story], JOINT)[:1])
+    with torch.no_grad():
+        first, second = (network.eval()(taken) for _ in range(2))
+        assert torch.equal(first, second)
+        assert not torch.equal(network.train()(taken), first)

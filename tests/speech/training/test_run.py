@@ -461,7 +461,8 @@ def test_other_heads_learn_and_go_on_after_an_interruption(tune, head):
         return dataclasses.replace(story, responses=same)
 
     options = {"train": [alike(0), alike(1)], "validation": [alike(9)]}
-    settings = QUICK.model_copy(update={"head": head, "bottleneck": 3, "epochs": 3})
+    calm = {"dropout": 0.0, "encoder_rate": 1e-4, "epochs": 4}
+    settings = QUICK.model_copy(update={"head": head, "bottleneck": 3} | calm)
     whole = tune(settings, name="whole", **options)
     history = whole.state.history
     assert history[-1].loss < history[1].loss and set(history[0].validation_r) == {"A", "B"}

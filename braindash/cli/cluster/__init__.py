@@ -1,0 +1,1 @@
+"""The commands that work is handed to other machines with."""

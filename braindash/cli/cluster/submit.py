@@ -1,0 +1,180 @@
+"""The command ``braindash submit``: hands work to other machines, by Slurm or by hand."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from braindash.cli.options import notes, plain, print_json, say, taking_over
+from braindash.io.store import Store
+from braindash.requests import Request
+
+# Words in front of the options that are passed on.
+_COMMANDS = {
+    "encode": ("encode",),
+    "probe": ("probe",),
+    "tune": ("tune",),
+    "study": ("study", "run"),
+}
+
+KindArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND ...",
+        help=f"{', '.join(_COMMANDS)}; behind it the arguments and options of that command "
+        "(`braindash encode --help`), anywhere those of Slurm.",
+    ),
+]
+SlurmOption = Annotated[
+    bool, typer.Option("--slurm", help="Start workers as an array of Slurm (sbatch).")
+]
+DryOption = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="With --slurm: print the script for sbatch, and share and start nothing."
+    ),
+]
+ArrayOption = Annotated[
+    int, typer.Option("--array", min=1, max=10_000, help="Workers; each makes parts as they come.")
+]
+TimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        help="Time limit of each, as Slurm reads it; workers leave two minutes before. Longer than "
+        "the longest part.",
+    ),
+]
+PartitionOption = Annotated[str | None, typer.Option("--partition", help="Of Slurm.")]
+AccountOption = Annotated[str | None, typer.Option("--account", help="Of Slurm.")]
+MemoryOption = Annotated[
+    str | None, typer.Option("--mem", help="Memory of each worker, such as 32G.")
+]
+CpusOption = Annotated[
+    int | None,
+    typer.Option("--cpus", min=1, help="Cores of each worker, which makes a part on each."),
+]
+GpusOption = Annotated[int, typer.Option("--gpus", min=0, help="GPUs of each worker.")]
+FurtherOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sbatch", help="A further option of sbatch, such as --sbatch=--constraint=a100."
+    ),
+]
+
+SUBMIT_SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def submit(
+    context: typer.Context,
+    kind: KindArgument,
+    slurm: SlurmOption = False,
+    dry_run: DryOption = False,
+    array: ArrayOption = 1,
+    time: TimeOption = None,
+    partition: PartitionOption = None,
+    account: AccountOption = None,
+    memory: MemoryOption = None,
+    cpus: CpusOption = None,
+    gpus: GpusOption = 0,
+    further: FurtherOption = None,
+) -> None:
+    """Share work with all machines that see the store, and start workers for it.
+
+    What is missing of the results becomes one job of many parts, which `braindash worker` makes on
+    any machine. With --slurm workers are started as an array.
+    """
+    from braindash.cluster.slurm import Allocation
+
+    if kind not in _COMMANDS:
+        raise typer.BadParameter(f"{kind!r} is none of {', '.join(_COMMANDS)}", param_hint="KIND")
+    if dry_run and not slurm:
+        raise typer.BadParameter("it prints the script of --slurm", param_hint="--dry-run")
+    allocation = Allocation(
+        array=array,
+        time=time,
+        partition=partition,
+        account=account,
+        memory=memory,
+        cpus=cpus,
+        gpus=gpus,
+        options=tuple(further or ()),
+    )
+    asked = allocation if slurm else None
+    if asked is not None:
+        asked.minutes()  # what is wrong with it must not come after the planning
+        if asked.gpus > 1 and kind != "tune":
+            raise typer.BadParameter(
+                "a worker computes on one GPU: ask for more workers (--array)", param_hint="--gpus"
+            )
+
+    def take(requests: Sequence[Request], store: Store, as_json: bool, title: str) -> None:
+        if asked is not None and asked.gpus > 1:
+            _launch(context.args, asked, dry_run=dry_run, as_json=as_json)
+            return
+        _share(requests, store, title, asked, dry_run=dry_run, as_json=as_json)
+
+    words = [*_COMMANDS[kind], *context.args, "--queue"]
+    root: Any = context.find_root().command
+    with taking_over(take):
+        root.main(words, prog_name="braindash", standalone_mode=False)
+
+
+def _launch(arguments: Sequence[str], allocation: Any, *, dry_run: bool, as_json: bool) -> None:
+    """Start one tuning on several GPUs of a node, which is no job of parts."""
+    from braindash.cluster.slurm import submit_script, tuning_script
+
+    text = tuning_script(arguments, allocation)
+    if dry_run:
+        say(text.rstrip("\n"))
+        return
+    number = submit_script(text)
+    if as_json:
+        print_json({"key": None, "slurm": number})
+        return
+    told = f"Slurm job {number} tunes on {allocation.gpus} GPUs; the page Tuning shows its epochs."
+    notes.print(plain(told), highlight=False)
+
+
+def _share(
+    requests: Sequence[Request],
+    store: Store,
+    title: str,
+    allocation: Any,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Share requests as one job, start workers where that is asked for, and say so."""
+    from braindash.cluster.hand_over import shared_job
+    from braindash.cluster.slurm import batch_script, begin
+    from braindash.jobs.shared import SharedJobs
+
+    job = shared_job(requests, store, title) if requests else None
+    if job is None:
+        if as_json:
+            print_json({"key": None, "parts": 0})
+        notes.print("Nothing to do: every result is stored already.", highlight=False)
+        return
+    if dry_run:
+        say(batch_script(store.root, job.key, allocation).rstrip("\n"))
+        return
+    shared = SharedJobs(store.root)
+    number = None
+    fresh = shared.add(job)
+    if allocation is not None:
+        number = begin(shared, job.key, allocation, fresh=fresh)
+    if as_json:
+        print_json({"key": job.key, "title": job.title, "parts": len(job.parts), "slurm": number})
+        return
+    say(f"{job.key}\t{job.title}")
+    told = f"{len(job.parts)} parts are shared; "
+    if number is None:
+        told += f"make them with `braindash worker --store {store.root} --job {job.key[:8]}`, on "
+        told += "as many machines as you like."
+    else:
+        told += f"Slurm job {number} has {allocation.array} workers for them."
+    told += (
+        f" `braindash jobs list` says how far they are, `braindash jobs log {job.key[:8]}` more."
+    )
+    notes.print(plain(told), highlight=False)
