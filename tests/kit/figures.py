@@ -10,9 +10,16 @@ import plotly.graph_objects as go
 
 from braindash.checking.report import LagScan, SubjectReport
 from braindash.probing.result import probing_difference
+from braindash.probing.several import probing_mean
 from braindash.views.checks import lag_figure
 from braindash.views.curves import difference_curves, layer_curves, region_panels, share_curves
-from braindash.views.probes import depth_curves, difference_map, heat_map, probe_curves
+from braindash.views.probes import (
+    depth_curves,
+    difference_map,
+    heat_map,
+    mean_curves,
+    probe_curves,
+)
 from braindash.views.scatter import target_scatter
 from braindash.views.studies.bars import (
     impact_bars,
@@ -250,6 +257,9 @@ MADE: MappingProxyType[str, Callable[[], go.Figure]] = MappingProxyType(
         ),
         "difference_map": lambda: difference_map(
             probing_difference(_probing(), _probing(draw=1)), TASKS
+        ),
+        "mean_curves": lambda: mean_curves(
+            probing_mean([_probing(draw=1), _probing(draw=2)]), "phone"
         ),
         "probe_curves": lambda: probe_curves(
             _probing(), "phone", controls=[_probing(1), _probing(2, n_layers=1)]
