@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -306,7 +307,7 @@ def _context_and_step(
 
 
 def _annotated_tier(dataset: Dataset, story: str, model: ModelFiles, seconds: float) -> Tier | None:
-    unit = "word" if model.family in LANGUAGE else None
+    unit: Literal["phone", "word"] | None = "word" if model.family in LANGUAGE else None
     if model.family == ACOUSTIC:
         unit = find_space(model.name).tier
     if unit is None:

@@ -11,7 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, MultipleLocator
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    MaxNLocator,
+    MultipleLocator,
+    NullLocator,
+)
 from matplotlib.transforms import Transform, blended_transform_factory
 
 from braindash.exports.traces import POINTS, Categories, colour_of, dash_of, refuse
@@ -179,6 +185,7 @@ def _set_ticks(axes: Axes, name: str, told: Part, kept: Categories) -> None:
         axis.set_ticklabels([plain(one) for one in kept.names])
     elif mode == "array" or told.get("tickvals") is not None:
         axis.set_major_locator(FixedLocator([float(one) for one in told["tickvals"]]))
+        axis.set_minor_locator(NullLocator())  # a logarithmic axis has some of its own
         if told.get("ticktext") is not None:
             axis.set_ticklabels([plain(one) for one in told["ticktext"]])
     elif mode == "linear":

@@ -95,7 +95,8 @@ def embed_words(
             f"the model in {folder} has no layer {layer}",
             hint=f"Its layers are 0 (before the blocks) to {len(layers) - 1}.",
         )
-    return layers[-1 if layer is None else layer]
+    chosen: NDArray[np.float32] = layers[-1 if layer is None else layer]
+    return chosen
 
 
 def word_layers(

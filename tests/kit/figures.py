@@ -10,14 +10,27 @@ import plotly.graph_objects as go
 
 from braindash.checking.report import LagScan, SubjectReport
 from braindash.probing.result import probing_difference
+from braindash.probing.several import probing_mean
 from braindash.views.checks import lag_figure
 from braindash.views.curves import difference_curves, layer_curves, region_panels, share_curves
-from braindash.views.probes import depth_curves, difference_map, heat_map, probe_curves
+from braindash.views.probes import (
+    depth_curves,
+    difference_map,
+    heat_map,
+    mean_curves,
+    probe_curves,
+)
 from braindash.views.scatter import target_scatter
-from braindash.views.studies.bars import impact_bars, region_bars
+from braindash.views.studies.bars import (
+    impact_bars,
+    laterality_bars,
+    partition_bars,
+    region_bars,
+)
 from braindash.views.studies.lines import dimension_curves, drift_curves, model_curves
 from braindash.views.studies.matrices import similarity_matrices, transfer_matrix
 from braindash.views.studies.points import alignment_scatter
+from braindash.views.studies.sweeps import layer_matrices, value_curves
 from braindash.views.targets import TargetCurve, target_curves
 from braindash.views.training import training_curves
 from kit.made_up_probing import TASKS, made_up_probing
@@ -135,6 +148,43 @@ def _impact() -> go.Figure:
     return impact_bars(table, subjects, REGIONS)
 
 
+def _partition() -> go.Figure:
+    parts = (("base",), ("acoustic:mfcc",), ("base", "acoustic:mfcc"))
+    rows = [
+        {"explained_by": " & ".join(part), "n_spaces": len(part), "region": region, "r2": 0.05 * n}
+        for n, part in enumerate(parts, start=1)
+        for region in REGIONS
+    ]
+    table = pd.DataFrame(rows).assign(model="base", spaces="acoustic:mfcc", simulated=True)
+    return partition_bars(table.assign(low=table["r2"] - 0.02, high=table["r2"] + 0.03), REGIONS)
+
+
+def _hemispheres() -> go.Figure:
+    index = 0.1 + study_table()["alignment"]
+    table = study_table().assign(index=index, index_low=index - 0.1, index_high=index + 0.1)
+    return laterality_bars(table, REGIONS)
+
+
+def _values(of: str, *, is_log: bool = False) -> go.Figure:
+    numbers = (0.5, 2.0, 16.0) if of == "numbers" else ('"target"', '"shared"')
+    tables = [
+        study_table().assign(
+            setting_value=str(one), setting_number=one if of == "numbers" else np.nan
+        )
+        for one in numbers
+    ]
+    best = {REGIONS[0]: 0.35}
+    return value_curves(pd.concat(tables), REGIONS, title="Context (s)", is_log=is_log, best=best)
+
+
+def _layers_by_values() -> go.Figure:
+    tables = [
+        study_table(4).assign(setting_value=f"[{one}]", setting_number=float(one))
+        for one in range(3)
+    ]
+    return layer_matrices(pd.concat(tables), REGIONS, title="Delay (TR)")
+
+
 def _models() -> go.Figure:
     shallow = study_table(1).assign(model="acoustic:logmel", role="control")
     table = pd.concat([study_table(4), shallow[shallow["region"] == REGIONS[0]].head(1)])
@@ -208,6 +258,9 @@ MADE: MappingProxyType[str, Callable[[], go.Figure]] = MappingProxyType(
         "difference_map": lambda: difference_map(
             probing_difference(_probing(), _probing(draw=1)), TASKS
         ),
+        "mean_curves": lambda: mean_curves(
+            probing_mean([_probing(draw=1), _probing(draw=2)]), "phone"
+        ),
         "probe_curves": lambda: probe_curves(
             _probing(), "phone", controls=[_probing(1), _probing(2, n_layers=1)]
         ),
@@ -221,6 +274,11 @@ MADE: MappingProxyType[str, Callable[[], go.Figure]] = MappingProxyType(
         ),
         "region_bars": _bars,
         "impact_bars": _impact,
+        "partition_bars": _partition,
+        "laterality_bars": _hemispheres,
+        "value_curves": lambda: _values("numbers", is_log=True),
+        "value_curves of names": lambda: _values("names"),
+        "layer_matrices": _layers_by_values,
         "alignment_scatter": lambda: _points("probe"),
         "alignment_scatter of sizes": lambda: _points("parameters"),
         "transfer_matrix": _transfer,

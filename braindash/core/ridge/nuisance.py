@@ -98,7 +98,9 @@ def shared_parts(
     whole, single = np.asarray(joint, float), np.asarray(alone, float)
     rest = np.asarray(without, float)
     count = len(rest)
-    found = {(band,): whole - rest[band] for band in range(count)}
+    found: dict[tuple[int, ...], NDArray[np.float64]] = {
+        (band,): whole - rest[band] for band in range(count)
+    }
     if count == 3:
         for first, second in ((0, 1), (0, 2), (1, 2)):
             (third,) = {0, 1, 2} - {first, second}

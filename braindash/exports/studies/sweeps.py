@@ -55,7 +55,7 @@ def efficiency(study: StudyView) -> Iterator[Item]:
         study.chosen.regions,
         title="Share of the training stories",
         spread=study.spread,
-        best=best_of_bases(table).to_dict(),
+        best={str(region): float(top) for region, top in best_of_bases(table).items()},
         colours=study.colours,
     )
     yield _item(study, "efficiency", "Data efficiency", figure, table, details)

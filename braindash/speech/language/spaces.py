@@ -160,13 +160,13 @@ def _dimensions(place: str, changed: int, size: int) -> int:
 
 def _of_npz(path: Path) -> int:
     with zipfile.ZipFile(path) as archive, archive.open("vectors.npy") as stream:
-        version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+        version = np.lib.format.read_magic(stream)
         read = (
             np.lib.format.read_array_header_1_0
             if version == (1, 0)
             else np.lib.format.read_array_header_2_0
         )
-        shape, _, _ = read(stream)  # type: ignore[no-untyped-call]
+        shape, _, _ = read(stream)
     return int(shape[1]) if len(shape) == 2 else 0
 
 

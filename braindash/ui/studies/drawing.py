@@ -40,7 +40,7 @@ def show_figure(figures: StudyFigures, name: str) -> None:
             _told(item)
     for item in (one for one in items if one.figure is None and one.table is not None):
         with st.expander(item.source.title):
-            if len(item.table) <= _MOST_ROWS:
+            if item.table is not None and len(item.table) <= _MOST_ROWS:
                 st.dataframe(item.table, hide_index=True)
             _told(item)
     if not items:

@@ -137,12 +137,12 @@ def similarity_matrices(
             ),
             **place,
         )
-        across, upwards = (_layer_ticks(len(one)) for one in (wide.columns, wide.index))
+        across, upwards = (layer_ticks(len(one)) for one in (wide.columns, wide.index))
         figure.update_xaxes(title=f"Layer of {b}", showgrid=False, tickvals=across, **place)
         figure.update_yaxes(title=f"Layer of {a}", showgrid=False, tickvals=upwards, **place)
     return finished(figure, table)
 
 
-def _layer_ticks(n_layers: int) -> list[int]:
+def layer_ticks(n_layers: int) -> list[int]:
     """Return the layers that an axis names: whole numbers, at most nine."""
     return list(range(0, n_layers, -(-n_layers // 9)))

@@ -11,7 +11,7 @@ from braindash.studies.file import value_label
 from braindash.viewer.colours import GREY, region_title
 from braindash.views.curves import band
 from braindash.views.studies.lines import ends_of
-from braindash.views.studies.matrices import MOST_MATRICES, SEQUENTIAL
+from braindash.views.studies.matrices import MOST_MATRICES, SEQUENTIAL, layer_ticks
 from braindash.views.studies.panels import (
     dash_of,
     finished,
@@ -118,6 +118,7 @@ def layer_matrices(table: pd.DataFrame, regions: Sequence[str], *, title: str) -
             ),
             **place,
         )
+        figure.update_yaxes(tickvals=layer_ticks(len(wide.index)), **place)
     labels = [value_label(one) for one in values]
     ticks = list(range(0, len(values), -(-len(values) // _FEW_VALUES)))
     told = {"tickvals": ticks, "ticktext": [labels[one] for one in ticks]}
