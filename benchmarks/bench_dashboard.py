@@ -1,4 +1,4 @@
-"""Measure the dashboard in a headless Chromium with software GL: surfaces, pages, controls.
+"""Measure the dashboard in a headless Chromium with software GL: surfaces, pages, player, report.
 
 Run it as ``python benchmarks/bench_dashboard.py [--chromium PATH] [--repeats N] [--json FILE]``.
 Streamlit, the browser and the graphics all share this machine's cores: read the numbers as ratios.
@@ -28,6 +28,7 @@ from pathlib import Path
 
 import pages_timed
 import psutil
+import story_timed
 from playwright.sync_api import sync_playwright
 
 from braindash.io.store import Store
@@ -41,6 +42,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from kit.large_store import make_large_store  # noqa: E402
 from kit.made_up import put_result  # noqa: E402
 from kit.made_up_probing import put_probing  # noqa: E402
+from kit.made_up_story import put_story  # noqa: E402
 from kit.visits import Visit, visit_together  # noqa: E402
 
 APP = ROOT / "tests" / "browser" / "viewer_app.py"
@@ -254,6 +256,20 @@ def measure_pages(browser, folder, repeats):
             report(what, waited, goal)
 
 
+def measure_story(browser, folder, repeats):
+    """Report on the story player, and on a report of the same results."""
+    print("\nStory, two models, and a report")
+    store, made = Store(folder / "story"), []
+    for seed, model in enumerate(MODELS):
+        one = put_story(store, folder / "data", model=model, seed=seed, n_layers=N_LAYERS)
+        made.append(one.result)
+    with served(ROOT / "app.py", store.root) as url:
+        for row in story_timed.playing(browser, url):
+            report(*row)
+    for row in story_timed.report_opened(browser, made, folder, repeats):
+        report(*row)
+
+
 def measure_viewers(browser, folder, repeats):
     """Report on a viewer alone, then on the page Compare with three panels."""
     print("\nOne viewer, 13 layers of constant patches")
@@ -288,6 +304,7 @@ def main():
         if not options.only_pages:
             measure_viewers(browser, Path(folder), options.repeats)
         measure_pages(browser, Path(folder), options.repeats)
+        measure_story(browser, Path(folder), options.repeats)
         browser.close()
     if options.json:
         options.json.write_text(json.dumps({"rows": FOUND}, indent=2), encoding="utf-8")

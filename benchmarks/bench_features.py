@@ -263,6 +263,47 @@ def show(result: dict[str, Any], *, padded: bool) -> None:
         )
 
 
+# What the time goes to ----------------------------------------------------------------------------
+
+KINDS = {
+    "products": ("mm", "linear", "baddbmm"),
+    "attention": ("scaled_dot_product", "flash_attention", "softmax"),
+    "convolutions": ("conv",),
+    "activations and norms": ("gelu", "norm"),
+}
+
+
+def shares(variant: str, size: str, n_windows: int) -> dict[str, Any]:
+    """Say what an exact step spends its time on, and at which rate its products run."""
+    runs = Runs(variant, size)
+    longest = runs.model.geometry.padded or round(WINDOW_SECONDS * SAMPLE_RATE_HZ)
+    runs.prepare(sound(longest / SAMPLE_RATE_HZ + LATER_SECONDS), n_windows)
+    runs.exact_step(0)
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, with_flops=True) as profile:
+        for number in range(len(runs.windows)):
+            runs.exact_step(number)
+    spent = dict.fromkeys([*KINDS, "other"], 0.0)
+    product_flops = 0
+    for event in profile.key_averages():
+        kind = next(
+            (k for k, parts in KINDS.items() if any(p in event.key for p in parts)), "other"
+        )
+        spent[kind] += event.self_cpu_time_total / 1e6
+        product_flops += event.flops if kind == "products" else 0
+    total = sum(spent.values())
+    found = {kind: seconds / total for kind, seconds in spent.items()}
+    side = 1536
+    one = torch.ones(side, side)
+    _, _, alone = timed(lambda: [one @ one for _ in range(10)])
+    rate, best = product_flops / max(spent["products"], 1e-9), 20 * side**3 / alone
+    print(
+        f"{variant}, {size}: {', '.join(f'{share:.0%} {kind}' for kind, share in found.items())}; "
+        f"products at {rate / 1e9:.0f} of {best / 1e9:.0f} gigaflop/s"
+    )
+    return {"variant": variant, "size": size, "shares": found, "rate": rate, "best rate": best}
+
+
 # Memory and GPUs --------------------------------------------------------------------------------
 
 _GROWTH = """
@@ -366,6 +407,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=4, help="windows per variant, 2 s apart")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--memory", type=float, metavar="SECONDS", help="recording to begin with")
+    parser.add_argument("--shares", action="store_true", help="of an exact step, instead")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, help="also write the results here")
     arguments = parser.parse_args()
@@ -380,7 +422,9 @@ def main() -> None:
     print(f"{report['machine']}; {report['versions']}")
     for size in arguments.sizes:
         for variant in arguments.variants:
-            if arguments.memory:
+            if arguments.shares:
+                report["results"].append(shares(variant, size, arguments.windows))
+            elif arguments.memory:
                 report["results"] += memory(variant, size, arguments.memory)
             elif arguments.device == "cuda":
                 report["results"] += on_a_gpu(variant, size)
@@ -388,7 +432,7 @@ def main() -> None:
                 result = measure(variant, size, arguments.windows)
                 report["results"].append(result)
                 show(result, padded=FAMILIES[VARIANTS[variant][0]].padded)
-    if not arguments.memory and arguments.device == "cpu":
+    if not (arguments.memory or arguments.shares) and arguments.device == "cpu":
         print(
             "\nchunk: the difference is that of the frame it shares with the published loop, the "
             "last of\neach window; its other frames saw up to 2 s of future audio and have no "

@@ -4,6 +4,8 @@
 recordings and speakers) for four tasks, with penalties chosen on a validation part and shuffled
 runs, one layer in memory at a time; making the features is not in the times. Wall and CPU seconds;
 with OMP_WAIT_POLICY=PASSIVE threads do not spin, so that these mean something on a busy machine.
+``--many`` asks for so many shuffled runs too, beside the smallest of their products alone: that of
+the features with the runs' label matrices, in float32.
 
 Peers, on one layer only, their time multiplied by the number of layers (a scaled number, not a
 measured one): scikit-learn's logistic regression (standardised features, C = 1) and ridge
@@ -120,6 +122,16 @@ def adam(X: np.ndarray, y: np.ndarray, X_test: np.ndarray, epochs: int) -> np.nd
         return (output.argmax(1) if classes else output).numpy()
 
 
+def bare_products(X: torch.Tensor, tasks: list[ProbeTask], n_runs: int) -> None:
+    """Multiply the features by label matrices of all tasks and runs, some runs at a time."""
+    for task in tasks:
+        labels = np.asarray(task.labels)
+        columns = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
+        values = torch.zeros((len(X), 20, columns)).flatten(1)
+        for start in range(0, n_runs, 20):
+            X.T @ values[:, : columns * min(20, n_runs - start)]
+
+
 def score(task: ProbeTask, true: np.ndarray, predicted: np.ndarray) -> float:
     if task.kind == "regression":
         return float(r2_score(true, predicted, multioutput="variance_weighted"))
@@ -189,6 +201,9 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         "braindash discriminant": ("discriminant", options.shuffles),
         "braindash, no shuffles": ("ridge", 0),
     }
+    many = f"braindash, {options.many} shuffles"
+    if options.many:
+        settings[many] = ("ridge", options.many)
     plans = {
         name: watch.time(
             name,
@@ -202,6 +217,9 @@ def bench(options: argparse.Namespace) -> dict[str, Any]:
         X = world.layer(number)
         for name, plan in plans.items():
             layers[name].append(watch.time(name, plan.fit_layer, X))
+        if options.many:
+            learning = torch.as_tensor(X[np.concatenate([split.train, split.valid])])
+            watch.time(f"{many}: bare X'Y", bare_products, learning, world.tasks(), options.many)
     results = {name: watch.time(name, plan.results, layers[name]) for name, plan in plans.items()}
     first = results["braindash"][0]
     print(f"{first.split}; {first.bootstrap}")
@@ -260,6 +278,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--units", type=int, default=50000)
     parser.add_argument("--features", type=int, default=768)
     parser.add_argument("--shuffles", type=int, default=10)
+    parser.add_argument("--many", type=int, default=0, help="so many shuffles as well")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--logistic", action="store_true", help="our logistic probes as well")
     parser.add_argument("--device", default="cpu")

@@ -88,9 +88,11 @@ def story(seconds: float) -> TuningStory:
     return TuningStory("noise", lambda: audio, times, responses)
 
 
-def trainer(place: Path, settings: TuningSettings, seconds: float, folder: Path) -> Trainer:
+def trainer(
+    place: Path, settings: TuningSettings, seconds: float, folder: Path, device: str = "cpu"
+) -> Trainer:
     """Make our trainer for one story."""
-    files, heard, team = locate(place), story(seconds), Team("cpu")
+    files, heard, team = locate(place), story(seconds), Team(device)
     network, _ = make_network(files, settings, {"S1": N_TARGETS}, TR, team.device)
     inputs = make_inputs(
         network.encoder,

@@ -8,6 +8,7 @@ leave a web page under the file's name. Every reader asks :func:`refuse_placehol
 that a file is damaged.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from braindash.errors import BraindashError, InputError
+from braindash.process import is_running, process_mark
 
 DIGEST_BYTES = 16
 _BLOCK = 1 << 22
@@ -161,10 +163,10 @@ def replaced(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        On the same file system; its name begins with a dot and carries this process's number.
+        On the same file system; its name begins with a dot and carries the mark of this process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = hidden_beside(path)
     try:
         yield partial
         flush(partial)
@@ -188,7 +190,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         On the same file system, within a hidden folder; it has the name that it will have.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.{os.getpid()}")
+    hidden = hidden_beside(path)
     folder = hidden / path.name
     try:
         folder.mkdir(parents=True)
@@ -201,6 +203,26 @@ def new_folder(path: Path) -> Iterator[Path]:
         flush(path.parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def hidden_beside(path: Path) -> Path:
+    """Name a hidden place beside ``path`` to write to; what killed processes left there goes.
+
+    Parameters
+    ----------
+    path : Path
+        What will stand there; its folder exists.
+
+    Returns
+    -------
+    Path
+        On the same file system, of this process alone; nothing is there.
+    """
+    start = f".{path.name}."
+    for left in path.parent.glob(f"{glob.escape(start)}*"):
+        if is_running(left.name.removeprefix(start)) is False:
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+    return path.with_name(start + process_mark())
 
 
 def write_json(path: Path, content: Any, *, sort_keys: bool = False) -> None:

@@ -26,6 +26,8 @@ __all__ = ["Order", "Part", "Run", "StoredRun", "carry_out", "require_same", "se
 
 # Starting a process, which loads torch, takes some seconds: less work than this is done here.
 WORTH_SECONDS = 20.0
+# A result has one file that is put together before it, which another run may do as well.
+_ATTEMPTS = 3
 # What a process takes before it has any data: torch, transformers and a model's runtime.
 PROCESS_BYTES = 900e6
 # Of the free memory, what processes side by side may be expected to take.
@@ -202,6 +204,9 @@ class Keeper(Protocol[EntryT_co]):
     def part_files(self, kind: str, key: str) -> dict[str, Path]:
         """Find the finished parts by name."""
 
+    def drop_parts(self, kind: str, key: str) -> None:
+        """Forget the parts of a result that is whole."""
+
 
 class StoredRun(Generic[EntryT]):
     """The parts of one run, and what they share in one process.
@@ -330,11 +335,35 @@ class StoredRun(Generic[EntryT]):
         """Return the files of a result's finished layers, in their order."""
         return [path for _, path in sorted(self._kept.part_files(kind, key).items())]
 
+    def all_layers(self, kind: str, key: str, n_layers: int) -> list[Path]:
+        """Do so where none may be lacking.
+
+        Raises
+        ------
+        FileNotFoundError
+            When another run has put the result together and taken them away.
+        """
+        files = self.layers(kind, key)
+        if len(files) < n_layers:
+            raise FileNotFoundError(f"{len(files)} of {n_layers} layers of {kind} {key} are there")
+        return files
+
     def last_part(self, make: Callable[[Progress], object], **described: Any) -> Part:
         """Describe what puts the result together; further arguments as of ``Part``."""
 
         def finish(progress: Progress) -> None:
-            make(progress)
+            for left in reversed(range(_ATTEMPTS)):
+                try:
+                    make(progress)
+                except FileNotFoundError:
+                    # Another run of the same was quicker: what was put together has no parts.
+                    self._absent.clear()
+                    if not self.has(self.kind, self.key):
+                        if not left:
+                            raise
+                        continue
+                break
+            self._kept.drop_parts(self.kind, self.key)
             self.release()
 
         return Part(

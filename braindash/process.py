@@ -1,11 +1,15 @@
 """What a process is and how it is set up, before torch is loaded."""
 
+import hashlib
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -54,6 +58,47 @@ def let_threads_sleep() -> None:
     an idle machine. Call it before anything imports torch.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def process_mark() -> str:
+    """Name this process among all that may write to one folder, on this machine and others.
+
+    Returns
+    -------
+    str
+        A digest of machine, start of the machine and process namespace (a container has its own),
+        a dash, the process's number.
+    """
+    return f"{_here()}-{os.getpid()}"
+
+
+def is_running(mark: str) -> bool | None:
+    """Say whether a process runs, by its mark or a name that begins with it.
+
+    Parameters
+    ----------
+    mark : str
+        Of :func:`process_mark`, here or elsewhere.
+
+    Returns
+    -------
+    bool or None
+        None where that cannot be seen from here: on another machine, or in another container.
+    """
+    where, _, rest = mark.partition("-")
+    number = rest.partition("-")[0]
+    if where != _here() or not number.isdigit():
+        return None
+    return psutil.pid_exists(int(number))
+
+
+@cache
+def _here() -> str:
+    told = platform.node()
+    with suppress(OSError):  # Linux has both
+        told += Path("/proc/sys/kernel/random/boot_id").read_text()
+        told += os.readlink("/proc/self/ns/pid")
+    return hashlib.sha256(told.encode()).hexdigest()[:10]
 
 
 _GROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")

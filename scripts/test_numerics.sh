@@ -6,8 +6,8 @@
 #   ONLY='threads|ATen' scripts/test_numerics.sh    those whose name matches
 #   scripts/test_numerics.sh tests/core/ridge       other tests than NUMERIC, or options of pytest
 #
-# PYTHON is the interpreter (.venv/bin/python), WORKERS how many tests run at once where each has
-# one thread (logical: as many as there are cores; 0: one after the other). Exits with 1 when a configuration fails.
+# PYTHON is the interpreter (.venv/bin/python), WORKERS how many tests run at once (logical: as many
+# as there are cores; 0: one after the other). Exits with 1 when a configuration fails.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
@@ -77,9 +77,8 @@ for line in "${CONFIGURATIONS[@]}"; do
     [[ $environment == *OTHER_PROCESSOR* ]] && plugin=(-p kit.other_processor)
     echo "== $name:$environment"
     log=$(mktemp)
-    # As the suite runs: with one thread each side by side, without what takes minutes again.
-    side=()
-    [[ $environment == *OMP_NUM_THREADS=1* ]] && side=(-n "$WORKERS" --dist worksteal)
+    # As the suite runs: side by side, without what takes minutes again.
+    side=(-n "$WORKERS" --dist worksteal)
     # shellcheck disable=SC2086  # the environment is several words
     env HF_HUB_OFFLINE=1 PYTHONPATH="tests${PYTHONPATH:+:$PYTHONPATH}" $environment \
         "$PYTHON" -m pytest -q -m "not campaign and not browser" "${side[@]}" "${plugin[@]}" \

@@ -392,7 +392,7 @@ class EncodingRun(StoredRun[Entry]):
         parts = [summarise(plan, predictions, summing)]
         seconds = time.monotonic() - started + float(predictions.provenance["seconds"])
         if plan.low_level is not None:
-            files = self.layers(self.kind, self.key)
+            files = self.all_layers(self.kind, self.key, plan.model.n_layers)
             layers = [load_netcdf(path).drop_attrs() for path in files]
             weighed = xr.concat(layers, dim="layer")
             parts.append(weighed.assign_coords(layer=np.arange(plan.model.n_layers)))
@@ -430,7 +430,9 @@ class EncodingRun(StoredRun[Entry]):
             [] if not self.lacked(fit.kind, self._fit_key) else self.layers(fit.kind, self._fit_key)
         )
         if len(files) < n_layers:
-            return self.get(fit.kind, self._fit_key)
+            found = self.get(fit.kind, self._fit_key)
+            self._store.drop_parts(fit.kind, self._fit_key)
+            return found
         responses = self._responses
         self._require_scores(files)
         made = PredictionFile(files, responses.test, responses.scored, responses.test_segment)

@@ -48,6 +48,7 @@ from braindash.io.entries import (
 from braindash.io.netcdf import write_netcdf
 from braindash.io.surface_links import SURFACES, link_surface, linked_surface
 from braindash.names import given_path, without_places
+from braindash.process import is_running, process_mark
 from braindash.sharing.asking import present, require_runner
 
 __all__ = ["DamagedEntry", "Entry", "Store", "as_store", "checkout", "default_root"]
@@ -298,7 +299,7 @@ class Store:
             write_json(temporary / SPEC_FILE, spec, sort_keys=True)
             write_json(temporary / PROVENANCE_FILE, provenance, sort_keys=True)
             self._publish(temporary, target)
-        shutil.rmtree(self.parts_folder(kind, key), ignore_errors=True)
+        self.drop_parts(kind, key)
         return self.get(kind, key)
 
     # ---- parts of a result under way -----------------------------------------------------
@@ -346,6 +347,10 @@ class Store:
         """Return the folder of a result under way, where its run may keep what it likes."""
         self.folder(kind, key)  # refuses names that are not names
         return self.root / "parts" / kind / key
+
+    def drop_parts(self, kind: str, key: str) -> None:
+        """Forget the parts of a result that is whole."""
+        shutil.rmtree(self.parts_folder(kind, key), ignore_errors=True)
 
     # ---- moving results between stores ----------------------------------------------------
 
@@ -438,10 +443,13 @@ class Store:
         with disk_errors(self.root):
             base = self.root / "tmp"
             base.mkdir(parents=True, exist_ok=True)
+            for left in base.iterdir():
+                if is_running(left.name) is False:  # its writer was killed
+                    shutil.rmtree(left, ignore_errors=True)
             free = shutil.disk_usage(base).free
             if free < n_bytes:
                 raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:.0f} MB needed, {free / 1e6:.0f} free")
-            folder = base / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+            folder = base / f"{process_mark()}-{uuid.uuid4().hex[:12]}"
             folder.mkdir()
             try:
                 yield folder

@@ -133,7 +133,9 @@ class ProbingRun(StoredRun[Entry]):
         )
 
     def _extract(self, members: Sequence[UnitFeatures], progress: Progress) -> None:
-        for entry in self._extraction.put(self._lacking(members), progress):
+        # All units of the pass, those that are stored too: which windows are computed together
+        # hangs on all of them, and a resumed run has the bits of one that was not stopped.
+        for entry in self._extraction.put(members, progress):
             self.know(entry)
 
     def _lacking(self, members: Sequence[UnitFeatures]) -> list[UnitFeatures]:
@@ -181,7 +183,7 @@ class ProbingRun(StoredRun[Entry]):
 
         progress.advance(0, 1, "writing")
         plan, sittings = self._plan, self._sittings
-        files = self.layers(self.kind, self.key)
+        files = self.all_layers(self.kind, self.key, plan.model.n_layers)
         layers = [load_netcdf(path) for path in files]
         results = gather(plan, sittings, layers)
         told = {name: texts for sitting in sittings for name, texts in sitting.warnings.items()}

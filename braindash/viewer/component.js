@@ -4,6 +4,8 @@ import { takeSettings, waitForBlob } from "./blobs.js";
 import { Viewer } from "./viewer.js";
 
 const VIEWERS = new WeakMap();
+// Tells the server that this browser has its scripts by now: brains need no head start any more.
+const SEEN = "braindash_figures=1; path=/; SameSite=Strict";
 
 function showFallback(root, settings, problem) {
   root.querySelector('[data-part="stage"]').hidden = true;
@@ -33,6 +35,7 @@ export default function mount(component) {
     return;
   }
   const viewer = VIEWERS.get(root);
+  document.cookie = SEEN;
   viewer.component = component;
   const stop = takeSettings(data.viewer, (settings) => viewer.show(settings));
   // Called before every update too: only a viewer that left the page is let go.

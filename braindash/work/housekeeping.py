@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import psutil
-
 from braindash.errors import InputError, StoreError, near_match
 from braindash.io.entries import PROVENANCE_FILE, SPEC_FILE, Entry, predictions_key, read_object
 from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES, linked_surface
+from braindash.process import is_running, process_mark
 from braindash.sharing.asking import require_runner
 
 LEFTOVERS: Mapping[str, str] = MappingProxyType(
@@ -241,7 +240,7 @@ def remove(store: Store, items: Collection[Item]) -> int:
             raise StoreError(
                 f"{item.place} is not in the store {store.root}", hint="Remove it yourself."
             )
-        leaving = store.root / "tmp" / f"{os.getpid()}-leaving-{number}-{time.time_ns()}"
+        leaving = store.root / "tmp" / f"{process_mark()}-leaving-{number}-{time.time_ns()}"
         try:
             leaving.parent.mkdir(exist_ok=True)
             os.rename(item.place, leaving)
@@ -303,9 +302,8 @@ def _written(place: Path) -> float:
 
 def _in_use(place: Path) -> bool:
     """Say whether the program that writes something may still run."""
-    number = place.name.partition("-")[0]
-    living = number.isdigit() and psutil.pid_exists(int(number))
-    return living or time.time() - _written(place) < _LEFT_SECONDS
+    running = is_running(place.name)
+    return time.time() - _written(place) < _LEFT_SECONDS if running is None else running
 
 
 def _naming(folder: Path, fields: Collection[str], keys: Collection[str]) -> list[Path]:

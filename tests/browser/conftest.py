@@ -123,6 +123,20 @@ def page(chromium):
     context.close()
 
 
+@pytest.fixture
+def another_page(chromium):
+    """Open pages of other visitors, who share nothing with the first."""
+    contexts = []
+
+    def open_page():
+        contexts.append(chromium.new_context(viewport={"width": 1440, "height": 1000}))
+        return new_page(contexts[-1])
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
 class Server:
     """A Streamlit server of the app on one store."""
 

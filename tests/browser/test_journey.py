@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from kit.browser import free_port, open_cortex, pixels, settle
+from kit.browser import free_port, open_cortex, pixels, settle, shot
 
 from braindash.jobs.queue import JobQueue
 
@@ -220,8 +220,10 @@ def test_every_page_opens_from_its_address_on_a_fresh_server(demo, serve, page):
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 
-def test_the_first_start_computes_shows_progress_and_survives_the_server(tmp_path, serve, page):
-    """Click, watch, kill the server, come back: the job went on."""
+def test_the_first_start_computes_shows_progress_and_survives_the_server(
+    tmp_path, serve, page, another_page
+):
+    """Click, watch, kill the server, come back: the job went on. Cancel, go on, look at its map."""
     store = tmp_path / "store"
     server = serve(store)
     page.goto(server.url)
@@ -242,6 +244,19 @@ def test_the_first_start_computes_shows_progress_and_survives_the_server(tmp_pat
     page.get_by_role("button", name="Cancel").click()
     page.get_by_text("cancelled", exact=True).first.wait_for(timeout=90_000)
     assert queue.get(job.key).state == "cancelled"
+    # Gone on with, its first map is seen while the rest is computed, in a browser that was closed.
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("running", exact=True).first.wait_for(timeout=60_000)
+    page.close()
+    page = another_page()
+    page.goto(second.url)
+    page.get_by_role("heading", name=re.compile("Under way: .*, subject S1")).wait_for(
+        timeout=300_000
+    )
+    page.wait_for_selector(".braindash-viewer[data-ready]")
+    assert queue.get(job.key).active
+    shot(page, "under-way")
+    queue.cancel(job.key)
 
 
 @pytest.mark.skipif(not os.environ.get("BRAINDASH_SCREENSHOT"), reason="only to make the picture")

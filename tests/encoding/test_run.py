@@ -22,6 +22,7 @@ from braindash.encoding.several.groups import Group
 from braindash.encoding.shares import low_level_line
 from braindash.encoding.unfinished import unfinished
 from braindash.errors import BraindashError, Cancelled, InputError
+from braindash.io.predictions import PredictionFile
 from braindash.io.store import Store
 from braindash.requests import EncodeRequest, build_request
 from braindash.specs import FitSpec
@@ -209,6 +210,23 @@ def test_a_run_stopped_while_extracting_keeps_the_finished_stories(
     told = "\n".join(reports.messages)
     assert "(3/4)" in told and "(4/4)" in told and "(2/4)" not in told
     assert done < {entry.key for entry in empty_store.entries("features")}
+
+
+@pytest.mark.parametrize("low_level", [None, "residual"])
+def test_another_run_may_put_the_same_result_together_first(lab, store, monkeypatch, low_level):
+    """It takes the layers away that this one is about to read."""
+    request, write, others = request_for(lab, low_level=low_level), PredictionFile.write, []
+
+    def raced(file, path):
+        if not others:
+            others.append("begun")
+            others.append(run_encoding(request, store))
+        write(file, path)
+
+    monkeypatch.setattr(PredictionFile, "write", raced)
+    found = run_encoding(request, store)
+    assert found.key == others[1].key and len(store.entries("encoding")) == 1
+    assert not list(store.root.glob("parts/*/*/*"))
 
 
 def test_a_run_stopped_while_scoring_goes_on_at_the_next_layer(lab, store):

@@ -4,6 +4,8 @@ import errno
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import zipfile
 
 import h5py
@@ -16,6 +18,7 @@ from braindash.errors import AccessError, InputError, StoreError
 from braindash.files import digest_file
 from braindash.io import store as store_module
 from braindash.io.store import Store, default_root
+from braindash.process import process_mark
 from braindash.sharing import asking
 
 
@@ -32,6 +35,19 @@ def test_what_is_put_comes_back_with_its_spec_and_provenance(store):
     assert store.has("encoding", KEY)
     assert [e.key for e in store.entries()] == [KEY]
     assert not list((store.root / "tmp").iterdir())
+
+
+def test_what_a_killed_program_was_writing_goes_with_the_next_write(store):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = process_mark().partition("-")[0]
+    marks = [f"{here}-{ended.pid}", process_mark(), f"elsewhere-{ended.pid}", str(ended.pid)]
+    folders = [store.root / "tmp" / f"{mark}-x" for mark in marks]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "half").write_text("")
+    put(store)
+    assert sorted((store.root / "tmp").iterdir()) == sorted(folders[1:])
 
 
 def test_an_absent_result_is_an_error_that_says_what_to_do(store):

@@ -9,7 +9,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.local_script_runner import LocalScriptRunner
 
-from braindash.ui import widgets
+from braindash.ui import surfaces, widgets
 from braindash.ui.take_away import Take
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +23,7 @@ manifest_scanner.scan_component_manifests = functools.cache(
     manifest_scanner.scan_component_manifests
 )
 
+surfaces.HEAD_START_SECONDS = 0.0  # there is no browser that would need it
 _script_stopped = LocalScriptRunner.script_stopped
 
 

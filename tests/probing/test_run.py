@@ -1,5 +1,7 @@
 """A probing run from recordings to the stored result, on a corpus that can be heard."""
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -186,6 +188,22 @@ def test_an_interrupted_extraction_keeps_its_groups(corpus, tiny_model, tmp_path
     run_probing(request, store)
     after = {e.key: e.result_file.stat().st_mtime_ns for e in store.entries("unit-features")}
     assert {key: after[key] for key in kept} == kept
+
+
+def test_units_of_a_run_that_was_stopped_between_them_are_equal_to_the_last_bit(
+    corpus, tiny_model, probed, tmp_path
+):
+    whole, store = probed[0], Store(tmp_path / "store")
+    request = request_for(corpus, tiny_model)
+    several = [members for members in plan_probing(request).passes if len(members) > 1]
+    for one in (members[0] for members in several):
+        kept = whole.get("unit-features", one.key)
+        shutil.copytree(kept.folder, store.folder("unit-features", one.key))
+    assert several
+    run_probing(request, store)
+    for entry in whole.entries("unit-features"):
+        found = store.get("unit-features", entry.key)
+        np.testing.assert_array_equal(found.open()["features"], entry.open()["features"])
 
 
 def test_controls_are_asked_the_same_questions(corpus, tiny_model, probed):

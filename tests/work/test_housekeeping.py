@@ -14,6 +14,7 @@ from braindash.errors import InputError, StoreError
 from braindash.io.entries import predictions_key
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
+from braindash.process import process_mark
 from braindash.work.housekeeping import (
     LEFTOVERS,
     REMADE,
@@ -117,7 +118,8 @@ def test_only_leftovers_go_unasked(store):
 
 def test_what_programs_write_to_stays(store):
     """A young folder may be another machine's, an old one that of a program which still runs."""
-    places = [store.root / "tmp" / name for name in ("1-young", f"{os.getpid()}-old", "x-old")]
+    names = ("1-young", f"{process_mark()}-old", "x-old")
+    places = [store.root / "tmp" / name for name in names]
     places.append(store.root / "parts" / "encoding" / ("0" * 32))
     for place in places:
         place.mkdir(parents=True)

@@ -141,7 +141,7 @@ def _check_finite(values: torch.Tensor, order: np.ndarray, where: str) -> None:
 
 def _standardised(values: torch.Tensor, n_train: int) -> torch.Tensor:
     """Centre and scale by the training part, in place, and drop what is constant there."""
-    low, high = torch.aminmax(values[:n_train], dim=0)
+    low, high = values[:n_train].amin(dim=0), values[:n_train].amax(dim=0)
     rounding = 2 * torch.finfo(values.dtype).eps * torch.maximum(low.abs(), high.abs())
     constant = high - low <= rounding
     if bool(constant.any()):

@@ -152,10 +152,12 @@ class _Problem:
         def value(flat: Floats) -> tuple[float, Floats]:
             rotated, weights = unpack(flat)
             loss, slope, intercept = self._loss(weights)
-            loss += alpha * float(rotated.square().sum()) / 2
+            loss = loss + alpha * rotated.square().sum() / 2
             steps = (self._basis.vectors.T @ slope + alpha * rotated) / scale
-            gradient = torch.cat([steps, (intercept / intercept_scale)[None]])
-            return loss, gradient.flatten().cpu().numpy()
+            # Together: the host waits for the device once a step.
+            found = torch.cat([loss[None], steps.flatten(), intercept / intercept_scale])
+            told = found.cpu().numpy()
+            return float(told[0]), told[1:]
 
         table = torch.cat(
             [
@@ -169,12 +171,12 @@ class _Problem:
         )
         return unpack(found.x)[1]._replace(converged=found.nit < _MOST_STEPS)
 
-    def _loss(self, weights: _Weights) -> tuple[float, torch.Tensor, torch.Tensor]:
+    def _loss(self, weights: _Weights) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Mean loss without the penalty, and its gradient by slope and intercept, float64."""
         n_units = len(self._codes)
         log_share = torch.log_softmax(self.logits(self._features, weights), dim=1)
         own = log_share.gather(1, self._codes[:, None])[:, 0]
-        loss = -float((own * self._weight).sum(dtype=torch.float64)) / n_units
+        loss = -(own * self._weight).sum(dtype=torch.float64) / n_units
         error = log_share.exp_()
         error.scatter_add_(1, self._codes[:, None], -torch.ones_like(own)[:, None])
         error *= self._weight[:, None]

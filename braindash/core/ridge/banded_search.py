@@ -130,8 +130,8 @@ class MixtureSearch:
         seed: int,
     ) -> None:
         self._training, self._new, self._responses = training, new, responses
-        self._alphas, self._plain = torch.as_tensor(alphas), plain
-        self._solvable = torch.as_tensor(solvable_alphas(alphas, trace))
+        self._alphas, self._plain = torch.as_tensor(alphas, device=responses.device), plain
+        self._solvable = torch.as_tensor(solvable_alphas(alphas, trace), device=responses.device)
         self._n_mixtures, self._seed = n_mixtures, seed
         self._solved: dict[Mixture, tuple[NDArray[np.float64], NDArray[np.float32]]] = {}
 
@@ -232,7 +232,7 @@ class MixtureSearch:
         if not search.tells_enough:
             return None
         found = search.best(mixtures)
-        alphas = self._alphas[order].numpy()
+        alphas = self._alphas[order].cpu().numpy()
         alpha = alphas[[candidate.alpha for candidate in found.candidates]][found.index]
         alpha = np.where(np.isnan(found.score), np.nan, alpha)
         tried = [candidate.mixture for candidate in found.candidates]

@@ -454,11 +454,7 @@ class _Scorer:
         odd = search.odd(known)
         choice = torch.where(could & ~odd, estimate, -torch.inf).argmax(dim=0)
         chosen = could.any(dim=0) & ~odd
-        tried = {
-            index: (chosen & (choice == index)).nonzero()[:, 0]
-            for index in torch.unique(choice[chosen]).tolist()
-        }
-        for index, columns in tried.items():
+        for index, columns in _columns_by_row(chosen & _rows_of(choice, len(could))).items():
             self._fill(index, columns)
             error = (known.gain[index, columns] - estimate[index, columns]).abs()
             odd[columns] |= error > margin[index, columns] + TIE
@@ -466,10 +462,10 @@ class _Scorer:
             could[:, columns] &= search.left(some, index)
         # What the sample knows nothing of is not estimated: every alpha is scored.
         could = torch.where(odd, torch.isinf(known.gain) & inside, could)
+        left = _columns_by_row(could)
         for index in group:
-            columns = could[index].nonzero()[:, 0]
-            if len(columns):
-                self._fill(index, columns)
+            if index in left:
+                self._fill(index, left[index])
 
     def _fill(self, index: int, columns: torch.Tensor | None = None) -> None:
         """Score one alpha for all targets of the block, or for some."""
@@ -618,10 +614,22 @@ class _Outcome:
 
 def _predict(operators: _Operators, sides: RightSides, best: torch.Tensor) -> torch.Tensor:
     """Apply to each target the operator of its own alpha, and no other."""
-    used = torch.unique(best).tolist()
-    first = operators.new(used[0])
+    used = _columns_by_row(_rows_of(best, operators.n_alphas))
+    first = operators.new(min(used))
     predicted = first.new_empty((len(first), len(best)))
-    for index in used:
-        columns = (best == index).nonzero()[:, 0]
+    for index, columns in used.items():
         predicted.index_copy_(1, columns, sides.apply_whole(operators.new(index), columns))
     return predicted
+
+
+def _rows_of(choice: torch.Tensor, n_rows: int) -> torch.Tensor:
+    """Mark in each column the row that was chosen, (n_rows, n_columns) of bool."""
+    return torch.arange(n_rows, device=choice.device)[:, None] == choice
+
+
+def _columns_by_row(chosen: torch.Tensor) -> dict[int, torch.Tensor]:
+    """List the columns that are marked in each row with any; the host waits for all at once."""
+    columns = chosen.nonzero(as_tuple=True)[1]
+    counts = chosen.sum(dim=1).tolist()
+    parts = torch.split(columns, counts)
+    return {row: part for row, part in enumerate(parts) if counts[row]}

@@ -55,7 +55,8 @@ class DualSolver:
         intercept: bool,
         centred: bool,
     ) -> None:
-        self._design, self._folds, self._alphas = design, folds, alphas
+        self._design, self._folds = design, folds
+        self._values: list[float] = alphas.tolist()  # for the host, which then need not wait
         self._intercept, self._centred = intercept, centred
         kernel = design.kernel(design)
         self._row_mean = kernel.mean(dim=0)
@@ -98,7 +99,7 @@ class DualSolver:
         new : Tensor of float32, shape (n_new, n_rows), or None
             Applied to all responses.
         """
-        alpha = float(self._alphas[index])
+        alpha = self._values[index]
         inverse, scale = self._inverse(alpha), 1 + alpha / self._size if self._centred else None
         held_out = []
         for start, stop in self._folds:
@@ -137,7 +138,7 @@ class DualSolver:
         parts = [vectors[start:stop].T @ values[start:stop] for start, stop in self._folds]
         sums = [values[start:stop].sum(dim=0) for start, stop in self._folds]
         whole, total = torch.stack(parts).sum(dim=0), torch.stack(sums).sum(dim=0)
-        for alpha in self._alphas.tolist():
+        for alpha in self._values:
             shrink = (power / (alpha * (power + alpha)))[:, None]
             mean = 1 / ((alpha + self._constant) * len(values)) if self._intercept else 0.0
             held_out = []

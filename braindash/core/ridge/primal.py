@@ -191,7 +191,7 @@ class PrimalSolver:
         if self._alone[fold]:
             operator = operator @ outside(source, self._folds[fold]).T
         # The largest weight of a feature tells how small the predictions are.
-        scale = 1 / float(weight[: len(self._kept)].max()) if self._centred else None
+        scale = weight[: len(self._kept)].max().reciprocal() if self._centred else None
         return finish_operator(operator, scale)
 
     def _moments(self, fold: int, dtype: torch.dtype) -> torch.Tensor | None:

@@ -312,8 +312,10 @@ def _over_all_orders(
     r = m.diagonal(dim1=-2, dim2=-1).sum(dim=-1).double()
     row_means, column_means = m.mean(dim=-1, keepdim=True), m.mean(dim=-2, keepdim=True)
     mean = row_means.mean(dim=-2, keepdim=True)
-    d = (m - row_means - column_means + mean).flatten(2)
-    products = (d @ d.transpose(1, 2)).double()
+    # In double precision: rounded, the products of layers that predict much the same are those of
+    # no normals at all.
+    d = (m - row_means - column_means + mean).flatten(2).double()
+    products = d @ d.transpose(1, 2)
     size = products.diagonal(dim1=-2, dim2=-1)
     n_independent = (n_blocks - 1) / size * max(n_used - 1 - n_taken, 1) / (n_used - 1)
     gap = (r - n_blocks * mean[:, :, 0, 0]).clamp(-1 + 1e-7, 1 - 1e-7)

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from braindash.errors import InputError, ResourceError
-from braindash.files import digest_file, flush, parse_json, write_json
+from braindash.files import digest_file, flush, hidden_beside, parse_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class Checkpoints:
             When the disk is full; what was kept before stays.
         """
         target = self._place(state.epoch)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        partial = hidden_beside(target)
         try:
             partial.mkdir(parents=True)
             digests = {}

@@ -140,6 +140,16 @@ def test_the_best_lies_between_one_layer_and_all(rng):
     np.testing.assert_array_equal(alone.best, alone.p[0])
 
 
+def test_layers_that_predict_much_the_same_are_few(rng):
+    """Their correlations have no full rank but for rounding, on every processor."""
+    predictions, response = series(rng, 1, 300, 40, effect=0.6)
+    noise = 1e-5 * rng.standard_normal((12, *response.shape))
+    nearly = (predictions + noise).astype(np.float32)
+    found = prewhitened_tests(nearly, response)
+    least = found.p.min(axis=0)
+    assert (found.best >= 0.98 * least).all() and (found.best <= 1.1 * least).all()
+
+
 def test_dead_and_incomplete_columns_are_nan_and_change_no_other(rng):
     predictions, response = series(rng, 2, 103, 6)
     whole = prewhitened_tests(predictions, response)

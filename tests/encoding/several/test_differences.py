@@ -42,7 +42,7 @@ def test_every_target_is_tested_from_the_stored_predictions(made, tested):
     columns = slice(1000, 1060)
     (first, response), (second, _) = (columns_of(one, columns) for one in (a, b))
     expected = prewhitened_difference(first, second, response)
-    np.testing.assert_allclose(tested.z[:, columns], expected.z, rtol=1e-5)
+    np.testing.assert_allclose(tested.z[:, columns], expected.z, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(tested.p[:, columns], expected.p, rtol=1e-4)
     np.testing.assert_allclose(tested.q, benjamini_hochberg(tested.p), rtol=1e-5)
     np.testing.assert_allclose(tested.difference, a.r - b.r)

@@ -158,7 +158,7 @@ def test_wavlms_attention_hears_no_adapter_until_it_is_merged(targets, deaf, tmp
             if "lora_B" in name:
                 parameter.add_(0.3)
     adapted = wrapped.eval()(wave).last_hidden_state
-    assert torch.equal(adapted, plain) == deaf
+    assert torch.allclose(adapted, plain, atol=1e-5) == deaf
     # No gradient reaches the only weights that are trained.
     assert adapted.requires_grad != deaf
     _, adapter, _ = save_pair("wavlm-group", tmp_path, targets=targets)

@@ -1,0 +1,134 @@
+"""Commands and workers that are killed at random moments end where undisturbed ones end.
+
+A campaign of minutes (`make campaign`, or `pytest -m campaign tests/chaos`). ``CHAOS_STOPS`` says
+how often a command is stopped before it may end, ``CHAOS_SEED`` at which moments.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+from kit.chaos import (
+    HOW,
+    KINDS,
+    QUIET_SECONDS,
+    damaged,
+    differences,
+    jobs,
+    left_running,
+    make_work,
+    stop,
+    temporary,
+    tuned_bytes,
+)
+from kit.job_tools import wait_for
+
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(3600)]
+STOPS = int(os.environ.get("CHAOS_STOPS", "12"))
+SEED = int(os.environ.get("CHAOS_SEED", "0"))
+NOTICED_SECONDS = 10.0
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def whole(request, tmp_path_factory, quick_model):
+    """One command that nobody stopped: the work, and how many seconds it took."""
+    work = make_work(request.param, tmp_path_factory.mktemp(request.param), quick_model)
+    started = time.monotonic()
+    done = work.finish()
+    assert done.returncode == 0, done.stderr
+    return work, time.monotonic() - started
+
+
+def assert_equal_to(whole, work) -> None:
+    assert not damaged(work.store)
+    assert not differences(whole.store, work.store)
+    if work.kind == "tune":
+        assert tuned_bytes(work.out) == tuned_bytes(whole.out)
+    assert not temporary(work.store)
+
+
+def test_a_command_that_is_stopped_ends_with_the_same_bits(whole, tmp_path, record_property):
+    (reference, seconds), rng = whole, random.Random(SEED)
+    work, ended, told = reference.elsewhere(tmp_path / "store"), 0, []
+    for number in range(STOPS):
+        process = work.start()
+        time.sleep(rng.uniform(0, seconds))
+        how = HOW[number % len(HOW)]
+        stop(process, how, rng)
+        _, error = process.communicate(timeout=600)
+        told.append(f"{how}: {process.returncode}")
+        ended += process.returncode == 0
+        assert "Traceback" not in error, f"{how}\n{error}"
+        assert not damaged(work.store), how
+        wait_for(lambda: not left_running(work.store), f"an end after {how}", QUIET_SECONDS)
+    done = work.finish()
+    assert done.returncode == 0, done.stderr
+    assert_equal_to(reference, work)
+    print(f"\n{work.kind}: {STOPS} times stopped, {ended} were quicker; {', '.join(told)}")
+
+
+def test_a_job_whose_worker_is_killed_is_noticed_and_goes_on(whole, tmp_path):
+    (reference, seconds), rng = whole, random.Random(SEED)
+    work = reference.elsewhere(tmp_path / "store")
+    noticed = []
+    for _ in range(3):
+        assert work.finish("--queue").returncode == 0
+        one = wait_for(lambda: [j for j in jobs(work) if j["state"] in ("running", "done")],
+                       "a worker", 60)  # fmt: skip
+        if one[0]["state"] == "done":
+            break
+        time.sleep(rng.uniform(0, seconds / 2))
+        for pid in left_running(work.store):
+            stop(_Process(pid), "KILL", rng)
+        before = time.monotonic()
+        wait_for(lambda known=one[0]: _is_noticed(jobs(work)[0], known), "somebody to notice", 60)
+        noticed.append(time.monotonic() - before)
+    assert all(one < NOTICED_SECONDS for one in noticed), noticed
+    if jobs(work)[0]["state"] != "done":
+        assert work.finish("--queue").returncode == 0
+        wait_for(lambda: jobs(work)[0]["state"] == "done", "the end", 300)
+    assert_equal_to(reference, work)
+    print(f"\n{work.kind}: dead workers noticed after {', '.join(f'{n:.1f} s' for n in noticed)}")
+
+
+def _is_noticed(job: dict, before: dict) -> bool:
+    return job["state"] != "running" or job["attempt"] > before["attempt"]
+
+
+class _Process:
+    """What :func:`kit.chaos.stop` needs of a process that is not a child."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def kill(self) -> None:
+        os.kill(self.pid, 9)
+
+
+def test_the_same_command_twice_at_once(whole, tmp_path):
+    reference, _ = whole
+    work = reference.elsewhere(tmp_path / "store")
+    both = [work.start() for _ in range(2)]
+    for process in both:
+        _, error = process.communicate(timeout=600)
+        # A folder that another run is tuning into is refused in words.
+        assert process.returncode == 0 or (work.kind == "tune" and "Traceback" not in error), error
+    assert work.finish().returncode == 0
+    assert_equal_to(reference, work)
+
+
+def test_a_job_table_that_is_damaged_is_told_and_results_stay(whole, tmp_path):
+    reference, _ = whole
+    work = reference.elsewhere(tmp_path / "store")
+    assert work.finish("--queue").returncode == 0
+    wait_for(lambda: jobs(work)[0]["state"] == "done", "the end", 300)
+    (table, *more) = sorted(work.store.glob("jobs/jobs.sqlite*"))
+    for path in (table, *more):
+        path.write_bytes(random.Random(SEED).randbytes(8192))
+    command = [sys.executable, "-m", "braindash", "jobs", "list", "--store", str(work.store)]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "Traceback" not in told.stderr and table.name in told.stderr + told.stdout
+    assert_equal_to(reference, work)
