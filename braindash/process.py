@@ -89,7 +89,7 @@ def is_running(mark: str) -> bool | None:
     number = rest.partition("-")[0]
     if where != _here() or not number.isdigit():
         return None
-    return psutil.pid_exists(int(number))
+    return bool(psutil.pid_exists(int(number)))
 
 
 @cache

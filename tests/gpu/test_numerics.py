@@ -114,9 +114,13 @@ def probed(device: str, given: Arrays, method: str = "ridge") -> Arrays:
     rng = np.random.default_rng(2)
     labels = rng.integers(3, size=100)
     X = (rng.standard_normal((100, 6)) + 2 * np.eye(6)[labels]).astype(np.float32)
-    tasks = [ProbeTask("class", labels, method=method)]
+    tasks = [] if method == "sets" else [ProbeTask("class", labels, method=method)]
     if method == "ridge":
         tasks += [ProbeTask("value", X[:, :2] + 1, "regression")]
+    if method == "sets":
+        texts = np.array(["a", "b", "a b"])[labels]
+        pairs = (("balanced", True), ("not", False))
+        tasks = [ProbeTask(name, texts, "multilabel", balanced=own) for name, own in pairs]
     split = split_units(np.repeat(np.arange(20), 5))
     plan = Probes(tasks, split, n_shuffles=1, n_samples=5, device=device)
     layer = plan.fit_layer(X)
@@ -144,6 +148,7 @@ WORK: dict[str, Callable[[str, Arrays], Arrays]] = {
     "bootstrap": bootstrapped,
     "probes, ridge": probed,
     "probes, discriminant": lambda device, given: probed(device, given, "discriminant"),
+    "probes, sets": lambda device, given: probed(device, given, "sets"),
     "probes, logistic": lambda device, given: probed(device, given, "logistic"),
 }
 

@@ -28,10 +28,17 @@ def tuned(folder, device, settings):
     return {name: value.cpu().numpy() for name, value in state.items()}
 
 
-@pytest.mark.parametrize("adapter", [None, AdapterSettings()], ids=["full", "lora"])
-def test_the_device_learns_what_the_cpu_learns(gpu, tmp_path, adapter):
+OTHERWISE = {
+    "full": {},
+    "lora": {"adapter": AdapterSettings()},
+    "bottleneck": {"head": "bottleneck", "bottleneck": 3, "steps": 3},
+}
+
+
+@pytest.mark.parametrize("otherwise", OTHERWISE.values(), ids=OTHERWISE)
+def test_the_device_learns_what_the_cpu_learns(gpu, tmp_path, otherwise):
     save_kind("hubert-group", tmp_path / "model")
-    settings = SETTINGS.model_copy(update={"adapter": adapter})
+    settings = SETTINGS.model_copy(update=otherwise)
     on_cpu = tuned(tmp_path, "cpu", settings)
     before = gpu.operations.total()
     on_device = tuned(tmp_path, "cuda", settings)

@@ -204,6 +204,9 @@ def low_rank(weights: Tensor, features: Tensor, rank: int) -> tuple[Tensor, Tens
     size = squares[order].sqrt()
     after = root @ right[:, order] / size
     before = after.T @ w
+    # Eigenvectors have no sign of their own: the largest weight of each value is positive.
+    sign = before.gather(1, before.abs().argmax(dim=1, keepdim=True)).sign()
+    after, before = after * sign.T, before * sign
     size = size / len(x) ** 0.5
     return (after * size).float(), (before / size[:, None]).float()
 
