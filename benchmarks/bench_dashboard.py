@@ -130,10 +130,12 @@ def open_viewer(browser, url):
 
 
 FOUND: list[dict[str, str]] = []
+PART = [""]  # what the lines are about, for lines that are written of several
 
 
 def report(what, measured, goal=""):
     """Print a line of the table, and keep it."""
+    what = f"{PART[-1]}{what}"
     FOUND.append({"what": what, "measured": str(measured), "goal": goal})
     print(f"{what:<66} {measured}{f'   (goal: {goal})' if goal else ''}", flush=True)
 
@@ -273,13 +275,16 @@ def measure_story(browser, folder, repeats):
 def measure_viewers(browser, folder, repeats):
     """Report on a viewer alone, then on the page Compare with three panels."""
     print("\nOne viewer, 13 layers of constant patches")
+    PART.append("one viewer alone: ")
     with served(APP) as url:
         measure_viewer(browser, url, repeats)
     for seed, model in enumerate(MODELS):
         put_result(Store(folder / "store"), model=model, seed=seed, n_layers=N_LAYERS)
     print("\nPage Compare, two models of 13 layers of white noise, three panels")
+    PART.append("Compare, three panels: ")
     with served(ROOT / "app.py", folder / "store") as url:
         measure_compare(browser, url, repeats)
+    PART.append("")
 
 
 def main():

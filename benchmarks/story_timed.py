@@ -15,6 +15,7 @@ from braindash.exports.report.build import build
 PLAYER = ".braindash-viewer.player[data-ready]"
 HEARD = "() => [...document.querySelectorAll('audio')].some((one) => one.readyState > 2)"
 PLAYED_MS = 10_000
+N_MAPS = "(root) => root.braindashPlayback.surface.panels.length"
 FRAMES = """(root) => root.braindashPlayback.frames.filter((one) => one.lag !== undefined)"""
 
 
@@ -35,7 +36,8 @@ def playing(browser, url: str) -> Iterator[tuple[str, str, str]]:
         root.evaluate("(root) => { const it = root.braindashPlayback; it.waits = true; "
                       "it.frames.length = 0; it.clock.play(); }")  # fmt: skip
         page.wait_for_timeout(PLAYED_MS)
-        frames = root.evaluate(FRAMES)
+        frames, n_maps = root.evaluate(FRAMES), root.evaluate(N_MAPS)
+        what = f"{what}, {n_maps} maps"
         page.context.close()
         seconds = (frames[-1]["at"] - frames[0]["at"]) / 1e3
         rate = (len(frames) - 1) / seconds
