@@ -37,16 +37,16 @@ def playing(browser, url: str) -> Iterator[tuple[str, str, str]]:
                       "it.frames.length = 0; it.clock.play(); }")  # fmt: skip
         page.wait_for_timeout(PLAYED_MS)
         frames, n_maps = root.evaluate(FRAMES), root.evaluate(N_MAPS)
-        what = f"{what}, {n_maps} maps"
+        name = f"story, {what}, {n_maps} maps"
         page.context.close()
         seconds = (frames[-1]["at"] - frames[0]["at"]) / 1e3
         rate = (len(frames) - 1) / seconds
-        yield f"story, {what}: frames a second", f"{rate:.0f}", "30"
+        yield f"{name}: frames a second", f"{rate:.0f}", "30"
         lags = [1e3 * one["lag"] for one in frames]
-        yield f"story, {what}: map behind sound", spread(lags), "50 ms"
+        yield f"{name}: map behind sound", spread(lags), "50 ms"
         ages = [1e3 * one["age"] for one in frames if one.get("age") is not None]
-        yield f"story, {what}: age of a picture when it is replaced", spread(ages), ""
-        yield f"story, {what}: drawing a frame", spread([one["done"] for one in frames]), ""
+        yield f"{name}: age of a picture when it is replaced", spread(ages), ""
+        yield f"{name}: drawing a frame", spread([one["done"] for one in frames]), ""
 
 
 def report_opened(
