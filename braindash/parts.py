@@ -35,6 +35,9 @@ __all__ = [
 
 # Starting a process, which loads torch, takes some seconds: less work than this is done here.
 WORTH_SECONDS = 20.0
+# How many parts take turns on an accelerator, and how much less time they take there, at least.
+_ON_DEVICE = 2
+_TIMES_QUICKER = 20.0
 # A result has one file that is put together before it, which another run may do as well.
 _ATTEMPTS = 3
 # What a process takes before it has any data: torch, transformers and a model's runtime.
@@ -67,7 +70,9 @@ def carry_out(
     cores : int, optional
         How many processor cores to take; None takes all that this process may use.
     device : str, default "auto"
-        Where the work is done as the request says it; on an accelerator one part follows the other.
+        Where the work is done as the request says it. Of an accelerator two parts take turns: one
+        loads, tests or writes while the other computes; where its memory is too short for both, one
+        is made again alone.
 
     Raises
     ------
@@ -82,9 +87,11 @@ def carry_out(
         return
     parts = [one.part for one in wanted]
     n_processes, n_cores = 1, 1
-    if sum(part.seconds for part in parts) >= WORTH_SECONDS and expected_device(device) == "cpu":
+    on_device = expected_device(device) != "cpu"
+    worth = WORTH_SECONDS * (_TIMES_QUICKER if on_device else 1)
+    if sum(part.seconds for part in parts) >= worth:
         n_cores = cores or usable_cores()
-        n_processes = count_processes(parts, n_cores)
+        n_processes = count_processes(parts, min(n_cores, _ON_DEVICE) if on_device else n_cores)
     joined = Joined(progress, {part.name: part.seconds for part in parts})
     if n_processes > 1:
         Team(wanted, n_cores, n_processes, joined).work()

@@ -260,7 +260,10 @@ class Team:
             return
         helper.current = None
         if "error" in answer:
-            self._failure = self._failure or as_error(one.part, answer)
+            if answer.get("memory") and self._places > 1:
+                self._again(one, "memory was too short for several at once")
+            else:
+                self._failure = self._failure or as_error(one.part, answer)
             return
         self._unfinished.discard(one.part.name)
         self._joined.finish(one.part.name, one.part.label)
@@ -269,11 +272,7 @@ class Team:
         """Have a part made again whose process died, with fewer beside it; give up after that."""
         told = how_it_ended(status)
         if self._attempts[one.part.name] < _ATTEMPTS:
-            logger.warning(
-                "%s: its process ended (%s) and the part is made again", one.part.label, told
-            )
-            self._waiting = {one.part.name: one} | self._waiting
-            self._places = max(1, self._places - 1)
+            self._again(one, f"its process ended ({told})")
             return
         self._failure = self._failure or ResourceError(
             f"{one.part.label}: the process that makes it ended {_ATTEMPTS} times, at last with "
@@ -281,6 +280,12 @@ class Team:
             hint="Signal 9 without anybody's doing means that memory ran out: close other "
             "programs or give fewer threads, and try again; finished parts are kept.",
         )
+
+    def _again(self, one: Ordered, why: str) -> None:
+        """Put a part back, to be made with fewer beside it."""
+        logger.warning("%s: %s, and the part is made again", one.part.label, why)
+        self._waiting = {one.part.name: one} | self._waiting
+        self._places = max(1, self._places - 1)
 
 
 def how_it_ended(status: int) -> str:
@@ -377,7 +382,8 @@ def _make(known: _Known, order: Mapping[str, Any], say: Callable[..., None]) -> 
     try:
         known.find(order).make(_Told(say))
     except BraindashError as error:
-        say(error=type(error).__name__, message=error.message, hint=error.hint)
+        memory = error.__cause__ is not None and is_out_of_memory(error.__cause__)
+        say(error=type(error).__name__, message=error.message, hint=error.hint, memory=memory)
     except Exception as error:
         logger.exception("a part failed")
         memory = is_out_of_memory(error)

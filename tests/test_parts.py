@@ -157,18 +157,29 @@ def test_little_work_needs_no_process(toy):
     assert run.made()["b"]["pid"] == os.getpid()
 
 
-def test_work_on_an_accelerator_stays_in_this_process(toy):
-    run = toy({"name": "a"}, {"name": "b"})
-    carry_out([run], NoProgress(), cores=2, device="cuda")
-    assert run.made()["b"]["pid"] == os.getpid()
-
-
-def test_a_gpu_that_nobody_named_is_not_shared_by_processes(toy, monkeypatch):
+def test_what_an_accelerator_does_quickly_stays_in_this_process(toy, monkeypatch):
     """Requests say "auto", and so does who says nothing: on such a machine that is the GPU."""
     monkeypatch.setattr(parts, "expected_device", lambda asked: "cuda" if asked == "auto" else "")
     run = toy({"name": "a"}, {"name": "b"})
     carry_out([run], NoProgress(), cores=2)
     assert run.made()["b"]["pid"] == os.getpid()
+
+
+def test_two_parts_take_turns_on_an_accelerator(toy):
+    many = [{"name": name, "seconds": 20 * SECONDS, "lasts": 0.3} for name in "abcd"]
+    run = toy(*many)
+    carry_out([run], NoProgress(), cores=4, device="cuda")
+    found = {one["pid"] for name, one in run.made().items() if name in "abcd"}
+    assert len(found) == 2 and os.getpid() not in found
+
+
+def test_a_part_that_lacks_memory_beside_another_is_made_again_alone(toy, caplog):
+    run = toy({"name": "a", "lasts": 1.0}, {"name": "b", "does": "crowd"}, {"name": "c"})
+    with caplog.at_level(logging.WARNING):
+        carry_out([run], NoProgress(), cores=2, device="cpu")
+    assert set(run.made()) == {"a", "b", "c", "end"}
+    assert "part b: memory was too short for several at once" in caplog.text
+    assert run.made()["b"]["started"] >= run.made()["a"]["ended"]
 
 
 def test_no_more_processes_than_fit_into_memory(monkeypatch):
@@ -242,7 +253,7 @@ def test_a_killed_process_loses_its_part_alone_and_it_is_made_again(toy, caplog,
     assert set(run.made()) == {"a", "b", "c", "end"}
     attempts = {name: len((tmp_path / f"{name}.attempts").read_text().split()) for name in "abc"}
     assert attempts == {"a": 1, "b": 2, "c": 1}
-    assert "part b: its process ended (signal 9) and the part is made again" in caplog.text
+    assert "part b: its process ended (signal 9), and the part is made again" in caplog.text
 
 
 def test_a_part_whose_process_dies_twice_is_named_and_the_others_stay(toy):

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from braindash.errors import InputError
+from braindash.errors import InputError, ResourceError
 from braindash.processes import Order, Part  # quick to import: no xarray
 
 # More than it takes to be worth a process.
@@ -101,6 +101,15 @@ def _swell(one: dict[str, Any], progress, attempt: int) -> None:
     raise MemoryError("cannot allocate 3 GB")
 
 
+def _crowd(one: dict[str, Any], progress, attempt: int) -> None:
+    """Find too little memory once, as where another part has taken it."""
+    if attempt == 1:
+        try:
+            _swell(one, progress, attempt)
+        except MemoryError as error:
+            raise ResourceError("a fit does not fit", hint="Close other programs.") from error
+
+
 class OutOfMemoryError(RuntimeError):
     """Named like torch's, but somebody else's."""
 
@@ -132,6 +141,7 @@ ACTIONS = {
     "refuse": _refuse,
     "break": _break,
     "swell": _swell,
+    "crowd": _crowd,
     "resemble": _resemble,
     "die": _die,
     "talk": _talk,
