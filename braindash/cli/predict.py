@@ -128,7 +128,8 @@ def _other(
     if minus is not None:
         return [build_request(SoundRequest, **(request.model_dump() | {"altered": minus}))]
     if audio is not None:
-        changes = {"audio": audio, "start": None, "stop": None}
+        # Only the first sound is altered.
+        changes = {"audio": audio, "start": None, "stop": None, "altered": "as-is"}
         return [request.model_copy(update=changes)]
     if result is not None:
         return [request.model_copy(update={"result": result, "layer": None, "model": None})]

@@ -95,7 +95,7 @@ def words_of(dataset: Dataset | None, story: HeardStory) -> tuple[list[Interval]
 def ask_for_data(sound: Sound) -> None:
     """Offer to say where the data set is, where its sound was not found."""
     if not visitor().may_compute:
-        st.caption(f"{sound.note} Maps and courses play with a silent clock.")
+        st.caption(f"{texts.plain(sound.note)} Maps and courses play with a silent clock.")
         return
     with st.expander("The sound is not here", icon=":material/volume_off:"):
         st.markdown(f"{sound.note} Maps and courses play with a silent clock.")
@@ -148,7 +148,7 @@ def opened(
         )
     ]
     if len(played) > 1 and (reason := can_stand_beside(*played)):
-        st.info(f"Model B is not played beside A: {reason}.", icon=":material/info:")
+        st.info(f"Model B is not played beside A: {texts.plain(reason)}.", icon=":material/info:")
         played, layers = played[:1], layers[:1]
     return played, region, layers_line([one.result for one in played], layers, choice, region)
 
@@ -203,7 +203,7 @@ def show(selection: state.Selection, bar: DeltaGenerator) -> None:
     if not sound.content:
         ask_for_data(sound)
     notes = [line, sound.note if sound.content else "", no_words, timing_note(first.story)]
-    st.caption(" ".join(note for note in notes if note))
+    st.caption(texts.plain(" ".join(note for note in notes if note)))
     results = [one.result for one in played]
     widgets.provenance(
         selection.group, selection.ceiling, taken=[listening.courses_take(programme, results)]

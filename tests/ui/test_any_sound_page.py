@@ -148,3 +148,18 @@ def test_who_may_only_look_brings_no_sound(store, monkeypatch):
     app = open_page()
     assert "read-only" in texts(app) and not app.file_uploader
     assert not [one for one in app.button if one.key and one.key.startswith("sound")]
+
+
+def test_names_with_markup_stay_names_and_what_is_refused_is_not_kept(tmp_path, monkeypatch):
+    store = Store(tmp_path / "odd")
+    name = "**m** ![p](http://evil.example/p.png) <b>"
+    made = put_story(store, tmp_path / "odd-data", model=name, resampled=False, n_layers=2).result
+    put_weights(store, made, layer=0)
+    monkeypatch.setenv("BRAINDASH_STORE", str(store.root))
+    monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
+    app = run("explore/story", heard="sound", beside="another sound")
+    assert "![p](" not in texts(app), "a picture would be fetched from its host"
+    app.file_uploader(key="sound_file").set_value(("clip.wav", encoded_as("wav", 9.0), "audio/wav"))
+    app.run()
+    app.button(key="sound_predict").click().run()
+    assert app.error and not list(store.root.glob("heard/*/*")), "there is no sound B"

@@ -110,7 +110,7 @@ def show(
         widgets.show_error(problem)
     visit: Visit | None = st.session_state.get(_ASKED)
     if visit is None:
-        st.caption(f"{_fitted_to(result)} {texts.SOUND_KEPT}")
+        st.caption(f"{texts.plain(_fitted_to(result))} {texts.SOUND_KEPT}")
         return
     known = {one.key: one for one in results}
     if not set(visit.results) <= set(known):
@@ -228,11 +228,24 @@ def _predict(results: tuple[str, ...], models: tuple[str, str], beside: str) -> 
 
 
 def _asked(results: tuple[str, ...], models: tuple[str, str], beside: str) -> Visit:
-    first = _brought("sound")
+    """Ask for what the controls say; where that is refused, what was brought is not kept."""
+    kept: list[Path] = []
+    try:
+        return _visit(results, models, beside, kept)
+    except BraindashError:
+        for path in kept:
+            forget_sound(path, state.store())
+        raise
+
+
+def _visit(
+    results: tuple[str, ...], models: tuple[str, str], beside: str, kept: list[Path]
+) -> Visit:
+    first = _brought("sound", kept)
     cut = {"start": st.session_state.get("sound_start"), "stop": st.session_state.get("sound_stop")}
     requests = [_request(results[0], first, cut)]
     if beside == OTHER:
-        requests.append(_request(results[0], _brought("sound_b"), {}))
+        requests.append(_request(results[0], _brought("sound_b", kept), {}))
     elif beside == MODEL:
         requests.append(_request(results[1], first, cut))
     elif beside != NOTHING:
@@ -253,8 +266,8 @@ def _request(result: str, audio: Path, changes: Mapping[str, Any]) -> SoundReque
     return build_request(SoundRequest, result=result, audio=audio, **changes)
 
 
-def _brought(key: str) -> Path:
-    """Keep what was brought last: of a recording and a file the recording."""
+def _brought(key: str, kept: list[Path]) -> Path:
+    """Keep what was brought last, of a recording and a file the recording; note where it is."""
     recorded = st.session_state.get(f"{key}_microphone")
     given = recorded or st.session_state.get(f"{key}_file")
     if given is None:
@@ -263,7 +276,8 @@ def _brought(key: str) -> Path:
             f"there is no {which} yet", hint="Choose a file, or record with the microphone."
         )
     name = "recording.wav" if recorded else given.name
-    return keep_sound(given.getvalue(), name, state.store())
+    kept.append(keep_sound(given.getvalue(), name, state.store()))
+    return kept[-1]
 
 
 # ---- what is under way -----------------------------------------------------------------------
@@ -304,7 +318,7 @@ def _tell_end(jobs: Sequence[Job]) -> None:
     """Say why there is no prediction."""
     for job in jobs:
         if job.error:
-            st.error(f"{job.error}\n\n{job.hint or ''}")
+            st.error(texts.plain(f"{job.error}\n\n{job.hint or ''}"))
     if not any(job.error for job in jobs):
         st.info("The prediction was cancelled; the sound is not kept.")
 
@@ -343,7 +357,7 @@ def _play(visit: Visit, clips: Sequence[Clip], region: str, row: DeltaGenerator)
     listening.hear(sound)
     key = f"sound_{digest_bytes(programme.identity.encode())[:8]}"
     listening.show_player(Player(programme, sound, key=key))
-    st.caption(" ".join(clip_lines(clips)))
+    st.caption(texts.plain(" ".join(clip_lines(clips))))
     predictions = [one.prediction for one in clips]
     told = _contrast(predictions)
     taken = listening.courses_take(
@@ -398,7 +412,7 @@ def _ask_for_weights(selection: state.Selection, result: EncodingResult) -> None
     try:
         find_weights(result, state.store())
     except BraindashError as error:
-        st.info(f"{error.message[0].upper()}{error.message[1:]}. {error.hint}")
+        st.info(texts.plain(f"{error.message[0].upper()}{error.message[1:]}. {error.hint}"))
     if result.spec.get("within"):
         return
     asked = st.session_state.get(_WEIGHTS, {})
@@ -420,4 +434,6 @@ def _follow_weights(key: str) -> None:
     elif job.state == "done":
         st.rerun(scope="app")
     else:
-        st.error(f"{job.error or 'Keeping the weights was cancelled.'}\n\n{job.hint or ''}")
+        st.error(
+            texts.plain(f"{job.error or 'Keeping the weights was cancelled.'}\n\n{job.hint or ''}")
+        )
