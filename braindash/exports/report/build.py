@@ -177,16 +177,20 @@ def build(
         0 if surfaces is None else len(surfaces.panels),
         found.simulated,
     )
-    _require_fits(made)
+    _require_fits(made, surfaces)
     return made
 
 
-def _require_fits(made: Report) -> None:
+def _require_fits(made: Report, surfaces: Surfaces | None) -> None:
     if made.n_bytes <= MOST_BYTES:
         return
-    each = made.sizes.get("maps", 0) / max(1, made.n_maps)
-    over = made.n_bytes - MOST_BYTES
-    fit = int(made.n_maps - -(-over // each)) if each else 0
+    fit = 0
+    if surfaces is not None and surfaces.maps:
+        # Models of many layers have larger maps: the last ones go until the rest fits.
+        sizes = [len(surfaces.maps[panel["maps"]]) for panel in surfaces.panels]
+        packed = made.sizes.get("maps", 0) / sum(map(len, surfaces.maps.values()))
+        left = [made.n_bytes - packed * sum(sizes[count:]) for count in range(len(sizes))]
+        fit = max((count for count, size in enumerate(left) if size <= MOST_BYTES), default=0)
     remedy = (
         f"Leave maps out: --maps {fit} (maps={fit}) keeps those of the first {fit} models, and all "
         "curves and tables."

@@ -79,6 +79,8 @@ _OTHER_FORMATS: Mapping[str, tuple[int, tuple[bytes, ...]]] = MappingProxyType(
         "an MP4 or M4A file (AAC)": (4, (b"ftyp", b"moov", b"mdat", b"wide")),
         "a stream of AAC": (0, (b"\xff\xf1", b"\xff\xf9")),
         "a film (AVI)": (8, (b"AVI ",)),
+        "a film (Flash)": (0, (b"FLV\x01",)),
+        "a film (MPEG)": (0, (b"\x00\x00\x01\xba", b"G@")),
         "a file of WavPack": (0, (b"wvpk",)),
         "a file of Monkey's Audio": (0, (b"MAC ",)),
         "a file of Shorten": (0, (b"ajkg",)),
