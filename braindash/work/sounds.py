@@ -109,6 +109,10 @@ class SoundNeeds:
 # ---- the sound -----------------------------------------------------------------------------------
 
 
+# A window of the strategy "exact"; no model has a frame of less than some hundredths of a second.
+LEAST_SECONDS = 0.1
+
+
 def find_cut(request: SoundRequest) -> Cut:
     """Find the part of a recording that is meant, without decoding it.
 
@@ -126,6 +130,11 @@ def find_cut(request: SoundRequest) -> Cut:
         raise InputError(
             f"the part from {start:g} to {stop:g} s is not in {path}, which lasts {seconds:.2f} s",
             hint="Give a start before the stop, both within the recording.",
+        )
+    if min(stop, seconds) - start < LEAST_SECONDS:
+        raise InputError(
+            f"the part from {start:g} to {stop:g} s of {path} is shorter than {LEAST_SECONDS:g} s",
+            hint="Give a longer one: no model hears anything in it.",
         )
     return Cut(path, start, min(stop, seconds))
 

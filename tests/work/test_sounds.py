@@ -117,6 +117,8 @@ def test_a_part_of_a_recording_is_a_sound_of_its_own(energy, clip, store):
         sounds.find_cut(request_for(energy, clip, start=2.0, stop=9.0))
     with pytest.raises(InputError, match="from 5 to 3 s"):
         sounds.find_cut(request_for(energy, clip, start=5.0, stop=3.0))
+    with pytest.raises(InputError, match=r"shorter than 0.1 s"):
+        sounds.find_cut(request_for(energy, clip, start=1.0, stop=1.00001))
 
 
 # ---- loudness, silence, contrast -----------------------------------------------------------------
