@@ -10,7 +10,7 @@ from braindash.errors import BraindashError
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
-from braindash.ui import choices, state, widgets
+from braindash.ui import choices, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.ui.take_away import Take, set_take
 from braindash.viewer.blobs import can_show
@@ -70,7 +70,7 @@ def _offer(dataset: Dataset, subjects: Sequence[str], key: str) -> None:
     if (problem := st.session_state.pop(_PROBLEM, None)) is not None:
         widgets.show_error(problem)
     elif job is not None and job.state == "failed":
-        st.error(f"**{job.error}**\n\n{job.hint or ''}")
+        st.error(f"**{texts.plain(job.error or '')}**\n\n{texts.plain(job.hint or '')}")
     st.button("Check this data", type="primary", key="check", on_click=_start,
               args=(dataset, subjects))  # fmt: skip
 

@@ -1,11 +1,14 @@
-"""Menus that several pages start work from: the data set and the model."""
+"""Menus that several pages start work from: the data set, the model and the protocol."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.defaults import PRESETS, PresetName
 from braindash.demo.requests import DEMO_MODELS, MANIFEST_NAME
 from braindash.errors import InputError
 from braindash.io.dataset.manifest import load_manifest
@@ -13,6 +16,8 @@ from braindash.speech.acoustic.spaces import known_spaces
 from braindash.speech.windows import STRATEGIES
 from braindash.tuning.result import tuned_models
 from braindash.ui import state
+
+Name = TypeVar("Name", bound=PresetName)
 
 HUB_MODELS = [
     "facebook/wav2vec2-base",
@@ -152,3 +157,30 @@ def strategy(place: DeltaGenerator, page: str, first: str) -> str:
     names = sorted(STRATEGIES, key=lambda name: name != first)
     captions = [STRATEGIES[name].description for name in names]
     return place.radio("Features", names, captions=captions, key=f"{page}_strategy")
+
+
+def protocol(
+    names: Sequence[Name], differences: Callable[[Name], Sequence[Sequence[str]]], key: str
+) -> Name:
+    """Ask for a protocol, and say what it does otherwise than the default.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of ``PRESETS``.
+    differences : callable
+        Gives the lines of a protocol's table: setting, its value, the default's.
+    key : str
+        Of the menu.
+    """
+    name: Name = st.selectbox(
+        "Protocol",
+        names,
+        format_func=lambda one: f"{one}: {PRESETS[one].paper}",
+        help="The default is the corrected protocol; the others are those of papers.",
+        key=key,
+    )
+    if found := differences(name):
+        columns = ["setting", name, "default"]
+        st.dataframe(pd.DataFrame(found, columns=columns), hide_index=True, height="content")
+    return name

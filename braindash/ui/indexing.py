@@ -50,8 +50,8 @@ def _indexed(folder: str, audio: str | None) -> Finding:
 
 def _show(found: Finding) -> None:
     told = {"licence": found.licence, "cite": found.citation, "from": found.source}
-    st.markdown(f"**{found.title}**")
-    st.caption(" · ".join(f"{name}: {text}" for name, text in told.items() if text))
+    st.markdown(f"**{plain(found.title)}**")
+    st.caption(plain(" · ".join(f"{name}: {text}" for name, text in told.items() if text)))
     if found.subjects:
         st.success(
             f"{len(found.subjects)} subjects, {len(found.stories)} stories with sound and "

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import pandas as pd
 import streamlit as st
 
 from braindash.defaults import PRESETS, ProbePresetName, probe_differences
@@ -82,7 +81,7 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
     tasks = st.multiselect(
         "Tasks", list(PROBE_TASKS), format_func=task_title, help=_TASKS_HELP, key="probe_tasks"
     )
-    preset = _choose_preset()
+    preset = choices.protocol(_PROTOCOLS, probe_differences, "probe_preset")
     given = dict(labels)
     with st.expander("Words, seed and features"):
         left, right = st.columns(2)
@@ -113,25 +112,6 @@ def choose_requests(labels: Labels, model: str) -> list[ProbeRequest]:
     settings = given | {"tasks": tuple(tasks), "strategy": strategy, "seed": int(seed)}
     settings |= {"leave_out_bad": leave_out, "preset": preset, "metric": metric}
     return [build_request(ProbeRequest, model=one, **settings) for one in models]
-
-
-def _choose_preset() -> ProbePresetName:
-    """Ask for the protocol, and say what it probes otherwise than the default."""
-    preset: ProbePresetName = st.selectbox(
-        "Protocol",
-        _PROTOCOLS,
-        format_func=lambda name: f"{name}: {PRESETS[name].paper}",
-        help="The default is the corrected protocol; the others are those of papers.",
-        key="probe_preset",
-    )
-    found = probe_differences(preset)
-    if found:
-        st.dataframe(
-            pd.DataFrame(found, columns=["setting", preset, "default"]),
-            hide_index=True,
-            height="content",
-        )
-    return preset
 
 
 def _metrics(preset: ProbePresetName) -> list[str]:

@@ -22,6 +22,7 @@ from braindash.sharing.asking import require_runner
 from braindash.sharing.settings import folders_to_name
 from braindash.ui import region_sets
 from braindash.ui.explore.loaded import loaded
+from braindash.ui.texts import plain
 from braindash.views.captions import short_names, varied_words
 
 NORMALISED = "r / ceiling"
@@ -535,8 +536,8 @@ def choose_regions(row: ResultRow) -> None:
     row : ResultRow
         A result on the page: its space and its manifest say which sets there are.
     """
-    plain = load_result(str(store().root), row.key)
-    offered = region_sets.offers(plain)
+    result = load_result(str(store().root), row.key)
+    offered = region_sets.offers(result)
     asked = st.query_params.get(region_sets.SET, "")
     reason = region_sets.why_not(asked, offered)
     choose(
@@ -547,8 +548,8 @@ def choose_regions(row: ResultRow) -> None:
         help=region_sets.SET_HELP,
     )
     if reason:
-        st.info(reason, icon=":material/info:")
-    regions = region_sets.chosen_regions(plain)
+        st.info(plain(reason), icon=":material/info:")
+    regions = region_sets.chosen_regions(result)
     choose("Side", list(regions.hemispheres), region_sets.SIDE, help=region_sets.SIDE_HELP)
 
 

@@ -164,7 +164,7 @@ def difference_tests(pair: Difference) -> TargetDifference | None:
     they are there.
     """
     if reason := untestable(pair):
-        st.caption(f"Differences of single targets are not tested: {reason}.")
+        st.caption(f"Differences of single targets are not tested: {plain(reason)}.")
         return None
     found = stored_difference(pair, state.store())
     if found is not None:
@@ -344,7 +344,7 @@ def difference_by_layer(
     try:
         table = state.difference_table(pair, selection.normalised, ceiling)
     except InputError as error:
-        st.info(f"{error.message}. {error.hint}")
+        st.info(plain(f"{error.message}. {error.hint}"))
         return
     identity = (pair.a.identity, pair.b.identity, ceiling, selection.score, regions)
     figure = kept(

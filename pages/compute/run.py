@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.defaults import PRESETS, PresetName, differences
+from braindash.defaults import PRESETS, differences
 from braindash.errors import BraindashError
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
 from braindash.specs import CEILING_SELECTIONS, HISTORIES, PENALTIES, PRECISIONS, SCHEMES
-from braindash.ui import choices, probe_form, state, widgets
+from braindash.ui import choices, probe_form, state, texts, widgets
 from braindash.work.kinds import KINDS, preflight
 from braindash.work.submit import submit
 
@@ -211,25 +210,6 @@ def choose_probes() -> list[ProbeRequest]:
     return probe_form.choose_requests(labels, model)
 
 
-def choose_preset() -> str:
-    """Ask for the protocol, and say what it does otherwise than the default."""
-    preset: PresetName = st.selectbox(
-        "Protocol",
-        list(PRESETS),
-        format_func=lambda name: f"{name}: {PRESETS[name].paper}",
-        help="The default is the corrected protocol; the others are those of papers.",
-        key="run_preset",
-    )
-    found = differences(preset)
-    if found:
-        st.dataframe(
-            pd.DataFrame(found, columns=["setting", preset, "default"]),
-            hide_index=True,
-            height="content",
-        )
-    return preset
-
-
 def choose_requests() -> list[EncodeRequest]:
     """Ask for everything and make one request per subject."""
     data = choices.data("run")
@@ -243,7 +223,7 @@ def choose_requests() -> list[EncodeRequest]:
     if not acoustic:  # they have one grid of frames and no windows
         strategy = choices.strategy(st.container(), "run", "exact")
     settings = {"data": data, "strategy": strategy} | model | choose_advanced(mixed=not acoustic)
-    settings |= {"preset": choose_preset()}
+    settings |= {"preset": choices.protocol(list(PRESETS), differences, "run_preset")}
     return [build_request(EncodeRequest, subject=subject, **settings) for subject in subjects]
 
 
@@ -273,9 +253,8 @@ def show_preflight(requests: list[Request]) -> None:
         lines, fit = check(request.command, request.model_dump_json(), str(state.store().root))
         fits = fits and fit
         with st.container(border=True):
-            st.markdown(
-                f"**{request.subject if isinstance(request, EncodeRequest) else request.model}**"
-            )
+            named = request.subject if isinstance(request, EncodeRequest) else request.model
+            st.markdown(f"**{texts.plain(named)}**")
             for line in lines:
                 st.text(line)
     if not fits:

@@ -48,7 +48,8 @@ def alone(selection: state.Selection, rows: list[state.ResultRow]) -> None:
     """Say what to do when there is nothing to compare with."""
     row = selection.row
     st.info(
-        f"**{row.model}** is the only model with results of {row.data}, subject {row.subject}. "
+        f"**{texts.plain(row.model)}** is the only model with results of {texts.plain(row.data)}, "
+        f"subject {texts.plain(row.subject)}. "
         "Score a second model on the same data: its checkpoint before tuning, another model, or an "
         "acoustic space such as acoustic:logmel. Or choose the same model again as model B, to "
         "compare two of its layers."

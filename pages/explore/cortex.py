@@ -195,7 +195,7 @@ def show_map(
         layer=address.layer(result.n_layers - 1),
         source=short_line(selection.group),
     )
-    st.caption(shown.note)
+    st.caption(texts.plain(shown.note))
     notes = []
     if other_key:
         notes.append(f"minus {selection.model_names[1]}, key {other_key[:8]}")

@@ -42,8 +42,9 @@ def list_sets(found: dict[str, RegionSet]) -> None:
 
 def describe(one: RegionSet) -> None:
     """Say where a set is from, and what to do where its files are not here."""
-    told = f"**{one.title}** · {one.source} · licence: {one.licence} · space: {one.space}"
-    st.markdown(f"{told} · {one.note}" if one.note else told)
+    title, *rest = map(texts.plain, (one.title, one.source, one.licence, one.space))
+    told = "**{}** · {} · licence: {} · space: {}".format(title, *rest)
+    st.markdown(f"{told} · {texts.plain(one.note)}" if one.note else told)
     if not one.is_ready:
         try:
             one.require_ready()
@@ -63,8 +64,8 @@ def show_on_brain(one: RegionSet) -> None:
     maps, sizes = region_map(regions, VIEWER_MESH), region_sizes(regions)
     surface_viewer(maps, key="region_set", identity=f"regions {regions.digest}")
     st.caption(
-        f"{regions.note}. Every region in the shade of its number; where regions overlap, the "
-        "smallest one is seen. Click a name to outline it."
+        f"{texts.plain(regions.note)}. Every region in the shade of its number; where regions "
+        "overlap, the smallest one is seen. Click a name to outline it."
     )
     st.dataframe(sizes, hide_index=True)
     taken = set_take(maps, f"regions-{one.name}", f"Region set {one.title}", table=sizes)
@@ -94,7 +95,7 @@ with widgets.page("Data", INTRODUCTION):
         show=lambda name: name if sets[name].is_ready else f"{name} (files are not here)",
     )
     if reason:
-        st.info(reason, icon=":material/info:")
+        st.info(texts.plain(reason), icon=":material/info:")
     describe(sets[chosen])
     if sets[chosen].is_ready:
         show_on_brain(sets[chosen])

@@ -166,7 +166,7 @@ def show_difference(
     st.header("A minus B", anchor=False)
     name = state.choose("B", [state.NO_OTHER, *names], "compare")
     if name == state.NO_OTHER:
-        st.caption(f"A: {result.model}. Choose B to subtract it, layer by layer.")
+        st.caption(f"A: {texts.plain(result.model)}. Choose B to subtract it, layer by layer.")
         return
     other = probing.load(next(row for row in others if row.model == name))
     table = widgets.kept(
@@ -232,7 +232,7 @@ def show_depths(result: ProbingResult) -> None:
     """List at which depth each task is held, and the hierarchy index."""
     st.header("Depth of each task", anchor=False)
     if result.n_layers < 2:
-        st.caption(f"{result.model} has one layer, so there is no depth to sum up.")
+        st.caption(f"{texts.plain(result.model)} has one layer, so there is no depth to sum up.")
         return
     stages = probing.stages(result)
     st.dataframe(depth_table(stages, result), hide_index=True, height="content")

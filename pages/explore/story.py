@@ -98,7 +98,7 @@ def ask_for_data(sound: Sound) -> None:
         st.caption(f"{texts.plain(sound.note)} Maps and courses play with a silent clock.")
         return
     with st.expander("The sound is not here", icon=":material/volume_off:"):
-        st.markdown(f"{sound.note} Maps and courses play with a silent clock.")
+        st.markdown(f"{texts.plain(sound.note)} Maps and courses play with a silent clock.")
         st.text_input(
             "Manifest of the data set",
             key="story_manifest",

@@ -32,7 +32,7 @@ def choose_study(known: list[StudyRecord]) -> StudyRecord:
 def show(record: StudyRecord) -> None:
     """Draw the state and the figures of a study."""
     if record.tables.note:
-        st.caption(record.tables.note)
+        st.caption(texts.plain(record.tables.note))
     results = looking.open_results(record)
     computing.show_stored(record, results.missing, simulated=results.simulated)
     if visitor().may_compute:
@@ -41,7 +41,7 @@ def show(record: StudyRecord) -> None:
         st.info("Nothing of this study is stored yet: its figures come with the first results.")
         return
     for note in results.notes:
-        st.warning(note)
+        st.warning(texts.plain(note))
     figures = looking.choose_figures(results)
     if not figures.names:
         st.info("The stored results allow no figure yet: an encoding of a model comes first.")
