@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from kit.textgrids import write_textgrid
 from kit.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, make_lab
+from kit.tuning_runs import SHORT, data_for, request_for
 
 import braindash
 from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling
@@ -17,7 +18,6 @@ from braindash.errors import Cancelled, InputError, ModelError, TuningError
 from braindash.io.labels.textgrid import Interval, read_textgrid
 from braindash.io.store import Store
 from braindash.progress import NoProgress
-from braindash.requests import build_tune_request
 from braindash.speech.checkpoints.locate import locate
 from braindash.tuning.data import load_tuning_data, with_control
 from braindash.tuning.plan import plan_tuning
@@ -29,29 +29,10 @@ from braindash.work.changes import PROMISED
 from braindash.work.kinds import preflight, run_job
 from braindash.work.submit import submit
 
-SHORT = {
-    "window_trs": 3,
-    "segment_trs": 8,
-    "attention_trs": 4,
-    "epochs": 2,
-    "batch_rows": 30,
-    "encoder_rate": 1e-3,
-    "device": "cpu",
-}
-
 
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
-
-
-def request_for(lab, **fields):
-    asked = SHORT | {"data": lab.manifest, "model": str(lab.model), "subjects": ("A",)} | fields
-    return build_tune_request(**asked)
-
-
-def data_for(lab, **fields):
-    return load_tuning_data(plan_tuning(request_for(lab, **fields)), NoProgress())
 
 
 def stored(lab, subject, story):

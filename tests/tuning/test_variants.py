@@ -5,6 +5,7 @@ import pytest
 from kit.textgrids import write_textgrid
 from kit.tiny_models import save_kind
 from kit.toy_lab import make_lab
+from kit.tuning_runs import data_for, request_for
 from safetensors.numpy import load_file
 from sklearn.preprocessing import StandardScaler
 
@@ -13,7 +14,6 @@ from braindash.io.dataset.audio import load_audio
 from braindash.io.labels.textgrid import Interval
 from braindash.io.store import Store
 from braindash.progress import NoProgress
-from braindash.requests import build_tune_request
 from braindash.specs import TUNING_CONTROLS
 from braindash.speech.checkpoints.locate import locate
 from braindash.tuning.card import _CONTROLS
@@ -22,29 +22,10 @@ from braindash.tuning.plan import plan_tuning
 from braindash.tuning.run import run_tuning
 from braindash.views.captions import tuning_line
 
-SHORT = {
-    "window_trs": 3,
-    "segment_trs": 8,
-    "attention_trs": 4,
-    "epochs": 1,
-    "batch_rows": 30,
-    "encoder_rate": 1e-3,
-    "device": "cpu",
-}
-
 
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
-
-
-def request_for(lab, **fields):
-    asked = SHORT | {"data": lab.manifest, "model": str(lab.model), "subjects": ("A",)} | fields
-    return build_tune_request(**asked)
-
-
-def data_for(lab, **fields):
-    return load_tuning_data(plan_tuning(request_for(lab, **fields)), NoProgress())
 
 
 # ---- adapters, heads and budgets ----------------------------------------------------------------
