@@ -30,6 +30,7 @@ from braindash.demo.dataset import prepare_demo
 from braindash.demo.requests import SUBJECTS
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.speech.checkpoints.locate import ADAPTER_CONFIG
+from braindash.tuning.card import write_card
 from braindash.tuning.record import read_record
 from braindash.tuning.result import TuningResult
 
@@ -91,6 +92,7 @@ def ship(result: TuningResult, method: str) -> Path:
     with TemporaryDirectory() as place:
         record["check"] = check_record(method, prepare_demo(Path(place) / "demo"), Path(place))
     write_json(folder / TUNING_RECORD, record)
+    write_card(folder)  # controls beside it in the store do not ship
     if method == "lora":
         config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = f"../{MODEL_FOLDER.name}"

@@ -260,14 +260,18 @@ def _scores(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) ->
         scores = " | ".join(f"{one['validation_r'][name]:.4f}" for name in subjects)
         lines.append(f"| {one['epoch']}{mark} | {loss} | {scores} |")
     own = record["spec"]["control"]
+    named = [(record, "this model" if own == "none" else f"this control ({own})")]
+    named += [(one, f"control: {one['spec']['control']}") for one in controls]
+    # Records of earlier versions do not say how many steps there were.
+    counted = any(_kept_steps(one) is not None for one, _ in named)
+    steps = "steps | " if counted else ""
     beside = [
-        "| model | epoch kept | steps | mean validation r before | after |",
-        "| --- | --- | --- | --- | --- |",
-        _outcome(record, "this model" if own == "none" else f"this control ({own})"),
-        *(_outcome(one, f"control: {one['spec']['control']}") for one in controls),
+        f"| model | epoch kept | {steps}mean validation r before | after |",
+        "| --- " * (4 + counted) + "|",
+        *(_outcome(one, name, counted) for one, name in named),
     ]
     none = "" if controls or own != "none" else (
-        "\n\nNo control was tuned beside it: a gain that a control shows too is not about the "
+        "\n\nNo control lies beside this model: a gain that a control shows too is not about the "
         "brain."
     )  # fmt: skip
     return (
@@ -277,14 +281,19 @@ def _scores(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) ->
     )  # fmt: skip
 
 
-def _outcome(record: Mapping[str, Any], name: str) -> str:
+def _kept_steps(record: Mapping[str, Any]) -> int | None:
+    steps = record.get("steps")
+    return steps.get("kept") if isinstance(steps, dict) else None
+
+
+def _outcome(record: Mapping[str, Any], name: str, counted: bool) -> str:
     history = {one["epoch"]: one for one in record["history"]}
     means = [float(np.mean(list(history[epoch]["validation_r"].values())))
              for epoch in (0, record["kept_epoch"]) if epoch in history]  # fmt: skip
     before, after = (means[0], means[-1]) if means else (float("nan"), float("nan"))
-    steps = record.get("steps")
-    told = steps.get("kept", "-") if isinstance(steps, dict) else "-"
-    return f"| {name} | {record['kept_epoch']} | {told} | {before:.4f} | {after:.4f} |"
+    steps = _kept_steps(record)
+    told = f"{'-' if steps is None else steps} | " if counted else ""
+    return f"| {name} | {record['kept_epoch']} | {told}{before:.4f} | {after:.4f} |"
 
 
 def _limits(record: Mapping[str, Any], licence: str) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from safetensors.torch import load_file as load_torch_file
 
 from braindash.demo import (
     ADAPTER_FOLDER,
+    DEMO_FOLDER,
     MODEL_FOLDER,
     PROBE_STORIES,
     TEST_STORIES,
@@ -17,9 +19,13 @@ from braindash.demo import (
     VALID_STORIES,
 )
 from braindash.demo.requests import DEMO_MODELS
+from braindash.speech.checkpoints.listing import licence_of
 from braindash.speech.checkpoints.locate import locate
+from braindash.speech.checkpoints.merging import lora_strengths
+from braindash.speech.checkpoints.places import CARD
 from braindash.speech.features import extract
 from braindash.speech.models import open_model
+from braindash.tuning.card import card_text, controls_beside
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 METHODS = {"full": TUNED_FOLDER, "lora": ADAPTER_FOLDER}
@@ -88,6 +94,27 @@ def test_the_files_name_no_place_of_the_machine_that_made_them(method):
     for path in METHODS[method].glob("*.json"):
         strings = [text for text in path.read_text().split('"')[1::2] if text.startswith("/")]
         assert strings == [], path
+
+
+@each_method
+def test_the_card_is_what_the_record_gives_now(method):
+    folder = METHODS[method]
+    assert (folder / CARD).read_text(encoding="utf-8") == card_text(
+        record_of(method), controls=controls_beside(folder, record_of(method))
+    ), f"stale: braindash models card {folder}"
+    assert licence_of(folder) == licence_of(MODEL_FOLDER) == record_of(method)["base"]["licence"]
+
+
+def test_every_card_that_ships_is_compared():
+    cards = {path.parent for path in DEMO_FOLDER.rglob(CARD)}
+    assert cards == {MODEL_FOLDER, *METHODS.values()}
+    training = json.loads((MODEL_FOLDER / "training.json").read_text())
+    assert f"{training['audio_minutes']:g} minutes" in (MODEL_FOLDER / CARD).read_text()
+
+
+def test_the_record_says_how_strong_the_adapters_are():
+    weights = load_torch_file(ADAPTER_FOLDER / "adapter_model.safetensors")
+    assert record_of("lora")["lora_b"] == pytest.approx(lora_strengths(weights))
 
 
 def test_the_menus_hold_the_base_and_both_tuned_forms():

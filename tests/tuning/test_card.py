@@ -17,7 +17,10 @@ from braindash.tuning.record import read_record
 
 @pytest.fixture
 def record():
-    return read_record(TUNED_FOLDER)
+    """The demo's, as if nothing were known of its base."""
+    found = read_record(TUNED_FOLDER)
+    del found["base"]["licence"]
+    return found
 
 
 @pytest.fixture
@@ -57,7 +60,8 @@ def test_what_readers_are_told_is_the_records(record):
     for one in record["history"]:
         assert re.search(rf"\| {one['epoch']}( \(\w+\))? \|", text)
     assert f"| {record['kept_epoch']} (kept) |" in text
-    assert "No control was tuned beside it" in text and "licence of the base is not known" in text
+    assert "No control lies beside this model" in text
+    assert "licence of the base is not known" in text
     assert "Moussa O, Toneva M (2025)" in text and "LoRA" not in text
 
 
@@ -68,7 +72,19 @@ def test_a_control_says_that_it_is_one_and_stands_beside_its_model(folder, recor
     (control / "tuning.json").write_text(json.dumps(record))
     assert "**This is a CONTROL (shuffled" in write_card(control).read_text()
     text = write_card(folder).read_text()
-    assert "| control: shuffled |" in text and "No control was tuned" not in text
+    assert "| control: shuffled |" in text and "No control lies" not in text
+
+
+def test_steps_are_told_where_a_record_counts_them(record):
+    control = json.loads(json.dumps(record))
+    control["spec"]["control"] = "shuffled"
+    assert "steps" not in card_text(record, controls=[control])
+    control["steps"] = {"trained": 900, "kept": 612}
+    text = card_text(record, controls=[control])
+    assert "| model | epoch kept | steps | mean validation r before | after |" in text
+    kept = record["kept_epoch"]
+    assert f"| this model | {kept} | - | 0." in text
+    assert f"| control: shuffled | {kept} | 612 | 0." in text
 
 
 def test_names_stay_names(record):
