@@ -7,11 +7,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import typer
 from kit.documents import blocks, commands, is_elsewhere, reader
 
 import braindash
-from braindash.cli import app
 from braindash.io.dataset.tables import read_tables
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,19 +58,6 @@ def test_the_manifest_of_the_readme_is_valid(tmp_path):
     assert tables is not None and not problems
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_of_the_readme_exists_with_its_options(line):
-    command = typer.main.get_command(app)
-    words = shlex.split(line)[1:]
-    while words and hasattr(command, "commands"):
-        assert words[0] in command.commands, f"{line}: no such command"
-        command = command.commands[words.pop(0)]
-    options = {name for parameter in command.params for name in parameter.opts}
-    for word in words:
-        if word.startswith("--"):
-            assert word in options, f"{line}: {word} is not an option"
-
-
 @pytest.mark.slow
 def test_the_readme_runs_from_its_first_block_to_its_last(tmp_path, monkeypatch):
     assert [line for line in COMMANDS if not is_elsewhere(line)]
@@ -98,3 +83,10 @@ def test_every_linked_file_exists():
 def test_the_changelog_and_the_citation_name_this_version():
     assert f"version: {braindash.__version__}" in (ROOT / "CITATION.cff").read_text()
     assert f'version = "{braindash.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_no_entry_of_the_changelog_is_there_twice():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    entries = [" ".join(one.split()) for one in re.split(r"\n(?=- |#)", text) if one[:1] == "-"]
+    assert len(entries) > 50
+    assert [one[:60] for one in entries if entries.count(one) > 1] == []

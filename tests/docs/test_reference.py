@@ -3,9 +3,12 @@
 import re
 
 import pytest
+from kit.documents import ROOT
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
 import braindash
 from braindash.defaults import PRESETS, differences
+from braindash.io.dataset.audio import SAMPLE_RATE_HZ
 from braindash.io.dataset.tables import ManifestTables
 from braindash.io.labels.sources import LABEL_SOURCES
 from braindash.io.regions.discs import REGION_NAMES, published_spheres
@@ -14,6 +17,9 @@ from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import EncodeRequest, ProbeRequest
 from braindash.specs import AdapterSettings, TuningSettings
 from braindash.speech.acoustic.spaces import SPACES
+from braindash.speech.checkpoints.families import FAMILIES as MODEL_FAMILIES
+from braindash.speech.checkpoints.folders import common_names
+from braindash.speech.geometry import geometry_of
 from braindash.studies.file import TABLES, StudyTables, settings_of
 
 
@@ -137,3 +143,17 @@ def test_every_module_says_what_it_is(hooks):
 def test_names_with_roles_become_code(hooks):
     assert hooks.plain("see :func:`a.b` or :class:`~a.C`") == "see `a.b` or `C`"
     assert hooks.summary("One ``x``\nline.\n\nAnother.") == "One `x` line."
+
+
+def test_the_table_of_models_is_what_the_families_are():
+    """The one table of a registry that is written by hand, for what it says beside."""
+    text = (ROOT / "docs" / "models.md").read_text()
+    listed = rows(text.partition("## Families\n")[2].partition("\n## ")[0])
+    assert {line[0] for line in listed} == {one.title for one in MODEL_FAMILIES.values()}
+    families = {one.title: one for one in MODEL_FAMILIES.values()}
+    for title, types, _, rate, *_ in listed:
+        family, named = families[title], re.findall("`(.*?)`", types)
+        assert set(named) == set(family.model_types or (family.name,)), title
+        config = common_names(CONFIG_MAPPING[named[0]]().to_dict(), family)
+        hertz = SAMPLE_RATE_HZ / geometry_of(family, config).hop
+        assert float(rate) == pytest.approx(hertz, abs=0.005), title

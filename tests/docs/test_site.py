@@ -1,13 +1,17 @@
 """The site is built without a warning, asks nothing of another host, and names real files."""
 
 import re
+import shlex
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from kit.documents import ROOT, blocks
+import typer
+from kit.documents import ROOT, blocks, commands
+
+from braindash.cli import app
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Tags whose address a browser follows without being asked to.
@@ -64,6 +68,30 @@ def test_files_that_documents_name_exist():
         written = {one.title for one in blocks(path)}  # files that the reader makes
         for name in set(CODE_FILE.findall(path.read_text())) - written:
             assert (ROOT / name).exists(), f"{path.name} names {name}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_every_command_exists_with_its_options(path):
+    root = typer.main.get_command(app)
+    for block in blocks(path):
+        lines = commands(block.text) if block.language == "sh" else []
+        for line in (line for line in lines if line.startswith("braindash ")):
+            command, words, options = root, shlex.split(line)[1:], {"--help"}
+            while True:
+                options |= {
+                    name
+                    for parameter in command.params
+                    for name in (*parameter.opts, *parameter.secondary_opts)
+                }
+                inside = getattr(command, "commands", {})
+                place = next((at for at, word in enumerate(words) if word in inside), None)
+                if place is None:
+                    break
+                command = inside[words.pop(place)]
+            alone = getattr(command, "invoke_without_command", True)
+            assert alone, f"{line}: no such command"
+            named = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
+            assert named <= options, f"{line}: {named - options}"
 
 
 def test_a_measured_number_names_the_script_that_prints_it():
