@@ -177,12 +177,25 @@ def _write_result(result: EncodingResult, names: Mapping[str, str], folder: Path
         for side, letter in SIDES.items():
             name = _name(names, "statmap", hemi=letter, **given)
             (place / f"{name}.func.gii").write_bytes(gifti_bytes(maps, side, source))
-            (place / f"{name}.json").write_bytes(
-                json_bytes(maps.document(source) | _record(result, source))
-            )
+            document = maps.document(source) | _placed(mapped, names, side, density)
+            (place / f"{name}.json").write_bytes(json_bytes(document | _record(result, source)))
     if mapped.mesh == OWN:
         _write_surfaces(mapped, names, place.parent / "anat")
     return told
+
+
+def _placed(mapped: Vertices, names: Mapping[str, str], side: str, density: str) -> dict[str, str]:
+    """Say what BIDS requires of a map beside ``den-``, and of a space that is no template."""
+    count = mapped.n_left if side == "left" else mapped.n_vertices - mapped.n_left
+    told = {"Density": f"{count} vertices of the hemisphere ({mapped.mesh})"} if density else {}
+    if mapped.mesh == OWN:
+        file = f"{_surface(names, mapped.shapes[0], hemi=SIDES[side])}.surf.gii"
+        told["SpatialReference"] = f"bids::sub-{names['sub']}/anat/{file}"
+    return told
+
+
+def _surface(names: Mapping[str, str], shape: str, **entities: str) -> str:
+    return _name({"sub": names["sub"]}, label(shape), space=_SPACES[OWN][0], **entities)
 
 
 def _write_surfaces(mapped: Vertices, names: Mapping[str, str], place: Path) -> None:
@@ -191,9 +204,10 @@ def _write_surfaces(mapped: Vertices, names: Mapping[str, str], place: Path) -> 
     for shape in mapped.shapes:
         meshes = mapped.meshes(shape)
         for side, letter in SIDES.items():
-            name = _name({"sub": names["sub"]}, label(shape), hemi=letter, space="fsnative")
             content = surface_gifti(meshes[side], side, shape)
-            (place / f"{name}.surf.gii").write_bytes(content)
+            (place / f"{_surface(names, shape, hemi=letter)}.surf.gii").write_bytes(content)
+        told = {"Description": f"The subject's own surface: {shape}", "SpatialReference": "orig"}
+        (place / f"{_surface(names, shape)}.json").write_bytes(json_bytes(told))
 
 
 def _write_table(

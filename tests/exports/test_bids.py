@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -9,11 +10,18 @@ import pandas as pd
 import pytest
 from kit.made_up import made_up_result
 from kit.made_up_probing import made_up_probing
+from kit.spaces.results import own_brain, put_on_surface
+from scipy import sparse
 
 import braindash
 from braindash.encoding.maps.kinds import available_maps
 from braindash.errors import InputError
+from braindash.io.spaces.surface_map import SurfaceMap
+from braindash.io.store import Store
+from braindash.io.surfaces import SPACES
 
+HALF = SPACES["fsaverage5"]
+SIDES = {"L": "left", "R": "right"}
 ENTITIES = re.compile(
     r"sub-[A-Za-z0-9]+(_task-[A-Za-z0-9]+)?(_hemi-[LR])?(_space-[A-Za-z0-9]+)?(_den-[0-9]+k)?"
     r"(_stat-[A-Za-z0-9]+)?(_desc-[A-Za-z0-9]+)?_(statmap\.func\.gii|statmap\.json|regions\.tsv|"
@@ -72,6 +80,32 @@ def test_maps_and_tables_hold_the_numbers_of_the_result(folder):
     assert sizes == sorted(len(one.regions()) for one in (result, other))
     columns = json.loads(next(func.glob("*_regions.json")).read_text())
     assert columns["r"]["Units"].startswith("correlation")
+
+
+def test_what_the_specification_requires_of_maps_is_in_their_sidecars(folder, tmp_path):
+    """Density beside ``den-``; SpatialReference where ``space-`` is no standard template."""
+    place, _ = folder
+    dense = list((place / "sub-S1" / "func").glob("*_den-10k_*.json"))
+    assert dense and all("10242" in json.loads(one.read_text())["Density"] for one in dense)
+    own = own_brain("fsaverage5")
+    n_left, total = HALF, 2 * HALF
+    matrix = sparse.csr_array(sparse.eye_array(total, dtype=np.float32))
+    store = Store(tmp_path / "store")
+    surface = SurfaceMap(matrix, "own", n_left, "the subject's own vertices", own)
+    key = put_on_surface(store, surface, np.arange(9), space="native")
+    place = braindash.export_bids(braindash.open_result(key, store=store), tmp_path / "own")
+    maps = list(place.glob("sub-*/func/*_statmap.json"))
+    assert maps and all("_space-fsnative_" in one.name for one in maps)
+    for one in maps:
+        reference = json.loads(one.read_text())["SpatialReference"].removeprefix("bids::")
+        side = re.search("_hemi-([LR])_", one.name)[0]
+        assert side in reference
+        points, _ = nibabel.load(place / reference).agg_data(("pointset", "triangle"))
+        mesh = own[Path(reference).name.split("_")[-1].partition(".")[0]]
+        np.testing.assert_array_equal(points, mesh[SIDES[side[6]]].coordinates)
+    for one in place.glob("sub-*/anat/*.surf.gii"):
+        beside = re.sub("_hemi-[LR]", "", one.name).replace(".surf.gii", ".json")
+        assert json.loads((one.parent / beside).read_text())["SpatialReference"] == "orig"
 
 
 def test_subjects_whose_labels_would_be_the_same_have_folders_of_their_own(tmp_path):
