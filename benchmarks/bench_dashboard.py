@@ -4,6 +4,7 @@ Run it as ``python benchmarks/bench_dashboard.py [--chromium PATH] [--repeats N]
 Streamlit, the browser and the graphics all share this machine's cores: read the numbers as ratios.
 The maps are noise or constant patches: bytes of real maps, which are smooth, lie between the two.
 Pages and controls are of two models, two subjects and 13 layers; the list is of 500 results.
+``--only-reports`` opens a report alone whose story fills the room that there is.
 
 With ``--visitors 20`` it measures a read-only server under so many visitors instead, for
 ``--minutes`` with ``--pause`` seconds between two clicks: how long the server takes to send all of
@@ -31,6 +32,7 @@ import psutil
 import story_timed
 from playwright.sync_api import sync_playwright
 
+from braindash.exports.report.build import build
 from braindash.io.store import Store
 from braindash.viewer import CARRIER_MODULES, script
 from braindash.viewer.blobs import geometry_blob
@@ -47,6 +49,7 @@ from kit.visits import Visit, visit_together  # noqa: E402
 
 APP = ROOT / "tests" / "browser" / "viewer_app.py"
 N_LAYERS = 13
+LONG_ROWS = 600  # of 2 s
 COMPARE = "/compare?model=toy&compare=tuned&subject=S1"
 QUERY = "?model=toy&compare=tuned&subject=S1"
 MODELS, SUBJECTS = ("toy", "tuned"), ("S1", "S2")
@@ -268,7 +271,19 @@ def measure_story(browser, folder, repeats):
     with served(ROOT / "app.py", store.root) as url:
         for row in story_timed.playing(browser, url):
             report(*row)
-    for row in story_timed.report_opened(browser, made, folder, repeats):
+    for row in story_timed.report_opened(browser, build(made), folder, repeats):
+        report(*row)
+
+
+def measure_large_report(browser, folder, repeats):
+    """Report on the report of a story that is longer than there is room for, with its sound."""
+    store, made = Store(folder / "long"), []
+    for seed, model in enumerate(MODELS):
+        options = {"seed": seed, "n_layers": 2, "n_rows": LONG_ROWS}
+        made.append(put_story(store, folder / "long-data", model=model, **options).result)
+    print(f"\nA report with a story of {2 * LONG_ROWS / 60:.0f} minutes")
+    whole = build(made, store=store, with_sound=True)
+    for row in story_timed.report_opened(browser, whole, folder, repeats):
         report(*row)
 
 
@@ -295,6 +310,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--pause", type=float, default=10.0, help="seconds between two clicks")
     parser.add_argument("--only-pages", action="store_true", help="leave the viewer's figures out")
+    parser.add_argument("--only-reports", action="store_true", help="open a large report alone")
     parser.add_argument("--json", type=Path, help="write the table there")
     options = parser.parse_args()
     report("machine", f"{platform.machine()}, {os.cpu_count()} cores, Python {sys.version[:6]}")
@@ -306,10 +322,12 @@ def main():
     report("script", f"{len(script()) / 1e3:.1f} KB, carrier {len(script(CARRIER_MODULES))} bytes")
     with sync_playwright() as driver, tempfile.TemporaryDirectory() as folder:
         browser = driver.chromium.launch(executable_path=options.chromium, args=FLAGS)
-        if not options.only_pages:
+        if not (options.only_pages or options.only_reports):
             measure_viewers(browser, Path(folder), options.repeats)
-        measure_pages(browser, Path(folder), options.repeats)
-        measure_story(browser, Path(folder), options.repeats)
+        if not options.only_reports:
+            measure_pages(browser, Path(folder), options.repeats)
+            measure_story(browser, Path(folder), options.repeats)
+        measure_large_report(browser, Path(folder), options.repeats)
         browser.close()
     if options.json:
         options.json.write_text(json.dumps({"rows": FOUND}, indent=2), encoding="utf-8")

@@ -9,8 +9,7 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-from braindash.encoding.result import EncodingResult
-from braindash.exports.report.build import build
+from braindash.exports.report.build import Report
 
 PLAYER = ".braindash-viewer.player[data-ready]"
 HEARD = "() => [...document.querySelectorAll('audio')].some((one) => one.readyState > 2)"
@@ -49,22 +48,33 @@ def playing(browser, url: str) -> Iterator[tuple[str, str, str]]:
         yield f"{name}: drawing a frame", spread([one["done"] for one in frames]), ""
 
 
-def report_opened(
-    browser, results: list[EncodingResult], folder: Path, repeats: int
-) -> Iterator[tuple[str, str, str]]:
-    """Open the report of some results from disk."""
-    file = build(results).write(folder / "report.html")
-    found = []
+def report_opened(browser, made: Report, folder: Path, repeats: int) -> Iterator[tuple[str, ...]]:
+    """Open a report from disk, until its surfaces are drawn and, where it has one, its player."""
+    file, found = made.write(folder / "report.html"), []
+    story = "story" in made.sizes
     for _ in range(repeats):
         page = browser.new_context(viewport={"width": 1440, "height": 1000}).new_page()
         page.set_default_timeout(120_000)
+        inside = page.context.new_cdp_session(page)
+        inside.send("Performance.enable", {"timeDomain": "threadTicks"})
         page.goto(file.as_uri())
         page.wait_for_selector("html[data-ready-ms]")
-        found.append(float(page.evaluate("document.documentElement.dataset.readyMs")))
+        ready = float(page.evaluate("document.documentElement.dataset.readyMs"))
+        if story:
+            page.wait_for_selector(f"#story {PLAYER}")
+        last = page.evaluate("performance.now()")
+        told = {
+            one["name"]: one["value"] for one in inside.send("Performance.getMetrics")["metrics"]
+        }
+        found.append((ready / 1e3, last / 1e3, told["TaskDuration"]))
         page.context.close()
-    what = f"report of {len(results)} results"
-    yield f"{what}: opened", f"{statistics.median(found) / 1e3:.2f} s", "3 s"
-    yield f"{what}: size", f"{file.stat().st_size / 1e6:.1f} MB", "15 MB"
+    surfaces, player, cpu = (statistics.median(column) for column in zip(*found, strict=True))
+    what = f"report of {made.n_results} results{' with a story' * story}"
+    yield f"{what}: opened", f"{surfaces:.2f} s", "3 s"
+    if story:
+        yield f"{what}: player drawn", f"{player:.2f} s", "3 s"
+    yield f"{what}: CPU seconds of the page", f"{cpu:.2f}", ""
+    yield f"{what}: size", f"{made.n_bytes / 1e6:.1f} MB", "15 MB"
 
 
 def spread(values: list[float]) -> str:

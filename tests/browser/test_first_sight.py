@@ -1,11 +1,8 @@
 """What a visitor sees first, on a screen, for an audience and on a phone, and can read."""
 
-from io import BytesIO
-
-import pandas as pd
 import pytest
 from kit.browser import check_words, pixels, settle
-from kit.made_up import made_up_result, put_result
+from kit.made_up import put_result
 
 from braindash.io.store import Store
 
@@ -106,24 +103,6 @@ def test_a_picture_is_saved_with_its_source(page, url):
         part(page, "picture").click()
     assert told.value.suggested_filename == "braindash-cortex.png"
     assert told.value.path().read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_figure_leaves_with_the_numbers_that_it_shows(page, url):
-    page.goto(f"{url}/layers?model=toy-model&subject=S1")
-    page.locator(".js-plotly-plot").first.wait_for()
-    assert not page.get_by_role("button", name="Parquet").count(), "offered when it is asked for"
-    page.locator(".st-key-take_curves button").first.click()
-    files = {}
-    for form in ("Parquet", "SVG"):
-        with page.expect_download() as told:
-            page.get_by_role("button", name=form, exact=True).click()
-        files[form] = told.value.path().read_bytes()
-        assert told.value.suggested_filename.endswith(f"-curves.{form.lower()}")
-    table = pd.read_parquet(BytesIO(files["Parquet"]))
-    expected = made_up_result(model="toy-model", subject="S1", seed=1).regions()
-    pd.testing.assert_series_equal(table["r"], expected["r"], check_dtype=False)
-    assert b"SIMULATED DATA" in files["SVG"] and table["simulated"].all()
-    assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 
 # Those with most beside each other; the campaign opens the others.

@@ -12,6 +12,7 @@ from io import BytesIO
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from kit.drawn_svg import SVG, by_id, points_of, scale_of
 from kit.figures import MADE, ODD, figure
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -29,7 +30,6 @@ SOURCE = Source(
     ("0123abcd" * 4,),
     True,
 )
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 def artists(drawn, gid):
@@ -127,33 +127,18 @@ def check_words(shown, drawn):
 def test_the_points_of_an_svg_are_the_numbers_of_the_page():
     """Read the file alone: its ticks say what its coordinates mean."""
     shown = figure("layer_curves")
-    root = ET.fromstring(figure_files(shown, ["svg"], SOURCE)["svg"])
-    ids = {one.get("id"): one for one in root.iter() if one.get("id")}
-    panel = ids["panel-x-y"]
-    scales = [scale_of(panel, name) for name in ("xtick", "ytick")]
+    ids = by_id(figure_files(shown, ["svg"], SOURCE)["svg"])
+    scales = [scale_of(ids["panel-x-y"], name) for name in ("xtick", "ytick")]
     curves = [n for n, one in enumerate(shown.data) if one.mode == "lines+markers"]
     assert len(curves) == 2
     for number in curves:
-        path = ids[f"trace-{number}"].find(f"{SVG}path").get("d")
-        pixels = np.array(re.findall(r"[ML] (\S+) (\S+)", path), dtype=float)
+        pixels = points_of(ids, number)
         trace = shown.data[number]
         known = np.isfinite(np.asarray(trace.y, float))
         for way, expected in enumerate((trace.x, trace.y)):
             slope, start = scales[way]
             found = pixels[:, way] * slope + start
             np.testing.assert_allclose(found, np.asarray(expected, float)[known], atol=2e-4)
-
-
-def scale_of(panel, name):
-    """From pixels to numbers: by the marks and words of an axis."""
-    places, values = [], []
-    for one in panel.iter():
-        if not re.fullmatch(rf"{name}_\d+", one.get("id") or ""):
-            continue
-        mark = [use for use in one.iter(f"{SVG}use") if use.get("x")][-1]
-        places.append(float(mark.get("x" if name == "xtick" else "y")))
-        values.append(float(next(one.iter(f"{SVG}text")).text.replace("−", "-")))
-    return np.polyfit(places, values, 1)
 
 
 def test_text_stays_text_and_markup_is_no_markup():

@@ -50,44 +50,47 @@ class MadeUpStory:
     predictions: np.ndarray
 
 
-def write_data(folder: Path) -> Path:
+def write_data(folder: Path, n_rows: int = N_ROWS) -> Path:
     """Write the data set of the story, with next to no responses; return the manifest."""
+    seconds = FIRST + TR * n_rows
     for name in ("audio", "textgrids", "responses/S1"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    sound = wandering_sound(loudness(SECONDS, 1), 1, 8000)
+    sound = wandering_sound(loudness(seconds, 1), 1, 8000)
     soundfile.write(folder / "audio" / "story.flac", sound, 8000)
-    write_textgrid(folder / "textgrids" / "story.TextGrid", {"words": WORDS}, SECONDS)
+    write_textgrid(folder / "textgrids" / "story.TextGrid", {"words": WORDS}, seconds)
     np.save(folder / "responses" / "S1" / "story.npy", np.zeros((2, 2), dtype=np.float32))
     manifest = folder / "manifest.toml"
     manifest.write_text(MANIFEST)
     return manifest
 
 
-def put_story(store: Store, data: Path, *, model="toy-model", seed=0, **options) -> MadeUpStory:
-    """Store a result whose story can be played, and its data set in a folder.
+def put_story(
+    store: Store, data: Path, *, model="toy-model", seed=0, n_rows=N_ROWS, **options
+) -> MadeUpStory:
+    """Store a result whose story of so many rows can be played, and its data set in a folder.
 
     Every target's response is a slow course of its own, which layer ``l`` predicts the better the
     higher ``l`` is. Rows before ``SCORED_FROM`` and the censored ones are not scored.
     """
     manifest = data / "manifest.toml"
     if not manifest.exists():
-        write_data(data)
+        write_data(data, n_rows)
     made = made_up_result(model=model, seed=seed, **options)
     n_layers, n_targets = made.r.shape
     rng = np.random.default_rng(17)  # the response is the same with every model
-    shared = rng.standard_normal((N_ROWS, 40)).astype(np.float32)
+    shared = rng.standard_normal((n_rows, 40)).astype(np.float32)
     response = shared[:, rng.integers(0, 40, n_targets)]
-    noise = np.random.default_rng(100 + seed).standard_normal((N_ROWS, n_targets))
+    noise = np.random.default_rng(100 + seed).standard_normal((n_rows, n_targets))
     shares = np.linspace(0.3, 0.8, n_layers)
     predictions = np.stack([a * response + 0.3 * (1 - a) * noise for a in shares])
-    scored = np.arange(N_ROWS) >= SCORED_FROM
+    scored = np.arange(n_rows) >= SCORED_FROM
     scored[list(CENSORED)] = False
     response[list(CENSORED)] = np.nan
     predictions[:, :, ~made.valid] = np.nan
     provenance = made.provenance | {"data": {**made.provenance["data"], "manifest": str(manifest)}}
     store.put("encoding", made.key, spec=made.spec, provenance=provenance, dataset=made.dataset)
     _put_predictions(store, made, predictions, response, scored)
-    _put_features(store, made, data)
+    _put_features(store, made, data, n_rows)
     result = EncodingResult.load(store.get("encoding", made.key))
     return MadeUpStory(result, manifest, response, predictions.astype(np.float32))
 
@@ -98,7 +101,7 @@ def _put_predictions(store, made, predictions, response, scored) -> None:
         scores = {"alpha": np.ones(one.shape[1])}
         part = layer_part(one.astype(np.float32), scores)
         parts.append(store.put_part("predictions", made.key, f"layer-{place}", part))
-    file = PredictionFile(parts, response, scored, np.zeros(N_ROWS, dtype=int))
+    file = PredictionFile(parts, response, scored, np.zeros(len(scored), dtype=int))
     store.put_file(
         "predictions",
         made.key,
@@ -109,14 +112,14 @@ def _put_predictions(store, made, predictions, response, scored) -> None:
     )
 
 
-def _put_features(store: Store, made: EncodingResult, data: Path) -> None:
+def _put_features(store: Store, made: EncodingResult, data: Path, n_rows: int) -> None:
     """Store what names the features: when rows were acquired, and which recording was heard."""
     spec = {
         "kind": "features",
         "version": 1,
         "model": made.provenance["model"]["fingerprint"],
         "audio": digest_input(data / "audio" / "story.flac"),
-        "times": {"first": FIRST, "tr": TR, "n_rows": N_ROWS},
+        "times": {"first": FIRST, "tr": TR, "n_rows": n_rows},
         "strategy": "exact",
         "context_seconds": 16.1,
         "step_seconds": 1.0,
