@@ -8,6 +8,7 @@ leave a web page under the file's name. Every reader asks :func:`refuse_placehol
 that a file is damaged.
 """
 
+import errno
 import glob
 import hashlib
 import json
@@ -182,7 +183,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        Must not exist, or be an empty folder.
+        Must not exist, or be an empty folder, which stays the one that it is: somebody may stand
+        in it, and a disk may be mounted there.
 
     Yields
     ------
@@ -198,11 +200,26 @@ def new_folder(path: Path) -> Iterator[Path]:
         for part in (*folder.rglob("*"), folder):
             flush(part)
         if path.exists():
-            path.rmdir()
-        os.rename(folder, path)
+            _fill(path, folder)
+        else:
+            os.rename(folder, path)
         flush(path.parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _fill(path: Path, folder: Path) -> None:
+    """Move all of a folder into an empty one; it is empty again where that fails."""
+    if any(path.iterdir()):
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+    try:
+        for one in sorted(folder.iterdir()):
+            shutil.move(one, path)  # a disk that is mounted there is another one
+        flush(path)
+    except BaseException:
+        for one in path.iterdir():
+            shutil.rmtree(one) if one.is_dir() else one.unlink()
+        raise
 
 
 def hidden_beside(path: Path) -> Path:
@@ -289,6 +306,8 @@ def find_placeholder(path: Path) -> Placeholder | None:
     """
     if path.is_symlink() and not path.exists():
         return _dangling(path)
+    if not path.name:  # the current folder, or the root: no file's place
+        return None
     stub = path.with_name(f".{path.name}{_ICLOUD}")
     if not path.exists():
         if os.path.lexists(stub):

@@ -295,3 +295,4 @@ def test_files_that_are_there_are_no_placeholders(tmp_path):
     assert find_placeholder(path) is None
     assert find_placeholder(tmp_path / "missing.npy") is None
     assert find_placeholder(tmp_path) is None
+    assert find_placeholder(Path()) is None and find_placeholder(Path("/")) is None

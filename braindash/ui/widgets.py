@@ -8,6 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 import pandas as pd
 import streamlit as st
 
+from braindash.core.statistics.words import counted
 from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.nulls.panel import null_line, null_panel, null_warnings
 from braindash.encoding.result import EncodingResult
@@ -152,8 +153,8 @@ def _follow_regions() -> None:
             running_jobs(follow_results=True)
     if failed:
         st.warning(
-            f"The intervals of this region set could not be computed for {len(failed)} result(s): "
-            "the page Jobs has the reason."
+            "The intervals of this region set could not be computed for "
+            f"{counted(len(failed), 'result')}: the page Jobs has the reason."
         )
 
 

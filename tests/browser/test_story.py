@@ -10,6 +10,7 @@ from kit.sounds import speechlike
 from braindash.io.store import Store
 
 pytestmark = pytest.mark.browser
+SAID = ("reversed", "noise-vocoded")  # as names say it
 PLAYER = ".braindash-viewer.player[data-ready]"
 
 
@@ -42,11 +43,16 @@ def played(page, code: str):
 
 
 def wait_for_sound(page) -> None:
-    page.wait_for_selector(PLAYER)
+    page.wait_for_selector(PLAYER, timeout=300_000)  # the worker starts, and opens the model
     page.wait_for_function(
         "() => [...document.querySelectorAll('audio')].some((one) => one.readyState > 2)"
     )
     settle(page)
+
+
+def check_width(page, most: int) -> None:
+    """Nothing has to be scrolled sideways."""
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= most
 
 
 def test_a_file_is_predicted_and_contrasted_with_itself_reversed(page, url, store, clip):
@@ -89,27 +95,44 @@ def test_a_file_is_predicted_and_contrasted_with_itself_reversed(page, url, stor
     page.set_viewport_size({"width": 390, "height": 844})
     settle(page)
     shot(page, "sound-390")
-    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-    assert width <= 390
+    check_width(page, 390)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    settle(page)
+    shot(page, "sound-1920")
+    check_width(page, 1920)
+    assert page.locator(PLAYER).bounding_box()["width"] > 1500, "the page has its whole width"
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 
 @pytest.mark.campaign
-def test_what_the_microphone_hears_is_predicted(hearing, url, clip):
+@pytest.mark.parametrize("altered", SAID)
+def test_what_the_microphone_hears_is_predicted_and_contrasted(hearing, url, clip, altered):
     page = hearing(clip)
-    page.goto(f"{url}/story?heard=sound&model=toy-model&compare=toy-tuned")
-    page.get_by_label("Record").first.click()
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    page.goto(f"{url}/story?heard=sound&model=toy-model&beside={altered}")
+    page.get_by_label("Record").first.click(timeout=300_000)
     page.wait_for_timeout(4000)
     page.get_by_label("Stop recording").first.click()
     page.wait_for_timeout(1000)
     page.get_by_role("button", name="Predict").click()
     wait_for_sound(page)
-    shot(page, "microphone")
+    shot(page, f"microphone-{altered}-1920")
     seconds = played(page, "return it.story.seconds")
     assert 10 < seconds < 20, "four seconds or so, and the delays"
-    assert played(page, "return it.series.length") == 1
-    values = played(page, "return [...it.series[0].pieces.get(0).maps]")
-    assert len(set(values)) > 20
+    names = [one.text_content() for one in page.locator(".title .name").all()]
+    assert len(names) == 2 and names[1] == f"{names[0].replace('A: ', 'B: ')}, {altered}"
+    page.get_by_role("button", name="A minus B").click()
+    settle(page)
+    values = played(page, "return it.series.map((one) => [...one.pieces.get(0).maps])")
+    assert len(values) == 2 and values[0] != values[1]
+    assert all(len(set(one)) > 20 for one in values), "silence would be one colour"
+    played(page, "it.seek(6)")
+    settle(page)
+    difference = played(page, "return it.surface.panels.at(-1).valueAt(5000)")
+    one, two = played(page, "return it.series.map((series) => series.valueAt(5000))")
+    assert difference == pytest.approx(one - two, abs=1e-5)
+    shot(page, f"microphone-{altered}-contrast-1920")
+    check_width(page, 1920)
     assert page.traffic.hosts == {"127.0.0.1"} and not page.traffic.errors
 
 

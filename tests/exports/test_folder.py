@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -121,6 +122,30 @@ def test_nothing_is_overwritten(roi, tmp_path):
             braindash.take_away(roi, place)
     (tmp_path / "empty").mkdir()
     assert braindash.take_away(roi, tmp_path / "empty", parts=["data"]).is_dir()
+
+
+def test_whoever_stands_in_an_empty_folder_still_stands_there(roi, tmp_path, monkeypatch):
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    before = place.stat().st_ino
+    moved = []
+
+    def full(one, to):
+        if moved:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        moved.append(one)
+        return move(one, to)
+
+    move = shutil.move
+    monkeypatch.setattr(shutil, "move", full)
+    with pytest.raises(StoreError, match="disk is full"):
+        braindash.take_away(roi, ".", parts=["data"])
+    assert moved and Path.cwd() == place and not list(place.iterdir())
+    monkeypatch.setattr(shutil, "move", move)
+    braindash.take_away(roi, ".", parts=["data"])
+    assert place.stat().st_ino == before and Path("curves-r.csv").is_file()
+    assert [one.name for one in tmp_path.iterdir()] == ["here"]
 
 
 def test_names_are_letters_digits_and_hyphens():

@@ -13,6 +13,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from braindash.core.statistics.words import counted
 from braindash.encoding.listening.picture import picture_of
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.sounds.kept import find_weights, kept_layers
@@ -302,7 +303,7 @@ def _follow(visit: Visit) -> None:
         if job.key not in _keys(visit) and job.created < active[-1].created
     ]
     if ahead and not any(job.state == "running" for job in active):
-        st.caption(f"It waits for {len(ahead)} job(s) before it: the page Jobs shows them.")
+        st.caption(f"It waits for {counted(len(ahead), 'job')} before it: see the page Jobs.")
     st.button("Cancel", key="sound_cancel", on_click=_cancel, args=(visit,))
 
 
