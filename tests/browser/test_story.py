@@ -118,7 +118,7 @@ def test_what_the_microphone_hears_is_predicted_and_contrasted(hearing, url, cli
     wait_for_sound(page)
     shot(page, f"microphone-{altered}-1920")
     seconds = played(page, "return it.story.seconds")
-    assert 10 < seconds < 20, "four seconds or so, and the delays"
+    assert 10 < seconds < 60, "four seconds or so, more on a busy machine, and the delays"
     names = [one.text_content() for one in page.locator(".title .name").all()]
     assert len(names) == 2 and names[1] == f"{names[0].replace('A: ', 'B: ')}, {altered}"
     page.get_by_role("button", name="A minus B").click()
