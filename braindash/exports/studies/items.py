@@ -231,7 +231,7 @@ def _drift(study: StudyView) -> Iterator[Item]:
 
 def _with_base(study: StudyView) -> list[tuple[str, str]]:
     """Return what was tuned with its base; how far a control is from it says nothing."""
-    models = study.results.tables.models
+    models = study.results.tables.all_models
     return [(one.name, one.base) for one in models if one.base and one.role != "control"]
 
 
