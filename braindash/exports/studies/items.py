@@ -22,6 +22,12 @@ from braindash.exports.studies.sweeps import (
     lags,
     other_settings,
 )
+from braindash.exports.studies.tuning import (
+    has_probes,
+    has_tuning_curves,
+    probes,
+    tuning_curves,
+)
 from braindash.exports.studies.view import StudyView
 from braindash.studies.representations import (
     dimension_table,
@@ -97,8 +103,9 @@ def _curves(study: StudyView) -> Iterator[Item]:
     table = curve_table(study.results, study.chosen)
     title = "Layer curves by region and model"
     bands = f"Bands: {SPREADS[study.spread]}."
-    details = [SCORE_TITLES[study.chosen.score], bands, *study.interval_lines()]
-    figure = model_curves(table, study.chosen.regions, spread=study.spread, colours=study.colours)
+    drawn, told = study.drawn(table)
+    details = [SCORE_TITLES[study.chosen.score], bands, *told, *study.interval_lines()]
+    figure = model_curves(drawn, study.chosen.regions, spread=study.spread, colours=study.colours)
     yield Item("curves", study.source(title, *details), figure=figure, table=table)
 
 
@@ -107,15 +114,24 @@ def _bars(study: StudyView) -> Iterator[Item]:
     subjects = subject_table(study.results, study.chosen)
     tests, notes = comparison_table(study.results, study.chosen)
     lines = [study.measure_line(), *study.interval_lines(), _CONTROLS]
-    lines += [*comparison_lines(study, tests), *notes]
+    drawn, told = study.drawn(table)
+    lines += [*told, *comparison_lines(study, tests), *notes]
     title = "Models and controls by region"
-    figure = region_bars(table, subjects, tests, study.chosen.regions, colours=study.colours)
+    seen = tests if not told else _among(tests, set(drawn["model"]))
+    figure = region_bars(drawn, subjects, seen, study.chosen.regions, colours=study.colours)
     yield Item("bars", study.source(title, *lines), figure=figure, table=table)
     told = study.source("Scores of every subject", study.measure_line())
     yield Item("bars-subjects", told, table=subjects)
     if not tests.empty:
         told = study.source("Comparisons of models", study.measure_line(), *lines[1:])
         yield Item("bars-comparisons", told, table=tests)
+
+
+def _among(tests: pd.DataFrame, names: set[str]) -> pd.DataFrame:
+    """Return the comparisons of models that are drawn."""
+    if tests.empty:
+        return tests
+    return tests[tests["model_a"].isin(names) & tests["model_b"].isin(names)]
 
 
 def comparison_lines(study: StudyView, tests: pd.DataFrame) -> list[str]:
@@ -275,6 +291,8 @@ FIGURES: dict[str, tuple[Callable[[StudyView], Iterator[Item]], Callable[[StudyV
     "bars": (_bars, _has_scores),
     "low-level": (impact, has_impact),
     "partition": (partition, has_partition),
+    "probe-curves": (probes, has_probes),
+    "tuning-curves": (tuning_curves, has_tuning_curves),
     "against-probe": (lambda study: _scatter(study, "probe"), _has_probes),
     "against-parameters": (
         lambda study: _scatter(study, "parameters"),
@@ -305,6 +323,8 @@ TITLES = {
     "bars": "Regions",
     "low-level": "Low level",
     "partition": "Variance partition",
+    "probe-curves": "Probes",
+    "tuning-curves": "Tuning curves",
     "against-probe": "Against probing",
     "against-parameters": "Against size",
     "against-hours": "Against hours",
