@@ -33,7 +33,7 @@ FEW = (MODELS[0], *MODELS[2:])
 # tests/studies/test_lowlevel.py, test_sweeps.py and test_maps.py have what does.
 ABSENT = (
     *("low-level", "partition", "against-hours", "against-rank", "lags", "context", "efficiency"),
-    *("settings", "hemispheres"),
+    *("settings", "hemispheres", "tuning-curves"),
 )
 DRAWN = tuple(name for name in FIGURES if name not in ABSENT)
 # Targets that are regions come to no surface: there are tables alone.
