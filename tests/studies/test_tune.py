@@ -260,7 +260,8 @@ def test_probes_of_tuned_models_have_a_mean_with_its_standard_error(results, sto
 
 def test_the_figures_draw_curves_and_means(results, store):
     figures = StudyFigures(results, default_choice(results), store)
-    assert {"tuning-curves", "probe-curves", "transfer", "against-hours"} <= set(figures.names)
+    assert {"tuning-curves", "probe-curves", "transfer"} <= set(figures.names)
+    assert "against-hours" not in figures.names, "curves draw these"
     items = figures.make("tuning-curves")
     assert [one.name for one in items] == ["tuning-tuned-hours", "tuning-tuned-hours-probes"]
     curve = next(one for one in items[0].figure.data if one.mode == "lines+markers")

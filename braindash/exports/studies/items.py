@@ -55,6 +55,7 @@ from braindash.views.studies.lines import SPREADS, dimension_curves, drift_curve
 from braindash.views.studies.matrices import MOST_MATRICES, similarity_matrices, transfer_matrix
 from braindash.views.studies.points import AGAINST, alignment_scatter
 
+_BUDGETS = ("hours", "rank")
 _CONTROLS = (
     "Percents are of subject means, (model - base) / base, with the interval of a ratio of means; "
     f"none where the base scores below {LEAST_BASE_R:g}."
@@ -117,8 +118,10 @@ def _bars(study: StudyView) -> Iterator[Item]:
     drawn, told = study.drawn(table)
     lines += [*told, *comparison_lines(study, tests), *notes]
     title = "Models and controls by region"
-    seen = tests if not told else _among(tests, set(drawn["model"]))
-    figure = region_bars(drawn, subjects, seen, study.chosen.regions, colours=study.colours)
+    names = set(drawn["model"])
+    dots = subjects[subjects["model"].isin(names)]
+    seen = _among(tests, names)
+    figure = region_bars(drawn, dots, seen, study.chosen.regions, colours=study.colours)
     yield Item("bars", study.source(title, *lines), figure=figure, table=table)
     told = study.source("Scores of every subject", study.measure_line())
     yield Item("bars-subjects", told, table=subjects)
@@ -163,11 +166,14 @@ def comparison_lines(study: StudyView, tests: pd.DataFrame) -> list[str]:
 def _scatter(study: StudyView, against: str) -> Iterator[Item]:
     task = study.task or next(iter(tasks_of(study.results)), None)
     table = alignment_table(study.results, study.chosen, task)
+    if against in _BUDGETS:
+        table = table[~table["model"].isin(study.results.tables.variants)]
+    drawn, told = study.drawn(table)
     of_task = against == "probe"
     what = f"probing: {task_title(task)}" if of_task and task else AGAINST[against].lower()
-    figure = alignment_scatter(table, study.chosen.regions, against=against, colours=study.colours)
-    details = [study.measure_line(), *study.interval_lines()]
-    if against in ("hours", "rank"):
+    figure = alignment_scatter(drawn, study.chosen.regions, against=against, colours=study.colours)
+    details = [study.measure_line(), *told, *study.interval_lines()]
+    if against in _BUDGETS:
         details.append("Models that braindash tuned, by their records; others are left out.")
     if of_task:
         details.append("Probing score: share above chance, over the same layers; 1 is perfect.")
@@ -225,7 +231,9 @@ def _dimension(study: StudyView) -> Iterator[Item]:
         *notes,
     ]
     title = "Dimension of layers"
-    figure = dimension_curves(table, colours=study.colours)
+    drawn, told = study.drawn(table)
+    details += told
+    figure = dimension_curves(drawn, colours=study.colours)
     yield Item("dimension", study.source(title, *details), figure=figure, table=table)
 
 
@@ -241,7 +249,9 @@ def _drift(study: StudyView) -> Iterator[Item]:
     ]
     title = "Drift of layers"
     if not table.empty:
-        figure = drift_curves(table, colours=study.colours)
+        drawn, told = study.drawn(table)
+        details += told
+        figure = drift_curves(drawn, colours=study.colours)
         yield Item("drift", study.source(title, *details), figure=figure, table=table)
 
 
@@ -265,7 +275,9 @@ def _has_probes(study: StudyView) -> bool:
 def _differ(study: StudyView, fact: str) -> bool:
     """Say whether models that encode differ in what is known of them."""
     models = study.results.models
-    known = {getattr(models[name], fact) for name in study.groups if name in models}
+    variants = study.results.tables.variants if fact in _BUDGETS else {}  # in tuning curves
+    there = (name for name in study.groups if name in models and name not in variants)
+    known = {getattr(models[name], fact) for name in there}
     return len(known - {None}) > 1
 
 

@@ -107,7 +107,9 @@ def probes(study: StudyView) -> Iterator[Item]:
     tasks = list(dict.fromkeys(table["task"]))
     titles = {task: _task_words(table, task) for task in tasks}
     figure = probe_lines(table, titles, colours=inks)
-    yield Item("probe-curves", study.source("Probes by layer", *details), figure=figure, table=table)
+    yield Item(
+        "probe-curves", study.source("Probes by layer", *details), figure=figure, table=table
+    )
 
 
 def has_probes(study: StudyView) -> bool:

@@ -50,7 +50,9 @@ class StudyView:
     def colours(self) -> dict[str, str]:
         """The colour of every model, the same one in all figures; those that are drawn first."""
         names = [one.name for one in self.results.ordered()]
-        return model_colours(sorted(names, key=lambda name: name not in self.shown))
+        tuned = self.results.tables.variants
+        first = sorted(names, key=lambda name: (name not in self.shown, name in tuned))
+        return model_colours(first)
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
