@@ -15,14 +15,12 @@ from kit.chaos import (
     HOW,
     KINDS,
     QUIET_SECONDS,
+    assert_equal_to,
     damaged,
-    differences,
     jobs,
     left_running,
     make_work,
     stop,
-    temporary,
-    tuned_bytes,
 )
 from kit.job_tools import wait_for
 
@@ -40,14 +38,6 @@ def whole(request, tmp_path_factory, quick_model):
     done = work.finish()
     assert done.returncode == 0, done.stderr
     return work, time.monotonic() - started
-
-
-def assert_equal_to(whole, work) -> None:
-    assert not damaged(work.store)
-    assert not differences(whole.store, work.store)
-    if work.kind == "tune":
-        assert tuned_bytes(work.out) == tuned_bytes(whole.out)
-    assert not temporary(work.store)
 
 
 def test_a_command_that_is_stopped_ends_with_the_same_bits(whole, tmp_path, record_property):
