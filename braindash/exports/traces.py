@@ -232,10 +232,10 @@ def _bars(
         below = np.asarray(told.get("arrayminus", above), dtype=float)
         ink = colour_of(told["color"]) if "color" in told else colour
         # From the middle of the interval, which need not hold the value: lengths are not negative.
-        middle = list(ends)
-        middle["xy".index(name)] = ends["xy".index(name)] + (above - below) / 2
+        shift = (above - below) / 2
+        x, y = (ends[0] + shift, ends[1]) if name == "x" else (ends[0], ends[1] + shift)
         reach: dict[str, Any] = {f"{name}err": (above + below) / 2}
-        drawn = axes.errorbar(*middle, fmt="none", ecolor=ink, capsize=3, **reach)
+        drawn = axes.errorbar(x, y, fmt="none", ecolor=ink, capsize=3, **reach)
         for part in drawn.lines[2]:
             part.set_gid(f"trace-{number}-error-{name}")
 

@@ -174,8 +174,8 @@ def probe_group_table(results: StudyResults) -> tuple[pd.DataFrame, list[str]]:
     if not parts:
         return pd.DataFrame(), notes
     every = pd.concat(parts, ignore_index=True)
-    first = ["model", "role", "task", "layer", "depth", "score", "se", "n_models", "models"]
-    return every[[*first, "chance", "metric", "simulated"]], notes
+    named = ["model", "role", "task", "layer", "depth", "score", "se", "n_models", "models"]
+    return every[[*named, "chance", "metric", "simulated"]], notes
 
 
 # ---- small parts ----------------------------------------------------------------------------

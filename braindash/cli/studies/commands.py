@@ -73,8 +73,8 @@ def run(
         if is_taken_over(requests, opened, as_json, asked.tables.title):
             _note(plan, opened)
             if plan.waiting:
-                told = f"{len(plan.waiting)} results wait for models to be tuned: submit again then"
-                notes.print(plain(told), highlight=False)
+                rest = f"{len(plan.waiting)} results wait for models to be tuned: submit again then"
+                notes.print(plain(rest), highlight=False)
             return
         jobs = queue_study(plan, opened)
         _note(plan, opened)

@@ -115,8 +115,8 @@ def _bars(study: StudyView) -> Iterator[Item]:
     subjects = subject_table(study.results, study.chosen)
     tests, notes = comparison_table(study.results, study.chosen)
     lines = [study.measure_line(), *study.interval_lines(), _CONTROLS]
-    drawn, told = study.drawn(table)
-    lines += [*told, *comparison_lines(study, tests), *notes]
+    drawn, fewer = study.drawn(table)
+    lines += [*fewer, *comparison_lines(study, tests), *notes]
     title = "Models and controls by region"
     names = set(drawn["model"])
     dots = subjects[subjects["model"].isin(names)]

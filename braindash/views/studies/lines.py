@@ -152,7 +152,7 @@ def probe_lines(
             shown = ("se", True, str(name) not in seen)
             _model_line(figure, own.sort_values("layer"), inks[str(name)], shown, place)
             seen.add(str(name))
-        deepest = rows[rows["model"] == rows.loc[rows["layer"].idxmax(), "model"]]
+        deepest = rows[rows["model"] == rows["model"].iloc[int(rows["layer"].argmax())]]
         figure.add_trace(
             go.Scatter(
                 x=deepest["depth"],
