@@ -272,6 +272,9 @@ def test_the_figures_draw_curves_and_means(results, store):
     lines = {one.name for one in probes.figure.data if one.mode == "lines+markers"}
     assert {"small", "tuned: 0.006 h", "tuned: all hours"} <= lines
     assert "standard error" in " ".join(probes.source.details)
+    [matrix] = figures.make("transfer")
+    rows = [f"tuned: {hours}, {name}" for hours in ("0.006 h", "all hours") for name in "AB"]
+    assert list(matrix.figure.data[0].y) == rows, "the subject is named once"
 
 
 # ---- waiting, queued, shared --------------------------------------------------------------------

@@ -105,8 +105,9 @@ def probes(study: StudyView) -> Iterator[Item]:
         *notes,
     ]
     tasks = list(dict.fromkeys(table["task"]))
-    titles = {task: _task_words(table, task) for task in tasks}
-    figure = probe_lines(table, titles, colours=inks)
+    titles = {task: task_title(task) for task in tasks}
+    metrics = dict(zip(table["task"], table["metric"].map(METRIC_TITLES), strict=True))
+    figure = probe_lines(table, titles, metrics=metrics, colours=inks)
     yield Item(
         "probe-curves", study.source("Probes by layer", *details), figure=figure, table=table
     )
@@ -130,8 +131,3 @@ def _before(found: pd.DataFrame, panel: str) -> dict[str, float]:
     """Return the base's score by panel, where it is known."""
     known = found.dropna(subset=["base"]).drop_duplicates(panel)
     return {str(name): float(base) for name, base in zip(known[panel], known["base"], strict=True)}
-
-
-def _task_words(table: pd.DataFrame, task: str) -> str:
-    metric = str(table.loc[table["task"] == task, "metric"].iloc[0])
-    return f"{task_title(task)} ({METRIC_TITLES[metric]})"

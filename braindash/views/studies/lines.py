@@ -124,6 +124,7 @@ def probe_lines(
     table: pd.DataFrame,
     titles: Mapping[str, str],
     *,
+    metrics: Mapping[str, str],
     colours: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Draw one panel per probing task with a line per group of models, shaded by standard errors.
@@ -134,6 +135,8 @@ def probe_lines(
         What :func:`braindash.studies.means.probe_group_table` gives.
     titles : mapping of str to str
         Of the tasks' panels, which have scales of their own.
+    metrics : mapping of str to str
+        Of the vertical axes, by task.
     colours : mapping of str to str, optional
         Of the groups; by their order in the table if none.
 
@@ -166,8 +169,8 @@ def probe_lines(
             ),
             **place,
         )
+        figure.update_yaxes(title=metrics[task], **place)
     figure.update_xaxes(title=DEPTH_TITLE)
-    figure.update_yaxes(title="Score", col=1)
     return finished(figure, table)
 
 

@@ -53,7 +53,9 @@ def transfer_matrix(table: pd.DataFrame, regions: Sequence[str], *, gain: bool =
     for number, region in enumerate(regions):
         place = place_of(number, len(regions))
         own = table[table["region"] == region]
-        own = own.assign(row=own["model"] + " (" + own["tuned_on"] + ")")
+        own = own.assign(
+            row=[_row_name(*one) for one in zip(own["model"], own["tuned_on"], strict=True)]
+        )
         wide = own.pivot_table(index="row", columns="scored_on", values=value, sort=False)
         figure.add_trace(
             go.Heatmap(
@@ -79,8 +81,14 @@ def transfer_matrix(table: pd.DataFrame, regions: Sequence[str], *, gain: bool =
     figure.update_layout(height=max(figure.layout.height, least))
     figure.update_xaxes(title="Scored on", showgrid=False)
     figure.update_yaxes(autorange="reversed")  # the first one above
-    figure.update_yaxes(title="Tuned model (on)", col=1)
+    figure.update_yaxes(showticklabels=False)  # all panels have the rows of the first one
+    figure.update_yaxes(title="Tuned model (on)", showticklabels=True, col=1)
     return finished(figure, table)
+
+
+def _row_name(model: str, tuned_on: str) -> str:
+    """Name a row by model and subject; by the model alone where its name ends with the subject."""
+    return model if model.endswith(f", {tuned_on}") else f"{model} ({tuned_on})"
 
 
 def _write_values(
