@@ -161,6 +161,11 @@ def jobs(work: Work) -> list[dict]:
     return json.loads(work.jobs("list", "--json"))
 
 
+def all_done(work: Work) -> bool:
+    """Say whether every job of its store is done: a command of two subjects makes two."""
+    return all(job["state"] == "done" for job in jobs(work))
+
+
 def assert_equal_to(whole: Work, work: Work) -> None:
     """Hold that a store ended as one that nothing happened to, with nothing left beside it."""
     assert not damaged(work.store)
