@@ -231,8 +231,11 @@ def _bars(
         above = np.asarray(told["array"], dtype=float)
         below = np.asarray(told.get("arrayminus", above), dtype=float)
         ink = colour_of(told["color"]) if "color" in told else colour
-        reach: dict[str, Any] = {f"{name}err": np.stack([below, above])}
-        drawn = axes.errorbar(*ends, fmt="none", ecolor=ink, capsize=3, **reach)
+        # From the middle of the interval, which need not hold the value: lengths are not negative.
+        shift = (above - below) / 2
+        x, y = (ends[0] + shift, ends[1]) if name == "x" else (ends[0], ends[1] + shift)
+        reach: dict[str, Any] = {f"{name}err": (above + below) / 2}
+        drawn = axes.errorbar(x, y, fmt="none", ecolor=ink, capsize=3, **reach)
         for part in drawn.lines[2]:
             part.set_gid(f"trace-{number}-error-{name}")
 

@@ -4,10 +4,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import Field
 from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails
 
@@ -18,8 +19,19 @@ from braindash.io.dataset.tables import Problem, parsed_toml, raise_problems
 from braindash.io.regions.masks import Hemisphere
 from braindash.names import absent, given_path
 from braindash.requests import EncodeRequest, ProbeRequest, Request
+from braindash.studies.models import (
+    MOST_TUNED,
+    ModelTable,
+    Names,
+    Role,
+    StudyName,
+    Table,
+    Text,
+    TuneTable,
+    Variant,
+    tune_settings,
+)
 
-Role = Literal["base", "tuned", "control", "other"]
 LayerRule = Literal["third-quarter", "last", "all"]
 ScoreName = Literal["r", "r_over_ceiling"]
 
@@ -36,42 +48,7 @@ def settings_of(kind: type[Request]) -> tuple[str, ...]:
     return tuple(name for name in kind.model_fields if name not in taken)
 
 
-def _as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
-
-
-Text = Annotated[str, StringConstraints(min_length=1)]
-StudyName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,59}$")]
-Names = Annotated[tuple[Text, ...], BeforeValidator(_as_list), Field(strict=False, min_length=1)]
 Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(strict=False, min_length=1)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class ModelTable(_Table):
-    """``[[models]]``: one model, or a control that takes its place."""
-
-    name: Text = Field(description="what figures and tables call it")
-    model: Text = Field(
-        description="as of `--model`: a hub id, a folder (relative to this file), "
-        "untrained:MODEL@SEED, shuffled:MODEL@SEED, acoustic:NAME, words:FILE or text:FOLDER"
-    )
-    revision: Text | None = Field(None, description="of a hub model: a branch, tag or commit")
-    role: Role = Field("other", description="what it is in this study; figures are ordered by it")
-    base: Text | None = Field(
-        None,
-        description="name of the model that it was tuned from or is a control of: percents are "
-        "over that one, and layers are compared with its layers",
-    )
-    tuned_on: Names | None = Field(
-        None,
-        description="subjects that it was tuned on, for the transfer matrix; a model of "
-        "`braindash tune` says it itself",
-    )
-    encode: bool = Field(True, description="false: it predicts no responses here")
-    probe: bool = Field(True, description="false: it is not probed here")
 
 
 SHARE = "train_share"
@@ -82,7 +59,7 @@ _BESIDE = ("low_level", "null_panel", "keep_weights")
 _MOST_DRAWS = 50
 
 
-class SweepTable(_Table):
+class SweepTable(Table):
     """``[[sweeps]]``: one setting of encodings at several values, of the first preset."""
 
     name: StudyName = Field(description="lower-case letters, digits, hyphens")
@@ -141,14 +118,14 @@ def value_label(text: str) -> str:
     return str(value).replace("acoustic:", "").replace("+", " + ")
 
 
-class ComparisonTable(_Table):
+class ComparisonTable(Table):
     """``[[comparisons]]``: two models that are tested against each other, subject by subject."""
 
     a: Text = Field(description="name of a model")
     b: Text = Field(description="name of the model that is subtracted")
 
 
-class FiguresTable(_Table):
+class FiguresTable(Table):
     """``[figures]``: how the figures are first shown; no part of any result's key."""
 
     regions: Text | None = Field(
@@ -169,7 +146,7 @@ class FiguresTable(_Table):
     )
 
 
-class StudyTables(_Table):
+class StudyTables(Table):
     """A whole study."""
 
     name: StudyName = Field(description="lower-case letters, digits, hyphens: names its record")
@@ -198,26 +175,49 @@ class StudyTables(_Table):
     sweeps: Annotated[tuple[SweepTable, ...], Field(strict=False)] = Field(
         (), description="settings that are varied, one after the other"
     )
+    tune: Annotated[tuple[TuneTable, ...], Field(strict=False)] = Field(
+        (), description="models that are tuned for the study, and then are like any of its models"
+    )
     figures: FiguresTable = Field(FiguresTable(), description="how figures are first shown")
+
+    @cached_property
+    def variants(self) -> Mapping[str, Variant]:
+        """Every model that is tuned for the study, by its name."""
+        found = [one.variants(self.models) for one in self.tune]
+        return {name: variant for each in found for name, variant in each.items()}
+
+    @cached_property
+    def all_models(self) -> tuple[ModelTable, ...]:
+        """The models that are there, then those that are tuned for the study."""
+        tuned = []
+        for table in self.tune:
+            variants = table.variants(self.models)
+            groups = table.lines(variants, "")
+            tuned += [table.model(name, one, groups) for name, one in variants.items()]
+        return (*self.models, *tuned)
 
     def model(self, name: str) -> ModelTable:
         """Return the model of a name."""
-        return next(one for one in self.models if one.name == name)
+        return next(one for one in self.all_models if one.name == name)
 
     def swept(self, sweep: SweepTable) -> list[ModelTable]:
-        """Return the models of a sweep."""
-        encoded = [one for one in self.models if one.encode]
+        """Return the models of a sweep; those that are tuned for the study where it names them."""
+        encoded = [one for one in self.all_models if one.encode]
+        if sweep.models is None:
+            encoded = [one for one in encoded if one.name not in self.variants]
         return [one for one in encoded if sweep.models is None or one.name in sweep.models]
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """The comparisons, by the models' names: those asked for, else each against its base."""
         asked = tuple((one.a, one.b) for one in self.comparisons)
-        return asked or tuple((one.name, one.base) for one in self.models if one.base is not None)
+        with_base = (one for one in self.all_models if one.base is not None)
+        return asked or tuple((one.name, str(one.base)) for one in with_base)
 
 
-TABLES: Mapping[str, type[_Table]] = {
+TABLES: Mapping[str, type[Table]] = {
     "models": ModelTable,
+    "tune": TuneTable,
     "comparisons": ComparisonTable,
     "sweeps": SweepTable,
     "figures": FiguresTable,
@@ -262,7 +262,9 @@ def parse_study(text: str, place: Path) -> StudyTables:
         details = error.errors(include_url=False)
         raise_problems(str(place), _form_problems(details, data))
         raise
-    problems = [*_setting_problems(tables), *_name_problems(tables), *_sweep_problems(tables)]
+    problems = [*_setting_problems(tables), *_tune_problems(tables)]
+    raise_problems(str(place), problems)  # names of models are made of what stands there
+    problems = [*_name_problems(tables), *_sweep_problems(tables)]
     raise_problems(str(place), problems)
     return tables
 
@@ -323,9 +325,37 @@ def _setting_problems(tables: StudyTables) -> Iterator[Problem]:
                 yield Problem(f"{where} has the unknown field {name!r}", near_match(name, allowed))
 
 
+def _tune_problems(tables: StudyTables) -> Iterator[Problem]:
+    there = [one.name for one in tables.models]
+    allowed = tune_settings()
+    for one in tables.tune:
+        where = f"[[tune]] {one.name!r}"
+        for name in one.settings:
+            if name not in allowed:
+                yield Problem(
+                    f"{where} settings has the unknown field {name!r}", near_match(name, allowed)
+                )
+        for name in one.models or ():
+            if name not in there:
+                yield Problem(
+                    f"{where} tunes {name!r}, which is none of [[models]]", near_match(name, there)
+                )
+        if one.models is None and not any(model.role == "base" for model in tables.models):
+            yield Problem(
+                f"{where} names no models, and none has the role base",
+                "Name the models that are tuned, or give one the role base.",
+            )
+    count = sum(len(one.variants(tables.models)) for one in tables.tune)
+    if count > MOST_TUNED:
+        yield Problem(
+            f"[[tune]] asks for {count} tuned models, at most {MOST_TUNED} are possible",
+            "Vary fewer settings at once: every value of one list is combined with all of others.",
+        )
+
+
 def _sweep_problems(tables: StudyTables) -> Iterator[Problem]:
     allowed = settings_of(EncodeRequest)
-    encoded = [one.name for one in tables.models if one.encode]
+    encoded = [one.name for one in tables.all_models if one.encode]
     for name, count in Counter(one.name for one in tables.sweeps).items():
         if count > 1:
             yield Problem(f"{count} sweeps are named {name!r}", "Give each a name of its own.")
@@ -347,7 +377,7 @@ def _sweep_problems(tables: StudyTables) -> Iterator[Problem]:
 
 
 def _name_problems(tables: StudyTables) -> Iterator[Problem]:
-    names = [one.name for one in tables.models]
+    names = [one.name for one in tables.all_models]
     for name, count in Counter(names).items():
         if count > 1:
             yield Problem(f"{count} models are named {name!r}", "Give each a name of its own.")
@@ -361,7 +391,7 @@ def _name_problems(tables: StudyTables) -> Iterator[Problem]:
             )
     for pair in tables.comparisons:
         yield from _pair_problems(pair, names)
-    if not any(one.encode for one in tables.models) and tables.probe is None:
+    if not any(one.encode for one in tables.all_models) and tables.probe is None:
         yield Problem("nothing is to be computed", "Let a model encode, or write [probe].")
 
 

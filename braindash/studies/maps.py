@@ -89,6 +89,8 @@ class GroupMap(NamedTuple):
 def group_maps(results: StudyResults, chosen: Chosen) -> tuple[list[GroupMap], list[str]]:
     """Test the map of every model, and of every compared pair.
 
+    Models that the study tunes, which may be dozens, have maps where a comparison names them.
+
     Returns
     -------
     maps : list of GroupMap
@@ -98,17 +100,26 @@ def group_maps(results: StudyResults, chosen: Chosen) -> tuple[list[GroupMap], l
     """
     found: list[GroupMap] = []
     notes: list[str] = []
+    tables = results.tables
+    named = {name for pair in tables.comparisons for name in (pair.a, pair.b)}
+    left_out = set(tables.variants) - named
     for name, group in results.of(chosen.preset).items():
+        if name in left_out:
+            continue
         try:
             found.append(_of_model(name, group, chosen))
         except InputError as error:
             notes.append(f"{name} has no group map: {error.message}.")
     pairs, refused = results.pairs(chosen.preset)
     for (a, b), pair in pairs.items():
+        if {a, b} & left_out:
+            continue
         try:
             found.append(_of_pair(f"{a} minus {b}", pair, chosen))
         except InputError as error:
             notes.append(f"{a} minus {b} has no group map: {error.message}.")
+    if left_out:
+        notes.append("Models that the study tunes have maps where a comparison names them.")
     return found, [*notes, *refused]
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from braindash.errors import InputError, StoreError, near_match
 from braindash.files import replace_json
@@ -26,19 +26,23 @@ FOLDER = "studies"
 """In a store: the records of its studies."""
 FILE, RECORD, RESULTS = "study.toml", "study.json", "results"
 """In the folder of a shared study: its file, its record, its results."""
-_FORM = 2
-"""Since 2 there are sweeps; a record without any is one of the first form."""
+_FORMS = {"tune": 3, "sweeps": 2}
+"""Since 2 there are sweeps, since 3 tuned models; a record without them is of an earlier form."""
+_NEWEST = max(_FORMS.values())
 
 
-class _Named(Form):
+class _Unnamed(Form):
     kind: str
     model: str
     subject: str
     preset: str
-    key: str
     sweep: str = ""
     value: str = ""
     draw: int = 0
+
+
+class _Named(_Unnamed):
+    key: str
 
 
 class _Facts(Form):
@@ -56,6 +60,7 @@ class _Record(Form):
     written: str
     results: list[_Named]
     models: dict[str, _Facts]
+    waiting: list[_Unnamed] = Field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,8 @@ class StudyRecord:
         The key of every result, stored or not.
     models : mapping of str to ModelFacts
         By the study's names.
+    waiting : tuple of Wanted
+        Results of models that were not tuned yet, and so have no key.
     """
 
     tables: StudyTables
@@ -82,15 +89,27 @@ class StudyRecord:
     written: str
     keys: Mapping[Wanted, str]
     models: Mapping[str, ModelFacts]
+    waiting: tuple[Wanted, ...] = ()
 
     @property
     def name(self) -> str:
         """Name of the study."""
         return self.tables.name
 
+    @property
+    def n_results(self) -> int:
+        """How many results it asks for."""
+        return len(self.keys) + len(self.waiting)
+
     def missing(self, store: Store) -> tuple[Wanted, ...]:
-        """Name the results that are not in a store."""
-        return tuple(one for one, key in self.keys.items() if not store.has(one.kind, key))
+        """Name the results that are not in a store.
+
+        A tuned model is not missed where all results of it are there, as in a shared study.
+        """
+        absent = [one for one, key in self.keys.items() if not store.has(one.kind, key)]
+        lacking = {one.model for one in (*absent, *self.waiting) if one.kind != "tuning"}
+        needed = (one for one in absent if one.kind != "tuning" or one.model in lacking)
+        return (*needed, *self.waiting)
 
     @classmethod
     def of(cls, plan: StudyPlan) -> Self:
@@ -103,12 +122,13 @@ class StudyRecord:
             datetime.now(UTC).isoformat(timespec="seconds"),
             {one.wanted: one.key for one in plan.results},
             plan.models,
+            plan.waiting,
         )
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
-            "form": _FORM if self.tables.sweeps else 1,
+            "form": next((n for name, n in _FORMS.items() if getattr(self.tables, name)), 1),
             "file": self.file,
             "text": self.text,
             "written": self.written,
@@ -117,6 +137,7 @@ class StudyRecord:
                 name: asdict(one) | {"tuned_on": list(one.tuned_on)}
                 for name, one in self.models.items()
             },
+            **({"waiting": [asdict(one) for one in self.waiting]} if self.waiting else {}),
         }
 
     def shared(self) -> dict[str, Any]:
@@ -134,7 +155,7 @@ class StudyRecord:
             It is no record of a study; the text says why.
         """
         require(_Record, document)
-        if document["form"] > _FORM:
+        if document["form"] > _NEWEST:
             raise ValueError("it was written by a newer braindash")
         try:
             tables = parse_study(document["text"], Path(document["file"]))
@@ -151,7 +172,9 @@ class StudyRecord:
             )
             for name, one in document["models"].items()
         }
-        return cls(tables, document["text"], document["file"], document["written"], keys, models)
+        waiting = tuple(_wanted(one) for one in document.get("waiting", ()))
+        named = (document["text"], document["file"], document["written"])
+        return cls(tables, *named, keys, models, waiting)
 
 
 def _wanted(told: Mapping[str, Any]) -> Wanted:

@@ -12,7 +12,8 @@ from braindash.encoding.several.groups import Group
 from braindash.errors import InputError, StoreError
 from braindash.io.store import Store
 from braindash.probing.result import ProbingResult
-from braindash.studies.file import ROLES, ModelTable, StudyTables
+from braindash.studies.file import ROLES, StudyTables
+from braindash.studies.models import ModelTable
 from braindash.studies.record import StudyRecord
 from braindash.studies.study import ModelFacts, Wanted
 
@@ -86,10 +87,13 @@ class StudyResults:
         encodings: dict[tuple[str, str], list[EncodingResult]] = {}
         swept: dict[SweepPoint, list[EncodingResult]] = {}
         probings = {}
-        for wanted, key in record.keys.items():
-            if not store.has(wanted.kind, key):
+        absent = set(record.missing(store))
+        for wanted in (*record.keys, *record.waiting):
+            if wanted in absent:
                 missing.append(wanted)
+            if wanted in absent or wanted.kind == "tuning":
                 continue
+            key = record.keys[wanted]
             try:
                 loaded = reading(wanted.kind, key)
             except StoreError as error:
@@ -144,7 +148,7 @@ class StudyResults:
 
     def ordered(self) -> list[ModelTable]:
         """Return the models ordered by role, and within one as in the file."""
-        return sorted(self.tables.models, key=lambda one: ROLES.index(one.role))
+        return sorted(self.tables.all_models, key=lambda one: ROLES.index(one.role))
 
     def regions(self, preset: str) -> list[str]:
         """Name the regions that every model of a preset has, in their order."""

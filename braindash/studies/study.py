@@ -16,26 +16,35 @@ from braindash.io.store import Store
 from braindash.names import given_path
 from braindash.probing.plan import ProbingPlan, plan_probing
 from braindash.progress import NoProgress, Progress
-from braindash.requests import MEAN_SUBJECT, EncodeRequest, ProbeRequest, Request, build_request
+from braindash.requests import (
+    MEAN_SUBJECT,
+    EncodeRequest,
+    ProbeRequest,
+    Request,
+    TuneRequest,
+    build_request,
+)
 from braindash.speech.checkpoints.locate import SHUFFLED, UNTRAINED, is_acoustic, locate
 from braindash.speech.language.spaces import is_language
 from braindash.speech.windows import n_parameters
 from braindash.studies.file import (
     ALL,
-    ModelTable,
     StudyTables,
     read_study,
     value_label,
     value_text,
 )
+from braindash.studies.models import ModelTable
+from braindash.studies.tuned import HOUR, tune_request, tuned_folder, with_hours
+from braindash.tuning.controls import STAND_INS
+from braindash.tuning.plan import TuningPlan, plan_tuning
 from braindash.tuning.record import read_record
 
-Kind = Literal["encoding", "probing"]
-AnyPlan = EncodingPlan | ProbingPlan
+Kind = Literal["tuning", "encoding", "probing"]
+AnyPlan = TuningPlan | EncodingPlan | ProbingPlan
 
-_HOUR = 3600.0  # seconds
 # Fields of requests whose paths are relative to the study's file.
-_PATHS = ("data", "labels_path", "categories", "word_vectors")
+_PATHS = ("data", "labels_path", "categories", "word_vectors", "words")
 
 
 @dataclass(frozen=True)
@@ -44,11 +53,11 @@ class Wanted:
 
     Attributes
     ----------
-    kind : {"encoding", "probing"}
+    kind : {"tuning", "encoding", "probing"}
     model : str
         As the study calls it.
     subject, preset : str
-        Empty for probes, which have neither.
+        Empty for tunings and probes, which have neither.
     sweep, value : str
         Of an encoding that varies a setting: name of the sweep, and the value as JSON.
     draw : int
@@ -129,25 +138,34 @@ class StudyPlan:
     ----------
     study : Study
     results : tuple of Planned
-        In the order in which they are computed.
+        In the order in which they are computed: models are tuned first.
     models : mapping of str to ModelFacts
         By the study's names.
+    waiting : tuple of Wanted
+        Results of models that are not tuned yet: what they are named is known afterwards.
     """
 
     study: "Study"
     results: tuple[Planned, ...]
     models: Mapping[str, ModelFacts]
+    waiting: tuple[Wanted, ...] = ()
 
     @property
     def missing(self) -> tuple[Planned, ...]:
         """Those that have to be computed."""
         return tuple(one for one in self.results if not one.stored)
 
+    @property
+    def untuned(self) -> tuple[Planned, ...]:
+        """Models that have to be tuned before the results that wait for them."""
+        return tuple(one for one in self.missing if one.wanted.kind == "tuning")
+
     def lines(self) -> list[str]:
         """Say how much is stored and what is missing, one line each."""
-        n_stored = len(self.results) - len(self.missing)
-        told = [f"{n_stored} of {len(self.results)} results are stored"]
-        return told + [f"missing: {one.wanted.told()}" for one in self.missing]
+        n_all = len(self.results) + len(self.waiting)
+        told = [f"{len(self.results) - len(self.missing)} of {n_all} results are stored"]
+        told += [f"missing: {one.wanted.told()}" for one in self.missing]
+        return told + [f"missing: {one.told()}, tuned first" for one in self.waiting]
 
 
 @dataclass(frozen=True)
@@ -193,6 +211,7 @@ class Study:
         study = cls(place, tables, text)
         raise_problems(str(place), list(study._data_problems()))
         study.requests()  # refuses settings out of range
+        study.tune_requests()
         return study
 
     @property
@@ -225,19 +244,26 @@ class Study:
                 find_set(regions).require_ready()
             except InputError as error:
                 yield Problem(f"[figures] regions: {error.message}", error.hint)
-        for model in self.tables.models:
-            for name in model.tuned_on or ():
+        named = [(f"[[models]] {one.name!r} tuned_on", one.tuned_on) for one in self.tables.models]
+        named += [(f"[[tune]] {one.name!r} subjects", one.subjects) for one in self.tables.tune]
+        for where, people in named:
+            for name in people or ():
                 if name not in self.dataset.subjects:
                     yield Problem(
-                        f"[[models]] {model.name!r} tuned_on names {name!r}, who is not in "
-                        f"{self.dataset.path}",
+                        f"{where} names {name!r}, who is not in {self.dataset.path}",
                         near_match(name, self.dataset.subjects),
                     )
 
     # ---- requests ---------------------------------------------------------------------------
 
-    def requests(self) -> dict[Wanted, Request]:
+    def requests(self, tuned: Mapping[str, Path] | None = None) -> dict[Wanted, Request]:
         """Expand the study to requests: encodings by preset, subject and model, sweeps, probes.
+
+        Parameters
+        ----------
+        tuned : mapping of str to Path, optional
+            Folders of models that are tuned for the study; of one that is not there its base
+            stands in.
 
         Raises
         ------
@@ -245,31 +271,75 @@ class Study:
             A setting is out of range; the message names the table.
         """
         found: dict[Wanted, Request] = {}
+        models = self._models(tuned or {})
         for preset in self.tables.presets:
             for subject in self.subjects:
-                for model in (one for one in self.tables.models if one.encode):
+                for model in (one for one in models if one.encode):
                     wanted = Wanted("encoding", model.name, subject, preset)
                     given = {"data": self._place(self.tables.data), "subject": subject}
                     found[wanted] = self._request(
                         EncodeRequest, model, given | {"preset": preset} | self.tables.encode
                     )
-        found |= self._swept_requests()
+        found |= self._swept_requests({one.name: one for one in models})
         if self.tables.probe is None:
             return found
         given = dict(self.tables.probe)
         if "data" not in given and "labels" not in given:
             given["data"] = self.tables.data
-        for model in (one for one in self.tables.models if one.probe):
+        for model in (one for one in models if one.probe):
             found[Wanted("probing", model.name)] = self._request(ProbeRequest, model, given)
         return found
 
-    def _swept_requests(self) -> dict[Wanted, Request]:
+    def _models(self, tuned: Mapping[str, Path]) -> list[ModelTable]:
+        """List all models, those that are tuned by their folder, or by their base."""
+        made = []
+        for one in self.tables.all_models:
+            if one.name not in self.tables.variants:
+                made.append(one)
+                continue
+            base = self.tables.model(str(one.base))
+            place = {"model": str(tuned[one.name]), "revision": None} if one.name in tuned else {}
+            here = {"model": base.model, "revision": base.revision} | place
+            made.append(one.model_copy(update=here))
+        return made
+
+    def tune_requests(self) -> dict[str, TuneRequest]:
+        """Expand the tables of models that are tuned to requests, of all training stories.
+
+        Returns
+        -------
+        dict of str to TuneRequest
+            By the study's names of the models.
+
+        Raises
+        ------
+        InputError
+            A setting is out of range; the message names the table.
+        """
+        found = {}
+        for table in self.tables.tune:
+            for name, variant in table.variants(self.tables.models).items():
+                base = self.tables.model(variant.base)
+                given = {
+                    "data": self._place(self.tables.data),
+                    "model": self._source(base.model),
+                    "revision": base.revision,
+                }
+                try:
+                    found[name] = tune_request(table, variant, given, self._placed)
+                except InputError as error:
+                    raise InputError(
+                        f"{self.path}, [[tune]] {table.name!r}: {error.message}", hint=error.hint
+                    ) from error
+        return found
+
+    def _swept_requests(self, models: Mapping[str, ModelTable]) -> dict[Wanted, Request]:
         """Expand the sweeps: by subject, model and value, of the first preset."""
         found: dict[Wanted, Request] = {}
         preset, data = self.tables.presets[0], self._place(self.tables.data)
         for sweep in self.tables.sweeps:
             for subject in self.subjects:
-                for model in self.tables.swept(sweep):
+                for model in (models[one.name] for one in self.tables.swept(sweep)):
                     for value, draw in sweep.points:
                         named = (sweep.name, value_text(value), draw)
                         wanted = Wanted("encoding", model.name, subject, preset, *named)
@@ -279,9 +349,7 @@ class Study:
         return found
 
     def _request(self, kind: type[Request], model: ModelTable, given: Mapping[str, Any]) -> Request:
-        fields = {
-            name: self._place(value) if name in _PATHS else value for name, value in given.items()
-        }
+        fields = {name: self._placed(name, value) for name, value in given.items()}
         try:
             return build_request(
                 kind, model=self._source(model.model), revision=model.revision, **fields
@@ -290,6 +358,11 @@ class Study:
             raise InputError(
                 f"{self.path}, [{kind.command}]: {error.message}", hint=error.hint
             ) from error
+
+    def _placed(self, name: str, value: Any) -> Any:
+        if name == "teacher" and isinstance(value, str):
+            return self._source(value)
+        return self._place(value) if name in _PATHS and isinstance(value, str | Path) else value
 
     def _place(self, text: str | Path) -> Path:
         return given_path(text, self.path.parent)
@@ -327,14 +400,24 @@ class Study:
         InputError
             Lists every model that cannot be found and every request that does not fit the data.
         """
-        report, asked = progress or NoProgress(), self.requests()
+        report = progress or NoProgress()
+        found = self._planned_tunings(store, report)
+        tuned = {
+            one.wanted.model: folder
+            for one in found
+            if isinstance(one.plan, TuningPlan) and (folder := tuned_folder(one.plan, store))
+        }
+        untuned = {one.wanted.model for one in found if not one.stored}
+        asked = self.requests(tuned)
+        waiting = tuple(one for one in asked if one.model in untuned)
         planner: Any = plan_encoding  # of its own kind of request
-        models = self.facts()
-        found: list[Planned] = []
+        models = self.facts({one.wanted.model: one.plan for one in found}, tuned)
         problems: dict[str, Problem] = {}
         like: ProbingPlan | None = None
         for number, (wanted, request) in enumerate(asked.items()):
             report.advance(number, len(asked), f"planning: {wanted.told()}")
+            if wanted.model in untuned:
+                continue
             try:
                 if isinstance(request, ProbeRequest):
                     plan: AnyPlan = plan_checked(_planner(like), request, store.root)
@@ -348,10 +431,39 @@ class Study:
             found.append(Planned(wanted, plan, key, store.has(plan.spec.kind, key)))
         raise_problems(str(self.path), list(problems.values()))
         report.advance(1, 1, "planned")
-        return StudyPlan(self, tuple(found), models)
+        return StudyPlan(self, tuple(found), models, waiting)
 
-    def facts(self) -> dict[str, ModelFacts]:
+    def _planned_tunings(self, store: Store, report: Progress) -> list[Planned]:
+        """Plan every model that is tuned for the study, and see which of them are."""
+        asked, found, problems = self.tune_requests(), [], {}
+        tables = {one.name: one for one in self.tables.tune}
+        for number, (name, request) in enumerate(asked.items()):
+            wanted, variant = Wanted("tuning", name), self.tables.variants[name]
+            report.advance(number, len(asked), f"planning: {wanted.told()}")
+            try:
+                own = with_hours(tables[variant.table], variant, request)
+                plan = plan_checked(plan_tuning, own, store.root)
+            except BraindashError as error:
+                problems[error.message] = Problem(f"{wanted.told()}: {error.message}", error.hint)
+                continue
+            is_there = tuned_folder(plan, store) is not None
+            found.append(Planned(wanted, plan, plan.spec.key(), is_there))
+        raise_problems(str(self.path), list(problems.values()))
+        return found
+
+    def facts(
+        self,
+        tunings: Mapping[str, AnyPlan] | None = None,
+        tuned: Mapping[str, Path] | None = None,
+    ) -> dict[str, ModelFacts]:
         """Look for every model, and say what is known of it by the study's name.
+
+        Parameters
+        ----------
+        tunings : mapping of str to TuningPlan, optional
+            What would tune the models that the study tunes.
+        tuned : mapping of str to Path, optional
+            The folders of those that are tuned.
 
         Raises
         ------
@@ -360,7 +472,15 @@ class Study:
         """
         found: dict[str, ModelFacts] = {}
         problems = []
-        for one in self.tables.models:
+        for one in self._models(tuned or {}):
+            if one.name in self.tables.variants and one.name not in (tuned or {}):
+                base = found.get(str(one.base))  # bases are listed before
+                plan = (tunings or {}).get(one.name)
+                told: Mapping[str, Any] = {} if plan is None else {"spec": plan.spec.canonical()}
+                parameters = None if base is None else base.parameters
+                people = one.tuned_on or ()
+                found[one.name] = ModelFacts(one.name, parameters, people, *_budget(told))
+                continue
             try:
                 files = locate(self._source(one.model), one.revision)
             except BraindashError as error:
@@ -371,7 +491,7 @@ class Study:
             found[one.name] = ModelFacts(
                 files.name,
                 round(n_parameters(files)) if files.is_speech else None,
-                one.tuned_on or tuple(record.get("targets", ())),
+                one.tuned_on or _people(record),
                 *_budget(record),
             )
         raise_problems(str(self.path), problems)
@@ -391,6 +511,11 @@ def _record(folder: Path) -> Mapping[str, Any]:
         return {}
 
 
+def _people(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the subjects that a model was tuned on; nobody of controls without responses."""
+    return tuple(name for name in record.get("targets", ()) if name not in STAND_INS.values())
+
+
 def _budget(record: Mapping[str, Any]) -> tuple[float | None, int | None]:
     """Return the hours of responses and the rank of adapters that a record tells of."""
     if not record:
@@ -398,5 +523,5 @@ def _budget(record: Mapping[str, Any]) -> tuple[float | None, int | None]:
     rows = [one.get("times") for one in record["spec"].get("train", ())]
     known = [one["tr"] * one["n_rows"] for one in rows if isinstance(one, Mapping)]
     adapter = record["spec"]["settings"]["adapter"]
-    hours = sum(known) / _HOUR if known and len(known) == len(rows) else None
+    hours = sum(known) / HOUR if known and len(known) == len(rows) else None
     return hours, None if adapter is None else int(adapter["rank"])

@@ -179,7 +179,7 @@ def bar_table(results: StudyResults, chosen: Chosen) -> pd.DataFrame:
         its score is below .02), ``n_subjects``, ``simulated``.
     """
     groups = results.of(chosen.preset)
-    bases = [(one.name, one.base) for one in results.tables.models if one.base is not None]
+    bases = [(one.name, one.base) for one in results.tables.all_models if one.base is not None]
     pairs, _ = results.pairs(chosen.preset, bases)
     parts = []
     for name, group in groups.items():

@@ -27,7 +27,7 @@ STAND_INS: Mapping[TuningControl, str] = MappingProxyType(
 OF_WORDS: frozenset[TuningControl] = frozenset({"text", "language-model"})
 # Hidden frames of the sound are foretold.
 OF_HIDDEN_FRAMES: frozenset[TuningControl] = frozenset({"stimulus", "joint"})
-_LAYERED: frozenset[TuningControl] = frozenset({"language-model", "speech-model"})
+LAYERED: frozenset[TuningControl] = frozenset({"language-model", "speech-model"})
 # Where the configuration of a text model says how many blocks it has.
 _N_BLOCKS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
@@ -68,10 +68,10 @@ def plan_teacher(request: TuneRequest, base: ModelFiles) -> Teacher:
             "the control 'speech-model' and the model whose layer is foretold belong together",
             hint="Give both (control 'speech-model', teacher MODEL), or neither.",
         )
-    if request.teacher_layer is not None and control not in _LAYERED:
+    if request.teacher_layer is not None and control not in LAYERED:
         raise InputError(
             f"a layer was given ({request.teacher_layer}), but the control {control!r} has none",
-            hint=f"Leave it out, or choose one of the controls {', '.join(sorted(_LAYERED))}.",
+            hint=f"Leave it out, or choose one of the controls {', '.join(sorted(LAYERED))}.",
         )
     if control in OF_HIDDEN_FRAMES and base.padded_samples is not None:
         raise InputError(

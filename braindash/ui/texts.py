@@ -359,6 +359,11 @@ where $\bar b < .02$.
 
 **Low level**: percent of r that is gone when low-level features were regressed out of the model's.
 
+**Probes**: every task by layer; models of one group, such as those tuned on one subject each, as
+mean $\pm$ standard error over these models. **Tuning curves**: models that the study tunes, against
+hours, rank, loss, head or steps; each subject's score is that of the model tuned on it, and the
+dashed line is the same subjects' mean before tuning.
+
 **Against probing, against size**: one point per model; the probing score is the share above chance
 over the same layers.
 

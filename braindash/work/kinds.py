@@ -197,7 +197,7 @@ def run_job(
     Parameters
     ----------
     command : str
-        One of ``COMMANDS``.
+        One of ``COMMANDS`` but "study".
     document : mapping
         The request as it was queued, with what it meant then.
     root : Path
@@ -248,5 +248,7 @@ def _run_demo(root: Path, progress: Progress) -> dict[str, Any]:
     }
 
 
-COMMANDS = (*KINDS, "demo", REGIONS, DIFFERENCE, SOUNDS, CHECK)
+STUDY = "study"
+"""Name of the work that carries out what is left of a study (:mod:`braindash.work.studies`)."""
+COMMANDS = (*KINDS, "demo", STUDY, REGIONS, DIFFERENCE, SOUNDS, CHECK)
 """What a worker can be asked for."""

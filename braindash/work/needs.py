@@ -142,7 +142,7 @@ def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
         n_stories=len(wanted),
         memory_needed=memory_needed,
         disk_needed=disk_needed,
-        seconds=_seconds(plan, sum(kept) + heard, device),
+        seconds=_seconds(plan, sum(kept) + heard, device, is_fitted=predicted),
         device=device,
         warnings=plan.warnings,
         beside=beside,
@@ -319,11 +319,12 @@ def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[f
     return memory, disk
 
 
-def _seconds(plan: EncodingPlan, heard: float, device: str) -> float:
+def _seconds(plan: EncodingPlan, heard: float, device: str, *, is_fitted: bool) -> float:
     """Estimate the time from counted products and the measured rate of one product."""
     rate = _product_rate()
     extraction = 2.0 * extraction_products(plan.model, heard, plan.strategy)
-    encoding = plan.model.n_layers * (regression_operations(plan) + statistics_operations(plan))
+    fitting = 0.0 if is_fitted else regression_operations(plan)
+    encoding = plan.model.n_layers * (fitting + statistics_operations(plan))
     return float(extraction / _encoder_rate(device, rate) + encoding / (rate * 0.5))
 
 

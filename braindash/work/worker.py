@@ -282,10 +282,13 @@ class _AllCommands(Mapping[str, Command]):
     """
 
     def __getitem__(self, name: str) -> Command:
-        from braindash.work.kinds import COMMANDS, run_job
+        from braindash.work.kinds import COMMANDS, STUDY, run_job
+        from braindash.work.studies import run_queued_study
 
         if name not in COMMANDS:
             raise KeyError(name)
+        if name == STUDY:
+            return run_queued_study
         return partial(run_job, name)
 
     def __iter__(self) -> Iterator[str]:

@@ -47,10 +47,22 @@ def test_the_sweeps_on_the_page_are_sweeps():
     assert [one.name for one in tables.sweeps][:3] == ["lags", "context", "efficiency"]
 
 
+def test_the_models_that_the_page_tunes_are_models_of_the_study():
+    [study] = [one.text for one in blocks(PAGE) if one.title == "study.toml"]
+    [tune] = [one.text for one in blocks(PAGE) if one.text.lstrip().startswith("[[tune]]")]
+    text = study.replace('subjects = "all"', 'subjects = ["S1", "S2", "S3"]')
+    tables = parse_study(f"{text}\n{tune}", Path("study.toml"))
+    assert "tuned: shuffled, rank 8, 0.5 h, S2" in tables.variants
+    assert len(tables.variants) == (3 + 3 + 1) * 2 * 4
+    assert tables.tune[0].varied() == ("hours", "rank")
+
+
 def test_every_paper_has_a_study_in_its_preset():
     files = {one.title: one.text for one in blocks(PAPERS) if one.title}
-    assert list(files) == ["paper-a.toml", "paper-b.toml", "paper-c.toml"]
-    for (name, text), letter in zip(files.items(), "abc", strict=True):
+    letters = {"paper-a.toml": "a", "paper-b.toml": "b"}
+    letters |= {"paper-c.toml": "c", "paper-c-tuning.toml": "c"}
+    assert list(files) == list(letters)
+    for (name, text), letter in zip(files.items(), letters.values(), strict=True):
         tables = parse_study(text, Path(name))
         assert tables.presets == (f"moussa2025-{letter}",)
         wanted = tables.figures.regions

@@ -33,7 +33,7 @@ FEW = (MODELS[0], *MODELS[2:])
 # tests/studies/test_lowlevel.py, test_sweeps.py and test_maps.py have what does.
 ABSENT = (
     *("low-level", "partition", "against-hours", "against-rank", "lags", "context", "efficiency"),
-    *("settings", "hemispheres"),
+    *("settings", "hemispheres", "tuning-curves"),
 )
 DRAWN = tuple(name for name in FIGURES if name not in ABSENT)
 # Targets that are regions come to no surface: there are tables alone.
@@ -114,9 +114,9 @@ def test_what_the_results_do_not_allow_is_not_offered_and_named(tmp_path):
     record = put_study(tmp_path, models=MODELS[:1], space="roi")
     found = StudyResults.open(record, Store(tmp_path))
     figures = StudyFigures(found, default_choice(found), Store(tmp_path))
-    assert figures.names == ("curves", "bars", "against-probe", "group-maps")
+    assert figures.names == ("curves", "bars", "probe-curves", "against-probe", "group-maps")
     html = study_page(figures, record).html
-    assert "do not allow it: Low level, Variance partition, Against size, Against hours" in html
+    assert "do not allow it: Low level, Variance partition, Tuning curves, Against size" in html
     assert "Further settings, Hemispheres, Transfer, Similarity of layers" in html
     empty = StudyResults.open(record, Store(tmp_path / "none"))
     with pytest.raises(InputError, match="nothing is stored"):

@@ -11,11 +11,11 @@ from kit.toy_lab import STORY_SECONDS
 PHONES = ("K", "AE1", "T", "", "S", "IY0", "")
 
 
-def annotate(lab, tiers=("phone", "word")) -> None:
+def annotate(lab, tiers=("phone", "word"), lengths=STORY_SECONDS) -> None:
     """Write a TextGrid per story and name their folder in the manifest."""
     folder = lab.folder / "grids"
     folder.mkdir()
-    for number, (story, seconds) in enumerate(STORY_SECONDS.items()):
+    for number, (story, seconds) in enumerate(lengths.items()):
         rng = np.random.default_rng(number)
         edges = np.round(np.cumsum(rng.uniform(0.05, 0.3, size=40 * seconds)), 3)
         edges = np.concatenate([[0.0], edges[edges < seconds - 0.1]])

@@ -27,7 +27,12 @@ from braindash.views.studies.bars import (
     partition_bars,
     region_bars,
 )
-from braindash.views.studies.lines import dimension_curves, drift_curves, model_curves
+from braindash.views.studies.lines import (
+    dimension_curves,
+    drift_curves,
+    model_curves,
+    probe_lines,
+)
 from braindash.views.studies.matrices import similarity_matrices, transfer_matrix
 from braindash.views.studies.points import alignment_scatter
 from braindash.views.studies.sweeps import layer_matrices, value_curves
@@ -199,6 +204,18 @@ def _points(against: str) -> go.Figure:
     )
 
 
+def _probe_groups() -> go.Figure:
+    parts = [
+        probing_mean([_probing(draw=1), _probing(draw=2)]).assign(model="tuned", role="tuned"),
+        _probing().table().assign(model=ODD, role="base", mean=lambda own: own["score"]),
+    ]
+    table = pd.concat(parts).drop(columns="score", errors="ignore")
+    table = table.rename(columns={"mean": "score"}).assign(chance=0.2, simulated=True)
+    table["depth"] = table["layer"] / table["layer"].max()
+    titles = {task: task.title() for task in ("mfcc", "phone")}
+    return probe_lines(table, titles, metrics={"mfcc": "R2", "phone": "accuracy"})
+
+
 def _transfer(**options) -> go.Figure:
     rows = [
         {"model": f"tuned {one}", "tuned_on": one, "scored_on": two, "region": region}
@@ -272,6 +289,7 @@ MADE: MappingProxyType[str, Callable[[], go.Figure]] = MappingProxyType(
         "model_curves by layer": lambda: model_curves(
             study_table(4), REGIONS, spread="se", relative_depth=False
         ),
+        "probe_lines": _probe_groups,
         "region_bars": _bars,
         "impact_bars": _impact,
         "partition_bars": _partition,

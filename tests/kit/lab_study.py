@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kit.toy_lab import Lab
 
-_FILE = """
+LAB_STUDY = """
 name = "toy"
 title = "A toy study"
 data = "lab/manifest.toml"
@@ -36,7 +36,7 @@ base = "small"
 
 def write_study(lab: Lab, *, more: str = "", **changes: str) -> Path:
     """Write the study beside the lab's folder; ``changes`` are pieces of text."""
-    text = _FILE.format(model=lab.model) + more.format(model=lab.model)
+    text = LAB_STUDY.format(model=lab.model) + more.format(model=lab.model)
     for old, new in changes.items():
         text = text.replace(old, new)
     path = lab.folder.parent / "study.toml"

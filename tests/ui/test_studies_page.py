@@ -39,8 +39,10 @@ def test_every_figure_is_drawn_with_its_line_and_taken_away(filled, monkeypatch)
     assert not app.exception and "16** results are stored" in texts(app)
     assert "SIMULATED DATA" in texts(app)
     menu = app.segmented_control(key="figure")
-    absent = "low level, its parts, hours, ranks, hemispheres, four that vary settings"
-    assert len(menu.options) == len(FIGURES) - 9, f"all but {absent}"
+    absent = (
+        "low level, its parts, tuning curves, hours, ranks, hemispheres, four that vary settings"
+    )
+    assert len(menu.options) == len(FIGURES) - 10, f"all but {absent}"
     for name in ("bars", "transfer", "drift"):
         app.segmented_control(key="figure").set_value(name).run()
         assert not app.exception, name

@@ -16,6 +16,7 @@ from braindash.progress import NoProgress
 from braindash.speech.checkpoints.locate import locate
 from braindash.studies.record import open_record
 from braindash.studies.study import Study
+from braindash.work.needs import encoding_needs
 from braindash.work.studies import queue_study, study_needs
 
 
@@ -116,6 +117,15 @@ def test_missing_results_are_queued_each_once(lab, tmp_path, monkeypatch):
     assert [job.key for job in jobs] == [one.key for one in plan.missing] and len(jobs) == 4
     queue_study(plan, store)
     assert len(JobQueue(store.root).list()) == 4
+
+
+def test_what_results_share_is_estimated_once(lab, tmp_path):
+    store = Store(tmp_path / "store")
+    plan = Study.load(write_study(lab)).plan(store)
+    alone = sum(encoding_needs(one.plan, store).disk_needed for one in plan.missing)
+    of_a = [one.plan for one in plan.missing if one.wanted.subject == "A"]
+    features = sum(4 * one.model.n_layers * one.model.n_features * sum(one.n_rows) for one in of_a)
+    assert study_needs(plan, store).disk == pytest.approx(alone - features), "B's are those of A"
 
 
 def test_a_region_set_that_is_none_is_refused_before_anything_is_computed(lab, tmp_path):

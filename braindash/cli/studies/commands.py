@@ -72,6 +72,9 @@ def run(
         requests = [one.plan.request for one in plan.missing]
         if is_taken_over(requests, opened, as_json, asked.tables.title):
             _note(plan, opened)
+            if plan.waiting:
+                rest = f"{len(plan.waiting)} results wait for models to be tuned: submit again then"
+                notes.print(plain(rest), highlight=False)
             return
         jobs = queue_study(plan, opened)
         _note(plan, opened)
@@ -89,8 +92,9 @@ def run(
         "results": list(found.keys),
         "missing": [one.told() for one in found.missing],
     }
+    absent = f", {len(found.missing)} are missing" if found.missing else ""
     lines = [
-        f"{asked.tables.title}: {len(found.keys)} results",
+        f"{asked.tables.title}: {len(found.keys)} results{absent}",
         f"figures: `braindash study export {study}`, or the page Studies of `braindash app`",
     ]
     _print(told, lines, as_json)
@@ -110,12 +114,12 @@ def show(
         told: dict[str, Any] = {
             "study": record.name,
             "title": record.tables.title,
-            "results": len(record.keys),
+            "results": record.n_results,
             "missing": [one.told() for one in missing],
         }
         lines = [
             f"{record.tables.title} (of {record.file}, looked up {record.written})",
-            f"{len(record.keys) - len(missing)} of {len(record.keys)} results are stored",
+            f"{record.n_results - len(missing)} of {record.n_results} results are stored",
             *(f"missing: {one.told()}" for one in missing),
         ]
         _print(told, lines, as_json)
@@ -219,7 +223,7 @@ def list_studies(store: StoreOption = None, as_json: JsonOption = False) -> None
         {
             "name": one.name,
             "title": one.tables.title,
-            "results": len(one.keys),
+            "results": one.n_results,
             "missing": len(one.missing(opened)),
             "file": one.file,
         }
@@ -228,8 +232,8 @@ def list_studies(store: StoreOption = None, as_json: JsonOption = False) -> None
     if as_json:
         print_json(rows)
     for one in () if as_json else found:
-        stored = len(one.keys) - len(one.missing(opened))
-        say(f"{one.name}\t{stored} of {len(one.keys)}\t{one.tables.title}")
+        stored = one.n_results - len(one.missing(opened))
+        say(f"{one.name}\t{stored} of {one.n_results}\t{one.tables.title}")
     for place, problem in damaged.items():
         print_damaged(place, problem)
 

@@ -22,6 +22,12 @@ from braindash.exports.studies.sweeps import (
     lags,
     other_settings,
 )
+from braindash.exports.studies.tuning import (
+    has_probes,
+    has_tuning_curves,
+    probes,
+    tuning_curves,
+)
 from braindash.exports.studies.view import StudyView
 from braindash.studies.representations import (
     dimension_table,
@@ -49,6 +55,7 @@ from braindash.views.studies.lines import SPREADS, dimension_curves, drift_curve
 from braindash.views.studies.matrices import MOST_MATRICES, similarity_matrices, transfer_matrix
 from braindash.views.studies.points import AGAINST, alignment_scatter
 
+_BUDGETS = ("hours", "rank")
 _CONTROLS = (
     "Percents are of subject means, (model - base) / base, with the interval of a ratio of means; "
     f"none where the base scores below {LEAST_BASE_R:g}."
@@ -97,8 +104,9 @@ def _curves(study: StudyView) -> Iterator[Item]:
     table = curve_table(study.results, study.chosen)
     title = "Layer curves by region and model"
     bands = f"Bands: {SPREADS[study.spread]}."
-    details = [SCORE_TITLES[study.chosen.score], bands, *study.interval_lines()]
-    figure = model_curves(table, study.chosen.regions, spread=study.spread, colours=study.colours)
+    drawn, told = study.drawn(table)
+    details = [SCORE_TITLES[study.chosen.score], bands, *told, *study.interval_lines()]
+    figure = model_curves(drawn, study.chosen.regions, spread=study.spread, colours=study.colours)
     yield Item("curves", study.source(title, *details), figure=figure, table=table)
 
 
@@ -107,15 +115,26 @@ def _bars(study: StudyView) -> Iterator[Item]:
     subjects = subject_table(study.results, study.chosen)
     tests, notes = comparison_table(study.results, study.chosen)
     lines = [study.measure_line(), *study.interval_lines(), _CONTROLS]
-    lines += [*comparison_lines(study, tests), *notes]
+    drawn, fewer = study.drawn(table)
+    lines += [*fewer, *comparison_lines(study, tests), *notes]
     title = "Models and controls by region"
-    figure = region_bars(table, subjects, tests, study.chosen.regions, colours=study.colours)
+    names = set(drawn["model"])
+    dots = subjects[subjects["model"].isin(names)]
+    seen = _among(tests, names)
+    figure = region_bars(drawn, dots, seen, study.chosen.regions, colours=study.colours)
     yield Item("bars", study.source(title, *lines), figure=figure, table=table)
     told = study.source("Scores of every subject", study.measure_line())
     yield Item("bars-subjects", told, table=subjects)
     if not tests.empty:
         told = study.source("Comparisons of models", study.measure_line(), *lines[1:])
         yield Item("bars-comparisons", told, table=tests)
+
+
+def _among(tests: pd.DataFrame, names: set[str]) -> pd.DataFrame:
+    """Return the comparisons of models that are drawn."""
+    if tests.empty:
+        return tests
+    return tests[tests["model_a"].isin(names) & tests["model_b"].isin(names)]
 
 
 def comparison_lines(study: StudyView, tests: pd.DataFrame) -> list[str]:
@@ -147,11 +166,14 @@ def comparison_lines(study: StudyView, tests: pd.DataFrame) -> list[str]:
 def _scatter(study: StudyView, against: str) -> Iterator[Item]:
     task = study.task or next(iter(tasks_of(study.results)), None)
     table = alignment_table(study.results, study.chosen, task)
+    if against in _BUDGETS:
+        table = table[~table["model"].isin(study.results.tables.variants)]
+    drawn, told = study.drawn(table)
     of_task = against == "probe"
     what = f"probing: {task_title(task)}" if of_task and task else AGAINST[against].lower()
-    figure = alignment_scatter(table, study.chosen.regions, against=against, colours=study.colours)
-    details = [study.measure_line(), *study.interval_lines()]
-    if against in ("hours", "rank"):
+    figure = alignment_scatter(drawn, study.chosen.regions, against=against, colours=study.colours)
+    details = [study.measure_line(), *told, *study.interval_lines()]
+    if against in _BUDGETS:
         details.append("Models that braindash tuned, by their records; others are left out.")
     if of_task:
         details.append("Probing score: share above chance, over the same layers; 1 is perfect.")
@@ -209,7 +231,9 @@ def _dimension(study: StudyView) -> Iterator[Item]:
         *notes,
     ]
     title = "Dimension of layers"
-    figure = dimension_curves(table, colours=study.colours)
+    drawn, told = study.drawn(table)
+    details += told
+    figure = dimension_curves(drawn, colours=study.colours)
     yield Item("dimension", study.source(title, *details), figure=figure, table=table)
 
 
@@ -225,13 +249,15 @@ def _drift(study: StudyView) -> Iterator[Item]:
     ]
     title = "Drift of layers"
     if not table.empty:
-        figure = drift_curves(table, colours=study.colours)
+        drawn, told = study.drawn(table)
+        details += told
+        figure = drift_curves(drawn, colours=study.colours)
         yield Item("drift", study.source(title, *details), figure=figure, table=table)
 
 
 def _with_base(study: StudyView) -> list[tuple[str, str]]:
     """Return what was tuned with its base; how far a control is from it says nothing."""
-    models = study.results.tables.models
+    models = study.results.tables.all_models
     return [(one.name, one.base) for one in models if one.base and one.role != "control"]
 
 
@@ -249,7 +275,9 @@ def _has_probes(study: StudyView) -> bool:
 def _differ(study: StudyView, fact: str) -> bool:
     """Say whether models that encode differ in what is known of them."""
     models = study.results.models
-    known = {getattr(models[name], fact) for name in study.groups if name in models}
+    variants = study.results.tables.variants if fact in _BUDGETS else {}  # in tuning curves
+    there = (name for name in study.groups if name in models and name not in variants)
+    known = {getattr(models[name], fact) for name in there}
     return len(known - {None}) > 1
 
 
@@ -275,6 +303,8 @@ FIGURES: dict[str, tuple[Callable[[StudyView], Iterator[Item]], Callable[[StudyV
     "bars": (_bars, _has_scores),
     "low-level": (impact, has_impact),
     "partition": (partition, has_partition),
+    "probe-curves": (probes, has_probes),
+    "tuning-curves": (tuning_curves, has_tuning_curves),
     "against-probe": (lambda study: _scatter(study, "probe"), _has_probes),
     "against-parameters": (
         lambda study: _scatter(study, "parameters"),
@@ -305,6 +335,8 @@ TITLES = {
     "bars": "Regions",
     "low-level": "Low level",
     "partition": "Variance partition",
+    "probe-curves": "Probes",
+    "tuning-curves": "Tuning curves",
     "against-probe": "Against probing",
     "against-parameters": "Against size",
     "against-hours": "Against hours",

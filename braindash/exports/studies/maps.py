@@ -130,9 +130,10 @@ def hemispheres(study: StudyView) -> Iterator[Item]:
         if n_subjects > 2
         else "No intervals: three subjects or more are needed.",
     ]
-    figure = laterality_bars(table, study.chosen.regions, colours=study.colours)
+    drawn, told = study.drawn(table)
+    figure = laterality_bars(drawn, study.chosen.regions, colours=study.colours)
     title = "Hemisphere index"
-    yield Item("hemispheres", study.source(title, *details), figure=figure, table=table)
+    yield Item("hemispheres", study.source(title, *details, *told), figure=figure, table=table)
 
 
 def has_hemispheres(study: StudyView) -> bool:

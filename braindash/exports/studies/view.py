@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
 from braindash.core.statistics.words import counted
 from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.several.groups import Group
 from braindash.exports.source import Source
 from braindash.io.store import Store
+from braindash.studies.file import MOST_MODELS
 from braindash.studies.representations import features_of
 from braindash.studies.results import StudyResults
 from braindash.studies.summaries import Chosen, layers_words
@@ -45,8 +48,25 @@ class StudyView:
 
     @property
     def colours(self) -> dict[str, str]:
-        """The colour of every model, the same one in all figures."""
-        return model_colours([one.name for one in self.results.ordered()])
+        """The colour of every model, the same one in all figures; those that are drawn first."""
+        names = [one.name for one in self.results.ordered()]
+        tuned = self.results.tables.variants
+        first = sorted(names, key=lambda name: (name not in self.shown, name in tuned))
+        return model_colours(first)
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The first twelve models, which figures draw beside each other where there are more."""
+        return tuple(one.name for one in self.results.tables.all_models[:MOST_MODELS])
+
+    def drawn(self, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+        """Leave out of a table what is too much for one figure, and say so."""
+        names = list(dict.fromkeys(table["model"]))
+        if len(names) <= MOST_MODELS:
+            return table, []
+        kept = table[table["model"].isin(self.shown)]
+        told = f"{kept['model'].nunique()} of {len(names)} models are drawn; the table has all."
+        return kept, [told]
 
     @cached_property
     def groups(self) -> dict[str, Group]:

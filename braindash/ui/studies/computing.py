@@ -90,7 +90,7 @@ def _needs(source: str, text: str, missing: int, root: str) -> StudyNeeds:
 
 def show_stored(record: StudyRecord, missing: tuple[Wanted, ...], *, simulated: bool) -> None:
     """Say in one row how many results are stored, and whether they are simulated."""
-    n_all = len(record.keys)
+    n_all = record.n_results
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.markdown(f"**{n_all - len(missing)} of {n_all}** results are stored.", width="content")
         if simulated:

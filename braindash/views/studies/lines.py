@@ -120,6 +120,60 @@ def _model_line(
     )
 
 
+def probe_lines(
+    table: pd.DataFrame,
+    titles: Mapping[str, str],
+    *,
+    metrics: Mapping[str, str],
+    colours: Mapping[str, str] | None = None,
+) -> go.Figure:
+    """Draw one panel per probing task with a line per group of models, shaded by standard errors.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        What :func:`braindash.studies.means.probe_group_table` gives.
+    titles : mapping of str to str
+        Of the tasks' panels, which have scales of their own.
+    metrics : mapping of str to str
+        Of the vertical axes, by task.
+    colours : mapping of str to str, optional
+        Of the groups; by their order in the table if none.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+        A model with one layer is a horizontal line. Dotted grey: chance of a group.
+    """
+    inks = dict(colours or {}) or model_colours(list(table["model"]))
+    figure = panels([titles[one] for one in titles], share_y=False)
+    seen: set[str] = set()
+    for number, task in enumerate(titles):
+        place = place_of(number, len(titles))
+        rows = table[table["task"] == task].assign(alignment=lambda own: own["score"])
+        for name, own in rows.groupby("model", sort=False):
+            shown = ("se", True, str(name) not in seen)
+            _model_line(figure, own.sort_values("layer"), inks[str(name)], shown, place)
+            seen.add(str(name))
+        deepest = rows[rows["model"] == rows["model"].iloc[int(rows["layer"].argmax())]]
+        figure.add_trace(
+            go.Scatter(
+                x=deepest["depth"],
+                y=deepest["chance"],
+                mode="lines",
+                line={"color": GREY, "dash": "dot", "width": 1.5},
+                name="chance",
+                legendgroup="chance",
+                showlegend=number == 0,
+                hovertemplate="chance: %{y:.3f}<extra></extra>",
+            ),
+            **place,
+        )
+        figure.update_yaxes(title=metrics[task], **place)
+    figure.update_xaxes(title=DEPTH_TITLE)
+    return finished(figure, table)
+
+
 def ends_of(rows: pd.DataFrame, spread: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of what is shaded around a line: its interval, standard error or nothing."""
     if spread == "interval":

@@ -7,10 +7,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from braindash.viewer.colours import region_title
-from braindash.views.studies.panels import finished, panels, place_of, score_title
+from braindash.views.studies.panels import columns_of, finished, panels, place_of, score_title
 
 MOST_MATRICES = 9
 """Pairs of models that are drawn; the table has all."""
+# Of a row of a matrix that is written in, and of what stands around one.
+_CELL_PIXELS, _FRAME_PIXELS = 24, 90
 # As rgb(), because Streamlit replaces hex colours of scales.
 _DIVERGING = [
     [0.0, "rgb(33,102,172)"],
@@ -51,7 +53,9 @@ def transfer_matrix(table: pd.DataFrame, regions: Sequence[str], *, gain: bool =
     for number, region in enumerate(regions):
         place = place_of(number, len(regions))
         own = table[table["region"] == region]
-        own = own.assign(row=own["model"] + " (" + own["tuned_on"] + ")")
+        own = own.assign(
+            row=[_row_name(*one) for one in zip(own["model"], own["tuned_on"], strict=True)]
+        )
         wide = own.pivot_table(index="row", columns="scored_on", values=value, sort=False)
         figure.add_trace(
             go.Heatmap(
@@ -71,10 +75,20 @@ def transfer_matrix(table: pd.DataFrame, regions: Sequence[str], *, gain: bool =
             **place,
         )
         _write_values(figure, wide, extent if is_gain else None, place)
+    n_rows = table[["model", "tuned_on"]].drop_duplicates().shape[0]
+    in_rows = -(-len(regions) // columns_of(len(regions)))
+    least = _FRAME_PIXELS + in_rows * (_FRAME_PIXELS + _CELL_PIXELS * n_rows)
+    figure.update_layout(height=max(figure.layout.height, least))
     figure.update_xaxes(title="Scored on", showgrid=False)
     figure.update_yaxes(autorange="reversed")  # the first one above
-    figure.update_yaxes(title="Tuned model (on)", col=1)
+    figure.update_yaxes(showticklabels=False)  # all panels have the rows of the first one
+    figure.update_yaxes(title="Tuned model (on)", showticklabels=True, col=1)
     return finished(figure, table)
+
+
+def _row_name(model: str, tuned_on: str) -> str:
+    """Name a row by model and subject; by the model alone where its name ends with the subject."""
+    return model if model.endswith(f", {tuned_on}") else f"{model} ({tuned_on})"
 
 
 def _write_values(

@@ -34,6 +34,8 @@ def value_curves(
     is_log: bool = False,
     best: Mapping[str, float] | None = None,
     colours: Mapping[str, str] | None = None,
+    score: str | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Draw one panel per region with each model's score against the value of a setting.
 
@@ -53,6 +55,10 @@ def value_curves(
         Height of a dashed line by region, such as the base's best.
     colours : mapping of str to str, optional
         Of the models; by their order in the table if none.
+    score : str, optional
+        Of the vertical axis; the table's score if none.
+    titles : mapping of str to str, optional
+        Of the panels; those of regions if none.
 
     Returns
     -------
@@ -60,7 +66,7 @@ def value_curves(
         Values that are no numbers stand side by side in their order.
     """
     inks = colours or model_colours(list(table["model"]))
-    figure = panels([region_title(one) for one in regions])
+    figure = panels([region_title(one) if titles is None else titles[one] for one in regions])
     across = _across(table)
     shown = table.assign(across=[across[one] for one in table["setting_value"]])
     for number, region in enumerate(regions):
@@ -74,7 +80,7 @@ def value_curves(
                 y=float(best[region]), line={"color": GREY, "dash": "dash", "width": 1.5}, **place
             )
     figure.update_xaxes(title=title, **_ticks(across, is_log))
-    figure.update_yaxes(title=score_title(table), col=1)
+    figure.update_yaxes(title=score or score_title(table), col=1)
     return finished(figure, table)
 
 
