@@ -265,10 +265,11 @@ def linked_viewer(
 
 
 def _come_first(key: str) -> None:
-    """Let the figures of a browser's first visit wait for its first brains, and for no later ones."""
+    """Let figures of a browser's first visit wait for its first brains, and no later ones."""
     session = st.session_state
     session.pop(_AWAITED, None)
-    if SEEN not in session and SEEN not in st.context.cookies and LONGEST_WAIT_SECONDS > 0:
+    was_here = SEEN in session or st.context.cookies.get(SEEN) == "1"
+    if not was_here and LONGEST_WAIT_SECONDS > 0:
         session[_AWAITED] = key
     session[SEEN] = True
 
