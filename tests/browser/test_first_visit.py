@@ -8,6 +8,7 @@ from braindash.io.store import Store
 
 pytestmark = pytest.mark.browser
 FIGURE = ".js-plotly-plot"
+_PATIENCE = 180_000  # ms, of a server that has imported nothing yet
 PAGE = "/?model=toy-model&subject=S1"
 # Notes when the viewer has drawn for the first time: it is behind a shadow root.
 WATCH = """() => {
@@ -51,7 +52,7 @@ def watched(page):
 def test_figures_come_with_the_viewers_word_and_the_next_time_at_once(page, url):
     asked = watched(page)
     page.goto(url + PAGE)
-    page.locator(FIGURE).first.wait_for()
+    page.locator(FIGURE).first.wait_for(timeout=_PATIENCE)
     came = page.evaluate("window.came")
     assert came["brains"] < page.evaluate(LOADED), "plotly is not even loaded before"
     page.wait_for_timeout(500)
@@ -62,7 +63,7 @@ def test_figures_come_with_the_viewers_word_and_the_next_time_at_once(page, url)
     again = page.context.new_page()
     asked = watched(again)
     again.goto(url + PAGE)
-    again.locator(FIGURE).first.wait_for(timeout=60_000)
+    again.locator(FIGURE).first.wait_for(timeout=_PATIENCE)
     again.wait_for_timeout(500)
     assert asked["page"] == 1 and not asked["part"], "nothing waits where somebody was before"
 
@@ -71,8 +72,8 @@ def test_figures_come_where_there_is_no_webgl(chromium_without_webgl, url):
     page = chromium_without_webgl.new_context().new_page()
     watched(page)
     page.goto(url + PAGE)
-    page.locator(FIGURE).first.wait_for(timeout=60_000)
-    page.get_by_text("here is a static picture").wait_for(timeout=60_000)
+    page.locator(FIGURE).first.wait_for(timeout=_PATIENCE)
+    page.get_by_text("here is a static picture").wait_for(timeout=_PATIENCE)
 
 
 def test_figures_come_though_the_viewer_never_draws(page, url):
@@ -83,5 +84,5 @@ def test_figures_come_though_the_viewer_never_draws(page, url):
         " this.writable = new WritableStream(); this.readable = new ReadableStream(); } };"
     )
     page.goto(url + PAGE)
-    page.locator(FIGURE).first.wait_for()
+    page.locator(FIGURE).first.wait_for(timeout=_PATIENCE)
     assert "brains" not in page.evaluate("window.came")
