@@ -225,7 +225,8 @@ class Clock:
 def encode(folder: Path) -> dict[str, Any]:
     """Plan, encode and map in this process; say what it took."""
     from braindash.encoding import responses as reading
-    from braindash.encoding.plan import plan_encoding, regression_bytes, statistics_bytes
+    from braindash.encoding.costs import regression_bytes, statistics_bytes
+    from braindash.encoding.plan import plan_encoding
     from braindash.encoding.run import EncodingRun
     from braindash.io.dataset import censored
     from braindash.io.store import Store

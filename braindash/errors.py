@@ -124,20 +124,24 @@ _OUT_OF_MEMORY = re.compile(
     r"|std::bad_alloc"
 )
 
+# How the system's loader says that a compiled library got none.
+_NOT_LOADED = re.compile(r"failed to map segment from shared object")
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error means that memory ran out, of the machine or of an accelerator.
 
-    That is :class:`MemoryError`, the system's ENOMEM, torch's own class for it, and plain errors of
-    torch whose text says so: those of its CPU allocator and of the libraries that allocate by
-    themselves. Nothing else is, however it derives: torch's other classes are runtime errors too.
-    Imports nothing.
+    That is :class:`MemoryError`, the system's ENOMEM, torch's own class for it, plain errors of
+    torch whose text says so (those of its CPU allocator and of the libraries that allocate by
+    themselves), and a compiled library that could not be loaded for it. Nothing else is, however it
+    derives: torch's other classes are runtime errors too. Imports nothing.
     """
     torch = sys.modules.get("torch")
     own = tuple(getattr(torch, name) for name in ("OutOfMemoryError", "AcceleratorError") if torch)
     if isinstance(error, (MemoryError, *own[:1])):
         return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
+    if isinstance(error, (OSError, ImportError)):
+        unloaded = _NOT_LOADED.search(str(error)) is not None
+        return unloaded or getattr(error, "errno", None) == errno.ENOMEM
     plain = type(error) is RuntimeError or isinstance(error, own[1:])
     return plain and _OUT_OF_MEMORY.search(str(error)) is not None

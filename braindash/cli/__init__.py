@@ -139,7 +139,7 @@ def _machine_told() -> Iterator[None]:
     """Say in words that memory or the disk ran out, wherever nobody else does."""
     try:
         yield
-    except (RuntimeError, MemoryError, OSError) as error:
+    except (RuntimeError, MemoryError, OSError, ImportError) as error:
         tell_memory(error, "what was asked for")
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             with disk_errors(Path(error.filename or Path.cwd()), "or choose another place"):

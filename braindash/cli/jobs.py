@@ -74,6 +74,7 @@ def list_jobs(
             "progress": f"{job.progress:.0%}",
             "message": job.error or job.message,
             "asked_by": job.asked_by,
+            "attempt": job.attempt,
         }
         for job in jobs
     ]

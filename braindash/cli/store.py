@@ -26,6 +26,7 @@ from braindash.progress import spoken_duration
 from braindash.specs import older_version
 from braindash.tuning.result import DamagedModel, damaged_models
 from braindash.work.housekeeping import (
+    ENDED,
     LEFTOVERS,
     REMADE,
     Item,
@@ -211,7 +212,8 @@ def prune_store(
         typer.Option(
             help="What may go, with commas. By default what nothing reads any more: "
             f"{', '.join(LEFTOVERS)}. What is computed again when it is needed: "
-            f"{', '.join(REMADE)}."
+            f"{', '.join(REMADE)}. Jobs that several machines shared, when they are over: "
+            f"{', '.join(ENDED)}."
         ),
     ] = None,
     older_than: Annotated[

@@ -3,7 +3,6 @@
 Planning reads headers and digests only and never imports torch, so the dashboard can do it.
 """
 
-import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +15,6 @@ from numpy.typing import NDArray
 
 from braindash.core.drift import require_period
 from braindash.core.held_out import choose_blocks, held_out_blocks
-from braindash.core.ridge.memory import fit_bytes, weights_bytes, weights_operations
-from braindash.core.ridge.settings import make_folds
 from braindash.core.statistics.blocks import block_layout
 from braindash.core.timing import rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
@@ -187,9 +184,19 @@ class EncodingPlan:
         }
 
     @property
+    def n_targets(self) -> int:
+        """Columns of the responses."""
+        return response_shape(self.test[0].responses)[1]
+
+    @property
+    def n_rows(self) -> tuple[int, int]:
+        """Training rows and test rows."""
+        return sum(story.n_rows for story in self.train), sum(story.n_rows for story in self.test)
+
+    @property
     def pools(self) -> NDArray[np.int64] | None:
         """Which targets share a penalty, as the fit takes it."""
-        return penalty_pools(self.spec.penalty, self.spec.space, count_targets(self))
+        return penalty_pools(self.spec.penalty, self.spec.space, self.n_targets)
 
     @property
     def extractions(self) -> tuple[tuple[ModelFiles, tuple[StoryPlan, ...]], ...]:
@@ -597,81 +604,3 @@ def _require_scored_rows(test: tuple[StoryPlan, ...]) -> None:
                 f"needs {LEAST_SCORED_ROWS}: the others are censored, or lie before score_from_row",
                 hint="Give a lower score_from_row in [[runs]], or another test story.",
             )
-
-
-# ---- how much work and memory, counted from headers ---------------------------------------------
-
-# As in braindash.encoding.statistics, whose import would bring torch into the dashboard.
-_TARGETS_AT_ONCE = 1024
-_REPLICATE_COPIES = 4
-
-
-def count_rows(plan: EncodingPlan) -> tuple[int, int]:
-    """Return the training rows and the test rows of a run."""
-    return sum(story.n_rows for story in plan.train), sum(story.n_rows for story in plan.test)
-
-
-def count_targets(plan: EncodingPlan) -> int:
-    """Return the columns of the responses."""
-    return response_shape(plan.test[0].responses)[1]
-
-
-def regression_bytes(plan: EncodingPlan) -> float:
-    """Estimate the memory of one layer's regression: responses, design, operators of penalties."""
-    spec, (n_train, n_test), n_targets = plan.spec, count_rows(plan), count_targets(plan)
-    edges = np.cumsum([0, *(int(story.kept.sum()) for story in plan.train)])
-    bounds = list(itertools.pairwise(edges.tolist()))
-    sizes = n_test, plan.model.n_features, len(spec.delays), n_targets, len(spec.alphas)
-    fitting = fit_bytes([b - a for a, b in make_folds(bounds, spec.folds)], *sizes)
-    # Training responses once; of the test rows what was measured, and its scored rows beside those
-    # of the prediction. Of one story, the rows that a fit is given are a copy.
-    n_copies = 3 if spec.within is None else 4
-    responses = 4.0 * n_targets * (n_train + n_copies * n_test)
-    # Beside those of all stories one is in memory as it is read, in float64, and standardised.
-    reading = 16.0 * n_targets * max(story.n_rows for story in plan.train)
-    return responses + max(fitting, reading)
-
-
-def weights_size(plan: EncodingPlan) -> float:
-    """Return how large the kept weights of a layer become on disk, in bytes."""
-    return 2.0 * plan.model.n_features * len(plan.spec.delays) * count_targets(plan)
-
-
-def keeping_bytes(plan: EncodingPlan) -> float:
-    """Estimate the memory that keeping one layer's weights takes at a time."""
-    (n_train, n_test), n_targets = count_rows(plan), count_targets(plan)
-    sizes = plan.model.n_features, len(plan.spec.delays)
-    responses = 4.0 * n_targets * (n_train + 3 * n_test)
-    return responses + weights_bytes(n_train, n_test, *sizes, n_targets)
-
-
-def keeping_operations(plan: EncodingPlan) -> float:
-    """Count the floating-point operations of keeping one layer's weights."""
-    (n_train, _), n_targets = count_rows(plan), count_targets(plan)
-    return weights_operations(n_train, plan.model.n_features, len(plan.spec.delays), n_targets)
-
-
-def statistics_bytes(plan: EncodingPlan) -> float:
-    """Estimate the memory of permutations and bootstraps of all layers."""
-    settings, columns = plan.spec.statistics, min(count_targets(plan), _TARGETS_AT_ONCE)
-    return _REPLICATE_COPIES * 4.0 * settings.n_bootstraps * plan.model.n_layers * columns
-
-
-def regression_operations(plan: EncodingPlan) -> float:
-    """Count the floating-point operations of one layer's regression."""
-    n_train, _ = count_rows(plan)
-    width = min(n_train, plan.model.n_features * len(plan.spec.delays))
-    n_fits = 1 if plan.spec.within is None else plan.spec.within.n_blocks
-    return n_fits * 2.0 * n_train * width * count_targets(plan) * (len(plan.spec.alphas) + 2)
-
-
-def statistics_operations(plan: EncodingPlan) -> float:
-    """Count the floating-point operations of one layer's permutations and bootstraps."""
-    settings, (_, n_test) = plan.spec.statistics, count_rows(plan)
-    n_blocks = n_test / settings.block_rows
-    bootstraps = settings.n_bootstraps * 3.0 * n_test  # sums of p, of p^2 and of p y
-    # Products of every block with every other, then their sums order by order, if any is drawn.
-    tests = n_blocks * (n_test if settings.n_permutations else 0)
-    if settings.scheme != "prewhitened":
-        tests = settings.n_permutations * n_blocks**2
-    return 2.0 * count_targets(plan) * (tests + bootstraps)

@@ -13,19 +13,18 @@ from numpy.typing import NDArray
 
 from braindash.core.ridge.model import RidgeCV
 from braindash.core.scores import pearson_r
-from braindash.encoding.features import Extraction, Features, layer_features, story_features
-from braindash.encoding.lowlevel import Weighing
-from braindash.encoding.nulls.scored import score_nulls
-from braindash.encoding.plan import (
-    EncodingPlan,
+from braindash.encoding.costs import (
     keeping_bytes,
     keeping_operations,
-    plan_encoding,
     regression_bytes,
     regression_operations,
     statistics_bytes,
     statistics_operations,
 )
+from braindash.encoding.features import Extraction, Features, layer_features, story_features
+from braindash.encoding.lowlevel import Weighing
+from braindash.encoding.nulls.scored import score_nulls
+from braindash.encoding.plan import EncodingPlan, plan_encoding
 from braindash.encoding.responses import RunResponses, read_responses
 from braindash.encoding.result import EncodingResult, significance_words
 from braindash.encoding.sounds.keep import Keeping

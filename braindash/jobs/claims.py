@@ -242,6 +242,24 @@ class Claims:
         return same
 
 
+# What is made stays so, in a file that is not written again: it is read once.
+_made_before: dict[tuple[str, int, int], Holder] = {}
+_MOST_REMEMBERED = 200_000
+
+
+def _read_once(path: str, status: os.stat_result) -> Holder | None:
+    """Read a claim, or remember what one of this name, inode and time said that is made."""
+    key = (path, status.st_ino, status.st_mtime_ns)
+    if key in _made_before:
+        return _made_before[key]
+    holder = _read(Path(path))
+    if holder is not None and holder.made:
+        if len(_made_before) >= _MOST_REMEMBERED:
+            _made_before.clear()
+        _made_before[key] = holder
+    return holder
+
+
 def held(folder: Path) -> list[tuple[Holder, float]]:
     """List the claims of a folder that can be read, each with when it was touched last.
 
@@ -257,7 +275,7 @@ def held(folder: Path) -> list[tuple[Holder, float]]:
                 continue
             with suppress(FileNotFoundError):
                 status = entry.stat()
-                holder = _read(Path(entry.path))
+                holder = _read_once(entry.path, status)
                 if holder is not None:
                     found.append((holder, status.st_mtime))
     return found

@@ -16,6 +16,7 @@ from braindash.errors import InputError, StoreError, near_match
 from braindash.io.entries import PROVENANCE_FILE, SPEC_FILE, Entry, predictions_key, read_object
 from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES, linked_surface
+from braindash.jobs.shared import FOLDER, SharedJobs
 from braindash.process import is_running, process_mark
 from braindash.sharing.asking import require_runner
 
@@ -38,6 +39,11 @@ REMADE: Mapping[str, str] = MappingProxyType(
 )
 """Kinds that results do not need once they are there; they are computed again when they are."""
 
+ENDED: Mapping[str, str] = MappingProxyType(
+    {FOLDER: "jobs that several machines share, and what their workers said"}
+)
+"""Folders of which goes what is over: done, failed or cancelled a day ago or longer."""
+
 _NEEDED: Mapping[str, str] = MappingProxyType(
     {
         "encoding": "encoding results",
@@ -53,12 +59,12 @@ _NEEDED: Mapping[str, str] = MappingProxyType(
         "studies": "what studies ask for",
         "checks": "reports on data sets",
         "jobs": "the queue of background jobs, and what they said",
-        "cluster": "jobs that several machines share, and what their workers said",
         "heard": "sounds of visitors, until their predictions are made",
     }
 )
 # Where programs write: what is young may be of one that runs, perhaps on another machine.
-_WRITTEN_TO = ("tmp", "parts")
+_WRITTEN_TO = ("tmp", "parts", *ENDED)
+_OVER = ("done", "failed", "cancelled")
 _LEFT_SECONDS = 24 * 3600.0
 
 
@@ -117,7 +123,7 @@ def shares(store: Store) -> list[Share]:
     -------
     list of Share
     """
-    told = {**_NEEDED, **REMADE, **LEFTOVERS}
+    told = {**_NEEDED, **ENDED, **REMADE, **LEFTOVERS}
     found = []
     for folder in sorted(store.root.glob("*/")):
         items = [_item(place) for place in _things(folder)]
@@ -142,7 +148,7 @@ def prunable(
     ----------
     store : Store
     kinds : collection of str
-        Of :data:`LEFTOVERS` and :data:`REMADE`; the former by default.
+        Of :data:`LEFTOVERS`, :data:`REMADE` and :data:`ENDED`; the first by default.
     older_than : float, default 0
         Days since it was written or used for the last time to be told by the file system.
 
@@ -157,7 +163,7 @@ def prunable(
     InputError
         A kind is unknown, or is needed.
     """
-    allowed = (*LEFTOVERS, *REMADE)
+    allowed = (*LEFTOVERS, *REMADE, *ENDED)
     for kind in kinds:
         if kind not in allowed:
             raise InputError(
@@ -166,7 +172,8 @@ def prunable(
     before = time.time() - older_than * 24 * 3600.0
     found = []
     for kind in dict.fromkeys(kinds):
-        places = [place for place in _things(store.root / kind) if _written(place) <= before]
+        things = _over(store) if kind in ENDED else _things(store.root / kind)
+        places = [place for place in things if _written(place) <= before]
         found += [_item(place) for place in places if kind not in _WRITTEN_TO or not _in_use(place)]
     return found
 
@@ -266,6 +273,12 @@ def _things(folder: Path) -> Iterator[Path]:
         yield from sorted(folder.glob("*/*/"))
     elif folder.is_dir():
         yield from sorted(folder.iterdir())
+
+
+def _over(store: Store) -> list[Path]:
+    """List the folders of shared jobs that nobody works on any more, nor waits for."""
+    jobs = SharedJobs(store.root).list()
+    return [store.root / FOLDER / job.key for job in jobs if job.state in _OVER]
 
 
 def _item(place: Path) -> Item:

@@ -10,10 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from braindash.encoding.plan import (
-    EncodingPlan,
-    count_rows,
-    count_targets,
+from braindash.encoding.costs import (
     keeping_bytes,
     keeping_operations,
     regression_bytes,
@@ -22,6 +19,7 @@ from braindash.encoding.plan import (
     statistics_operations,
     weights_size,
 )
+from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.sounds.kept import BEST, asked_weights
 from braindash.io.dataset.audio import audio_seconds
 from braindash.io.dataset.responses import shape as response_shape
@@ -310,7 +308,7 @@ def _compared(
 
 def _sizes(plan: EncodingPlan, n_missing: int, has_predictions: bool) -> tuple[float, float]:
     """Estimate bytes of memory and disk."""
-    (n_train, n_test), n_targets = count_rows(plan), count_targets(plan)
+    (n_train, n_test), n_targets = plan.n_rows, plan.n_targets
     memory = PROCESS_BYTES + 4.0 * n_parameters(plan.model)
     memory += regression_bytes(plan) + statistics_bytes(plan)
     n_layers = plan.model.n_layers

@@ -78,6 +78,6 @@ def test_limits_of_the_account(whole, tmp_path, limit, value, words):
     done = work.finish(preexec_fn=lambda: resource.setrlimit(limit, (value, value)))
     if done.returncode:
         assert_told(done, *words)
-    assert not damaged(work.store)
-    assert work.finish().returncode == 0
+        assert not damaged(work.store)
+        assert work.finish().returncode == 0
     assert not differences(whole.store, work.store)

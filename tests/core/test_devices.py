@@ -94,6 +94,15 @@ def test_words_and_names_alone_are_not_taken_for_memory(error):
     tell_memory(error, "nothing")
 
 
+@pytest.mark.parametrize("kind", [ImportError, OSError])
+def test_a_library_that_gets_no_memory_is_recognised(kind):
+    error = kind("libtorch_cpu.so: failed to map segment from shared object")
+    assert is_out_of_memory(error)
+    with pytest.raises(ResourceError, match=r"libtorch_cpu\.so"):
+        tell_memory(error, "what was asked for")
+    assert not is_out_of_memory(kind("libgomp.so.1: cannot open shared object file"))
+
+
 def test_memory_is_recognised_without_torch():
     code = (
         "import sys; from braindash.errors import is_out_of_memory as found;"

@@ -69,6 +69,20 @@ def test_what_is_made_stays_claimed(tmp_path):
     assert [holder.made for holder, _ in held(tmp_path)] == [True]
 
 
+def test_what_is_made_is_read_once_and_what_is_held_every_time(tmp_path, monkeypatch):
+    folder, read = make(tmp_path), []
+    made, mine = folder.take("a", "part a"), folder.take("b", "part b")
+    made.mark_made()
+    known = claims._read
+    monkeypatch.setattr(claims, "_read", lambda path: read.append(path) or known(path))
+    seen = [sorted((one.label, one.made) for one, _ in held(tmp_path)) for _ in range(3)]
+    assert seen == [[("part a", True), ("part b", False)]] * 3
+    assert len(read) == 4, "the made one once, the other three times"
+    mine.release()
+    (tmp_path / digest_bytes(b"a")).unlink()
+    assert held(tmp_path) == []
+
+
 def test_who_is_touched_is_not_stale_and_who_is_not_is_taken_over(tmp_path, elsewhere):
     first, second = make(tmp_path), make(tmp_path)
     mine = first.take("a", "")

@@ -56,6 +56,13 @@ class Work:
         out, error = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
+    def jobs(self, *words: str) -> str:
+        """Ask about the jobs of its store; what is said as JSON."""
+        command = [sys.executable, "-m", "braindash", "jobs", *words, "--store", str(self.store)]
+        environment = os.environ | self.environment
+        given = {"capture_output": True, "text": True, "env": environment}
+        return subprocess.run(command, check=True, **given).stdout
+
     def elsewhere(self, store: Path) -> "Work":
         return Work(self.kind, self.options, store, self.environment)
 
@@ -151,6 +158,18 @@ def temporary(store: Path) -> list[Path]:
 
 
 def jobs(work: Work) -> list[dict]:
-    command = [sys.executable, "-m", "braindash", "jobs", "list", "--store", str(work.store)]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
+    return json.loads(work.jobs("list", "--json"))
+
+
+def all_done(work: Work) -> bool:
+    """Say whether every job of its store is done: a command of two subjects makes two."""
+    return all(job["state"] == "done" for job in jobs(work))
+
+
+def assert_equal_to(whole: Work, work: Work) -> None:
+    """Hold that a store ended as one that nothing happened to, with nothing left beside it."""
+    assert not damaged(work.store)
+    assert not differences(whole.store, work.store)
+    if work.kind == "tune":
+        assert tuned_bytes(work.out) == tuned_bytes(whole.out)
+    assert not temporary(work.store)

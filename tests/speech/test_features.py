@@ -85,6 +85,12 @@ def largest_in_sd(found, wanted):
     return (np.abs(found - wanted) / wanted.std(axis=1, keepdims=True)).max()
 
 
+def rounding_in_sd(wanted, n_roundings=16):
+    """What some roundings of single precision are in that unit: features lie far from 0 in it."""
+    far = (np.abs(wanted).max(axis=1) / wanted.std(axis=1)).max()
+    return n_roundings * np.finfo(np.float32).eps * far
+
+
 # --- equality ----------------------------------------------------------------------------------
 
 
@@ -94,7 +100,7 @@ def test_exact_equals_the_published_loop(kind, model_of, sound, short_windows):
     found = extract(model_of(kind), audio, times)
     wanted = published_loop(kind, model_of(kind), audio, times, 0.4, context=17600)
     assert found.shape == (N_BLOCKS + 1, len(times), WIDTH) and found.dtype == np.float32
-    assert largest_in_sd(found, wanted) <= 1e-4
+    assert largest_in_sd(found, wanted) <= rounding_in_sd(wanted)
 
 
 @pytest.mark.parametrize("strategy", STRATEGY_NAMES)
@@ -118,9 +124,9 @@ def test_a_context_that_is_asked_for_is_all_that_the_model_sees(strategy, model_
                     samples.append(states[:, frame])
                     ends.append(end / RATE)
         wanted = lanczos_sum(samples, ends, times, 0.4)
-    assert largest_in_sd(found, wanted) <= 1e-4
+    assert largest_in_sd(found, wanted) <= rounding_in_sd(wanted)
     usual = extract(model, audio, times, strategy=strategy, tr=0.4)
-    assert largest_in_sd(found, usual) > 1e-3, "the usual context is longer"
+    assert largest_in_sd(found, usual) > 1, "the usual context is longer"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,7 +147,8 @@ def test_chunk_equals_a_literal_loop(kind, model_of, sound, short_windows):
                 samples.append(states[:, frame])
                 ends.append(end / RATE)
     found = extract(model, audio, times, strategy="chunk")
-    assert largest_in_sd(found, lanczos_sum(samples, ends, times, 0.4)) <= 1e-4
+    wanted = lanczos_sum(samples, ends, times, 0.4)
+    assert largest_in_sd(found, wanted) <= rounding_in_sd(wanted)
 
 
 def test_a_full_window_is_16_seconds_and_a_tenth(model_of, sound):

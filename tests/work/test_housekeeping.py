@@ -6,6 +6,7 @@ import time
 
 import pytest
 from kit.made_up import put_result
+from kit.pulled import share
 from kit.stored import PROVENANCE, dataset
 from typer.testing import CliRunner
 
@@ -129,6 +130,25 @@ def test_what_programs_write_to_stays(store):
     os.utime(places[3], (time.time() - OLD,) * 2)
     assert len(prunable(store, ("tmp", "parts"))) == 2
     assert prunable(store, ("tmp", "parts"), older_than=30) == []
+
+
+def test_of_shared_jobs_goes_what_is_over(store):
+    """What waits, what works and what ended today stays, and results always do."""
+    for key in ("done", "waits", "fresh", "failed", "cancelled"):
+        shared = share(store.root, {"name": "a"}, key=key)
+    shared.finish("done")
+    shared.finish("fresh")
+    shared.finish("failed", "part a: no sound", "Add it.")
+    shared.cancel("cancelled")
+    for folder in shared.folder.iterdir():
+        if folder.name != "fresh":
+            os.utime(folder, (time.time() - OLD,) * 2)
+    over = {item.place.name for item in prunable(store, ("cluster",))}
+    assert over == {"done", "failed", "cancelled"}
+    assert not prunable(store), "not unasked"
+    before = keys(store, "encoding")
+    run(store, "store", "prune", "--kinds", "cluster")
+    assert shared.job_keys() == ["fresh", "waits"] and keys(store, "encoding") == before
 
 
 @pytest.mark.parametrize("kind", ["encoding", "predictions", "../x", "frame"])

@@ -147,8 +147,16 @@ def _standardised(values: torch.Tensor, n_train: int) -> torch.Tensor:
     if bool(constant.any()):
         values = values[:, ~constant]
     values -= values[:n_train].mean(dim=0)
-    values /= torch.linalg.vector_norm(values[:n_train], dim=0) / n_train**0.5
+    values /= (_squares(values[:n_train]) / n_train).sqrt().float()
     return values
+
+
+def _squares(values: torch.Tensor) -> torch.Tensor:
+    """Sum the squares of each column, in double precision (a norm over rows takes 6x as long)."""
+    total = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
+    for rows in torch.split(values, SUMMED_ROWS):
+        total += rows.square().sum(dim=0)
+    return total
 
 
 def _gram(values: torch.Tensor) -> _Gram:

@@ -210,20 +210,21 @@ def _inverse_of_rest(inner: torch.Tensor) -> torch.Tensor:
 
 
 def _make_targets(coded: Coded, sources: NDArray[np.int64], device: torch.device) -> _Targets:
-    labels = coded.labels[sources]
     one = torch.ones(coded.n_columns, dtype=torch.float64, device=device)
     if coded.is_classes:
+        labels = coded.labels[sources]
         codes = torch.as_tensor(labels.T.copy(), device=device)[:, :, None]
         values = torch.zeros((*codes.shape[:2], coded.n_columns), device=device)
         return _Targets(values.scatter_(2, codes, 1.0), 0 * one, one, labels)
     if coded.is_sets:
+        labels = coded.labels[sources]
         has = torch.as_tensor(labels, device=device).float().transpose(0, 1).contiguous()
         return _Targets(has, 0 * one, one, labels)
     offset, scale = coded.labels[sources[0]].mean(axis=0), coded.labels[sources[0]].std(axis=0)
-    values = torch.as_tensor(((labels - offset) / scale).astype(np.float32), device=device)
-    values = values.transpose(0, 1).contiguous()
+    scaled = ((coded.labels - offset) / scale).astype(np.float32)
     back = [torch.as_tensor(part, device=device) for part in (offset, scale)]
-    return _Targets(values, back[0], back[1], None)
+    # Units first, then runs.
+    return _Targets(torch.as_tensor(scaled[sources.T], device=device), back[0], back[1], None)
 
 
 def _cross(features: torch.Tensor, columns: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,7 +18,7 @@ from braindash.core.ridge.weights import RidgeWeights
 from braindash.core.scores import column_slices, pearson_r, pooled_statistics, standardised
 from braindash.core.timing import delayed
 from braindash.encoding.features import Features, layer_features, story_features
-from braindash.encoding.plan import EncodingPlan, count_rows, count_targets
+from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import RunResponses
 from braindash.encoding.sounds.kept import BEST, asked_weights, layer_means
 from braindash.io.entries import Entry, common_provenance
@@ -168,7 +168,7 @@ class Keeping:
         mean, spread = self._statistics
         alpha = self.result.read("alpha", self.layer)
         measured = self._differences(store.get_or_none("predictions", spec.fit), mean, spread)
-        n_targets, told = count_targets(plan), self._provenance()
+        n_targets, told = plan.n_targets, self._provenance()
 
         def blocks() -> Iterator[Block]:
             finished = store.part_files(spec.kind, spec.key())
@@ -184,7 +184,7 @@ class Keeping:
             told.update(measured.as_json(), seconds=round(time.monotonic() - started, 3))
             self._check(told)
 
-        n_train, _ = count_rows(plan)
+        n_train, _ = plan.n_rows
         shape = len(plan.spec.delays), plan.model.n_features, n_targets
         file = WeightsFile(
             shape,
@@ -298,7 +298,7 @@ class Keeping:
                 "space": spec.space,
                 "subject": spec.subject,
                 "members": list(spec.members),
-                "n_targets": count_targets(plan),
+                "n_targets": plan.n_targets,
                 "n_layers": plan.model.n_layers,
             },
             "trained_on": {
