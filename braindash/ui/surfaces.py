@@ -5,7 +5,6 @@ are named by their content, so nothing travels twice. What the viewer shows trav
 carrier too: a message to the viewer itself would bring its script again.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +28,11 @@ from braindash.views.pictures import picture_png, pictures_of
 
 _ID_LENGTH = 16
 # A browser that has never been here loads plotly when its first figure comes: a second and more of
-# the page's only thread. The viewer leaves a cookie that says so (viewer/component.js).
-HEAD_START_SECONDS = 0.8
+# the page's only thread. Its figures wait until the first brains are drawn, so long at most; a
+# cookie says that it has been here (viewer/blobs.js).
+LONGEST_WAIT_SECONDS = 10.0
 SEEN = "braindash_figures"
+_AWAITED = "figures_await"
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ def linked_viewer(
             on_use_change=take_part,
             on_fallback_change=take_part,
         )
-    _come_first()
+    _come_first(key)
     told = shown.pick or shown.use
     if not told:
         return Asked(use=seen != st.query_params.get("layer"))
@@ -263,11 +264,40 @@ def linked_viewer(
     return Asked(pick=Pick(**{name: told[name] for name in names}, target=target))
 
 
-def _come_first() -> None:
-    """Give the first brains that a browser sees a head start over the first figure."""
-    if SEEN not in st.session_state and SEEN not in st.context.cookies:
-        st.session_state[SEEN] = True
-        time.sleep(HEAD_START_SECONDS)
+def _come_first(key: str) -> None:
+    """Let figures of a browser's first visit wait for its first brains, and no later ones."""
+    session = st.session_state
+    session.pop(_AWAITED, None)
+    was_here = SEEN in session or st.context.cookies.get(SEEN) == "1"
+    if not was_here and LONGEST_WAIT_SECONDS > 0:
+        session[_AWAITED] = key
+    session[SEEN] = True
+
+
+def brains_awaited() -> bool:
+    """Say whether a figure has to wait: nothing has told yet that the first brains are drawn."""
+    return _AWAITED in st.session_state
+
+
+def await_brains(key: str, height: int) -> None:
+    """Keep the place of a figure until the first brains are drawn, or until it waited too long.
+
+    Then the fragment that this is called in is run again, and :func:`brains_awaited` says no.
+
+    Parameters
+    ----------
+    key : str
+        Of the figure.
+    height : int
+        Of its place, in pixels.
+    """
+    data = {"awaits": st.session_state[_AWAITED], "seconds": LONGEST_WAIT_SECONDS}
+    with st.container(height=height, border=False):
+        carrier()(data=data, key=f"{key}_waits", height=1, on_drawn_change=_wait_no_longer)
+
+
+def _wait_no_longer() -> None:
+    st.session_state.pop(_AWAITED, None)
 
 
 def _choose_layer(key: str, layer: int, deepest: int) -> int:

@@ -18,7 +18,7 @@ from braindash.encoding.shares import low_level_line, low_level_shares
 from braindash.errors import AccessError, BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
-from braindash.ui import frame, region_sets, state
+from braindash.ui import frame, region_sets, state, surfaces
 from braindash.ui.take_away import Take, control, take
 from braindash.ui.texts import MESH_HELP, plain
 from braindash.ui.visitors import sign_in
@@ -50,6 +50,7 @@ _COLOURS = {
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 CHART = {"displayModeBar": False}
+_USUAL_HEIGHT = 450  # of a figure that does not say, in pixels
 
 
 @contextmanager
@@ -108,8 +109,26 @@ def part(draw: Callable[_Given, None]) -> Callable[_Given, None]:
 
 
 def chart(figure: Any, key: str) -> None:
-    """Draw a figure of plotly as wide as its place, without a bar of buttons over its points."""
+    """Draw a figure of plotly as wide as its place, without a bar of buttons over its points.
+
+    On a browser's first visit it comes when the brains are drawn that stand before it, by itself.
+    """
+    if surfaces.brains_awaited():
+        _chart_after_brains(figure, key)
+    else:
+        _chart(figure, key)
+
+
+def _chart(figure: Any, key: str) -> None:
     st.plotly_chart(figure, key=key, config=CHART, alt=figure_words(figure))
+
+
+@st.fragment
+def _chart_after_brains(figure: Any, key: str) -> None:
+    if surfaces.brains_awaited():
+        surfaces.await_brains(key, figure.layout.height or _USUAL_HEIGHT)
+    else:
+        _chart(figure, key)
 
 
 def kept(identity: Hashable, make: Callable[[], _Made]) -> _Made:

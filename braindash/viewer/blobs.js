@@ -3,6 +3,7 @@
 
 const CARRIED = (globalThis.braindashCarried ||= {
   bytes: new Map(), waiting: new Map(), unpacked: new WeakMap(), settings: new Map(), takers: new Map(),
+  drawn: new Set(), awaiting: new Set(),
 });
 // A map's byte: 0 to LARGEST_STEP between its lowest and highest value, or MISSING.
 export const MISSING = 255;
@@ -90,4 +91,28 @@ export function takeSettings(viewer, take) {
   CARRIED.takers.set(viewer, take);
   if (CARRIED.settings.has(viewer)) take(CARRIED.settings.get(viewer));
   return () => { if (CARRIED.takers.get(viewer) === take) CARRIED.takers.delete(viewer); };
+}
+
+// ---- the first brains: until they are drawn, a browser that was never here loads nothing else ----
+
+// Tells the server that this browser has its scripts by now: figures need not wait any more.
+export function rememberVisit() {
+  document.cookie = "braindash_figures=1; path=/; SameSite=Strict";
+}
+
+// A viewer has drawn, or never will: whoever waits for it is told once that is on the screen.
+export function tellDrawn(viewer) {
+  CARRIED.drawn.add(viewer);
+  requestAnimationFrame(() => setTimeout(() => {
+    for (const one of [...CARRIED.awaiting]) if (one.viewer === viewer) one.end();
+  }));
+}
+
+// Call `tell` once a viewer has drawn, or so many seconds later: it may be broken; gives what ends it.
+export function whenDrawn(viewer, seconds, tell) {
+  const one = { viewer, end: () => { stop(); rememberVisit(); tell(); } };
+  const limit = setTimeout(one.end, CARRIED.drawn.has(viewer) ? 0 : 1000 * seconds);
+  const stop = () => { clearTimeout(limit); CARRIED.awaiting.delete(one); };
+  CARRIED.awaiting.add(one);
+  return stop;
 }

@@ -1,11 +1,9 @@
 // The entry point: a viewer per element of the page, or a picture where there is no WebGL2.
 
-import { takeSettings, waitForBlob } from "./blobs.js";
+import { rememberVisit, takeSettings, tellDrawn, waitForBlob } from "./blobs.js";
 import { Viewer } from "./viewer.js";
 
 const VIEWERS = new WeakMap();
-// Tells the server that this browser has its scripts by now: brains need no head start any more.
-const SEEN = "braindash_figures=1; path=/; SameSite=Strict";
 
 function showFallback(root, settings, problem) {
   root.querySelector('[data-part="stage"]').hidden = true;
@@ -20,24 +18,36 @@ function showFallback(root, settings, problem) {
   });
 }
 
+// Figures of the page may wait for the first frame: they are told of it, and of a failure too.
+async function showAndTell(viewer, settings, name) {
+  try {
+    await viewer.show(settings);
+  } catch (problem) {
+    tellDrawn(name);
+    throw problem;
+  }
+  if (viewer.wanted === settings) tellDrawn(name); // else newer ones came on the way
+}
+
 export default function mount(component) {
   const { data, parentElement } = component;
   const root = parentElement.querySelector(".braindash-viewer");
   if (!root) return;
+  rememberVisit();
   try {
     if (!VIEWERS.has(root)) VIEWERS.set(root, new Viewer(root));
   } catch (problem) {
     // The server sends the picture once it knows that it is needed.
     component.setStateValue("fallback", true);
+    tellDrawn(data.viewer);
     takeSettings(data.viewer, (settings) => {
       if (settings.fallback) showFallback(root, settings, problem);
     });
     return;
   }
   const viewer = VIEWERS.get(root);
-  document.cookie = SEEN;
   viewer.component = component;
-  const stop = takeSettings(data.viewer, (settings) => viewer.show(settings));
+  const stop = takeSettings(data.viewer, (settings) => showAndTell(viewer, settings, data.viewer));
   // Called before every update too: only a viewer that left the page is let go.
   return () => setTimeout(() => {
     if (root.isConnected) return;

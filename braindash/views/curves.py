@@ -35,6 +35,9 @@ LEGEND: Mapping[str, Any] = {
 }
 # One left margin for all: figures under each other then share their horizontal axis.
 _LEFT_MARGIN = 70
+# Room below the axes, in pixels: for their numbers and title, and for a legend of one row. Plotly
+# finds what it needs by itself, and where that is more than it has it draws the figure once more.
+AXIS_ROOM, LEGEND_ROOM = 62.0, 29.25
 
 
 def key_regions(regions: Sequence[str]) -> list[str]:
@@ -271,7 +274,7 @@ def region_panels(
         title=SCORE_TITLES[score], nticks=4, range=_panel_range(models, regions, score)
     )
     return figure.update_layout(
-        height=height, showlegend=False, margin={"l": 56, "r": 4, "t": 26, "b": 10}
+        height=height, showlegend=False, margin={"l": 56, "r": 4, "t": 26, "b": 56}
     )
 
 
@@ -493,9 +496,11 @@ def long_title(score: str) -> str:
 
 def layer_axes(figure: go.Figure, axis: DepthAxis, title: str, simulated: bool) -> go.Figure:
     """Return a figure of layer curves its size, its axes and, where it has to be, its stamp."""
+    named = [one for one in figure.data if one.type == "scatter" and one.showlegend is not False]
+    below = AXIS_ROOM + LEGEND_ROOM * (len(named) > 1)
     figure.update_layout(
         height=460,
-        margin={"l": _LEFT_MARGIN, "r": 10, "t": 28, "b": 10},
+        margin={"l": _LEFT_MARGIN, "r": 10, "t": 28, "b": below},
         legend=LEGEND,
         hovermode="closest",
     )

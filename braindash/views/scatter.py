@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from braindash.io.regions.masks import WHOLE
 from braindash.viewer.colours import GREY, region_colour, region_title
-from braindash.views.curves import LEGEND, stamp_simulated
+from braindash.views.curves import AXIS_ROOM, LEGEND, stamp_simulated
 
 MOST_POINTS = 600
 """So many points of one region are drawn at most: a browser stays quick."""
 _ELSEWHERE = "elsewhere"
+_LEGEND_ROOM = 67.25  # of three rows: long names in half a page; see views/curves.py
 
 Floats = NDArray[np.floating]
 Mask = NDArray[np.bool_]
@@ -158,7 +159,7 @@ def _finish(
     )
     figure.update_layout(
         height=520,
-        margin={"l": 60, "r": 10, "t": 28, "b": 10},
+        margin={"l": 60, "r": 10, "t": 28, "b": AXIS_ROOM + _LEGEND_ROOM},
         legend=LEGEND,
         hovermode="closest",
     )

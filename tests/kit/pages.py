@@ -23,7 +23,7 @@ manifest_scanner.scan_component_manifests = functools.cache(
     manifest_scanner.scan_component_manifests
 )
 
-surfaces.HEAD_START_SECONDS = 0.0  # there is no browser that would need it
+surfaces.LONGEST_WAIT_SECONDS = 0.0  # there is no browser that would tell
 _script_stopped = LocalScriptRunner.script_stopped
 
 

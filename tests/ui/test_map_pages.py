@@ -13,6 +13,7 @@ from braindash.encoding.several.comparison import compare
 from braindash.files import digest_json
 from braindash.io.store import Store
 from braindash.speech.acoustic.spaces import SPACES
+from braindash.ui import surfaces
 
 # ---- cortex ---------------------------------------------------------------------------------
 
@@ -232,3 +233,12 @@ def test_run_passes_the_statistics_and_the_acoustic_space_on(empty_root, lab, mo
     wanted |= {"penalty": "shared", "history": "full", "ceiling_selection": "halves"}
     wanted["keep_weights"] = 0
     assert wanted.items() <= job.request.items()
+
+
+def test_figures_of_a_first_visit_wait_for_brains_and_later_ones_do_not(filled_root, monkeypatch):
+    monkeypatch.setattr(surfaces, "LONGEST_WAIT_SECONDS", 10.0)
+    app = run("explore/cortex", target="50")
+    assert not app.exception and not app.get("plotly_chart"), "no browser has said that it drew"
+    assert "SIMULATED DATA" in texts(app), "words wait for nothing"
+    app.run()
+    assert len(app.get("plotly_chart")) == 1

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from braindash.viewer.colours import region_title
 from braindash.views.curves import (
+    AXIS_ROOM,
+    LEGEND_ROOM,
     DepthAxis,
     difference_curves,
     key_regions,
@@ -225,3 +227,10 @@ def test_the_usual_regions_come_first_and_others_where_there_are_none():
 def test_region_titles_read_well():
     assert region_title("ifg_mfg") == "IFG / MFG"
     assert region_title("late_language") == "Late language"
+
+
+def test_below_the_axes_there_is_room_for_a_legend_where_there_is_one():
+    one, two = ["late_language"], ["late_language", "primary_auditory"]
+    bare, named = (layer_curves(made_table(), regions, score="r") for regions in (one, two))
+    without, room = (figure.layout.margin.b for figure in (bare, named))
+    assert room - without == LEGEND_ROOM and without == AXIS_ROOM
