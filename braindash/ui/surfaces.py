@@ -267,11 +267,15 @@ def linked_viewer(
 def _come_first(key: str) -> None:
     """Let figures of a browser's first visit wait for its first brains, and no later ones."""
     session = st.session_state
-    session.pop(_AWAITED, None)
     was_here = SEEN in session or st.context.cookies.get(SEEN) == "1"
     if not was_here and LONGEST_WAIT_SECONDS > 0:
         session[_AWAITED] = key
     session[SEEN] = True
+
+
+def await_nothing() -> None:
+    """Let figures come: the brains are drawn, or they were those of the page before."""
+    st.session_state.pop(_AWAITED, None)
 
 
 def brains_awaited() -> bool:
@@ -293,11 +297,7 @@ def await_brains(key: str, height: int) -> None:
     """
     data = {"awaits": st.session_state[_AWAITED], "seconds": LONGEST_WAIT_SECONDS}
     with st.container(height=height, border=False):
-        carrier()(data=data, key=f"{key}_waits", height=1, on_drawn_change=_wait_no_longer)
-
-
-def _wait_no_longer() -> None:
-    st.session_state.pop(_AWAITED, None)
+        carrier()(data=data, key=f"{key}_waits", height=1, on_drawn_change=await_nothing)
 
 
 def _choose_layer(key: str, layer: int, deepest: int) -> int:

@@ -69,6 +69,7 @@ def page(title: str, introduction: str, *, computes: bool = False) -> Iterator[N
         Whether it starts or stops work: then it is for those who may.
     """
     who = visitor()
+    surfaces.await_nothing()
     if who.may_see:
         frame.head(title, introduction, sign_in.identity)
     if (problem := st.session_state.pop(sign_in.PROBLEM, None)) is not None:
