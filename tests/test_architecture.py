@@ -58,6 +58,7 @@ READING = {
     "units",
     "questions",
     "plan",
+    "costs",
     "kept",
     "prediction",
     "several",
