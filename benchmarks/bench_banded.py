@@ -28,8 +28,8 @@ from himalaya.kernel_ridge import MultipleKernelRidgeCV
 from himalaya.scoring import r2_score
 from sklearn.model_selection import LeaveOneGroupOut
 
+from braindash.core.partition import partition_variance
 from braindash.core.ridge.banded import BandedRidgeCV
-from braindash.core.ridge.nuisance import partition_variance
 from braindash.core.timing import delayed
 
 N_STORIES, N_TEST, SEED = 5, 300, 0

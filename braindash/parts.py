@@ -16,7 +16,7 @@ import h5py
 import xarray as xr
 
 from braindash.errors import InputError
-from braindash.process import expected_device, usable_cores, usable_memory
+from braindash.process import at_most_threads, expected_device, usable_cores, usable_memory
 from braindash.processes import Order, Ordered, Part, Team
 from braindash.progress import Joined, Progress
 from braindash.requests import Request
@@ -96,9 +96,10 @@ def carry_out(
     if n_processes > 1:
         Team(wanted, n_cores, n_processes, joined).work()
     else:
-        for part in parts:
-            part.make(joined.of(part.name, part.label))
-            joined.finish(part.name, part.label)
+        with at_most_threads(cores):
+            for part in parts:
+                part.make(joined.of(part.name, part.label))
+                joined.finish(part.name, part.label)
     progress.advance(1, 1, "done")
 
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -157,9 +157,23 @@ def expected_device(asked: str) -> str:
     """Say where "auto" will compute, "cpu" or "cuda", without loading torch to ask it."""
     if asked != "auto":
         return asked.partition(":")[0]
-    # The driver's own tool is enough.
-    has_gpu = importlib.util.find_spec("torch") is not None and shutil.which("nvidia-smi")
+    # The driver's own tool is enough, where torch can use it and may see a device.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    has_gpu = visible not in ("", "-1") and shutil.which("nvidia-smi") and _torch_knows_cuda()
     return "cuda" if has_gpu else "cpu"
+
+
+@cache
+def _torch_knows_cuda() -> bool:
+    """Say whether torch is there and was built for CUDA, by the file that its build wrote."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return False
+    try:
+        told = (Path(found.origin).parent / "version.py").read_text(encoding="utf-8")
+    except OSError:
+        return True  # nobody says that it was not
+    return re.search(r"^cuda\b.*= None", told, re.MULTILINE) is None
 
 
 def use_threads(threads: int) -> None:
@@ -168,6 +182,35 @@ def use_threads(threads: int) -> None:
         os.environ[name] = str(threads)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def at_most_threads(threads: int | None) -> Iterator[None]:
+    """Let torch use so many threads within a block, and as many as before afterwards.
+
+    Parameters
+    ----------
+    threads : int, optional
+        None changes nothing.
+    """
+    if threads is None:
+        yield
+        return
+    known = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    torch = sys.modules.get("torch")
+    told = known.get("OMP_NUM_THREADS") or ""
+    usual = int(told) if told.isdecimal() else usable_cores()
+    before = torch.get_num_threads() if torch else usual
+    use_threads(threads)
+    try:
+        yield
+    finally:
+        for name, value in known.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(max(1, before))
 
 
 def is_first_process() -> bool:

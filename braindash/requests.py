@@ -40,7 +40,7 @@ class Asked(BaseModel):
     ``command`` is that of the command line; jobs carry it too.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     command: ClassVar[str]
 
 

@@ -164,7 +164,7 @@ class Spec(BaseModel):
     it did otherwise.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     kind: ClassVar[str]
     implied: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     version_field: ClassVar[str] = "version"

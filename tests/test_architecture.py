@@ -224,6 +224,20 @@ def test_importing_braindash_is_light():
     assert found.stdout.strip() == "[]"
 
 
+def test_what_is_shown_and_taken_away_loads_no_torch():
+    """Pages, views and exports read results; the first page would wait for it."""
+    code = (
+        "import sys, pkgutil, importlib\n"
+        "for name in ('views', 'exports', 'studies', 'viewer', 'jobs', 'ui'):\n"
+        "    package = importlib.import_module(f'braindash.{name}')\n"
+        "    for one in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):\n"
+        "        importlib.import_module(one.name)\n"
+        "        if 'torch' in sys.modules: sys.exit(f'{one.name} loads torch')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr.splitlines()[-1]
+
+
 def test_planning_and_the_command_line_load_nothing_heavy():
     code = (
         "import sys, braindash.work.submit, braindash.encoding.several.comparison, braindash.cli;"

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.part_runs import SECONDS, ToyRun
@@ -362,3 +364,38 @@ def test_another_result_than_the_planned_one_is_refused():
     require_same("a" * 32, "a" * 32)
     with pytest.raises(InputError, match="changed while the run aaaaaaaa"):
         require_same("b" * 32, "a" * 32)
+
+
+def test_auto_is_the_cpu_where_torch_cannot_use_a_gpu(monkeypatch):
+    """A driver's tool alone is no device: torch may be built without, or not be shown one."""
+    monkeypatch.setattr(process.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    for knows, visible, expected in (
+        (True, None, "cuda"), (True, "0,1", "cuda"), (True, "", "cpu"), (True, "-1", "cpu"),
+        (False, None, "cpu"),
+    ):  # fmt: skip
+        monkeypatch.setattr(process, "_torch_knows_cuda", lambda knows=knows: knows)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert process.expected_device("auto") == expected, (knows, visible)
+    assert process.expected_device("cuda:1") == "cuda"
+
+
+def test_whether_torch_was_built_for_cuda_is_read_from_its_own_file():
+    process._torch_knows_cuda.cache_clear()
+    assert process._torch_knows_cuda() == (torch.version.cuda is not None)
+
+
+@pytest.mark.parametrize("threads", [1, 3, None])
+def test_threads_hold_for_every_part_and_are_given_back(threads, toy, monkeypatch):
+    """One process makes parts with as many threads as were asked for, features too."""
+    before, seen = torch.get_num_threads(), []
+
+    run = toy({"name": "a", "seconds": 1.0})
+    looks = [
+        replace(one, make=lambda progress: seen.append(torch.get_num_threads()))
+        for one in run.parts()
+    ]
+    monkeypatch.setattr(run, "parts", lambda: looks)
+    carry_out([run], NoProgress(), cores=threads, device="cpu")
+    assert set(seen) == {threads or before} and torch.get_num_threads() == before

@@ -11,13 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from braindash.core.partition import explained_variance, partition_variance
 from braindash.core.ridge.banded import BandedRidgeCV
 from braindash.core.ridge.model import RidgeCV
-from braindash.core.ridge.nuisance import (
-    explained_variance,
-    partition_variance,
-    residual_features,
-)
+from braindash.core.ridge.nuisance import residual_features
 from braindash.core.scores import pearson_r, zscore
 from braindash.encoding.features import Features, layer_features
 from braindash.encoding.plan import EncodingPlan

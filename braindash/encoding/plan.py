@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from braindash.core.drift import require_period
 from braindash.core.held_out import choose_blocks, held_out_blocks
+from braindash.core.ridge.settings import check_alphas
 from braindash.core.statistics.blocks import block_layout
-from braindash.core.timing import rows_without_history, stretches
+from braindash.core.timing import check_delays, rows_without_history, stretches
 from braindash.defaults import LEAST_SCORED_ROWS
 from braindash.encoding.ceilings.planned import CeilingPlan, plan_ceilings, thin_ceilings
 from braindash.encoding.sounds.kept import require_keepable
@@ -410,7 +411,9 @@ def _require_settings(
     stories: tuple[StoryPlan, ...],
     within: WithinStory | None,
 ) -> None:
-    """Refuse a filter that leaves nothing, and weights that cannot be kept."""
+    """Refuse what no fit takes, a filter that leaves nothing, and weights that cannot be kept."""
+    check_alphas(request.alphas)
+    check_delays(request.delays)
     if request.high_pass is not None:
         for story in stories:
             require_period(request.high_pass, story.extraction.times.tr)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from braindash.core.ridge.nuisance import shared_parts
+from braindash.core.partition import shared_parts
 from braindash.core.ridge.settings import folds_line
 from braindash.core.statistics.bootstrap import interval
 from braindash.encoding.result import EncodingResult, add_intervals

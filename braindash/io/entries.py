@@ -329,9 +329,10 @@ def read_listed(kind: str, folder: Path) -> Entry | DamagedEntry | None:
     folder : Path
         Its name ought to be the key.
     """
-    if not any((folder / name).exists() for name in FILES):
-        return None
     try:
+        # Of a folder that this account may not look into, Python 3.11 raises it.
+        if not any((folder / name).exists() for name in FILES):
+            return None
         if not KEY.fullmatch(folder.name):
             raise ValueError("the folder's name is no key")
         for name in (CHECKSUM_FILE, RESULT_FILE):

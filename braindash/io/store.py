@@ -468,9 +468,9 @@ class Store:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            if (target / CHECKSUM_FILE).exists():
+            if damage(target.parent.name, target) is None:
                 return  # another writer was first with the same content: its result stays
-            self._quarantine(target)  # what somebody copied by half
+            self._quarantine(target)  # damaged, or what somebody copied by half
             os.rename(temporary, target)
         flush(target.parent)
 
@@ -517,8 +517,9 @@ def _export_one(entry: Entry, archive: zipfile.ZipFile) -> None:
 
 def _written(folder: Path) -> float:
     """Say when a result was written, in seconds since 1970; of an incomplete one its folder."""
-    checksums = folder / CHECKSUM_FILE
-    return (checksums if checksums.exists() else folder).stat().st_mtime
+    with suppress(OSError):  # not there, or not to be looked at by this account
+        return (folder / CHECKSUM_FILE).stat().st_mtime
+    return folder.stat().st_mtime
 
 
 @contextmanager

@@ -31,7 +31,7 @@ Names = Annotated[tuple[Text, ...], BeforeValidator(_as_list), Field(strict=Fals
 class Table(BaseModel):
     """A table of a study's file; fields that it does not have are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class ModelTable(Table):

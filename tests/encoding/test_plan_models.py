@@ -35,6 +35,25 @@ def test_precision_makes_another_model_and_other_keys(lab):
     assert plans["float32"].spec == plan_encoding(request_for(lab)).spec
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("alphas", (-1.0,)),
+        ("alphas", ()),
+        ("alphas", (0.0, 1.0)),
+        ("delays", (1, 1)),
+        ("delays", ()),
+        ("alphas", (float("inf"), 1.0)),
+        ("alphas", (float("nan"), 1.0)),
+        ("high_pass", float("inf")),
+        ("context_seconds", float("inf")),
+    ],
+)
+def test_what_no_fit_takes_is_refused_before_anything_is_computed(lab, field, value):
+    with pytest.raises(InputError, match=r"alphas|delay|high_pass|context_seconds"):
+        plan_encoding(request_for(lab, **{field: value}))
+
+
 def test_mixed_precision_on_a_cpu_is_refused_before_the_start(lab, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"'bf16'.* CPU") as caught:
         plan_encoding(request_for(lab, precision="bf16", device="cpu"))
@@ -114,6 +133,8 @@ def test_estimates_know_the_padding_and_the_gpu(lab, whisper, tmp_path, monkeypa
     # Twenty times the windows, each of the same padded length.
     assert 10 < slow.seconds / chunk.seconds <= 20.1
     monkeypatch.setattr(needs.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr("braindash.process._torch_knows_cuda", lambda: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     quick = preflight(exact, store)
     assert quick.device == "cuda" and quick.seconds < slow.seconds / 10
 

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from pathlib import Path
 
 import pytest
 from kit.made_up import made_up_spec
@@ -114,6 +115,32 @@ def test_checksums_that_are_a_list_are_damage(store):
     (put(store).folder / "checksums.json").write_text("[]")
     with pytest.raises(StoreError, match=r"checksums\.json is JSON, but no object"):
         store.get("encoding", KEY)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_listed_as_such(store, monkeypatch):
+    """A colleague's umask may be 077: Python 3.11 raises what later versions call "not there"."""
+    folder, known = put(store).folder, Path.exists
+
+    def exists(path):
+        if path.parent == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return known(path)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    (one,) = store.damaged("encoding")
+    assert one.key == KEY and "ermission denied" in one.problem
+    assert store.entries("encoding") == []
+
+
+def test_a_whole_result_takes_the_place_of_a_damaged_one(store, tmp_path):
+    """What another writer left is kept only when it is whole."""
+    entry = put(store)
+    file = store.export(KEY, tmp_path / "whole.zip")
+    (entry.folder / "result.nc").write_bytes(b"torn")
+    assert store.import_(file).key == KEY
+    with store.get("encoding", KEY).open() as found:
+        assert found.sizes
+    assert len(list((store.root / "quarantine").iterdir())) == 1
 
 
 def test_folders_that_are_no_results_are_told_from_damaged_ones(store):

@@ -215,6 +215,7 @@ def test_paths_are_resolved_before_they_are_compared(monkeypatch, tmp_path):
 def test_run_passes_revision_control_and_precision_on(empty_root, lab, monkeypatch):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: False)
     monkeypatch.setattr("braindash.work.needs.shutil.which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr("braindash.process._torch_knows_cuda", lambda: True)
     monkeypatch.setattr(
         "huggingface_hub.snapshot_download", lambda hub_id, **options: str(lab.model)
     )

@@ -54,7 +54,7 @@ _TOLERANCE = "seconds that response rows may reach beyond the audio, or the audi
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DatasetTable(_Table):

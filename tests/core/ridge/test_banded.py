@@ -8,10 +8,10 @@ from himalaya.scoring import r2_score, r2_score_split
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneGroupOut
 
+from braindash.core.partition import partition_variance, shared_parts
 from braindash.core.ridge import banded_search
 from braindash.core.ridge.banded import BandedRidgeCV
 from braindash.core.ridge.model import RidgeCV
-from braindash.core.ridge.nuisance import partition_variance, shared_parts
 from braindash.core.timing import delayed
 from braindash.errors import InputError
 
