@@ -139,7 +139,11 @@ class _Subject:
         progress: Progress,
     ) -> None:
         self._dataset, self._subject, self._looked = dataset, subject, looked
-        self._sounds, self._progress = sounds, progress
+        self._sounds = sounds
+        # About how long each takes beside the others.
+        self._hearing, self._reading, self._ceilings, self._lags = shared(
+            progress, (0.3, 0.4, 0.15, 0.15)
+        )
         self._findings = list(looked.findings)
         self.shared: dict[str, SharedRows] = {}
 
@@ -161,17 +165,17 @@ class _Subject:
             for story, one in stories.items()
         }
         self._findings += values.findings(summaries, stories, self._dataset.zscored)
-        self._progress.advance(0.7, 1, "noise ceilings")
+        self._ceilings.advance(0, 1, "noise ceilings")
         ceilings = values.Ceilings(self._dataset, self._subject, stories, columns)
         self._findings += ceilings.findings
         self._findings += structure.same_sound(self._looked.usable, courses)
         result = None
         alive = {s: one for s, one in stories.items() if summaries[s].mean is not None}
         if alive:
-            self._progress.advance(0.85, 1, "lags")
+            self._lags.advance(0, 1, "lags")
             result = scan_lags(alive, columns, ceilings.best)
             self._findings += result.findings
-        self._progress.advance(1, 1, "checked")
+        self._lags.advance(1, 1, "checked")
         return self._put_together(columns, summaries, ceilings, result)
 
     def _region(self, n_targets: int) -> tuple[NDArray[np.bool_], str] | None:
@@ -193,7 +197,7 @@ class _Subject:
     def _courses(self, usable: Sequence[StoryCheck]) -> dict[str, NDArray[np.float64]]:
         paths = {one.story: self._dataset.audio_path(one.story, self._subject) for one in usable}
         lacking = {story: path for story, path in paths.items() if path not in self._sounds}
-        self._progress.advance(0.05, 1, f"listening to {len(lacking)} recordings")
+        self._hearing.advance(0, 1, f"listening to {len(lacking)} recordings")
         courses, errors = read_sounds(lacking)
         self._sounds |= {lacking[story]: course for story, course in courses.items()}
         for story, error in errors.items():
@@ -208,7 +212,7 @@ class _Subject:
     ) -> dict[str, StoryData]:
         found = {}
         for number, one in enumerate(usable):
-            self._progress.advance(0.3 + 0.4 * number / len(usable), 1, f"reading {one.story}")
+            self._reading.advance(number, len(usable), f"reading {one.story}")
             if one.story not in courses:
                 continue
             rms = courses[one.story]

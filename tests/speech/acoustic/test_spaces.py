@@ -42,7 +42,7 @@ from braindash.speech.models import AcousticModel, open_model
 from braindash.work.kinds import preflight
 
 RATE = 16000
-# Those made of annotations are not opened: tests/test_annotated_models.py has them.
+# Those made of annotations are not opened: tests/encoding/test_annotated_models.py has them.
 NAMES = [space.full_name for space in SPACES.values() if space.tier is None]
 SILENCE_LOG_RMS = np.log(1e-5)
 
