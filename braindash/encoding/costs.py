@@ -8,8 +8,8 @@ from braindash.core.ridge.memory import fit_bytes, weights_bytes, weights_operat
 from braindash.core.ridge.settings import make_folds
 from braindash.encoding.plan import EncodingPlan
 
-# As in braindash.encoding.statistics, whose import would bring torch into the dashboard.
-_TARGETS_AT_ONCE = 1024
+TARGETS_AT_ONCE = 1024
+"""So many targets are permuted, drawn and compared at a time."""
 _REPLICATE_COPIES = 4
 
 
@@ -50,7 +50,7 @@ def keeping_operations(plan: EncodingPlan) -> float:
 
 def statistics_bytes(plan: EncodingPlan) -> float:
     """Estimate the memory of permutations and bootstraps of all layers."""
-    settings, columns = plan.spec.statistics, min(plan.n_targets, _TARGETS_AT_ONCE)
+    settings, columns = plan.spec.statistics, min(plan.n_targets, TARGETS_AT_ONCE)
     return _REPLICATE_COPIES * 4.0 * settings.n_bootstraps * plan.model.n_layers * columns
 
 

@@ -29,6 +29,7 @@ from braindash.core.statistics.confidence import LayerConfidence, time_inflation
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_tests
 from braindash.core.statistics.prewhitened import prewhitened_tests
 from braindash.encoding.ceilings.subject_sums import can_be_summed, ceiling_by_sum
+from braindash.encoding.costs import TARGETS_AT_ONCE
 from braindash.encoding.plan import EncodingPlan
 from braindash.encoding.responses import StoryResponses
 from braindash.encoding.result import SELECTING
@@ -39,7 +40,6 @@ from braindash.io.store import Entry
 from braindash.progress import NoProgress, Progress, shared
 from braindash.specs import StatisticsSettings
 
-CHUNK_TARGETS = 1024
 MEANS_ONLY: Mapping[str, Any] = MappingProxyType({"n_permutations": 0, "confidence": "share"})
 """What to set in settings where only replicates of regions' means are wanted."""
 
@@ -198,7 +198,7 @@ def compute_statistics(
     chosen: Mapping[str, NDArray[np.bool_]] | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
-    chunk_targets: int = CHUNK_TARGETS,
+    chunk_targets: int = TARGETS_AT_ONCE,
 ) -> xr.Dataset:
     """Estimate which scores are significant, how sure they are, and each target's best layer.
 

@@ -25,6 +25,9 @@ _COLUMN = 400
 _FBANK_STRIDE = 2
 _PATCH = {"patch_size": 16, "time_stride": 10, "frequency_stride": 10, "num_mel_bins": 128}
 
+CPU_FRAMES = 4000
+"""Frames that a CPU works on at once in training: more are not faster, but take memory."""
+
 
 @dataclass(frozen=True)
 class Geometry:

@@ -30,6 +30,7 @@ from braindash.process import expected_device, usable_memory
 from braindash.progress import spoken_duration
 from braindash.specs import Spec
 from braindash.speech.checkpoints.locate import ModelFiles, require_precision
+from braindash.speech.geometry import CPU_FRAMES
 from braindash.speech.windows import (
     extraction_products,
     frame_rate_hz,
@@ -45,8 +46,6 @@ _ENCODER_EFFICIENCY = 0.35
 # Products per second of an encoder in float32 on an ordinary GPU; its own cannot be measured
 # without torch.
 _CUDA_RATE = 5e12
-# As in braindash.speech.training.loop, for the same reason.
-_CPU_FRAMES = 4000
 # Numbers per frame, feature and block that the backward pass needs, with a feed-forward part four
 # times as wide; counted, attention's products left out.
 _ACTIVATIONS = 34
@@ -244,7 +243,7 @@ def _tuning_sizes(plan: TuningPlan) -> tuple[float, float]:
     _, n_targets = response_shape(plan.subjects[0].train[0].responses)
     limit = plan.request.limit or n_targets
     heads = 4.0 * min(limit, n_targets) * model.n_features * len(plan.subjects)
-    frames = max(_CPU_FRAMES, settings.segment_trs * _tr(plan) * frame_rate_hz(model))
+    frames = max(CPU_FRAMES, settings.segment_trs * _tr(plan) * frame_rate_hz(model))
     activations = 4.0 * _ACTIVATIONS * model.n_features * model.n_layers * frames
     responses = 4.0 * rows * min(limit, n_targets) + 8.0 * n_targets * rows / len(plan.recordings)
     memory = PROCESS_BYTES + weights + 3 * (trained + heads) + activations + responses

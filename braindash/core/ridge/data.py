@@ -17,7 +17,7 @@ from braindash.errors import InputError
 _CONSTANT_POWER = 1e-12
 # Rows that are added up in single precision before the sums go on in double.
 _SUMMED_ROWS = 256
-# Beside the mean that centring takes off an operator, no more than this is rounding.
+# Beside the mean that centring takes off a feature or an operator, no more than this is rounding.
 CENTRING_ROUNDING = 1e-12
 
 

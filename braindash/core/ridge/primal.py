@@ -6,11 +6,16 @@ from functools import cached_property
 
 import torch
 
-from braindash.core.ridge.data import Design, apply_outside, finish_operator, outside, picked
+from braindash.core.ridge.data import (
+    CENTRING_ROUNDING,
+    Design,
+    apply_outside,
+    finish_operator,
+    outside,
+    picked,
+)
 from braindash.core.ridge.settings import Fold
 
-# A feature whose centred values are this small beside its raw ones was constant.
-_ROUNDING = 1e-12
 # A fold for which I - Z_f'Z_f is nearer to singular than this is mapped from responses.
 _NEARLY_ALONE = 1e-2
 # As far from singular as this, single precision solves with it as well as it multiplies.
@@ -61,7 +66,7 @@ class PrimalSolver:
         features = design.delayed()
         self._mean = features.mean(dim=0) if intercept else features.new_zeros(features.shape[1])
         deviation = features - self._mean
-        varies = deviation.abs().amax(dim=0) > _ROUNDING * features.abs().amax(dim=0)
+        varies = deviation.abs().amax(dim=0) > CENTRING_ROUNDING * features.abs().amax(dim=0)
         self._kept = varies.to(deviation.dtype)
         deviation *= self._kept
         power, vectors = torch.linalg.eigh(deviation.T @ deviation)

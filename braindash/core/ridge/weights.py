@@ -12,14 +12,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from braindash.core.devices import check_threads, clear_memory_error, find_device, limited_threads
-from braindash.core.ridge.data import Block, Design, Responses, check_responses, make_design
+from braindash.core.ridge.data import (
+    CENTRING_ROUNDING,
+    Block,
+    Design,
+    Responses,
+    check_responses,
+    make_design,
+)
 from braindash.core.ridge.memory import READ_COLUMNS, weights_columns
 from braindash.core.ridge.settings import check_alphas, solvable_alphas
 from braindash.core.scores import column_slices
 from braindash.errors import InputError
-
-# As in the primal form: features that vary less than this beside their size were constant.
-_ROUNDING = 1e-12
 
 WeightBlock = tuple[slice, NDArray[np.float32], NDArray[np.float64]]
 
@@ -79,7 +83,7 @@ class RidgeWeights:
         features = design.delayed()
         mean = features.mean(dim=0) if self._intercept else features.new_zeros(features.shape[1])
         deviation = features - mean
-        deviation *= deviation.abs().amax(dim=0) > _ROUNDING * features.abs().amax(dim=0)
+        deviation *= deviation.abs().amax(dim=0) > CENTRING_ROUNDING * features.abs().amax(dim=0)
         del features
         least = alphas.min()
         tall = deviation.shape[0] >= deviation.shape[1]

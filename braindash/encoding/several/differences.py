@@ -7,14 +7,13 @@ import xarray as xr
 
 from braindash.core.statistics.permutation import benjamini_hochberg
 from braindash.core.statistics.prewhitened import prewhitened_difference
+from braindash.encoding.costs import TARGETS_AT_ONCE
 from braindash.encoding.several.comparison import Difference
 from braindash.encoding.several.tested import difference_spec
 from braindash.io.entries import made_here, predictions_key_of
 from braindash.io.predictions import PredictionReader
 from braindash.io.store import Entry, Store
 from braindash.progress import NoProgress, Progress
-
-_CHUNK_TARGETS = 1024
 
 
 def compute_difference(
@@ -54,8 +53,8 @@ def compute_difference(
     z, p = np.full((2, n_layers, n_targets), np.nan)
     with entries[0].open() as first, entries[1].open() as second:
         a, b = PredictionReader(first), PredictionReader(second)
-        for start in range(0, n_targets, _CHUNK_TARGETS):
-            columns = slice(start, min(start + _CHUNK_TARGETS, n_targets))
+        for start in range(0, n_targets, TARGETS_AT_ONCE):
+            columns = slice(start, min(start + TARGETS_AT_ONCE, n_targets))
             report.advance(start, n_targets, "tests of every target's difference")
             predicted, response = a.read(columns)
             found = prewhitened_difference(

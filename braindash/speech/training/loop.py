@@ -13,6 +13,7 @@ from braindash.errors import ResourceError, TuningError, is_out_of_memory
 from braindash.progress import Progress, shared
 from braindash.specs import TuningSettings
 from braindash.speech.encoder.front import front_of
+from braindash.speech.geometry import CPU_FRAMES
 from braindash.speech.training import stimulus
 from braindash.speech.training.epochs import (
     Checkpoints,
@@ -36,8 +37,6 @@ from braindash.speech.training.team import Team
 
 logger = logging.getLogger(__name__)
 
-# Frames that a CPU works on at once: more do not make it faster, but take memory.
-_CPU_FRAMES = 4000
 _PROBE_SHARE = 0.03
 _FORETOLD_AT_ONCE = 4
 
@@ -100,7 +99,7 @@ class Trainer:
         self._checkpoints = checkpoints
         self._on_epoch = on_epoch or (lambda state: None)
         on_cpu = team.device.type == "cpu"
-        usual = max(1, _CPU_FRAMES // network.shape.n_frames) if on_cpu else settings.batch_rows
+        usual = max(1, CPU_FRAMES // network.shape.n_frames) if on_cpu else settings.batch_rows
         self.n_at_once = n_at_once or usual
         self._trained = network.trained()
         self._optimiser = _optimiser(network, settings)
