@@ -32,7 +32,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from braindash.progress import NoProgress
 from braindash.specs import TuningSettings
 from braindash.speech.checkpoints.locate import locate
-from braindash.speech.training.epochs import Checkpoints
+from braindash.speech.training.epochs import KeptEpochs
 from braindash.speech.training.front import make_inputs
 from braindash.speech.training.loop import Material, Trainer
 from braindash.speech.training.run import make_network
@@ -103,7 +103,7 @@ def trainer(
         normalise=files.normalise,
     )
     material = Material([heard], inputs)
-    return Trainer(network, material, material, settings, team, Checkpoints(folder, "bench"))
+    return Trainer(network, material, material, settings, team, KeptEpochs(folder, "bench"))
 
 
 class Published(nn.Module):

@@ -43,14 +43,14 @@ class NoProgress:
 
 
 class Span:
-    """Maps the progress of one stage onto a part of a longer task.
+    """Maps the progress of one stage onto a part of a longer piece of work.
 
     Parameters
     ----------
     parent : Progress
         Receives the mapped reports, with ``total`` 1.
     start, stop : float
-        Share of the whole task at which the stage begins and ends, between 0 and 1.
+        Share of the whole piece of work at which the stage begins and ends, between 0 and 1.
     prefix : str, default ""
         Put in front of every message.
     """
@@ -71,7 +71,7 @@ class Span:
 def shared(
     parent: Progress, weights: Sequence[float], prefix: str | Sequence[str] = ""
 ) -> list[Span]:
-    """Divide a task among stages, one after the other.
+    """Divide work among stages, one after the other.
 
     Parameters
     ----------

@@ -114,14 +114,14 @@ class Weighing:
     def banded(self, own: Floats, test: Floats) -> xr.Dataset:
         """Divide what all spaces explain together."""
         options = {name: value for name, value in self._options.items() if name != "metric"}
-        plan = BandedRidgeCV(
+        ridge = BandedRidgeCV(
             {MODEL: own} | self._low,
             self._responses.train_story,
             kept=self._responses.train_kept,
             **options,
         )
         several, scored = len(self._low) > 1, self._responses.scored
-        result = plan.fit(
+        result = ridge.fit(
             self._responses.train,
             {MODEL: test} | self._low_test,
             self._responses.test_story,

@@ -44,17 +44,17 @@ class Sitting:
         All units of their kind.
     sides : Sides
         Those that take part.
-    plan : Probes or TranscriptProbes
+    probes : Probes or TranscriptProbes
         Asks the tasks.
     names : tuple of str
-        Their names, in the order of the plan.
+        Their names, in the order of the probes.
     warnings : mapping of str to tuple of str
         What was found while dividing, by task.
     """
 
     units: Units
     sides: Sides
-    plan: Probes | TranscriptProbes
+    probes: Probes | TranscriptProbes
     names: tuple[str, ...]
     warnings: Mapping[str, tuple[str, ...]]
 
@@ -229,7 +229,7 @@ def ask_layer(
         if name not in read:
             read[name] = read_layer(plan, plan.model, sitting.units, features, layer)
         values = read[name][sitting.sides.rows]
-        probes.append(sitting.plan.fit_layer(values, where=f"layer {layer}", progress=span))
+        probes.append(sitting.probes.fit_layer(values, where=f"layer {layer}", progress=span))
     return _as_part(probes)
 
 
@@ -243,7 +243,7 @@ def gather(
     names = [one.info.name for one in plan.questions if one.info.name in asked]
     divisions: dict[str, list[ProbeResult]] = {name: [] for name in names}
     for number, sitting in enumerate(sittings):
-        gathered = sitting.plan.results([layer[number] for layer in found])
+        gathered = sitting.probes.results([layer[number] for layer in found])
         for name, result in zip(sitting.names, gathered, strict=True):
             divisions[name].append(result)
     return {name: mean_of_divisions(results) for name, results in divisions.items()}

@@ -135,7 +135,7 @@ class RidgeCV:
             Responses, of the kept rows only. Targets that are constant or hold a NaN get NaN in
             the result.
         X_test : array of shape (n_test, n_features), optional
-            Features of the test story, prepared as those of the plan.
+            Features of the test story, prepared as those of the fit.
         groups_test : array of int, shape (n_test,), optional
             Story index of the test rows; None: one story.
         Y_test : array of shape (n_test, n_targets), optional
@@ -273,7 +273,7 @@ def fit_layers(
     """
     responses: Responses | None = None
     for X, X_test in layers:
-        plan = RidgeCV(X, groups, **options)
+        ridge = RidgeCV(X, groups, **options)
         if responses is None:
-            responses = plan._prepare(Y)
-        yield plan._fit(responses, X_test, groups_test, Y_test, return_prediction)
+            responses = ridge._prepare(Y)
+        yield ridge._fit(responses, X_test, groups_test, Y_test, return_prediction)

@@ -56,11 +56,11 @@ def residual_features(
             f"the features have shape {train.shape} and those of the test rows {test.shape}",
             hint="Give (n_rows, n_features) and (n_test, n_features) of the same layer.",
         )
-    plan = RidgeCV(known, groups, alphas=alphas, delays=(0,), device=device, threads=threads)
+    ridge = RidgeCV(known, groups, alphas=alphas, delays=(0,), device=device, threads=threads)
     stories = np.asarray(groups)
     later = np.zeros(len(test), dtype=int) if groups_test is None else np.asarray(groups_test)
     both = np.concatenate([stories, later - later.min(initial=0) + stories.max(initial=0) + 1])
-    result = plan.fit(train, np.concatenate([known, known_test]), both, return_prediction=True)
+    result = ridge.fit(train, np.concatenate([known, known_test]), both, return_prediction=True)
     assert result.prediction is not None  # asked for above
     predicted = np.nan_to_num(result.prediction, nan=0.0)
     left = np.concatenate([train, test]).astype(np.float32) - predicted

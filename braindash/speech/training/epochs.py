@@ -97,7 +97,7 @@ class TrainingState:
         return max(trained, key=lambda record: record.score)
 
 
-class Checkpoints:
+class KeptEpochs:
     """The kept epochs of one run.
 
     Parameters

@@ -16,8 +16,8 @@ from braindash.speech.encoder.front import front_of
 from braindash.speech.geometry import CPU_FRAMES
 from braindash.speech.training import stimulus
 from braindash.speech.training.epochs import (
-    Checkpoints,
     EpochRecord,
+    KeptEpochs,
     TrainingState,
     flat_optimiser,
     restore_optimiser,
@@ -67,7 +67,7 @@ class Trainer:
     train, validation : Material
     settings : TuningSettings
     team : Team
-    checkpoints : Checkpoints
+    checkpoints : KeptEpochs
     n_at_once : int, optional
         Segments in memory at once; halved when memory runs out. All of a process's share by
         default, on a CPU fewer. Changes nothing but rounding and the draws of dropout.
@@ -88,7 +88,7 @@ class Trainer:
         validation: Material,
         settings: TuningSettings,
         team: Team,
-        checkpoints: Checkpoints,
+        checkpoints: KeptEpochs,
         *,
         n_at_once: int | None = None,
         on_epoch: Callable[[TrainingState], None] | None = None,

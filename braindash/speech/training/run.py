@@ -18,7 +18,7 @@ from braindash.speech.checkpoints.merging import lora_strengths
 from braindash.speech.encoder.front import front_of
 from braindash.speech.models import load_encoder
 from braindash.speech.training.adapters import has_learned, prepare
-from braindash.speech.training.epochs import Checkpoints, TrainingState
+from braindash.speech.training.epochs import KeptEpochs, TrainingState
 from braindash.speech.training.front import make_inputs
 from braindash.speech.training.loop import Material, Trainer
 from braindash.speech.training.network import TuningNetwork
@@ -197,7 +197,7 @@ def tune_model(
         _material(network, files, stories, settings, folder / name)
         for name, stories in (("train", train), ("validation", validation))
     ]
-    checkpoints = Checkpoints(folder / "epochs", identity)
+    checkpoints = KeptEpochs(folder / "epochs", identity)
     # One process computes what all of them read.
     preparing, training = shared(progress, (_FRONT_SHARE, 1 - _FRONT_SHARE))
     for first in (True, False):

@@ -6,8 +6,8 @@ import torch
 from braindash.errors import InputError, ResourceError
 from braindash.speech.training import epochs as checkpoint
 from braindash.speech.training.epochs import (
-    Checkpoints,
     EpochRecord,
+    KeptEpochs,
     TrainingState,
     flat_optimiser,
     restore_optimiser,
@@ -28,7 +28,7 @@ def save(kept, state):
 
 @pytest.fixture
 def kept(tmp_path):
-    return Checkpoints(tmp_path / "epochs", "run")
+    return KeptEpochs(tmp_path / "epochs", "run")
 
 
 def folders(kept):
@@ -76,7 +76,7 @@ def test_nothing_kept_is_no_state(kept):
 def test_another_run_is_refused(kept):
     save(kept, TrainingState([record(0, 0.1)]))
     with pytest.raises(InputError, match="another training run"):
-        Checkpoints(kept.folder, "other").load()
+        KeptEpochs(kept.folder, "other").load()
 
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "optimiser.safetensors", "state.json"])
