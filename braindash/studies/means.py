@@ -17,8 +17,8 @@ from braindash.studies.results import StudyResults
 from braindash.studies.summaries import (
     Chosen,
     RegionScores,
-    interval_of,
     layers_of,
+    mean_columns,
     region_scores,
     standard_errors,
     tasks_of,
@@ -65,7 +65,6 @@ def tuning_table(
         if found is None:
             continue
         group, scores = found
-        low, high = interval_of(group, scores)
         base = groups.get(next(iter(models.values())).base)
         before = None if base is None else _of_subjects(base, group.subjects, chosen)
         nothing = np.full(len(chosen.regions), np.nan)
@@ -73,12 +72,7 @@ def tuning_table(
             pd.DataFrame(
                 {
                     **_named(results, table, axis, line, value, there),
-                    "region": chosen.regions,
-                    "measure": chosen.score,
-                    "alignment": nanmean(scores.values),
-                    "se": standard_errors(scores.values),
-                    "low": low,
-                    "high": high,
+                    **mean_columns(group, scores, chosen),
                     "base": nothing if before is None else nanmean(before),
                     "others": _others(there, models, chosen),
                     "n_models": len(there),

@@ -242,6 +242,28 @@ def interval_of(group: Group, scores: RegionScores) -> tuple[Floats, Floats]:
     return interval(nanmean(scores.samples), n_units=group.first.n_blocks)
 
 
+def mean_columns(group: Group, scores: RegionScores, chosen: Chosen) -> dict[str, Any]:
+    """Tell the mean over subjects by region, as columns: its standard error and interval with it.
+
+    Parameters
+    ----------
+    group : Group
+    scores : RegionScores
+        Of its subjects.
+    chosen : Chosen
+        The regions and the measure.
+    """
+    low, high = interval_of(group, scores)
+    return {
+        "region": chosen.regions,
+        "measure": chosen.score,
+        "alignment": nanmean(scores.values),
+        "se": standard_errors(scores.values),
+        "low": low,
+        "high": high,
+    }
+
+
 def _ceilings(group: Group, regions: Sequence[str]) -> list[float]:
     table = group.regions().drop_duplicates("region").set_index("region")["ceiling"]
     return [float(table[name]) for name in regions]

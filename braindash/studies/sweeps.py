@@ -14,7 +14,7 @@ from braindash.studies.results import StudyResults
 from braindash.studies.summaries import (
     Chosen,
     RegionScores,
-    interval_of,
+    mean_columns,
     region_scores,
     standard_errors,
 )
@@ -49,18 +49,12 @@ def sweep_table(results: StudyResults, sweep: SweepTable, chosen: Chosen) -> pd.
     parts = []
     for common, groups in _points(results, sweep):
         scores = mean_of_draws(groups, chosen)
-        low, high = interval_of(groups[0], scores)
         means = [nanmean(region_scores(one, chosen).values) for one in groups]
         parts.append(
             pd.DataFrame(
                 {
                     **common,
-                    "region": chosen.regions,
-                    "measure": chosen.score,
-                    "alignment": nanmean(scores.values),
-                    "se": standard_errors(scores.values),
-                    "low": low,
-                    "high": high,
+                    **mean_columns(groups[0], scores, chosen),
                     "of_draws": np.std(means, axis=0, ddof=1) if len(means) > 1 else np.nan,
                     **_counts(groups),
                     **_training(groups),

@@ -152,7 +152,7 @@ def _standardised(values: torch.Tensor, n_train: int) -> torch.Tensor:
 
 
 def _squares(values: torch.Tensor) -> torch.Tensor:
-    """Sum the squares of each column, in double precision (a norm over rows takes 6x as long)."""
+    """Sum the squares of each column, added up in double precision."""
     total = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
     for rows in torch.split(values, SUMMED_ROWS):
         total += rows.square().sum(dim=0)
