@@ -4,6 +4,9 @@
 one process, and again with ten times the targets, four times the rows, twice the layers and four
 times the subjects. An exponent of 1 means that the time grows as the data do; below 1, that part of
 it is there anyway (features of a story serve every subject). CPU seconds, the less of two runs.
+
+Ridge in the dual form, which models with more features than rows are solved in, makes products of
+rows by rows with targets: fitted alone, with four times the rows, its exponent is that of rows.
 """
 
 import argparse
@@ -24,6 +27,7 @@ import torch
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 from transformers.utils.logging import disable_progress_bar
 
+from braindash.core.ridge.model import RidgeCV
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import EncodingRun
 from braindash.io.store import Store
@@ -103,6 +107,17 @@ def seconds(size: Size) -> float:
         return time.process_time() - begin
 
 
+def seconds_of_dual(n_rows: int, n_targets: int = 20000, n_features: int = 1024) -> float:
+    """CPU seconds of planning and fitting ridge alone in its dual form."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((n_rows, n_features), dtype=np.float32)
+    responses = rng.standard_normal((n_rows, n_targets), dtype=np.float32)
+    groups = np.arange(n_rows) * 5 // n_rows
+    begin = time.process_time()
+    RidgeCV(features, groups, method="dual", device="cpu", threads=1).fit(responses)
+    return time.process_time() - begin
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures there as well")
@@ -121,12 +136,17 @@ def main() -> None:
     for name, factor in FACTORS.items():
         exponents[name] = log(taken[name] / taken[""]) / log(factor)
         print(f"{name} x {factor}: {taken[name]:.1f} s, exponent {exponents[name]:.2f}")
+    rows = base.n_rows, FACTORS["n_rows"] * base.n_rows
+    dual = [min(seconds_of_dual(n_rows) for _ in range(2)) for n_rows in rows]
+    exponent = log(dual[1] / dual[0]) / log(FACTORS["n_rows"])
+    print(f"dual ridge alone, rows {rows}: {dual[0]:.1f} and {dual[1]:.1f} s, {exponent:.2f}")
     if options.json:
         machine = {
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             "versions": {name: version(name) for name in ("torch", "transformers", "numpy")},
         }
         report = machine | {"seconds": taken, "factors": FACTORS, "exponents": exponents}
+        report["dual rows"] = exponent
         options.json.write_text(json.dumps(report, indent=1) + "\n")
 
 

@@ -94,7 +94,8 @@ def search(found: dict[str, Any]) -> Iterator[Row]:
     """Tell how many penalties are scored, and how often the best is among them."""
     for row in found["rows"]:
         yield Row(
-            f"penalties, {row['rare']:.2%} rare targets, {row['alphas']} alphas, {row['form']}",
+            f"penalties, {row['rare']:.2%} rare targets, {row['alphas']} alphas, {row['form']}, "
+            f"by {row['metric']}",
             f"{row['scored']:.1f} scored; scoring all takes {row['full over search']:.1f}x",
             f"{row['equal']:.3%} of targets equal; {row['largest loss']:.0e} of a score",
             "99.9 % equal",
@@ -208,6 +209,8 @@ def growth(found: dict[str, Any]) -> Iterator[Row]:
     for name, exponent in found["exponents"].items():
         times = found["factors"][name]
         yield Row(f"growth: {name} x {times}", f"exponent {exponent:.2f}", "", "1.1")
+    told = f"exponent {found['dual rows']:.2f}"
+    yield Row("growth: rows x 4, ridge alone in the dual form", told, "", "2.1")
 
 
 def frames(found: dict[str, Any]) -> Iterator[Row]:

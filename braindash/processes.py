@@ -174,12 +174,14 @@ class Team:
         self._waiting = {one.part.name: one for one in parts}
         self._unfinished = set(self._waiting)
         self._attempts = dict.fromkeys(self._waiting, 0)
-        self._cores, self._places = cores, n_processes
+        self._cores, self._n_processes, self._n_lost = cores, n_processes, 0
         self._joined = joined
         self._inbox: queue.SimpleQueue[tuple[Helper, dict[str, Any]]] = queue.SimpleQueue()
         self._helpers: list[Helper] = []
         self._failure: Exception | None = None
         self._seen_large, self._with_all_cores = False, False
+        # The first part that was lost: the place this cost comes back when it is made.
+        self._first_lost: str | None = None
 
     def work(self) -> None:
         """Make all parts."""
@@ -196,6 +198,10 @@ class Team:
                 helper.wait(_GRACE_SECONDS)
         if self._failure:
             raise self._failure
+
+    @property
+    def _places(self) -> int:
+        return max(1, self._n_processes - self._n_lost)
 
     @property
     def _busy(self) -> list[Helper]:
@@ -266,11 +272,18 @@ class Team:
                 self._failure = self._failure or as_error(one.part, answer)
             return
         self._unfinished.discard(one.part.name)
+        if one.part.name == self._first_lost:
+            self._n_lost -= 1
         self._joined.finish(one.part.name, one.part.label)
 
     def _lose(self, one: Ordered, status: int) -> None:
-        """Have a part made again whose process died, with fewer beside it; give up after that."""
+        """Have a part made again whose process died, with fewer beside it; give up after that.
+
+        A first death may be somebody's doing: its place comes back when the part is made. More than
+        one speak of memory, and cost their places for the rest of the run.
+        """
         told = how_it_ended(status)
+        self._first_lost = self._first_lost or one.part.name
         if self._attempts[one.part.name] < _ATTEMPTS:
             self._again(one, f"its process ended ({told})")
             return
@@ -285,7 +298,7 @@ class Team:
         """Put a part back, to be made with fewer beside it."""
         logger.warning("%s: %s, and the part is made again", one.part.label, why)
         self._waiting = {one.part.name: one} | self._waiting
-        self._places = max(1, self._places - 1)
+        self._n_lost += 1
 
 
 def how_it_ended(status: int) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -258,6 +259,18 @@ def test_a_killed_process_loses_its_part_alone_and_it_is_made_again(toy, caplog,
     assert "part b: its process ended (signal 9), and the part is made again" in caplog.text
 
 
+@pytest.mark.parametrize(("n_lost", "beside"), [(1, True), (2, False)])
+def test_the_place_of_a_first_death_comes_back_and_that_of_a_second_does_not(toy, n_lost, beside):
+    """One kill may be anybody's doing; more of them mean that memory is short."""
+    lost = [{"name": f"lost{n}", "does": "die", "times": 1} for n in range(n_lost)]
+    first = [one["name"] for one in lost]
+    late = [{"name": f"late{n}", "lasts": 1.0, "after": first} for n in range(3)]
+    run = toy(*lost, *late)
+    carry_out([run], NoProgress(), cores=2, device="cpu")
+    spans = sorted((run.made()[one["name"]] for one in late), key=lambda span: span["started"])
+    assert any(after["started"] < before["ended"] for before, after in pairwise(spans)) == beside
+
+
 def test_a_part_whose_process_dies_twice_is_named_and_the_others_stay(toy):
     run = toy({"name": "a", "lasts": 1.5}, {"name": "b", "does": "die", "times": 9})
     with pytest.raises(ResourceError, match=r"part b: .* ended 2 times, at last with signal 9"):
@@ -319,6 +332,7 @@ def test_a_cancelled_run_ends_its_processes(toy, does, monkeypatch):
 SUBMIT = """
 import sys
 from kit.part_runs import ToyRun
+from itertools import pairwise
 from pathlib import Path
 from braindash.parts import carry_out
 from braindash.progress import NoProgress, said_once

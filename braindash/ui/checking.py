@@ -6,18 +6,17 @@ from typing import Any
 import streamlit as st
 
 from braindash.checking.report import DataReport, SubjectReport
-from braindash.errors import BraindashError
 from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
-from braindash.ui import choices, state, texts, widgets
+from braindash.ui import answers, choices, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.ui.take_away import Take, set_take
 from braindash.viewer.blobs import can_show
 from braindash.views import checks as views
 from braindash.work.checks import check_key, kept_ceilings, kept_report, queue_check
 
-_PROBLEM = "check_problem"
+_PLACE = "check"
 _SHOWN_FINDINGS = {"fault": st.error, "warning": st.warning}
 
 
@@ -67,26 +66,21 @@ def _offer(dataset: Dataset, subjects: Sequence[str], key: str) -> None:
     if job is not None and job.state in widgets.ACTIVE:
         _watch(key)
         return
-    if (problem := st.session_state.pop(_PROBLEM, None)) is not None:
-        widgets.show_error(problem)
-    elif job is not None and job.state == "failed":
+    answers.show(_PLACE)
+    if job is not None and job.state == "failed":
         st.error(f"**{texts.plain(job.error or '')}**\n\n{texts.plain(job.hint or '')}")
     st.button("Check this data", type="primary", key="check", on_click=_start,
               args=(dataset, subjects))  # fmt: skip
 
 
 def _start(dataset: Dataset, subjects: Sequence[str]) -> None:
-    try:
+    with answers.answering(_PLACE):
         queue_check(dataset, subjects, state.store())
-    except BraindashError as error:
-        st.session_state[_PROBLEM] = error
 
 
 def _cancel(key: str) -> None:
-    try:
+    with answers.answering(_PLACE):
         state.queue().cancel(key)
-    except BraindashError as error:
-        st.session_state[_PROBLEM] = error
 
 
 @st.fragment(run_every=1.0)

@@ -5,14 +5,13 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from braindash.errors import BraindashError
 from braindash.io.layouts.finding import Finding
 from braindash.io.layouts.index import index_folder, write_manifest
-from braindash.ui import choices, state, widgets
+from braindash.ui import answers, choices, state, widgets
 from braindash.ui.texts import plain
 
 _KEPT_SECONDS = 600
-_PROBLEM, _WRITTEN = "index_problem", "index_written"
+_PLACE = "index"
 _SHOWN_LINES = 5
 FOLDER_HELP = (
     "Data of a public layout, any derivative in BIDS form, or a folder with a manifest. Nothing is "
@@ -82,10 +81,7 @@ def _show(found: Finding) -> None:
 
 
 def _offer_manifest(found: Finding) -> None:
-    if (problem := st.session_state.pop(_PROBLEM, None)) is not None:
-        widgets.show_error(problem)
-    if (written := st.session_state.pop(_WRITTEN, None)) is not None:
-        st.success(f"Written: {written}. It is chosen below.", icon=":material/description:")
+    answers.show(_PLACE)
     if found.own is not None:
         st.button("Use its manifest below", key="index_use", on_click=_use, args=(found.own,))
     if found.draft is None:
@@ -103,14 +99,11 @@ def _offer_manifest(found: Finding) -> None:
 
 
 def _write(found: Finding, place: str) -> None:
-    try:
+    with answers.answering(_PLACE):
         path = state.resolve_inside_roots(place)
         write_manifest(found, path)
-    except BraindashError as error:
-        st.session_state[_PROBLEM] = error
-        return
-    st.session_state[_WRITTEN] = str(path)
-    _use(path)
+        answers.say(_PLACE, f"Written: {path}. It is chosen below.")
+        _use(path)
 
 
 def _use(path: Path) -> None:

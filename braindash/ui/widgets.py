@@ -18,7 +18,7 @@ from braindash.encoding.shares import low_level_line, low_level_shares
 from braindash.errors import AccessError, BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
-from braindash.ui import frame, region_sets, state, surfaces
+from braindash.ui import answers, frame, region_sets, state, surfaces
 from braindash.ui.take_away import Take, control, take
 from braindash.ui.texts import MESH_HELP, plain
 from braindash.ui.visitors import sign_in
@@ -37,6 +37,7 @@ from braindash.work.differences import queue_difference
 from braindash.work.submit import submit_demo
 
 ACTIVE = ("queued", "running")
+_START = "start"
 _SHOWN = "jobs_shown"
 _COLOURS = {
     "queued": "gray",
@@ -72,8 +73,7 @@ def page(title: str, introduction: str, *, computes: bool = False) -> Iterator[N
     surfaces.await_nothing()
     if who.may_see:
         frame.head(title, introduction, sign_in.identity)
-    if (problem := st.session_state.pop(sign_in.PROBLEM, None)) is not None:
-        show_error(problem)
+    answers.show(sign_in.PLACE)
     if not who.may_see:
         frame.style()
         sign_in.welcome(who)
@@ -94,7 +94,7 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except BraindashError as error:
-        show_error(error)
+        answers.show_error(error)
 
 
 def part(draw: Callable[_Given, None]) -> Callable[_Given, None]:
@@ -217,11 +217,6 @@ def difference_tests(pair: Difference) -> TargetDifference | None:
     return None
 
 
-def show_error(problem: BraindashError) -> None:
-    """Show an error with what to do next."""
-    st.error(f"**{plain(problem.message)}**\n\n{plain(problem.hint)}", icon=":material/error:")
-
-
 def damaged(folders: Mapping[str, str]) -> None:
     """List folders that cannot be read, with what is wrong; nothing when there are none."""
     if folders:
@@ -325,7 +320,7 @@ def pair_models(selection: state.Selection) -> Difference | None:
     try:
         return selection.difference()
     except InputError as error:
-        show_error(error)
+        answers.show_error(error)
         return None
 
 
@@ -508,17 +503,14 @@ def nulls(group: Group, regions: list[str]) -> None:
 
 
 def _start_demo() -> None:
-    try:
+    with answers.answering(_START):
         submit_demo(state.store())
-    except BraindashError as error:
-        st.session_state["start_problem"] = error
 
 
 def empty_store() -> None:
     """Say what to do when there is nothing to show yet."""
     st.header("Nothing computed yet", anchor=False)
-    if (problem := st.session_state.pop("start_problem", None)) is not None:
-        show_error(problem)
+    answers.show(_START)
     if visitor().may_compute:
         _offer_first_work()
     else:

@@ -2,10 +2,9 @@
 
 import streamlit as st
 
-from braindash.errors import BraindashError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
-from braindash.ui import state, widgets
+from braindash.ui import answers, state, widgets
 from braindash.ui.texts import plain
 
 INTRODUCTION = (
@@ -22,11 +21,9 @@ RESULT_PAGES = {
 
 def act(action: str, key: str) -> None:
     """Cancel or retry a job; both may be clicked twice without harm."""
-    try:
+    with answers.answering("jobs"):
         getattr(state.jobs(), action)(key)
         state.queue().ensure_worker()
-    except BraindashError as error:
-        st.session_state["job_problem"] = error
 
 
 def show(job: Job) -> None:
@@ -80,6 +77,5 @@ def live() -> None:
 
 
 with widgets.page("Jobs", INTRODUCTION, computes=True):
-    if (problem := st.session_state.pop("job_problem", None)) is not None:
-        widgets.show_error(problem)
+    answers.show("jobs")
     live()

@@ -6,10 +6,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from braindash.defaults import PRESETS, differences
-from braindash.errors import BraindashError
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
 from braindash.specs import CEILING_SELECTIONS, HISTORIES, PENALTIES, PRECISIONS, SCHEMES
-from braindash.ui import choices, probe_form, state, texts, widgets
+from braindash.ui import answers, choices, probe_form, state, texts, widgets
 from braindash.work.kinds import KINDS, preflight
 from braindash.work.submit import submit
 
@@ -237,12 +236,11 @@ def check(command: str, request_json: str, root: str) -> tuple[list[str], bool]:
 
 def start(requests: list[Request]) -> None:
     """Queue the requests; equal ones are one job."""
-    try:
-        jobs = [submit(one, state.store()) for one in requests]
-    except BraindashError as error:
-        st.session_state["run_problem"] = error
-    else:
-        st.session_state["run_submitted"] = len(jobs)
+    with answers.answering("run"):
+        for one in requests:
+            submit(one, state.store())
+        text = "Submitted. The job goes on when you close the browser."
+        answers.say("run", text, ("pages/compute/jobs.py", "Watch it"))
 
 
 def show_preflight(requests: list[Request]) -> None:
@@ -281,9 +279,5 @@ with widgets.page("Run", INTRODUCTION, computes=True):
     chosen: list[Request] = [*(choose_probes() if work == PROBE else choose_requests())]
     if chosen:
         show_preflight(chosen)
-    if (problem := st.session_state.pop("run_problem", None)) is not None:
-        widgets.show_error(problem)
-    if st.session_state.pop("run_submitted", None):
-        st.success("Submitted. The job goes on when you close the browser.")
-        st.page_link("pages/compute/jobs.py", label="Watch it")
+    answers.show("run")
     widgets.running_jobs()

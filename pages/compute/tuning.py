@@ -7,7 +7,6 @@ from typing import Any
 import streamlit as st
 
 from braindash.demo.requests import DEMO_MODELS
-from braindash.errors import BraindashError
 from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
 from braindash.requests import (
@@ -19,7 +18,7 @@ from braindash.requests import (
 )
 from braindash.specs import TARGET_RULES, TUNING_CONTROLS, TUNING_HEADS, TUNING_LOSSES
 from braindash.tuning.result import TunedModel, damaged_models, read_progress, tuned_models
-from braindash.ui import choices, region_sets, state, texts, widgets
+from braindash.ui import answers, choices, region_sets, state, texts, widgets
 from braindash.ui.take_away import Take
 from braindash.viewer.colours import region_title
 from braindash.views.captions import tuning_line
@@ -178,12 +177,9 @@ def check(request_json: str, root: str) -> tuple[list[str], bool]:
 
 def start(request: TuneRequest) -> None:
     """Queue the run; the same one twice is one job."""
-    try:
+    with answers.answering("tuning"):
         submit(request, state.store())
-    except BraindashError as error:
-        st.session_state["tune_problem"] = error
-    else:
-        st.session_state["tune_submitted"] = True
+        answers.say("tuning", "Submitted. The job goes on when you close the browser.")
 
 
 def show_preflight(request: TuneRequest) -> None:
@@ -230,7 +226,7 @@ def show_job(job: Job) -> None:
 
 def score(model: TunedModel, data: str, strategy: str) -> None:
     """Queue an encoding job per subject that the model was tuned on."""
-    try:
+    with answers.answering("tuning"):
         manifest = Path(data)
         subjects = load_manifest(manifest).subjects
         for subject in subjects:
@@ -242,10 +238,8 @@ def score(model: TunedModel, data: str, strategy: str) -> None:
                 strategy=strategy,
             )
             submit(request, state.store())
-    except BraindashError as error:
-        st.session_state["tune_problem"] = error
-    else:
-        st.session_state["tune_scored"] = len(subjects)
+        text = f"Encoding jobs queued: {len(subjects)}."
+        answers.say("tuning", text, ("pages/compute/jobs.py", "Watch them"))
 
 
 def show_model(model: TunedModel, data: Path | None) -> None:
@@ -290,13 +284,7 @@ with widgets.page("Tuning", INTRODUCTION, computes=True):
     chosen = choose_request(manifest)
     if chosen is not None:
         show_preflight(chosen)
-    if (problem := st.session_state.pop("tune_problem", None)) is not None:
-        widgets.show_error(problem)
-    if st.session_state.pop("tune_submitted", None):
-        st.success("Submitted. The job goes on when you close the browser.")
-    if count := st.session_state.pop("tune_scored", None):
-        st.success(f"Encoding jobs queued: {count}.")
-        st.page_link("pages/compute/jobs.py", label="Watch them")
+    answers.show("tuning")
     live()
     models = tuned_models(state.store())
     if models:

@@ -10,8 +10,8 @@ from streamlit.delta_generator import DeltaGenerator
 from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.several.group_maps import prevalence_at
 from braindash.encoding.several.tested import untestable
-from braindash.ui import address, state, texts, widgets
-from braindash.ui.explore import comparing
+from braindash.ui import state, texts, widgets
+from braindash.ui.explore import address, comparing
 from braindash.ui.explore.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
 from braindash.ui.take_away import Take, linked_picture, map_take, take

@@ -5,7 +5,8 @@ import streamlit as st
 
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference
-from braindash.ui import address, state, texts, widgets
+from braindash.ui import state, texts, widgets
+from braindash.ui.explore import address
 from braindash.ui.surfaces import Pick, linked_viewer, surface_viewer
 from braindash.ui.take_away import linked_picture, map_take, picture_of, take
 from braindash.viewer.drawn import can_show

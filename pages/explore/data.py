@@ -8,7 +8,7 @@ from braindash.io.regions.masks import WHOLE
 from braindash.io.regions.sets import FAMILIES, RegionSet, find_set, known_sets
 from braindash.io.regions.sources import home
 from braindash.io.surfaces import count_targets
-from braindash.ui import checking, indexing, region_sets, state, texts, widgets
+from braindash.ui import answers, checking, indexing, region_sets, state, texts, widgets
 from braindash.ui.surfaces import surface_viewer
 from braindash.ui.take_away import set_take
 from braindash.ui.visitors.rights import visitor
@@ -49,7 +49,7 @@ def describe(one: RegionSet) -> None:
         try:
             one.require_ready()
         except InputError as error:
-            widgets.show_error(error)
+            answers.show_error(error)
     if one.terms:
         with st.expander(f"Licence: {one.licence}"):
             st.text(one.terms)

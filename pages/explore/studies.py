@@ -51,7 +51,7 @@ def show(record: StudyRecord) -> None:
 
 
 with widgets.page("Studies", INTRODUCTION):
-    computing.show_problems()
+    computing.show_answer()
     found, damaged = looking.records()
     if found:
         show(choose_study(found))

@@ -71,7 +71,7 @@ def test_the_map_of_preferred_layers_takes_whatever_the_address_says(odd):
 @pytest.fixture
 def read(monkeypatch):
     """Read the layer and the target of an address."""
-    from braindash.ui import address
+    from braindash.ui.explore import address
 
     def layer_and_target(**query):
         monkeypatch.setattr(address.st, "query_params", query)

@@ -5,6 +5,7 @@ what is heard stays in the memory of the visit.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from braindash.files import digest_bytes
 from braindash.io.dataset.audio import SAMPLE_RATE_HZ
 from braindash.jobs.queue import Job
 from braindash.requests import ALTERATIONS, SoundRequest, build_request
-from braindash.ui import state, texts, widgets
+from braindash.ui import answers, state, texts, widgets
 from braindash.ui.explore import listening
 from braindash.ui.explore.listening import Player, Sound
 from braindash.ui.frame import presenting
@@ -43,7 +44,8 @@ from braindash.work.brought import (
 from braindash.work.sounds import series_files
 from braindash.work.submit import submit_weights
 
-_ASKED, _PROBLEM, _WEIGHTS = "sounds_asked", "sounds_problem", "weights_asked"
+_ASKED, _WEIGHTS = "sounds_asked", "weights_asked"
+_PLACE = "sounds"
 NOTHING, OTHER, MODEL = "nothing", "another sound", "model B, for the same sound"
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
 _MB = 1_000_000
@@ -106,9 +108,7 @@ def show(
     row = st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="any_sound")
     if not presenting():
         _ask_for_sound(selection, results, row)
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        widgets.show_error(problem)
+    answers.show(_PLACE)
     visit: Visit | None = st.session_state.get(_ASKED)
     if visit is None:
         st.caption(f"{texts.plain(_fitted_to(result))} {texts.SOUND_KEPT}")
@@ -219,13 +219,10 @@ def _say_where_microphones_work() -> None:
 
 def _predict(results: tuple[str, ...], models: tuple[str, str], beside: str) -> None:
     """Keep what was brought, and ask for its predictions; a callback."""
-    try:
+    with answers.answering(_PLACE):
         visit = _asked(results, models, beside)
-    except BraindashError as error:
-        st.session_state[_PROBLEM] = error
-        return
-    _forget_last()
-    st.session_state[_ASKED] = visit
+        _forget_last()
+        st.session_state[_ASKED] = visit
 
 
 def _asked(results: tuple[str, ...], models: tuple[str, str], beside: str) -> Visit:
@@ -325,12 +322,11 @@ def _tell_end(jobs: Sequence[Job]) -> None:
 
 
 def _cancel(visit: Visit) -> None:
-    for one in visit.sounds:
-        try:
-            state.queue().cancel(one.key)
-        except BraindashError as error:
-            st.session_state[_PROBLEM] = error
-        forget_sound(one.path, state.store())
+    # All of them, also where one cannot be.
+    with answers.answering(_PLACE), ExitStack() as undone:
+        for one in visit.sounds:
+            undone.callback(forget_sound, one.path, state.store())
+            undone.callback(state.queue().cancel, one.key)
 
 
 def _forget_last() -> None:

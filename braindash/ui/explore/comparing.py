@@ -10,7 +10,8 @@ from braindash.core.statistics.components import nanmean
 from braindash.encoding.several.comparison import Difference, Group, compare
 from braindash.encoding.several.tested import TargetDifference
 from braindash.errors import InputError
-from braindash.ui import address, state
+from braindash.ui import state
+from braindash.ui.explore import address
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
 
 LETTERS = "ABC"

@@ -5,7 +5,8 @@ import streamlit as st
 
 from braindash.encoding.several.comparison import Difference, Group
 from braindash.errors import InputError
-from braindash.ui import address, state, texts, widgets
+from braindash.ui import state, texts, widgets
+from braindash.ui.explore import address
 from braindash.ui.explore.comparing import linked_maps
 from braindash.ui.surfaces import linked_viewer
 from braindash.ui.take_away import Picture, Take, linked_picture, map_take, take

@@ -20,7 +20,8 @@ from braindash.errors import InputError
 from braindash.io.dataset.audio import SAMPLE_RATE_HZ, find_recording, load_audio
 from braindash.io.labels.textgrid import Interval
 from braindash.io.regions.masks import WHOLE
-from braindash.ui import address, state
+from braindash.ui import state
+from braindash.ui.explore import address
 from braindash.ui.frame import presenting
 from braindash.ui.surfaces import (
     carrier,

@@ -6,11 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from braindash.demo.study import demo_study
-from braindash.errors import BraindashError
 from braindash.progress import NoProgress
 from braindash.studies.record import StudyRecord, note_study
 from braindash.studies.study import Study, StudyPlan, Wanted
-from braindash.ui import state, widgets
+from braindash.ui import answers, state, widgets
 from braindash.work.studies import StudyNeeds, queue_study, study_needs
 
 DEMO = "demo"
@@ -18,7 +17,7 @@ FILE_HELP = (
     "A TOML file that names data, subjects, models and comparisons; the how-to Studies shows one. "
     "Its data and models are looked up, nothing is computed."
 )
-_PROBLEM, _QUEUED = "study_problem", "study_queued"
+_PLACE = "study"
 
 
 def load(source: str) -> Study:
@@ -35,32 +34,24 @@ def source_of(record: StudyRecord) -> str:
 
 
 def _look_up(source: str) -> None:
-    try:
+    with answers.answering(_PLACE):
         place = source if source == DEMO else str(state.resolve_inside_roots(source))
         record = note_study(load(place).plan(state.store()), state.store())
-    except BraindashError as error:
-        st.session_state[_PROBLEM] = error
-    else:
         state.set_choices({"study": record.name})
 
 
 def _queue(source: str) -> None:
-    try:
+    with answers.answering(_PLACE):
         plan = load(source).plan(state.store())
         note_study(plan, state.store())
-        st.session_state[_QUEUED] = len(queue_study(plan, state.store()))
-    except BraindashError as error:
-        st.session_state[_PROBLEM] = error
+        count = len(queue_study(plan, state.store()))
+        text = f"{count} jobs are queued. They go on when you close the browser."
+        answers.say(_PLACE, text, ("pages/compute/jobs.py", "Watch them"))
 
 
-def show_problems() -> None:
+def show_answer() -> None:
     """Show what went wrong after a button was pressed, or what was queued."""
-    problem = st.session_state.pop(_PROBLEM, None)
-    if problem is not None:
-        widgets.show_error(problem)
-    if count := st.session_state.pop(_QUEUED, None):
-        st.success(f"{count} jobs are queued. They go on when you close the browser.")
-        st.page_link("pages/compute/jobs.py", label="Watch them")
+    answers.show(_PLACE)
 
 
 def add_study(*, has_demo: bool) -> None:

@@ -9,13 +9,14 @@ import streamlit as st
 from braindash.errors import BraindashError, InputError
 from braindash.sharing.asking import Visitor
 from braindash.sharing.sign_in import SignIn, require_packages, sign_in_of
+from braindash.ui.answers import answering
 from braindash.ui.texts import plain
 from braindash.ui.visitors.rights import NOT_SIGNED_IN, READ_ONLY, is_signed_in, signs_in, visitor
 
 logger = logging.getLogger(__name__)
 
-PROBLEM = "sign_in_problem"
-"""Key of the session's last problem with signing in, an error."""
+PLACE = "sign-in"
+"""Where a page shows what pressing a button of the sign-in came to."""
 _WAIT_SECONDS = 5.0
 _ROLE_HELP = (
     "viewer: sees every result and takes it away. runner: also starts, stops and continues work. "
@@ -95,12 +96,9 @@ def _sign_in() -> SignIn:
 
 def _start(name: str, metadata: str) -> None:
     """Lead to the provider, if it answers; else say that it does not."""
-    try:
+    with answering(PLACE):
         _require_answer(metadata)
-    except BraindashError as error:
-        st.session_state[PROBLEM] = error
-        return
-    st.login(name or None)
+        st.login(name or None)
 
 
 def _require_answer(metadata: str) -> None:
