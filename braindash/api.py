@@ -653,16 +653,12 @@ def open_result(
         The key names no result, several, or something that others are made of, such as features;
         the result is damaged, or a tuned model's folder is gone.
     """
-    from braindash.tuning.result import TuningResult
+    from braindash.work.kinds import RESULTS
 
     opened = as_store(store)
     entry = opened.find(key)
-    if entry.kind == "encoding":
-        return EncodingResult.load(entry)
-    if entry.kind == "probing":
-        return ProbingResult.load(entry)
-    if entry.kind == "tuning":
-        return TuningResult.load(entry, opened)
+    if entry.kind in RESULTS:
+        return RESULTS[entry.kind].load(entry, opened)
     raise StoreError(
         f"{entry.key} names {entry.kind} of {entry.provenance['model']['name']}, which are no "
         "result of their own",

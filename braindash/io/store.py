@@ -193,7 +193,16 @@ class Store:
     def _listed(self, kind: str | None) -> list[Entry | DamagedEntry]:
         found: list[tuple[float, Entry | DamagedEntry]] = []
         for one in [kind] if kind else LISTED_KINDS:
-            for folder in sorted((self.root / one).glob("*/")):
+            place = self.root / one
+            try:
+                folders = sorted(folder for folder in place.iterdir() if folder.is_dir())
+            except FileNotFoundError:
+                continue  # nothing of this kind yet
+            except OSError as error:
+                problem = f"it cannot be looked into: {error.strerror or error}"
+                found.append((0.0, DamagedEntry(one, "", place, problem)))
+                continue
+            for folder in folders:
                 entry = read_listed(one, folder)
                 with suppress(FileNotFoundError):  # somebody took it away meanwhile
                     if entry is not None:

@@ -33,9 +33,8 @@ from braindash.names import given_path
 from braindash.parts import carry_out
 from braindash.progress import NoProgress, Progress, said_once
 from braindash.requests import Request, build_request
-from braindash.tuning.result import TuningResult
 from braindash.work.changes import changes_between
-from braindash.work.kinds import KINDS, PLANNING, planned
+from braindash.work.kinds import KINDS, PLANNING, RESULTS, planned
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,6 @@ _QUARANTINE = "quarantine"
 # Shared with the main store when features are taken as they are.
 _FEATURES = ("features", "frames", "unit-features")
 _PATHS = ("data", "labels_path", "categories", "word_vectors", "words")
-_KIND_COMMANDS = {"encoding": "encode", "probing": "probe", "tuning": "tune"}
 
 
 @dataclass(frozen=True)
@@ -201,7 +199,7 @@ def find_kept(store: Store, prefix: str) -> Kept:
 
 
 def _whole(entry: Entry, store: Store) -> Kept:
-    if entry.kind not in _KIND_COMMANDS:
+    if entry.kind not in RESULTS:
         raise StoreError(
             f"{entry.key} names {entry.kind}, which are computed with the results made of them",
             hint="Give the key of an encoding, probing or tuning result: `braindash list`.",
@@ -215,7 +213,7 @@ def _lost_model(entry: Entry, store: Store) -> str:
     if entry.kind != "tuning":
         return ""
     try:
-        TuningResult.load(entry, store)
+        RESULTS[entry.kind].load(entry, store)
     except StoreError as error:
         return error.message
     return ""
@@ -226,7 +224,7 @@ def _damaged(store: Store, prefix: str) -> list[Kept]:
         _remains(one.kind, one.key, one.folder, one.problem)
         for one in store.damaged()
         if isinstance(one, DamagedEntry)
-        and one.kind in _KIND_COMMANDS
+        and one.kind in RESULTS
         and len(prefix) >= 4
         and one.key.startswith(prefix)
     ]
@@ -238,7 +236,7 @@ def _quarantined(store: Store, prefix: str) -> list[Kept]:
     for folder in sorted((store.root / _QUARANTINE).glob("*/"), reverse=True):
         kind, _, rest = folder.name.partition("-")
         key, _, _ = rest.rpartition("-")
-        is_named = kind in _KIND_COMMANDS and len(prefix) >= 4 and key.startswith(prefix)
+        is_named = kind in RESULTS and len(prefix) >= 4 and key.startswith(prefix)
         if is_named:
             found.append(_remains(kind, key, folder, "it is in quarantine"))
     return found
@@ -313,14 +311,15 @@ def _record_of(kept: Kept) -> Asked:
         raise StoreError(
             f"the record of {kept.key} cannot be read: {error}", hint="Ask for the result anew."
         ) from error
-    if asked is not None and asked.command == _KIND_COMMANDS[kept.kind]:
+    if asked is not None and asked.command == RESULTS[kept.kind].request.command:
         return asked
+    command = RESULTS[kept.kind].request.command
     model = kept.provenance.get("model", {}).get("name", "MODEL")
     manifest = kept.provenance.get("data", {}).get("manifest", "MANIFEST")
     raise StoreError(
         f"{kept.key} has no record of its request: it was computed before records were kept, or "
         "its provenance is gone",
-        hint=f"Ask for it by hand: `braindash {_KIND_COMMANDS[kept.kind]} --data {manifest} "
+        hint=f"Ask for it by hand: `braindash {command} --data {manifest} "
         f"--model {model} ...`; with the settings that `spec.json` in {kept.folder} says it gets "
         "the same key.",
     )

@@ -7,11 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from braindash.encoding.plan import EncodingPlan, plan_encoding
+from braindash.encoding.result import EncodingResult
 from braindash.encoding.sounds.kept import asked_weights
 from braindash.io.recordings import CheckedPlan, plan_checked
-from braindash.io.store import REGIONS, Store
+from braindash.io.store import REGIONS, Entry, Store
 from braindash.parts import Plan, Run, carry_out
 from braindash.probing.plan import ProbingPlan, plan_probing
+from braindash.probing.result import ProbingResult
 from braindash.progress import NoProgress, Progress, said_once
 from braindash.requests import EncodeRequest, ProbeRequest, Request, TuneRequest
 from braindash.tuning.plan import TuningPlan, plan_tuning
@@ -26,6 +28,7 @@ from braindash.work.sounds import SOUNDS
 if TYPE_CHECKING:
     from braindash.encoding.run import EncodingRun
     from braindash.probing.run import ProbingRun
+    from braindash.tuning.result import TuningResult
     from braindash.tuning.run import TuningRun
 
 PLANNING = "reading the data and the model's files"
@@ -57,6 +60,10 @@ class Work:
         Plan, store -> run, whose parts make the result.
     title : callable
         Plan -> what a job is called.
+    result : str
+        Kind of what it makes, as the store lists it.
+    load : callable
+        Entry of that kind, store -> result.
     """
 
     request: type[Request]
@@ -64,6 +71,8 @@ class Work:
     needs: Callable[[Any, Store], Preflight]
     start: Callable[[Any, Store], KindRun]
     title: Callable[[Any], str]
+    result: str
+    load: Callable[[Entry, Store], "EncodingResult | ProbingResult | TuningResult"]
 
 
 # What computes is imported when it is asked for: planning, and pages, stay light.
@@ -102,16 +111,58 @@ def _tuning_title(plan: TuningPlan) -> str:
     return f"Tuning: {plan.model.name}, {plan.dataset.name}, {people}{told}"
 
 
+def _load_encoding(entry: Entry, store: Store) -> "EncodingResult":
+    return EncodingResult.load(entry)
+
+
+def _load_probing(entry: Entry, store: Store) -> "ProbingResult":
+    return ProbingResult.load(entry)
+
+
+def _load_tuning(entry: Entry, store: Store) -> "TuningResult":
+    from braindash.tuning.result import TuningResult
+
+    return TuningResult.load(entry, store)
+
+
 KINDS: Mapping[str, Work] = MappingProxyType(
     {
         work.request.command: work
         for work in (
-            Work(EncodeRequest, plan_encoding, encoding_needs, _encoding, _encoding_title),
-            Work(ProbeRequest, plan_probing, probing_needs, _probing, _probing_title),
-            Work(TuneRequest, plan_tuning, tuning_needs, _tuning, _tuning_title),
+            Work(
+                EncodeRequest,
+                plan_encoding,
+                encoding_needs,
+                _encoding,
+                _encoding_title,
+                "encoding",
+                _load_encoding,
+            ),
+            Work(
+                ProbeRequest,
+                plan_probing,
+                probing_needs,
+                _probing,
+                _probing_title,
+                "probing",
+                _load_probing,
+            ),
+            Work(
+                TuneRequest,
+                plan_tuning,
+                tuning_needs,
+                _tuning,
+                _tuning_title,
+                "tuning",
+                _load_tuning,
+            ),
         )
     }
 )
+"""Kinds of analysis by the command that asks for them."""
+
+RESULTS: Mapping[str, Work] = MappingProxyType({work.result: work for work in KINDS.values()})
+"""Kinds of analysis by the kind of their results."""
 
 
 def preflight(request: Request, store: Store) -> Preflight:

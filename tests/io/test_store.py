@@ -206,6 +206,21 @@ def test_a_result_moves_to_another_store(store, tmp_path):
         xr.testing.assert_identical(found.load(), dataset())
 
 
+@pytest.mark.parametrize("kind", ["a file", "a link to itself"])
+def test_a_folder_of_results_that_cannot_be_looked_into_is_listed_and_stops_nothing(store, kind):
+    put(store)
+    place = store.root / "probing"
+    if kind == "a file":
+        place.write_text("no folder")
+    else:
+        place.symlink_to(place)
+    (damaged,) = store.damaged()
+    assert (damaged.kind, damaged.folder) == ("probing", place)
+    assert damaged.problem.startswith("it cannot be looked into: ")
+    assert [entry.key for entry in store.entries()] == [KEY]
+    assert store.find(KEY[:6]).key == KEY
+
+
 def put_predictions(store: Store, key: str = KEY):
     return store.put("predictions", key, spec=SPEC, provenance=PROVENANCE, dataset=dataset(3))
 
