@@ -9,17 +9,24 @@ import random
 import subprocess
 import sys
 import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+from kit.browser import free_port
 from kit.chaos import (
     HOW,
     KINDS,
     QUIET_SECONDS,
+    Work,
     all_done,
     assert_equal_to,
     damaged,
+    finished,
     jobs,
     left_running,
+    made_twice,
     make_work,
     stop,
 )
@@ -34,17 +41,34 @@ NOTICED_SECONDS = 10.0
 @pytest.fixture(scope="module", params=KINDS)
 def whole(request, tmp_path_factory, quick_model):
     """One command that nobody stopped: the work, and how many seconds it took."""
-    work = make_work(request.param, tmp_path_factory.mktemp(request.param), quick_model)
+    return made_whole(request.param, tmp_path_factory, quick_model)
+
+
+def made_whole(kind: str, tmp_path_factory, quick_model) -> tuple[Work, float]:
+    work = make_work(kind, tmp_path_factory.mktemp(kind), quick_model)
     started = time.monotonic()
     done = work.finish()
     assert done.returncode == 0, done.stderr
     return work, time.monotonic() - started
 
 
-def test_a_command_that_is_stopped_ends_with_the_same_bits(whole, tmp_path, record_property):
-    (reference, seconds), rng = whole, random.Random(SEED)
-    work, ended, told = reference.elsewhere(tmp_path / "store"), 0, []
-    for number in range(STOPS):
+def test_a_command_that_is_stopped_ends_with_the_same_bits(whole, tmp_path):
+    stop_often(*whole, tmp_path / "store", STOPS)
+
+
+def test_the_demo_that_is_stopped_ends_with_the_same_bits(tmp_path, tmp_path_factory, quick_model):
+    reference, seconds = made_whole("demo", tmp_path_factory, quick_model)
+    stop_often(reference, seconds / 2, tmp_path / "store", STOPS)
+
+
+def stop_often(reference: Work, seconds: float, store: Path, n_stops: int) -> None:
+    """Stop a command so often, at moments within so many seconds, and compare where it ends.
+
+    What was finished before a stop is never made again: at most what was being made is lost.
+    """
+    rng = random.Random(SEED)
+    work, ended, told, before = reference.elsewhere(store), 0, [], {}
+    for number in range(n_stops):
         process = work.start()
         time.sleep(rng.uniform(0, seconds))
         how = HOW[number % len(HOW)]
@@ -55,10 +79,14 @@ def test_a_command_that_is_stopped_ends_with_the_same_bits(whole, tmp_path, reco
         assert "Traceback" not in error, f"{how}\n{error}"
         assert not damaged(work.store), how
         wait_for(lambda: not left_running(work.store), f"an end after {how}", QUIET_SECONDS)
+        now = finished(work.store)
+        assert not made_twice(before, now), how
+        before |= now
     done = work.finish()
     assert done.returncode == 0, done.stderr
+    assert not made_twice(before, finished(work.store))
     assert_equal_to(reference, work)
-    print(f"\n{work.kind}: {STOPS} times stopped, {ended} were quicker; {', '.join(told)}")
+    print(f"\n{work.kind}: {n_stops} times stopped, {ended} were quicker; {', '.join(told)}")
 
 
 def test_a_job_whose_worker_is_killed_is_noticed_and_goes_on(whole, tmp_path):
@@ -104,6 +132,35 @@ class _Process:
         os.kill(self.pid, 9)
 
 
+@pytest.mark.parametrize("how", HOW)
+def test_a_dashboard_that_is_killed_takes_no_job_with_it(whole, tmp_path, how):
+    (reference, seconds), rng = whole, random.Random(SEED)
+    if reference.kind != "encode":
+        pytest.skip("the dashboard knows jobs, not kinds")
+    work = reference.elsewhere(tmp_path / "store")
+    port = free_port()
+    command = [sys.executable, "-m", "braindash", "app", "--store", str(work.store)]
+    options = {"start_new_session": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    for _ in range(2):  # and is started again
+        with subprocess.Popen([*command, "--port", str(port)], **options) as server:
+            wait_for(lambda: is_healthy(port), "a dashboard", 60)
+            assert work.finish("--queue").returncode == 0
+            time.sleep(rng.uniform(0, seconds / 2))
+            stop(server, how, rng)
+            if how == "STOP":
+                assert is_healthy(port)
+                server.terminate()
+            server.communicate(timeout=60)
+    wait_for(lambda: all_done(work), "the end", 300)
+    assert_equal_to(reference, work)
+
+
+def is_healthy(port: int) -> bool:
+    with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health") as it:
+        return it.status == 200
+    return False
+
+
 def test_the_same_command_twice_at_once(whole, tmp_path):
     reference, _ = whole
     work = reference.elsewhere(tmp_path / "store")
@@ -113,6 +170,21 @@ def test_the_same_command_twice_at_once(whole, tmp_path):
         # A folder that another run is tuning into is refused in words.
         assert process.returncode == 0 or (work.kind == "tune" and "Traceback" not in error), error
     assert work.finish().returncode == 0
+    assert_equal_to(reference, work)
+
+
+def test_a_job_table_that_is_lost_is_made_anew_and_results_stay(whole, tmp_path):
+    reference, _ = whole
+    work = reference.elsewhere(tmp_path / "store")
+    assert work.finish("--queue").returncode == 0
+    wait_for(lambda: all_done(work), "the end", 300)
+    before = finished(work.store)
+    for path in work.store.glob("jobs/jobs.sqlite*"):
+        path.unlink()
+    assert jobs(work) == []
+    assert work.finish("--queue").returncode == 0
+    wait_for(lambda: all_done(work), "the end", 300)
+    assert not made_twice(before, finished(work.store))
     assert_equal_to(reference, work)
 
 

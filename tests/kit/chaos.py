@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +35,9 @@ class Work:
 
     @property
     def command(self) -> list[str]:
-        own = ["--store", str(self.store), "--device", "cpu", "--json"]
+        own = ["--store", str(self.store), "--json"]
+        if self.kind != "demo":
+            own += ["--device", "cpu"]
         if self.kind == "tune":
             own += ["--out", str(self.out)]
         return [sys.executable, "-m", "braindash", self.kind, *self.options, *own]
@@ -53,7 +56,7 @@ class Work:
     def finish(self, *more: str, **options) -> subprocess.CompletedProcess:
         """Run it to its end."""
         process = self.start(*more, **options)
-        out, error = process.communicate(timeout=600)
+        out, error = process.communicate(timeout=1800)
         return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
     def jobs(self, *words: str) -> str:
@@ -70,6 +73,8 @@ class Work:
 def make_work(kind: str, folder: Path, model: Path) -> Work:
     """Write what a command of one kind needs; results in a store beside it."""
     store = folder / "store"
+    if kind == "demo":
+        return Work(kind, ["--headless"], store)
     if kind == "probe":
         corpus = make_corpus(folder / "corpus")
         options = ["--data", str(corpus.manifest), "--categories", str(corpus.categories)]
@@ -150,6 +155,22 @@ def _unequal(a: xr.Dataset, b: xr.Dataset) -> list[str]:
 def tuned_bytes(folder: Path) -> dict[str, bytes]:
     """Read the weights of a tuned folder."""
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
+
+
+def finished(store: Path) -> dict[Path, tuple[int, int]]:
+    """Files of arrays that are in their place, each with what changes when it is made again."""
+    found = {}
+    for path in store.glob("**/*.nc"):
+        if "tmp" not in path.relative_to(store).parts:
+            with suppress(FileNotFoundError):  # parts go when they have become a result
+                about = path.stat()
+                found[path] = about.st_ino, about.st_mtime_ns
+    return found
+
+
+def made_twice(before: dict[Path, tuple[int, int]], now: dict[Path, tuple[int, int]]) -> list[str]:
+    """Name files that were finished and have been made again since."""
+    return [str(path) for path in before.keys() & now.keys() if before[path] != now[path]]
 
 
 def temporary(store: Path) -> list[Path]:
