@@ -276,15 +276,15 @@ BENCHMARKS = {
         frames,
     ),
     "scale": Benchmark(
-        "bench_scale.py",
+        "large/bench_scale.py",
         (),
         ("--sizes", "denizenslab", "--scale", "0.04", "--rows", "0.1"),
         scale,
     ),
     "parts": Benchmark("bench_parts.py", (), (), parts),
     "demo": Benchmark("bench_parts.py", ("--demo",), (), demo),
-    "growth": Benchmark("bench_growth.py", (), (), growth),
-    "dashboard": Benchmark("bench_dashboard.py", (), ("--repeats", "1"), dashboard),
+    "growth": Benchmark("large/bench_growth.py", (), (), growth),
+    "dashboard": Benchmark("dashboard/bench_dashboard.py", (), ("--repeats", "1"), dashboard),
 }
 # Nothing of these is small: the quick way goes without.
 NEVER_QUICK = ("parts", "demo", "growth")

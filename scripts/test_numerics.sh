@@ -38,7 +38,7 @@ tests=("$@")
 
 # Name, what the processor needs ("-": nothing), environment. ATen, MKL and oneDNN are torch's,
 # OpenBLAS is numpy's and scipy's. The last ones move each result of torch by a unit of rounding
-# (tests/kit/other_processor.py): they stand for instruction sets that this processor lacks.
+# (tests/kit/machines/other_processor.py): they stand for instruction sets that this processor lacks.
 CONFIGURATIONS=(
     "one thread           | -       | OMP_NUM_THREADS=1"
     "two threads          | -       | OMP_NUM_THREADS=2"
@@ -74,7 +74,7 @@ for line in "${CONFIGURATIONS[@]}"; do
         continue
     fi
     plugin=()
-    [[ $environment == *OTHER_PROCESSOR* ]] && plugin=(-p kit.other_processor)
+    [[ $environment == *OTHER_PROCESSOR* ]] && plugin=(-p kit.machines.other_processor)
     echo "== $name:$environment"
     log=$(mktemp)
     # As the suite runs: side by side, without what takes minutes again.

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
-from kit.toy_lab import QUICK, Lab, make_lab, save_tiny_hubert
+from kit.data.toy_lab import QUICK, Lab, make_lab, save_tiny_hubert
 
 from braindash.process import THREAD_VARIABLES, let_threads_sleep
 

@@ -12,10 +12,10 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 import pytest
-from kit.made_up import put_result
-from kit.made_up_probing import put_probing
-from kit.stored import KEY, PROVENANCE, dataset
-from kit.toy_lab import babble
+from kit.data.toy_lab import babble
+from kit.results.made_up import put_result
+from kit.results.made_up_probing import put_probing
+from kit.results.stored import KEY, PROVENANCE, dataset
 
 import braindash
 from braindash.defaults import PRESETS

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.toy_lab import make_lab
+from kit.data.toy_lab import make_lab
 from typer.testing import CliRunner
 
 import braindash

@@ -15,7 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.part_runs import SECONDS, ToyRun
+from kit.running.part_runs import SECONDS, ToyRun
 
 from braindash import parts, process, processes
 from braindash.errors import Cancelled, InputError, ResourceError, is_out_of_memory
@@ -331,7 +331,7 @@ def test_a_cancelled_run_ends_its_processes(toy, does, monkeypatch):
 
 SUBMIT = """
 import sys
-from kit.part_runs import ToyRun
+from kit.running.part_runs import ToyRun
 from itertools import pairwise
 from pathlib import Path
 from braindash.parts import carry_out

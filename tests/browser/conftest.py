@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from kit.browser import free_port
+from kit.site.browser import free_port
 from kit.wheel import Installed, install_wheel
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,10 +2,10 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from kit.browser import settle
-from kit.made_up import put_result
-from kit.made_up_probing import put_probing
-from kit.made_up_story import put_story
+from kit.results.made_up import put_result
+from kit.results.made_up_probing import put_probing
+from kit.results.made_up_story import put_story
+from kit.site.browser import settle
 
 from braindash.io.store import Store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.made_up import N_LAYERS, made_up_result
+from kit.results.made_up import N_LAYERS, made_up_result
 from matplotlib import image as mpimg
 
 from braindash.io.store import Store

@@ -1,8 +1,8 @@
 """What a visitor sees first, on a screen, for an audience and on a phone, and can read."""
 
 import pytest
-from kit.browser import check_words, pixels, settle
-from kit.made_up import put_result
+from kit.results.made_up import put_result
+from kit.site.browser import check_words, pixels, settle
 
 from braindash.io.store import Store
 

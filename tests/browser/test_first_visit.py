@@ -1,7 +1,7 @@
 """A browser that was never here gets its brains first, and its figures in every case."""
 
 import pytest
-from kit.made_up import put_result
+from kit.results.made_up import put_result
 from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from braindash.io.store import Store

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from kit.browser import free_port, open_cortex, pixels, settle, shot
+from kit.site.browser import free_port, open_cortex, pixels, settle, shot
 
 from braindash.jobs.queue import JobQueue
 

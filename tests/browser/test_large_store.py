@@ -4,8 +4,8 @@ import re
 import shutil
 
 import pytest
-from kit.browser import settle
-from kit.large_store import N_LAYERS, make_large_store
+from kit.results.large_store import N_LAYERS, make_large_store
+from kit.site.browser import settle
 
 pytestmark = pytest.mark.browser
 VIEWER = ".braindash-viewer[data-ready]"

@@ -1,7 +1,7 @@
 """The page Probes in a real browser, on results that were computed."""
 
 import pytest
-from kit.spoken_corpus import make_corpus
+from kit.data.spoken_corpus import make_corpus
 
 from braindash.io.store import Store
 from braindash.probing.run import run_probing

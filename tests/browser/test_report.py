@@ -4,9 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from kit.browser import check_words, settle, shot
-from kit.made_up import made_up_result
-from kit.made_up_story import put_story
+from kit.results.made_up import made_up_result
+from kit.results.made_up_story import put_story
+from kit.site.browser import check_words, settle, shot
 
 from braindash.exports.report.build import build
 from braindash.io.store import Store

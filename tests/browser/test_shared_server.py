@@ -10,11 +10,11 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
-from kit.browser import free_port
-from kit.job_tools import wait_for
-from kit.made_up import put_result
-from kit.proxy import Proxy
-from kit.visits import Visit
+from kit.results.made_up import put_result
+from kit.running.job_tools import wait_for
+from kit.site.browser import free_port
+from kit.site.proxy import Proxy
+from kit.site.visits import Visit
 
 from braindash.io.store import Store
 
@@ -118,7 +118,7 @@ def _upload(proxy: Proxy) -> int:
 def provider():
     pytest.importorskip("authlib", reason="the extra sign-in is not installed")
     pytest.importorskip("httpx", reason="the extra sign-in is not installed")
-    from kit.provider import Provider
+    from kit.site.provider import Provider
 
     made = Provider()
     yield made
@@ -128,7 +128,7 @@ def provider():
 def test_who_signs_in_has_the_role_of_the_file_and_who_cannot_is_told(
     tmp_path, page, provider, chromium
 ):
-    from kit.provider import CLIENT, SECRET
+    from kit.site.provider import CLIENT, SECRET
 
     store = filled(tmp_path / "store", space="roi")
     roles, secrets = tmp_path / "roles.toml", tmp_path / "secrets.toml"

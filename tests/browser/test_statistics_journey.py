@@ -1,8 +1,8 @@
 """Significance, ceilings, preferred layers and a second model, in a real browser."""
 
 import pytest
-from kit.browser import open_cortex, pixels, settle
-from kit.made_up import put_result
+from kit.results.made_up import put_result
+from kit.site.browser import open_cortex, pixels, settle
 
 from braindash.io.store import Store
 

@@ -2,10 +2,10 @@
 
 import pytest
 import soundfile
-from kit.browser import check_words, pixels, settle, shot
-from kit.made_up_story import put_story
-from kit.made_up_weights import put_weights
-from kit.sounds import speechlike
+from kit.data.sounds import speechlike
+from kit.results.made_up_story import put_story
+from kit.results.made_up_weights import put_weights
+from kit.site.browser import check_words, pixels, settle, shot
 
 from braindash.io.store import Store
 

@@ -11,12 +11,12 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from kit.browser import settle
-from kit.drawn_svg import by_id, points_of, scale_of
-from kit.made_up import made_up_result, put_result
-from kit.made_up_probing import put_probing
-from kit.made_up_story import put_story
-from kit.made_up_study import put_study
+from kit.results.made_up import made_up_result, put_result
+from kit.results.made_up_probing import put_probing
+from kit.results.made_up_story import put_story
+from kit.results.made_up_study import put_study
+from kit.site.browser import settle
+from kit.site.drawn_svg import by_id, points_of, scale_of
 from nilearn.surface import InMemoryMesh, PolyMesh, SurfaceImage
 from PIL import Image
 

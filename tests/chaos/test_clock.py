@@ -7,8 +7,8 @@ from pathlib import Path
 
 import kit
 import pytest
-from kit.chaos import KINDS, all_done, assert_equal_to, jobs, make_work
-from kit.job_tools import wait_for
+from kit.running.chaos import KINDS, all_done, assert_equal_to, jobs, make_work
+from kit.running.job_tools import wait_for
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(3600)]
 JUMPING = str(Path(kit.__path__[0]) / "jumping_clock")

@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from kit.browser import free_port
-from kit.chaos import (
+from kit.running.chaos import (
     HOW,
     KINDS,
     QUIET_SECONDS,
@@ -30,7 +29,8 @@ from kit.chaos import (
     make_work,
     stop,
 )
-from kit.job_tools import wait_for
+from kit.running.job_tools import wait_for
+from kit.site.browser import free_port
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(3600)]
 STOPS = int(os.environ.get("CHAOS_STOPS", "12"))
@@ -123,7 +123,7 @@ def still_running(work, known: dict[str, int]) -> bool:
 
 
 class _Process:
-    """What :func:`kit.chaos.stop` needs of a process that is not a child."""
+    """What :func:`kit.running.chaos.stop` needs of a process that is not a child."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid

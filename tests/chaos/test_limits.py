@@ -5,7 +5,7 @@ import subprocess
 from contextlib import contextmanager
 
 import pytest
-from kit.chaos import KINDS, damaged, differences, make_work, temporary
+from kit.running.chaos import KINDS, damaged, differences, make_work, temporary
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(3600)]
 

@@ -6,8 +6,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import soundfile
-from kit.planted import loudness, planted_responses, wandering_sound
-from kit.planted_lab import STORIES, PlantedLab
+from kit.data.planted import loudness, planted_responses, wandering_sound
+from kit.data.planted_lab import STORIES, PlantedLab
 
 import braindash
 from braindash.checking.report import CHECKS, DataReport, StoryReport

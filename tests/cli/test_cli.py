@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from kit.made_up import made_up_result, put_old_result
-from kit.toy_lab import make_lab
+from kit.data.toy_lab import make_lab
+from kit.results.made_up import made_up_result, put_old_result
 from typer.testing import CliRunner
 
 import braindash

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from kit.job_tools import wait_for
+from kit.running.job_tools import wait_for
 from typer.testing import CliRunner
 
 from braindash.errors import InputError

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from kit.planted_lab import PlantedLab
+from kit.data.planted_lab import PlantedLab
 from typer.testing import CliRunner
 
 from braindash.cli import app

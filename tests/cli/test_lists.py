@@ -10,8 +10,8 @@ import sys
 from contextlib import closing
 
 import pytest
-from kit.made_up import put_result
-from kit.stored import KEY, PROVENANCE, dataset, put
+from kit.results.made_up import put_result
+from kit.results.stored import KEY, PROVENANCE, dataset, put
 from typer.testing import CliRunner
 
 from braindash.cli import app

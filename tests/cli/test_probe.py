@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from kit.spoken_corpus import make_corpus
+from kit.data.spoken_corpus import make_corpus
 from typer.testing import CliRunner
 
 from braindash.cli import app

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from kit.region_files import N_SIDE, label_home, put_hcp, write_annot
-from kit.region_results import put_predicted
+from kit.data.region_files import N_SIDE, label_home, put_hcp, write_annot
+from kit.results.region_results import put_predicted
 from typer.testing import CliRunner
 
 from braindash.cli import app

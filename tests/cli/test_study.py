@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from kit.lab_study import ADDED, write_study
-from kit.toy_lab import SHORT_STORIES, make_lab
+from kit.data.toy_lab import SHORT_STORIES, make_lab
+from kit.results.lab_study import ADDED, write_study
 from typer.testing import CliRunner
 
 from braindash.cli import app

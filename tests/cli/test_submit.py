@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from kit.job_tools import wait_for
-from kit.lab_study import write_study
-from kit.slurm import StandIn
-from kit.toy_lab import SHORT_STORIES, make_lab
+from kit.data.toy_lab import SHORT_STORIES, make_lab
+from kit.machines.slurm import StandIn
+from kit.results.lab_study import write_study
+from kit.running.job_tools import wait_for
 from typer.testing import CliRunner
 
 from braindash.cli import app

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 import torch
-from kit.job_tools import wait_for
-from kit.pulled import TESTS, done_lines, kill_group, puller, share
-from kit.toy_lab import QUICK, SHORT_STORIES, make_lab, save_tiny_hubert
+from kit.data.toy_lab import QUICK, SHORT_STORIES, make_lab, save_tiny_hubert
+from kit.running.job_tools import wait_for
+from kit.running.pulled import TESTS, done_lines, kill_group, puller, share
 
 from braindash.cluster.hand_over import shared_job
 from braindash.io.store import Store

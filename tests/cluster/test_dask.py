@@ -3,9 +3,9 @@
 import sys
 
 import pytest
-from kit.job_tools import wait_for
-from kit.part_runs import ToyRun
-from kit.pulled import TESTS, done_lines, plan_toy, share
+from kit.running.job_tools import wait_for
+from kit.running.part_runs import ToyRun
+from kit.running.pulled import TESTS, done_lines, plan_toy, share
 from typer.testing import CliRunner
 
 from braindash.cli import app

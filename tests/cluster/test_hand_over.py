@@ -1,7 +1,7 @@
 """Requests as shared jobs: what is missing, under one key, planned again elsewhere."""
 
 import pytest
-from kit.toy_lab import SHORT_STORIES, make_lab
+from kit.data.toy_lab import SHORT_STORIES, make_lab
 
 from braindash.cluster.hand_over import shared_job, taken_over
 from braindash.errors import InputError, JobError

@@ -6,9 +6,9 @@ import time
 
 import psutil
 import pytest
-from kit.job_tools import wait_for
-from kit.part_runs import ToyRun
-from kit.pulled import TESTS, done_lines, kill_group, puller, share, start_worker
+from kit.running.job_tools import wait_for
+from kit.running.part_runs import ToyRun
+from kit.running.pulled import TESTS, done_lines, kill_group, puller, share, start_worker
 
 from braindash.cluster import pulling
 from braindash.errors import InputError, JobError

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.job_tools import wait_for
-from kit.pulled import share
-from kit.slurm import StandIn
+from kit.machines.slurm import StandIn
+from kit.running.job_tools import wait_for
+from kit.running.pulled import share
 
 from braindash.cluster import slurm
 from braindash.cluster.all_jobs import AllJobs

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from kit.sounds import speechlike
+from kit.data.sounds import speechlike
 from scipy import signal
 
 from braindash.core.altered import (

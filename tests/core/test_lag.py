@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.planted import loudness, planted_responses
+from kit.data.planted import loudness, planted_responses
 from scipy.stats import gamma
 
 from braindash.core.lag import (

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from kit.made_up import put_result
-from kit.made_up_probing import put_probing
+from kit.results.made_up import put_result
+from kit.results.made_up_probing import put_probing
 
 from braindash.demo import (
     ANNOTATION_FOLDER,

@@ -59,5 +59,5 @@ def test_numbers_are_those_of_the_program():
 
 def test_the_plan_on_paper_is_what_its_script_prints(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["cluster_plan.py"])
-    runpy.run_path(str(ROOT / "benchmarks" / "cluster_plan.py"), run_name="__main__")
+    runpy.run_path(str(ROOT / "benchmarks" / "large" / "cluster_plan.py"), run_name="__main__")
     assert " ".join(capsys.readouterr().out.split()) in TEXT

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from kit.data.toy_lab import make_lab
 from kit.documents import ROOT, Block, blocks
-from kit.toy_lab import make_lab
 
 RECIPES = ("Add a feature space", "Add a probing task", "Add a layout", "Add a page")
 COPIED = ("braindash", "pages", "docs", "tests", "scripts", ".streamlit")

@@ -5,12 +5,12 @@ import re
 
 import pytest
 from kit.documents import ROOT
-from kit.made_up import put_result
-from kit.made_up_probing import put_probing
-from kit.made_up_store import empty_root, filled_root
-from kit.made_up_story import put_story
-from kit.made_up_study import MODELS, put_study
-from kit.pages import run
+from kit.results.made_up import put_result
+from kit.results.made_up_probing import put_probing
+from kit.results.made_up_store import empty_root, filled_root
+from kit.results.made_up_story import put_story
+from kit.results.made_up_study import MODELS, put_study
+from kit.site.pages import run
 
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue

@@ -2,9 +2,9 @@
 
 import tomllib
 
+from kit.data.region_files import label_home, put_hcp
 from kit.documents import ROOT, Reader, blocks
-from kit.region_files import label_home, put_hcp
-from kit.region_results import put_predicted
+from kit.results.region_results import put_predicted
 
 from braindash.io.dataset.tables import RegionsTable
 from braindash.io.store import Store

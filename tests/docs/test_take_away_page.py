@@ -2,7 +2,7 @@
 
 import pandas as pd
 from kit.documents import ROOT, Reader
-from kit.made_up import put_result
+from kit.results.made_up import put_result
 
 from braindash.exports.figures import FORMATS
 from braindash.exports.tables import TABLE_FORMATS

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from huggingface_hub import constants
-from kit.slurm import StandIn
+from kit.machines.slurm import StandIn
 from typer.testing import CliRunner
 
 from braindash.cli import app

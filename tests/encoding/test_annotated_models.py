@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from kit.annotated_lab import annotate
-from kit.textgrids import write_textgrid
+from kit.data.annotated_lab import annotate
+from kit.data.textgrids import write_textgrid
 from typer.testing import CliRunner
 
 from braindash.cli import app

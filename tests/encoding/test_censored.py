@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from kit.toy_lab import N_TARGETS, NAN_TARGET, make_lab
+from kit.data.toy_lab import N_TARGETS, NAN_TARGET, make_lab
 from scipy import stats
 from sklearn.linear_model import Ridge
 

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from kit.toy_lab import make_lab
+from kit.data.toy_lab import make_lab
 from nilearn.glm.first_level.design_matrix import create_cosine_drift
 from scipy import stats
 from sklearn.linear_model import Ridge

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
-from kit.toy_lab import make_lab
+from kit.data.toy_lab import make_lab
 
 from braindash.encoding import features as making
 from braindash.encoding.plan import plan_encoding

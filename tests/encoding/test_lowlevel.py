@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
-from kit.stored import parts_of
-from kit.toy_lab import CONSTANT_TARGET, NAN_TARGET, make_lab
+from kit.data.toy_lab import CONSTANT_TARGET, NAN_TARGET, make_lab
+from kit.results.stored import parts_of
 from scipy import stats
 from sklearn.linear_model import Ridge
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from kit.made_up import made_up_result
-from kit.toy_lab import CONSTANT_TARGET, NAN_TARGET, make_lab
+from kit.data.toy_lab import CONSTANT_TARGET, NAN_TARGET, make_lab
+from kit.results.made_up import made_up_result
 from scipy import stats
 from sklearn.linear_model import Ridge
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kit.tiny_models import WHISPER_SECONDS, save_kind
+from kit.models.tiny_models import WHISPER_SECONDS, save_kind
 from typer.testing import CliRunner
 
 from braindash.cli import app

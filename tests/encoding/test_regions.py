@@ -4,8 +4,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from kit.made_up import N_TARGETS, made_up_result
-from kit.region_files import (
+from kit.data.region_files import (
     N_SIDE,
     label_home,
     put_hcp,
@@ -13,8 +12,9 @@ from kit.region_files import (
     write_cifti,
     write_volume,
 )
-from kit.region_results import N_BOOTSTRAPS, N_LAYERS, put_predicted
-from kit.toy_lab import make_lab
+from kit.data.toy_lab import make_lab
+from kit.results.made_up import N_TARGETS, made_up_result
+from kit.results.region_results import N_BOOTSTRAPS, N_LAYERS, put_predicted
 from scipy import sparse
 
 import braindash

@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 import pytest
 import xarray as xr
-from kit.rounding import assert_same_scores
-from kit.stored import CountedStore, parts_of
-from kit.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS, make_lab
+from kit.data.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, STORY_SECONDS, make_lab
+from kit.machines.rounding import assert_same_scores
+from kit.results.stored import CountedStore, parts_of
 from scipy import stats
 
 import braindash

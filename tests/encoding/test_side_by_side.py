@@ -5,7 +5,7 @@ That several processes give what one gives is shown in tests/work/test_side_by_s
 
 import numpy as np
 import pytest
-from kit.toy_lab import make_lab
+from kit.data.toy_lab import make_lab
 
 from braindash.encoding.plan import plan_encoding
 from braindash.encoding.run import EncodingRun, remake_run

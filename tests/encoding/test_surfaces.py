@@ -5,6 +5,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from kit.data.toy_lab import N_TARGETS, Lab, make_lab
 from kit.spaces.files import (
     own_meshes,
     put_freesurfer,
@@ -13,7 +14,6 @@ from kit.spaces.files import (
     put_pycortex,
     random_mapper,
 )
-from kit.toy_lab import N_TARGETS, Lab, make_lab
 from scipy import sparse
 
 import braindash

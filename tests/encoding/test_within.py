@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
-from kit.planted import RATE_HZ, loudness, planted_responses, wandering_sound
+from kit.data.planted import RATE_HZ, loudness, planted_responses, wandering_sound
 
 import braindash
 from braindash.core.held_out import choose_blocks, held_out_blocks, training_rows

@@ -8,8 +8,8 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from kit.made_up import made_up_result
-from kit.made_up_probing import made_up_probing
+from kit.results.made_up import made_up_result
+from kit.results.made_up_probing import made_up_probing
 from kit.spaces.results import own_brain, put_on_surface
 from scipy import sparse
 

@@ -12,8 +12,8 @@ from io import BytesIO
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from kit.drawn_svg import SVG, by_id, points_of, scale_of
-from kit.figures import MADE, ODD, figure
+from kit.results.figures import MADE, ODD, figure
+from kit.site.drawn_svg import SVG, by_id, points_of, scale_of
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kit.made_up import made_up_result, put_old_result, put_result
-from kit.made_up_probing import made_up_probing
+from kit.results.made_up import made_up_result, put_old_result, put_result
+from kit.results.made_up_probing import made_up_probing
 from typer.testing import CliRunner
 
 import braindash

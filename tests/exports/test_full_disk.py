@@ -3,7 +3,7 @@
 import errno
 
 import pytest
-from kit.made_up import put_result
+from kit.results.made_up import put_result
 
 import braindash
 from braindash import cli, files

@@ -6,7 +6,7 @@ from functools import cache
 import nibabel
 import numpy as np
 import pytest
-from kit.made_up import made_up_result
+from kit.results.made_up import made_up_result
 from kit.spaces.files import own_meshes
 from kit.spaces.results import clusters
 from nilearn.surface import load_surf_data

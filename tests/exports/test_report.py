@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from kit.made_up import made_up_result, put_result
-from kit.made_up_probing import put_probing
+from kit.results.made_up import made_up_result, put_result
+from kit.results.made_up_probing import put_probing
 from typer.testing import CliRunner
 
 import braindash

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import soundfile
-from kit.made_up_story import N_ROWS, SCORED_FROM, SECONDS, WORDS, put_story
+from kit.results.made_up_story import N_ROWS, SCORED_FROM, SECONDS, WORDS, put_story
 from typer.testing import CliRunner
 
 from braindash.cli import app

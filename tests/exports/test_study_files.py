@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kit.made_up_study import MODELS, put_study
+from kit.results.made_up_study import MODELS, put_study
 
 from braindash.errors import InputError
 from braindash.exports.studies.folder import export_study

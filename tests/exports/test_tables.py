@@ -6,8 +6,8 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
-from kit.figures import MADE, ODD, figure, region_table
-from kit.made_up_probing import made_up_probing
+from kit.results.figures import MADE, ODD, figure, region_table
+from kit.results.made_up_probing import made_up_probing
 from pyarrow import parquet
 
 from braindash.errors import InputError

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from kit.pretend_gpu import build_guard, load_guard, pretend_gpu, real_gpu
+from kit.machines.pretend_gpu import build_guard, load_guard, pretend_gpu, real_gpu
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from kit.pretend_gpu import Pretend
+from kit.machines.pretend_gpu import Pretend
 
 pytestmark = pytest.mark.gpu
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from kit.sounds import speechlike
-from kit.tiny_models import KINDS, MORE, save_kind
+from kit.data.sounds import speechlike
+from kit.models.tiny_models import KINDS, MORE, save_kind
 
 from braindash.speech import windows
 from braindash.speech.features import extract

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from kit.spawned import QUICK, short_stories
-from kit.tiny_models import save_kind
-from kit.tuning_stories import make_story
+from kit.models.tiny_models import save_kind
+from kit.models.tuning_stories import make_story
+from kit.running.spawned import QUICK, short_stories
 
 from braindash.specs import AdapterSettings
 from braindash.speech.checkpoints.locate import locate

@@ -11,7 +11,7 @@ import struct
 import h5py
 import numpy as np
 import pytest
-from kit.watched import little_memory
+from kit.machines.watched import little_memory
 
 from braindash.errors import BraindashError, InputError
 from braindash.io.dataset.arrays import available_keys, opened_array

@@ -2,7 +2,7 @@ import shutil
 
 import numpy as np
 import pytest
-from kit.lab_files import (
+from kit.data.lab_files import (
     N_ROWS,
     N_TARGETS,
     STORIES,

@@ -5,8 +5,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from kit.made_up import made_up_spec
-from kit.stored import KEY, PROVENANCE, SPEC, put
+from kit.results.made_up import made_up_spec
+from kit.results.stored import KEY, PROVENANCE, SPEC, put
 
 from braindash.encoding.result import EncodingResult
 from braindash.errors import InputError, StoreError

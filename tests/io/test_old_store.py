@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.made_up import made_up_result, put_old_result
+from kit.results.made_up import made_up_result, put_old_result
 
 import braindash
 from braindash.encoding.several.comparison import Group, compare

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from kit.label_files import write_sound
-from kit.sounds import RATE, encoded_as, speechlike, wav_saying, without_count
-from kit.toy_lab import Lab, make_lab
+from kit.data.label_files import write_sound
+from kit.data.sounds import RATE, encoded_as, speechlike, wav_saying, without_count
+from kit.data.toy_lab import Lab, make_lab
 
 from braindash.encoding.plan import plan_encoding
 from braindash.errors import InputError

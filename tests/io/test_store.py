@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from kit.stored import KEY, PROVENANCE, SPEC, dataset, parts_of, put, write_at_once
+from kit.results.stored import KEY, PROVENANCE, SPEC, dataset, parts_of, put, write_at_once
 
 from braindash.errors import AccessError, InputError, StoreError
 from braindash.files import digest_file

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
-from kit.job_tools import toy_queue, wait_for
+from kit.running.job_tools import toy_queue, wait_for
 
 from braindash import errors
 from braindash.errors import AccessError, JobError, StoreError

@@ -5,7 +5,7 @@ import os
 import time
 
 import pytest
-from kit.pulled import share
+from kit.running.pulled import share
 
 from braindash.errors import AccessError, JobError, StoreError
 from braindash.jobs.shared import Failure, SharedJobs

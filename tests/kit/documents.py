@@ -16,8 +16,8 @@ import typer
 from transformers import AutoModel
 
 from braindash.cli import app
-from kit.spoken_corpus import CATEGORIES, RATE, WORDS, tell, write_grid
-from kit.toy_lab import QUICK, save_tiny_hubert
+from kit.data.spoken_corpus import CATEGORIES, RATE, WORDS, tell, write_grid
+from kit.data.toy_lab import QUICK, save_tiny_hubert
 
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.DOTALL | re.MULTILINE)

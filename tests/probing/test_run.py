@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from kit.spoken_corpus import CATEGORIES, RATE, WORDS, make_corpus, tell, write_grid
-from kit.stored import CountedStore
+from kit.data.spoken_corpus import CATEGORIES, RATE, WORDS, make_corpus, tell, write_grid
+from kit.results.stored import CountedStore
 
 import braindash
 from braindash.cli.store import what_of
@@ -89,7 +89,7 @@ def test_units_are_the_means_of_their_frames_and_scores_those_of_the_core(
     corpus, tiny_model, tmp_path
 ):
     """Frames of the whole recordings, averaged one unit after the other in float64."""
-    from kit.probe_runs import probe_layers
+    from kit.models.probe_runs import probe_layers
 
     from braindash.core.probes.labels import ProbeTask
     from braindash.core.probes.split import split_units

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from kit.label_files import write_text
-from kit.made_up_probing import made_up_probing
-from kit.spoken_corpus import WORDS, make_corpus
+from kit.data.label_files import write_text
+from kit.data.spoken_corpus import WORDS, make_corpus
+from kit.results.made_up_probing import made_up_probing
 from scipy.stats import sem
 
 import braindash

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import soundfile
-from kit.sounds import speechlike
+from kit.data.sounds import speechlike
 
 from braindash.io.store import Store
 from braindash.requests import ProbeRequest

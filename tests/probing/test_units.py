@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.spoken_corpus import CATEGORIES, WORDS, make_corpus
+from kit.data.spoken_corpus import CATEGORIES, WORDS, make_corpus
 
 from braindash.errors import InputError
 from braindash.io.store import Store

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.tiny_models import save_kind
+from kit.models.tiny_models import save_kind
 
 from braindash.speech import windows
 

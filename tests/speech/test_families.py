@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from kit.model_folders import edit_json, edit_weights
-from kit.tiny_models import MORE, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, extractor_of
+from kit.models.model_folders import edit_json, edit_weights
+from kit.models.tiny_models import MORE, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, extractor_of
 from safetensors.torch import load_file
 
 from braindash.errors import InputError, ModelError

@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from kit.tiny_models import KINDS, N_BLOCKS, WIDTH, build, extractor_of
+from kit.models.tiny_models import KINDS, N_BLOCKS, WIDTH, build, extractor_of
 from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from braindash.errors import Cancelled, InputError, ResourceError

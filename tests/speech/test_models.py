@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kit.model_folders import WEIGHTS, answer, edit_json, edit_weights
-from kit.tiny_models import KINDS, N_BLOCKS, WHISPER_SECONDS, WIDTH, build, extractor_of, save
+from kit.models.model_folders import WEIGHTS, answer, edit_json, edit_weights
+from kit.models.tiny_models import (
+    KINDS,
+    N_BLOCKS,
+    WHISPER_SECONDS,
+    WIDTH,
+    build,
+    extractor_of,
+    save,
+)
 from safetensors.torch import load_file
 
 from braindash.errors import InputError, ModelError, ResourceError

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from kit.tiny_models import KINDS, build, extractor_of
+from kit.models.tiny_models import KINDS, build, extractor_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from braindash.speech.checkpoints.locate import locate

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from kit.made_up_study import study_text
+from kit.results.made_up_study import study_text
 
 from braindash.errors import InputError
 from braindash.requests import EncodeRequest, ProbeRequest

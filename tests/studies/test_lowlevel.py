@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from kit.lab_study import write_study
-from kit.toy_lab import SHORT_STORIES, make_lab
+from kit.data.toy_lab import SHORT_STORIES, make_lab
+from kit.results.lab_study import write_study
 
 from braindash import run_study
 from braindash.studies.lowlevel import impact_table

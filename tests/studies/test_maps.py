@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from kit.made_up_study import MODELS, SUBJECTS, put_study
+from kit.results.made_up_study import MODELS, SUBJECTS, put_study
 from scipy import stats
 
 from braindash.encoding.several.groups import Group

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from kit.made_up_study import FOLDER, MODELS, N_ROWS, SUBJECTS, made_up_layers, put_study
+from kit.results.made_up_study import FOLDER, MODELS, N_ROWS, SUBJECTS, made_up_layers, put_study
 
 from braindash.core.representations.similarity import debiased_cka
 from braindash.errors import InputError, StoreError

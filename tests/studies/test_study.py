@@ -1,8 +1,8 @@
 """From the file to requests: paths, controls, presets, subjects; what cannot be is said at once."""
 
 import pytest
-from kit.lab_study import ADDED, write_study
-from kit.toy_lab import SHORT_STORIES, make_lab
+from kit.data.toy_lab import SHORT_STORIES, make_lab
+from kit.results.lab_study import ADDED, write_study
 
 from braindash.errors import InputError
 from braindash.io.store import Store

@@ -5,8 +5,8 @@ from itertools import product
 
 import numpy as np
 import pytest
-from kit.made_up import N_SAMPLES
-from kit.made_up_study import MODELS, SUBJECTS, put_study
+from kit.results.made_up import N_SAMPLES
+from kit.results.made_up_study import MODELS, SUBJECTS, put_study
 from scipy import stats
 
 from braindash.io.store import Store

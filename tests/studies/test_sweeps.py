@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from kit.toy_lab import NAN_TARGET, Lab, make_lab
+from kit.data.toy_lab import NAN_TARGET, Lab, make_lab
 from scipy import stats
 from sklearn.linear_model import Ridge
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.annotated_lab import annotate
-from kit.lab_study import LAB_STUDY, write_study
-from kit.made_up_study import study_text
-from kit.toy_lab import Lab, make_lab
+from kit.data.annotated_lab import annotate
+from kit.data.toy_lab import Lab, make_lab
+from kit.results.lab_study import LAB_STUDY, write_study
+from kit.results.made_up_study import study_text
 
 from braindash import run_study
 from braindash.encoding.result import EncodingResult

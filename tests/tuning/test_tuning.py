@@ -6,9 +6,9 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-from kit.textgrids import write_textgrid
-from kit.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, make_lab
-from kit.tuning_runs import SHORT, data_for, request_for
+from kit.data.textgrids import write_textgrid
+from kit.data.toy_lab import CONSTANT_TARGET, N_TARGETS, NAN_TARGET, make_lab
+from kit.models.tuning_runs import SHORT, data_for, request_for
 
 import braindash
 from braindash.core.ceilings import inter_subject_ceiling, repeats_ceiling

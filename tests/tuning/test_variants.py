@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from kit.textgrids import write_textgrid
-from kit.tiny_models import save_kind
-from kit.toy_lab import make_lab
-from kit.tuning_runs import data_for, request_for
+from kit.data.textgrids import write_textgrid
+from kit.data.toy_lab import make_lab
+from kit.models.tiny_models import save_kind
+from kit.models.tuning_runs import data_for, request_for
 from safetensors.numpy import load_file
 from sklearn.preprocessing import StandardScaler
 

@@ -1,5 +1,5 @@
 """Fixtures of the pages' tests."""
 
-from kit.made_up_store import empty_root, filled_root
+from kit.results.made_up_store import empty_root, filled_root
 
 __all__ = ["empty_root", "filled_root"]

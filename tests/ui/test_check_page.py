@@ -4,10 +4,10 @@ import io
 
 import pandas as pd
 import pytest
-from kit.made_up_store import empty_root
-from kit.pages import run, takes, texts
-from kit.planted_lab import PlantedLab
-from kit.statistics_store import figures
+from kit.data.planted_lab import PlantedLab
+from kit.results.made_up_store import empty_root
+from kit.results.statistics_store import figures
+from kit.site.pages import run, takes, texts
 
 from braindash.exports.source import Source
 from braindash.jobs.queue import JobQueue

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 from kit.layouts.arrays import lebel
-from kit.made_up_store import empty_root
-from kit.pages import run, texts
+from kit.results.made_up_store import empty_root
+from kit.site.pages import run, texts
 
 from braindash.io.dataset.manifest import load_manifest
 

@@ -5,10 +5,10 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from kit.made_up import put_old_result
-from kit.made_up_store import put_result
-from kit.pages import run, texts
-from kit.pulled import share
+from kit.results.made_up import put_old_result
+from kit.results.made_up_store import put_result
+from kit.running.pulled import share
+from kit.site.pages import run, texts
 from kit.spaces.files import random_mapper
 
 from braindash.encoding.unfinished import KIND, described

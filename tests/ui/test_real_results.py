@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from kit.pages import run, texts
-from kit.rounding import flip_p
-from kit.statistics_store import figures, filled
-from kit.toy_lab import make_lab, save_tiny_hubert
+from kit.data.toy_lab import make_lab, save_tiny_hubert
+from kit.machines.rounding import flip_p
+from kit.results.statistics_store import figures, filled
+from kit.site.pages import run, texts
 from scipy import stats
 
 from braindash.core.statistics.components import shared_story_mean

@@ -1,11 +1,11 @@
 """The region set on the pages: one choice for all, in the session and in the address."""
 
 import pytest
-from kit.made_up_store import empty_root, filled_root
-from kit.pages import run, texts
-from kit.region_files import label_home, put_hcp
-from kit.region_results import put_predicted
-from kit.statistics_store import figures
+from kit.data.region_files import label_home, put_hcp
+from kit.results.made_up_store import empty_root, filled_root
+from kit.results.region_results import put_predicted
+from kit.results.statistics_store import figures
+from kit.site.pages import run, texts
 from streamlit.testing.v1 import AppTest
 
 import braindash
@@ -78,7 +78,7 @@ def test_an_address_with_a_set_whose_file_is_not_here_says_which(filled_root, la
 
 
 def test_a_set_of_another_data_set_is_left_for_what_there_is(empty_root, label_home):
-    from kit.made_up import put_result
+    from kit.results.made_up import put_result
 
     put_hcp(label_home)
     put_result(Store(empty_root), space="roi")

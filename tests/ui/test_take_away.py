@@ -9,10 +9,10 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
-from kit.made_up import made_up_result, put_result
-from kit.made_up_probing import put_probing
-from kit.pages import run, takes
-from kit.statistics_store import ROI
+from kit.results.made_up import made_up_result, put_result
+from kit.results.made_up_probing import put_probing
+from kit.results.statistics_store import ROI
+from kit.site.pages import run, takes
 
 from braindash.exports.source import Source
 from braindash.io.store import Store

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from kit.pages import run, texts
+from kit.site.pages import run, texts
 from streamlit.testing.v1 import AppTest
 
 from braindash.io.store import Store

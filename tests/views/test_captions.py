@@ -1,7 +1,7 @@
 """Lines under figures: every number has its source beside it."""
 
 import plotly.graph_objects as go
-from kit.made_up import made_up_result
+from kit.results.made_up import made_up_result
 
 from braindash.encoding.several.comparison import Group
 from braindash.views.captions import (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from kit.made_up import made_up_result
+from kit.results.made_up import made_up_result
 
 from braindash.encoding.several.comparison import Group
 from braindash.views.finding import (

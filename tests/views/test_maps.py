@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kit.made_up import N_LAYERS, made_up_result
+from kit.results.made_up import N_LAYERS, made_up_result
 
 from braindash.encoding.several.comparison import Group, compare
 from braindash.encoding.several.tested import TargetDifference

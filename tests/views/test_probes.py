@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.made_up_probing import TASKS, made_up_probing
+from kit.results.made_up_probing import TASKS, made_up_probing
 
 from braindash.core.statistics.bootstrap import interval
 from braindash.probing.result import probing_difference

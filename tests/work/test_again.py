@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
-from kit.made_up import put_result
-from kit.toy_lab import SHORT_STORIES, make_lab
+from kit.data.toy_lab import SHORT_STORIES, make_lab
+from kit.results.made_up import put_result
 from typer.testing import CliRunner
 
 from braindash.cli import app

@@ -8,9 +8,9 @@ from io import BytesIO
 import numpy as np
 import pytest
 import soundfile
-from kit.sounds import encoded_as, speechlike
-from kit.toy_lab import make_lab
-from kit.worked import work_one
+from kit.data.sounds import encoded_as, speechlike
+from kit.data.toy_lab import make_lab
+from kit.running.worked import work_one
 
 from braindash.encoding.run import run_encoding
 from braindash.errors import InputError

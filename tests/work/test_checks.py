@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.planted_lab import PlantedLab
+from kit.data.planted_lab import PlantedLab
 
 from braindash.io.dataset.manifest import load_manifest
 from braindash.io.store import Store

@@ -5,9 +5,9 @@ import os
 import time
 
 import pytest
-from kit.made_up import put_result
-from kit.pulled import share
-from kit.stored import PROVENANCE, dataset
+from kit.results.made_up import put_result
+from kit.results.stored import PROVENANCE, dataset
+from kit.running.pulled import share
 from typer.testing import CliRunner
 
 from braindash.cli import app

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.toy_lab import QUICK, SHORT_STORIES, make_lab, save_tiny_hubert
+from kit.data.toy_lab import QUICK, SHORT_STORIES, make_lab, save_tiny_hubert
 
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.run import run_encoding

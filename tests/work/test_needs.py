@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from kit.toy_lab import make_lab
+from kit.data.toy_lab import make_lab
 
 from braindash.encoding.run import run_encoding
 from braindash.io.store import Store

@@ -8,9 +8,9 @@ import time
 import numpy as np
 import psutil
 import pytest
-from kit.rounding import assert_same_scores
-from kit.spoken_corpus import make_corpus
-from kit.toy_lab import make_lab
+from kit.data.spoken_corpus import make_corpus
+from kit.data.toy_lab import make_lab
+from kit.machines.rounding import assert_same_scores
 
 from braindash import parts
 from braindash.encoding.plan import plan_encoding

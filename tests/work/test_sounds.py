@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from kit.made_up import put_result
-from kit.sounds import speechlike
-from kit.toy_lab import make_lab
+from kit.data.sounds import speechlike
+from kit.data.toy_lab import make_lab
+from kit.results.made_up import put_result
 from typer.testing import CliRunner
 
 import braindash

@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from kit.lab_study import ADDED, write_study
-from kit.toy_lab import SHORT_STORIES, make_lab
+from kit.data.toy_lab import SHORT_STORIES, make_lab
+from kit.results.lab_study import ADDED, write_study
 
 from braindash import run_study
 from braindash.encoding.result import EncodingResult

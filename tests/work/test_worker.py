@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kit.job_tools import (
+from kit.running.job_tools import (
     GRACE_SECONDS,
     KILL_SECONDS,
     is_running,
@@ -185,7 +185,7 @@ def test_the_job_goes_on_when_the_server_that_submitted_it_is_killed(queue, root
     """SIGKILL of the server's whole process group, as when a terminal is closed hard."""
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[2]); from pathlib import Path;"
-        "from kit.job_tools import toy_queue; queue = toy_queue(Path(sys.argv[1]));"
+        "from kit.running.job_tools import toy_queue; queue = toy_queue(Path(sys.argv[1]));"
         f"queue.submit('parts', '{KEY}', {{'n': 20, 'seconds': 0.05}}, 'Parts'); time.sleep(600)"
     )
     server = subprocess.Popen(
@@ -203,7 +203,7 @@ def test_the_job_goes_on_when_the_server_that_submitted_it_is_killed(queue, root
 def test_two_equal_submissions_from_two_processes_are_one_run(queue, root):
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path;"
-        "from kit.job_tools import toy_queue;"
+        "from kit.running.job_tools import toy_queue;"
         "queue = toy_queue(Path(sys.argv[1])); sys.stdin.read();"
         f"queue.submit('parts', '{KEY}', {{'n': 8, 'seconds': 0.05}}, 'Parts')"
     )

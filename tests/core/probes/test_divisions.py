@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kit.probe_runs import probe_layers
-from kit.spoken_units import spoken_units
+from kit.data.spoken_units import spoken_units
+from kit.models.probe_runs import probe_layers
 
 from braindash.core.probes.labels import ProbeTask
 from braindash.core.probes.result import mean_of_divisions

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from kit.rounding import SINGLE, assert_same_classes, rounding_of_ridge
-from kit.spoken_units import SpokenUnits, spoken_units
+from kit.data.spoken_units import SpokenUnits, spoken_units
+from kit.machines.rounding import SINGLE, assert_same_classes, rounding_of_ridge
 from scipy.spatial.distance import cdist
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from kit.spoken_units import spoken_units
+from kit.data.spoken_units import spoken_units
 
 from braindash.core.probes.labels import ProbeTask, code_task, shuffled_sources
 from braindash.core.probes.split import Split, given_split

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.spoken_units import spoken_units
+from kit.data.spoken_units import spoken_units
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,

@@ -3,8 +3,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.probe_runs import probe_layers
-from kit.spoken_units import spoken_units
+from kit.data.spoken_units import spoken_units
+from kit.models.probe_runs import probe_layers
 
 from braindash.core.probes.labels import ProbeTask
 from braindash.core.probes.model import Probes

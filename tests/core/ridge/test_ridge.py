@@ -10,7 +10,7 @@ from himalaya.kernel_ridge import KernelRidgeCV
 from himalaya.scoring import correlation_score, r2_score
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.rounding import SINGLE
+from kit.machines.rounding import SINGLE
 from scipy.stats import pearsonr
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneGroupOut

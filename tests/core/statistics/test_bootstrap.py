@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.bold import autoregressive, mixed_noise, smooth, with_correlation
+from kit.data.bold import autoregressive, mixed_noise, smooth, with_correlation
 from scipy import stats
 
 from braindash.core.scores import pearson_r

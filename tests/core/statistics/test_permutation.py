@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.bold import autoregressive, mixed_noise, smooth
-from kit.rounding import SINGLE
+from kit.data.bold import autoregressive, mixed_noise, smooth
+from kit.machines.rounding import SINGLE
 
 from braindash.core.statistics import permutation
 from braindash.core.statistics.permutation import benjamini_hochberg, permutation_p_values

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from kit.bold import autoregressive, mixed_noise, smooth
+from kit.data.bold import autoregressive, mixed_noise, smooth
 from scipy.linalg import solve_toeplitz
 from scipy.stats import multivariate_normal, norm
 

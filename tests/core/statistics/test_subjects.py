@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from kit.rounding import flip_p
+from kit.machines.rounding import flip_p
 from scipy import stats
 
 from braindash.core.statistics import subjects

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from kit.made_up import made_up_result
+from kit.results.made_up import made_up_result
 
 from braindash.encoding.ceilings.chosen import selection_line, selections_line
 

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from kit.toy_lab import N_REPEATS, make_lab
+from kit.data.toy_lab import N_REPEATS, make_lab
 
 from braindash.encoding.ceilings.chosen import selection_line
 from braindash.encoding.plan import plan_encoding

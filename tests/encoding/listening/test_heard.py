@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import soundfile
-from kit.made_up_story import FEATURES, FIRST, N_ROWS, TR, WORDS, put_story
+from kit.results.made_up_story import FEATURES, FIRST, N_ROWS, TR, WORDS, put_story
 
 from braindash.encoding.listening.heard import find_dataset, find_sound, find_words, heard_stories
 from braindash.errors import InputError

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kit.made_up import N_LAYERS, N_SAMPLES, made_up_result
-from kit.rounding import flip_p
+from kit.machines.rounding import flip_p
+from kit.results.made_up import N_LAYERS, N_SAMPLES, made_up_result
 from scipy import stats
 
 from braindash.core.statistics.components import jackknife_values

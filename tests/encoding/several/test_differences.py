@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kit.made_up import made_up_result
-from kit.region_results import N_LAYERS, put_predicted
+from kit.results.made_up import made_up_result
+from kit.results.region_results import N_LAYERS, put_predicted
 
 import braindash
 from braindash.core.statistics.permutation import benjamini_hochberg

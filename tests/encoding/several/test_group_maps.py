@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from kit.made_up import N_LAYERS, made_up_result
+from kit.results.made_up import N_LAYERS, made_up_result
 from scipy import stats
 
 from braindash.core.statistics.families import flipped_maps

@@ -7,8 +7,8 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from kit.stored import CountedStore
-from kit.toy_lab import SHORT_STORIES, make_lab
+from kit.data.toy_lab import SHORT_STORIES, make_lab
+from kit.results.stored import CountedStore
 
 from braindash.core.ridge.weights import RidgeWeights
 from braindash.core.scores import zscore

@@ -6,7 +6,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-from kit.toy_lab import make_lab
+from kit.data.toy_lab import make_lab
 
 from braindash.errors import InputError
 from braindash.io.dataset.check import check_subject

@@ -2,7 +2,14 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
-from kit.lab_files import MANIFEST, N_ROWS, N_TARGETS, STORY_SECONDS, write_audio, write_responses
+from kit.data.lab_files import (
+    MANIFEST,
+    N_ROWS,
+    N_TARGETS,
+    STORY_SECONDS,
+    write_audio,
+    write_responses,
+)
 
 from braindash.core.timing import covered_rows
 from braindash.errors import InputError

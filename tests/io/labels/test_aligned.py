@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from kit.label_files import rows, write_grid, write_sound, write_text
+from kit.data.label_files import rows, write_grid, write_sound, write_text
 
 from braindash.errors import InputError
 from braindash.io.labels.aligned import read_gentle, read_librispeech, read_textgrids

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.label_files import rows, write_sound
+from kit.data.label_files import rows, write_sound
 
 from braindash.errors import InputError
 from braindash.io.labels.recordings import find_audio

@@ -4,7 +4,7 @@ import sys
 
 import pandas as pd
 import pytest
-from kit.label_files import rows, write_sound, write_text
+from kit.data.label_files import rows, write_sound, write_text
 
 from braindash.errors import InputError
 from braindash.io.labels.own import read_label_table

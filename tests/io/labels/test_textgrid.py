@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.textgrids import write_textgrid
+from kit.data.textgrids import write_textgrid
 from praatio import textgrid as praatio_textgrid
 
 from braindash.errors import InputError

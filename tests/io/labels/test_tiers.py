@@ -1,8 +1,8 @@
 """Which tiers of a data set's TextGrids hold phones and words."""
 
 import pytest
-from kit.annotated_lab import annotate
-from kit.toy_lab import make_lab
+from kit.data.annotated_lab import annotate
+from kit.data.toy_lab import make_lab
 
 from braindash.errors import InputError
 from braindash.files import digest_file, digest_json

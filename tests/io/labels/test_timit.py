@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from kit.label_files import rows, write_sound, write_text
+from kit.data.label_files import rows, write_sound, write_text
 
 from braindash.errors import InputError
 from braindash.io.labels.corpora import CORE_TEST_SPEAKERS, read_timit

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from kit.label_files import rows, write_sound, write_text
+from kit.data.label_files import rows, write_sound, write_text
 
 from braindash.errors import InputError
 from braindash.io.labels.corpora import read_cremad, read_slurp, read_speech_commands

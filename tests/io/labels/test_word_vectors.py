@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.label_files import write_text
+from kit.data.label_files import write_text
 
 from braindash.errors import InputError
 from braindash.io.labels.words import read_word_vectors

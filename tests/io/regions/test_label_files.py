@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.region_files import write_annot, write_cifti, write_label_gii
+from kit.data.region_files import write_annot, write_cifti, write_label_gii
 
 from braindash.errors import InputError
 from braindash.io.regions.label_files import read_labels_of, read_values, read_vertices

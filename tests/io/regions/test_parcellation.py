@@ -6,7 +6,7 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
-from kit.region_files import N_SIDE, patches, put_hcp, write_annot, write_label_gii
+from kit.data.region_files import N_SIDE, patches, put_hcp, write_annot, write_label_gii
 
 from braindash.errors import InputError
 from braindash.io.regions.groups import HCP_LABELS

@@ -8,8 +8,8 @@ import h5py
 import nibabel
 import numpy as np
 import pytest
+from kit.data.region_files import N_SIDE, label_home, patches, put_hcp, put_overlay, write_annot
 from kit.plugins import REGION_SET, put_plugin
-from kit.region_files import N_SIDE, label_home, patches, put_hcp, put_overlay, write_annot
 
 from braindash.errors import InputError
 from braindash.io.regions import find, groups, sets, sources

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.sounds import (
+from kit.data.sounds import (
     APE,
     BIG_LIST,
     ID3,

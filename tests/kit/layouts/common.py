@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 from nibabel.gifti import GiftiDataArray, GiftiImage
 
-from kit.planted import loudness, planted_responses, wandering_sound
+from kit.data.planted import loudness, planted_responses, wandering_sound
 
 LAG_SECONDS = 4.5
 N_FOLLOWERS = 6

@@ -8,7 +8,7 @@ from braindash.io.spaces.surface_map import SurfaceMap, to_dataset
 from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES, link_surface
 from braindash.io.surfaces import HEMISPHERES, Mesh, load_surface
-from kit.made_up import made_up_arrays, made_up_spec
+from kit.results.made_up import made_up_arrays, made_up_spec
 
 PLANTED = 0.55
 

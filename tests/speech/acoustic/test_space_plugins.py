@@ -8,8 +8,8 @@ import sys
 
 import numpy as np
 import pytest
+from kit.data.toy_lab import make_lab
 from kit.plugins import SPACE, put_plugin
-from kit.toy_lab import make_lab
 
 import braindash
 from braindash.errors import ModelError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.toy_lab import N_TARGETS
+from kit.data.toy_lab import N_TARGETS
 from scipy.fft import dct
 from scipy.signal import lfilter
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kit.model_folders import answer, edit_json, edit_weights
-from kit.tiny_models import KINDS, N_BLOCKS, build, extractor_of
+from kit.models.model_folders import answer, edit_json, edit_weights
+from kit.models.tiny_models import KINDS, N_BLOCKS, build, extractor_of
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kit.model_folders import WEIGHTS, answer, edit_json, edit_weights
+from kit.models.model_folders import WEIGHTS, answer, edit_json, edit_weights
 from safetensors.torch import load_file, save_file
 
 from braindash.errors import ModelError

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kit.model_folders import WEIGHTS, answer, edit_weights
-from kit.tiny_models import build, extractor_of
+from kit.models.model_folders import WEIGHTS, answer, edit_weights
+from kit.models.tiny_models import build, extractor_of
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2ForCTC
 from typer.testing import CliRunner

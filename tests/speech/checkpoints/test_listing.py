@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kit.model_folders import WEIGHTS, edit_json
-from kit.tiny_models import MORE, N_BLOCKS, WIDTH, build, extractor_of
+from kit.models.model_folders import WEIGHTS, edit_json
+from kit.models.tiny_models import MORE, N_BLOCKS, WIDTH, build, extractor_of
 from peft import LoraConfig, get_peft_model
 from typer.testing import CliRunner
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kit.model_folders import WEIGHTS, edit_json
+from kit.models.model_folders import WEIGHTS, edit_json
 from safetensors.torch import load_file, save_file
 
 from braindash.errors import ModelError

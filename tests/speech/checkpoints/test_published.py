@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kit.model_folders import WEIGHTS, answer
-from kit.tiny_models import KINDS, N_BLOCKS, build, save
+from kit.models.model_folders import WEIGHTS, answer
+from kit.models.tiny_models import KINDS, N_BLOCKS, build, save
 from safetensors.torch import load_file, save_file
 from torch import nn
 

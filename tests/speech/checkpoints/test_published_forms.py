@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kit.model_folders import answer
-from kit.tiny_models import build, save_kind
+from kit.models.model_folders import answer
+from kit.models.tiny_models import build, save_kind
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 
 from braindash.errors import InputError

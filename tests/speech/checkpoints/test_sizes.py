@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from kit.tiny_models import KINDS, MORE
+from kit.models.tiny_models import KINDS, MORE
 
 from braindash.errors import ModelError
 from braindash.speech.checkpoints.families import FAMILIES, MODEL_TYPES

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from kit.tiny_models import KINDS, build
+from kit.models.tiny_models import KINDS, build
 from peft import LoraConfig, get_peft_model
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from kit.tiny_models import build
+from kit.models.tiny_models import build
 
 from braindash.speech.encoder import front
 from braindash.speech.encoder.front import ConvolutionalFront

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from kit.tiny_models import KINDS, N_BLOCKS, build, extractor_of
+from kit.models.tiny_models import KINDS, N_BLOCKS, build, extractor_of
 
 from braindash.speech.encoder import encoder as blocks
 from braindash.speech.encoder.encoder import Encoder, layer_frames, n_layers

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit.tiny_models import KINDS, build, save
+from kit.models.tiny_models import KINDS, build, save
 
 import braindash
 from braindash.io.dataset.audio import load_audio

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from kit.annotated_lab import annotate
-from kit.toy_lab import Lab, make_lab
+from kit.data.annotated_lab import annotate
+from kit.data.toy_lab import Lab, make_lab
 
 from braindash.core.timing import lanczos_weights
 from braindash.encoding.plan import plan_encoding

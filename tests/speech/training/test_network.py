@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from kit.tiny_models import KINDS, extractor_of
-from kit.tuning_stories import TR, make_story
+from kit.models.tiny_models import KINDS, extractor_of
+from kit.models.tuning_stories import TR, make_story
 
 from braindash.errors import InputError
 from braindash.progress import NoProgress

@@ -8,9 +8,9 @@ import socket
 import numpy as np
 import pytest
 import torch
-from kit.spawned import QUICK, SHORT, share_of_two, short_stories
-from kit.tiny_models import save_kind
-from kit.tuning_stories import N_TARGETS, make_story
+from kit.models.tiny_models import save_kind
+from kit.models.tuning_stories import N_TARGETS, make_story
+from kit.running.spawned import QUICK, SHORT, share_of_two, short_stories
 
 from braindash.core.devices import limited_threads
 from braindash.errors import Cancelled, InputError, ResourceError, TuningError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.tuning_stories import TR, make_story
+from kit.models.tuning_stories import TR, make_story
 
 from braindash.errors import InputError
 from braindash.specs import TuningSettings

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.made_up import made_up_result
+from kit.results.made_up import made_up_result
 
 from braindash.encoding.sounds.prediction import SoundPrediction
 from braindash.errors import InputError

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kit.made_up_story import CENSORED, N_ROWS, SCORED_FROM, put_story
+from kit.results.made_up_story import CENSORED, N_ROWS, SCORED_FROM, put_story
 
 from braindash.encoding.listening.heard import heard_stories
 from braindash.io.predictions import RowReader

@@ -1,0 +1,1 @@
+"""Files as laboratories have them, generated: sound, words, responses, regions."""

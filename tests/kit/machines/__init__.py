@@ -1,0 +1,1 @@
+"""Processors, devices and schedulers that stand in for others, and what rounding they allow."""

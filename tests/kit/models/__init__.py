@@ -1,0 +1,1 @@
+"""Models of tiny configurations, and runs on them."""

@@ -1,0 +1,1 @@
+"""Results and stores that nobody computed, and what is drawn of them."""

@@ -1,0 +1,1 @@
+"""Processes, jobs and parts: started, followed, stopped."""

@@ -1,0 +1,1 @@
+"""What tests of pages share, with a browser and without."""
