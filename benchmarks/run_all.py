@@ -184,7 +184,8 @@ def parts(found: dict[str, Any]) -> Iterator[Row]:
     """Tell what processes side by side gain."""
     yield Row(
         "one subject of the demo, a process per core",
-        f"{found['ratio']:.2f}x one process",
+        f"{found['ratio']:.2f}x one process (at most {found['ratio at most']:.2f}x, for processes "
+        f"are started and the last part, {found['last part, s']:.1f} s, is one)",
         f"{found['largest difference of r']:.0e} of r",
     )
 
