@@ -3,10 +3,10 @@
 ``python benchmarks/bench_parts.py`` prepares the demo's data and features, then encodes one subject
 with one process, and with one per core, and prints both times, their ratio, the largest difference
 of the scores, and the ratio that cannot be passed: a process has to load torch and to plan before
-its first part, and the last part, the statistics of all layers, is one. ``--demo`` measures the whole demo instead, cold, in a store of its own:
-when the first layer is scored (its map is on the page Overview from then on), when the first result
-is there, when all are, and how long it takes to load them again. In wall seconds; what the machine
-does meanwhile is measured too.
+its first part, and the last part, the statistics of all layers, is one. ``--demo`` measures the
+whole demo instead, cold, in a store of its own: when the first layer is scored (its map is on the
+page Overview from then on), when the first result is there, when all are, and how long it takes to
+load them again. In wall seconds; what the machine does meanwhile is measured too.
 """
 
 import argparse
