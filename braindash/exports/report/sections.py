@@ -248,11 +248,11 @@ def model_section(group: Group, name: str, files: Mapping[str, str]) -> list[Tre
         table_of(heads, lines, "Means of regions, with intervals in brackets."),
         _savable(files),
         *(tag("p", note, class_="source") for note in notes),
-        *_folded("Every subject", each),
+        *folded("Every subject", each),
     ]
 
 
-def _folded(head: str, lines: Sequence[str]) -> list[Tree.Element]:
+def folded(head: str, lines: Sequence[str]) -> list[Tree.Element]:
     """Fold lines away behind a heading; nothing without lines."""
     parts = [tag("summary", head), *(tag("p", line, class_="source") for line in lines)]
     return [tag("details", parts=parts)] if lines else []
@@ -289,7 +289,7 @@ def probing_section(
     parts.append(_savable(files))
     intervals = dict.fromkeys(one.interval_line() for one in results)
     parts += [tag("p", line, class_="source") for line in intervals]
-    return parts + _folded("Every result", [one.provenance_line() for one in results])
+    return parts + folded("Every result", [one.provenance_line() for one in results])
 
 
 def _task_chart(results: Sequence[ProbingResult], task: str) -> Tree.Element:

@@ -19,7 +19,13 @@ from braindash.exports.report.methods import (
     source_of,
 )
 from braindash.exports.report.page import Packed, joined
-from braindash.exports.report.sections import methods_section, provenance_section, table_of, tag
+from braindash.exports.report.sections import (
+    folded,
+    methods_section,
+    provenance_section,
+    table_of,
+    tag,
+)
 from braindash.exports.results import Item
 from braindash.exports.source import file_name
 from braindash.exports.studies.items import FIGURES, TITLES, StudyFigures, table_items
@@ -53,7 +59,7 @@ def study_page(
     packed, results = Packed(), figures.results
     body = [*_opening(figures, record)]
     for name in figures.names:
-        body += _figure(TITLES[name], figures.make(name), packed, drawn or {})
+        body += _figure(TITLES[name], figures, figures.make(name), packed, drawn or {})
     body += _lacking(figures)
     body += _tables(figures, packed)
     body += methods_section(_methods(figures), _sources(figures), [])
@@ -83,6 +89,7 @@ def _opening(figures: StudyFigures, record: StudyRecord) -> Iterable[Tree.Elemen
     ]
     heads = ["model", "role", "files", "base", "tuned on"]
     yield table_of(heads, rows, "Models of this study.")
+    yield from folded("How each was scored", figures.model_lines)
     if results.missing:
         yield tag("p", f"Not in it yet: {_missing(figures)}.", class_="note")
     when = datetime.now(UTC).strftime("%Y-%m-%d")
@@ -101,7 +108,11 @@ def _missing(figures: StudyFigures) -> str:
 
 
 def _figure(
-    title: str, items: Sequence[Item], packed: Packed, drawn: Mapping[str, bytes]
+    title: str,
+    figures: StudyFigures,
+    items: Sequence[Item],
+    packed: Packed,
+    drawn: Mapping[str, bytes],
 ) -> list[Tree.Element]:
     """Return a heading, the drawing with its line, and the numbers to save."""
     parts = [tag("h2", title)]
@@ -110,7 +121,8 @@ def _figure(
         if item.figure is not None or item.picture is not None:
             parts.append(_drawing(item, drawn.get(item.name)))
             parts.append(tag("p", item.source.stamped, class_="source"))
-            parts += [tag("p", one, class_="note") for one in item.source.details[:8]]
+            own = [one for one in item.source.details if one not in figures.model_lines]
+            parts += folded("Details", own)
         if item.table is not None and len(item.table) <= _MOST_ROWS:
             files[f"{item.name}.csv"] = packed.text("tables", item.table.to_csv(index=False))
     return [*parts, savable(files)]

@@ -100,11 +100,14 @@ class StudyView:
 
     def source(self, title: str, *details: str) -> Source:
         """Say where the numbers of a figure come from, with a line for every model."""
-        lines = [f"{name}: {provenance_line(one)}" for name, one in self.groups.items()]
         told = [one for one in (*details, *self.results.notes) if one]
-        return Source(
-            title, self.line(), (*told, *lines), self.results.keys, self.results.simulated
-        )
+        lines = (*told, *self.model_lines)
+        return Source(title, self.line(), lines, self.results.keys, self.results.simulated)
+
+    @cached_property
+    def model_lines(self) -> tuple[str, ...]:
+        """Say of every model how it was scored; the same under all figures."""
+        return tuple(f"{name}: {provenance_line(one)}" for name, one in self.groups.items())
 
     def measure_line(self) -> str:
         """Say what is averaged over which layers and targets."""

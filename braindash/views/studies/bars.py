@@ -147,7 +147,7 @@ def impact_bars(
             told.add(name)
         dots = subjects[subjects["space"] == space]
         _dots(figure, dots, places, "drop", place, in_legend=number == 0)
-    _name_regions(figure, regions)
+    _name_regions(figure, regions, narrow=len(spaces) > 1)
     figure.update_yaxes(zeroline=True)
     figure.update_yaxes(title="% of r gone", col=1)
     return finished(figure, table)
@@ -261,10 +261,12 @@ def laterality_bars(
     return finished(figure, table)
 
 
-def _name_regions(figure: go.Figure, regions: Sequence[str]) -> None:
+def _name_regions(figure: go.Figure, regions: Sequence[str], *, narrow: bool = False) -> None:
+    """Name the places of regions, in several lines where panels stand side by side."""
+    titles = [region_title(one) for one in regions]
     figure.update_xaxes(
         tickvals=list(range(len(regions))),
-        ticktext=[region_title(one) for one in regions],
+        ticktext=["<br>".join(one.split()) for one in titles] if narrow else titles,
         range=[-0.6, len(regions) - 0.4],
         showgrid=False,
         showticklabels=True,

@@ -13,6 +13,7 @@ from braindash.views.curves import LEGEND, SCORE_TITLES, stamp_simulated
 COLUMNS = 3
 """Panels beside each other; up to one more where all then stand in one row."""
 PANEL_PIXELS = 250
+_TITLE_PIXELS = 20  # of a panel
 _FRAME_PIXELS = 110
 _DASHES: Mapping[str, str] = {"base": "solid", "tuned": "solid", "control": "dot", "other": "dash"}
 
@@ -58,7 +59,7 @@ def panels(titles: Sequence[str], *, columns: int = COLUMNS, share_y: bool = Tru
         note.update(x=axis.domain[0], xanchor="left", font={"size": 14})
     return figure.update_layout(
         height=_FRAME_PIXELS + PANEL_PIXELS * n_rows,
-        margin={"l": 60, "r": 10, "t": 40, "b": 10},
+        margin={"l": 60, "r": 10, "t": 24 + _TITLE_PIXELS, "b": 10},
         legend=LEGEND,
         hovermode="closest",
     )
@@ -76,8 +77,14 @@ def place_of(number: int, count: int, columns: int = COLUMNS) -> dict[str, int]:
 
 
 def finished(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
-    """Stamp a figure of simulated data."""
-    return stamp_simulated(figure) if bool(table["simulated"].any()) else figure
+    """Stamp a figure of simulated data, above the titles of its panels."""
+    if not bool(table["simulated"].any()):
+        return figure
+    titled = any(note.yref == "paper" and note.y > 0.999 for note in figure.layout.annotations)
+    stamp_simulated(figure)
+    if titled:
+        figure.layout.annotations[-1].yshift = _TITLE_PIXELS
+    return figure
 
 
 def score_title(table: pd.DataFrame) -> str:
