@@ -150,7 +150,8 @@ def _say_where_to_sign_in(sign_in: SignIn, place: Place) -> None:
 
 def _command(place: Place, shared: Sharing, reload: bool) -> list[str]:
     """Return what starts the server."""
-    command = [sys.executable, "-P", "-m", "braindash.ui.serve", str(app_file())]
+    command = [sys.executable, "-P", "-m", "braindash.ui.serve", "--until-input-ends"]
+    command += [str(app_file())]
     command += ["--server.address", place.address, "--server.port", str(place.port)]
     for host in place.hosts:
         command += ["--server.allowedHosts", host]
@@ -177,7 +178,13 @@ def _server(
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Its own greeting would name the address a second time; developers' prints are kept.
     output = subprocess.DEVNULL if quiet else None
-    server = subprocess.Popen(command, env=os.environ | import_path() | environment, stdout=output)
+    # Its input stays open as long as this process lives: killed, it leaves no server behind.
+    server = subprocess.Popen(
+        command,
+        env=os.environ | import_path() | environment,
+        stdin=subprocess.PIPE,
+        stdout=output,
+    )
     try:
         yield server
     finally:
