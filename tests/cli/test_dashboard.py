@@ -117,6 +117,16 @@ def test_listening_for_other_machines_says_what_it_opens_before_it_does(start, t
     assert "WITHOUT SIGN-IN" in said and "--read-only" in said
 
 
+@pytest.mark.slow
+def test_a_server_whose_command_is_killed_ends_too(start, tmp_path, port):
+    """Whoever starts it again would find its port taken otherwise."""
+    process, told = start("app", "--store", tmp_path / "store", "--port", port)
+    wait_for(lambda: "Dashboard:" in told.read_text(), "the address", START_SECONDS)
+    process.kill()
+    process.wait(60)
+    wait_for(lambda: not answers(port), "the end of the server", 30)
+
+
 def test_a_shared_server_is_told_how_it_is_shared(monkeypatch, tmp_path, port):
     """The command and the environment that are started; the pages' tests have what they do."""
     from braindash.cli import dashboard
