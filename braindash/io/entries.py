@@ -459,6 +459,10 @@ _ELSEWHERE = (
 )
 
 
+ANOTHER_PLACE = "or choose another place; nothing half-written stays there"
+"""What else can be done about a file that somebody asked for by its name."""
+
+
 @contextmanager
 def disk_errors(place: Path, otherwise: str = _ELSEWHERE) -> Iterator[None]:
     """Turn the operating system's word on a full or read-only disk into a clear error.

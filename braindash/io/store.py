@@ -27,6 +27,7 @@ import xarray as xr
 from braindash.errors import InputError, StoreError
 from braindash.files import digest_file, flush, replaced, write_json
 from braindash.io.entries import (
+    ANOTHER_PLACE,
     CHECKSUM_FILE,
     FILES,
     KEY,
@@ -397,7 +398,7 @@ class Store:
         if target.is_dir():
             target = target / f"braindash-{entries[0].kind}-{entries[0].key}.zip"
         with (
-            disk_errors(target.parent),
+            disk_errors(target.parent, ANOTHER_PLACE),
             replaced(target) as partial,
             zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive,
         ):

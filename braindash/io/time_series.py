@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from braindash.errors import InputError
 from braindash.files import replaced, write_json
-from braindash.io.entries import disk_errors
+from braindash.io.entries import ANOTHER_PLACE, disk_errors
 from braindash.io.gifti import values_gifti
 from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.spaces.vertices import Vertices, has_vertices, vertices_of
@@ -75,7 +75,7 @@ class TimeSeries:
         place = given_path(path, exact=True)
         name, write = _form(place)
         sidecar = place.with_name(f"{name}.json")
-        with disk_errors(place.parent):
+        with disk_errors(place.parent, ANOTHER_PLACE):
             files = write(self, place, name)
             with replaced(sidecar) as partial:
                 write_json(partial, dict(self.told))

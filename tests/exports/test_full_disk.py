@@ -53,6 +53,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(store, way, tmp_path, mon
     assert (
         asked and str(tmp_path) in caught.value.message and "Free some space" in caught.value.hint
     )
+    assert "choose another store" not in caught.value.hint, "the place was named by the user"
     assert list(place.iterdir()) == []
     monkeypatch.undo()
     WAYS[way](store, key, place)

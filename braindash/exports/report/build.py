@@ -25,7 +25,7 @@ from braindash.exports.report.page import Packed, joined
 from braindash.exports.report.story import story_part
 from braindash.exports.report.surfaces import Surfaces, surfaces_of
 from braindash.files import replace_text
-from braindash.io.entries import disk_errors
+from braindash.io.entries import ANOTHER_PLACE, disk_errors
 from braindash.io.store import Store
 from braindash.names import given_path, without_places
 from braindash.references import tuning_references
@@ -102,7 +102,7 @@ class Report:
         target = given_path(path, exact=True)
         if target.is_dir():
             raise InputError(f"{target} is a folder", hint="Give a file, such as report.html.")
-        with disk_errors(target.parent):
+        with disk_errors(target.parent, ANOTHER_PLACE):
             target.parent.mkdir(parents=True, exist_ok=True)
             replace_text(target, self.html)
         return target
