@@ -42,6 +42,10 @@ from braindash.tuning.record import adapter_words
 
 # Options that are no fields of the request.
 _NOT_ASKED = {"out", "store", "at_once", "setting", "check_only", "queue", "as_json"}
+_QUEUED_OUT = (
+    "a model that is tuned in the background stays in the store; leave --out away. When the job is "
+    "done, the same command with --out and without --queue copies it"
+)
 # Whose fields --setting takes, also those of a list.
 _FORMS = (AdapterSettings, TuningSettings, TuneRequest)
 
@@ -161,6 +165,8 @@ def tune(
         "n_at_once": at_once,
     }
     request = build_tune_request(**fields | settings(setting or [], "--setting", *_FORMS))
+    if queue and out is not None:
+        raise typer.BadParameter(_QUEUED_OUT, param_hint="--out")
     _check_out(out)
     first = is_first_process()
     way = way_of(check_only, queue)

@@ -5,6 +5,7 @@ of times for a file of twenty variables, which is most of the time that a small 
 ``benchmarks/bench_netcdf.py`` prints how much quicker files are opened and written with the memory.
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,34 @@ class _RememberingFile(h5py.File):  # type: ignore[misc]  # h5py has no types
     def __delitem__(self, name: str) -> None:
         self._found.pop(name.strip("/"), None)
         super().__delitem__(name)
+
+
+class _Written(io.FileIO):
+    """A file that HDF5 can always close; the first error of a write is kept for later.
+
+    HDF5 tries in vain to write what it holds when the disk is full, again at the end of the
+    process, and says so in tracebacks that nobody can catch. Told that all went well it lets go.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it, where the system takes a part only, too."""
+        rest = memoryview(data)
+        try:
+            while self.failure is None and rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length of the file."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
 
 
 class _Store(H5NetCDFStore):
@@ -105,7 +134,15 @@ def write_netcdf(
     OSError
         When the disk is full or read-only.
     """
-    with _RememberingFile(path, "w", track_order=True) as file:
-        store = _Store(file)
-        dataset.dump_to_store(store, encoding=encoding or {})
-        store.close()
+    with _Written(path, "w+") as written:
+        try:
+            with _RememberingFile(written, "w", track_order=True) as file:
+                store = _Store(file)
+                dataset.dump_to_store(store, encoding=encoding or {})
+                store.close()
+        except Exception:
+            # What was not written cannot be read again, if HDF5 asks for it.
+            if written.failure is None:
+                raise
+        if written.failure is not None:
+            raise written.failure

@@ -167,7 +167,7 @@ def test_the_same_command_twice_at_once(whole, tmp_path):
     both = [work.start() for _ in range(2)]
     for process in both:
         _, error = process.communicate(timeout=600)
-        # A folder that another run is tuning into is refused in words.
+        # A model that another run is tuning is refused in words.
         assert process.returncode == 0 or (work.kind == "tune" and "Traceback" not in error), error
     assert work.finish().returncode == 0
     assert_equal_to(reference, work)

@@ -171,6 +171,15 @@ def test_check_says_what_is_needed_and_computes_nothing(lab, tmp_path):
     assert "Already computed" in done.stdout
 
 
+def test_a_copy_of_a_model_that_is_tuned_in_the_background_is_refused(lab, tmp_path):
+    """It would be forgotten in silence: nobody is left to copy it."""
+    options = ["--data", str(lab.manifest), "--model", str(lab.model), "--subjects", "A"]
+    options += ["--store", str(tmp_path / "store"), "--out", str(tmp_path / "new"), "--queue"]
+    done = RUN.invoke(app, ["tune", *options])
+    assert done.exit_code == 2 and "--out" in done.output
+    assert not (tmp_path / "store").exists()
+
+
 def test_what_is_queued_is_a_job_and_computes_nothing_here(lab, tmp_path, monkeypatch):
     monkeypatch.setattr(JobQueue, "ensure_worker", lambda self: None)
     store = tmp_path / "store"

@@ -1,5 +1,9 @@
 """netCDF-4 files: what xarray alone writes and reads, and what is wrong with a file."""
 
+import errno
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -25,6 +29,26 @@ def dataset():
         {"layer": [0, 1, 2], "model": ("target", list("abcdefg"))},
         {"seconds": 1.5, "name": "toy"},
     )
+
+
+@pytest.mark.parametrize("n_bytes", [0, 3000])
+def test_a_write_that_fails_is_one_error_and_nothing_is_said_later(tmp_path, n_bytes):
+    """HDF5 would try again, and print tracebacks, when the process ends."""
+    code = f"""
+import resource, signal
+import numpy as np
+import xarray as xr
+from braindash.io.netcdf import write_netcdf
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({n_bytes}, {n_bytes}))
+several = {{str(n): ("x", np.arange(300.0)) for n in range(5)}}
+try:
+    write_netcdf(xr.Dataset(several), {str(tmp_path / "a.nc")!r})
+except OSError as error:
+    print("errno", error.errno)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"errno {errno.EFBIG}\n", "")
 
 
 def test_what_is_written_is_read_by_xarray_alone_and_the_other_way(dataset, tmp_path):

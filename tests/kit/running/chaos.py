@@ -38,14 +38,7 @@ class Work:
         own = ["--store", str(self.store), "--json"]
         if self.kind != "demo":
             own += ["--device", "cpu"]
-        if self.kind == "tune":
-            own += ["--out", str(self.out)]
         return [sys.executable, "-m", "braindash", self.kind, *self.options, *own]
-
-    @property
-    def out(self) -> Path:
-        """Where a tuned model is written."""
-        return self.store.parent / f"{self.store.name}-tuned"
 
     def start(self, *more: str, **options) -> subprocess.Popen:
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | self.environment
@@ -152,9 +145,10 @@ def _unequal(a: xr.Dataset, b: xr.Dataset) -> list[str]:
     return [n for n in names if n not in a or n not in b or not equal(a[n].values, b[n].values)]
 
 
-def tuned_bytes(folder: Path) -> dict[str, bytes]:
-    """Read the weights of a tuned folder."""
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.safetensors"))}
+def tuned_bytes(store: Path) -> dict[str, bytes]:
+    """Read the weights of a store's tuned models."""
+    found = sorted((store / "models").glob("*/*.safetensors"))
+    return {str(path.relative_to(store)): path.read_bytes() for path in found}
 
 
 def finished(store: Path) -> dict[Path, tuple[int, int]]:
@@ -192,5 +186,5 @@ def assert_equal_to(whole: Work, work: Work) -> None:
     assert not damaged(work.store)
     assert not differences(whole.store, work.store)
     if work.kind == "tune":
-        assert tuned_bytes(work.out) == tuned_bytes(whole.out)
+        assert tuned_bytes(work.store) == tuned_bytes(whole.store) != {}
     assert not temporary(work.store)
