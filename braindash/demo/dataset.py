@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import h5py
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -54,6 +53,7 @@ from braindash.errors import ResourceError
 from braindash.files import parse_json, replace_text, replaced
 from braindash.io.dataset.audio import load_audio
 from braindash.io.labels.textgrid import Interval, read_textgrid
+from braindash.io.netcdf import written_hdf5
 from braindash.io.regions.discs import mni_to_fsaverage, published_spheres
 from braindash.io.surfaces import HEMISPHERES, adjacency, load_surface, medial_wall
 from braindash.process import usable_cores
@@ -417,7 +417,7 @@ def demo_cortex() -> Cortex:
 
 def _write_responses(part: _Part, runs: Iterator[NDArray[np.float32]]) -> None:
     """Write runs as float16: their z-scored mean, and the single repeats of a repeated story."""
-    with replaced(part.path) as partial, h5py.File(partial, "w") as file:
+    with replaced(part.path) as partial, written_hdf5(partial) as file:
         file.attrs["simulated"] = True
         file.attrs["generator_version"] = GENERATOR_VERSION
         first = next(runs)

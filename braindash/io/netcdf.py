@@ -6,7 +6,8 @@ of times for a file of twenty variables, which is most of the time that a small 
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,39 @@ class _Written(io.FileIO):
         except OSError as error:
             self.failure = self.failure or error
             return size or 0
+
+
+@contextmanager
+def written_hdf5(path: Path, form: type[h5py.File] = h5py.File, **options: Any) -> Iterator[Any]:
+    """Write an HDF5 file; what a write fails with is raised once, when the file is closed.
+
+    Parameters
+    ----------
+    path : Path
+        What is there is replaced.
+    form : type of h5py.File
+    **options
+        Of ``form``.
+
+    Yields
+    ------
+    h5py.File
+
+    Raises
+    ------
+    OSError
+        When the disk is full or read-only.
+    """
+    with _Written(path, "w+") as written:
+        try:
+            with form(written, "w", **options) as file:
+                yield file
+        except Exception:
+            # What was not written cannot be read again, if HDF5 asks for it.
+            if written.failure is None:
+                raise
+        if written.failure is not None:
+            raise written.failure
 
 
 class _Store(H5NetCDFStore):
@@ -134,15 +168,7 @@ def write_netcdf(
     OSError
         When the disk is full or read-only.
     """
-    with _Written(path, "w+") as written:
-        try:
-            with _RememberingFile(written, "w", track_order=True) as file:
-                store = _Store(file)
-                dataset.dump_to_store(store, encoding=encoding or {})
-                store.close()
-        except Exception:
-            # What was not written cannot be read again, if HDF5 asks for it.
-            if written.failure is None:
-                raise
-        if written.failure is not None:
-            raise written.failure
+    with written_hdf5(path, _RememberingFile, track_order=True) as file:
+        store = _Store(file)
+        dataset.dump_to_store(store, encoding=encoding or {})
+        store.close()

@@ -20,6 +20,7 @@ from braindash.core.scores import column_slices, unit_columns
 from braindash.encoding.responses import StoryResponses
 from braindash.files import digest_bytes, digest_json, replaced
 from braindash.io.dataset.responses import digest as digest_responses
+from braindash.io.netcdf import written_hdf5
 from braindash.process import usable_memory
 from braindash.progress import Progress
 from braindash.remembered.tables import cache_folder
@@ -164,7 +165,7 @@ class _Sum:
         if self._here is None:
             return
         try:
-            with replaced(self._path) as partial, h5py.File(partial, "w") as file:
+            with replaced(self._path) as partial, written_hdf5(partial) as file:
                 chunks = (self._size[0], min(1024, self._size[1]))
                 file.create_dataset("total", data=self._here[0], chunks=chunks)
                 file["counts"] = self._here[1]
