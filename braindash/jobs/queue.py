@@ -132,6 +132,8 @@ class JobQueue:
         visitor = require_runner("start work")
         _check_name(command)
         text = _request_json(request)
+        if (known := self.table.find(key)) and known.state == "running":
+            self._settle_dead()  # one that lost its worker too often is asked for anew
         job = self.table.add(
             command,
             key,
@@ -241,6 +243,16 @@ class JobQueue:
                 return self.start_successor(lock)
             finally:
                 lock.release()
+
+    def _settle_dead(self) -> None:
+        """Decide about jobs that are marked as running, if no worker lives."""
+        with self._deciding():
+            lock = self._try_lock()
+            if lock is not None:
+                try:
+                    self.table.settle_dead()
+                finally:
+                    lock.release()
 
     def worker_alive(self) -> bool:
         """Say whether a worker process lives."""

@@ -228,6 +228,17 @@ def test_what_a_dead_worker_left_is_put_right_without_a_new_worker(queue):
     assert third.state == "cancelled"
 
 
+def test_asking_again_for_what_lost_its_worker_too_often_begins_anew(queue):
+    """Whoever asks before anybody has looked would be told "failed" without a try."""
+    submit(queue)
+    put(queue, KEY, state="running", pid=os.getpid(), attempt=3)
+    assert (again := submit(queue)).state == "queued" and again.attempt == 0
+    lock = queue.take_worker_lock()
+    put(queue, KEY, state="running", pid=os.getpid(), attempt=3)
+    assert (runs := submit(queue)).state == "running" and runs.attempt == 3, "its worker lives"
+    lock.release()
+
+
 def test_ensure_worker_starts_nothing_without_work_or_beside_a_living_worker(queue):
     assert not queue.ensure_worker() and not queue.worker_alive()
     submit(queue)
