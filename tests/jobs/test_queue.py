@@ -60,9 +60,11 @@ def test_a_new_job_is_queued_and_read_back(queue):
 @pytest.mark.parametrize("state", ["queued", "running", "done"])
 def test_submitting_again_changes_nothing_while_it_waits_runs_or_is_done(queue, state):
     submit(queue)
+    lock = queue.take_worker_lock()  # what runs has a worker
     put(queue, state=state, attempt=2)
     before = queue.get(KEY)
     assert submit(queue) == before
+    lock.release()
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled"])
