@@ -1,9 +1,12 @@
-"""The scatter of targets: every target once, honest counts, a sample that says so."""
+"""Scatters: every target once, honest counts, a sample that says so; models with their names."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.optimize import minimize
 
 from braindash.views.scatter import MOST_POINTS, target_scatter
+from braindash.views.studies.points import alignment_scatter, apart
 
 TITLES = ("A, layer 1 · Pearson r", "B, layer 2 · Pearson r")
 
@@ -68,3 +71,83 @@ def test_targets_without_scores_leave_an_empty_figure(count):
     nothing = np.full(count, np.nan)
     figure, note = target_scatter(nothing, nothing, {}, [], titles=TITLES, simulated=False)
     assert not points(figure) and note.startswith("0 targets")
+
+
+# ---- models ---------------------------------------------------------------------------------
+
+REGIONS = ("late_language", "primary_auditory", "early_visual")
+
+
+def many_models(n_regions):
+    """Twelve models with long names, nine of one size, whose scores are nearly the same."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "model": f"a model of a lab, number {number}",
+            "role": "control" if number % 3 else "base",
+            "region": region,
+            "measure": "r",
+            "alignment": (at := 0.2 + 0.1 * place + rng.normal(0, 0.004)),
+            "low": at - 0.02,
+            "high": at + 0.02,
+            "parameters": 95e6 if number < 9 else 3.1e8,
+            "probe": 0.6 + 0.001 * (number % 3),
+            "simulated": True,
+        }
+        for place, region in enumerate(REGIONS[:n_regions])
+        for number in range(12)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("n_regions", [1, 2, 3])
+@pytest.mark.parametrize("against", ["parameters", "probe"])
+def test_names_of_twelve_models_that_are_alike_stand_on_nothing(against, n_regions):
+    table = many_models(n_regions)
+    figure = alignment_scatter(table, REGIONS[:n_regions], against=against)
+    names = set(table["model"])
+    for place in range(n_regions):
+        own = "" if place == 0 else str(place + 1)
+        x, y = (getattr(figure.layout, f"{way}axis{own}") for way in "xy")
+        written = [
+            one for one in figure.layout.annotations if one.xref == f"x{own}" and one.text in names
+        ]
+        assert len(written) == 12
+        heights = np.sort([one.y for one in written])
+        pixels = (figure.layout.height - 110) * (y.domain[1] - y.domain[0])
+        line = 12 / pixels * (y.range[1] - y.range[0])
+        assert (np.diff(heights) > line).all(), "no name on another"
+        assert heights[0] > y.range[0] and heights[-1] < y.range[1]
+        drawn = [one for one in figure.data if one.xaxis == f"x{own}"]
+        across = np.array([one.x[0] for one in drawn])
+        assert all(one.xanchor == "left" and one.x > across.max() for one in written)
+        assert across.max() < x.range[1] and across.min() > x.range[0]
+        if against == "parameters":
+            assert len(set(across)) == 12, "nor a point, with its interval, on one of its size"
+        else:
+            assert set(across) == set(table["probe"]), "scores stand where they are"
+        lines = [one for one in figure.layout.shapes if one.xref == f"x{own}"]
+        ends = {(one.x0, one.y0): one.y1 for one in lines}
+        for one in drawn:
+            (name,) = [name for name in written if name.text == one.name]
+            assert ends[one.x[0], one.y[0]] == name.y, "each with a line to its own point"
+
+
+def test_places_are_moved_as_little_as_can_be():
+    rng = np.random.default_rng(1)
+    for ends in ((-1.0, 2.0), (0.0, 1.0)):
+        places, gap = np.sort(rng.uniform(0, 1, 7) ** 3), 0.12
+        found = apart(places, ends, gap)
+        assert (np.diff(found) > gap - 1e-9).all()
+        assert found[0] >= ends[0] - 1e-9 and found[-1] <= ends[1] + 1e-9
+        limits = [
+            {"type": "ineq", "fun": lambda at, gap=gap: np.diff(at) - gap},
+            {"type": "ineq", "fun": lambda at, low=ends[0]: at[0] - low},
+            {"type": "ineq", "fun": lambda at, high=ends[1]: high - at[-1]},
+        ]
+        start = np.linspace(*ends, 7)
+        best = minimize(lambda at, to=places: ((at - to) ** 2).sum(), start, constraints=limits)
+        np.testing.assert_allclose(found, best.x, atol=2e-3)
+    crowded = apart(np.zeros(5), (0.0, 1.0), 0.5)
+    assert (np.diff(crowded) > 0).all() and crowded[-1] <= 1, "closer where there is no room"
+    assert not len(apart(np.array([]), (0.0, 1.0), 0.1))

@@ -175,6 +175,8 @@ def _scatter(study: StudyView, against: str) -> Iterator[Item]:
     details = [study.measure_line(), *told, *study.interval_lines()]
     if against in _BUDGETS:
         details.append("Models that braindash tuned, by their records; others are left out.")
+    if not of_task:
+        details.append("Models of which this number is the same stand beside each other.")
     if of_task:
         details.append("Probing score: share above chance, over the same layers; 1 is perfect.")
     title = f"Alignment against {what}"

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 from braindash.viewer.colours import region_title
 from braindash.views.studies.panels import (
+    columns_of,
     finished,
     model_colours,
     panels,
@@ -25,6 +29,16 @@ AGAINST: Mapping[str, str] = MappingProxyType(
     }
 )
 """What alignment is drawn against."""
+_LINE, _CHARACTER, _FROM_POINT = 14, 6.2, 22  # pixels: of a name, and before it
+_FRAME = 100  # pixels of a figure's height that are no panels
+_WIDE, _NARROW = 830, 390  # pixels of a panel by itself in its row, and of one of two
+_MOST_ROOM = 0.55  # of a panel, for names
+_MARGIN = 0.06  # around what is drawn, as a share of it
+_LEAST_SPAN = 0.1
+_ALIKE, _ASIDE = 0.005, 0.025  # numbers this near are one; the step between its points, of the span
+_MOST_LETTERS = 34  # of a name; the cursor tells all of it
+# Three panels beside each other would have no room for names.
+_COLUMNS, _MANY = 2, 4
 
 
 def alignment_scatter(
@@ -51,36 +65,81 @@ def alignment_scatter(
     Returns
     -------
     plotly.graph_objects.Figure
-        Controls are open circles.
+        Controls are open circles. Names stand in a column right of the points, with a line to each.
+        Models with one number of weights, hours or rank stand beside each other.
     """
     inks = colours or model_colours(list(table["model"]))
-    figure = panels([region_title(one) for one in regions])
+    columns = _COLUMNS if len(regions) >= _MANY else 1
+    figure = panels([region_title(one) for one in regions], columns=columns)
     known = table[table[against].notna() & table["alignment"].notna()]
     known = known.assign(across=_across(known[against], against))
     ticks = _decades(known["parameters"]) if against == "parameters" else {}
+    names = [_written(str(one)) for one in known["model"]]
+    wide, high = _ranges(known, names, _NARROW if columns_of(len(regions), columns) > 1 else _WIDE)
     for number, region in enumerate(regions):
-        place = place_of(number, len(regions))
-        own = known[known["region"] == region].sort_values(["across", "alignment"])
-        for rank, (_, row) in enumerate(own.iterrows()):
-            name = str(row["model"])
-            _point(figure, row, AGAINST[against], (inks[name], float(row[against])), place)
-            _write_name(figure, row, inks[name], place, at_right=rank % 2 == 0)
-    figure.update_xaxes(title=AGAINST[against], **ticks, **_with_room(known["across"]))
+        place = place_of(number, len(regions), columns)
+        own = known[known["region"] == region].sort_values(["alignment", "across"])
+        if against != "probe":
+            own = own.assign(across=_side_by_side(own["across"].to_numpy(dtype=float), wide))
+        for _, row in own.iterrows():
+            told = inks[str(row["model"])], float(row[against])
+            _point(figure, row, AGAINST[against], told, place)
+        _write_names(figure, own, inks, (wide, high), place)
+    figure.update_xaxes(title=AGAINST[against], range=wide.ends, **ticks)
+    figure.update_yaxes(range=high)
     figure.update_yaxes(title=score_title(table), col=1)
     return finished(figure.update_layout(showlegend=False), table)
+
+
+class _Across(NamedTuple):
+    """The horizontal axis.
+
+    Attributes
+    ----------
+    ends : list of float
+        Of the axis.
+    span : float
+        From the first point to the last.
+    names : float
+        Where names begin: in a column right of all points.
+    """
+
+    ends: list[float]
+    span: float
+    names: float
 
 
 def _across(values: pd.Series, against: str) -> pd.Series:
     return pd.Series(np.log10(values) if against == "parameters" else values, index=values.index)
 
 
-def _with_room(places: pd.Series) -> dict[str, list[float]]:
-    """Return a range in which names beside the outer points have room."""
-    if places.empty:
-        return {}
-    low, high = float(places.min()), float(places.max())
-    room = 0.35 * max(high - low, 0.1)
-    return {"range": [low - room, high + room]}
+def _ranges(known: pd.DataFrame, names: Sequence[str], pixels: int) -> tuple[_Across, list[float]]:
+    """Return both axes: names have room right of the points, and none moves an end."""
+    if known.empty:
+        return _Across([0.0, 1.0], 1.0, 1.0), [0.0, 1.0]
+    low, high = float(known["across"].min()), float(known["across"].max())
+    span = max(high - low, _LEAST_SPAN)
+    # Points of one number stand beside each other, on both sides of it.
+    most = known.groupby("region", sort=False)["model"].size().max()
+    room = (_MARGIN + _ASIDE * most / 2) * span
+    low, high = low - room, high + room
+    share = min((_CHARACTER * max(map(len, names)) + _FROM_POINT) / pixels, _MOST_ROOM)
+    end = low + (high - low) / (1 - share)
+    numbers = known[["alignment", "low", "high"]].to_numpy(dtype=float)
+    bottom, top = float(np.nanmin(numbers)), float(np.nanmax(numbers))
+    reach = _MARGIN * max(top - bottom, _LEAST_SPAN)
+    first = high + (end - low) * _FROM_POINT / pixels
+    return _Across([low, end], span, first), [bottom - reach, top + reach]
+
+
+def _side_by_side(places: NDArray[np.floating], wide: _Across) -> NDArray[np.floating]:
+    """Part points of one number, such as models of one size, whose intervals hid each other."""
+    order, moved = np.argsort(places, kind="stable"), places.copy()
+    apart = np.flatnonzero(np.diff(places[order]) > _ALIKE * max(wide.span, 1.0))
+    for members in np.split(order, apart + 1):
+        aside = np.arange(len(members)) - (len(members) - 1) / 2
+        moved[members] = places[members].mean() + aside * _ASIDE * wide.span
+    return moved
 
 
 def _point(
@@ -112,19 +171,76 @@ def _point(
     )
 
 
-def _write_name(
-    figure: go.Figure, row: pd.Series, colour: str, place: Mapping[str, int], *, at_right: bool
+def _write_names(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    inks: Mapping[str, str],
+    ends: tuple[_Across, list[float]],
+    place: Mapping[str, int],
 ) -> None:
-    figure.add_annotation(
-        x=float(row["across"]),
-        y=float(row["alignment"]),
-        text=str(row["model"]),
-        showarrow=False,
-        xanchor="left" if at_right else "right",
-        xshift=8 if at_right else -8,
-        font={"size": 11, "color": colour},
-        **place,
-    )
+    """Write names in a column, lowest first, each with a line to its point: none on another."""
+    wide, high = ends
+    axis = next(figure.select_yaxes(**place))
+    pixels = (figure.layout.height - _FRAME) * (axis.domain[1] - axis.domain[0])
+    points = rows["alignment"].to_numpy(dtype=float)
+    line = _LINE / pixels * (high[1] - high[0])
+    heights = apart(points, (high[0] + line / 2, high[1] - line / 2), line)
+    for (_, row), height in zip(rows.iterrows(), heights, strict=True):
+        name = str(row["model"])
+        figure.add_shape(
+            type="line",
+            x0=float(row["across"]),
+            y0=float(row["alignment"]),
+            x1=wide.names,
+            y1=height,
+            line={"color": inks[name], "width": 0.8},
+            opacity=0.5,
+            layer="below",
+            **place,
+        )
+        figure.add_annotation(
+            x=wide.names,
+            y=height,
+            text=_written(name),
+            showarrow=False,
+            xanchor="left",
+            xshift=3,
+            font={"size": 11, "color": inks[name]},
+            **place,
+        )
+
+
+def apart(
+    places: NDArray[np.floating], ends: tuple[float, float], gap: float
+) -> NDArray[np.floating]:
+    """Move places as little as can be until they lie a gap apart, between two ends.
+
+    The least squares of the moves with places[i + 1] - places[i] >= gap: a monotonic regression of
+    places - i gap.
+
+    Parameters
+    ----------
+    places : array of shape (n,)
+        In rising order.
+    ends : (float, float)
+        The lowest place and the highest one.
+    gap : float
+        Between neighbours; less where not all have room.
+
+    Returns
+    -------
+    array of float64, shape (n,)
+    """
+    if not len(places):
+        return np.asarray(places, dtype=np.float64)
+    low, high = ends
+    steps = min(gap, (high - low) / len(places)) * np.arange(len(places))
+    found = np.asarray(isotonic_regression(np.asarray(places, dtype=np.float64) - steps).x)
+    return np.asarray(np.clip(found, low, high - steps[-1]) + steps)
+
+
+def _written(name: str) -> str:
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
 def _decades(numbers: pd.Series) -> dict[str, list[float] | list[str]]:
