@@ -18,6 +18,7 @@ from braindash.files import parse_json
 from braindash.io.dataset.tables import Problem, parsed_toml, raise_problems
 from braindash.io.regions.masks import Hemisphere
 from braindash.names import absent, given_path
+from braindash.probing.tasks import PROBE_TASKS
 from braindash.requests import EncodeRequest, ProbeRequest, Request
 from braindash.studies.models import (
     MOST_TUNED,
@@ -55,6 +56,7 @@ SHARE = "train_share"
 """The setting whose values are drawn several times."""
 SPACES = "low_level_space"
 """The setting whose values are taken out of a model's features, or weighed against them."""
+_DRAW = "train_draw"
 _BESIDE = ("low_level", "null_panel", "keep_weights")
 _MOST_DRAWS = 50
 
@@ -101,7 +103,7 @@ class SweepTable(Table):
         own = {name: one for name, one in usual.items() if name not in _BESIDE}
         if self.setting == SPACES:
             own["low_level"] = usual.get("low_level", "residual")
-        drawn = {"train_draw": draw} if self.setting == SHARE else {}
+        drawn = {_DRAW: draw} if self.setting == SHARE else {}
         return own | self.encode | {self.setting: value} | drawn
 
 
@@ -272,9 +274,18 @@ def parse_study(text: str, place: Path) -> StudyTables:
 # ---- problems -------------------------------------------------------------------------------
 
 
+_MOST_SHOWN = 80  # characters of what was given
+# What pydantic calls them, and what they are called in a file.
+_WORDS = {"tuple": "list", "Tuple": "List", "dictionary": "table", " after validation": ""}
+_WORDS |= {f" or instance of {one.__name__}": "" for one in TABLES.values()}
+_PYTHONS = re.compile("|".join(sorted(_WORDS, key=len, reverse=True)))
+
+
 def _form_problems(details: Sequence[ErrorDetails], data: Mapping[str, Any]) -> list[Problem]:
     found: dict[str, Problem] = {}  # of a choice of two forms each is refused
     for detail in details:
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # its items were refused, each by itself
         one = _form_problem(detail, data)
         found.setdefault(one.message.partition(": ")[0], one)
     return list(found.values())
@@ -287,12 +298,14 @@ def _form_problem(detail: ErrorDetails, data: Mapping[str, Any]) -> Problem:
     told = fields[field].description or "a table of its own"
     if detail["type"] == "missing":
         return Problem(f"{where} lacks the field {field!r}", f"Give {field}: {told}.")
-    given, reason = detail["input"], detail["msg"]
+    given, reason = detail["input"], _PYTHONS.sub(lambda one: _WORDS[one[0]], detail["msg"])
     hint = f"{field} is {told}."
     if detail["type"] == "literal_error":
         allowed = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
         hint = near_match(str(given), allowed)
-    return Problem(f"{where} {field} = {given!r} is not allowed: {reason}", hint)
+    shown = repr(given)
+    shown = shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
+    return Problem(f"{where} {field} = {shown} is not allowed: {reason}", hint)
 
 
 def _place(detail: ErrorDetails, data: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any]]:
@@ -366,6 +379,12 @@ def _sweep_problems(tables: StudyTables) -> Iterator[Problem]:
                 f"{where} setting = {one.setting!r} is no setting of encodings",
                 near_match(one.setting, allowed),
             )
+        for value in one.values:
+            if not _is_json(value):
+                yield Problem(
+                    f"{where} values has {value!s}, which no setting takes",
+                    "Allowed: numbers that are finite, texts, true and false, lists and tables.",
+                )
         for model in one.models or ():
             if model not in encoded:
                 yield Problem(
@@ -374,6 +393,63 @@ def _sweep_problems(tables: StudyTables) -> Iterator[Problem]:
                 )
         if one.draws > 1 and one.setting != SHARE:
             yield Problem(f"{where} has draws, but nothing is drawn", f"Draws are of {SHARE!r}.")
+
+
+def _is_json(value: Any) -> bool:
+    """Say whether a value can be written into a record: TOML has dates and NaN as well."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def vain_problems(tables: StudyTables) -> Iterator[Problem]:
+    """Yield what a file asks for in vain; a record that was written with it is read all the same.
+
+    Parameters
+    ----------
+    tables : StudyTables
+        Whose form is right.
+    """
+    task, asked = tables.figures.task, (tables.probe or {}).get("tasks")
+    tasks = [one for one in asked if isinstance(one, str)] if isinstance(asked, list) else []
+    if task is not None and task not in (tasks or PROBE_TASKS):
+        told = "none of [probe] tasks" if tasks else "no probing task"
+        hint = near_match(task, tasks or PROBE_TASKS)
+        yield Problem(f"[figures] task = {task!r} is {told}", hint)
+    silent = {one.name for one in tables.all_models if not one.encode}
+    pairs: Counter[frozenset[str]] = Counter()
+    for pair in tables.comparisons:
+        pairs[frozenset((pair.a, pair.b))] += 1
+        for side in (pair.a, pair.b):
+            if side in silent:
+                yield Problem(
+                    f"[[comparisons]] names {side!r}, which has encode = false",
+                    "Scores of responses are compared: let it encode, or leave the pair out.",
+                )
+    for names, count in pairs.items():
+        if count > 1:
+            told = " and ".join(map(repr, sorted(names)))
+            yield Problem(
+                f"[[comparisons]] names {told} {count} times",
+                "Name a pair once: its p would be adjusted for itself.",
+            )
+    for one in tables.sweeps:
+        yield from _vain_sweep(one)
+
+
+def _vain_sweep(sweep: SweepTable) -> Iterator[Problem]:
+    where = f"[[sweeps]] {sweep.name!r}"
+    own = {sweep.setting, _DRAW} if sweep.setting == SHARE else {sweep.setting}
+    for name in sorted(own & set(sweep.encode)):
+        yield Problem(
+            f"{where} encode sets {name!r}, which the sweep varies", "Leave it out there."
+        )
+    twice = [value for place, value in enumerate(sweep.values) if value in sweep.values[:place]]
+    if twice:
+        told = ", ".join(map(value_text, twice))
+        yield Problem(f"{where} values has {told} twice", "Name each value once.")
 
 
 def _name_problems(tables: StudyTables) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
 """The stored results of a study, put together by model and preset."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self, TypeVar
 
@@ -9,7 +9,7 @@ import pandas as pd
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, compare
 from braindash.encoding.several.groups import Group
-from braindash.errors import InputError, StoreError
+from braindash.errors import InputError, StoreError, near_match
 from braindash.io.store import Store
 from braindash.probing.result import ProbingResult
 from braindash.studies.file import ROLES, StudyTables
@@ -109,14 +109,15 @@ class StudyResults:
                 encodings.setdefault((wanted.preset, wanted.model), []).append(loaded)
         groups, refused = _groups(encodings, lambda place: place[1])
         varied, also = _groups(swept, lambda place: f"{place.model}, {place.sweep} {place.value}")
-        told = (*notes, *refused, *also)
+        told = (*notes, *refused, *also, *_unknown_regions(record.tables, groups.values()))
         facts = record.models
         return cls(record.tables, groups, probings, facts, tuple(missing), told, varied)
 
     @property
     def presets(self) -> tuple[str, ...]:
         """Presets of which there are results, in the order of the file."""
-        return tuple(one for one in self.tables.presets if any(of == one for of, _ in self.groups))
+        asked = dict.fromkeys(self.tables.presets)
+        return tuple(one for one in asked if any(of == one for of, _ in self.groups))
 
     @property
     def simulated(self) -> bool:
@@ -273,6 +274,16 @@ def _long(parts: Iterable[pd.DataFrame], first: list[str]) -> pd.DataFrame:
         return pd.DataFrame(columns=first)
     table = pd.concat(listed, ignore_index=True)
     return table[[*first, *(name for name in table if name not in first)]]
+
+
+def _unknown_regions(tables: StudyTables, groups: Iterable[Group]) -> Iterator[str]:
+    """Say which of the regions to show are none of those that are looked at."""
+    known = list(dict.fromkeys(name for one in groups for name in one.region_names))
+    for name in (tables.figures.shown or ()) if known else ():
+        if name not in known:
+            meant = near_match(name, known).partition("Allowed")[0]
+            hint = meant or "`braindash regions` lists the sets. "
+            yield f"{name!r} of [figures] shown is no region of what is looked at. {hint}".strip()
 
 
 PlaceT = TypeVar("PlaceT")

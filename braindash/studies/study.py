@@ -31,6 +31,7 @@ from braindash.studies.file import (
     ALL,
     StudyTables,
     read_study,
+    vain_problems,
     value_label,
     value_text,
 )
@@ -209,7 +210,7 @@ class Study:
         place = given_path(path).absolute()
         tables, text = read_study(place)
         study = cls(place, tables, text)
-        raise_problems(str(place), list(study._data_problems()))
+        raise_problems(str(place), [*vain_problems(tables), *study._data_problems()])
         study.requests()  # refuses settings out of range
         study.tune_requests()
         return study

@@ -23,6 +23,7 @@ from braindash.studies.results import StudyResults
 LEAST_BASE_R = 0.02
 """Percents over a score below this are not defined: noise would be divided by noise."""
 _QUARTER = (0.5, 0.75)
+_SHALLOW = " (of a model without one the nearest)"
 
 Floats = NDArray[np.floating]
 
@@ -54,10 +55,12 @@ def layers_of(rule: LayerRule | Sequence[int], n_layers: int) -> list[int]:
 def layers_words(rule: LayerRule | Sequence[int]) -> str:
     """Say in a few words which layers a score is the mean of."""
     if rule == "third-quarter":
-        return "mean over the layers of relative depth above .5 and up to .75"
+        return f"mean over the layers of relative depth above .5 and up to .75{_SHALLOW}"
     if rule == "last":
         return "the last layer"
-    return "mean over all layers" if rule == "all" else f"mean over layers {_listed(rule)}"
+    if rule == "all":
+        return "mean over all layers"
+    return f"mean over layers {_listed(rule)} (those that a model has, else its last)"
 
 
 class Chosen(NamedTuple):

@@ -7,7 +7,13 @@ from kit.results.made_up_study import study_text
 
 from braindash.errors import InputError
 from braindash.requests import EncodeRequest, ProbeRequest
-from braindash.studies.file import StudyTables, parse_study, read_study, settings_of
+from braindash.studies.file import (
+    StudyTables,
+    parse_study,
+    read_study,
+    settings_of,
+    vain_problems,
+)
 
 PLACE = Path("study.toml")
 GOOD = study_text()
@@ -57,6 +63,73 @@ def test_a_bad_field_is_named_with_what_is_near(old, new, said):
     import re
 
     assert re.search(said, refusal(old, new), re.DOTALL), refusal(old, new)
+
+
+@pytest.mark.parametrize("value", ["1979-05-27", "nan", "[1.0, inf]", "{at = 07:32:00}"])
+def test_a_value_of_a_sweep_that_no_record_can_hold_is_refused(value):
+    sweep = f'[[sweeps]]\nname = "s"\nsetting = "alphas"\nvalues = [1, {value}]\n[figures]'
+    told = refusal("[figures]", sweep)
+    assert "[[sweeps]] 's' values has" in told and "numbers that are finite" in told
+
+
+def test_of_a_list_with_a_bad_item_the_item_alone_is_named():
+    told = refusal("[figures]", '[[tune]]\nname = "t"\nsubjects = ["S1"]\nranks = [0]\n[figures]')
+    assert "ranks = 0 is not allowed" in told and "at least 1 item" not in told
+    many = "".join(f'[[models]]\nname = "m{one}"\nmodel = "m"\n' for one in range(9))
+    told = refusal("[figures]", f"{many}[figures]")
+    assert "at most 12 items, not 14" in told and len(told) < 400, "not the whole list"
+    assert "tuple" not in refusal('model = "base"', 'model = "base"\ntuned_on = 1').lower()
+
+
+@pytest.mark.parametrize(
+    ("more", "said", "next_step"),
+    [
+        ('[figures]\ntask = "phoen"', "task = 'phoen' is no probing task", "mean 'phone'"),
+        (
+            '[probe]\ntasks = ["mfcc", "word"]\n[figures]\ntask = "phone"',
+            "'phone' is none of [probe] tasks",
+            "Allowed: 'mfcc', 'word'",
+        ),
+        (
+            '[[comparisons]]\na = "tuned"\nb = "log-mel"\n[[models]]\nname = "log-mel"\n'
+            'model = "acoustic:logmel"\nencode = false',
+            "'log-mel', which has encode = false",
+            "let it encode",
+        ),
+        (
+            '[[comparisons]]\na = "tuned"\nb = "base"\n[[comparisons]]\na = "base"\nb = "tuned"',
+            "names 'base' and 'tuned' 2 times",
+            "adjusted for itself",
+        ),
+        (
+            '[[sweeps]]\nname = "s"\nsetting = "delays"\nvalues = [[1], [2]]\n'
+            "encode = {delays = [3]}",
+            "encode sets 'delays', which the sweep varies",
+            "Leave it out",
+        ),
+        (
+            '[[sweeps]]\nname = "s"\nsetting = "train_share"\nvalues = [0.5, 1.0, 1]\n'
+            "encode = {train_draw = 3}",
+            "encode sets 'train_draw'",
+            "",
+        ),
+        (
+            '[[sweeps]]\nname = "s"\nsetting = "train_share"\nvalues = [0.5, 1.0, 1]',
+            "values has 1 twice",
+            "each value once",
+        ),
+    ],
+)
+def test_what_a_file_asks_for_in_vain_is_named_but_its_record_is_read(more, said, next_step):
+    text = GOOD
+    if "[figures]" in more:
+        text = text.replace('[figures]\nshown = ["late_language", "primary_auditory"]\n', "")
+    if "[probe]" in more:
+        text = text.replace("[probe]\n", "")
+    tables = parse_study(f"{text}\n{more}\n", PLACE)
+    found = list(vain_problems(tables))
+    assert any(said in one.message and next_step in one.hint for one in found), found
+    assert not list(vain_problems(parse_study(GOOD, PLACE)))
 
 
 def test_several_problems_are_said_at_once():

@@ -1,6 +1,7 @@
 """A study's results from its record: what is missing, long tables, features, what is shared."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from kit.results.made_up_study import FOLDER, MODELS, N_ROWS, SUBJECTS, made_up_
 from braindash.core.representations.similarity import debiased_cka
 from braindash.errors import InputError, StoreError
 from braindash.io.store import Store
+from braindash.studies.file import parse_study
 from braindash.studies.record import list_records, open_record, take_record
 from braindash.studies.representations import (
     dimension_table,
@@ -57,6 +59,18 @@ def test_what_is_missing_or_does_not_belong_together_is_named(tmp_path, record):
     empty = StudyResults.open(record, Store(tmp_path / "nowhere"))
     assert len(empty.missing) == len(record.keys) and empty.scores().empty
     assert empty.probes().empty and not empty.regions("default")
+
+
+def test_a_region_that_is_none_is_named_with_what_is_near(tmp_path):
+    more = 'presets = ["default", "default"]\n'
+    record = put_study(tmp_path, models=FEW[:1], subjects=SUBJECTS[:1])
+    text = record.text.replace('"late_language"', '"late_langage", "V9"').replace("[probe]", more)
+    tables = parse_study(text.replace(more, "", 1).replace("data =", f"{more}data =", 1), tmp_path)
+    found = StudyResults.open(replace(record, tables=tables), Store(tmp_path))
+    first, second = found.notes
+    assert "'late_langage'" in first and "Did you mean 'late_language'?" in first
+    assert "'V9'" in second and "`braindash regions`" in second
+    assert found.presets == ("default",), "each once"
 
 
 def test_a_record_comes_back_and_leaves_without_places(tmp_path, record):

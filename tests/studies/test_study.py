@@ -63,6 +63,7 @@ def test_probes_are_asked_once_a_model_with_the_studys_data(short):
         ("n_bootstraps = 20", "n_bootstraps = -1", r"\[encode\].*n_bootstraps"),
         ('strategy = "chunk"', 'strategy = "chunky"', r"\[encode\].*strategy"),
         ("lab/manifest.toml", "lab/none.toml", "none.toml"),
+        ("[encode]", '[figures]\ntask = "wrod"\n[encode]', "'wrod' is no probing task"),
     ],
 )
 def test_what_the_data_lack_or_a_setting_cannot_be_is_said_on_loading(short, old, new, said):

@@ -164,7 +164,8 @@ def comparison_lines(study: StudyView, tests: pd.DataFrame) -> list[str]:
 
 
 def _scatter(study: StudyView, against: str) -> Iterator[Item]:
-    task = study.task or next(iter(tasks_of(study.results)), None)
+    asked = tasks_of(study.results)
+    task = study.task if study.task in asked else next(iter(asked), None)
     table = alignment_table(study.results, study.chosen, task)
     if against in _BUDGETS:
         table = table[~table["model"].isin(study.results.tables.variants)]

@@ -89,13 +89,15 @@ class StudyView:
         stamp = "SIMULATED DATA · " if results.simulated else ""
         preset = "" if chosen.preset == "default" else f"preset {chosen.preset} · "
         who = "" if first is None else f"{subjects_words(list(self.groups.values()))} · "
+        seen = "" if first is None else first.first.regions_line()
+        regions = f"regions: {seen} · " if seen else ""
         keys = [key[:8] for key in results.keys]
         rest = len(keys) - _MOST_KEYS
         told = ", ".join(keys[:_MOST_KEYS]) + (f" and {rest} more" if rest > 0 else "")
         models = list(dict.fromkeys([*self.groups, *results.probings]))
         return (
             f"{stamp}{data} · study {results.tables.name} · {preset}"
-            f"{counted(len(models), 'model')} · {who}keys {told}"
+            f"{counted(len(models), 'model')} · {who}{regions}keys {told}"
         )
 
     def source(self, title: str, *details: str) -> Source:
