@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,17 @@ def shared(figures, record, root, tmp_path_factory):
         formats=["svg"],
         add=lambda folder: exported_results(record, Store(root), folder),
     )
+
+
+def test_a_scatter_says_how_its_numbers_across_were_found(figures):
+    [sizes] = figures.make("against-parameters")
+    told = " ".join(sizes.source.details)
+    assert "counted from the models' configurations" in told and "few per cent" in told
+    assert "beside each other" in told
+    asked = replace(figures, task="no such task")
+    [probes] = asked.make("against-probe")
+    assert probes.table["probe"].notna().any(), "a task that nobody asked is no empty figure"
+    assert "share above chance" in " ".join(probes.source.details)
 
 
 def test_the_file_says_what_is_shown_first(figures, record):

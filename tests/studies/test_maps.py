@@ -10,6 +10,7 @@ from scipy import stats
 
 from braindash.encoding.several.groups import Group
 from braindash.exports.studies.items import StudyFigures, default_choice
+from braindash.io.regions.discs import SPHERE_LABEL
 from braindash.io.regions.masks import named_masks
 from braindash.io.store import Store
 from braindash.io.surfaces import adjacency
@@ -172,6 +173,7 @@ def test_maps_on_a_surface_have_clusters_and_pictures(brains):
     items = {one.name: one for one in figures.make("group-maps")}
     assert {"group-mean", "group-difference", "group-maps", "group-targets"} <= set(items)
     assert "group-mean-tested" not in items, "of three subjects no p is below 1/8"
+    assert f" · regions: {SPHERE_LABEL} · " in items["group-mean"].source.line
     told = " ".join(items["group-mean"].source.details)
     assert "of whom none is below 0.12" in told and "largest t over 20,459 targets" in told
     assert "nilearn has none on surfaces" in " ".join(items["group-maps"].source.details)

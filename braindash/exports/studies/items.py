@@ -176,6 +176,11 @@ def _scatter(study: StudyView, against: str) -> Iterator[Item]:
     details = [study.measure_line(), *told, *study.interval_lines()]
     if against in _BUDGETS:
         details.append("Models that braindash tuned, by their records; others are left out.")
+    if against == "parameters":
+        details.append(
+            "Numbers of weights are counted from the models' configurations, as convolutions and "
+            "linear layers have them: to a few per cent."
+        )
     if not of_task:
         details.append("Models of which this number is the same stand beside each other.")
     if of_task:
