@@ -345,12 +345,15 @@ def _require_possible(path: Path, written: str) -> None:
 # ---- places of this machine -------------------------------------------------------------------
 
 # Several steps from the root, a home or a drive, inside a text; nothing that a word, a URL or
-# another path leads up to.
+# another path leads up to, but for what names a control or a space: untrained:/home/lab/model.
 _STEP = r"[^/\\\s'\",;()\[\]{}<>]"
+_KIND = r"[\w-]{2,}:(?!//)"
 _PLACE = re.compile(
-    rf"(?<![\w.:/\\~-])(?:file://)?(?:~|[A-Za-z]:)?[/\\](?:{_STEP}+[/\\])+({_STEP}*)"
+    rf"(?<![\w.:/\\~-])((?:{_KIND})?)(?:file://)?(?:~|[A-Za-z]:)?[/\\](?:{_STEP}+[/\\])+({_STEP}*)"
 )
-_WHOLE_PLACE = re.compile(r"(?:file://)?(?:~|[A-Za-z]:)?[/\\](?:.*[/\\])?([^/\\]+)[/\\]?")
+_WHOLE_PLACE = re.compile(
+    rf"((?:{_KIND})?)(?:file://)?(?:~|[A-Za-z]:)?[/\\](?:.*[/\\])?([^/\\]+)[/\\]?"
+)
 
 
 def without_places(value: Any) -> Any:
@@ -375,5 +378,5 @@ def without_places(value: Any) -> Any:
         return value
     whole = _WHOLE_PLACE.fullmatch(value) if "\n" not in value else None
     if whole:
-        return f"…/{whole[1]}"
-    return _PLACE.sub(lambda found: f"…/{found[1]}", value)
+        return f"{whole[1]}…/{whole[2]}"
+    return _PLACE.sub(lambda found: f"{found[1]}…/{found[2]}", value)

@@ -117,6 +117,8 @@ def value_label(text: str) -> str:
     value = parse_json(text)
     if isinstance(value, list):
         return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:g}"
     return str(value).replace("acoustic:", "").replace("+", " + ")
 
 

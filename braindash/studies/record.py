@@ -5,6 +5,7 @@ that a page opens it at once, and whoever gets a study and its results reads the
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ FOLDER = "studies"
 """In a store: the records of its studies."""
 FILE, RECORD, RESULTS = "study.toml", "study.json", "results"
 """In the folder of a shared study: its file, its record, its results."""
+# Texts of the file by themselves: blanks in the names of folders end no place there.
+_QUOTED = re.compile(r"""(["'])((?:(?!\1)[^\n])*)\1""")
 _FORMS = {"tune": 3, "sweeps": 2}
 """Since 2 there are sweeps, since 3 tuned models; a record without them is of an earlier form."""
 _NEWEST = max(_FORMS.values())
@@ -142,7 +145,8 @@ class StudyRecord:
 
     def shared(self) -> dict[str, Any]:
         """Return it as it may leave the machine: without the places of files."""
-        document: dict[str, Any] = without_places(self.document())
+        cut = _QUOTED.sub(lambda one: f"{one[1]}{without_places(one[2])}{one[1]}", self.text)
+        document: dict[str, Any] = without_places(self.document() | {"text": cut})
         return document
 
     @classmethod

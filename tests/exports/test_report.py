@@ -167,6 +167,11 @@ def test_provenance_is_whole_but_for_places(pair):
         (r"C:\Users\me\a.wav", "…/a.wav"),
         ("file:///srv/x/y.txt", "…/y.txt"),
         ("~/lab/m.toml", "…/m.toml"),
+        ("untrained:/home/some one/a model@3", "untrained:…/a model@3"),
+        ('model = "shuffled:/srv/lab/model"', 'model = "shuffled:…/model"'),
+        (r"words: words:C:\Users\me\v.txt", "words: words:…/v.txt"),
+        ("text:~/lab/llm, acoustic:logmel", "text:…/llm, acoustic:logmel"),
+        ("http://x.org/a/b, hf:me/model, at 10:/3, s3://lab/a/b", None),
         ("r / ceiling, km/h, facebook/hubert-base, stimuli/a.wav, https://x.org/a/b", None),
     ],
 )

@@ -80,6 +80,13 @@ def test_a_record_comes_back_and_leaves_without_places(tmp_path, record):
     shared = record.shared()
     assert str(tmp_path) not in json.dumps(shared)
     assert take_record(shared, Store(tmp_path / "b")).keys == record.keys
+    text = record.text.replace('model = "base"', 'model = "untrained:/home/Jane Doe/nets/a net"')
+    text = (
+        text.replace('model = "tuned"', "model = '/home/Jane Doe/nets/b'") + "# of /home/Jane/x\n"
+    )
+    cut = take_record(replace(record, text=text).shared(), Store(tmp_path / "c"))
+    assert "Jane" not in cut.text
+    assert [one.model for one in cut.tables.models] == ["untrained:…/a net", "…/b"]
     with pytest.raises(StoreError, match="'made-upp'") as refused:
         open_record("made-upp", store)
     assert "made-up" in refused.value.hint

@@ -6,6 +6,7 @@ import pytest
 from scipy.optimize import minimize
 
 from braindash.views.scatter import MOST_POINTS, target_scatter
+from braindash.views.studies.matrices import similarity_matrices
 from braindash.views.studies.points import alignment_scatter, apart
 
 TITLES = ("A, layer 1 · Pearson r", "B, layer 2 · Pearson r")
@@ -151,3 +152,25 @@ def test_places_are_moved_as_little_as_can_be():
     crowded = apart(np.zeros(5), (0.0, 1.0), 0.5)
     assert (np.diff(crowded) > 0).all() and crowded[-1] <= 1, "closer where there is no room"
     assert not len(apart(np.array([]), (0.0, 1.0), 0.1))
+
+
+def test_titles_of_pairs_with_long_names_stay_over_their_panels():
+    pairs = [
+        ("a tuned model, adapters, 16 h", "another model of a lab, base"),
+        ("a", "another model of a laboratory, large"),
+        ("tuned", "base"),
+    ]
+    parts = [
+        pd.DataFrame({"layer_a": [0, 1], "layer_b": [0, 1], "cka": [1.0, 0.5]}).assign(
+            model_a=a, model_b=b, simulated=False
+        )
+        for a, b in [*pairs, (pairs[0][0], pairs[0][0])]
+    ]
+    figure = similarity_matrices(pd.concat(parts))
+    titles = [one.text for one in figure.layout.annotations]
+    assert all(len(one) <= 36 for one in titles)
+    assert titles[0].startswith("a tuned model,") and " and another model" in titles[0]
+    assert titles[1].startswith("a and another model of a lab")
+    assert titles[2] == "tuned and base" and titles[3] == pairs[0][0]
+    for one, (a, b) in zip(figure.data, pairs, strict=False):
+        assert one.name == f"{a} and {b}" and a in one.hovertemplate and b in one.hovertemplate

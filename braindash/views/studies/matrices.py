@@ -7,10 +7,18 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from braindash.viewer.colours import region_title
-from braindash.views.studies.panels import columns_of, finished, panels, place_of, score_title
+from braindash.views.studies.panels import (
+    columns_of,
+    cut_name,
+    finished,
+    panels,
+    place_of,
+    score_title,
+)
 
 MOST_MATRICES = 9
 """Pairs of models that are drawn; the table has all."""
+_TITLE_LETTERS, _AXIS_LETTERS = 36, 26  # that have room over a panel of three, and along it
 # Of a row of a matrix that is written in, and of what stands around one.
 _CELL_PIXELS, _FRAME_PIXELS = 24, 90
 # As rgb(), because Streamlit replaces hex colours of scales.
@@ -130,8 +138,7 @@ def similarity_matrices(
     """
     there = list(dict.fromkeys(zip(table["model_a"], table["model_b"], strict=True)))
     shown = [one for one in there if pairs is None or one in pairs][:MOST_MATRICES]
-    titles = [a if a == b else f"{a} and {b}" for a, b in shown]
-    figure = panels(titles, share_y=False)
+    figure = panels([_pair_title(a, b) for a, b in shown], share_y=False)
     for number, (a, b) in enumerate(shown):
         own = table[(table["model_a"] == a) & (table["model_b"] == b)]
         wide = own.pivot(index="layer_a", columns="layer_b", values="cka")
@@ -146,17 +153,27 @@ def similarity_matrices(
                 zmax=1.0,
                 showscale=number == len(shown) - 1,
                 colorbar={"title": {"text": "debiased CKA", "side": "right"}, "thickness": 14},
-                name=titles[number],
+                name=a if a == b else f"{a} and {b}",
                 hovertemplate=f"{a} layer %{{y}}, {b} layer %{{x}}: %{{z:.3f}}<extra></extra>",
             ),
             **place,
         )
         across, upwards = (layer_ticks(len(one)) for one in (wide.columns, wide.index))
-        figure.update_xaxes(title=f"Layer of {b}", showgrid=False, tickvals=across, **place)
-        figure.update_yaxes(title=f"Layer of {a}", showgrid=False, tickvals=upwards, **place)
+        own_a, own_b = (f"Layer of {cut_name(one, _AXIS_LETTERS)}" for one in (a, b))
+        figure.update_xaxes(title=own_b, showgrid=False, tickvals=across, **place)
+        figure.update_yaxes(title=own_a, showgrid=False, tickvals=upwards, **place)
     return finished(figure, table)
 
 
 def layer_ticks(n_layers: int) -> list[int]:
     """Return the layers that an axis names: whole numbers, at most nine."""
     return list(range(0, n_layers, -(-n_layers // 9)))
+
+
+def _pair_title(a: str, b: str) -> str:
+    """Name two models over their panel; neither takes the room of the panel beside it."""
+    if a == b:
+        return cut_name(a, _TITLE_LETTERS)
+    room = _TITLE_LETTERS - len(" and ")
+    first = cut_name(a, max(room // 2, room - len(b)))
+    return f"{first} and {cut_name(b, room - len(first))}"

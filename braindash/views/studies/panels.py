@@ -76,6 +76,11 @@ def place_of(number: int, count: int, columns: int = COLUMNS) -> dict[str, int]:
     return {"row": number // n_columns + 1, "col": number % n_columns + 1}
 
 
+def cut_name(name: str, letters: int) -> str:
+    """Shorten a name that has no room; where it is shown whole, the cursor or a legend says it."""
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
+
+
 def finished(figure: go.Figure, table: pd.DataFrame) -> go.Figure:
     """Stamp a figure of simulated data, above the titles of its panels."""
     if not bool(table["simulated"].any()):

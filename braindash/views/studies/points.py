@@ -13,6 +13,7 @@ from scipy.optimize import isotonic_regression
 from braindash.viewer.colours import region_title
 from braindash.views.studies.panels import (
     columns_of,
+    cut_name,
     finished,
     model_colours,
     panels,
@@ -74,7 +75,7 @@ def alignment_scatter(
     known = table[table[against].notna() & table["alignment"].notna()]
     known = known.assign(across=_across(known[against], against))
     ticks = _decades(known["parameters"]) if against == "parameters" else {}
-    names = [_written(str(one)) for one in known["model"]]
+    names = [cut_name(str(one), _MOST_LETTERS) for one in known["model"]]
     wide, high = _ranges(known, names, _NARROW if columns_of(len(regions), columns) > 1 else _WIDE)
     for number, region in enumerate(regions):
         place = place_of(number, len(regions), columns)
@@ -201,7 +202,7 @@ def _write_names(
         figure.add_annotation(
             x=wide.names,
             y=height,
-            text=_written(name),
+            text=cut_name(name, _MOST_LETTERS),
             showarrow=False,
             xanchor="left",
             xshift=3,
@@ -237,10 +238,6 @@ def apart(
     steps = min(gap, (high - low) / len(places)) * np.arange(len(places))
     found = np.asarray(isotonic_regression(np.asarray(places, dtype=np.float64) - steps).x)
     return np.asarray(np.clip(found, low, high - steps[-1]) + steps)
-
-
-def _written(name: str) -> str:
-    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
 def _decades(numbers: pd.Series) -> dict[str, list[float] | list[str]]:
