@@ -1,7 +1,8 @@
 """Names by content, and files that are whole: digests, writing beside and renaming, placeholders.
 
 Digests are the one way braindash turns bytes, files and specifications into keys. What is written
-here is met whole or not at all, by a reader as after a crash.
+here is met whole or not at all, by a reader as after a crash; a disk that takes
+no more is a clear error.
 
 Large files are often left on a server and replaced by a few lines or a link; downloads that failed
 leave a web page under the file's name. Every reader asks :func:`refuse_placeholder` before it says
@@ -24,7 +25,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from braindash.errors import BraindashError, InputError
+from braindash.errors import BraindashError, InputError, StoreError
 from braindash.process import is_running, process_mark
 
 DIGEST_BYTES = 16
@@ -283,6 +284,49 @@ def replace_json(path: Path, content: Any) -> None:
     """Write JSON so that a reader sees the old or the new content, never a part."""
     with replaced(path) as partial:
         write_json(partial, content)
+
+
+# ---- disks that take no more -----------------------------------------------------------------
+
+
+_ELSEWHERE = (
+    "or choose another store with --store or BRAINDASH_STORE; finished parts are kept and the run "
+    "goes on after them"
+)
+ANOTHER_PLACE = "or choose another place; nothing half-written stays there"
+"""What else can be done about a file that somebody asked for by its name."""
+
+
+@contextmanager
+def disk_errors(place: Path, otherwise: str = _ELSEWHERE) -> Iterator[None]:
+    """Turn the operating system's word on a full or read-only disk into a clear error.
+
+    Parameters
+    ----------
+    place : Path
+        Where something is written.
+    otherwise : str
+        What else can be done, and what became of the work; by default that of results.
+    """
+    reasons = {
+        errno.ENOSPC: ("the disk is full", "Free some space"),
+        errno.EDQUOT: ("the disk quota is used up", "Free some space"),
+        errno.EROFS: ("the file system is read-only", "Make it writable"),
+        errno.EACCES: ("you may not write there", "Change its permissions"),
+        errno.EPERM: ("you may not write there", "Change its permissions"),
+        errno.ENOTDIR: ("a part of the path is a file", "Remove that file"),
+        errno.EEXIST: ("a part of the path is a file", "Remove that file"),
+    }
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in reasons:
+            raise
+        reason, remedy = reasons[error.errno]
+        raise StoreError(
+            f"cannot write to {place}: {reason} ({error.strerror or error})",
+            hint=f"{remedy}, {otherwise}.",
+        ) from error
 
 
 # ---- files that are not here --------------------------------------------------------------------

@@ -26,7 +26,7 @@ from braindash.cli.options import notes, plain
 from braindash.cli.studies import commands as studies
 from braindash.core.devices import tell_memory
 from braindash.errors import BraindashError, printable
-from braindash.io.entries import disk_errors
+from braindash.files import disk_errors
 from braindash.jobs.place import JOBS_VARIABLE
 from braindash.names import given_path
 from braindash.process import let_threads_sleep, require_platform

@@ -46,7 +46,7 @@ RolesOption = Annotated[
 SecretsOption = Annotated[
     Path | None,
     typer.Option(
-        help="TOML file with the table [auth] of the provider that visitors sign in with; by "
+        help="TOML file with the table auth of the provider that visitors sign in with; by "
         "default .streamlit/secrets.toml of this folder or of the home folder."
     ),
 ]

@@ -59,7 +59,10 @@ def list_models(
 def check_model(
     model: Annotated[
         str,
-        typer.Argument(help="Local folder, hub id, adapter, MODEL@LANG or untrained:MODEL[@SEED]."),
+        typer.Argument(
+            help="Local folder, hub id, adapter, MODEL@LANG or untrained:MODEL@SEED (@SEED may be "
+            "left out)."
+        ),
     ],
     revision: RevisionOption = None,
     load: Annotated[

@@ -65,9 +65,9 @@ ModelOption = Annotated[
     str,
     typer.Option(
         help="Local folder (of a whole model or a LoRA adapter), hub id, either with the "
-        "language of an adapter beside it (MODEL@LANG), untrained:MODEL[@SEED] or "
-        f"acoustic:NAME, of {', '.join(space_names())}; words:FILE or text:FOLDER, with annotated "
-        "words."
+        "language of an adapter beside it (MODEL@LANG), untrained:MODEL@SEED (@SEED may "
+        f"be left out) or acoustic:NAME, of {', '.join(space_names())}; words:FILE or "
+        "text:FOLDER, with annotated words."
     ),
 ]
 CoresOption = Annotated[

@@ -12,8 +12,7 @@ from braindash.exports.gifti import map_files, maps_of
 from braindash.exports.results import AnyResult, Item, items_of
 from braindash.exports.source import source_of
 from braindash.exports.tables import TABLE_FORMATS, figure_table, sidecar_bytes, table_bytes
-from braindash.files import new_folder
-from braindash.io.entries import disk_errors
+from braindash.files import disk_errors, new_folder
 from braindash.io.spaces.vertices import has_vertices
 from braindash.names import given_path
 

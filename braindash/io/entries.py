@@ -9,8 +9,6 @@ import json
 import platform
 import re
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -451,48 +449,6 @@ def exported_heads(archive: zipfile.ZipFile) -> list[tuple[str, str]]:
     if predictions is not None and told.get("predictions", key) != predictions:
         return []
     return [*beside, result]
-
-
-_ELSEWHERE = (
-    "or choose another store with --store or BRAINDASH_STORE; finished parts are kept and the run "
-    "goes on after them"
-)
-
-
-ANOTHER_PLACE = "or choose another place; nothing half-written stays there"
-"""What else can be done about a file that somebody asked for by its name."""
-
-
-@contextmanager
-def disk_errors(place: Path, otherwise: str = _ELSEWHERE) -> Iterator[None]:
-    """Turn the operating system's word on a full or read-only disk into a clear error.
-
-    Parameters
-    ----------
-    place : Path
-        Where something is written.
-    otherwise : str
-        What else can be done, and what became of the work; by default that of results.
-    """
-    reasons = {
-        errno.ENOSPC: ("the disk is full", "Free some space"),
-        errno.EDQUOT: ("the disk quota is used up", "Free some space"),
-        errno.EROFS: ("the file system is read-only", "Make it writable"),
-        errno.EACCES: ("you may not write there", "Change its permissions"),
-        errno.EPERM: ("you may not write there", "Change its permissions"),
-        errno.ENOTDIR: ("a part of the path is a file", "Remove that file"),
-        errno.EEXIST: ("a part of the path is a file", "Remove that file"),
-    }
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in reasons:
-            raise
-        reason, remedy = reasons[error.errno]
-        raise StoreError(
-            f"cannot write to {place}: {reason} ({error.strerror or error})",
-            hint=f"{remedy}, {otherwise}.",
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,8 @@ from typing import Any
 import xarray as xr
 
 from braindash.errors import InputError, StoreError
-from braindash.files import digest_file, flush, replaced, write_json
+from braindash.files import ANOTHER_PLACE, digest_file, disk_errors, flush, replaced, write_json
 from braindash.io.entries import (
-    ANOTHER_PLACE,
     CHECKSUM_FILE,
     FILES,
     KEY,
@@ -37,7 +36,6 @@ from braindash.io.entries import (
     DamagedEntry,
     Entry,
     damage,
-    disk_errors,
     exported_heads,
     is_newer,
     predictions_key,

@@ -7,8 +7,8 @@ result is never written again, so a map can be given to it later, when its manif
 import logging
 from pathlib import Path
 
-from braindash.files import replace_json
-from braindash.io.entries import KEY, Entry, StoredResult, disk_errors, read_object
+from braindash.files import disk_errors, replace_json
+from braindash.io.entries import KEY, Entry, StoredResult, read_object
 
 logger = logging.getLogger(__name__)
 

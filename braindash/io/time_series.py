@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from braindash.errors import InputError
-from braindash.files import replaced, write_json
-from braindash.io.entries import ANOTHER_PLACE, disk_errors
+from braindash.files import ANOTHER_PLACE, disk_errors, replaced, write_json
 from braindash.io.gifti import values_gifti
 from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.spaces.vertices import Vertices, has_vertices, vertices_of

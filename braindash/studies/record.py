@@ -14,8 +14,8 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 
 from braindash.errors import InputError, StoreError, near_match
-from braindash.files import replace_json
-from braindash.io.entries import Form, disk_errors, read_object, require
+from braindash.files import disk_errors, replace_json
+from braindash.io.entries import Form, read_object, require
 from braindash.io.store import Store
 from braindash.names import without_places
 from braindash.sharing.asking import require_runner

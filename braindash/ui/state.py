@@ -241,19 +241,31 @@ def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, 
 
 
 def open_with_finding(rows: list[ResultRow]) -> None:
-    """Choose what the first page opens with, as long as the visitor has chosen nothing else.
+    """Choose what a visit opens with, on any page, as long as the visitor has chosen nothing else.
 
     The newest result; where a model and the one that it was tuned from are both there, these two,
-    and the mean of the subjects where there are several.
+    and the mean of the subjects where there are several. What the address names stays.
     """
     session, before = st.session_state, st.session_state.get("opened_with")
     if before is None and ("model" in st.query_params or "model" in session):
         return
     if before is not None and any(session.get(key) != value for key, value in before.items()):
         return
-    usual = next((one for one in rows if not one.varied), rows[0])
-    session["opened_with"] = choices_for(usual, rows)
-    set_choices(session["opened_with"])
+    in_address = () if before else tuple(st.query_params)
+    meant = [
+        one
+        for one in rows
+        if all(
+            getattr(one, key) == st.query_params[key]
+            for key in ("data", "subject")
+            if key in in_address
+        )
+    ]
+    usual = next((one for one in meant or rows if not one.varied), rows[0])
+    found = choices_for(usual, rows)
+    choices = {key: found[key] for key in before or found if key not in in_address}
+    session["opened_with"] = choices
+    set_choices(choices)
 
 
 def choices_for(row: ResultRow, rows: list[ResultRow]) -> dict[str, str]:
@@ -472,6 +484,7 @@ def choose_result(
     InputError
         When the subjects' results of one model do not belong together.
     """
+    open_with_finding(rows)
     with selection_bar() if bar is None else bar:
         data = choose("Data set", _unique(row.data for row in rows), "data", width=210)
         rows = [row for row in rows if row.data == data]

@@ -20,9 +20,8 @@ from braindash.encoding.sounds.kept import KeptWeights
 from braindash.encoding.sounds.predict import Predictor
 from braindash.encoding.sounds.prediction import SoundPrediction
 from braindash.errors import BraindashError, InputError
-from braindash.files import digest_bytes, replaced
+from braindash.files import digest_bytes, disk_errors, replaced
 from braindash.io.dataset.audio import SAMPLE_RATE_HZ, find_recording
-from braindash.io.entries import disk_errors
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.names import given_path

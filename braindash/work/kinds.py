@@ -22,7 +22,7 @@ from braindash.work.changes import PROMISED, require_unchanged
 from braindash.work.checks import CHECK, run_queued_check
 from braindash.work.differences import DIFFERENCE, run_queued_difference
 from braindash.work.needs import Preflight, encoding_needs, probing_needs, tuning_needs
-from braindash.work.regions import run_queued
+from braindash.work.regions import run_queued_regions
 from braindash.work.sounds import SOUNDS
 
 if TYPE_CHECKING:
@@ -130,31 +130,31 @@ KINDS: Mapping[str, Work] = MappingProxyType(
         work.request.command: work
         for work in (
             Work(
-                EncodeRequest,
-                plan_encoding,
-                encoding_needs,
-                _encoding,
-                _encoding_title,
-                "encoding",
-                _load_encoding,
+                request=EncodeRequest,
+                plan=plan_encoding,
+                needs=encoding_needs,
+                start=_encoding,
+                title=_encoding_title,
+                result="encoding",
+                load=_load_encoding,
             ),
             Work(
-                ProbeRequest,
-                plan_probing,
-                probing_needs,
-                _probing,
-                _probing_title,
-                "probing",
-                _load_probing,
+                request=ProbeRequest,
+                plan=plan_probing,
+                needs=probing_needs,
+                start=_probing,
+                title=_probing_title,
+                result="probing",
+                load=_load_probing,
             ),
             Work(
-                TuneRequest,
-                plan_tuning,
-                tuning_needs,
-                _tuning,
-                _tuning_title,
-                "tuning",
-                _load_tuning,
+                request=TuneRequest,
+                plan=plan_tuning,
+                needs=tuning_needs,
+                start=_tuning,
+                title=_tuning_title,
+                result="tuning",
+                load=_load_tuning,
             ),
         )
     }
@@ -217,6 +217,14 @@ def carried_out(plans: Sequence[Plan], store: Store, progress: Progress) -> list
 
 # ---- jobs -----------------------------------------------------------------------------------
 
+_OF_DOCUMENTS = {
+    CHECK: run_queued_check,
+    REGIONS: run_queued_regions,
+    DIFFERENCE: run_queued_difference,
+    SOUNDS: run_queued_sound,
+}
+"""Work that is no analysis of its own: it takes the document as it was queued."""
+
 
 def planned_again(command: str, document: Mapping[str, Any], store: Store) -> Any:
     """Plan what was handed over as a document.
@@ -268,14 +276,8 @@ def run_job(
     """
     if command == "demo":
         return _run_demo(root, progress)
-    if command == CHECK:
-        return run_queued_check(document, Store(root), progress)
-    if command == REGIONS:
-        return run_queued(document, Store(root), progress)
-    if command == DIFFERENCE:
-        return run_queued_difference(document, Store(root), progress)
-    if command == SOUNDS:
-        return run_queued_sound(document, Store(root), progress)
+    if command in _OF_DOCUMENTS:
+        return _OF_DOCUMENTS[command](document, Store(root), progress)
     progress.advance(0, 1, PLANNING)
     store = Store(root)
     plan = planned_again(command, document, store)

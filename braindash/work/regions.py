@@ -97,7 +97,9 @@ def queue_regions(
     return queue.submit(REGIONS, key, document, title)
 
 
-def run_queued(document: Mapping[str, Any], store: Store, progress: Progress) -> dict[str, Any]:
+def run_queued_regions(
+    document: Mapping[str, Any], store: Store, progress: Progress
+) -> dict[str, Any]:
     """Do what :func:`queue_regions` asked for.
 
     Raises

@@ -102,7 +102,6 @@ def links(selection: state.Selection, rows: list[state.ResultRow]) -> None:
 def show(rows: list[state.ResultRow]) -> None:
     """Show the finding, the list of results and the stage summary."""
     follow_link(rows)
-    state.open_with_finding(rows)
     selection = state.choose_result(rows, several_subjects=True)
     if selection.group.simulated:
         widgets.simulated_stamp()

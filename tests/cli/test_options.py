@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.text import Text
 from typer.testing import CliRunner
 
 from braindash.cli import app, encode, probe, tune
@@ -294,3 +295,14 @@ def test_a_command_that_does_not_exist_would_be_seen():
     assert unknown_words("braindash enkode --data m.toml") == ["enkode"]
     assert unknown_words("braindash encode --date m.toml") == ["--date"]
     assert unknown_words("braindash jobs list --json") == []
+
+
+def test_help_is_shown_as_it_is_written():
+    def texts(command):
+        yield command.help or ""
+        yield from (getattr(parameter, "help", None) or "" for parameter in command.params)
+        for one in getattr(command, "commands", {}).values():
+            yield from texts(one)
+
+    for text in texts(typer.main.get_command(app)):
+        assert Text.from_markup(text).plain == text  # [auth] would be taken for a style

@@ -29,7 +29,7 @@ from braindash.io.regions.own import own_regions
 from braindash.io.spaces.surface_map import SurfaceMap
 from braindash.io.store import Store
 from braindash.specs import RegionsSpec
-from braindash.work.regions import queue_regions, run_queued
+from braindash.work.regions import queue_regions, run_queued_regions
 
 __all__ = ["label_home"]
 
@@ -197,7 +197,7 @@ def test_a_worker_computes_what_a_page_asks_for(result, store, label_home):
         job = queue_regions(result, regions, store)
         assert queue_regions(result, regions, store).key == job.key  # once
     assert job.command == "regions" and job.state == "queued"
-    found = run_queued(job.request, store, braindash.progress.NoProgress())
+    found = run_queued_regions(job.request, store, braindash.progress.NoProgress())
     assert found == {"kind": "regions", "keys": [job.key]}
     assert queue_regions(result, regions, store) is None
     for path in label_home.iterdir():
@@ -207,7 +207,7 @@ def test_a_worker_computes_what_a_page_asks_for(result, store, label_home):
     assert names
     write_annot(next(label_home.glob("lh*")), ["???", "A1"], np.ones(N_SIDE))
     with pytest.raises(InputError):
-        run_queued(job.request, store, braindash.progress.NoProgress())
+        run_queued_regions(job.request, store, braindash.progress.NoProgress())
 
 
 # ---- regions of a data set ------------------------------------------------------------------

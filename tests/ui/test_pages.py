@@ -5,7 +5,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from kit.results.made_up import put_old_result
+from kit.results.made_up import made_up_result, put_old_result
 from kit.results.made_up_store import put_result
 from kit.running.pulled import share
 from kit.site.pages import run, texts
@@ -13,12 +13,13 @@ from kit.spaces.files import random_mapper
 
 from braindash.encoding.unfinished import KIND, described
 from braindash.errors import InputError
+from braindash.files import digest_json
 from braindash.io.predictions import layer_part
 from braindash.io.spaces.surface_map import SurfaceMap, to_dataset
 from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES
 from braindash.jobs.queue import JobQueue
-from braindash.ui import under_way
+from braindash.ui import state, under_way
 
 EXPLORE = ["overview", "layers", "cortex", "compare", "story"]
 
@@ -284,3 +285,39 @@ def test_layers_under_way_in_a_mapped_space_are_drawn(empty_root, monkeypatch):
     app = run("explore/overview")
     assert not app.exception and shown
     assert shown[0].drawn.note == "by a mapper" and shown[0].values.shape == (1, n_targets)
+
+
+@pytest.fixture
+def varied_root(empty_root, monkeypatch):
+    """A model before and after tuning, two subjects; newest of all, one in other settings."""
+    store = Store(empty_root)
+    put_result(store, model="base")
+    put_result(store, model="base", subject="S2")
+    put_result(store, model="tuned", seed=1)
+    put_result(store, model="tuned", subject="S2", seed=1)
+    newest = made_up_result(model="tuned", seed=2, delays=(2,))
+    provenance = {**newest.provenance, "created": "2026-11-24T10:00:00+00:00"}
+    store.put(
+        "encoding", newest.key, spec=newest.spec, provenance=provenance, dataset=newest.dataset
+    )
+    bases = {digest_json("tuned"): digest_json("base")}
+    monkeypatch.setattr(state, "tuned_bases", lambda store: bases)
+    return empty_root
+
+
+@pytest.mark.parametrize("page", ["overview", "layers", "compare"])
+def test_every_page_opens_with_the_model_before_and_after_tuning(varied_root, page):
+    app = run(f"explore/{page}")
+    chosen = {key: app.selectbox(key=key).value for key in ("model", "compare", "subject")}
+    assert chosen == {"model": "tuned", "compare": "base", "subject": state.ALL_SUBJECTS}
+    if page != "compare":  # which has no "none"
+        app.selectbox(key="compare").set_value(state.NO_OTHER).run()
+        assert app.selectbox(key="compare").value == state.NO_OTHER
+
+
+def test_what_a_page_opens_with_leaves_what_the_address_names(varied_root):
+    app = run("explore/layers", subject="S2")
+    assert app.selectbox(key="subject").value == "S2"
+    assert app.selectbox(key="model").value == "tuned"
+    app = run("explore/layers", compare="none")
+    assert app.selectbox(key="compare").value == state.NO_OTHER

@@ -14,7 +14,7 @@ from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.progress import NoProgress
 from braindash.sharing.settings import READ_ONLY
-from braindash.work.regions import run_queued
+from braindash.work.regions import run_queued_regions
 
 __all__ = ["empty_root", "filled_root", "label_home"]
 
@@ -98,7 +98,7 @@ def test_intervals_are_made_by_the_worker_and_then_shown(empty_root, label_home,
     assert job.command == "regions" and job.request["regions"] == "moussa2025-neurips"
     app.run()
     assert len(JobQueue(empty_root).list()) == 1  # asked for once
-    run_queued(job.request, store, NoProgress())
+    run_queued_regions(job.request, store, NoProgress())
     app = run("explore/layers", set="moussa2025-neurips")
     assert not app.exception and "made from the stored predictions" not in texts(app)
     assert any(trace.get("fill") == "toself" for trace in figures(app)[0]["data"])

@@ -24,8 +24,7 @@ from braindash.exports.report.methods import (
 from braindash.exports.report.page import Packed, joined
 from braindash.exports.report.story import story_part
 from braindash.exports.report.surfaces import Surfaces, surfaces_of
-from braindash.files import replace_text
-from braindash.io.entries import ANOTHER_PLACE, disk_errors
+from braindash.files import ANOTHER_PLACE, disk_errors, replace_text
 from braindash.io.store import Store
 from braindash.names import given_path, without_places
 from braindash.references import tuning_references
