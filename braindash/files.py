@@ -13,6 +13,7 @@ import errno
 import glob
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from braindash.errors import BraindashError, InputError, StoreError
 from braindash.process import is_running, process_mark
@@ -31,6 +32,8 @@ DIGEST_BYTES = 16
 _BLOCK = 1 << 22
 # JSON and TOML: values take some twenty times their text in memory.
 _LONGEST_TEXT = 256 << 20
+# A whole number of more digits is no float any more, which whoever computes with it stumbles over.
+_MOST_DIGITS = 308
 
 # Placeholders are small texts: nothing longer is looked into.
 _START_BYTES = 512
@@ -87,9 +90,10 @@ def parse_json(text: str | bytes, **options: Any) -> Any:
     Raises
     ------
     ValueError
-        It is no JSON, or longer or nested deeper than can be read.
+        It is no JSON, longer or nested deeper than can be read, or holds a whole number that is
+        larger than any float.
     """
-    return _parsed(json.loads, text, **options)
+    return _parsed(json.loads, text, parse_int=_whole, **options)
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -100,10 +104,26 @@ def parse_toml(text: str) -> dict[str, Any]:
     tomllib.TOMLDecodeError
         It is no TOML.
     ValueError
-        It is longer or nested deeper than can be read.
+        It is longer or nested deeper than can be read, or holds a whole number that is larger than
+        any float.
     """
     found: dict[str, Any] = _parsed(tomllib.loads, text)
+    waiting: list[Any] = [found]
+    while waiting:  # tomllib lets nobody else make its whole numbers
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif type(value) is int:  # which true and false are not
+            _whole(str(value))
     return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits.lstrip("-")) > _MOST_DIGITS:
+        raise ValueError(f"it holds a number of {len(digits.lstrip('-'))} digits")
+    return int(digits)
 
 
 def _parsed(read: Callable[..., Any], text: str | bytes, **options: Any) -> Any:
@@ -113,6 +133,11 @@ def _parsed(read: Callable[..., Any], text: str | bytes, **options: Any) -> Any:
         return read(text, **options)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Say whether a parsed value is a finite number, which true and false are not."""
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
 
 
 def digest_json(value: Any) -> str:

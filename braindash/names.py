@@ -38,6 +38,7 @@ _LEFT_BY_SYSTEMS = frozenset(
     }
 )
 _NAME_BYTES = 255
+_PATH_BYTES = 4096
 _LINK_BYTES = 1024
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _NAMED = 3
@@ -219,12 +220,14 @@ def existing(path: Path) -> Path:
     Path
         ``path`` itself where it exists, or where none or several are spelled alike.
     """
-    if os.path.lexists(path):
-        return path
-    if path.parent == path:
-        return path  # a root that is not there
-    found = _alike(existing(path.parent) / path.name)
-    return path if found is None else found
+    missing, place = [], path
+    while not os.path.lexists(place) and place.parent != place:  # or a root that is not there
+        missing.append(place)
+        place = place.parent
+    for one in reversed(missing):
+        found = _alike(place / one.name)
+        place = one if found is None else found
+    return place
 
 
 def _alike(path: Path) -> Path | None:
@@ -332,6 +335,12 @@ def _expanded(text: str, written: str) -> Path:
 def _require_possible(path: Path, written: str) -> None:
     if "\0" in written:
         raise InputError(f"{written!r} holds a zero byte", hint="Correct the path.")
+    if len(written) > _PATH_BYTES:
+        raise InputError(
+            f"{written[:40]!r}... has {len(written)} letters: no path can be longer than "
+            f"{_PATH_BYTES} bytes",
+            hint="Check what is written there: a path is expected.",
+        )
     for name in path.parts:
         size = len(os.fsencode(name)) if is_readable(name) else 0
         if size > _NAME_BYTES:

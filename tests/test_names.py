@@ -198,6 +198,7 @@ def test_paths_are_read_as_they_are_meant(tmp_path, monkeypatch):
         ("~nobody-of-this-name/a.wav", "who is not known here: '~nobody-of-this-name'"),
         ("x" * 300 + ".wav", "has 304 bytes: no file name"),
         ("a\0b.wav", "zero byte"),
+        ("a/" * 5000 + "b.wav", "no path can be longer"),
     ],
 )
 def test_paths_that_lead_nowhere_are_refused_with_the_reason(text, says):

@@ -5,6 +5,7 @@ files of the shared job (:mod:`braindash.jobs.shared`): ``Future.cancel`` stops 
 and ``Client.restart`` would drop other people's tasks.
 """
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
@@ -203,10 +204,11 @@ def _connected(address: str) -> Iterator[Any]:
     """Connect to a scheduler of the same version."""
     distributed = _imported("distributed")
     try:
+        asyncio.run(_greeted(address))
         client = distributed.Client(
             address, timeout=_CONNECT_SECONDS, set_as_default=False, name="braindash"
         )
-    except (OSError, TimeoutError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:
         raise JobError(
             f"no scheduler answers at {address}: {error or type(error).__name__}",
             hint="Check that it runs, and that Dask's configuration here names its TLS files.",
@@ -220,6 +222,15 @@ def _connected(address: str) -> Iterator[Any]:
                 hint="Use one environment on all machines, with `braindash[cluster]` in it.",
             ) from error
         yield client
+
+
+async def _greeted(address: str) -> None:
+    """Exchange greetings with a scheduler within a time, which Dask's client has none for."""
+    distributed = _imported("distributed")
+    security = distributed.Security().get_connection_args("client")
+    told = distributed.comm.connect(address, timeout=_CONNECT_SECONDS, **security)
+    comm = await asyncio.wait_for(told, 1.5 * _CONNECT_SECONDS)
+    comm.abort()
 
 
 def _spread(

@@ -260,7 +260,13 @@ def submit_script(text: str) -> str:
 def _run(command: Sequence[str], text: str, seconds: float) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=seconds, check=False
+            command,
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # of what the cluster's keepers let it say
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise JobError(

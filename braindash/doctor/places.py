@@ -1,5 +1,6 @@
 """Looks at where work is kept, and at what can be reached from here."""
 
+import http.client
 import os
 import shutil
 import sqlite3
@@ -35,6 +36,10 @@ def look_at_store(store: Store) -> Iterator[Finding]:
     """
     root = store.root
     place = next(one for one in (root, *root.parents) if one.exists())
+    if not place.is_dir():
+        todo = "Name a folder with --store or BRAINDASH_STORE; it need not exist."
+        yield Finding("store", "fail", f"{root}: {place} is no folder", todo)
+        return
     lies = file_system(root)
     free = shutil.disk_usage(place).free
     kind = f"{lies.kind or 'unknown file system'} at {lies.mount}"
@@ -75,6 +80,10 @@ def look_at_jobs(store: Store) -> Iterator[Finding]:
     database, folder = jobs_place(store.root)
     place = next(one for one in (folder, *folder.parents) if one.exists())
     lies, where = file_system(database), f"{database}"
+    if not place.is_dir():
+        todo = "Name a folder as the store, or another file for the jobs (--jobs)."
+        yield Finding("jobs", "fail", f"{where}: {place} is no folder", todo)
+        return
     if not os.access(place, os.W_OK | os.X_OK):
         todo = "Name a file on a disk of this machine (BRAINDASH_JOBS, or --jobs)."
         yield Finding("jobs", "fail", f"{where}; you may not write there", todo)
@@ -130,13 +139,13 @@ def _reached(address: str) -> str:
     said: list[str] = []
 
     def ask() -> None:
-        request = urllib.request.Request(address, method="HEAD")
         try:
+            request = urllib.request.Request(address, method="HEAD")
             urllib.request.urlopen(request, timeout=_HUB_SECONDS).close()
             said.append("")
         except urllib.error.HTTPError:
             said.append("")  # it answers
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             said.append(str(getattr(error, "reason", error)))
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -164,12 +173,16 @@ def _slurm_version() -> Finding:
         done = subprocess.run(
             ["sbatch", "--version"],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_COMMAND_SECONDS,
-            check=True,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError) as error:
         return Finding("Slurm", "fail", f"sbatch does not answer: {error}", "Ask its keepers.")
+    if done.returncode:
+        said = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
+        return Finding("Slurm", "fail", f"sbatch fails: {said}", "Ask its keepers.")
     return Finding("Slurm", "ok", done.stdout.strip() or "there")
 
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from braindash.files import digest_bytes, parse_json
+from braindash.files import digest_bytes, is_number, parse_json
 from braindash.jobs.disks import file_system
 from braindash.process import is_running, process_mark
 
@@ -79,7 +79,8 @@ def _read(path: Path) -> Holder | None:
         whole = all(isinstance(value, type(known)) for value, known in _pairs(holder))
     except (OSError, ValueError, TypeError):
         return None
-    return holder if whole else None
+    # Whose next touch is due in infinity would never be stale.
+    return holder if whole and is_number(holder.refresh) and is_number(holder.taken) else None
 
 
 _FORM = Holder("", "", "", "", "", 0.0, 0.0)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from braindash.errors import JobError, StoreError
-from braindash.files import digest_bytes, parse_json, replace_json
+from braindash.files import digest_bytes, is_number, parse_json, replace_json
 from braindash.jobs.claims import PATIENCE, Holder, held
 from braindash.jobs.table import NAME, Job, unknown_job
 from braindash.names import given_path
@@ -227,7 +227,7 @@ class SharedJobs:
         for path in sorted((self._folder(key) / "failed").glob("*.json")):
             with suppress(OSError, ValueError, TypeError):
                 one = Failure(**parse_json(path.read_bytes()))
-                if one.why in get_args(Failed) and isinstance(one.ran, int | float):
+                if one.why in get_args(Failed) and is_number(one.ran):
                     found.setdefault(str(one.part), []).append(one)
         return found
 
@@ -245,7 +245,7 @@ class SharedJobs:
         """Read how a job ended; None while it has not."""
         with suppress(OSError, ValueError):
             told = parse_json((self._folder(key) / "finished.json").read_bytes())
-            if isinstance(told, dict) and isinstance(told.get("time"), int | float):
+            if isinstance(told, dict) and is_number(told.get("time")):
                 return told
         return None
 
@@ -356,6 +356,8 @@ def _read_job(path: Path, key: str, modified: int, inode: int) -> SharedJob:
     if not requests:
         raise ValueError("it asks for nothing")
     who = str(told["title"]), str(told["asked_by"]), float(told["created"])
+    if not all(map(is_number, (who[-1], *(one.seconds for one in parts)))):
+        raise ValueError("it holds what is no number")
     return SharedJob(key, *who, requests, parts, dict(told["made"]))
 
 

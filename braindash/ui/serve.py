@@ -29,7 +29,10 @@ def main() -> None:
 
 
 def _end_with_input() -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its buffer's lock would be held when the interpreter ends for another
+    # reason, which is a fatal error then.
+    while os.read(0, 4096):
+        continue
     os.kill(os.getpid(), signal.SIGTERM)
 
 

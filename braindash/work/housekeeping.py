@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from braindash.errors import InputError, StoreError, near_match
+from braindash.files import is_number
 from braindash.io.entries import PROVENANCE_FILE, SPEC_FILE, Entry, predictions_key, read_object
 from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES, linked_surface
@@ -304,7 +305,7 @@ def _seconds(place: Path) -> float:
         told = read_object(place / PROVENANCE_FILE).get("seconds")
     except (OSError, ValueError):
         return 0.0
-    return float(told) if isinstance(told, int | float) and told >= 0 else 0.0
+    return max(0.0, float(told)) if is_number(told) else 0.0
 
 
 def _written(place: Path) -> float:

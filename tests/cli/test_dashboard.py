@@ -26,6 +26,7 @@ BRAINDASH = (
     "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     "runpy.run_module('braindash', run_name='__main__')"
 )
+FAULT = re.compile("Traceback|Fatal")  # what Python prints when it ends badly
 START_SECONDS = 180  # of a server and a worker, on a machine that has more to do
 
 
@@ -84,7 +85,7 @@ def test_the_demo_tells_address_and_progress_and_its_job_outlives_it(start, tmp_
     assert answers(port)
     os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C sends, to the server too
     assert process.wait(60) == 0, told.read_text()
-    assert not answers(port) and "Traceback" not in told.read_text()
+    assert not answers(port) and not FAULT.search(told.read_text())
     queue = JobQueue(store)
     (job,) = queue.list()
     assert job.active and queue.worker_alive()
@@ -103,6 +104,7 @@ def test_a_server_that_is_asked_to_end_takes_its_child_along(start, tmp_path, po
     process.terminate()
     assert process.wait(60) == 0, told.read_text()
     assert not answers(port) and "goes on" not in told.read_text()
+    assert not FAULT.search(told.read_text()), told.read_text()
 
 
 @pytest.mark.slow

@@ -145,6 +145,15 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_shared(short_lab, mo
     assert not (short_lab.folder.parent / "store" / "cluster").exists()
 
 
+def test_a_tuning_on_several_gpus_that_cannot_be_planned_is_refused_at_once(short_lab, stand_in):
+    more = ["--targets", "all", "--epochs", "1", "--slurm", "--gpus", "2"]
+    done = RUN.invoke(app, words(short_lab, "--subjects", "nobody", *more, kind="tune"))
+    assert done.exit_code != 0 and "nobody" in f"{done.output} {done.exception}"
+    assert not [*stand_in.state.iterdir()], "nothing was handed to sbatch"
+    done = RUN.invoke(app, words(short_lab, "--subjects", "A", *more, "--dry-run", kind="tune"))
+    assert done.exit_code == 0 and "--num_processes 2" in done.stdout, done.output
+
+
 def test_an_unknown_kind_is_refused():
     done = RUN.invoke(app, ["submit", "dream"])
     assert done.exit_code == 2 and "encode, probe, tune, study" in " ".join(

@@ -1,6 +1,9 @@
 """dask.distributed as a carrier: TLS or nothing, and the same parts by the same files."""
 
+import contextlib
+import socket
 import sys
+import threading
 
 import pytest
 from kit.running.job_tools import wait_for
@@ -119,6 +122,38 @@ def test_nobody_at_an_address_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(carrier, "_CONNECT_SECONDS", 0.5)
     with pytest.raises(JobError, match="no scheduler answers"):
         begin_on_scheduler(share(tmp_path, {"name": "a"}), "toy", "tcp://127.0.0.1:9")
+
+
+GREETINGS = {
+    "nothing": b"",
+    "http": b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9,
+    "zeros": bytes(800),
+    "huge": b"\xff" * 800,
+}
+
+
+@needs_dask
+@pytest.mark.parametrize("said", GREETINGS)
+def test_another_server_at_an_address_is_no_scheduler(said, tmp_path, monkeypatch):
+    """Dask's own client waits for ever, takes exbibytes, or lets its errors through."""
+    monkeypatch.setattr(carrier, "_CONNECT_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+                    held[-1].sendall(GREETINGS[said])
+
+        held = []
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(JobError, match="no scheduler answers"):
+            begin_on_scheduler(
+                share(tmp_path, {"name": "a"}), "toy", f"tcp://127.0.0.1:{server.getsockname()[1]}"
+            )
+        server.shutdown(socket.SHUT_RDWR)
+    for one in held:
+        one.close()
 
 
 @needs_dask

@@ -132,6 +132,12 @@ def test_what_slurm_refuses_is_told_in_its_words(stand_in, shared, quiet, fresh)
     assert shared.job_keys() == ([] if fresh else ["toy"]), "what others work on stays"
 
 
+def test_words_of_slurm_that_are_no_utf8_are_told(stand_in, shared, quiet):
+    (stand_in.state / "refuses").write_bytes(b"Zugriff verweigert f\xfcr\x1b[31m gpu")
+    with pytest.raises(JobError, match=r"verweigert f\ufffdr\\x1b\[31m gpu"):
+        begin(shared, "toy", Allocation(), fresh=False)
+
+
 def test_an_answer_that_is_no_number_is_refused(stand_in, shared, quiet):
     stand_in.say("Welcome to the cluster!")
     with pytest.raises(JobError, match="Welcome"):

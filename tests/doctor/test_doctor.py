@@ -141,6 +141,14 @@ def test_a_folder_that_may_not_be_written_fails(store, monkeypatch):
     assert levels(places.look_at_jobs(store)) == {"jobs": "fail"}
 
 
+def test_a_file_where_a_folder_is_wanted_is_told_as_one(tmp_path):
+    (tmp_path / "store").touch()
+    for look, name in ((places.look_at_store, "store"), (places.look_at_jobs, "jobs")):
+        for root in (tmp_path / "store", tmp_path / "store" / "in it"):
+            (found,) = look(Store(root))
+            assert (found.name, found.level) == (name, "fail") and "is no folder" in found.text
+
+
 def test_offline_nothing_is_asked(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(places, "_reached", lambda address: pytest.fail("asked"))
@@ -177,6 +185,21 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch):
         places.urllib.request, "urlopen", lambda *given, **more: threading.Event().wait(30)
     )
     assert "no answer" in places._reached("http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    "address", ["nonsense", "ftp://127.0.0.1:1/x", "http://[::1", "http://x:y"]
+)
+def test_an_address_of_a_hub_that_is_none_is_told_at_once(address):
+    assert "no answer" not in places._reached(address)
+
+
+def test_slurm_that_fails_is_told_in_its_words(tmp_path, monkeypatch):
+    made = StandIn(tmp_path / "slurm")
+    (made.bin / "sbatch").write_text("#!/bin/sh\nprintf 'no conf \\377 here' >&2; exit 1\n")
+    monkeypatch.setenv("PATH", f"{made.bin}{os.pathsep}/bin")
+    found = {one.name: one for one in places.look_at_schedulers()}["Slurm"]
+    assert found.level == "fail" and "no conf \ufffd here" in found.text
 
 
 def test_slurm_is_found_by_its_commands(tmp_path, monkeypatch):

@@ -1,14 +1,17 @@
 """Regressions, statistics and probes on the pretended device: the CPU's numbers, and few waits."""
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 
+from braindash.core.probes import transcripts
 from braindash.core.probes.labels import ProbeTask
 from braindash.core.probes.model import Probes
 from braindash.core.probes.split import split_units
+from braindash.core.probes.transcripts import TranscriptProbes
 from braindash.core.ridge.banded import BandedRidgeCV
 from braindash.core.ridge.model import RidgeCV
 from braindash.core.ridge.nuisance import residual_features
@@ -129,6 +132,17 @@ def probed(device: str, given: Arrays, method: str = "ridge") -> Arrays:
     } | {str(n): np.array(list(one.scores.values())) for n, one in enumerate(layer)}
 
 
+def transcribed(device: str, given: Arrays) -> Arrays:
+    rng = np.random.default_rng(4)
+    recordings = np.repeat(np.arange(12), 24)
+    texts = ["0|" + ("ab", "ba a", "b ab")[one % 3] for one in recordings]
+    X = rng.standard_normal((len(recordings), 6)).astype(np.float32)
+    probes = TranscriptProbes("asr", texts, split_units(recordings), n_samples=5, device=device)
+    with patch.object(transcripts, "_MOST_PASSES", 2):
+        (layer,) = probes.fit_layer(X + 3 * (recordings % 3)[:, None])
+    return {"samples": layer.samples, "errors": layer.detail, "passes": np.array([layer.alpha])}
+
+
 WORK: dict[str, Callable[[str, Arrays], Arrays]] = {
     "ridge, primal": lambda device, given: ridge(device, given, method="primal"),
     "ridge, dual": lambda device, given: ridge(device, given, method="dual"),
@@ -149,6 +163,7 @@ WORK: dict[str, Callable[[str, Arrays], Arrays]] = {
     "probes, ridge": probed,
     "probes, discriminant": lambda device, given: probed(device, given, "discriminant"),
     "probes, sets": lambda device, given: probed(device, given, "sets"),
+    "probes, transcripts": transcribed,
     "probes, logistic": lambda device, given: probed(device, given, "logistic"),
 }
 

@@ -4,9 +4,11 @@ Each kind of reader is given the same kinds of lies. Whatever comes of it is a v
 ours: no traceback, no minutes, no memory beyond what the file's own size justifies.
 """
 
+import base64
 import gzip
 import resource
 import struct
+import zlib
 
 import h5py
 import numpy as np
@@ -15,11 +17,15 @@ from kit.machines.watched import little_memory
 
 from braindash.errors import BraindashError, InputError
 from braindash.io.dataset.arrays import available_keys, opened_array
-from braindash.io.images.loading import load_image
+from braindash.io.images import loading
+from braindash.io.images.loading import load_gifti, load_image
+from braindash.io.images.surfaces import gifti_shape, gifti_values
+from braindash.io.labels.aligned import speaker_rule
 from braindash.io.labels.own import read_label_table
 from braindash.io.labels.textgrid import read_textgrid
 from braindash.io.labels.words import read_word_vectors
-from braindash.io.regions.label_files import read_values
+from braindash.io.regions.label_files import read_labels_of, read_values
+from braindash.io.spaces.meshes import read_surface
 
 HEAD = (
     'File type = "ooTextFile"\nObject class = "TextGrid"\n\nxmin = 0\nxmax = {end}\n'
@@ -132,6 +138,65 @@ def test_a_volume_of_a_size_that_its_file_cannot_hold_is_refused(shape, ending, 
         opened(path)
 
 
+GIFTI = """<?xml version="1.0" encoding="UTF-8"?><GIFTI Version="1.0" NumberOfDataArrays="1">
+<MetaData/><LabelTable/><DataArray Intent="NIFTI_INTENT_TIME_SERIES" DataType="NIFTI_TYPE_FLOAT32"
+ArrayIndexingOrder="RowMajorOrder" Dimensionality="{n}" Dim0="{size}" Encoding="GZipBase64Binary"
+Endian="LittleEndian" ExternalFileName="" ExternalFileOffset=""><MetaData/><Data>{data}</Data>
+</DataArray></GIFTI>"""
+ZEROS = 40 << 20
+
+
+def packed(n_bytes):
+    return base64.b64encode(zlib.compress(bytes(n_bytes), 1)).decode()
+
+
+GIFTIS = {
+    "packed": gzip.compress(b"<?xml version='1.0'?><GIFTI>" + b" " * ZEROS, 1),
+    "array": GIFTI.format(n=1, size=ZEROS // 4, data=packed(ZEROS)).encode(),
+    "array of another size": GIFTI.format(n=1, size=10, data=packed(ZEROS)).encode(),
+}
+READERS = {
+    "series": gifti_values,
+    "labels": read_labels_of,
+    "map": lambda path: read_values([path]),
+    "surface": read_surface,
+}
+
+
+@pytest.mark.parametrize("name", GIFTIS)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_gifti_that_becomes_gigabytes_is_refused(name, reader, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_UNPACKED_BYTES", 1 << 20)
+    path = tmp_path / ("a.gii.gz" if name == "packed" and reader != "surface" else "a.gii")
+    path.write_bytes(GIFTIS[name])
+    with pytest.raises(InputError, match="far more than values of a brain"):
+        READERS[reader](path)
+
+
+@pytest.mark.parametrize("size", ["99999999999", "-5", "0", "9" * 5000, "3\u00b2"])
+def test_the_size_of_a_gifti_is_not_believed_beyond_its_file(size, tmp_path):
+    path = tmp_path / "a.func.gii"
+    path.write_text(GIFTI.format(n=1, size=size, data=packed(40)), encoding="utf-8")
+    with little_memory(), pytest.raises(InputError):
+        gifti_shape(path)
+
+
+def test_a_gifti_of_endless_axes_is_refused_at_once(tmp_path):
+    path = tmp_path / "a.func.gii"
+    path.write_text(GIFTI.format(n=10**9, size=10, data=packed(40)))
+    with pytest.raises(InputError):
+        gifti_values(path)
+
+
+def test_a_gifti_with_a_large_packed_array_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, "_UNPACKED_BYTES", 1 << 10)
+    values = np.random.default_rng(0).normal(size=1000).astype("<f4")
+    path = tmp_path / "a.func.gii"
+    data = base64.b64encode(zlib.compress(values.tobytes())).decode()
+    path.write_text(GIFTI.format(n=1, size=1000, data=data))
+    assert np.array_equal(load_gifti(path).darrays[0].data, values)
+
+
 def deep(file):
     group = file
     for _ in range(200):
@@ -175,3 +240,10 @@ def test_word_vectors_that_lie_are_refused(name, tmp_path):
     path.write_text(VECTORS[name])
     with little_memory(), pytest.raises(InputError):
         read_word_vectors(path)
+
+
+def test_a_rule_of_speakers_that_never_ends_is_refused():
+    found = speaker_rule("^(a|aa)+$")
+    assert found("aa", None) in ("a", "aa")
+    with pytest.raises(InputError, match="takes too long"):
+        found("a" * 80 + "b", None)

@@ -54,6 +54,23 @@ def test_json_comes_back_as_it_was(value):
     assert parse_json(json.dumps(value)) == value
 
 
+@pytest.mark.parametrize("digits", ["9" * 309, "-" + "9" * 400, "9" * 5000])
+def test_whole_numbers_beyond_every_float_are_refused_wherever_they_stand(digits, tmp_path):
+    for parse, text in ((parse_json, '{"a": [{"b": %s}]}'), (parse_toml, "a = [{b = %s}]")):
+        with pytest.raises(ValueError, match="digits"):
+            parse(text % digits)
+        assert parse(text % digits[:300])["a"][0]["b"] == int(digits[:300])
+    path = tmp_path / "a.json"
+    words = [{"word": "a", "case": "success", "start": 0, "end": 1}]
+    path.write_text(json.dumps({"words": words}).replace("0", digits))
+    with pytest.raises(InputError, match="digits"):
+        read_tiers(path, [])
+
+
+def test_toml_comes_back_as_it_was():
+    assert parse_toml("a = [true, 1, 1.5, 2026-11-30, {b = 'x'}]")["a"][:3] == [True, 1, 1.5]
+
+
 def test_what_is_too_long_is_not_parsed(monkeypatch):
     monkeypatch.setattr(files, "_LONGEST_TEXT", 1 << 20)
     for parse in (parse_json, parse_toml):

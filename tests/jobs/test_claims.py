@@ -1,5 +1,6 @@
 """Claims: one holder at a time, whatever dies, hangs or comes back."""
 
+import json
 import os
 import subprocess
 import sys
@@ -156,4 +157,12 @@ def test_a_holder_of_odd_types_counts_as_unreadable(tmp_path):
     make(tmp_path).take("a", "")
     (path,) = tmp_path.iterdir()
     path.write_text(path.read_text().replace('"name": "a"', '"name": 3'))
+    assert held(tmp_path) == []
+
+
+def test_a_claim_whose_next_touch_is_never_due_counts_as_unreadable(tmp_path):
+    make(tmp_path).take("a", "")
+    (path,) = tmp_path.iterdir()
+    told = json.loads(path.read_text()) | {"refresh": "here", "mark": "another-1"}
+    path.write_text(json.dumps(told).replace('"here"', "1e400"))
     assert held(tmp_path) == []

@@ -53,6 +53,23 @@ def test_odd_files_beside_it_count_for_nothing(tmp_path, name):
         assert shared.goes_on("toy")
 
 
+@pytest.mark.parametrize("number", ["1e400", "NaN", "-1e400", "9" * 400, "true"])
+def test_numbers_that_are_none_count_for_nothing(tmp_path, number):
+    shared = share(tmp_path, {"name": "a"})
+    shared.fail("toy", FAILURE)
+    (path,) = (shared.folder / "toy" / "failed").iterdir()
+    path.write_text(json.dumps(vars(FAILURE) | {"ran": "here"}).replace('"here"', number))
+    (shared.folder / "toy" / "finished.json").write_text(f'{{"time": {number}}}')
+    assert shared.failures("toy") == {} and shared.end("toy") is None
+    file = shared.folder / "toy" / "job.json"
+    whole = json.loads(file.read_text())
+    if number == "true":
+        return
+    for changed in ({"created": "here"}, {"parts": [["a", "a", "here"]]}):
+        file.write_text(json.dumps(whole | changed).replace('"here"', number))
+        assert "job.json" in shared.job("toy").damage
+
+
 def test_failures_are_kept_by_part_until_the_job_goes_on(tmp_path):
     shared = share(tmp_path, {"name": "a"})
     for _ in range(2):

@@ -76,6 +76,16 @@ def test_sizes_are_those_of_the_files(store):
     assert {one["name"] for one in json.loads(run(store, "store", "size", "--json"))} == set(found)
 
 
+@pytest.mark.parametrize("seconds", ["1e400", "NaN", "-5", "true", "9" * 400])
+def test_odd_times_in_a_record_take_none(store, seconds):
+    for path in store.root.glob("*/*/provenance.json"):
+        told = json.loads(path.read_text()) | {"seconds": "here"}
+        path.write_text(json.dumps(told).replace('"here"', seconds))
+    assert all(share.seconds == 0 for share in shares(store))
+    assert "encoding results (2" in run(store, "store", "size")
+    run(store, "store", "size", "--json")
+
+
 def test_a_result_goes_with_what_is_kept_for_it_alone(store):
     first, second = sorted(
         store.entries("encoding"), key=lambda one: one.provenance["model"]["name"]

@@ -116,6 +116,7 @@ def submit(
     """
     from braindash.cluster.dask import require_safe
     from braindash.cluster.slurm import Allocation
+    from braindash.work.submit import prepare
 
     if kind not in _COMMANDS:
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(_COMMANDS)}", param_hint="KIND")
@@ -145,6 +146,8 @@ def submit(
 
     def take(requests: Sequence[Request], store: Store, as_json: bool, title: str) -> None:
         if gpus > 1:
+            for request in requests:  # what does not fit is said here, not hours later
+                prepare(request, store)
             _launch(context.args, allocation, dry_run=dry_run, as_json=as_json)
             return
         _share(requests, store, title, carrier, dry_run=dry_run, as_json=as_json)

@@ -208,8 +208,8 @@ class TranscriptProbes:
         return functional.ctc_loss(
             nn.utils.rnn.pad_sequence(told),
             torch.cat([one.letters for one in sentences]).to(self._device),
-            torch.tensor([len(one) for one in told]),
-            torch.tensor([len(one.letters) for one in sentences]),
+            tuple(len(one) for one in told),  # plain numbers: they are of no device
+            tuple(len(one.letters) for one in sentences),
             blank=_BLANK,
             zero_infinity=True,  # more letters than frames: nothing can be told
         )

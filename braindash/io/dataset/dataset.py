@@ -124,12 +124,16 @@ class Dataset:
         InputError
             The manifest has no such subject.
         """
-        for table in self.tables.subjects:
-            if table.id == subject:
-                return table
-        raise InputError(
-            f"{self.path} has no subject {subject!r}", hint=near_match(subject, self.subjects)
-        )
+        found = self._by_id.get(subject)
+        if found is None:
+            raise InputError(
+                f"{self.path} has no subject {subject!r}", hint=near_match(subject, self.subjects)
+            )
+        return found
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, SubjectTable]:
+        return {table.id: table for table in reversed(self.tables.subjects)}
 
     def stories(self, subject: str) -> tuple[str, ...]:
         """List the stories that have audio and responses of a subject, sorted."""

@@ -329,16 +329,17 @@ def _region_problems(tables: ManifestTables) -> Iterator[Problem]:
 def _run_problems(dataset: Dataset) -> list[Problem]:
     problems = []
     seen: set[tuple[str, str]] = set()
+    subjects, stories = {EVERY, *dataset.subjects}, {EVERY, *dataset.known_stories}
     for number, run in enumerate(dataset.tables.runs, 1):
         where = f"[[runs]] number {number}"
-        if run.subject not in (EVERY, *dataset.subjects):
+        if run.subject not in subjects:
             problems.append(
                 Problem(
                     f"{where} names the unknown subject {run.subject!r}",
                     near_match(run.subject, [EVERY, *dataset.subjects]),
                 )
             )
-        if run.story not in (EVERY, *dataset.known_stories) and dataset.known_stories:
+        if run.story not in stories and dataset.known_stories:
             problems.append(_unknown_story(where, run.story, dataset))
         if (run.subject, run.story) in seen:
             problems.append(

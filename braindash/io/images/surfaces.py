@@ -1,7 +1,7 @@
 """Time series on surfaces: GIFTI (.func.gii, .gii) and CIFTI-2 (.dtseries.nii, .ptseries.nii)."""
 
-import gzip
 import logging
+import math
 import re
 import zlib
 from collections.abc import Callable
@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from braindash.errors import InputError
 from braindash.io.dataset.array_kinds import damaged
-from braindash.io.images.loading import require_held
+from braindash.io.images.loading import (
+    DEFLATED_AT_MOST,
+    gifti_arrays,
+    gifti_content,
+    gifti_sizes,
+    load_gifti,
+    require_held,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +35,8 @@ _NOT_SERIES = {
     "NIFTI_INTENT_LABEL": "labels",
 }
 _SERIES_HINT = "Give a time series: one array per volume (.func.gii), as fMRIPrep writes them."
-_ARRAY = re.compile(rb"<DataArray\b[^>]*>")
 _N_ARRAYS = re.compile(rb"NumberOfDataArrays\s*=\s*[\"'](\d+)")
 _HEAD_BYTES = 1 << 14
-_ATTRIBUTE = re.compile(rb"(\w+)\s*=\s*[\"']([^\"']*)[\"']")
 # Number of the header's extension in NIfTI-2.
 _CIFTI_CODE = 32
 _CORTEX = {
@@ -60,18 +65,12 @@ def gifti_values(path: Path) -> Values:
         The file is damaged, holds a surface or labels, keeps its values in another file, or has
         arrays of unequal size.
     """
-    from nibabel.gifti.gifti import GiftiImage
     from nibabel.nifti1 import intent_codes
 
-    content = _content(path)
-    if b"ExternalFileBinary" in content:
-        raise InputError(
-            f"{path} keeps its values in another file: data in other files are never read "
-            "through it",
-            hint="Write it again with its values inside (wb_command -gifti-convert BASE64_BINARY).",
-        )
     try:
-        arrays = GiftiImage.from_bytes(content).darrays
+        arrays = load_gifti(path).darrays
+    except InputError:
+        raise
     except Exception as error:  # nibabel lets the errors of expat, zlib and numpy through
         raise damaged(path, error) from error
     for array in arrays:
@@ -98,10 +97,15 @@ def gifti_shape(path: Path) -> tuple[int, int]:
     InputError
         See :func:`gifti_values`.
     """
-    content = _content(path)
+    try:
+        content = gifti_content(path)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise damaged(path, error) from error
     told = None
     if content.rstrip()[-8:] == b"</GIFTI>" and b"ExternalFileBinary" not in content:
-        told = _told_shape([_attributes(found) for found in _ARRAY.findall(content)])
+        told = _told_shape(gifti_arrays(content))
+    if told is not None and math.prod(told) > len(content) * DEFLATED_AT_MOST:
+        told = None
     if told is not None:
         return told
     n_rows, n_vertices = gifti_values(path).shape
@@ -132,18 +136,10 @@ def gifti_told_rows(path: Path) -> int | None:
     return n_arrays if n_arrays > 1 else None
 
 
-def _attributes(tag: bytes) -> dict[str, str]:
-    return {name.decode(): value.decode("latin-1") for name, value in _ATTRIBUTE.findall(tag)}
-
-
 def _told_shape(arrays: list[dict[str, str]]) -> tuple[int, int] | None:
     """Return the size that the headers of a file's arrays say; None where they are no series."""
     try:
-        sizes = {
-            tuple(int(one[f"Dim{axis}"]) for axis in range(int(one["Dimensionality"])))
-            for one in arrays
-            if one["Intent"] not in _NOT_SERIES
-        }
+        sizes = {gifti_sizes(one) for one in arrays if one["Intent"] not in _NOT_SERIES}
     except (KeyError, ValueError):
         return None
     if len(sizes) != 1 or any(one["Intent"] in _NOT_SERIES for one in arrays):
@@ -158,16 +154,6 @@ def _told_shape(arrays: list[dict[str, str]]) -> tuple[int, int] | None:
 def _is_turned(size: tuple[int, ...]) -> bool:
     """Say whether a single array has the vertices as its second axis."""
     return size[1] in MESH_SIZES and size[0] not in MESH_SIZES
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if not content.startswith(b"\x1f\x8b"):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise damaged(path, error) from error
 
 
 def _stacked(path: Path, arrays: list[NDArray[Any]]) -> Values:

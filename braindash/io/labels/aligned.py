@@ -1,10 +1,11 @@
 """Labels from folders of TextGrids, such as the Montreal Forced Aligner's, and LibriSpeech."""
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import regex
 
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
@@ -27,6 +28,8 @@ TIERS = {
 }
 _TEXTGRID = "*.TextGrid"
 _TRANSCRIPTS = "*.trans.txt"
+# A rule may be somebody else's, and made to take years.
+_PATTERN_SECONDS = 1.0
 _LIBRISPEECH_SPLITS = {"train": "train", "dev": "valid", "test": "test"}
 
 
@@ -171,14 +174,19 @@ def speaker_rule(speaker: str | None) -> Any:
     if speaker == "folder":
         return lambda recording, file: file.parent.name
     try:
-        pattern = re.compile(speaker)
-    except re.error as error:
+        pattern = regex.compile(speaker)
+    except regex.error as error:
         raise _bad_rule(speaker, str(error)) from error
     if not pattern.groups:
         raise _bad_rule(speaker, "it has no group")
 
     def found(recording: str, file: Path) -> str:
-        match = pattern.search(recording)
+        try:
+            match = pattern.search(recording, timeout=_PATTERN_SECONDS)
+        except TimeoutError as error:
+            raise _bad_rule(
+                speaker, f"it takes too long with the recording {recording!r}"
+            ) from error
         if match is None or match[1] is None:
             raise _bad_rule(speaker, f"it does not match the recording {recording!r}")
         return str(match[1])

@@ -1,12 +1,11 @@
 """Alignments of gentle (align.json, align.csv), and one way to read a story's tiers."""
 
-import math
 import re
 from pathlib import Path
 from typing import Any
 
 from braindash.errors import InputError
-from braindash.files import parse_json, refuse_placeholder
+from braindash.files import is_number, parse_json, refuse_placeholder
 from braindash.io.labels.textgrid import Interval, read_textgrid
 from braindash.io.texts import lines_named, plain_rows, read_text
 
@@ -127,7 +126,7 @@ def _read_table(path: Path, told: list[str] | None) -> tuple[list[Interval], int
 
 
 def _time(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise ValueError(f"{value!r}, which is no time")
     return float(value)
 

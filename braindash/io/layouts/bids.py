@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from braindash.errors import InputError
+from braindash.files import is_number
 from braindash.io.dataset.audio import AUDIO_EXTENSIONS
 from braindash.io.images.loading import load_image
 from braindash.io.images.surfaces import gifti_shape
@@ -290,7 +291,7 @@ class _Reader:
             )
             return None
         start = derived.get("StartTime")
-        is_time = isinstance(start, int | float) and not isinstance(start, bool)
+        is_time = is_number(start)
         if not is_time:
             self._unsliced.add(scan)
         return tr, float(start) if is_time and start is not None else 0.0

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from braindash.errors import InputError
-from braindash.files import parse_json
+from braindash.files import is_number, parse_json
 from braindash.io.layouts.tree import File, Tree
 from braindash.io.texts import lines, read_text
 
@@ -235,8 +235,7 @@ def first_onsets(events: Iterable[Event]) -> dict[str, float]:
 
 def positive(value: Any) -> float | None:
     """Return a number above 0; None for anything else."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) and value > 0 else None
+    return float(value) if is_number(value) and value > 0 else None
 
 
 def repetition_time(fields: Mapping[str, Any]) -> float | None:

@@ -5,7 +5,6 @@ what no table names, and what a file promises and does not hold is refused or to
 becomes a label.
 """
 
-import gzip
 import logging
 import re
 import unicodedata
@@ -21,7 +20,7 @@ from braindash.errors import InputError
 from braindash.files import refuse_placeholder
 from braindash.io.dataset.arrays import open_npy
 from braindash.io.hdf5 import find_item, opened_hdf5
-from braindash.io.images.loading import load_image
+from braindash.io.images.loading import load_gifti, load_image
 from braindash.io.regions.cifti import cifti_map, is_cifti_map
 
 logger = logging.getLogger(__name__)
@@ -366,20 +365,6 @@ def _only_map(path: Path, arrays: Sequence[Any]) -> npt.NDArray[Any]:
             "with -column).",
         )
     return _flat(path, np.asarray(arrays[0].data))
-
-
-def load_gifti(path: Path) -> Any:
-    """Open a GIFTI file whose arrays are all in itself."""
-    from nibabel.gifti.gifti import GiftiImage
-
-    content = path.read_bytes()
-    content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    if b"ExternalFileBinary" in content:
-        raise InputError(
-            f"arrays of {path} lie in another file",
-            hint="Write the GIFTI file again with its arrays in it: other files are not read.",
-        )
-    return GiftiImage.from_bytes(content)
 
 
 def numbered(path: Path, values: npt.NDArray[Any]) -> tuple[Codes, Table]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from braindash.errors import InputError
 from braindash.files import refuse_placeholder
-from braindash.io.regions.label_files import load_gifti
+from braindash.io.images.loading import load_gifti
 from braindash.io.spaces.surface_map import COMMON, Floats, Places, Shapes
 from braindash.io.surfaces import HEMISPHERES, SPACES, Mesh, load_surface
 from braindash.names import existing

@@ -1,5 +1,6 @@
 """Read the folder of a checkpoint, without torch: configuration, preprocessing, weights."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,7 +82,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     refuse_placeholder(path, "model file", ModelError)
     try:
-        content = parse_json(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
+        text = path.read_text(encoding="utf-8-sig")
+        content = parse_json(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path} cannot be read: {error}", hint="Copy or download the model again."
@@ -93,6 +95,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is larger than any number that is computed with")
+    return value
 
 
 def read_config(folder: Path) -> dict[str, Any]:

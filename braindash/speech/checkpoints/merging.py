@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import regex
@@ -32,6 +33,9 @@ _BLOCK = re.compile(r"\.layers?\.(\d+)\.")
 # Of a weight's norm: what rounding alone moves when an adapter of zeros is merged.
 _ROUNDING = 1e-6
 _PATTERN_SECONDS = 1.0
+# PiSSA takes the base apart anew when it is loaded, in so many steps; its authors take 16.
+_STEPS = re.compile(r"pissa_niter_(\d+)")
+_MOST_STEPS = 100
 
 
 def merge(encoder: "nn.Module", files: ModelFiles) -> "nn.Module":
@@ -226,15 +230,17 @@ def _adapter_tensors(files: ModelFiles, family: Family) -> tuple[dict[str, "Tens
 def _settings(files: ModelFiles, stored: Mapping[str, "Tensor"]) -> dict[str, Any]:
     """Read an adapter's settings, with its layers named one by one in place of patterns.
 
-    Which layers are adapted is what the weights say. Patterns of ranks and scales are matched
-    here as peft does, but with an end: one from elsewhere may be made to take years.
+    Which layers are adapted is what the weights say, and of which rank: memory is taken for no
+    other. Patterns of ranks and scales are matched here as peft does, but with an end: one from
+    elsewhere may be made to take years.
     """
     path = files.folder / ADAPTER_CONFIG
     settings = read_json(path)
     names = (name.removeprefix(_PEFT_PREFIX).partition(f".{_LORA}") for name in stored)
     layers = sorted({layer for layer, found, _ in names if found})
-    if isinstance(settings.get("target_modules"), str):
+    if isinstance(settings.get("target_modules"), str) or settings.get("layers_pattern"):
         settings["target_modules"] = layers
+        settings["layers_to_transform"] = settings["layers_pattern"] = None
     if isinstance(settings.get("exclude_modules"), str):
         settings["exclude_modules"] = None
     for field in ("rank_pattern", "alpha_pattern"):
@@ -247,7 +253,33 @@ def _settings(files: ModelFiles, stored: Mapping[str, "Tensor"]) -> dict[str, An
                     f"{path}: a pattern in {field} cannot be matched: {error}",
                     hint="Name the layers in place of patterns, or simplify these.",
                 ) from error
+    _require_ranks(path, settings, stored)
+    steps = _STEPS.fullmatch(str(settings.get("init_lora_weights")))
+    if steps and (len(steps[1]) > 9 or int(steps[1]) > _MOST_STEPS):
+        raise ModelError(
+            f"{path} asks for {steps[1][:20]} steps of PiSSA to begin with",
+            hint=f"At most {_MOST_STEPS} are taken. Write the adapter as plain LoRA: peft's "
+            "save_pretrained does that with path_initial_model_for_weight_conversion.",
+        )
     return settings
+
+
+def _require_ranks(path: Path, settings: Mapping[str, Any], stored: Mapping[str, "Tensor"]) -> None:
+    """Refuse a rank above that of the weights, before room is made for it."""
+    ranks = settings.get("rank_pattern")
+    for name, tensor in stored.items():
+        layer, found, which = name.removeprefix(_PEFT_PREFIX).partition(f".{_LORA}")
+        if not found or not which.startswith(("A", "embedding_A")) or not tensor.ndim:
+            continue
+        said = settings.get("r")
+        if isinstance(ranks, dict):
+            said = ranks.get(re.escape(layer), said)
+        if isinstance(said, int | float) and said > tensor.shape[0]:
+            raise ModelError(
+                f"{path} says the rank {said:g} for {layer}, whose weights have the rank "
+                f"{tensor.shape[0]}",
+                hint="Settings and weights are of two adapters: copy both again.",
+            )
 
 
 def _by_layer(patterns: Mapping[str, Any], layers: Iterable[str]) -> dict[str, Any]:

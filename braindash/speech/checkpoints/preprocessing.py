@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from braindash.errors import ModelError
+from braindash.files import is_number
 from braindash.speech.checkpoints.families import Family
 from braindash.speech.checkpoints.folders import PADDED_HOP, SAMPLE_RATE_HZ, read_json
 
@@ -85,7 +86,7 @@ def read_scale(folder: Path, family: Family) -> dict[str, Any]:
     settings, where = _preprocessor(folder)
     scale = {name: settings.get(name, usual) for name, usual in _PATCH_SCALE.items()}
     numbers = [scale["mean"], scale["std"]]
-    if not all(isinstance(one, int | float) for one in numbers) or not scale["std"]:
+    if not all(map(is_number, numbers)) or not scale["std"]:
         raise ModelError(
             f"{where} sets mean to {scale['mean']!r} and std to {scale['std']!r}",
             hint="They are two numbers, std not 0. Copy or download the model again.",

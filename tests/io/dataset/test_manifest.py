@@ -1,4 +1,5 @@
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -341,3 +342,12 @@ def test_no_content_leads_to_another_error(changes):
 
     assert tables is not None or problems
     assert all(problem.message and problem.hint for problem in problems)
+
+
+def test_many_subjects_are_found_by_their_names(lab):
+    """One after the other, the square of so many would be minutes."""
+    dataset = lab.load()
+    (first, *_) = dataset.tables.subjects
+    subjects = [first.model_copy(update={"id": f"s{number}"}) for number in range(40_000)]
+    many = replace(dataset, tables=dataset.tables.model_copy(update={"subjects": subjects}))
+    assert all(many.subject(one.id) is one for one in subjects)

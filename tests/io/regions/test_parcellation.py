@@ -197,9 +197,9 @@ def test_arrays_of_other_files_and_placeholders_are_refused(tmp_path):
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
     for name in ("lh.lfs.annot", "lfs.npy"):
         (tmp_path / name).write_text(pointer)
-    with pytest.raises(InputError, match="lie in another file"):
+    with pytest.raises(InputError, match="values in another file"):
         read_parcellation(tmp_path / "lh.far.label.gii", tmp_path / "lh.far.label.gii")
-    with pytest.raises(InputError, match="lie in another file"):
+    with pytest.raises(InputError, match="values in another file"):
         read_values([tmp_path / "far.func.gii"])
     with pytest.raises(InputError, match="Git LFS"):
         read_parcellation(tmp_path / "lh.lfs.annot", tmp_path / "lh.lfs.annot")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from kit.machines.watched import little_memory
 from kit.models.model_folders import answer, edit_json, edit_weights
 from kit.models.tiny_models import KINDS, N_BLOCKS, build, extractor_of
 from peft import LoraConfig, get_peft_model
@@ -128,6 +129,38 @@ def test_a_pattern_that_never_ends_is_matched_with_an_end(pair, field, pattern, 
         refused = ""
         assert np.abs(found - answer(base)).max() > 0.01
     assert not refused or (field == "rank_pattern" and "cannot be matched" in refused)
+
+
+@pytest.mark.parametrize("pattern", ENDLESS)
+def test_a_pattern_of_layers_that_never_ends_is_not_matched(pair, pattern):
+    """Every layer that the weights have is named one by one in its place."""
+    base, adapter = pair
+    for patterns in (pattern, [pattern]):
+        edit_json(adapter / CONFIG, layers_to_transform=[0, 1], layers_pattern=patterns)
+        assert np.abs(answer(adapter) - answer(base)).max() > 0.01
+
+
+@pytest.mark.parametrize("settings", [{"r": 10**9}, {"rank_pattern": {".*_proj": 10**12}}])
+def test_a_rank_that_the_weights_do_not_have_takes_no_memory(pair, settings):
+    edit_json(pair[1] / CONFIG, **settings)
+    with little_memory(), pytest.raises(ModelError, match="says the rank 1e"):
+        open_model(pair[1], device="cpu")
+
+
+@pytest.mark.parametrize("steps", ["1000000", "9" * 5000])
+def test_endless_steps_before_an_adapter_is_read_are_refused(pair, steps):
+    edit_json(pair[1] / CONFIG, init_lora_weights=f"pissa_niter_{steps}")
+    with pytest.raises(ModelError, match="steps of PiSSA"):
+        open_model(pair[1], device="cpu")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e999", "9" * 400, "NaN"])
+def test_settings_that_are_no_numbers_are_refused(pair, number):
+    path = pair[1] / CONFIG
+    edit_json(path, lora_alpha="here")
+    path.write_text(path.read_text().replace('"here"', number))
+    with pytest.raises(ModelError, match="cannot be read"):
+        open_model(pair[1], device="cpu")
 
 
 @pytest.mark.parametrize("pattern", ["([", "*"])
