@@ -205,11 +205,12 @@ class TranscriptProbes:
     ) -> torch.Tensor:
         """Mean over sentences of the CTC loss per letter."""
         told = [functional.log_softmax(layer(values[one.frames]), dim=1) for one in sentences]
+        # Lengths are plain numbers, of no device; torch takes them, and its annotation does not.
         return functional.ctc_loss(
             nn.utils.rnn.pad_sequence(told),
             torch.cat([one.letters for one in sentences]).to(self._device),
-            tuple(len(one) for one in told),  # plain numbers: they are of no device
-            tuple(len(one.letters) for one in sentences),
+            tuple(len(one) for one in told),  # type: ignore[arg-type]
+            tuple(len(one.letters) for one in sentences),  # type: ignore[arg-type]
             blank=_BLANK,
             zero_infinity=True,  # more letters than frames: nothing can be told
         )
