@@ -166,6 +166,11 @@ def result_rows() -> list[ResultRow]:
     return list(found)
 
 
+def usual_first(rows: Iterable[ResultRow]) -> list[ResultRow]:
+    """Put results in settings that studies vary behind all others; else the order stays."""
+    return sorted(rows, key=lambda row: bool(row.varied))
+
+
 def written(kind: str) -> int:
     """Return when a result of a kind came or went last, in ns; 0 where there was never any."""
     folder = store().root / kind
@@ -261,8 +266,7 @@ def open_with_finding(rows: list[ResultRow]) -> None:
             if key in in_address
         )
     ]
-    usual = next((one for one in meant or rows if not one.varied), rows[0])
-    found = choices_for(usual, rows)
+    found = choices_for(usual_first(meant or rows)[0], rows)
     choices = {key: found[key] for key in before or found if key not in in_address}
     session["opened_with"] = choices
     set_choices(choices)
@@ -485,6 +489,7 @@ def choose_result(
         When the subjects' results of one model do not belong together.
     """
     open_with_finding(rows)
+    rows = usual_first(rows)
     with selection_bar() if bar is None else bar:
         data = choose("Data set", _unique(row.data for row in rows), "data", width=210)
         rows = [row for row in rows if row.data == data]

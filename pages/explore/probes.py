@@ -193,15 +193,22 @@ def show_difference(
     )
 
 
+def brain_name(row: state.ResultRow) -> str:
+    """Name an encoding result of the model that is probed."""
+    parts = (f"{row.data}, subject {row.subject}", row.strategy, row.varied, row.key[:6])
+    return " · ".join(filter(None, parts))
+
+
 @widgets.part
 def show_with_encoding(row: probing.ProbeRow, result: ProbingResult, relative: bool) -> None:
     """Draw encoding and probing of the same model under each other, on one axis of layers."""
     st.header("Encoding and probing", anchor=False)
-    same = [one for one in state.result_rows() if one.fingerprint == row.fingerprint]
+    found = [one for one in state.result_rows() if one.fingerprint == row.fingerprint]
+    same = state.usual_first(found)
     if not same:
         st.caption("This model has no encoding result; the page Run computes one.")
         return
-    names = {f"{one.data}, subject {one.subject} · {one.key[:6]}": one for one in same}
+    names = {brain_name(one): one for one in same}
     with st.container(horizontal=True, vertical_alignment="bottom", key="brain_controls"):
         chosen = names[state.choose("Brain", list(names), "brain", width=420)]
         more = st.popover("Regions")

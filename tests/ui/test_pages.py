@@ -6,6 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 from kit.results.made_up import made_up_result, put_old_result
+from kit.results.made_up_probing import put_probing
 from kit.results.made_up_store import put_result
 from kit.running.pulled import share
 from kit.site.pages import run, texts
@@ -313,6 +314,13 @@ def test_every_page_opens_with_the_model_before_and_after_tuning(varied_root, pa
     if page != "compare":  # which has no "none"
         app.selectbox(key="compare").set_value(state.NO_OTHER).run()
         assert app.selectbox(key="compare").value == state.NO_OTHER
+
+
+def test_probes_stand_beside_the_usual_result_of_their_model(varied_root):
+    put_probing(Store(varied_root), model="tuned", draw=0)
+    menu = run("explore/probes").selectbox(key="brain")
+    assert "delay 2 TR" in menu.options[-1]
+    assert "delay" not in menu.options[menu.index]
 
 
 def test_what_a_page_opens_with_leaves_what_the_address_names(varied_root):
