@@ -10,6 +10,7 @@ from braindash.io.dataset.dataset import Dataset
 from braindash.io.dataset.manifest import load_manifest
 from braindash.jobs.queue import Job
 from braindash.ui import answers, choices, state, texts, widgets
+from braindash.ui.explore import selecting
 from braindash.ui.surfaces import surface_viewer
 from braindash.ui.take_away import Take, set_take
 from braindash.viewer.blobs import can_show
@@ -47,11 +48,11 @@ def _choose_subjects(dataset: Dataset) -> tuple[str, ...]:
     every = dataset.subjects
     if len(every) == 1:
         return every
-    options = [*every, state.ALL_SUBJECTS]
+    options = [*every, selecting.ALL_SUBJECTS]
     if st.session_state.get("check_subject") not in options:
         st.session_state["check_subject"] = every[0]  # another data set was chosen
     chosen = st.selectbox("Subject", options, key="check_subject")
-    return every if chosen == state.ALL_SUBJECTS else (chosen,)
+    return every if chosen == selecting.ALL_SUBJECTS else (chosen,)
 
 
 # ---- asked for and watched ----------------------------------------------------------------------

@@ -19,6 +19,7 @@ from braindash.errors import AccessError, BraindashError, InputError
 from braindash.jobs.queue import Job
 from braindash.progress import spoken_duration
 from braindash.ui import answers, frame, region_sets, state, surfaces
+from braindash.ui.explore import selecting
 from braindash.ui.take_away import Take, control, take
 from braindash.ui.texts import MESH_HELP, plain
 from braindash.ui.visitors import sign_in
@@ -272,7 +273,7 @@ def provenance(
     told(short_line(group), [*notes, *lines], taken)
 
 
-def chosen_by_ceiling(selection: state.Selection, groups: Sequence[Group]) -> list[str]:
+def chosen_by_ceiling(selection: selecting.Selection, groups: Sequence[Group]) -> list[str]:
     """Say what the threshold on the ceiling chose, where scores are divided by it."""
     if not selection.normalised:
         return []
@@ -315,7 +316,7 @@ def told(
                     control(offered, *(source or (line, details)))
 
 
-def pair_models(selection: state.Selection) -> Difference | None:
+def pair_models(selection: selecting.Selection) -> Difference | None:
     """Pair the two chosen models; say why where they cannot be compared."""
     try:
         return selection.difference()
@@ -347,7 +348,7 @@ def choose_mesh(result: EncodingResult | Group) -> str:
 
 
 def difference_by_layer(
-    selection: state.Selection,
+    selection: selecting.Selection,
     pair: Difference,
     regions: list[str],
     *,
@@ -402,7 +403,7 @@ def _listed_differences(table: pd.DataFrame, regions: list[str], lines: list[str
 
 
 def stage_summary(
-    selection: state.Selection, group: Group, pair: Difference | None, regions: list[str]
+    selection: selecting.Selection, group: Group, pair: Difference | None, regions: list[str]
 ) -> None:
     """Show at which depth a model holds what each region needs; with a pair both, and A minus B.
 

@@ -11,7 +11,7 @@ from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.several.group_maps import prevalence_at
 from braindash.encoding.several.tested import untestable
 from braindash.ui import state, texts, widgets
-from braindash.ui.explore import address, comparing
+from braindash.ui.explore import address, comparing, selecting
 from braindash.ui.explore.comparing import Compared
 from braindash.ui.surfaces import linked_viewer
 from braindash.ui.take_away import Take, linked_picture, map_take, take
@@ -44,7 +44,7 @@ INTRODUCTION = (
 LEVEL = LEVELS[0]
 
 
-def alone(selection: state.Selection, rows: list[state.ResultRow]) -> None:
+def alone(selection: selecting.Selection, rows: list[state.ResultRow]) -> None:
     """Say what to do when there is nothing to compare with."""
     row = selection.row
     st.info(
@@ -72,11 +72,11 @@ def alone(selection: state.Selection, rows: list[state.ResultRow]) -> None:
 
 
 def controls(
-    selection: state.Selection, rows: list[state.ResultRow], bar: DeltaGenerator
+    selection: selecting.Selection, rows: list[state.ResultRow], bar: DeltaGenerator
 ) -> tuple[state.ResultRow, ...]:
     """Ask for a third model; offer to swap A and B."""
     with bar:
-        third = state.choose_third(rows, selection)
+        third = selecting.choose_third(rows, selection)
         st.button(
             "Swap", icon=":material/swap_horiz:", on_click=comparing.swap, help="Exchange A and B."
         )
@@ -318,7 +318,7 @@ def show_at_layers(compared: Compared, regions: list[str]) -> None:
         widgets.told(line, [], [taken], source=source)
 
 
-def show(selection: state.Selection, rows: list[state.ResultRow], bar: DeltaGenerator) -> None:
+def show(selection: selecting.Selection, rows: list[state.ResultRow], bar: DeltaGenerator) -> None:
     """Draw the surfaces, the chosen vertex, the figures at the shown layers, and the summaries."""
     compared = Compared.of(selection, controls(selection, rows, bar))
     if any(group.simulated for group in compared.groups):
@@ -349,8 +349,8 @@ with widgets.page("Compare", INTRODUCTION):
     if not found:
         widgets.empty_store()
     else:
-        top = state.selection_bar()
-        selected = state.choose_result(found, several_subjects=True, pair=True, bar=top)
+        top = selecting.selection_bar()
+        selected = selecting.choose_result(found, several_subjects=True, pair=True, bar=top)
         if selected.other_rows:
             show(selected, found, top)
         else:

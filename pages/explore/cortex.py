@@ -6,7 +6,7 @@ import streamlit as st
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference
 from braindash.ui import state, texts, widgets
-from braindash.ui.explore import address
+from braindash.ui.explore import address, selecting
 from braindash.ui.surfaces import Pick, linked_viewer, surface_viewer
 from braindash.ui.take_away import linked_picture, map_take, picture_of, take
 from braindash.viewer.drawn import can_show
@@ -33,7 +33,7 @@ SURE_HELP = (
 )
 
 
-def choose_map(selection: state.Selection, *, compared: bool) -> MapChoice:
+def choose_map(selection: selecting.Selection, *, compared: bool) -> MapChoice:
     """Ask for the map and for what belongs to it, in one row above the surface."""
     result = selection.result
     level, share, relative = LEVELS[0], 0.0, False
@@ -88,7 +88,7 @@ def curve_of(
 
 
 def show_target(
-    selection: state.Selection, pair: Difference | None, choice: MapChoice, target: int
+    selection: selecting.Selection, pair: Difference | None, choice: MapChoice, target: int
 ) -> None:
     """Draw the layer curve of one target, with its regions."""
     result = selection.result
@@ -120,7 +120,7 @@ def show_target(
 
 
 @widgets.part
-def show(selection: state.Selection) -> None:
+def show(selection: selecting.Selection) -> None:
     """Draw the viewer, and below it the chosen vertex's layer curve; a click draws only these."""
     result = selection.result
     if not can_show(result.space, result.n_targets, result.surface):
@@ -145,7 +145,7 @@ def show(selection: state.Selection) -> None:
         show_target(selection, pair, choice, target)
 
 
-def show_parts(selection: state.Selection, choice: MapChoice) -> Pick | None:
+def show_parts(selection: selecting.Selection, choice: MapChoice) -> Pick | None:
     """Draw what low-level features explain and what they leave, as inks that mix."""
     result = selection.result
     linked, note = widgets.kept(
@@ -179,7 +179,7 @@ def noted_parts(result: EncodingResult, mesh: str) -> tuple[LinkedMaps, str]:
 
 
 def show_map(
-    selection: state.Selection, pair: Difference | None, choice: MapChoice, *, same_layers: bool
+    selection: selecting.Selection, pair: Difference | None, choice: MapChoice, *, same_layers: bool
 ) -> Pick | None:
     """Draw one map of every layer, or a single one; give the vertex that was clicked."""
     result = selection.result
@@ -220,6 +220,6 @@ with widgets.page("Cortex", INTRODUCTION):
     if not found:
         widgets.empty_store()
     else:
-        show(state.choose_result(found))
+        show(selecting.choose_result(found))
         with st.expander("What is this, and how do I use it?"):
             st.markdown(texts.CORTEX)

@@ -8,7 +8,7 @@ import streamlit as st
 from braindash.encoding.ceilings.chosen import selections_line
 from braindash.encoding.several.comparison import Difference, Group
 from braindash.ui import state, texts, widgets
-from braindash.ui.explore import probing
+from braindash.ui.explore import probing, selecting
 from braindash.ui.take_away import take
 from braindash.viewer.colours import region_title
 from braindash.views.captions import figure_words, provenance_line, short_line
@@ -35,7 +35,7 @@ def choose_regions(regions: list[str]) -> list[str]:
     return chosen or default
 
 
-def open_on_cortex(selection: state.Selection, points: list[list[float]]) -> None:
+def open_on_cortex(selection: selecting.Selection, points: list[list[float]]) -> None:
     """Lead from a clicked point of a curve to the surface at that layer."""
     if not points:
         st.caption("Click a point to open its layer on the cortex.")
@@ -55,7 +55,9 @@ def open_on_cortex(selection: state.Selection, points: list[list[float]]) -> Non
     )
 
 
-def tables(selection: state.Selection, group: Group, pair: Difference | None) -> list[pd.DataFrame]:
+def tables(
+    selection: selecting.Selection, group: Group, pair: Difference | None
+) -> list[pd.DataFrame]:
     """Return the region tables of model A and, where there is one, of model B."""
     return [
         state.region_table(one, selection.normalised, selection.ceiling_for(one)).assign(
@@ -66,7 +68,7 @@ def tables(selection: state.Selection, group: Group, pair: Difference | None) ->
 
 
 @widgets.part
-def clicked_curves(selection: state.Selection, figure: Any) -> None:
+def clicked_curves(selection: selecting.Selection, figure: Any) -> None:
     """Draw the curves; a click on a point leads on, and draws nothing but them again."""
     chosen = st.plotly_chart(
         figure,
@@ -81,7 +83,7 @@ def clicked_curves(selection: state.Selection, figure: Any) -> None:
 
 @widgets.part
 def show_curves(
-    selection: state.Selection, group: Group, pair: Difference | None, regions: list[str]
+    selection: selecting.Selection, group: Group, pair: Difference | None, regions: list[str]
 ) -> None:
     """Draw one curve per region, of one model or of two, and what shares their axis.
 
@@ -132,7 +134,9 @@ def show_curves(
     widgets.low_level(group, regions, relative=relative)
 
 
-def full_table(selection: state.Selection, group: Group, pair: Difference | None) -> pd.DataFrame:
+def full_table(
+    selection: selecting.Selection, group: Group, pair: Difference | None
+) -> pd.DataFrame:
     """Return the scores of all regions, shown or not, of one model or two, with their intervals."""
     sides = [group] if pair is None else [pair.a, pair.b]
     found = zip(tables(selection, group, pair), sides, strict=True)
@@ -146,7 +150,7 @@ def full_table(selection: state.Selection, group: Group, pair: Difference | None
 
 
 def show_table(
-    selection: state.Selection, group: Group, pair: Difference | None, regions: list[str]
+    selection: selecting.Selection, group: Group, pair: Difference | None, regions: list[str]
 ) -> None:
     """List the scores by layer and region."""
     found = tables(selection, group, pair)
@@ -171,7 +175,7 @@ def show_table(
     )
 
 
-def show(selection: state.Selection) -> None:
+def show(selection: selecting.Selection) -> None:
     """Draw the curves, the difference, the stage summary and the tables."""
     regions = choose_regions(list(selection.group.region_names))
     if selection.group.simulated:
@@ -189,6 +193,6 @@ with widgets.page("Layers", INTRODUCTION):
     if not found:
         widgets.empty_store()
     else:
-        show(state.choose_result(found, several_subjects=True))
+        show(selecting.choose_result(found, several_subjects=True))
         with st.expander("What are these numbers, and how are they computed?"):
             st.markdown(texts.LAYERS)

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from braindash.ui import state, texts, widgets
+from braindash.ui.explore import selecting
 from braindash.ui.explore.finding import finding
 from braindash.ui.explore.reporting import report_control
 from braindash.ui.under_way import layers_so_far
@@ -21,7 +22,7 @@ def follow_link(rows: list[state.ResultRow]) -> None:
     st.query_params.pop("result", None)
     for row in rows:
         if key and row.key.startswith(key):
-            state.set_choices(state.choices_for(row, rows) | {"subject": row.subject})
+            state.set_choices(selecting.choices_for(row, rows) | {"subject": row.subject})
             return
 
 
@@ -45,7 +46,7 @@ def open_row(rows: list[state.ResultRow], every: list[state.ResultRow]) -> None:
     chosen = st.session_state["results"]["selection"]["rows"]
     if chosen and chosen[0] < len(rows):
         row = rows[chosen[0]]
-        state.set_choices(state.choices_for(row, every) | {"subject": row.subject})
+        state.set_choices(selecting.choices_for(row, every) | {"subject": row.subject})
 
 
 @st.fragment
@@ -86,7 +87,7 @@ def list_results(every: list[state.ResultRow]) -> None:
         st.rerun(scope="app")
 
 
-def links(selection: state.Selection, rows: list[state.ResultRow]) -> None:
+def links(selection: selecting.Selection, rows: list[state.ResultRow]) -> None:
     """Lead to the pages that show the same choice, which is kept between pages; and to a report."""
     with st.container(horizontal=True):
         st.page_link("pages/explore/layers.py", label="Layer curves", icon=":material/show_chart:")
@@ -102,7 +103,7 @@ def links(selection: state.Selection, rows: list[state.ResultRow]) -> None:
 def show(rows: list[state.ResultRow]) -> None:
     """Show the finding, the list of results and the stage summary."""
     follow_link(rows)
-    selection = state.choose_result(rows, several_subjects=True)
+    selection = selecting.choose_result(rows, several_subjects=True)
     if selection.group.simulated:
         widgets.simulated_stamp()
     finding(selection)

@@ -10,7 +10,7 @@ from braindash.probing.result import ProbingResult, probing_difference
 from braindash.probing.several import probing_mean
 from braindash.tuning.result import tuned_models
 from braindash.ui import state, texts, widgets
-from braindash.ui.explore import probing
+from braindash.ui.explore import probing, selecting
 from braindash.ui.take_away import take
 from braindash.views.curves import key_regions, layer_curves
 from braindash.views.probes import (
@@ -164,8 +164,8 @@ def show_difference(
     if not names or result.n_layers < 2:
         return
     st.header("A minus B", anchor=False)
-    name = state.choose("B", [state.NO_OTHER, *names], "compare")
-    if name == state.NO_OTHER:
+    name = state.choose("B", [selecting.NO_OTHER, *names], "compare")
+    if name == selecting.NO_OTHER:
         st.caption(f"A: {texts.plain(result.model)}. Choose B to subtract it, layer by layer.")
         return
     other = probing.load(next(row for row in others if row.model == name))
@@ -213,7 +213,7 @@ def show_with_encoding(row: probing.ProbeRow, result: ProbingResult, relative: b
         chosen = names[state.choose("Brain", list(names), "brain", width=420)]
         more = st.popover("Regions")
     with more:
-        state.choose_regions(chosen)
+        selecting.choose_regions(chosen)
     group = Group.of([state.load(chosen)])
     table = state.region_table(group, False, None)
     regions = key_regions(group.region_names)

@@ -17,7 +17,7 @@ from braindash.io.entries import predictions_key_of
 from braindash.io.labels.textgrid import Interval
 from braindash.io.predictions import RowReader
 from braindash.ui import state, texts, widgets
-from braindash.ui.explore import any_sound, listening
+from braindash.ui.explore import any_sound, listening, selecting
 from braindash.ui.explore.listening import Player, Sound
 from braindash.ui.visitors.rights import visitor
 from braindash.viewer.drawn import can_show
@@ -129,7 +129,7 @@ def layer_title(choice: str) -> str:
 
 
 def opened(
-    selection: state.Selection,
+    selection: selecting.Selection,
     dataset: Dataset | None,
     readers: list[RowReader],
     bar: DeltaGenerator,
@@ -153,12 +153,12 @@ def opened(
     return played, region, layers_line([one.result for one in played], layers, choice, region)
 
 
-def results_of(selection: state.Selection) -> list[EncodingResult]:
+def results_of(selection: selecting.Selection) -> list[EncodingResult]:
     """Return the results of model A and, where one is chosen, of model B."""
     return [selection.result, *(state.load(row) for row in selection.other_rows[:1])]
 
 
-def lacking(selection: state.Selection) -> None:
+def lacking(selection: selecting.Selection) -> None:
     """Say what to do where the predictions were not kept."""
     st.info(
         f"The predictions of **{texts.plain(selection.row.model)}** "
@@ -171,7 +171,7 @@ def lacking(selection: state.Selection) -> None:
     widgets.compute_link("pages/compute/run.py", "Compute it again", icon=":material/play_circle:")
 
 
-def show(selection: state.Selection, bar: DeltaGenerator) -> None:
+def show(selection: selecting.Selection, bar: DeltaGenerator) -> None:
     """Draw the chosen result in time."""
     result = selection.result
     reader = predictions_of(result)
@@ -225,7 +225,7 @@ with widgets.page("Story", INTRODUCTION):
     if not available:
         widgets.empty_store()
     else:
-        top = state.selection_bar()
+        top = selecting.selection_bar()
         row = st.container(horizontal=True, vertical_alignment="center", key="what_is_heard")
         with row:
             heard = state.choose(
@@ -236,7 +236,7 @@ with widgets.page("Story", INTRODUCTION):
                 side_by_side=True,
                 bare=True,
             )
-        chosen = state.choose_result(available, bar=top)
+        chosen = selecting.choose_result(available, bar=top)
         with row:
             if heard == SOUND:
                 st.markdown(

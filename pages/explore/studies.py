@@ -4,6 +4,7 @@ import streamlit as st
 
 from braindash.studies.record import StudyRecord
 from braindash.ui import state, texts, widgets
+from braindash.ui.explore import selecting
 from braindash.ui.studies import computing, drawing, looking
 from braindash.ui.visitors.rights import visitor
 
@@ -14,7 +15,7 @@ def choose_study(known: list[StudyRecord]) -> StudyRecord:
     """Ask for the study, and offer to add another."""
     looking.follow_link(known)
     by_name = {one.name: one for one in known}
-    with state.selection_bar():
+    with selecting.selection_bar():
         name = state.choose(
             "Study",
             list(by_name),

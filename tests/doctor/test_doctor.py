@@ -181,10 +181,15 @@ def test_the_hub_is_reached_or_not(monkeypatch, status):
 
 def test_a_hub_that_does_not_answer_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(places, "_HUB_SECONDS", -0.9)
-    monkeypatch.setattr(
-        places.urllib.request, "urlopen", lambda *given, **more: threading.Event().wait(30)
-    )
+    ended = threading.Event()
+
+    def silent(*given, **more):
+        ended.wait(30)
+        raise OSError("nobody waits for this")
+
+    monkeypatch.setattr(places.urllib.request, "urlopen", silent)
     assert "no answer" in places._reached("http://127.0.0.1:9")
+    ended.set()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES
 from braindash.jobs.queue import JobQueue
 from braindash.ui import state, under_way
+from braindash.ui.explore import selecting
 
 EXPLORE = ["overview", "layers", "cortex", "compare", "story"]
 
@@ -202,7 +203,6 @@ def test_jobs_that_machines_share_are_listed_and_take_cancel(empty_root):
 
 
 def test_paths_are_resolved_before_they_are_compared(monkeypatch, tmp_path):
-    from braindash.ui import state
 
     inside = tmp_path / "data"
     inside.mkdir()
@@ -302,7 +302,7 @@ def varied_root(empty_root, monkeypatch):
         "encoding", newest.key, spec=newest.spec, provenance=provenance, dataset=newest.dataset
     )
     bases = {digest_json("tuned"): digest_json("base")}
-    monkeypatch.setattr(state, "tuned_bases", lambda store: bases)
+    monkeypatch.setattr(selecting, "tuned_bases", lambda store: bases)
     return empty_root
 
 
@@ -310,10 +310,10 @@ def varied_root(empty_root, monkeypatch):
 def test_every_page_opens_with_the_model_before_and_after_tuning(varied_root, page):
     app = run(f"explore/{page}")
     chosen = {key: app.selectbox(key=key).value for key in ("model", "compare", "subject")}
-    assert chosen == {"model": "tuned", "compare": "base", "subject": state.ALL_SUBJECTS}
+    assert chosen == {"model": "tuned", "compare": "base", "subject": selecting.ALL_SUBJECTS}
     if page != "compare":  # which has no "none"
-        app.selectbox(key="compare").set_value(state.NO_OTHER).run()
-        assert app.selectbox(key="compare").value == state.NO_OTHER
+        app.selectbox(key="compare").set_value(selecting.NO_OTHER).run()
+        assert app.selectbox(key="compare").value == selecting.NO_OTHER
 
 
 def test_probes_stand_beside_the_usual_result_of_their_model(varied_root):
@@ -328,4 +328,4 @@ def test_what_a_page_opens_with_leaves_what_the_address_names(varied_root):
     assert app.selectbox(key="subject").value == "S2"
     assert app.selectbox(key="model").value == "tuned"
     app = run("explore/layers", compare="none")
-    assert app.selectbox(key="compare").value == state.NO_OTHER
+    assert app.selectbox(key="compare").value == selecting.NO_OTHER

@@ -26,7 +26,7 @@ from braindash.io.dataset.audio import SAMPLE_RATE_HZ
 from braindash.jobs.queue import Job
 from braindash.requests import ALTERATIONS, SoundRequest, build_request
 from braindash.ui import answers, state, texts, widgets
-from braindash.ui.explore import listening
+from braindash.ui.explore import listening, selecting
 from braindash.ui.explore.listening import Player, Sound
 from braindash.ui.frame import presenting
 from braindash.ui.visitors.rights import visitor
@@ -80,7 +80,7 @@ class Visit:
 
 
 def show(
-    selection: state.Selection, results: Sequence[EncodingResult], bar: DeltaGenerator
+    selection: selecting.Selection, results: Sequence[EncodingResult], bar: DeltaGenerator
 ) -> None:
     """Draw the part of the page: what is brought, what is under way, what is predicted.
 
@@ -154,7 +154,7 @@ def _fitted_to(result: EncodingResult) -> str:
 
 
 def _ask_for_sound(
-    selection: state.Selection, results: Sequence[EncodingResult], row: DeltaGenerator
+    selection: selecting.Selection, results: Sequence[EncodingResult], row: DeltaGenerator
 ) -> None:
     """Ask for the sound, or for two."""
     with row:
@@ -188,7 +188,7 @@ def _ask_for_one(key: str, file: str, microphone: str) -> None:
     st.audio_input(microphone, key=f"{key}_microphone", width=270)
 
 
-def _choose_beside(selection: state.Selection, results: Sequence[EncodingResult]) -> str:
+def _choose_beside(selection: selecting.Selection, results: Sequence[EncodingResult]) -> str:
     offered = [NOTHING, *(name for name in ALTERATIONS if name != "as-is"), OTHER]
     if len(results) > 1:
         offered.append(MODEL)
@@ -404,7 +404,7 @@ def _files(prediction: SoundPrediction, source: Source) -> dict[str, bytes]:
 # ---- weights ---------------------------------------------------------------------------------
 
 
-def _ask_for_weights(selection: state.Selection, result: EncodingResult) -> None:
+def _ask_for_weights(selection: selecting.Selection, result: EncodingResult) -> None:
     """Say how weights are kept where there are none, and offer to keep them."""
     try:
         find_weights(result, state.store())

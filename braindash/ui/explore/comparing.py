@@ -11,7 +11,7 @@ from braindash.encoding.several.comparison import Difference, Group, compare
 from braindash.encoding.several.tested import TargetDifference
 from braindash.errors import InputError
 from braindash.ui import state
-from braindash.ui.explore import address
+from braindash.ui.explore import address, selecting
 from braindash.views.linked import LinkedMaps, link_maps, read_held, shown_layers
 
 LETTERS = "ABC"
@@ -44,7 +44,7 @@ class Compared:
     ceilings: tuple[str | None, ...]
 
     @classmethod
-    def of(cls, selection: state.Selection, third: tuple[state.ResultRow, ...]) -> "Compared":
+    def of(cls, selection: selecting.Selection, third: tuple[state.ResultRow, ...]) -> "Compared":
         """Pair the chosen models, and put the third one beside them.
 
         Raises

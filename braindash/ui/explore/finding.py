@@ -6,7 +6,7 @@ import streamlit as st
 from braindash.encoding.several.comparison import Difference, Group
 from braindash.errors import InputError
 from braindash.ui import state, texts, widgets
-from braindash.ui.explore import address
+from braindash.ui.explore import address, selecting
 from braindash.ui.explore.comparing import linked_maps
 from braindash.ui.surfaces import linked_viewer
 from braindash.ui.take_away import Picture, Take, linked_picture, map_take, take
@@ -23,7 +23,7 @@ _MOST_PANELS = 4
 _PANELS_HEIGHT = 600
 
 
-def finding(selection: state.Selection) -> None:
+def finding(selection: selecting.Selection) -> None:
     """Show a result, or two: sentences, then the brains with the layer curves beside them."""
     pair = widgets.pair_models(selection)
     group = selection.group if pair is None else pair.a
@@ -39,7 +39,7 @@ def finding(selection: state.Selection) -> None:
     _sources(selection, group, pair, taken)
 
 
-def _sentences(selection: state.Selection, group: Group, pair: Difference | None) -> list[str]:
+def _sentences(selection: selecting.Selection, group: Group, pair: Difference | None) -> list[str]:
     alike = pair is not None and pair.a.first.n_layers == pair.b.first.n_layers
     return finding_sentences(
         group,
@@ -49,7 +49,7 @@ def _sentences(selection: state.Selection, group: Group, pair: Difference | None
         else state.region_table(group, False, None),
         told_regions(group.region_names),
         names=(texts.plain(selection.model_names[0]), texts.plain(selection.model_names[1])),
-        tuned=state.was_tuned(selection),
+        tuned=selecting.was_tuned(selection),
     )
 
 
@@ -57,11 +57,11 @@ def _groups(group: Group, pair: Difference | None) -> tuple[Group, ...]:
     return (group,) if pair is None else (pair.a, pair.b)
 
 
-def _ceilings(selection: state.Selection, groups: tuple[Group, ...]) -> tuple[str | None, ...]:
+def _ceilings(selection: selecting.Selection, groups: tuple[Group, ...]) -> tuple[str | None, ...]:
     return tuple(selection.ceiling_for(one) for one in groups)
 
 
-def _linked(selection: state.Selection, group: Group, pair: Difference | None) -> LinkedMaps:
+def _linked(selection: selecting.Selection, group: Group, pair: Difference | None) -> LinkedMaps:
     """Return the maps of the brains, made once per server."""
     groups = _groups(group, pair)
     names = selection.model_names[: len(groups)]
@@ -90,7 +90,7 @@ def _taken_brains(linked: LinkedMaps, group: Group, pair: Difference | None) -> 
 
 
 @st.fragment
-def _brains(selection: state.Selection, group: Group, pair: Difference | None) -> None:
+def _brains(selection: selecting.Selection, group: Group, pair: Difference | None) -> None:
     """Draw the linked brains; a click leads to the page with that vertex."""
     with widgets.guarded():
         if not can_show(group.space, group.n_targets, group.surface):
@@ -128,7 +128,7 @@ def _brains(selection: state.Selection, group: Group, pair: Difference | None) -
             )
 
 
-def _curves(selection: state.Selection, group: Group, pair: Difference | None) -> Take:
+def _curves(selection: selecting.Selection, group: Group, pair: Difference | None) -> Take:
     """Draw one small panel of curves per key region; gives what can be taken away of them."""
     groups = [group] if pair is None else [pair.a, pair.b]
     regions = key_regions(group.region_names)[:_MOST_PANELS]
@@ -155,7 +155,7 @@ def _curves(selection: state.Selection, group: Group, pair: Difference | None) -
 
 
 def _sources(
-    selection: state.Selection, group: Group, pair: Difference | None, taken: list[Take]
+    selection: selecting.Selection, group: Group, pair: Difference | None, taken: list[Take]
 ) -> None:
     notes = []
     if pair is None:

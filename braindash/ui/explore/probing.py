@@ -11,6 +11,7 @@ from braindash.io.store import Store
 from braindash.probing.result import ProbingResult, questions_digest
 from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS, metric_words
 from braindash.ui import state, widgets
+from braindash.ui.explore import selecting
 from braindash.ui.take_away import take
 from braindash.ui.visitors.rights import visitor
 from braindash.views.captions import short_names
@@ -112,7 +113,7 @@ def choose_result(rows: Sequence[ProbeRow]) -> tuple[ProbeRow, list[ProbeRow], b
     that result.
     """
     _follow_link(rows)
-    with state.selection_bar():
+    with selecting.selection_bar():
         sets = list(dict.fromkeys(row.data for row in rows))
         data = state.choose("Recordings", sets, "data", width=280)
         rows = [row for row in rows if row.data == data]

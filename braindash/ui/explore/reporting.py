@@ -8,6 +8,7 @@ from braindash.demo.results import tuned_bases
 from braindash.exports.report.build import Report, build
 from braindash.exports.report.gather import Result
 from braindash.ui import state, widgets
+from braindash.ui.explore import selecting
 
 _HELP = (
     "One HTML file with the surfaces, curves, tables, methods and provenance. It opens from disk, "
@@ -34,7 +35,7 @@ def _made(
 
 
 @st.fragment
-def report_control(selection: state.Selection, rows: Sequence[state.ResultRow]) -> None:
+def report_control(selection: selecting.Selection, rows: Sequence[state.ResultRow]) -> None:
     """Offer a report of the results that are looked at, and of others with them.
 
     Parameters
@@ -53,7 +54,7 @@ def report_control(selection: state.Selection, rows: Sequence[state.ResultRow]) 
             _offer(selection, rows)
 
 
-def _offer(selection: state.Selection, rows: Sequence[state.ResultRow]) -> None:
+def _offer(selection: selecting.Selection, rows: Sequence[state.ResultRow]) -> None:
     own = [*selection.group.results, *(state.load(row) for row in selection.other_rows)]
     known = {one.key for one in own}
     others = {row.key: row for row in rows if row.key not in known}

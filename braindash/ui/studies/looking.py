@@ -14,7 +14,7 @@ from braindash.studies.record import FOLDER, StudyRecord, list_records
 from braindash.studies.results import StudyResults
 from braindash.studies.summaries import Chosen, tasks_of
 from braindash.ui import region_sets, state, widgets
-from braindash.ui.explore import probing
+from braindash.ui.explore import probing, selecting
 from braindash.viewer.colours import region_title
 from braindash.views.probes import task_title
 from braindash.views.studies.lines import SPREADS
@@ -70,7 +70,7 @@ def choose_regions(record: StudyRecord) -> None:
     row = next((one for one in state.result_rows() if one.key in keys), None)
     if row is not None:
         with st.popover("Regions"):
-            state.choose_regions(row)
+            selecting.choose_regions(row)
 
 
 def open_results(record: StudyRecord) -> StudyResults:
@@ -136,16 +136,16 @@ def _score(results: StudyResults, preset: str, begin: Chosen) -> bool:
     groups = results.of(preset).values()
     names = ["r"]
     if groups and all(one.ceiling_names for one in groups):
-        names = [state.NORMALISED, "r"] if begin.normalised else ["r", state.NORMALISED]
+        names = [selecting.NORMALISED, "r"] if begin.normalised else ["r", selecting.NORMALISED]
     chosen = state.choose(
         "Score",
         names,
         "score",
-        show=state.SCORES.__getitem__,
-        help=state.SCORE_HELP,
+        show=selecting.SCORES.__getitem__,
+        help=selecting.SCORE_HELP,
         side_by_side=True,
     )
-    return chosen == state.NORMALISED
+    return chosen == selecting.NORMALISED
 
 
 def _layers(begin: Chosen) -> LayerRule | tuple[int, ...]:

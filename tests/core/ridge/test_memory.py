@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,21 +31,37 @@ def resident(name):
     [("primal", 2400, 100, 8), ("dual", 1100, 300, 3)],
 )
 def test_a_fit_takes_what_was_estimated(method, n_rows, n_features, n_alphas):
+    # In a process of its own: what earlier tests have freed would be used again unseen.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        measured, estimate = pool.submit(
+            most_of_three, method, n_rows, n_features, n_alphas
+        ).result()
+    # The allocator keeps some of what is freed; at a size that matters it is nothing.
+    assert 0.6 * estimate < measured < estimate + KEPT_BYTES
+
+
+def most_of_three(method, n_rows, n_features, n_alphas):
+    """Return what three fits took at most, and what they were said to take, in bytes.
+
+    A system that puts away memory which nobody touches makes a fit look smaller, never larger.
+    """
     rng, n_targets, n_test, delays = np.random.default_rng(0), 1500, 150, (1, 2, 3, 4)
     story = np.arange(n_rows) * 5 // n_rows
     features = rng.standard_normal((n_rows, n_features), dtype=np.float32)
     responses = rng.standard_normal((n_rows, n_targets), dtype=np.float32)
     sizes = n_test, n_features, len(delays), n_targets, n_alphas
-    estimate = fit_bytes(np.bincount(story).tolist(), *sizes)
-    ctypes.CDLL(None).malloc_trim(0)  # what is free goes back, or it would be used again unseen
-    RESET.write_text("5")  # the most there was is what there is now
-    before = resident("VmRSS")
-    ridge = RidgeCV(features, story, alphas=np.logspace(1, 5, n_alphas), delays=delays)
-    assert ridge.method == method
-    ridge.fit(responses, features[:n_test], story[:n_test], return_prediction=True)
-    measured = resident("VmHWM") - before
-    # The allocator keeps some of what is freed; at a size that matters it is nothing.
-    assert 0.6 * estimate < measured < estimate + KEPT_BYTES
+    taken = []
+    for _ in range(4):
+        ctypes.CDLL(None).malloc_trim(0)  # what is free goes back
+        RESET.write_text("5")  # the most there was is what there is now
+        before = resident("VmRSS")
+        ridge = RidgeCV(features, story, alphas=np.logspace(1, 5, n_alphas), delays=delays)
+        assert ridge.method == method
+        ridge.fit(responses, features[:n_test], story[:n_test], return_prediction=True)
+        taken.append(resident("VmHWM") - before)
+        del ridge
+    # The first one has loaded torch, too.
+    return max(taken[1:]), fit_bytes(np.bincount(story).tolist(), *sizes)
 
 
 def test_more_penalties_are_held_until_they_do_not_fit():
