@@ -208,7 +208,7 @@ def _connected(address: str) -> Iterator[Any]:
         client = distributed.Client(
             address, timeout=_CONNECT_SECONDS, set_as_default=False, name="braindash"
         )
-    except Exception as error:
+    except Exception as error:  # what no scheduler answers ends in errors of any parser of Dask's
         raise JobError(
             f"no scheduler answers at {address}: {error or type(error).__name__}",
             hint="Check that it runs, and that Dask's configuration here names its TLS files.",
