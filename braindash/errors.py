@@ -9,6 +9,9 @@ from collections.abc import Iterable
 # Control characters but tab and line end, marks that turn the direction of writing, surrogates.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+# A hint that lists thousands of subjects hides what it says.
+_NAMES_TOLD = 24
+
 
 class BraindashError(Exception):
     """Base of every error a user may meet.
@@ -106,12 +109,15 @@ def near_match(given: str, allowed: Iterable[str]) -> str:
     Returns
     -------
     str
-        ``"Did you mean 'x'? Allowed: 'x', 'y'."``, without the question when nothing is near.
+        ``"Did you mean 'x'? Allowed: 'x', 'y'."``, without the question when nothing is near, and
+        with the first 24 names and the number of the others when there are more.
     """
     names = list(allowed)
     close = difflib.get_close_matches(given, names, n=1, cutoff=0.6)
     question = f"Did you mean {close[0]!r}? " if close else ""
-    return f"{question}Allowed: {', '.join(repr(name) for name in names) or 'nothing'}."
+    told = ", ".join(repr(name) for name in names[:_NAMES_TOLD]) or "nothing"
+    more = len(names) - _NAMES_TOLD
+    return f"{question}Allowed: {told}{f' and {more:,} more' if more > 0 else ''}."
 
 
 # How torch's CPU allocator and CUDA's libraries say it in an error without a class of its own.

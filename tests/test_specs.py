@@ -136,6 +136,13 @@ def test_errors_say_what_to_do():
     assert "Did you mean" not in near_match("zzz", ["train"])
 
 
+def test_a_hint_does_not_list_thousands_of_names():
+    hint = near_match("sub-19999x", [f"sub-{place:05d}" for place in range(20_000)])
+    assert hint.startswith("Did you mean 'sub-19999'? Allowed: 'sub-00000', 'sub-00001', ")
+    assert hint.endswith("'sub-00023' and 19,976 more.") and len(hint) < 400
+    assert near_match("s9", [f"s{place}" for place in range(24)]).endswith(" 's22', 's23'.")
+
+
 # ---- fields that are added later ---------------------------------------------------------------
 
 

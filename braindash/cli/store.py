@@ -187,6 +187,10 @@ def show_sizes(store: StoreOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         print_json([asdict(one) for one in found])
         return
+    if not found:
+        gone = "is empty" if opened.root.is_dir() else "is not there yet"
+        notes.print(f"The store {opened.root} {gone}: nothing takes space.", highlight=False)
+        return
     for one in found:
         took = f", {spoken_duration(one.seconds)} of computing" if one.seconds else ""
         say(f"{_told_size(one.n_bytes):>9}  {one.name}: {one.what} ({one.n}{took})")

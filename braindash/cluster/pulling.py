@@ -235,11 +235,20 @@ class Puller:
             return ""
         if self._wanted and self._over >= set(self._wanted):
             return "its jobs have ended"
+        if self._wanted and self._kinds and not any(map(self._has_left, self._wanted)):
+            return f"nothing of its jobs is left to make of: {', '.join(sorted(self._kinds))}"
         if self._left_out_long:
             return "what is left would not be done before its time is up"
         if idle >= self._idle_seconds:
             return f"nothing to do for {spoken_duration(idle)}"
         return ""
+
+    def _has_left(self, key: str) -> bool:
+        """Say whether a job has, or may come to have, parts of the kinds that are made here."""
+        if key in self._over:
+            return False
+        work = self._works.get(key)
+        return work is None or work.has_left(lambda part: _kind(part) in self._kinds)
 
     # ---- handing parts out ------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from braindash.jobs.claims import Claims
 from braindash.jobs.shared import Failure, SharedJob
 from braindash.parts import Run, missing_parts
-from braindash.processes import Ordered
+from braindash.processes import Ordered, Part
 
 
 class PulledRun(Run, Protocol):
@@ -87,6 +87,13 @@ class TakenOn:
     def found(self, name: str) -> None:
         """Take note that a part is there."""
         self.waiting.pop(name, None)
+
+    def has_left(self, wanted: Callable[[Part], bool]) -> bool:
+        """Say whether a part that is wanted is not there yet, or may turn up in a plan to come."""
+        if self._n_planned < len(self.job.requests):
+            return True
+        tried = [one.part for name, one in self.waiting.items() if name not in self.given_up]
+        return any(map(wanted, tried))
 
     def rest(self, name: str, seconds: float) -> None:
         """Look at a part again after some time only."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from braindash.doctor import Finding
-from braindash.io.store import Store
 from braindash.jobs.disks import creation_problems, file_system, lock_problems
 from braindash.jobs.place import jobs_place
 
@@ -26,15 +25,14 @@ _SLURM = ("sbatch", "srun", "squeue", "scancel")
 DASK = ("dask", "distributed", "dask-jobqueue")
 
 
-def look_at_store(store: Store) -> Iterator[Finding]:
+def look_at_store(root: Path) -> Iterator[Finding]:
     """Say where results go, how much room there is, and whether workers could share it.
 
     Parameters
     ----------
-    store : Store
-        Nothing stays in its folder, and it is not made.
+    root : Path
+        The store's folder: nothing stays in it, and it is not made.
     """
-    root = store.root
     place = next(one for one in (root, *root.parents) if one.exists())
     if not place.is_dir():
         todo = "Name a folder with --store or BRAINDASH_STORE; it need not exist."
@@ -75,9 +73,9 @@ def _look_at_claims(place: Path, *, shared: bool) -> Finding:
     return Finding("claims", "ok", f"exclusive creation and renaming work; {what}")
 
 
-def look_at_jobs(store: Store) -> Iterator[Finding]:
+def look_at_jobs(root: Path) -> Iterator[Finding]:
     """Say where background jobs are kept, and whether locks and SQLite's log work there."""
-    database, folder = jobs_place(store.root)
+    database, folder = jobs_place(root)
     place = next(one for one in (folder, *folder.parents) if one.exists())
     lies, where = file_system(database), f"{database}"
     if not place.is_dir():

@@ -103,10 +103,21 @@ class Store:
     ----------
     root : Path or str
         The store's folder; made when the first result is written.
+
+    Raises
+    ------
+    StoreError
+        A file is there, or above it.
     """
 
     def __init__(self, root: Path | str) -> None:
         self.root = given_path(root, exact=True).resolve()
+        there = next(filter(os.path.exists, (self.root, *self.root.parents)), None)
+        if there is not None and not there.is_dir():
+            raise StoreError(
+                f"{there} is a file, and a store is a folder",
+                hint="Name a folder by --store or BRAINDASH_STORE; it is made when it is needed.",
+            )
 
     @property
     def demo_folder(self) -> Path:

@@ -96,8 +96,8 @@ def test_without_slurm_the_job_waits_for_workers_that_anybody_starts(short_lab):
     told = RUN.invoke(app, ["worker", "--job", key, "--store", store])
     assert told.exit_code == 0 and "0 parts made" in told.output
     assert RUN.invoke(app, ["jobs", "retry", key[:8], "--store", store]).exit_code == 0
-    early = ["worker", "--job", key, "--store", store, "--kinds", "tuning", "--idle-minutes", "0"]
-    assert "nothing to do" in RUN.invoke(app, early).output
+    early = ["worker", "--job", key, "--store", store, "--kinds", "tuning"]
+    assert "nothing of its jobs is left" in RUN.invoke(app, early).output
 
 
 def test_a_dry_run_prints_the_script_and_does_nothing(short_lab, stand_in):
@@ -152,6 +152,18 @@ def test_a_tuning_on_several_gpus_that_cannot_be_planned_is_refused_at_once(shor
     assert not [*stand_in.state.iterdir()], "nothing was handed to sbatch"
     done = RUN.invoke(app, words(short_lab, "--subjects", "A", *more, "--dry-run", kind="tune"))
     assert done.exit_code == 0 and "--num_processes 2" in done.stdout, done.output
+
+
+@pytest.mark.slow
+def test_a_tuning_on_several_gpus_that_is_stored_already_is_not_handed_over(short_lab, stand_in):
+    asked_for = ("--subjects", "A", "--targets", "all", "--epochs", "1", "--device", "cpu")
+    alone = words(short_lab, *asked_for, kind="tune")[1:]
+    done = RUN.invoke(app, alone)
+    assert done.exit_code == 0, done.output
+    more = ("--slurm", "--gpus", "2")
+    done = RUN.invoke(app, words(short_lab, *asked_for, *more, kind="tune"))
+    assert done.exit_code == 0 and "Nothing to do" in done.output, done.output
+    assert not [*stand_in.state.iterdir()], "nothing was handed to sbatch"
 
 
 def test_an_unknown_kind_is_refused():

@@ -168,12 +168,25 @@ def test_a_worker_that_is_asked_to_end_gives_its_part_back(tmp_path):
 
 def test_a_worker_makes_the_kinds_that_it_is_told(tmp_path):
     shared = share(tmp_path, {"name": "features a"}, {"name": "predictions b", "after": []})
-    worker = puller(tmp_path, kinds=["features"], idle_seconds=1.5)
+    worker = puller(tmp_path, jobs=(), kinds=["features"], idle_seconds=1.5)
     assert worker.work().n_made == 1 and "nothing to do" in worker.outcome.reason
     assert set(made(tmp_path)) == {"features a"}
     assert 0 < shared.job("toy").progress < 1
     with pytest.raises(InputError, match="no kind of part"):
         puller(tmp_path, kinds=["feature"])
+
+
+def test_a_worker_of_one_kind_and_job_ends_when_none_of_it_is_left_and_not_before(tmp_path):
+    share(tmp_path, {"name": "features a"}, {"name": "predictions b", "after": ["features a"]})
+    waiting = puller(tmp_path, kinds=["predictions"], idle_seconds=60.0)
+    thread = in_thread(waiting)  # what its part stands behind is made by another
+    first = puller(tmp_path, kinds=["features"], idle_seconds=60.0).work()
+    assert first.n_made == 1 and first.reason == "nothing of its jobs is left to make of: features"
+    thread.join()
+    assert waiting.outcome.n_made == 1 and "nothing of its jobs is left" in waiting.outcome.reason
+    assert set(made(tmp_path)) == {"features a", "predictions b"}
+    nothing = puller(tmp_path, kinds=["features"], idle_seconds=60.0).work()
+    assert nothing.n_made == 0 and "nothing of its jobs is left" in nothing.reason
 
 
 def test_without_a_job_a_worker_takes_all_that_come_and_ends_when_idle(tmp_path):

@@ -60,7 +60,7 @@ def test_what_fails_is_told_by_the_exit_status_and_the_rest_is_looked_at(store, 
 
     chosen = {"one": broken, "two": refused, "three": lambda store: iter([Finding("x", "ok", "")])}
     monkeypatch.setattr(checks, "CHECKS", chosen)
-    found = list(examine(store))
+    found = list(examine(store.root))
     assert levels(found) == {"one": "fail", "two": "fail", "x": "ok"}
     assert "a bug" in found[0].text and found[1].todo == "Buy one."
     assert RUN.invoke(app, ["doctor", "--store", str(store.root)]).exit_code == 1
@@ -113,7 +113,7 @@ class Usage:
 @pytest.mark.parametrize(("free", "level"), [(1e8, "fail"), (5e9, "warn"), (1e12, "ok")])
 def test_room_for_results_is_judged(store, monkeypatch, free, level):
     monkeypatch.setattr(places.shutil, "disk_usage", lambda place: Usage(free))
-    assert levels(places.look_at_store(store))["store"] == level
+    assert levels(places.look_at_store(store.root))["store"] == level
 
 
 def test_a_store_of_several_machines_is_told_and_its_jobs_are_elsewhere(
@@ -121,31 +121,31 @@ def test_a_store_of_several_machines_is_told_and_its_jobs_are_elsewhere(
 ):
     shared = FileSystem("nfs4", "/")
     monkeypatch.setattr(places, "file_system", lambda path: shared)
-    found = {one.name: one for one in places.look_at_store(store)}
+    found = {one.name: one for one in places.look_at_store(store.root)}
     assert "nfs4" in found["store"].text and "several machines may share it" in found["claims"].text
-    (jobs,) = places.look_at_jobs(store)
+    (jobs,) = places.look_at_jobs(store.root)
     assert jobs.level == "warn" and "--jobs" in jobs.todo
 
 
 def test_disks_without_claims_and_locks_fail(store, monkeypatch):
     monkeypatch.setattr(places, "creation_problems", lambda folder: ["O_EXCL does not hold"])
     monkeypatch.setattr(places, "lock_problems", lambda folder: ["a file can be locked twice"])
-    assert levels(places.look_at_store(store))["claims"] == "fail"
-    (jobs,) = places.look_at_jobs(store)
+    assert levels(places.look_at_store(store.root))["claims"] == "fail"
+    (jobs,) = places.look_at_jobs(store.root)
     assert jobs.level == "fail" and "locked twice" in jobs.text
 
 
 def test_a_folder_that_may_not_be_written_fails(store, monkeypatch):
     monkeypatch.setattr(places.os, "access", lambda path, mode: False)
-    assert levels(places.look_at_store(store)) == {"store": "fail"}
-    assert levels(places.look_at_jobs(store)) == {"jobs": "fail"}
+    assert levels(places.look_at_store(store.root)) == {"store": "fail"}
+    assert levels(places.look_at_jobs(store.root)) == {"jobs": "fail"}
 
 
 def test_a_file_where_a_folder_is_wanted_is_told_as_one(tmp_path):
     (tmp_path / "store").touch()
     for look, name in ((places.look_at_store, "store"), (places.look_at_jobs, "jobs")):
         for root in (tmp_path / "store", tmp_path / "store" / "in it"):
-            (found,) = look(Store(root))
+            (found,) = look(root)
             assert (found.name, found.level) == (name, "fail") and "is no folder" in found.text
 
 

@@ -50,6 +50,13 @@ def test_what_a_killed_program_was_writing_goes_with_the_next_write(store):
     assert sorted((store.root / "tmp").iterdir()) == sorted(folders[1:])
 
 
+@pytest.mark.parametrize("beneath", ["", "in/it"])
+def test_a_file_is_no_store(tmp_path, beneath):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match=r"notes\.txt is a file, and a store is a folder"):
+        Store(tmp_path / "notes.txt" / beneath)
+
+
 def test_an_absent_result_is_an_error_that_says_what_to_do(store):
     with pytest.raises(StoreError, match="no encoding result") as caught:
         store.get("encoding", KEY)

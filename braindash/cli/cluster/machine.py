@@ -19,6 +19,8 @@ from braindash.cli.options import (
     say,
 )
 from braindash.errors import StoreError
+from braindash.io.store import default_root
+from braindash.names import given_path
 from braindash.progress import spoken_duration
 
 JobOption = Annotated[
@@ -118,7 +120,8 @@ def doctor(
     from braindash.doctor.checks import examine
 
     found: list[Finding] = []
-    for one in examine(open_store(store), self_test=not quick):
+    root = default_root() if store is None else given_path(store, exact=True).resolve()
+    for one in examine(root, self_test=not quick):
         found.append(one)
         if not as_json:
             say(one.line())

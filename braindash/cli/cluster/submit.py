@@ -115,8 +115,8 @@ def submit(
     any machine. With --slurm workers are started as an array.
     """
     from braindash.cluster.dask import require_safe
+    from braindash.cluster.hand_over import shared_job
     from braindash.cluster.slurm import Allocation
-    from braindash.work.submit import prepare
 
     if kind not in _COMMANDS:
         raise typer.BadParameter(f"{kind!r} is none of {', '.join(_COMMANDS)}", param_hint="KIND")
@@ -145,12 +145,16 @@ def submit(
     carrier = _Carrier(allocation, slurm, dask_slurm, scheduler, interface)
 
     def take(requests: Sequence[Request], store: Store, as_json: bool, title: str) -> None:
-        if gpus > 1:
-            for request in requests:  # what does not fit is said here, not hours later
-                prepare(request, store)
+        # What does not fit is said here, not hours later.
+        job = shared_job(requests, store, title) if requests else None
+        if job is None:
+            if as_json:
+                print_json({"key": None, "parts": 0})
+            notes.print("Nothing to do: every result is stored already.", highlight=False)
+        elif gpus > 1:
             _launch(context.args, allocation, dry_run=dry_run, as_json=as_json)
-            return
-        _share(requests, store, title, carrier, dry_run=dry_run, as_json=as_json)
+        else:
+            _share(job, store, carrier, dry_run=dry_run, as_json=as_json)
 
     words = [*_COMMANDS[kind], *context.args, "--queue"]
     root: Any = context.find_root().command
@@ -216,26 +220,11 @@ class _Carrier:
         )
 
 
-def _share(
-    requests: Sequence[Request],
-    store: Store,
-    title: str,
-    carrier: _Carrier,
-    *,
-    dry_run: bool,
-    as_json: bool,
-) -> None:
-    """Share requests as one job, start workers where that is asked for, and say so."""
-    from braindash.cluster.hand_over import shared_job
+def _share(job: Any, store: Store, carrier: _Carrier, *, dry_run: bool, as_json: bool) -> None:
+    """Share a job, start workers where that is asked for, and say so."""
     from braindash.cluster.slurm import batch_script
     from braindash.jobs.shared import SharedJobs
 
-    job = shared_job(requests, store, title) if requests else None
-    if job is None:
-        if as_json:
-            print_json({"key": None, "parts": 0})
-        notes.print("Nothing to do: every result is stored already.", highlight=False)
-        return
     if dry_run:
         say(batch_script(store.root, job.key, carrier.allocation).rstrip("\n"))
         return
