@@ -2,15 +2,14 @@
 
     python scripts/tune_demo_model.py WORLD --ship
     python scripts/tune_demo_model.py WORLD --method lora --ship
-    python scripts/tune_demo_model.py WORLD --control shuffled --steps-of WORLD/tuned \
-        --output WORLD/shuffled
-    python scripts/tune_demo_model.py WORLD --control text --steps-of WORLD/tuned \
-        --output WORLD/text
+    python scripts/tune_demo_model.py WORLD --control shuffled --steps-of WORLD/tuned --ship
+    python scripts/tune_demo_model.py WORLD --control text --steps-of WORLD/tuned --ship
 
 WORLD is where ``make_demo_corpus.py`` put the stories. This is ``braindash tune`` with the settings
 below: they were chosen on the validation story; no test story plays a part. A run that was stopped
 goes on after its last epoch. ``--ship`` puts the model into the package, without the paths of this
-machine and with the losses of a short run that can be repeated from the package alone.
+machine and, but for controls, with the losses of a short run that can be repeated from the package
+alone; the cards of the models that ship are written anew, since each names the controls beside it.
 """
 
 import argparse
@@ -25,7 +24,14 @@ from demo_world import text_vectors, tuning_data
 
 import braindash
 from braindash.cli.options import progress_bar
-from braindash.demo import ADAPTER_FOLDER, MODEL_FOLDER, TRAIN_STORIES, TUNED_FOLDER
+from braindash.demo import (
+    ADAPTER_FOLDER,
+    MODEL_FOLDER,
+    SHUFFLED_FOLDER,
+    TEXT_FOLDER,
+    TRAIN_STORIES,
+    TUNED_FOLDER,
+)
 from braindash.demo.dataset import prepare_demo
 from braindash.demo.requests import SUBJECTS
 from braindash.speech.checkpoints.folders import TUNING_RECORD
@@ -53,7 +59,14 @@ SETTINGS: dict[str, Any] = {
 ADAPTER_SETTINGS: dict[str, Any] = {"method": "lora", "rank": 8, "encoder_rate": 2e-3}
 # A run of seconds on stories that ship; the first story's repeats choose its targets.
 CHECK: dict[str, Any] = {"train": TRAIN_STORIES[:2], "epochs": 2}
-SHIPPED_FOLDERS = {"full": TUNED_FOLDER, "lora": ADAPTER_FOLDER}
+METHODS = ("full", "lora")
+# By what was tuned how: (control, method).
+SHIPPED_FOLDERS = {
+    ("none", "full"): TUNED_FOLDER,
+    ("none", "lora"): ADAPTER_FOLDER,
+    ("shuffled", "full"): SHUFFLED_FOLDER,
+    ("text", "full"): TEXT_FOLDER,
+}
 
 
 def settings_of(method: str) -> dict[str, Any]:
@@ -82,17 +95,20 @@ def check_record(method: str, manifest: Path, store: Path) -> dict[str, Any]:
     return {"train": list(CHECK["train"]), "history": history}
 
 
-def ship(result: TuningResult, method: str) -> Path:
+def ship(result: TuningResult, control: str, method: str) -> Path:
     """Put a tuned model into the package, beside its base."""
-    folder = SHIPPED_FOLDERS[method]
+    folder = SHIPPED_FOLDERS[control, method]
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(result.folder, folder)
     record = json.loads((folder / TUNING_RECORD).read_text(encoding="utf-8"))
     record["base"]["source"] = MODEL_FOLDER.name
-    with TemporaryDirectory() as place:
-        record["check"] = check_record(method, prepare_demo(Path(place) / "demo"), Path(place))
+    if control == "none":
+        with TemporaryDirectory() as place:
+            record["check"] = check_record(method, prepare_demo(Path(place) / "demo"), Path(place))
     write_json(folder / TUNING_RECORD, record)
-    write_card(folder)  # controls beside it in the store do not ship
+    for one in SHIPPED_FOLDERS.values():
+        if (one / TUNING_RECORD).is_file():
+            write_card(one)
     if method == "lora":
         config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = f"../{MODEL_FOLDER.name}"
@@ -111,7 +127,7 @@ def main() -> None:
     parser.add_argument("world", type=Path, help="folder of stories")
     parser.add_argument("--output", type=Path, help="folder to copy the tuned model to")
     parser.add_argument("--ship", action="store_true", help="put it into the package")
-    parser.add_argument("--method", choices=tuple(SHIPPED_FOLDERS), default="full")
+    parser.add_argument("--method", choices=METHODS, default="full")
     parser.add_argument("--control", default="none")
     parser.add_argument(
         "--steps-of", type=Path, help="tuned model whose kept weights took so many steps"
@@ -120,6 +136,8 @@ def main() -> None:
     parser.add_argument("--world-seed", type=int, help="of the subjects; the demo's by default")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    if arguments.ship and (arguments.control, arguments.method) not in SHIPPED_FOLDERS:
+        parser.error("the package has no place for this control and method")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with progress_bar() as bar:
         manifest = tuning_data(arguments.world, arguments.world_seed, bar)
@@ -140,7 +158,7 @@ def main() -> None:
         logger.info("%s", epoch)
     logger.info("%s\n%s", result.line(), result.folder)
     if arguments.ship:
-        logger.info("%s", ship(result, arguments.method))
+        logger.info("%s", ship(result, arguments.control, arguments.method))
 
 
 if __name__ == "__main__":

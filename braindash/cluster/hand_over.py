@@ -12,12 +12,14 @@ from braindash.files import digest_json
 from braindash.io.store import Store
 from braindash.jobs.shared import SharedJob, SharedPart
 from braindash.parts import missing_parts
+from braindash.progress import said_once
 from braindash.requests import Request
 from braindash.sharing.asking import present
 from braindash.work.kinds import KINDS, KindRun, planned_again
 from braindash.work.submit import Prepared, prepare
 
 
+@said_once()
 def shared_job(requests: Sequence[Request], store: Store, title: str = "") -> SharedJob | None:
     """Make one job of some requests for whichever machines see the store.
 

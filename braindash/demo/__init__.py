@@ -15,6 +15,8 @@ ANNOTATION_FOLDER = DEMO_FOLDER / "textgrids"
 MODEL_FOLDER = DEMO_FOLDER / "models" / "tiny-hubert"
 TUNED_FOLDER = DEMO_FOLDER / "models" / "tiny-hubert-tuned"
 ADAPTER_FOLDER = DEMO_FOLDER / "models" / "tiny-hubert-tuned-lora"
+SHUFFLED_FOLDER = DEMO_FOLDER / "models" / "tiny-hubert-control-shuffled"
+TEXT_FOLDER = DEMO_FOLDER / "models" / "tiny-hubert-control-text"
 
 TRAIN_STORIES = tuple(f"demo_train_{number:02d}" for number in range(1, 6))
 VALID_STORIES = ("demo_valid_01",)

@@ -8,7 +8,9 @@ from braindash.demo import (
     ADAPTER_FOLDER,
     MODEL_FOLDER,
     PROBE_STORIES,
+    SHUFFLED_FOLDER,
     TEST_STORIES,
+    TEXT_FOLDER,
     TUNED_FOLDER,
     load_lexicon,
 )
@@ -21,9 +23,13 @@ GENERATOR_VERSION = 4
 """Rises with every change of the stories, of the simulation or of the layout."""
 
 DEMO_MODELS: Mapping[str, Path] = MappingProxyType(
-    {folder.name: folder for folder in (MODEL_FOLDER, TUNED_FOLDER, ADAPTER_FOLDER)}
+    {
+        folder.name: folder
+        for folder in (MODEL_FOLDER, TUNED_FOLDER, ADAPTER_FOLDER, SHUFFLED_FOLDER, TEXT_FOLDER)
+    }
 )
-"""The speech models that ship: pretrained, tuned to the simulated subjects, and by an adapter."""
+"""The speech models that ship: pretrained, tuned to the simulated subjects with all weights and by
+adapters, and two controls, tuned to responses in another order and to the words alone."""
 
 SCORED_MODELS = (MODEL_FOLDER, TUNED_FOLDER)
 """Those whose scores the demo computes, before and after brain-tuning; all are in the menus."""
@@ -103,7 +109,7 @@ def demo_word_vectors(folder: Path | str) -> Path:
 
 def demo_identity() -> str:
     """Name what the demo computes: it changes with its data, its models and the computation."""
-    models = {name: locate(str(folder)).fingerprint for name, folder in DEMO_MODELS.items()}
+    models = {folder.name: locate(str(folder)).fingerprint for folder in SCORED_MODELS}
     asked = [*demo_requests(Path(MANIFEST_NAME)), *demo_probe_requests(Path(MANIFEST_NAME))]
     return digest_json(
         {

@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from braindash.demo import ADAPTER_FOLDER, MODEL_FOLDER, TUNED_FOLDER
+from braindash.demo import (
+    ADAPTER_FOLDER,
+    MODEL_FOLDER,
+    SHUFFLED_FOLDER,
+    TEXT_FOLDER,
+    TUNED_FOLDER,
+)
 from braindash.demo.dataset import prepare_demo
 from braindash.demo.requests import UNHEARD_STORIES, demo_categories, demo_word_vectors
 from braindash.files import replace_text
@@ -50,6 +56,18 @@ base = "pretrained"
 probe = false
 
 [[models]]
+name = "tuned to shuffled responses"
+model = $shuffled
+role = "control"
+base = "pretrained"
+
+[[models]]
+name = "tuned to words"
+model = $text
+role = "control"
+base = "pretrained"
+
+[[models]]
 name = "untrained"
 model = $untrained
 role = "control"
@@ -74,6 +92,14 @@ b = "pretrained"
 [[comparisons]]
 a = "brain-tuned, adapters"
 b = "pretrained"
+
+[[comparisons]]
+a = "brain-tuned"
+b = "tuned to shuffled responses"
+
+[[comparisons]]
+a = "brain-tuned"
+b = "tuned to words"
 
 [[comparisons]]
 a = "pretrained"
@@ -145,6 +171,8 @@ def _text(categories: Path, words: Path) -> str:
         "model": str(MODEL_FOLDER),
         "tuned": str(TUNED_FOLDER),
         "adapter": str(ADAPTER_FOLDER),
+        "shuffled": str(SHUFFLED_FOLDER),
+        "text": str(TEXT_FOLDER),
         "untrained": f"untrained:{MODEL_FOLDER}",
         "spaces": [*spaces, "+".join(spaces)],
     }

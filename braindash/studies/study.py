@@ -15,7 +15,7 @@ from braindash.io.regions.sets import OWN_SET, find_set
 from braindash.io.store import Store
 from braindash.names import given_path
 from braindash.probing.plan import ProbingPlan, plan_probing
-from braindash.progress import NoProgress, Progress
+from braindash.progress import NoProgress, Progress, said_once
 from braindash.requests import (
     MEAN_SUBJECT,
     EncodeRequest,
@@ -386,6 +386,7 @@ class Study:
 
     # ---- what is stored ---------------------------------------------------------------------
 
+    @said_once()
     def plan(self, store: Store, progress: Progress | None = None) -> StudyPlan:
         """Find all models, name all results, and see which of them are stored.
 

@@ -124,9 +124,13 @@ def controls_beside(folder: Path, record: Mapping[str, Any]) -> list[dict[str, A
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     def of(record: Mapping[str, Any]) -> tuple[Any, ...]:
-        return record["base"]["fingerprint"], record["data"].get("name"), record["spec"]["subjects"]
+        return record["base"]["fingerprint"], record["data"].get("name")
 
-    return of(one) == of(other)
+    # What stands in for responses belongs to no subject.
+    fits = other["spec"]["control"] in STAND_INS or (
+        one["spec"]["subjects"] == other["spec"]["subjects"]
+    )
+    return of(one) == of(other) and fits
 
 
 # ---- parts of the card ----------------------------------------------------------------------
@@ -201,9 +205,9 @@ def _data(record: Mapping[str, Any]) -> str:
     lines = [
         f"- Data set: {_plain(record['data'].get('name', 'not named'))}",
         f"- Subjects ({len(subjects)}): {_listed(subjects)}",
-        f"- Training: {len(train)} stories{hours}, {sum(train.values()):,} rows of responses: "
-        f"{_listed(train)}",
-        f"- Validation, which chose the epoch: {_listed(validation)}",
+        f"- Training: {len(train)} stories{hours}, {sum(train.values()):,} rows of "
+        f"{'targets' if spec['control'] in STAND_INS else 'responses'}: {_listed(train)}",
+        f"- Validation{_chose(record, ', which chose the epoch')}: {_listed(validation)}",
         f"- Never trained on: {_listed(stories['never_trained_on']) or 'none kept back'}",
     ]
     for subject, told in record["targets"].items():
@@ -215,6 +219,13 @@ def _data(record: Mapping[str, Any]) -> str:
             f"{least}{where}"
         )
     return "## Training data\n\n" + "\n".join(lines)
+
+
+def _chose(record: Mapping[str, Any], told: str) -> str:
+    """Say what validation chose; empty where the number of steps was given, or the last is kept."""
+    settings = record["spec"]["settings"]
+    chosen = settings.get("steps") is None and settings.get("keep", "best") == "best"
+    return told if chosen else ""
 
 
 def _hours(stories: Iterable[Mapping[str, Any]], names: Mapping[str, int]) -> str:
@@ -261,7 +272,7 @@ def _scores(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) ->
         lines.append(f"| {one['epoch']}{mark} | {loss} | {scores} |")
     own = record["spec"]["control"]
     named = [(record, "this model" if own == "none" else f"this control ({own})")]
-    named += [(one, f"control: {one['spec']['control']}") for one in controls]
+    named += [(one, _named_control(one)) for one in controls]
     # Records of earlier versions do not say how many steps there were.
     counted = any(_kept_steps(one) is not None for one, _ in named)
     steps = "steps | " if counted else ""
@@ -279,6 +290,12 @@ def _scores(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) ->
         "validation stories, mean over targets; epoch 0 is the base.\n\n"
         + "\n".join(lines) + "\n\n### Controls\n\n" + "\n".join(beside) + none
     )  # fmt: skip
+
+
+def _named_control(record: Mapping[str, Any]) -> str:
+    """Name a control; r of what stands in for responses is no r of responses."""
+    own = ", r of its own targets" if record["spec"]["control"] in STAND_INS else ""
+    return f"control: {record['spec']['control']}{own}"
 
 
 def _kept_steps(record: Mapping[str, Any]) -> int | None:
@@ -305,8 +322,11 @@ def _limits(record: Mapping[str, Any], licence: str) -> str:
     if not record["improved"]:
         lines.append("No epoch was better than the base on the validation stories.")
     lines += [
-        "Validation r chose the epoch, so it is too high as an estimate for new stories; only "
-        "stories that were never trained on tell what tuning changed.",
+        _chose(
+            record,
+            "Validation r chose the epoch, so it is too high as an estimate for new stories. ",
+        )
+        + "Only stories that were never trained on tell what tuning changed.",
         "Fitted to the voices, language and recordings of these stories; other sound was not "
         "tried in training.",
         "Heads for speech recognition of the base are not part of it, or do not fit any more.",

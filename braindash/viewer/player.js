@@ -118,8 +118,10 @@ export class Player {
     if (isFirst) this.openChoices(settings);
     this.courses.setTiming(header, this.modelNames(), settings.unit);
     this.courses.setDelay(this.delay);
-    if (isFirst) this.clock.seek(Number(this.address.read("t")) || 0);
-    else if (isOther) this.clock.seek(0);
+    // It opens where there is something to see: no row was recorded while the story began.
+    const begins = Math.max(0, Math.min(header.first - this.delay, header.seconds));
+    const asked = isFirst ? this.address.read("t") : null;
+    if (isFirst || isOther) this.clock.seek(asked === null || Number.isNaN(Number(asked)) ? begins : Number(asked));
   }
 
   // Name what can be shown of these series; nothing is chosen where there is only one.

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ class Preflight:
         """Describe the findings, one line each."""
         if self.cached:
             told = f"Already computed: key {self.key[:8]}; opening it takes no time."
-            return [told, *([self.beside] if self.beside else [])]
+            return [told, *self.notes()]
         return [
             f"Result {self.key[:8]}: not computed yet.",
             self.kept
@@ -114,9 +115,26 @@ class Preflight:
             f"Disk: about {self.disk_needed / 1e9:.2f} GB of {self.disk_free / 1e9:.1f} GB free.",
             f"Time: roughly {spoken_duration(self.seconds)} on {self.device} (the job page shows a "
             "measured estimate as soon as it runs).",
-            *([self.beside] if self.beside else []),
-            *self.warnings,
+            *self.notes(),
         ]
+
+    def row(self) -> dict[str, str]:
+        """Describe the findings in a row of a table, with the names of its columns."""
+        cached = "" if self.cached else self.kept or f"{self.features_cached} of {self.n_stories}"
+        needs = {
+            "memory": f"{self.memory_needed / 1e9:.1f} GB",
+            "disk": f"{self.disk_needed / 1e9:.2f} GB",
+            f"time on {self.device}": f"roughly {spoken_duration(self.seconds)}",
+        }
+        return {
+            "result": self.key[:8],
+            "computed": "yes" if self.cached else "not yet",
+            "features cached": cached,
+        } | (dict.fromkeys(needs, "") if self.cached else needs)
+
+    def notes(self) -> list[str]:
+        """Describe what is no number: what is made beside it, and warnings."""
+        return [*([self.beside] if self.beside else []), *(() if self.cached else self.warnings)]
 
 
 def encoding_needs(plan: EncodingPlan, store: Store) -> Preflight:
@@ -337,14 +355,20 @@ def _encoder_rate(device: str, product_rate: float) -> float:
     return _CUDA_RATE if device == "cuda" else product_rate * _ENCODER_EFFICIENCY
 
 
-def _product_rate(size: int = 768) -> float:
-    """Measure floating-point operations per second of one float32 matrix product."""
+@cache
+def _product_rate(size: int = 768, tries: int = 8) -> float:
+    """Measure floating-point operations per second of one float32 matrix product.
+
+    The best of some tries, once in a process: what else the machine does in these milliseconds
+    would make the same work seem three times as long for one subject as for the next.
+    """
     matrix = np.ones((size, size), dtype=np.float32)
-    matrix @ matrix
-    started = time.perf_counter()
-    for _ in range(3):
+    took = []
+    for _ in range(tries + 1):
+        started = time.perf_counter()
         matrix @ matrix
-    return 3 * 2 * size**3 / max(time.perf_counter() - started, 1e-6)
+        took.append(time.perf_counter() - started)
+    return 2 * size**3 / max(min(took[1:]), 1e-6)
 
 
 def _existing(path: Path) -> Path:

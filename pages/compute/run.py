@@ -1,5 +1,6 @@
 """Start work: encode or probe; model, data, settings, then a preflight, then the jobs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import streamlit as st
@@ -8,8 +9,9 @@ from streamlit.delta_generator import DeltaGenerator
 from braindash.defaults import PRESETS, differences
 from braindash.requests import EncodeRequest, ProbeRequest, Request, build_request
 from braindash.specs import CEILING_SELECTIONS, HISTORIES, PENALTIES, PRECISIONS, SCHEMES
-from braindash.ui import answers, choices, probe_form, state, texts, widgets
+from braindash.ui import answers, choices, probe_form, state, widgets
 from braindash.work.kinds import KINDS, preflight
+from braindash.work.needs import Preflight
 from braindash.work.submit import submit
 
 INTRODUCTION = (
@@ -227,11 +229,10 @@ def choose_requests() -> list[EncodeRequest]:
 
 
 @st.cache_data(ttl=20, show_spinner="Checking data, cache, memory and disk")
-def check(command: str, request_json: str, root: str) -> tuple[list[str], bool]:
+def check(command: str, request_json: str, root: str) -> Preflight:
     """Run the preflight of one request."""
     request = KINDS[command].request.model_validate_json(request_json)
-    found = preflight(request, state.Store(root))
-    return found.lines(), found.fits
+    return preflight(request, state.Store(root))
 
 
 def start(requests: list[Request]) -> None:
@@ -243,19 +244,39 @@ def start(requests: list[Request]) -> None:
         answers.say("run", text, ("pages/compute/jobs.py", "Watch it"))
 
 
+def _named(request: Request) -> str:
+    return request.subject if isinstance(request, EncodeRequest) else request.model
+
+
+def show_several(what: str, found: Mapping[str, Preflight]) -> None:
+    """Show what several jobs need: a row for each, and below it what they have in common."""
+    first = next(iter(found.values()))
+    st.dataframe([{what: name} | one.row() for name, one in found.items()], hide_index=True)
+    notes: dict[str, list[str]] = {}
+    for name, one in found.items():
+        for line in one.notes():
+            notes.setdefault(line, []).append(name)
+    for line, names in notes.items():
+        st.text(line if len(names) == len(found) else f"{', '.join(names)}: {line}")
+    st.text(
+        f"{first.memory_free / 1e9:.1f} GB of memory are available and "
+        f"{first.disk_free / 1e9:.1f} GB of disk are free; the jobs run one after the other, and "
+        "what several need is made once (the job page shows a measured time as soon as one runs)."
+    )
+
+
 def show_preflight(requests: list[Request]) -> None:
     """Show what every request needs and offer to start."""
     st.header("Will it run here?", anchor=False)
-    fits = True
-    for request in requests:
-        lines, fit = check(request.command, request.model_dump_json(), str(state.store().root))
-        fits = fits and fit
-        with st.container(border=True):
-            named = request.subject if isinstance(request, EncodeRequest) else request.model
-            st.markdown(f"**{texts.plain(named)}**")
-            for line in lines:
+    root = str(state.store().root)
+    found = {_named(one): check(one.command, one.model_dump_json(), root) for one in requests}
+    with st.container(border=True):
+        if len(found) == 1:
+            for line in next(iter(found.values())).lines():
                 st.text(line)
-    if not fits:
+        else:
+            show_several("subject" if isinstance(requests[0], EncodeRequest) else "model", found)
+    if not all(one.fits for one in found.values()):
         st.warning("It may not fit this machine; you can start it all the same.")
     st.button(
         f"Start {len(requests)} job{'s' if len(requests) > 1 else ''}",

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from braindash.demo import ADAPTER_FOLDER, TUNED_FOLDER
+from braindash.demo import ADAPTER_FOLDER, SHUFFLED_FOLDER, TEXT_FOLDER, TUNED_FOLDER
 from braindash.demo.requests import demo_categories, demo_probe_requests, demo_requests
 from braindash.encoding.plan import plan_encoding
 from braindash.files import digest_json
@@ -72,6 +72,8 @@ UNIT_FEATURES = {
 }
 TUNING = {TUNED_FOLDER: "80d3cc3164db3e9d9b95f0920bc687b9"}
 TUNING |= {ADAPTER_FOLDER: "184a1c42039290d1e39aca72cd9a53ec"}
+TUNING |= {SHUFFLED_FOLDER: "484acc9865dbc81f850bf90dc977fba7"}
+TUNING |= {TEXT_FOLDER: "e9b6c9338a86b6805c517740778b5486"}
 
 pytestmark = pytest.mark.slow
 

@@ -15,11 +15,12 @@ def test_after_the_demo_only_its_further_models_are_missing(hollow_manifest):
     of_demo = [*demo_requests(hollow_manifest), *demo_probe_requests(hollow_manifest)]
     known = {one.model_dump_json() for one in of_demo}
     plain = [one for one in study.requests() if not one.sweep]
-    assert known <= set(asked) and len(plain) == 5 * 3 + 4
+    assert known <= set(asked) and len(plain) == 7 * 3 + 6
     rest = {asked[one] for one in set(asked) - known if not asked[one].sweep}
-    assert rest == {
+    controls = ("tuned to shuffled responses", "tuned to words")
+    assert rest == {Wanted("probing", name) for name in controls} | {
         Wanted("encoding", name, subject, "default")
-        for name in ("brain-tuned, adapters", "untrained", "word categories")
+        for name in (*controls, "brain-tuned, adapters", "untrained", "word categories")
         for subject in ("S1", "S2", "S3")
     }
 
@@ -48,5 +49,6 @@ def test_its_models_are_known_with_whom_they_were_tuned_on(hollow_manifest):
     assert models["brain-tuned, adapters"].hours == pytest.approx(3.4)
     assert models["pretrained"].hours is None
     assert models["untrained"].tuned_on == ()
+    assert models["tuned to shuffled responses"].hours == pytest.approx(3.4)
     assert models["log-mel"].parameters is models["word categories"].parameters is None
     assert models["pretrained"].parameters == models["untrained"].parameters > 1e5

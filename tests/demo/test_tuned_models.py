@@ -1,4 +1,4 @@
-"""The shipped brain-tuned models and the script that made them belong together."""
+"""The shipped brain-tuned models, their controls and the script that made them belong together."""
 
 import json
 import sys
@@ -14,7 +14,9 @@ from braindash.demo import (
     DEMO_FOLDER,
     MODEL_FOLDER,
     PROBE_STORIES,
+    SHUFFLED_FOLDER,
     TEST_STORIES,
+    TEXT_FOLDER,
     TUNED_FOLDER,
     VALID_STORIES,
 )
@@ -29,11 +31,15 @@ from braindash.tuning.card import card_text, controls_beside
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 METHODS = {"full": TUNED_FOLDER, "lora": ADAPTER_FOLDER}
+CONTROLS = {"shuffled": SHUFFLED_FOLDER, "text": TEXT_FOLDER}
+SHIPPED = METHODS | CONTROLS
 each_method = pytest.mark.parametrize("method", METHODS)
+each_control = pytest.mark.parametrize("control", CONTROLS)
+each_model = pytest.mark.parametrize("name", SHIPPED)
 
 
-def record_of(method):
-    return json.loads((METHODS[method] / "tuning.json").read_text())
+def record_of(name):
+    return json.loads((SHIPPED[name] / "tuning.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -79,35 +85,77 @@ def test_the_record_holds_the_settings_of_the_script(script, method):
     assert all(kept["validation_r"][one] > first["validation_r"][one] for one in ("S1", "S2", "S3"))
 
 
-@each_method
-def test_no_held_out_story_was_trained_on(method):
-    stories = record_of(method)["stories"]
+@each_control
+def test_a_control_had_the_settings_and_the_steps_of_the_tuned_model(control):
+    tuned, found = record_of("full"), record_of(control)
+    assert found["control"] == found["spec"]["control"] == control
+    assert found["steps"] == dict.fromkeys(("trained", "kept"), tuned["steps"]["kept"])
+    own, theirs = ({**one["spec"]["settings"]} for one in (found, tuned))
+    assert own.pop("steps") == tuned["steps"]["kept"]
+    for settings in (own, theirs):  # what the number of steps takes the place of
+        for name in ("steps", "epochs", "patience", "keep"):
+            settings.pop(name, None)
+    assert own == theirs | {name: own[name] for name in own.keys() - theirs.keys()}
+    assert found["base"]["fingerprint"] == tuned["base"]["fingerprint"]
+    assert found["fingerprint"] == locate(SHIPPED[control]).fingerprint
+    assert found["data"] == tuned["data"]
+    assert found["stories"] == tuned["stories"]
+
+
+@each_model
+def test_steps_are_the_batches_of_the_epochs(name):
+    record = record_of(name)
+    settings = record["spec"]["settings"]
+    # The rows of a segment that the window before them lies in it: one segment is one batch.
+    per_segment = settings["segment_trs"] - settings["window_trs"] + 1
+    assert per_segment == settings["batch_rows"]
+    in_epoch = sum(
+        (rows - settings["window_trs"] + 1) // per_segment
+        for rows in record["stories"]["train"].values()
+    )
+    last = record["history"][-1]["epoch"]
+    assert record["steps"] == {
+        "trained": last * in_epoch,
+        "kept": record["kept_epoch"] * in_epoch,
+    }
+
+
+@each_model
+def test_no_held_out_story_was_trained_on(name):
+    stories = record_of(name)["stories"]
     held_out = {*TEST_STORIES, *PROBE_STORIES, *VALID_STORIES}
     assert not held_out & set(stories["train"])
     assert list(stories["validation"]) == list(VALID_STORIES)
-    assert not record_of(method)["test_story_chose_targets"]
-    assert record_of(method)["data"]["simulated"] is True
+    assert not record_of(name)["test_story_chose_targets"]
+    assert record_of(name)["data"]["simulated"] is True
 
 
-@each_method
-def test_the_files_name_no_place_of_the_machine_that_made_them(method):
-    for path in METHODS[method].glob("*.json"):
+@each_model
+def test_the_files_name_no_place_of_the_machine_that_made_them(name):
+    for path in SHIPPED[name].glob("*.json"):
         strings = [text for text in path.read_text().split('"')[1::2] if text.startswith("/")]
         assert strings == [], path
 
 
-@each_method
-def test_the_card_is_what_the_record_gives_now(method):
-    folder = METHODS[method]
+@each_model
+def test_the_card_is_what_the_record_gives_now(name):
+    folder, record = SHIPPED[name], record_of(name)
     assert (folder / CARD).read_text(encoding="utf-8") == card_text(
-        record_of(method), controls=controls_beside(folder, record_of(method))
+        record, controls=controls_beside(folder, record)
     ), f"stale: braindash models card {folder}"
-    assert licence_of(folder) == licence_of(MODEL_FOLDER) == record_of(method)["base"]["licence"]
+    assert licence_of(folder) == licence_of(MODEL_FOLDER) == record["base"]["licence"]
+
+
+@each_method
+def test_the_card_of_a_tuned_model_tells_both_controls_of_equal_steps(method):
+    text = (METHODS[method] / CARD).read_text(encoding="utf-8")
+    for told in ("| control: shuffled | 8 | 544 |", "| control: text, r of its own targets | 8 |"):
+        assert told in text
 
 
 def test_every_card_that_ships_is_compared():
     cards = {path.parent for path in DEMO_FOLDER.rglob(CARD)}
-    assert cards == {MODEL_FOLDER, *METHODS.values()}
+    assert cards == {MODEL_FOLDER, *SHIPPED.values()}
     training = json.loads((MODEL_FOLDER / "training.json").read_text())
     assert f"{training['audio_minutes']:g} minutes" in (MODEL_FOLDER / CARD).read_text()
 
@@ -117,10 +165,12 @@ def test_the_record_says_how_strong_the_adapters_are():
     assert record_of("lora")["lora_b"] == pytest.approx(lora_strengths(weights))
 
 
-def test_the_menus_hold_the_base_and_both_tuned_forms():
-    assert list(DEMO_MODELS) == ["tiny-hubert", "tiny-hubert-tuned", "tiny-hubert-tuned-lora"]
+def test_the_menus_hold_the_base_both_tuned_forms_and_the_controls():
+    tuned = ["tiny-hubert-tuned", "tiny-hubert-tuned-lora"]
+    controls = ["tiny-hubert-control-shuffled", "tiny-hubert-control-text"]
+    assert list(DEMO_MODELS) == ["tiny-hubert", *tuned, *controls]
     prints = {locate(folder).fingerprint for folder in DEMO_MODELS.values()}
-    assert len(prints) == 3
+    assert len(prints) == 5
 
 
 def test_tuning_left_the_front_end_alone_and_moved_the_rest():

@@ -83,3 +83,10 @@ def test_every_model_that_is_missing_is_named_before_anything_is_planned(short, 
     told = str(refused.value)
     assert "'small'" in told and "'log-mel'" in told and "2 problems" in told
     assert "logmel" in told, "what is near"
+
+
+def test_a_warning_of_many_requests_is_said_once(short, tmp_path, caplog):
+    plan = Study.load(write_study(short)).plan(Store(tmp_path / "store"))
+    told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert len(plan.results) == 4 and told
+    assert len(told) == len(set(told))

@@ -75,7 +75,30 @@ def test_a_control_says_that_it_is_one_and_stands_beside_its_model(folder, recor
     assert "| control: shuffled |" in text and "No control lies" not in text
 
 
+def test_validation_is_said_to_choose_only_where_it_did(record):
+    assert "which chose the epoch" in card_text(record)
+    assert "Validation r chose the epoch" in card_text(record)
+    for given in ({"steps": 544}, {"keep": "last"}):
+        settings = record["spec"]["settings"] | given
+        fixed = record | {"spec": record["spec"] | {"settings": settings}}
+        assert "chose the epoch" not in card_text(fixed)
+        assert "Only stories that were never trained on tell" in card_text(fixed)
+
+
+def test_a_control_of_no_subject_stands_beside_too(folder, record):
+    control = folder.parent / "control"
+    control.mkdir()
+    spec = record["spec"] | {"control": "text", "subjects": ["text"]}
+    (control / "tuning.json").write_text(json.dumps(record | {"spec": spec}))
+    assert "| control: text, r of its own targets |" in write_card(folder).read_text()
+    assert "rows of targets" in write_card(control).read_text()
+    spec = record["spec"] | {"control": "shuffled", "subjects": ["S9"]}
+    (control / "tuning.json").write_text(json.dumps(record | {"spec": spec}))
+    assert "No control lies beside this model" in write_card(folder).read_text()
+
+
 def test_steps_are_told_where_a_record_counts_them(record):
+    del record["steps"]  # as before records had them
     control = json.loads(json.dumps(record))
     control["spec"]["control"] = "shuffled"
     assert "steps" not in card_text(record, controls=[control])

@@ -159,10 +159,18 @@ def test_run_checks_a_request_and_submits_it(empty_root, lab, monkeypatch):
     app.text_input(key="manifest").input(str(lab.manifest)).run()
     app.selectbox(key="run_model").select("Another hub id or local folder").run()
     app.text_input(key="own_model").input(str(lab.model)).run()
-    app.multiselect(key="run_subjects").set_value(["A", "B"]).run()
+    app.multiselect(key="run_subjects").set_value(["A"]).run()
     app.radio(key="run_strategy").set_value("chunk").run()
     assert not app.exception
     assert "0 of 4 recordings are cached" in "\n".join(text.value for text in app.text)
+    app.multiselect(key="run_subjects").set_value(["A", "B"]).run()
+    assert not app.exception
+    (table,) = app.dataframe
+    assert table.value["subject"].tolist() == ["A", "B"]
+    assert table.value["features cached"].tolist() == ["0 of 4"] * 2
+    told = [text.value for text in app.text]  # what holds for both is said once
+    assert len(told) == len(set(told)) and not any(one.startswith("A, B:") for one in told)
+    assert any("rows" in one for one in told) and "jobs run one after the other" in told[-1]
     app.button(key="submit").click().run()
     jobs = JobQueue(empty_root).list()
     assert sorted(job.request["subject"] for job in jobs) == ["A", "B"]
