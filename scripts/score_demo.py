@@ -22,6 +22,7 @@ import braindash
 from braindash.cli.options import progress_bar
 from braindash.core.statistics.bootstrap import interval
 from braindash.demo.requests import SUBJECTS, demo_categories
+from braindash.progress import said_once
 from braindash.speech.checkpoints.folders import TUNING_RECORD
 from braindash.tuning.record import read_record
 
@@ -106,7 +107,7 @@ def contrasts(encoded: dict[str, list[Any]], pairs: list[tuple[str, str]]) -> pd
 def probe_all(models: dict[str, str], manifest: Path, store: Path) -> pd.DataFrame:
     """Probe every model, of semantic categories with nouns that the probe has not learnt from."""
     table = demo_categories(manifest.parent)
-    with progress_bar() as bar:
+    with progress_bar() as bar, said_once():
         found = [
             braindash.probe(folder, manifest, categories=table, store=store, progress=bar, **PROBE)
             .table()
