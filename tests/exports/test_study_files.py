@@ -26,6 +26,7 @@ from braindash.io.store import Store
 from braindash.studies.file import parse_study
 from braindash.studies.record import StudyRecord, open_record
 from braindash.studies.results import StudyResults
+from braindash.views.studies.bars import region_bars
 from braindash.work.studies import exported_results, import_study, require_some
 
 # No two of the same kind: figures with few panels are drawn quickly.
@@ -120,6 +121,20 @@ def test_figures_draw_the_numbers_of_their_tables(figures):
     assert len(bars.figure.layout.annotations) == len(tests.table) + 1, "brackets and the stamp"
     colours = {one.name: one.line.color for one in curves.figure.data if one.name}
     assert colours["tuned 1"] == drawn.marker.color, "a model has one colour"
+
+
+@pytest.mark.parametrize("above", [-0.1, 0.01, 0.03, 0.06, 0.1, 0.2, 3.0])
+def test_no_text_of_a_bracket_stands_on_the_dash_of_a_ceiling(figures, above):
+    bars, subjects, tests = (one.table for one in figures.make("bars"))
+    ceiling = float(bars["high"].max()) + above
+    figure = region_bars(
+        bars.assign(ceiling=ceiling), subjects, tests, list(figures.chosen.regions)
+    )
+    step = 0.07 * max(float(bars["high"].max()), float(subjects["alignment"].max()))
+    texts = [one.y for one in figure.layout.annotations if " / " in one.text]
+    assert len(texts) == len(tests)
+    for bottom in texts:  # the letters take about as much as a step
+        assert not bottom < ceiling < bottom + step, (bottom, ceiling)
 
 
 def test_what_the_results_do_not_allow_is_not_offered_and_named(tmp_path):

@@ -97,7 +97,8 @@ def region_bars(
     _dots(figure, subjects, places)
     _ceilings(figure, table, places)
     if not tests.empty:
-        _brackets(figure, tests, _heights(table, subjects, regions), places)
+        heights, ceilings = _heights(table, subjects, regions), _region_ceilings(table, regions)
+        _brackets(figure, tests, heights, ceilings, places)
     _name_regions(figure, regions)
     figure.update_yaxes(title=score_title(table), zeroline=True, row=1, col=1)
     if has_percents:
@@ -340,16 +341,12 @@ def _dots(
 
 
 def _ceilings(figure: go.Figure, table: pd.DataFrame, places: _Places) -> None:
-    if table["measure"].iloc[0] != "r":
-        return
     x: list[float | None] = []
     y: list[float | None] = []
-    for number, region in enumerate(places.regions):
-        top = table.loc[table["region"] == region, "ceiling"].to_numpy(dtype=float)
-        known = top[np.isfinite(top)]
-        if known.size:
-            x += [number - _WIDTH / 2, number + _WIDTH / 2, None]
-            y += [float(known[0]), float(known[0]), None]
+    for region, top in _region_ceilings(table, places.regions).items():
+        number = places.regions.index(region)
+        x += [number - _WIDTH / 2, number + _WIDTH / 2, None]
+        y += [top, top, None]
     if x:
         figure.add_trace(
             go.Scatter(
@@ -363,6 +360,14 @@ def _ceilings(figure: go.Figure, table: pd.DataFrame, places: _Places) -> None:
             row=1,
             col=1,
         )
+
+
+def _region_ceilings(table: pd.DataFrame, regions: Sequence[str]) -> dict[str, float]:
+    """Return the noise ceilings that are drawn: none where scores are parts of theirs."""
+    if table["measure"].iloc[0] != "r":
+        return {}
+    tops = {one: table.loc[table["region"] == one, "ceiling"].dropna() for one in regions}
+    return {one: float(known.iloc[0]) for one, known in tops.items() if np.isfinite(known).any()}
 
 
 def _heights(
@@ -380,7 +385,11 @@ def _heights(
 
 
 def _brackets(
-    figure: go.Figure, tests: pd.DataFrame, heights: Mapping[str, float], places: _Places
+    figure: go.Figure,
+    tests: pd.DataFrame,
+    heights: Mapping[str, float],
+    ceilings: Mapping[str, float],
+    places: _Places,
 ) -> None:
     step = 0.07 * max(*heights.values(), 0.05)
     x: list[float | None] = []
@@ -389,6 +398,8 @@ def _brackets(
         rows = tests[tests["region"] == region].head(MOST_BRACKETS)
         level = heights[region] + step
         for _, row in rows.iterrows():
+            if -0.3 * step < ceilings.get(region, -1.0) - level < 1.6 * step:
+                level = ceilings[region] + 0.3 * step  # its dash would run through the text
             ends = sorted(places.x(region, str(row[side])) for side in ("model_a", "model_b"))
             x += [ends[0], ends[0], ends[1], ends[1], None]
             y += [level, level + 0.3 * step, level + 0.3 * step, level, None]
