@@ -349,6 +349,12 @@ def test_probes_stand_beside_the_usual_result_of_their_model(varied_root):
     assert "delay" not in menu.options[menu.index]
 
 
+def test_a_model_of_the_address_that_is_not_here_opens_the_usual_ones(varied_root):
+    usual, asked = run("explore/layers"), run("explore/layers", model="zzz")
+    assert asked.selectbox(key="model").value == usual.selectbox(key="model").value
+    assert asked.selectbox(key="compare").value == usual.selectbox(key="compare").value
+
+
 def test_what_a_page_opens_with_leaves_what_the_address_names(varied_root):
     app = run("explore/layers", subject="S2")
     assert app.selectbox(key="subject").value == "S2"

@@ -147,11 +147,15 @@ def open_with_finding(rows: list[ResultRow]) -> None:
     address names stays.
     """
     session, before = st.session_state, st.session_state.get("opened_with")
-    if before is None and ("model" in st.query_params or "model" in session):
+    known = {row.model for row in rows}
+    known |= set(short_names(row.model for row in rows).values())
+    # A model that is not here names none: the first of the menu may be a control.
+    names_model = st.query_params.get("model") in known
+    if before is None and (names_model or "model" in session):
         return
     if before is not None and any(session.get(key) != value for key, value in before.items()):
         return
-    in_address = () if before else tuple(st.query_params)
+    in_address = () if before else tuple(one for one in st.query_params if one != "model")
     meant = [
         one
         for one in rows
