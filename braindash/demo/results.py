@@ -8,7 +8,7 @@ from braindash.files import replace_json
 from braindash.io.entries import read_object
 from braindash.io.store import Store
 from braindash.probing.result import ProbingResult
-from braindash.tuning.result import read_tuned, tuned_models
+from braindash.tuning.result import TunedModel, read_tuned, tuned_models
 
 # In the demo's folder: the keys of all results of a run that came to its end.
 _FINISHED = "results.json"
@@ -62,6 +62,13 @@ def open_finished(store: Store) -> DemoResults | None:
     )
 
 
+def tuned_controls(store: Store) -> frozenset[str]:
+    """Name the controls among the tuned models that ship and those of a store, by fingerprint."""
+    return frozenset(
+        one.fingerprint for one in _known(store) if one.record["spec"]["control"] != "none"
+    )
+
+
 def tuned_bases(store: Store) -> dict[str, str]:
     """Say what each tuned model was tuned from, of those that ship and those of a store.
 
@@ -70,5 +77,8 @@ def tuned_bases(store: Store) -> dict[str, str]:
     dict of str to str
         Fingerprint to the fingerprint of the base.
     """
-    known = [*read_tuned(DEMO_MODELS.values()), *tuned_models(store)]
-    return {one.fingerprint: one.base_fingerprint for one in known}
+    return {one.fingerprint: one.base_fingerprint for one in _known(store)}
+
+
+def _known(store: Store) -> list[TunedModel]:
+    return [*read_tuned(DEMO_MODELS.values()), *tuned_models(store)]

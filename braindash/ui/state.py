@@ -12,6 +12,7 @@ from braindash.cluster.all_jobs import AllJobs
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group, LayerPairs
 from braindash.errors import InputError
+from braindash.io.entries import Entry
 from braindash.io.store import LISTED_KINDS, Store, default_root
 from braindash.jobs.queue import JobQueue
 from braindash.names import given_path
@@ -94,17 +95,23 @@ def _damaged_folders(root: str, times: tuple[int, ...]) -> dict[str, str]:
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _result_rows(root: str, written: int) -> tuple[ResultRow, ...]:
     rows = []
+    entries = Store(root).entries("encoding")
+    most: dict[tuple[str, str, str], int] = {}
+    for entry in entries:
+        place, n_bootstraps = _place(entry), _n_bootstraps(entry)
+        most[place] = max(n_bootstraps, most.get(place, 0))
     seen: dict[tuple[str, str, str], int] = {}
-    for entry in Store(root).entries("encoding"):
-        provenance = entry.provenance
-        model = provenance["model"]["name"]
-        if provenance["strategy"] not in ("exact", "frames"):  # an acoustic space has no choice
-            model = f"{model} · {provenance['strategy']}"
-        varied = varied_words(entry.spec, provenance)
-        model = f"{model} · {varied}" if varied else model
-        place = (provenance["data"]["name"], entry.spec["subject"], model)
-        seen[place] = seen.get(place, 0) + 1
-        if seen[place] > 1:  # same names, other content: the key tells them apart
+    for entry in entries:
+        provenance, place = entry.provenance, _place(entry)
+        model, varied = place[2], varied_words(entry.spec, provenance)
+        n_bootstraps = _n_bootstraps(entry)
+        if n_bootstraps < most[place]:  # what a study varies has intervals of fewer samples
+            fewer = f"{n_bootstraps} bootstraps" if n_bootstraps else "no intervals"
+            varied = f"{varied}, {fewer}" if varied else fewer
+            model = f"{model} · {fewer}"
+        name = (*place[:2], model)
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:  # same names, other content: the key tells them apart
             model = f"{model} · {entry.key[:6]}"
         rows.append(
             ResultRow(
@@ -121,6 +128,23 @@ def _result_rows(root: str, written: int) -> tuple[ResultRow, ...]:
             )
         )
     return tuple(rows)
+
+
+def _place(entry: Entry) -> tuple[str, str, str]:
+    """Return data, subject and model, with the settings that names tell."""
+    provenance = entry.provenance
+    model = provenance["model"]["name"]
+    if provenance["strategy"] not in ("exact", "frames"):  # an acoustic space has no choice
+        model = f"{model} · {provenance['strategy']}"
+    varied = varied_words(entry.spec, provenance)
+    model = f"{model} · {varied}" if varied else model
+    return provenance["data"]["name"], entry.spec["subject"], model
+
+
+def _n_bootstraps(entry: Entry) -> int:
+    statistics = entry.spec.get("statistics")
+    found = statistics.get("n_bootstraps") if isinstance(statistics, dict) else 0
+    return found if isinstance(found, int) else 0
 
 
 def load_result(root: str, key: str) -> EncodingResult:

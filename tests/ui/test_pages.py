@@ -1,5 +1,6 @@
 """Every page runs on an empty, a filled and an odd store, and says what to do."""
 
+import re
 import sqlite3
 from contextlib import closing
 
@@ -20,6 +21,7 @@ from braindash.io.spaces.surface_map import SurfaceMap, to_dataset
 from braindash.io.store import Store
 from braindash.io.surface_links import SURFACES
 from braindash.jobs.queue import JobQueue
+from braindash.specs import StatisticsSettings
 from braindash.ui import state, under_way
 from braindash.ui.explore import selecting
 
@@ -298,19 +300,25 @@ def test_layers_under_way_in_a_mapped_space_are_drawn(empty_root, monkeypatch):
 
 @pytest.fixture
 def varied_root(empty_root, monkeypatch):
-    """A model before and after tuning, two subjects; newest of all, one in other settings."""
+    """A model before and after tuning, two subjects; newer ones in other settings, controls."""
     store = Store(empty_root)
     put_result(store, model="base")
     put_result(store, model="base", subject="S2")
     put_result(store, model="tuned", seed=1)
     put_result(store, model="tuned", subject="S2", seed=1)
-    newest = made_up_result(model="tuned", seed=2, delays=(2,))
-    provenance = {**newest.provenance, "created": "2026-11-24T10:00:00+00:00"}
-    store.put(
-        "encoding", newest.key, spec=newest.spec, provenance=provenance, dataset=newest.dataset
-    )
-    bases = {digest_json("tuned"): digest_json("base")}
+    fewer = StatisticsSettings(n_permutations=0, n_bootstraps=3)
+    for made in (
+        made_up_result(model="tuned", seed=2, delays=(2,)),
+        made_up_result(model="base", seed=3, statistics=fewer),
+        made_up_result(model="control", seed=4),
+        made_up_result(model="untrained:base@0", seed=5),
+    ):
+        provenance = {**made.provenance, "created": "2026-11-24T10:00:00+00:00"}
+        store.put("encoding", made.key, spec=made.spec, provenance=provenance, dataset=made.dataset)
+    bases = {digest_json(name): digest_json("base") for name in ("tuned", "control")}
     monkeypatch.setattr(selecting, "tuned_bases", lambda store: bases)
+    controls = frozenset({digest_json("control")})
+    monkeypatch.setattr(selecting, "tuned_controls", lambda store: controls)
     return empty_root
 
 
@@ -322,6 +330,16 @@ def test_every_page_opens_with_the_model_before_and_after_tuning(varied_root, pa
     if page != "compare":  # which has no "none"
         app.selectbox(key="compare").set_value(selecting.NO_OTHER).run()
         assert app.selectbox(key="compare").value == selecting.NO_OTHER
+
+
+def test_results_of_fewer_bootstraps_are_named_so_and_stand_behind(varied_root):
+    names = [row.model for row in state.result_rows()]
+    assert names.count("base · 3 bootstraps") == 1
+    assert names.count("base") == 2 and not any(re.search(r"· [0-9a-f]{6}$", one) for one in names)
+    menu = run("explore/layers").selectbox(key="compare")
+    assert menu.value == "base" and menu.options.index("base") < len(menu.options) - 1
+    varied = [one for one in menu.options if "delay" in one or "bootstraps" in one]
+    assert menu.options[-len(varied) :] == varied
 
 
 def test_probes_stand_beside_the_usual_result_of_their_model(varied_root):

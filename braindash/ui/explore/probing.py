@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from braindash.demo.results import tuned_controls
 from braindash.io.store import Store
 from braindash.probing.result import ProbingResult, questions_digest
 from braindash.probing.tasks import CONTROL_PREFIXES, PROBE_TASKS, metric_words
@@ -44,7 +45,8 @@ class ProbeRow:
 def probe_rows() -> list[ProbeRow]:
     """List the probing results, newest first, trained models before controls."""
     found: tuple[ProbeRow, ...] = _probe_rows(str(state.store().root), state.written("probing"))
-    return list(found)
+    controls = tuned_controls(state.store())
+    return sorted(found, key=lambda row: (row.is_control, row.fingerprint in controls))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -71,7 +73,7 @@ def _probe_rows(root: str, written: int) -> tuple[ProbeRow, ...]:
                 questions_digest(entry.spec),
             )
         )
-    return tuple(sorted(rows, key=lambda row: row.is_control))
+    return tuple(rows)
 
 
 def _asked_metric(spec: Mapping[str, Any]) -> str:

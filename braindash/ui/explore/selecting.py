@@ -1,13 +1,14 @@
 """The selection bar of the pages that show encodings: data, models, subject, score, regions."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from braindash.demo.results import tuned_bases
+from braindash.demo.results import tuned_bases, tuned_controls
 from braindash.encoding.result import EncodingResult
 from braindash.encoding.several.comparison import Difference, Group, compare
 from braindash.errors import InputError
@@ -32,6 +33,8 @@ CEILING_HELP = (
     "split-half: from halves of the subjects whose mean response was predicted."
 )
 COMPARE_HELP = "A second model on the same data; every difference is the first minus the second."
+# Models with random or shuffled weights, acoustic spaces, words: `untrained:`, `acoustic:` ...
+_PREFIXED = re.compile(r"[a-z-]+:")
 _MOST_NAMED = 12  # names in a menu's help
 THIRD_HELP = "One more model beside the two, for example a control."
 
@@ -139,8 +142,9 @@ def before_and_after(row: ResultRow, rows: list[ResultRow]) -> tuple[ResultRow, 
 def open_with_finding(rows: list[ResultRow]) -> None:
     """Choose what a visit opens with, on any page, as long as the visitor has chosen nothing else.
 
-    The newest result; where a model and the one that it was tuned from are both there, these two,
-    and the mean of the subjects where there are several. What the address names stays.
+    The newest result of a model that is no control; where a model and the one that it was tuned
+    from are both there, these two, and the mean of the subjects where there are several. What the
+    address names stays.
     """
     session, before = st.session_state, st.session_state.get("opened_with")
     if before is None and ("model" in st.query_params or "model" in session):
@@ -157,10 +161,17 @@ def open_with_finding(rows: list[ResultRow]) -> None:
             if key in in_address
         )
     ]
-    found = choices_for(state.usual_first(meant or rows)[0], rows)
+    first, *_ = sorted(state.usual_first(meant or rows), key=_controls_behind())
+    found = choices_for(first, rows)
     choices = {key: found[key] for key in before or found if key not in in_address}
     session["opened_with"] = choices
     state.set_choices(choices)
+
+
+def _controls_behind() -> Callable[[ResultRow], bool]:
+    """Return a key that sorts controls and spaces that are no model behind all others."""
+    controls = tuned_controls(state.store())
+    return lambda row: row.fingerprint in controls or bool(_PREFIXED.match(row.model))
 
 
 def choices_for(row: ResultRow, rows: list[ResultRow]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.probing.result import probing_difference
 from braindash.probing.tasks import PROBE_TASKS
+from braindash.ui.explore import probing
 from braindash.ui.take_away import table_of
 
 
@@ -126,6 +127,16 @@ def test_two_models_are_subtracted_with_paired_intervals(probed, empty_root):
         probing_difference(probed["toy"], probed["asked-otherwise"])
 
 
+def test_a_tuned_control_stands_behind_the_models(empty_root, monkeypatch):
+    store = Store(empty_root)
+    for draw, name in enumerate(("acoustic:logmel", "toy", "tuned to noise")):  # the newest last
+        made = put_probing(store, model=name, draw=draw)
+    controls = frozenset({made.provenance["model"]["fingerprint"]})
+    monkeypatch.setattr(probing, "tuned_controls", lambda store: controls)
+    menu = run("explore/probes").selectbox(key="model")
+    assert menu.value == "toy" and menu.options == ["toy", "tuned to noise", "acoustic:logmel"]
+
+
 def test_results_without_controls_say_how_to_compute_them(empty_root):
     put_probing(Store(empty_root), model="alone")
     app = run("explore/probes")
@@ -221,7 +232,9 @@ def test_run_checks_a_probe_and_submits_it_with_its_controls(
     app.text_input(key="own_model").input(str(tiny_model)).run()
     app.multiselect(key="probe_tasks").select("phone").run()
     assert not app.exception and not app.error
-    assert "0 of 1 recordings are cached" in "\n".join(text.value for text in app.text)
+    (table,) = app.dataframe
+    assert len(table.value) == 3 and table.value["model"][0] == str(tiny_model)
+    assert table.value["features cached"][0] == "0 of 1"
     app.button(key="submit").click().run()
     jobs = JobQueue(empty_root).list()
     models = sorted(job.request["model"].partition(":")[0] for job in jobs)
