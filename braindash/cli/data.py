@@ -1,5 +1,6 @@
 """The commands ``braindash index`` and ``braindash data``: what a folder holds, and is it right."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -77,5 +78,6 @@ def index(
     if written is not None:
         say(f"Written: {written}")
     elif found.draft is not None:
-        given = "" if audio is None else f" --audio {audio}"
-        say(f"Its manifest: braindash index {folder}{given} --write manifest.toml")
+        given = "" if audio is None else f" --audio {shlex.quote(str(audio))}"
+        named = shlex.quote(str(folder))
+        say(f"Its manifest: braindash index {named}{given} --write manifest.toml")

@@ -6,6 +6,7 @@ out of the record and of an adapter's configuration.
 """
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,9 @@ def _notes(folder: Path, record: dict[str, Any]) -> tuple[str, ...]:
     if record["spec"]["control"] != "none":
         notes.append(f"It is a control ({record['spec']['control']}); its card says so.")
     if not (folder / CARD).is_file():
-        notes.append(f"It has no card: `braindash models card {folder}` writes {CARD}.")
+        notes.append(
+            f"It has no card: `braindash models card {shlex.quote(str(folder))}` writes {CARD}."
+        )
     elif not licence_of(folder):
         notes.append("Its card names no licence: see what the base's licence allows.")
     if not record["base"].get("revision"):

@@ -3,7 +3,7 @@
 
 const CARRIED = (globalThis.braindashCarried ||= {
   bytes: new Map(), waiting: new Map(), unpacked: new WeakMap(), settings: new Map(), takers: new Map(),
-  drawn: new Set(), awaiting: new Set(),
+  drawn: new Set(), awaiting: new Set(), telling: [],
 });
 // A map's byte: 0 to LARGEST_STEP between its lowest and highest value, or MISSING.
 export const MISSING = 255;
@@ -11,6 +11,7 @@ export const LARGEST_STEP = 254;
 
 const ID_LENGTH = 16;
 const KEPT_BLOBS = 24;
+const APART_MS = 50;
 const ARRAY_TYPES = {
   uint8: Uint8Array, uint16: Uint16Array, int16: Int16Array, float32: Float32Array,
 };
@@ -110,9 +111,28 @@ export function tellDrawn(viewer) {
 
 // Call `tell` once a viewer has drawn, or so many seconds later: it may be broken; gives what ends it.
 export function whenDrawn(viewer, seconds, tell) {
-  const one = { viewer, end: () => { stop(); rememberVisit(); tell(); } };
-  const limit = setTimeout(one.end, CARRIED.drawn.has(viewer) ? 0 : 1000 * seconds);
+  let left = false;
   const stop = () => { clearTimeout(limit); CARRIED.awaiting.delete(one); };
+  const one = {
+    viewer,
+    end: () => { stop(); rememberVisit(); inTurn(() => { if (!left) tell(); }); },
+  };
+  const limit = setTimeout(one.end, CARRIED.drawn.has(viewer) ? 0 : 1000 * seconds);
   CARRIED.awaiting.add(one);
-  return stop;
+  return () => { left = true; stop(); };
+}
+
+// Of what several parts of a page tell at once, Streamlit draws one part again and forgets the
+// others. So each waits until what was told before it has left.
+function inTurn(tell) {
+  CARRIED.telling.push(tell);
+  if (CARRIED.telling.length === 1) tellNext();
+}
+
+function tellNext() {
+  setTimeout(() => {
+    CARRIED.telling.shift();
+    if (CARRIED.telling.length) tellNext();
+  }, APART_MS);
+  CARRIED.telling[0]();
 }

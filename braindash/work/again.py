@@ -7,6 +7,7 @@ damaged, or gone and known from the quarantine, is computed into its own place.
 
 import difflib
 import logging
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -319,9 +320,9 @@ def _record_of(kept: Kept) -> Asked:
     raise StoreError(
         f"{kept.key} has no record of its request: it was computed before records were kept, or "
         "its provenance is gone",
-        hint=f"Ask for it by hand: `braindash {command} --data {manifest} "
-        f"--model {model} ...`; with the settings that `spec.json` in {kept.folder} says it gets "
-        "the same key.",
+        hint=f"Ask for it by hand: `braindash {command} --data {shlex.quote(str(manifest))} "
+        f"--model {shlex.quote(str(model))} ...`; with the settings that "
+        f"`spec.json` in {kept.folder} says it gets the same key.",
     )
 
 

@@ -120,17 +120,14 @@ class Preflight:
 
     def row(self) -> dict[str, str]:
         """Describe the findings in a row of a table, with the names of its columns."""
-        cached = "" if self.cached else self.kept or f"{self.features_cached} of {self.n_stories}"
         needs = {
+            f"time on {self.device}": f"roughly {spoken_duration(self.seconds)}",
             "memory": f"{self.memory_needed / 1e9:.1f} GB",
             "disk": f"{self.disk_needed / 1e9:.2f} GB",
-            f"time on {self.device}": f"roughly {spoken_duration(self.seconds)}",
+            "features cached": self.kept or f"{self.features_cached} of {self.n_stories}",
         }
-        return {
-            "result": self.key[:8],
-            "computed": "yes" if self.cached else "not yet",
-            "features cached": cached,
-        } | (dict.fromkeys(needs, "") if self.cached else needs)
+        told = dict.fromkeys(needs, "") if self.cached else needs
+        return {"computed": "yes" if self.cached else "not yet"} | told | {"result": self.key[:8]}
 
     def notes(self) -> list[str]:
         """Describe what is no number: what is made beside it, and warnings."""

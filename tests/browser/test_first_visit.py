@@ -75,6 +75,24 @@ def test_figures_come_with_the_viewers_word_and_the_next_time_at_once(page, url)
     assert asked["page"] == 1 and not asked["part"], "nothing waits where somebody was before"
 
 
+def test_all_figures_come_of_a_page_with_several(page, serve, tmp_path):
+    for seed, model in enumerate(("toy-model", "toy-tuned")):
+        put_result(Store(tmp_path / "store"), model=model, subject="S1", seed=seed)
+    asked = watched(page)
+    # The page waits for all three before its brains are drawn.
+    page.add_init_script(
+        "const own = DecompressionStream; let until = 0; window.DecompressionStream = class {"
+        " constructor(kind) { const one = new own(kind); until ||= performance.now() + 6000;"
+        "  const late = new TransformStream({ start: () => new Promise((done) =>"
+        "   setTimeout(done, Math.max(0, until - performance.now()))) });"
+        "  this.writable = one.writable; this.readable = one.readable.pipeThrough(late); } };"
+    )
+    page.goto(f"{serve(tmp_path / 'store').url}/compare?{PAGE[2:]}&compare=toy-tuned&target=9000")
+    page.locator(FIGURE).first.wait_for(timeout=_PATIENCE)
+    page.locator(FIGURE).nth(2).wait_for(timeout=20_000)
+    assert asked["page"] == 1 and asked["part"] >= 3
+
+
 def test_figures_come_where_there_is_no_webgl(chromium_without_webgl, url):
     page = chromium_without_webgl.new_context().new_page()
     watched(page)

@@ -1,6 +1,7 @@
 """A result is computed again from its record, beside the stored one, and compared with it."""
 
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -135,6 +136,13 @@ def test_older_results_and_odd_records_say_what_to_do(copied):
     with pytest.raises(StoreError, match="no record of its request") as caught:
         plan_again(store, older)
     assert "braindash encode --data MANIFEST --model toy-model" in caught.value.hint
+    odd = put_result(store, model="<b> $(rm x); 'y'")
+    with pytest.raises(StoreError, match="no record of its request") as caught:
+        plan_again(store, odd)
+    command = caught.value.hint.split("`")[1]
+    assert shlex.split(command)[4:] == ["--model", "<b> $(rm x); 'y'", "..."], (
+        "a shell runs nothing"
+    )
     with pytest.raises(StoreError, match="0 results"):
         plan_again(store, "ffff")
     features = next((store.root / "features").iterdir()).name

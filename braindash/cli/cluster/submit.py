@@ -1,5 +1,6 @@
 """The command ``braindash submit``: hands work to other machines, by Slurm or by hand."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,8 +216,8 @@ class _Carrier:
         if self.dask_slurm:
             return "They are made."
         return (
-            f"make them with `braindash worker --store {root} --job {key[:8]}`, on as many "
-            "machines as you like."
+            f"make them with `braindash worker --store {shlex.quote(str(root))} --job {key[:8]}`, "
+            "on as many machines as you like."
         )
 
 

@@ -37,6 +37,7 @@ of a distribution whose ``pyproject.toml`` says ::
 
 import logging
 import re
+import shlex
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoint
@@ -192,8 +193,8 @@ def manifest_of(folder: Path) -> tuple[Path, str | None]:
         raise InputError(
             f"{folder} is {found.title}, but nothing in it can be used yet: "
             + "; ".join(found.missing or found.excluded or ("no story has sound and responses",)),
-            hint=f"`braindash index {folder}` says all that was found; sounds in another folder "
-            "are given by --audio DIR, with --write FILE for the manifest.",
+            hint=f"`braindash index {shlex.quote(str(folder))}` says all that was found; sounds "
+            "in another folder are given by --audio DIR, with --write FILE for the manifest.",
         )
     logger.info("%s is indexed as %s", folder, found.title)
     return folder / MANIFEST, found.manifest_text(folder)

@@ -1,5 +1,6 @@
 """One answer to "what is in this folder": its own manifest, or what a layout finds."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def write_manifest(found: Finding, path: Path) -> None:
         raise InputError(
             f"no manifest can be written for {found.folder}: "
             f"{found.own or reasons}{' describes it already' if found.own else ''}",
-            hint=f"Use --data {found.own}."
+            hint=f"Use --data {shlex.quote(str(found.own))}."
             if found.own
             else "Get what is missing, and index again.",
         )

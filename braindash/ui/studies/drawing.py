@@ -32,8 +32,10 @@ def show_figure(figures: StudyFigures, name: str) -> None:
     )
     for item in items:
         if item.figure is not None:
-            widgets.chart(item.figure, f"study_{item.name}")
-            _told(item)
+            key = f"study_{item.name}"
+            with widgets.place_of(item.figure, key):
+                widgets.chart(item.figure, key)
+                _told(item)
         elif item.picture is not None:
             with st.spinner("Drawing maps"):
                 st.image(_picture(item.name, (*identity(figures), item.source.title), item))

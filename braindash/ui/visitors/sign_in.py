@@ -1,12 +1,14 @@
 """Signing in and out, who is signed in, and what is said to whom a page is not for."""
 
 import logging
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
 
 from braindash.errors import BraindashError, InputError
+from braindash.files import parse_json
 from braindash.sharing.asking import Visitor
 from braindash.sharing.sign_in import SignIn, require_packages, sign_in_of
 from braindash.ui.answers import answering
@@ -18,6 +20,8 @@ logger = logging.getLogger(__name__)
 PLACE = "sign-in"
 """Where a page shows what pressing a button of the sign-in came to."""
 _WAIT_SECONDS = 5.0
+_LARGEST_BYTES = 1_000_000
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _ROLE_HELP = (
     "viewer: sees every result and takes it away. runner: also starts, stops and continues work. "
     "Whoever runs this dashboard gives roles."
@@ -102,19 +106,47 @@ def _start(name: str, metadata: str) -> None:
 
 
 def _require_answer(metadata: str) -> None:
-    import httpx  # comes with what signs in, and only then
-
     host = urlsplit(metadata).netloc
     try:
-        answer = httpx.get(metadata, timeout=_WAIT_SECONDS, follow_redirects=True)
-        answer.raise_for_status()
-        if "authorization_endpoint" in answer.json():
-            return
-        reason = "its answer is none of a provider"
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        _require_endpoints(_answer(metadata))
+        return
+    except ValueError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     logger.error("the provider of the sign-in does not answer at %s: %s", metadata, reason)
     raise BraindashError(
         f"{host}, where you would sign in, does not answer as it should: {reason}",
         hint="Try again in some minutes, or ask whoever runs this dashboard.",
     )
+
+
+def _answer(metadata: str) -> bytes:
+    """Fetch what a provider says of itself: no more of it, and no longer, than a provider needs."""
+    import httpx  # comes with what signs in, and only then
+
+    content, end = b"", time.monotonic() + _WAIT_SECONDS
+    try:
+        with httpx.stream("GET", metadata, timeout=_WAIT_SECONDS, follow_redirects=True) as answer:
+            answer.raise_for_status()
+            for piece in answer.iter_bytes():
+                content += piece
+                if len(content) > _LARGEST_BYTES:
+                    raise ValueError(f"its answer has more than {_LARGEST_BYTES // 1000} KB")
+                if time.monotonic() > end:
+                    raise ValueError(f"its answer was not whole after {_WAIT_SECONDS:g} s")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+    return content
+
+
+def _require_endpoints(content: bytes) -> None:
+    """Refuse, as a ValueError, what nobody could be led to or signed in by."""
+    try:
+        told = parse_json(content)
+    except ValueError as error:
+        raise ValueError("its answer is no JSON") from error
+    if not isinstance(told, dict):
+        raise ValueError("its answer is none of a provider")
+    for name in _ENDPOINTS:
+        address = told.get(name)
+        if not isinstance(address, str) or urlsplit(address).scheme not in ("http", "https"):
+            raise ValueError(f"its answer has no address of its {name}")

@@ -1,5 +1,7 @@
 """The page Studies: what is stored and missing of a study, its figures, what it offers."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from kit.data.toy_lab import SHORT_STORIES, make_lab
@@ -13,7 +15,9 @@ from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.studies.results import StudyResults
 from braindash.studies.summaries import Chosen, bar_table
+from braindash.ui import widgets
 from braindash.ui.take_away import table_of
+from braindash.views.studies.panels import panels
 
 PAGE = "explore/studies"
 FEW = (MODELS[0], *MODELS[2:])
@@ -119,3 +123,13 @@ def test_a_file_is_looked_up_and_its_results_are_queued(
     assert "was changed since" in again.info[0].value
     again.button(key="study_again").click().run()
     assert again.selectbox(key="study").options == ["Another title"]
+
+
+def test_a_figure_that_needs_width_has_a_place_that_is_scrolled_on_a_phone():
+    several = widgets.place_of(panels(["one", "two"]), "several")
+    alone = panels(["one"])
+    assert not isinstance(several, nullcontext)
+    assert isinstance(widgets.place_of(alone, "alone"), nullcontext)
+    for number in range(9):
+        alone.add_annotation(x=0, y=number, text="1 / 1 / .5")
+    assert not isinstance(widgets.place_of(alone, "noted"), nullcontext)

@@ -1,14 +1,21 @@
 """Who looks at a page sees and does what they may, whatever address or button they have."""
 
+import threading
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 from kit.results.made_up import put_result
 from kit.site.pages import ROOT, run, texts
 
+from braindash.errors import BraindashError
 from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.sharing.settings import READ_ONLY, ROLES_FILE
 from braindash.ui import widgets
 from braindash.ui.texts import plain
+from braindash.ui.visitors import sign_in
 from braindash.work.housekeeping import remove
 
 EXPLORE = ("overview", "compare", "probes", "story", "studies", "data")
@@ -202,3 +209,66 @@ def test_names_with_markup_are_shown_as_they_are(empty_root):
 )
 def test_signs_of_markup_are_shown_as_signs(text, shown):
     assert plain(text) == shown
+
+
+ENDPOINT = b'"https://lab.example/x"'
+
+
+class _Says(BaseHTTPRequestHandler):
+    """Answers whatever is asked alike."""
+
+    def __init__(self, answer, *given):
+        self.answer = answer
+        super().__init__(*given)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+    def do_GET(self):
+        status, body = self.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        with suppress(OSError):  # whoever asked has read enough
+            self.wfile.write(body)
+
+
+@contextmanager
+def saying(status, body):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Says, (status, body)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/metadata"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (500, b"", "500 Internal Server Error"),
+        (200, b"", "is no JSON"),
+        (200, b"<html>in repair</html>", "is no JSON"),
+        (200, b"[" * 100_000, "is no JSON"),
+        (200, b"null", "is none of a provider"),
+        (200, b'["authorization_endpoint"]', "is none of a provider"),
+        (200, b'{"authorization_endpoint": 5}', "no address of its authorization_endpoint"),
+        (200, b'{"authorization_endpoint": %s}' % ENDPOINT, "no address of its token_endpoint"),
+        (200, b" " * 1_500_000, "more than 1000 KB"),
+    ],
+)
+def test_a_provider_that_answers_nonsense_is_said_and_nobody_is_led_to_it(status, body, told):
+    pytest.importorskip("httpx", reason="the extra sign-in is not installed")
+    with saying(status, body) as address, pytest.raises(BraindashError) as caught:
+        sign_in._require_answer(address)
+    assert "where you would sign in, does not answer as it should" in caught.value.message
+    assert told in caught.value.message
+
+
+def test_a_provider_that_is_down_is_said_and_one_that_answers_is_taken():
+    pytest.importorskip("httpx", reason="the extra sign-in is not installed")
+    names = (b"authorization_endpoint", b"token_endpoint", b"jwks_uri")
+    body = b"{%s}" % b", ".join(b'"%s": %s' % (name, ENDPOINT) for name in names)
+    with saying(200, body) as address:
+        sign_in._require_answer(address)
+    with pytest.raises(BraindashError, match=r"127\.0\.0\.1:\d+, where you would sign in"):
+        sign_in._require_answer(address)
