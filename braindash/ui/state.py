@@ -20,9 +20,12 @@ from braindash.sharing.asking import require_runner
 from braindash.sharing.settings import folders_to_name
 from braindash.ui import region_sets
 from braindash.ui.explore.loaded import loaded
+from braindash.ui.texts import plain
 from braindash.views.captions import varied_words
 
 _MANY = 8  # results that take a while to read
+_NOTHING = "none"  # what menus of some pages offer, and of others do not
+_MOST_TOLD = 60  # letters of what an address asks for
 
 
 @dataclass(frozen=True)
@@ -264,6 +267,8 @@ def choose(
     if in_address not in options:  # typed as the menu shows it, perhaps
         meant = [one for one in options if show(one) == in_address]
         in_address = meant[0] if len(meant) == 1 else None
+    asked = st.query_params.get(key)
+    strange = asked not in (None, written, _NOTHING) and in_address is None
     if in_address in options and in_address != written:
         session[f"wanted_{key}"] = session[key] = in_address  # somebody opened a link
     else:
@@ -280,11 +285,19 @@ def choose(
         chosen = str(st.segmented_control(label, options, required=True, **told))
     else:
         chosen = str(st.selectbox(label, options, width=width, **told))
+    if strange:  # once: the address has the choice then
+        tell_strange(label, str(asked))
     session[f"instead_{key}"] = None if chosen == session.get(f"wanted_{key}") else chosen
     session[f"written_{key}"] = chosen
     if st.query_params.get(key) != chosen:  # each assignment is a message to the browser
         st.query_params[key] = chosen
     return chosen
+
+
+def tell_strange(label: str, asked: str) -> None:
+    """Say that what an address asks for is not here, of a menu; what is shown is something else."""
+    told = f"{label}: {plain(asked[:_MOST_TOLD])} of the address is not offered here."
+    st.toast(told, icon=":material/link_off:")
 
 
 def set_choices(choices: Mapping[str, str]) -> None:

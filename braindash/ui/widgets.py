@@ -53,6 +53,8 @@ _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 CHART = {"displayModeBar": False}
 _MOST_NOTES = 8  # of a figure that is drawn as narrow as a phone is
+_PRESENTED_LETTERS = 20  # pixels
+_PRESENTED_HEIGHT = 1.25  # of the usual one
 _USUAL_HEIGHT = 450  # of a figure that does not say, in pixels
 
 
@@ -123,7 +125,22 @@ def chart(figure: Any, key: str) -> None:
 
 
 def _chart(figure: Any, key: str) -> None:
-    st.plotly_chart(figure, key=key, config=CHART, alt=figure_words(figure))
+    st.plotly_chart(for_audience(figure), key=key, config=CHART, alt=figure_words(figure))
+
+
+def for_audience(figure: Any) -> Any:
+    """Return a figure as it is shown: with letters for three metres where somebody presents."""
+    if not frame.presenting():
+        return figure
+    from plotly.graph_objects import Figure
+
+    large = Figure(figure)  # the other one is kept for all visitors
+    large.update_layout(font_size=_PRESENTED_LETTERS, legend_font_size=_PRESENTED_LETTERS)
+    large.update_layout(height=_PRESENTED_HEIGHT * (figure.layout.height or _USUAL_HEIGHT))
+    letters = {"tickfont_size": _PRESENTED_LETTERS, "title_font_size": _PRESENTED_LETTERS}
+    large.update_xaxes(automargin=True, **letters)
+    large.update_yaxes(automargin=True, **letters)
+    return large.for_each_annotation(lambda note: note.update(font_size=_PRESENTED_LETTERS))
 
 
 def place_of(figure: Any, key: str) -> AbstractContextManager[Any]:

@@ -36,7 +36,9 @@ def list_sets(found: dict[str, RegionSet]) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, height="content")
     st.caption(
         "; ".join(f"{name}: {told}" for name, told in FAMILIES.items())
-        + f". Label files lie in {home()}; nothing is fetched unasked."
+        # Visitors of a shared server have no use for its folders.
+        + f". Label files lie in {home() if visitor().may_compute else 'a folder of the server'}; "
+        "nothing is fetched unasked."
     )
 
 

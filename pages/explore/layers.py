@@ -71,7 +71,7 @@ def tables(
 def clicked_curves(selection: selecting.Selection, figure: Any) -> None:
     """Draw the curves; a click on a point leads on, and draws nothing but them again."""
     chosen = st.plotly_chart(
-        figure,
+        widgets.for_audience(figure),
         key="curves",
         on_select="rerun",
         selection_mode="points",

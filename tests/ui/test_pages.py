@@ -1,5 +1,6 @@
 """Every page runs on an empty, a filled and an odd store, and says what to do."""
 
+import json
 import re
 import sqlite3
 from contextlib import closing
@@ -361,3 +362,22 @@ def test_what_a_page_opens_with_leaves_what_the_address_names(varied_root):
     assert app.selectbox(key="model").value == "tuned"
     app = run("explore/layers", compare="none")
     assert app.selectbox(key="compare").value == selecting.NO_OTHER
+
+
+def test_what_an_address_asks_for_and_is_not_here_is_told_once(filled_root):
+    app = run("explore/layers", model="*zzz*", compare="none")
+    (told,) = app.toast
+    assert told.value == r"Model: \*zzz\* of the address is not offered here."
+    app.run()
+    assert not app.toast
+    assert not run("explore/layers").toast
+
+
+def test_figures_have_large_letters_for_an_audience(filled_root):
+    sizes = {}
+    for present in ("false", "true"):
+        app = run("explore/layers", present=present)
+        assert not app.exception
+        figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+        sizes[present] = figure["layout"]["xaxis"].get("tickfont", {}).get("size", 0)
+    assert sizes["true"] == 20 > sizes["false"]

@@ -155,6 +155,8 @@ def open_with_finding(rows: list[ResultRow]) -> None:
         return
     if before is not None and any(session.get(key) != value for key, value in before.items()):
         return
+    if before is None and "model" in st.query_params:
+        state.tell_strange("Model", st.query_params["model"])
     in_address = () if before else tuple(one for one in st.query_params if one != "model")
     meant = [
         one
