@@ -274,6 +274,7 @@ def provenance(
     ceiling: str | None = None,
     *notes: str,
     again: bool = False,
+    details: Sequence[str] = (),
     taken: Sequence[Take] = (),
 ) -> None:
     """Write one line of provenance under a figure; the rest opens behind "Details".
@@ -289,6 +290,8 @@ def provenance(
     again : bool, default False
         Whether another figure of the page has the same provenance: then only the keys and the
         notes are written.
+    details : sequence of str, optional
+        Notes that are behind "Details" in any case.
     taken : sequence of Take, optional
         What can be taken away.
     """
@@ -297,9 +300,9 @@ def provenance(
         lines += subject_lines(group, ceiling)
     if again:
         line = " · ".join([keys_line(group), *notes])
-        told(line, [], taken, source=(short_line(group), [*notes, *lines]))
+        told(line, details, taken, source=(short_line(group), [*notes, *details, *lines]))
         return
-    told(short_line(group), [*notes, *lines], taken)
+    told(short_line(group), [*notes, *details, *lines], taken)
 
 
 def chosen_by_ceiling(selection: selecting.Selection, groups: Sequence[Group]) -> list[str]:
@@ -415,8 +418,8 @@ def difference_by_layer(
         figure=figure,
         table=table.assign(difference_of=selection.score, interval="; ".join(lines)),
     )
-    notes = [other, pair.interval_line(), *chosen]
-    provenance(pair.a, ceiling, *notes, again=True, taken=[taken])
+    details = [pair.interval_line(), *chosen]
+    provenance(pair.a, ceiling, other, again=True, details=details, taken=[taken])
     _listed_differences(table, regions, lines)
 
 
