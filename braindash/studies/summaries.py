@@ -411,6 +411,10 @@ def alignment_table(results: StudyResults, chosen: Chosen, task: str | None = No
         fact: {name: getattr(one, fact) for name, one in results.models.items()}
         for fact in ("parameters", "hours", "rank")
     }
+    # A control that learnt from words or sound had no responses: its hours are none of theirs.
+    for name, one in results.models.items():
+        if not one.tuned_on and results.tables.model(name).role == "control":
+            facts["hours"][name] = None
     left_out = ["base", "percent", "percent_low", "percent_high", "ceiling"]
     return table.drop(columns=left_out).assign(
         task=task or "",

@@ -217,7 +217,8 @@ def test_alignment_stands_beside_probes_and_sizes(study):
 
 
 def test_tuned_models_stand_beside_their_hours_and_ranks(study):
-    told = {"tuned": (0.5, None), "tuned 1": (2.0, 8)}
+    # The last one is a control that learnt from no responses: it has no hours of them.
+    told = {"tuned": (0.5, None), "tuned 1": (2.0, 8), "untrained": (1.0, None)}
     models = {
         name: replace(one, hours=told[name][0], rank=told[name][1]) if name in told else one
         for name, one in study.models.items()
