@@ -14,7 +14,7 @@ from kit.wheel import Installed, install_wheel
 import braindash
 
 ROOT = Path(__file__).resolve().parents[1]
-MEGABYTES = 13
+MEGABYTES = 18
 
 pytestmark = pytest.mark.slow
 

@@ -33,7 +33,7 @@ from braindash.views.captions import (
     short_line,
     subject_lines,
 )
-from braindash.views.curves import difference_curves, share_curves
+from braindash.views.curves import difference_curves, enlarged, share_curves
 from braindash.work.differences import queue_difference
 from braindash.work.submit import submit_demo
 
@@ -53,8 +53,6 @@ _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 CHART = {"displayModeBar": False}
 _MOST_NOTES = 8  # of a figure that is drawn as narrow as a phone is
-_PRESENTED_LETTERS = 20  # pixels
-_PRESENTED_HEIGHT = 1.25  # of the usual one
 _USUAL_HEIGHT = 450  # of a figure that does not say, in pixels
 
 
@@ -130,17 +128,7 @@ def _chart(figure: Any, key: str) -> None:
 
 def for_audience(figure: Any) -> Any:
     """Return a figure as it is shown: with letters for three metres where somebody presents."""
-    if not frame.presenting():
-        return figure
-    from plotly.graph_objects import Figure
-
-    large = Figure(figure)  # the other one is kept for all visitors
-    large.update_layout(font_size=_PRESENTED_LETTERS, legend_font_size=_PRESENTED_LETTERS)
-    large.update_layout(height=_PRESENTED_HEIGHT * (figure.layout.height or _USUAL_HEIGHT))
-    letters = {"tickfont_size": _PRESENTED_LETTERS, "title_font_size": _PRESENTED_LETTERS}
-    large.update_xaxes(automargin=True, **letters)
-    large.update_yaxes(automargin=True, **letters)
-    return large.for_each_annotation(lambda note: note.update(font_size=_PRESENTED_LETTERS))
+    return enlarged(figure, _USUAL_HEIGHT) if frame.presenting() else figure
 
 
 def place_of(figure: Any, key: str) -> AbstractContextManager[Any]:

@@ -25,6 +25,8 @@ SCORE_TITLES: Mapping[str, str] = {"r": "Pearson r", "r_over_ceiling": "r / ceil
 _BAND_OPACITY = 0.16
 _OTHER_OPACITY = 0.1
 _SMALL = 270  # height in pixels
+# Read from three metres, in pixels; and how much more room that takes.
+_FAR_LETTERS, _FAR_HEIGHT = 20, 1.25
 # Below the axis, whatever its height: names stand on no point, however many lines they take.
 LEGEND: Mapping[str, Any] = {
     "orientation": "h",
@@ -535,3 +537,22 @@ def stamp_simulated(figure: go.Figure) -> go.Figure:
         showarrow=False,
         font={"size": 14, "color": "rgb(118,118,118)"},
     )
+
+
+def enlarged(figure: go.Figure, height: float) -> go.Figure:
+    """Return a figure for an audience, with letters that are read from three metres.
+
+    Parameters
+    ----------
+    figure : plotly.graph_objects.Figure
+        Not changed: it is kept for all visitors.
+    height : float
+        In pixels, of a figure that does not say its own.
+    """
+    large = go.Figure(figure)
+    large.update_layout(font_size=_FAR_LETTERS, legend_font_size=_FAR_LETTERS)
+    large.update_layout(height=_FAR_HEIGHT * (figure.layout.height or height))
+    letters = {"tickfont_size": _FAR_LETTERS, "title_font_size": _FAR_LETTERS}
+    large.update_xaxes(automargin=True, **letters)
+    large.update_yaxes(automargin=True, **letters)
+    return large.for_each_annotation(lambda note: note.update(font_size=_FAR_LETTERS))
