@@ -395,7 +395,7 @@ def difference_by_layer(
         ),
     )
     chart(figure, "difference")
-    other = f"minus {pair.b.model} ({keys_line(pair.b)})"
+    other = f"{pair.a.model} minus {pair.b.model} ({keys_line(pair.b)})"
     ceiling = selection.ceiling_for(pair.a)
     chosen = chosen_by_ceiling(selection, [pair.a, pair.b])
     lines = [line for line in (pair.interval_line(), pair.family_line(), *chosen) if line]
