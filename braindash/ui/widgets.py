@@ -128,7 +128,7 @@ def _chart(figure: Any, key: str) -> None:
 
 def for_audience(figure: Any) -> Any:
     """Return a figure as it is shown: with letters for three metres where somebody presents."""
-    return enlarged(figure, _USUAL_HEIGHT) if frame.presenting() else figure
+    return enlarged(figure) if frame.presenting() else figure
 
 
 def place_of(figure: Any, key: str) -> AbstractContextManager[Any]:

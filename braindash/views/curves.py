@@ -25,8 +25,7 @@ SCORE_TITLES: Mapping[str, str] = {"r": "Pearson r", "r_over_ceiling": "r / ceil
 _BAND_OPACITY = 0.16
 _OTHER_OPACITY = 0.1
 _SMALL = 270  # height in pixels
-# Read from three metres, in pixels; and how much more room that takes.
-_FAR_LETTERS, _FAR_HEIGHT = 20, 1.25
+_FAR_LETTERS = 20  # pixels: read from three metres
 # Below the axis, whatever its height: names stand on no point, however many lines they take.
 LEGEND: Mapping[str, Any] = {
     "orientation": "h",
@@ -539,20 +538,18 @@ def stamp_simulated(figure: go.Figure) -> go.Figure:
     )
 
 
-def enlarged(figure: go.Figure, height: float) -> go.Figure:
+def enlarged(figure: go.Figure) -> go.Figure:
     """Return a figure for an audience, with letters that are read from three metres.
 
     Parameters
     ----------
     figure : plotly.graph_objects.Figure
-        Not changed: it is kept for all visitors.
-    height : float
-        In pixels, of a figure that does not say its own.
+        Not changed: it is kept for all visitors. Its height stays: it stands beside brains.
     """
     large = go.Figure(figure)
     large.update_layout(font_size=_FAR_LETTERS, legend_font_size=_FAR_LETTERS)
-    large.update_layout(height=_FAR_HEIGHT * (figure.layout.height or height))
-    letters = {"tickfont_size": _FAR_LETTERS, "title_font_size": _FAR_LETTERS}
-    large.update_xaxes(automargin=True, **letters)
-    large.update_yaxes(automargin=True, **letters)
+    large.update_xaxes(automargin=True, tickfont_size=_FAR_LETTERS, title_font_size=_FAR_LETTERS)
+    large.update_yaxes(automargin=True, tickfont_size=_FAR_LETTERS)
+    if (figure.layout.height or np.inf) > _SMALL:  # else the upright title has no room for more
+        large.update_yaxes(title_font_size=_FAR_LETTERS)
     return large.for_each_annotation(lambda note: note.update(font_size=_FAR_LETTERS))
