@@ -1,6 +1,7 @@
 """From the page Tuning to a tuned model in the menus, on the real demo, in a real browser."""
 
 import pytest
+from kit.site.browser import settle
 
 from braindash.demo.dataset import prepare_demo
 from braindash.io.store import Store
@@ -41,9 +42,14 @@ def test_a_visitor_tunes_the_demos_model_and_scores_it(store, serve, page):
     (model,) = tuned_models(Store(store))
     assert model.simulated and model.record["targets"].keys() == {"S1"}
     assert [epoch["epoch"] for epoch in model.record["history"]] == [0, 1]
-    page.get_by_text(model.name, exact=True).first.click()
-    page.locator(".js-plotly-plot").last.wait_for()
-    page.get_by_role("button", name="Score this checkpoint").click()
+    opened = page.locator('[data-testid="stExpander"]').filter(has_text=model.name)
+    opened.get_by_text(model.name, exact=True).first.click()
+    opened.locator(".js-plotly-plot").wait_for()  # another one is the run's, which is going
+    # Whoever presses while the page is still drawn anew presses what is replaced.
+    page.locator('.stApp[data-test-script-state="notRunning"]').wait_for()
+    page.wait_for_timeout(1500)
+    settle(page)
+    opened.get_by_role("button", name="Score this checkpoint").click()
     page.get_by_text("Encoding jobs queued: 3.").wait_for()
     jobs = [job for job in JobQueue(store).list() if job.command == "encode"]
     assert {job.request["subject"] for job in jobs} == {"S1", "S2", "S3"}
