@@ -2,14 +2,15 @@
 
     python scripts/tune_demo_model.py WORLD --ship
     python scripts/tune_demo_model.py WORLD --method lora --ship
-    python scripts/tune_demo_model.py WORLD --control shuffled --steps-of WORLD/tuned --ship
-    python scripts/tune_demo_model.py WORLD --control text --steps-of WORLD/tuned --ship
+    python scripts/tune_demo_model.py WORLD --control shuffled --ship --steps-of TUNED
+    python scripts/tune_demo_model.py WORLD --control text --ship --steps-of TUNED
 
-WORLD is where ``make_demo_corpus.py`` put the stories. This is ``braindash tune`` with the settings
-below: they were chosen on the validation story; no test story plays a part. A run that was stopped
-goes on after its last epoch. ``--ship`` puts the model into the package, without the paths of this
-machine and, but for controls, with the losses of a short run that can be repeated from the package
-alone; the cards of the models that ship are written anew, since each names the controls beside it.
+WORLD is where ``make_demo_corpus.py`` put the stories, TUNED the folder of the tuned model that
+ships. This is ``braindash tune`` with the settings below: they were chosen on the validation story;
+no test story plays a part. A run that was stopped goes on after its last epoch. ``--ship`` puts the
+model into the package, without the paths of this machine and, but for controls, with the losses of
+a short run that can be repeated from the package alone; the cards of the models that ship are
+written anew, since each names the controls beside it.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Small parts that several pages share."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -52,7 +52,6 @@ _COLOURS = {
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
 CHART = {"displayModeBar": False}
-_MOST_NOTES = 8  # of a figure that is drawn as narrow as a phone is
 _USUAL_HEIGHT = 450  # of a figure that does not say, in pixels
 
 
@@ -129,17 +128,6 @@ def _chart(figure: Any, key: str) -> None:
 def for_audience(figure: Any) -> Any:
     """Return a figure as it is shown: with letters for three metres where somebody presents."""
     return enlarged(figure) if frame.presenting() else figure
-
-
-def place_of(figure: Any, key: str) -> AbstractContextManager[Any]:
-    """Return where a figure stands with what is told of it; a wide one is scrolled on a phone.
-
-    Panels beside each other, or many notes, have no room there (frame.css). What is told has
-    buttons, by which a keyboard comes into what is scrolled.
-    """
-    beside = len({axis.domain for axis in figure.select_xaxes()}) > 1
-    is_wide = beside or len(figure.layout.annotations) > _MOST_NOTES
-    return st.container(key=f"wide_{key}") if is_wide else nullcontext()
 
 
 @st.fragment

@@ -147,11 +147,7 @@ def open_with_finding(rows: list[ResultRow]) -> None:
     address names stays.
     """
     session, before = st.session_state, st.session_state.get("opened_with")
-    known = {row.model for row in rows}
-    known |= set(short_names(row.model for row in rows).values())
-    # A model that is not here names none: the first of the menu may be a control.
-    names_model = st.query_params.get("model") in known
-    if before is None and (names_model or "model" in session):
+    if before is None and ("model" in session or _is_here(st.query_params.get("model"), rows)):
         return
     if before is not None and any(session.get(key) != value for key, value in before.items()):
         return
@@ -172,6 +168,12 @@ def open_with_finding(rows: list[ResultRow]) -> None:
     choices = {key: found[key] for key in before or found if key not in in_address}
     session["opened_with"] = choices
     state.set_choices(choices)
+
+
+def _is_here(model: str | None, rows: list[ResultRow]) -> bool:
+    """Say whether an address names a model; one that is not here names none."""
+    names = [row.model for row in rows]
+    return model in names or model in short_names(names).values()
 
 
 def _controls_behind() -> Callable[[ResultRow], bool]:

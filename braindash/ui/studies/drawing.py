@@ -1,5 +1,8 @@
 """The figures of a study on the page, each with its line and what can be taken away."""
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import streamlit as st
 
 from braindash.exports.report.build import Report
@@ -11,6 +14,7 @@ from braindash.ui import widgets
 from braindash.ui.take_away import Take
 from braindash.views.pictures import picture_png
 
+_MOST_NOTES = 8  # of a figure that is drawn as narrow as a phone is
 _MOST_ROWS = 20_000  # that are listed; tables of single targets are taken away
 _PAGE_HELP = (
     "One HTML file with every figure that the stored results allow, their numbers, methods and "
@@ -24,6 +28,17 @@ def identity(figures: StudyFigures) -> tuple[object, ...]:
     return (figures.results.identity, figures.chosen, spread, figures.task)
 
 
+def scrolled_if_wide(figure: Any, key: str) -> AbstractContextManager[Any]:
+    """Return where a figure stands with what is told of it; a wide one is scrolled on a phone.
+
+    Panels beside each other, or many notes, have no room there (frame.css). What is told has
+    buttons, by which a keyboard comes into what is scrolled.
+    """
+    beside = len({axis.domain for axis in figure.select_xaxes()}) > 1
+    is_wide = beside or len(figure.layout.annotations) > _MOST_NOTES
+    return st.container(key=f"wide_{key}") if is_wide else nullcontext()
+
+
 def show_figure(figures: StudyFigures, name: str) -> None:
     """Draw a figure of a study with its tables."""
     items = widgets.kept(
@@ -33,7 +48,7 @@ def show_figure(figures: StudyFigures, name: str) -> None:
     for item in items:
         if item.figure is not None:
             key = f"study_{item.name}"
-            with widgets.place_of(item.figure, key):
+            with scrolled_if_wide(item.figure, key):
                 widgets.chart(item.figure, key)
                 _told(item)
         elif item.picture is not None:

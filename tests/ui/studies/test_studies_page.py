@@ -15,7 +15,7 @@ from braindash.io.store import Store
 from braindash.jobs.queue import JobQueue
 from braindash.studies.results import StudyResults
 from braindash.studies.summaries import Chosen, bar_table
-from braindash.ui import widgets
+from braindash.ui.studies import drawing
 from braindash.ui.take_away import table_of
 from braindash.views.studies.panels import panels
 
@@ -126,10 +126,10 @@ def test_a_file_is_looked_up_and_its_results_are_queued(
 
 
 def test_a_figure_that_needs_width_has_a_place_that_is_scrolled_on_a_phone():
-    several = widgets.place_of(panels(["one", "two"]), "several")
+    several = drawing.scrolled_if_wide(panels(["one", "two"]), "several")
     alone = panels(["one"])
     assert not isinstance(several, nullcontext)
-    assert isinstance(widgets.place_of(alone, "alone"), nullcontext)
+    assert isinstance(drawing.scrolled_if_wide(alone, "alone"), nullcontext)
     for number in range(9):
         alone.add_annotation(x=0, y=number, text="1 / 1 / .5")
-    assert not isinstance(widgets.place_of(alone, "noted"), nullcontext)
+    assert not isinstance(drawing.scrolled_if_wide(alone, "noted"), nullcontext)
